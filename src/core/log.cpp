@@ -1,0 +1,72 @@
+#include "src/core/log.h"
+
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <cstdio>
+#include <memory>
+#include <mutex>
+
+#include "src/core/error.h"
+
+namespace lockstep {
+
+namespace {
+
+struct LogState {
+  std::mutex mutex;
+  int rank = 0;
+  int world_size = 1;
+  std::shared_ptr<spdlog::logger> file;
+};
+
+LogState& log_state() {
+  static LogState state;
+  return state;
+}
+
+}  // namespace
+
+void set_log_rank(int rank, int world_size) {
+  const std::scoped_lock lock(log_state().mutex);
+  log_state().rank = rank;
+  log_state().world_size = world_size;
+}
+
+void set_log_file(const std::string& path) {
+  try {
+    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path);
+    auto logger = std::make_shared<spdlog::logger>("file", std::move(sink));
+    logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %l %v");
+    logger->flush_on(spdlog::level::info);
+    // A full disk must not end a run because of its log: the checkpoint writer reports it.
+    logger->set_error_handler([](const std::string&) {});
+    const std::scoped_lock lock(log_state().mutex);
+    log_state().file = std::move(logger);
+  } catch (const spdlog::spdlog_ex& e) {
+    fail(ExitCode::data, "cannot open the log file {}: {}. Check the folder's permissions and the free space.",
+         path, e.what());
+  }
+}
+
+void log_line(LogLevel level, const std::string& text) {
+  LogState& state = log_state();
+  const std::scoped_lock lock(state.mutex);
+  if (level == LogLevel::info && state.rank != 0) return;
+  const char* kind = level == LogLevel::error ? "error: " : level == LogLevel::warning ? "warning: " : "";
+  const std::string who =
+      level != LogLevel::info && state.world_size > 1 ? fmt::format("[rank {}] ", state.rank) : "";
+  // One call a line, so that lines of several ranks do not mix.
+  std::FILE* stream = level == LogLevel::info ? stdout : stderr;
+  const std::string line = fmt::format("{}{}{}\n", who, kind, text);
+  std::fwrite(line.data(), 1, line.size(), stream);
+  std::fflush(stream);
+  if (state.file) {
+    state.file->log(level == LogLevel::error     ? spdlog::level::err
+                    : level == LogLevel::warning ? spdlog::level::warn
+                                                 : spdlog::level::info,
+                    "{}{}", who, text);
+  }
+}
+
+}  // namespace lockstep

@@ -1,0 +1,102 @@
+#include "src/device/buffer.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "src/core/error.h"
+#ifdef LOCKSTEP_HAVE_CUDA
+#include "src/device/cuda_context.h"
+#endif
+
+namespace lockstep {
+
+namespace {
+
+constexpr size_t kAlignment = 256;
+
+std::byte* allocate_host(size_t bytes) {
+  const size_t padded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  void* data = std::aligned_alloc(kAlignment, padded);
+  if (data == nullptr)
+    fail(ExitCode::memory,
+         "out of host memory: {:.1f} MiB more were needed. Use a smaller train.micro_batch or data.memory_budget.",
+         static_cast<double>(bytes) / 0x1p20);
+  std::memset(data, 0, padded);
+  return static_cast<std::byte*>(data);
+}
+
+}  // namespace
+
+Buffer::Buffer(Exec exec, Memory memory, size_t bytes) : bytes_(bytes) {
+  if (bytes == 0) return;
+#ifdef LOCKSTEP_HAVE_CUDA
+  if (exec.on_cuda() && memory != Memory::host) {
+    void* data = nullptr;
+    const bool device = memory == Memory::device;
+    const cudaError_t status = device ? cudaMalloc(&data, bytes) : cudaMallocHost(&data, bytes);
+    if (status == cudaErrorMemoryAllocation) {
+      static_cast<void>(cudaGetLastError());  // clears it: the next call must not report this again
+      fail(ExitCode::memory, "out of {} memory: {:.1f} MiB more were needed. Use a smaller train.micro_batch.",
+           device ? "GPU" : "page-locked host", static_cast<double>(bytes) / 0x1p20);
+    }
+    CHECK(status);
+    data_ = static_cast<std::byte*>(data);
+    kind_ = device ? Kind::cuda_device : Kind::cuda_pinned;
+    if (device)
+      fill_zero(exec, data, bytes);
+    else
+      std::memset(data, 0, bytes);
+    return;
+  }
+#endif
+  static_cast<void>(exec);
+  static_cast<void>(memory);
+  data_ = allocate_host(bytes);
+  kind_ = Kind::host;
+}
+
+Buffer::Buffer(Buffer&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      bytes_(std::exchange(other.bytes_, 0)),
+      kind_(std::exchange(other.kind_, Kind::none)) {}
+
+Buffer& Buffer::operator=(Buffer&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(bytes_, other.bytes_);
+  std::swap(kind_, other.kind_);
+  return *this;
+}
+
+Buffer::~Buffer() {
+  if (kind_ == Kind::host) std::free(data_);
+#ifdef LOCKSTEP_HAVE_CUDA
+  if (kind_ == Kind::cuda_device) static_cast<void>(cudaFree(data_));
+  if (kind_ == Kind::cuda_pinned) static_cast<void>(cudaFreeHost(data_));
+#endif
+}
+
+void copy([[maybe_unused]] Exec exec, void* destination, const void* source, size_t bytes) {
+  if (bytes == 0) return;
+#ifdef LOCKSTEP_HAVE_CUDA
+  if (exec.on_cuda()) {
+    CHECK(cudaMemcpyAsync(destination, source, bytes, cudaMemcpyDefault, exec.cuda->compute_stream()));
+    return;
+  }
+#endif
+  std::memcpy(destination, source, bytes);
+}
+
+void fill_zero([[maybe_unused]] Exec exec, void* destination, size_t bytes) {
+  if (bytes == 0) return;
+#ifdef LOCKSTEP_HAVE_CUDA
+  if (exec.on_cuda()) {
+    CHECK(cudaMemsetAsync(destination, 0, bytes, exec.cuda->compute_stream()));
+    return;
+  }
+#endif
+  std::memset(destination, 0, bytes);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "src/device/exec.h"
+
+namespace lockstep {
+
+enum class Memory {
+  host,    ///< pageable
+  pinned,  ///< page-locked host memory when there is a GPU to copy to, plain host memory otherwise
+  device,  ///< the memory that kernels of the Exec work in: GPU memory on CUDA, host memory on the CPU
+};
+
+/// One allocation, aligned to 256 bytes and zeroed; move-only. Freed on destruction.
+class Buffer {
+ public:
+  Buffer() = default;
+  /// Throws Error(memory) that says how much was asked for and where.
+  Buffer(Exec exec, Memory memory, size_t bytes);
+  Buffer(Buffer&& other) noexcept;
+  Buffer& operator=(Buffer&& other) noexcept;
+  ~Buffer();
+
+  std::byte* data() const { return data_; }
+  size_t size() const { return bytes_; }
+  template <typename T>
+  std::span<T> as() const {
+    return {reinterpret_cast<T*>(data_), bytes_ / sizeof(T)};
+  }
+
+ private:
+  enum class Kind { none, host, cuda_pinned, cuda_device };
+  std::byte* data_ = nullptr;
+  size_t bytes_ = 0;
+  Kind kind_ = Kind::none;
+};
+
+/// Copies between any two kinds of memory, enqueued on `exec`: with pinned or device memory it returns at once.
+void copy(Exec exec, void* destination, const void* source, size_t bytes);
+
+/// Sets bytes to zero, enqueued on `exec`.
+void fill_zero(Exec exec, void* destination, size_t bytes);
+
+}  // namespace lockstep

@@ -1,0 +1,32 @@
+#include "src/device/cuda_context.h"
+
+namespace lockstep {
+
+namespace {
+
+/// cudaSetDevice as the first act of a constructor, before any member creates a stream.
+int select_device(int device) {
+  CHECK(cudaSetDevice(device));
+  return device;
+}
+
+}  // namespace
+
+CudaContext::CudaContext(int device) : device_(select_device(device)) {
+  int lowest = 0, highest = 0;
+  CHECK(cudaDeviceGetStreamPriorityRange(&lowest, &highest));
+  CHECK(cudaStreamCreateWithPriority(compute_.out(), cudaStreamNonBlocking, lowest));
+  CHECK(cudaStreamCreateWithPriority(copy_.out(), cudaStreamNonBlocking, lowest));
+  CHECK(cudaStreamCreateWithPriority(communication_.out(), cudaStreamNonBlocking, highest));
+  CHECK(cublasLtCreate(cublas_.out()));
+  CHECK(cudnnCreate(cudnn_.out()));
+  CHECK(cudnnSetStream(cudnn_.get(), compute_.get()));
+  CHECK(cudaEventCreateWithFlags(event_.out(), cudaEventDisableTiming));
+}
+
+void CudaContext::order(cudaStream_t earlier, cudaStream_t later) {
+  CHECK(cudaEventRecord(event_.get(), earlier));
+  CHECK(cudaStreamWaitEvent(later, event_.get(), 0));
+}
+
+}  // namespace lockstep

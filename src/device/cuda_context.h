@@ -1,0 +1,41 @@
+#pragma once
+
+#include "src/device/cuda_check.h"
+#include "src/device/handle.h"
+
+namespace lockstep {
+
+using Stream = Handle<cudaStream_t, cudaStreamDestroy>;
+using Event = Handle<cudaEvent_t, cudaEventDestroy>;
+using CublasLtHandle = Handle<cublasLtHandle_t, cublasLtDestroy>;
+using CudnnHandle = Handle<cudnnHandle_t, cudnnDestroy>;
+
+/// The streams and library handles of one GPU; one a rank. Used from the thread that made it.
+class CudaContext {
+ public:
+  /// Selects the device for the calling thread and creates everything. Throws Error(bug) with CUDA's own words.
+  explicit CudaContext(int device);
+
+  int device() const { return device_; }
+  /// Forward, backward and the optimizer.
+  cudaStream_t compute_stream() const { return compute_.get(); }
+  /// Host-to-device copies of the next batch.
+  cudaStream_t copy_stream() const { return copy_.get(); }
+  /// All-reduces; of the highest priority, so that a bucket never waits behind a convolution.
+  cudaStream_t communication_stream() const { return communication_.get(); }
+  cublasLtHandle_t cublas() const { return cublas_.get(); }
+  /// Bound to compute_stream().
+  cudnnHandle_t cudnn() const { return cudnn_.get(); }
+
+  /// Work enqueued on `later` after this call starts when what is on `earlier` now has finished. Legal in a capture.
+  void order(cudaStream_t earlier, cudaStream_t later);
+
+ private:
+  int device_;
+  Stream compute_, copy_, communication_;
+  CublasLtHandle cublas_;
+  CudnnHandle cudnn_;
+  Event event_;
+};
+
+}  // namespace lockstep

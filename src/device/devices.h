@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+struct GpuInfo {
+  int index;
+  std::string name;
+  int compute_major, compute_minor;
+  int64_t memory_bytes, free_bytes;
+  std::string bus_id;
+};
+
+/// What this machine offers in GPUs, and in words why there are none.
+struct DeviceReport {
+  std::vector<GpuInfo> gpus;
+  std::string reason;  ///< why gpus is empty: no CUDA in this build, no driver, a driver too old
+  int driver_version = 0, runtime_version = 0;  ///< as CUDA encodes them: 13000 is 13.0
+  int64_t cudnn_version = 0;
+  int64_t cublas_version = 0;
+};
+
+/// Looks at the GPUs; never throws for their absence.
+DeviceReport find_devices();
+
+}  // namespace lockstep

@@ -1,0 +1,28 @@
+#pragma once
+
+// The one way to start a kernel. Included by .cu files only.
+#include "src/device/cuda_check.h"
+
+namespace lockstep {
+
+/// Enqueues kernel<<<grid, block, shared_bytes, stream>>>(args...), and throws Error when the launch is refused.
+/// Arguments convert to the kernel's parameter types as in a call.
+template <typename... Params, typename... Args>
+void launch(void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
+            Args&&... args) {
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = stream;
+  CHECK(cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...));
+  CHECK(cudaGetLastError());
+}
+
+/// How many blocks of `block` threads cover n elements, at most `most`: kernels loop over the rest with a grid stride.
+inline unsigned blocks_for(int64_t n, int block, int64_t most = 4096) {
+  const int64_t blocks = (n + block - 1) / block;
+  return static_cast<unsigned>(blocks < 1 ? 1 : blocks < most ? blocks : most);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <memory>
+
+#include "src/device/exec.h"
+#include "src/tensor/tensor.h"
+
+namespace lockstep {
+
+/// What happens to a product before it is stored.
+enum class Epilogue { none, bias, bias_relu };
+
+struct MatmulSpec {
+  int64_t m = 0, n = 0, k = 0;
+  bool transpose_a = false;  ///< a is stored (k, m) instead of (m, k)
+  bool transpose_b = false;  ///< b is stored (n, k) instead of (k, n)
+  Epilogue epilogue = Epilogue::none;
+};
+
+/// c = epilogue(op(a) op(b)) for one fixed set of shapes, planned when constructed: oneDNN on the CPU, cuBLASLt on CUDA.
+/// fp32 in and out, summed in fp32 (never TF32). The CPU uses one thread, so the bits depend on the shapes alone.
+class Matmul {
+ public:
+  Matmul(Exec exec, const MatmulSpec& spec);
+  ~Matmul();
+  Matmul(Matmul&&) noexcept;
+
+  /// Bytes of scratch memory that run() needs; its contents mean nothing between calls.
+  size_t workspace_bytes() const;
+
+  /// a (m, k) or (k, m); b (k, n) or (n, k); bias (n) for the bias epilogues, else empty; c (m, n) is overwritten and
+  /// aliases nothing. Enqueues on the Exec of construction; does not wait. Throws Error(bug) on a shape mismatch.
+  void run(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace);
+
+ private:
+  struct Cpu;
+  struct Cuda;
+  MatmulSpec spec_;
+  std::unique_ptr<Cpu> cpu_;
+  std::unique_ptr<Cuda> cuda_;
+};
+
+}  // namespace lockstep

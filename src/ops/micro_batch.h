@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cstdint>
+
+namespace lockstep {
+
+/// What kernels must know of a micro-batch beyond its tensors. It lies in the memory of the backend, so that a captured
+/// step reads new values at each replay.
+struct MicroBatchInfo {
+  int64_t step = 0;   ///< optimizer steps taken before this one
+  int32_t valid = 0;  ///< real samples; they come first, and the rows behind them are padding of weight zero
+  float weight = 0;   ///< of each real sample in the loss: 1 / (real samples of the global batch)
+};
+
+}  // namespace lockstep
