@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "io/dataset.h"
+#include "io/sampler.h"
+#include "src/device/buffer.h"
+
+namespace lockstep {
+
+/// One rank's part of a global batch, raw as stored, in pinned memory: `rows` rows, padding last (zeros, index -1).
+struct Batch {
+  int64_t epoch = 0;
+  int64_t step_in_epoch = 0;
+  int64_t global_valid = 0;  ///< real samples of the global batch
+  Tensor x;                  ///< (rows, ...) in the data set's dtype
+  Tensor y;                  ///< (rows) int32, or (rows, C) float32; empty without targets
+  Tensor sample_index;       ///< (rows) int64
+};
+
+/// Prefetches batches with threads and bounded memory: at most `depth` batches are held. Ends cleanly when destroyed
+/// at any time.
+class Loader {
+ public:
+  struct Options {
+    int64_t first_slot = 0;  ///< this rank's slots [first_slot, first_slot + rows) of each global batch
+    int64_t rows = 0;
+    int64_t first_epoch = 0;
+    int64_t first_step = 0;  ///< in first_epoch
+    int64_t last_epoch = 0;  ///< stops before this epoch
+    int threads = 1;
+    int depth = 4;
+  };
+  /// dataset outlives the loader.
+  Loader(Exec exec, const Dataset& dataset, const Sampler& sampler, const Options& options);
+  ~Loader();
+
+  /// The next batch in order, or null behind the last. Valid until the next call of next(). Blocks until it is read;
+  /// rethrows a reader's Error.
+  const Batch* next();
+  /// Seconds that next() has waited so far.
+  double wait_seconds() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lockstep
