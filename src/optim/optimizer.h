@@ -7,12 +7,9 @@
 #include <vector>
 
 #include "src/device/buffer.h"
+#include "src/tensor/flat.h"
 
 namespace lockstep {
-
-/// Flat buffers are laid out in blocks of this many floats (256 bytes); a parameter starts at a block and its last block
-/// is padded with zeros, so one byte a block says what applies to it.
-inline constexpr int64_t kFlatBlock = 64;
 
 struct OptimizerSpec {
   std::string name = "adam";  ///< sgd, adam, adamw, adagrad, rmsprop
