@@ -59,7 +59,12 @@ target_include_directories(lockstep_cuda SYSTEM INTERFACE ${CUDNN_INCLUDE_DIR} $
                                                           ${CUDAToolkit_INCLUDE_DIRS})
 target_link_libraries(lockstep_cuda INTERFACE CUDA::cudart_static CUDA::cublasLt ${CUDNN_LIBRARY} ${NCCL_LIBRARY})
 target_compile_definitions(lockstep_cuda INTERFACE LOCKSTEP_HAVE_CUDA=1)
-# CMake 3.25 does not know the C++20 flag of nvcc 13, so it is passed by hand.
+# CMake 3.25 does not know the C++20 flag of nvcc 13, so it is passed by hand; unless told that the standard is not
+# required of it, CMake would take C++'s requirement over to CUDA and stop.
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD_REQUIRED OFF)
 set(CMAKE_CUDA_EXTENSIONS OFF)
+# fmt 9 turns half of its constexpr off when it sees nvcc, and then does not compile as C++20.
+target_compile_definitions(lockstep_cuda INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:FMT_USE_CONSTEXPR=1>)
 target_compile_options(lockstep_cuda INTERFACE
   "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr;-Xcompiler=-Wall,-Wextra,-Wno-unused-parameter;-Werror=all-warnings>")

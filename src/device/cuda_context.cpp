@@ -1,5 +1,8 @@
 #include "src/device/cuda_context.h"
 
+#include "src/device/exec.h"
+#include "src/device/launch.h"
+
 namespace lockstep {
 
 namespace {
@@ -28,5 +31,7 @@ void CudaContext::order(cudaStream_t earlier, cudaStream_t later) {
   CHECK(cudaEventRecord(event_.get(), earlier));
   CHECK(cudaStreamWaitEvent(later, event_.get(), 0));
 }
+
+cudaStream_t compute_stream(Exec exec) { return exec.cuda->compute_stream(); }
 
 }  // namespace lockstep

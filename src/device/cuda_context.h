@@ -2,6 +2,7 @@
 
 #include "src/device/cuda_check.h"
 #include "src/device/handle.h"
+#include "src/device/library_check.h"
 
 namespace lockstep {
 
@@ -13,7 +14,8 @@ using CudnnHandle = Handle<cudnnHandle_t, cudnnDestroy>;
 /// The streams and library handles of one GPU; one a rank. Used from the thread that made it.
 class CudaContext {
  public:
-  /// Selects the device for the calling thread and creates everything. Throws Error(bug) with CUDA's own words.
+  /// Selects the device for the calling thread and creates everything. Throws Error(bug) with CUDA's own
+  /// words.
   explicit CudaContext(int device);
 
   int device() const { return device_; }
@@ -27,7 +29,8 @@ class CudaContext {
   /// Bound to compute_stream().
   cudnnHandle_t cudnn() const { return cudnn_.get(); }
 
-  /// Work enqueued on `later` after this call starts when what is on `earlier` now has finished. Legal in a capture.
+  /// Work enqueued on `later` after this call starts when what is on `earlier` now has finished. Legal in a
+  /// capture.
   void order(cudaStream_t earlier, cudaStream_t later);
 
  private:

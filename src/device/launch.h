@@ -1,12 +1,18 @@
 #pragma once
 
 // The one way to start a kernel. Included by .cu files only.
+#include <cstdint>
+
 #include "src/device/cuda_check.h"
+#include "src/device/exec.h"
 
 namespace lockstep {
 
-/// Enqueues kernel<<<grid, block, shared_bytes, stream>>>(args...), and throws Error when the launch is refused.
-/// Arguments convert to the kernel's parameter types as in a call.
+/// The stream that kernels of this Exec go to, for files that need nothing else of its CudaContext.
+cudaStream_t compute_stream(Exec exec);
+
+/// Enqueues kernel<<<grid, block, shared_bytes, stream>>>(args...), and throws Error when the launch is
+/// refused. Arguments convert to the kernel's parameter types as in a call.
 template <typename... Params, typename... Args>
 void launch(void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
             Args&&... args) {
@@ -19,10 +25,14 @@ void launch(void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_byte
   CHECK(cudaGetLastError());
 }
 
-/// How many blocks of `block` threads cover n elements, at most `most`: kernels loop over the rest with a grid stride.
+/// How many blocks of `block` threads cover n elements, at most `most`: kernels loop over the rest with a
+/// grid stride.
 inline unsigned blocks_for(int64_t n, int block, int64_t most = 4096) {
   const int64_t blocks = (n + block - 1) / block;
   return static_cast<unsigned>(blocks < 1 ? 1 : blocks < most ? blocks : most);
 }
+
+/// Whether a pointer may be read as float4.
+inline bool is_vector_aligned(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % 16 == 0; }
 
 }  // namespace lockstep

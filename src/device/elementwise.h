@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+
+#include "src/device/exec.h"
+
+struct CUstream_st;  // what a cudaStream_t points to; named here so that this header needs nothing from
+                     // NVIDIA
+
+namespace lockstep {
+
+/// destination[i] += source[i] for n floats in the memory of the backend; the two do not overlap. Enqueues on
+/// the compute stream; does not wait. On the CPU any thread may call it.
+void add_in_place(Exec exec, float* destination, const float* source, int64_t n);
+
+namespace cuda {
+
+/// The same on any stream of the current GPU.
+void add_in_place(CUstream_st* stream, float* destination, const float* source, int64_t n);
+
+}  // namespace cuda
+
+}  // namespace lockstep
