@@ -15,15 +15,15 @@ struct Conv2dSpec {
   int64_t dilation_h = 1, dilation_w = 1;
   int64_t groups = 1;
   bool bias = true;
-  bool relu = false;     ///< forward stores max(0, .); backward then expects a gradient already masked by y > 0
+  bool relu = false;  ///< forward stores max(0, .); backward then expects a gradient already masked by y > 0
   bool needs_dx = true;  ///< false for a first layer: nobody reads the gradient of the data
 
   int64_t out_h() const { return (h + 2 * pad_h - dilation_h * (r - 1) - 1) / stride_h + 1; }
   int64_t out_w() const { return (w + 2 * pad_w - dilation_w * (s - 1) - 1) / stride_w + 1; }
 };
 
-/// Two-dimensional cross-correlation, channels-last, for one fixed set of shapes, planned when constructed: oneDNN on
-/// the CPU (one thread), cuDNN with deterministic algorithms and without TF32 on CUDA.
+/// Two-dimensional cross-correlation, channels-last, for one fixed set of shapes, planned when constructed:
+/// oneDNN on the CPU (one thread), cuDNN with deterministic algorithms and without TF32 on CUDA.
 class Conv2d {
  public:
   Conv2d(Exec exec, const Conv2dSpec& spec);
@@ -38,14 +38,15 @@ class Conv2d {
   void forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace);
 
   /// dy (N, out_h, out_w, K). dx (N, H, W, C) or empty; dw and db (or empty) are overwritten, not added to.
-  void backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor dx, Tensor dw, Tensor db, Tensor workspace);
+  void backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor dx, Tensor dw, Tensor db,
+                Tensor workspace);
 
  private:
   struct Cpu;
   struct Cuda;
   Conv2dSpec spec_;
   std::unique_ptr<Cpu> cpu_;
-  std::unique_ptr<Cuda> cuda_;
+  std::shared_ptr<Cuda> cuda_;  ///< not shared: a shared_ptr needs no ~Cuda in a CPU-only build
 };
 
 }  // namespace lockstep

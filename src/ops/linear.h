@@ -9,7 +9,7 @@ namespace lockstep {
 struct LinearSpec {
   int64_t rows = 0, in = 0, out = 0;
   bool bias = true;
-  bool relu = false;    ///< forward stores max(0, .); backward then expects a gradient already masked by y > 0
+  bool relu = false;  ///< forward stores max(0, .); backward then expects a gradient already masked by y > 0
   bool needs_dx = true;  ///< false for a first layer: nobody reads the gradient of the data
 };
 
@@ -23,8 +23,10 @@ class Linear {
   /// x (rows, in); w (out, in); b (out) or empty; y (rows, out), aliases nothing. Enqueues; does not wait.
   void forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace);
 
-  /// dy (rows, out). dx (rows, in) or empty; dw (out, in) and db (out, or empty) are overwritten, not added to.
-  void backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor dx, Tensor dw, Tensor db, Tensor workspace);
+  /// dy (rows, out). dx (rows, in) or empty; dw (out, in) and db (out, or empty) are overwritten, not added
+  /// to.
+  void backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor dx, Tensor dw, Tensor db,
+                Tensor workspace);
 
  private:
   Exec exec_;

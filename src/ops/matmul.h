@@ -17,8 +17,9 @@ struct MatmulSpec {
   Epilogue epilogue = Epilogue::none;
 };
 
-/// c = epilogue(op(a) op(b)) for one fixed set of shapes, planned when constructed: oneDNN on the CPU, cuBLASLt on CUDA.
-/// fp32 in and out, summed in fp32 (never TF32). The CPU uses one thread, so the bits depend on the shapes alone.
+/// c = epilogue(op(a) op(b)) for one fixed set of shapes, planned when constructed: oneDNN on the CPU,
+/// cuBLASLt on CUDA. fp32 in and out, summed in fp32 (never TF32). The CPU uses one thread, so the bits
+/// depend on the shapes alone.
 class Matmul {
  public:
   Matmul(Exec exec, const MatmulSpec& spec);
@@ -28,8 +29,9 @@ class Matmul {
   /// Bytes of scratch memory that run() needs; its contents mean nothing between calls.
   size_t workspace_bytes() const;
 
-  /// a (m, k) or (k, m); b (k, n) or (n, k); bias (n) for the bias epilogues, else empty; c (m, n) is overwritten and
-  /// aliases nothing. Enqueues on the Exec of construction; does not wait. Throws Error(bug) on a shape mismatch.
+  /// a (m, k) or (k, m); b (k, n) or (n, k); bias (n) for the bias epilogues, else empty; c (m, n) is
+  /// overwritten and aliases nothing. Enqueues on the Exec of construction; does not wait. Throws Error(bug)
+  /// on a shape mismatch.
   void run(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace);
 
  private:
@@ -37,7 +39,7 @@ class Matmul {
   struct Cuda;
   MatmulSpec spec_;
   std::unique_ptr<Cpu> cpu_;
-  std::unique_ptr<Cuda> cuda_;
+  std::shared_ptr<Cuda> cuda_;  ///< not shared: a shared_ptr needs no ~Cuda in a CPU-only build
 };
 
 }  // namespace lockstep

@@ -15,8 +15,9 @@ struct Pool2dSpec {
   int64_t out_w() const { return (w + 2 * pad_w - window_w) / stride_w + 1; }
 };
 
-/// Maximum over windows. x (N, H, W, C); y and argmax (N, out_h, out_w, C); argmax (uint8) is the position of the first
-/// maximum inside its window, row by row; windows hold at most 256 elements. A NaN in a window is its maximum.
+/// Maximum over windows. x (N, H, W, C); y and argmax (N, out_h, out_w, C); argmax (uint8) is the position of
+/// the first maximum inside its window, row by row; windows hold at most 256 elements. A NaN in a window is
+/// its maximum.
 void max_pool2d_forward(Exec exec, const Pool2dSpec& spec, ConstTensor x, Tensor y, Tensor argmax);
 /// dx (N, H, W, C) is overwritten: each dy goes to the element that was the maximum; windows may overlap.
 void max_pool2d_backward(Exec exec, const Pool2dSpec& spec, ConstTensor argmax, ConstTensor dy, Tensor dx);

@@ -13,9 +13,9 @@ class BasicTensor {
  public:
   BasicTensor() = default;
   BasicTensor(Void* data, DType dtype, const Shape& shape) : data_(data), dtype_(dtype), shape_(shape) {}
-  /// A Tensor is a ConstTensor.
-  BasicTensor(const BasicTensor<void>& other)
-    requires std::is_const_v<Void>
+  /// A Tensor is a ConstTensor. (A template: the copy constructor of Tensor stays the default one.)
+  template <typename Other>
+  requires(std::is_const_v<Void> && !std::is_const_v<Other>) BasicTensor(const BasicTensor<Other>& other)
       : data_(other.raw()), dtype_(other.dtype()), shape_(other.shape()) {}
 
   Void* raw() const { return data_; }

@@ -1,0 +1,56 @@
+#pragma once
+
+// The CUDA side of the free functions of src/ops, one for one and with the same signatures: NAME.cpp checks
+// the arguments and forwards them here, NAME.cu defines. Never called in a CPU-only build, where nothing
+// defines them.
+#include "src/device/exec.h"
+#include "src/ops/activation.h"
+#include "src/ops/dropout.h"
+#include "src/ops/micro_batch.h"
+#include "src/ops/pool2d.h"
+#include "src/ops/preprocess.h"
+#include "src/tensor/tensor.h"
+
+namespace lockstep::cuda {
+
+void activation_forward(Exec exec, Activation activation, ConstTensor x, Tensor y);
+void activation_backward(Exec exec, Activation activation, ConstTensor saved, ConstTensor dy, Tensor dx);
+
+void add(Exec exec, ConstTensor a, ConstTensor b, Tensor y);
+
+void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
+                        ConstTensor scale, ConstTensor shift, Tensor y, Tensor saved_mean,
+                        Tensor saved_inverse_std, Tensor sums);
+void batch_norm_backward(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
+                         ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy, Tensor dx,
+                         Tensor dscale, Tensor dshift);
+void batch_norm_inference(Exec exec, float epsilon, ConstTensor x, ConstTensor scale, ConstTensor shift,
+                          ConstTensor running_mean, ConstTensor running_variance, Tensor y);
+void batch_norm_running_update(Exec exec, const MicroBatchInfo* info, float momentum, ConstTensor sums,
+                               Tensor running);
+
+void bias_forward(Exec exec, ConstTensor x, ConstTensor b, Tensor y);
+void bias_backward(Exec exec, ConstTensor dy, Tensor db);
+
+void dropout(Exec exec, const MicroBatchInfo* info, const DropoutSpec& spec, ConstTensor sample_index,
+             ConstTensor x, Tensor y);
+
+void softmax_cross_entropy(Exec exec, const MicroBatchInfo* info, float label_smoothing, ConstTensor logits,
+                           ConstTensor labels, Tensor dlogits, Tensor metrics);
+void softmax_cross_entropy_soft(Exec exec, const MicroBatchInfo* info, float label_smoothing,
+                                ConstTensor logits, ConstTensor targets, Tensor dlogits, Tensor metrics);
+void mean_squared_error(Exec exec, const MicroBatchInfo* info, ConstTensor prediction, ConstTensor target,
+                        Tensor dprediction, Tensor metrics);
+void softmax(Exec exec, ConstTensor logits, Tensor probabilities);
+
+void max_pool2d_forward(Exec exec, const Pool2dSpec& spec, ConstTensor x, Tensor y, Tensor argmax);
+void max_pool2d_backward(Exec exec, const Pool2dSpec& spec, ConstTensor argmax, ConstTensor dy, Tensor dx);
+void average_pool2d_forward(Exec exec, const Pool2dSpec& spec, ConstTensor x, Tensor y);
+void average_pool2d_backward(Exec exec, const Pool2dSpec& spec, ConstTensor dy, Tensor dx);
+void global_average_pool_forward(Exec exec, ConstTensor x, Tensor y);
+void global_average_pool_backward(Exec exec, ConstTensor dy, Tensor dx);
+
+void preprocess(Exec exec, const PreprocessSpec& spec, ConstTensor x, ConstTensor scale, ConstTensor shift,
+                Tensor y);
+
+}  // namespace lockstep::cuda
