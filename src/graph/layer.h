@@ -16,28 +16,29 @@ namespace lockstep {
 enum class Init {
   zeros,
   ones,
-  glorot_uniform,   ///< Glorot and Bengio 2010, equation 16: the default of Keras
+  glorot_uniform,  ///< Glorot and Bengio 2010, equation 16: the default of Keras
   glorot_normal,
-  he_uniform,       ///< He et al. 2015: bound sqrt(6 / fan_in)
+  he_uniform,  ///< He et al. 2015: bound sqrt(6 / fan_in)
   he_normal,
-  kaiming_torch,    ///< PyTorch's default for linear and convolution: bound 1 / sqrt(fan_in), biases too
+  kaiming_torch,  ///< PyTorch's default for linear and convolution: bound 1 / sqrt(fan_in), biases too
 };
 
 /// A trained tensor of a layer. Its full name is "LAYER/NAME".
 struct ParameterSpec {
-  std::string name;   ///< "weight", "bias", "scale", "shift"
-  Shape shape;        ///< as stored: (out, in), (K, R, S, C/groups), (C)
+  std::string name;  ///< "weight", "bias", "scale", "shift"
+  Shape shape;       ///< as stored: (out, in), (K, R, S, C/groups), (C)
   Init init = Init::zeros;
   int64_t fan_in = 1, fan_out = 1;
   bool decay = true;  ///< weight decay applies (not to biases and norms)
 };
 
-/// A tensor that training updates without a gradient: running statistics. Micro-batches contribute sums of the same
-/// shape, which are added over the global batch like gradients; Layer::update_state folds them in.
+/// A tensor that training updates without a gradient: running statistics. Micro-batches contribute sums of
+/// the same shape, which are added over the global batch like gradients; Layer::update_state folds them in.
 struct StateSpec {
   std::string name;
   Shape shape;
-  float initial = 0;
+  float initial = 0;                ///< of every element
+  std::vector<float> initial_rows;  ///< if not empty: of each row along the first axis instead
 };
 
 /// What the plan must know of a layer to place its buffers.
@@ -49,25 +50,27 @@ struct LayerTraits {
   bool reshape = false;            ///< output is input 0 under another shape: nothing runs, memory is shared
 };
 
-/// Everything a layer touches in one micro-batch. Tensors have the batch axis in front. Optional ones are empty.
+/// Everything a layer touches in one micro-batch. Tensors have the batch axis in front. Optional ones are
+/// empty.
 struct LayerContext {
   bool training = false;
   const MicroBatchInfo* info = nullptr;
-  ConstTensor sample_index;                     ///< (N) int64
-  std::span<const ConstTensor> inputs;          ///< in backward only if backward_reads_input
-  Tensor output;                                ///< in backward only if backward_reads_output
-  std::span<const ConstTensor> parameters;      ///< in the order of Layer::parameters()
-  std::span<const Tensor> states;               ///< in the order of Layer::states()
-  std::span<const Tensor> state_sums;           ///< written by forward when training; like states
-  std::span<const Tensor> saved;                ///< in the order of Layer::saved(), written by forward for backward
-  Tensor workspace;                             ///< scratch, at least workspace_bytes()
-  Tensor output_gradient;                       ///< backward only; may be overwritten
+  ConstTensor sample_index;                 ///< (N) int64
+  std::span<const ConstTensor> inputs;      ///< in backward only if backward_reads_input
+  Tensor output;                            ///< in backward only if backward_reads_output
+  std::span<const ConstTensor> parameters;  ///< in the order of Layer::parameters()
+  std::span<const Tensor> states;           ///< in the order of Layer::states()
+  std::span<const Tensor> state_sums;       ///< written by forward when training; like states
+  std::span<const Tensor> saved;  ///< in the order of Layer::saved(), written by forward for backward
+  Tensor workspace;               ///< scratch, at least workspace_bytes()
+  Tensor output_gradient;         ///< backward only; may be overwritten
   std::span<const Tensor> input_gradients;      ///< backward only; overwritten, empty where nobody reads it
   std::span<const Tensor> parameter_gradients;  ///< backward only; overwritten
 };
 
-/// One node of the graph: what it computes per sample (shapes without the batch axis), and how it runs for a micro-batch.
-/// First infer(), then prepare() once, then forward() and backward() any number of times, by one thread.
+/// One node of the graph: what it computes per sample (shapes without the batch axis), and how it runs for a
+/// micro-batch. First infer(), then prepare() once, then forward() and backward() any number of times, by one
+/// thread.
 class Layer {
  public:
   virtual ~Layer() = default;
@@ -79,8 +82,8 @@ class Layer {
   /// A layer with the same options that is not prepared: each CPU thread and each batch size has its own.
   virtual std::unique_ptr<Layer> clone() const = 0;
 
-  /// The shape of the output; remembers the inputs' shapes. Throws Error(usage) that says what does not fit; the graph
-  /// adds the layer's name.
+  /// The shape of the output; remembers the inputs' shapes. Throws Error(usage) that says what does not fit;
+  /// the graph adds the layer's name.
   virtual Shape infer(std::span<const Shape> inputs) = 0;
 
   /// Valid after infer().
@@ -95,10 +98,11 @@ class Layer {
   /// Whether relu(layer(x)) == layer(relu(x)), as for max pooling.
   virtual bool commutes_with_relu() const { return false; }
 
-  /// Plans the operations for micro-batches of n samples. needs_input_gradient is false for layers that only the data
-  /// feeds.
+  /// Plans the operations for micro-batches of n samples. needs_input_gradient is false for layers that only
+  /// the data feeds.
   virtual void prepare(Exec exec, int64_t n, bool needs_input_gradient) = 0;
-  /// Tensors that forward leaves for backward besides input and output. Valid after prepare(); with batch axes.
+  /// Tensors that forward leaves for backward besides input and output. Valid after prepare(); with batch
+  /// axes.
   struct Saved {
     DType dtype;
     Shape shape;

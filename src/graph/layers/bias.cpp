@@ -1,0 +1,49 @@
+#include "src/ops/bias.h"
+
+#include "src/graph/layers/layers.h"
+#include "src/graph/layers/shapes.h"
+
+namespace lockstep {
+
+namespace {
+
+class BiasLayer final : public Layer {
+ public:
+  std::string kind() const override { return "bias"; }
+  std::string describe() const override { return "along the last axis"; }
+  std::unique_ptr<Layer> clone() const override { return std::make_unique<BiasLayer>(*this); }
+
+  Shape infer(std::span<const Shape> inputs) override {
+    const Shape& input = only_input(inputs);
+    if (input.rank() == 0) fail(ExitCode::usage, "its input is a scalar, which has no last axis.");
+    channels_ = input[-1];
+    return input;
+  }
+
+  std::vector<ParameterSpec> parameters() const override {
+    return {{"bias", {channels_}, Init::zeros, channels_, channels_, false}};
+  }
+
+  LayerTraits traits() const override { return {.forward_in_place = true, .backward_in_place = true}; }
+  void prepare(Exec exec, int64_t, bool) override { exec_ = exec; }
+
+  void forward(const LayerContext& context) override {
+    bias_forward(exec_, context.inputs[0], context.parameters[0], context.output);
+  }
+
+  void backward(const LayerContext& context) override {
+    bias_backward(exec_, context.output_gradient, context.parameter_gradients[0]);
+    if (context.input_gradients[0])
+      copy_unless_shared(exec_, context.output_gradient, context.input_gradients[0]);
+  }
+
+ private:
+  int64_t channels_ = 0;
+  Exec exec_;
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> make_bias() { return std::make_unique<BiasLayer>(); }
+
+}  // namespace lockstep
