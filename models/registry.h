@@ -14,8 +14,8 @@ using ModelValue = std::variant<bool, int64_t, double, std::string, std::vector<
 /// The [model] table of a config: a built-in name with its keys, or a model file.
 struct ModelSpec {
   std::string name = "cnn";
-  std::string file;                          ///< absolute; when set, name is empty
-  std::map<std::string, ModelValue> keys;    ///< the model's own, for example hidden = [64]
+  std::string file;                        ///< absolute; when set, name is empty
+  std::map<std::string, ModelValue> keys;  ///< the model's own, for example hidden = [64]
 };
 
 /// A key that a built-in model understands.
@@ -27,15 +27,17 @@ struct ModelKey {
 struct ModelEntry {
   std::string name, description;
   std::vector<ModelKey> keys;
-  /// input: one sample, channels-last; outputs: classes or target width; every key is present and of its type.
-  Graph (*build)(const Shape& input, int64_t outputs, const std::map<std::string, ModelValue>& keys, uint64_t seed);
+  /// input: one sample, channels-last; outputs: classes or target width; every key is present and of its
+  /// type.
+  Graph (*build)(const Shape& input, int64_t outputs, const std::map<std::string, ModelValue>& keys,
+                 uint64_t seed);
 };
 
 /// All built-in models; adding one is one file and one line here.
 const std::vector<ModelEntry>& model_registry();
 
-/// Builds from a spec. Throws Error(usage) for an unknown model or key (with the nearest known one), a value of the
-/// wrong type, or a network that does not fit the data: the message names the layer.
+/// Builds from a spec. Throws Error(usage) for an unknown model or key (with the nearest known one), a value
+/// of the wrong type, or a network that does not fit the data: the message names the layer.
 Graph build_model(const ModelSpec& spec, const Shape& input, int64_t outputs, uint64_t seed);
 
 }  // namespace lockstep

@@ -1,0 +1,93 @@
+#include "models/registry.h"
+
+#include <fmt/ranges.h>
+
+#include "models/architectures.h"
+#include "models/model_file.h"
+#include "src/core/error.h"
+#include "src/core/suggest.h"
+
+namespace lockstep {
+
+const std::vector<ModelEntry>& model_registry() {
+  static const std::vector<ModelEntry> registry = {
+      {"mlp",
+       "multilayer perceptron",
+       {{"hidden", "sizes of the hidden layers", std::vector<int64_t>{64}},
+        {"activation", "relu, sigmoid, tanh or gelu", std::string("relu")},
+        {"dropout", "probability of zero after each hidden layer", 0.0}},
+       build_mlp},
+      {"cnn",
+       "small convolutional network: 3x3 convolutions, each with ReLU and 2x2 max pooling, then a linear "
+       "layer",
+       {{"filters", "filters of each convolution", std::vector<int64_t>{32, 64}},
+        {"dropout", "probability of zero before the linear layer", 0.0}},
+       build_cnn},
+  };
+  return registry;
+}
+
+namespace {
+
+const char* type_name(const ModelValue& value) {
+  static constexpr const char* kNames[] = {"true or false", "an integer", "a number", "a string",
+                                           "a list of integers"};
+  return kNames[value.index()];
+}
+
+/// The user's value as the type of the standard one; an integer may stand for a number.
+ModelValue converted(const std::string& model, const ModelKey& key, const ModelValue& value) {
+  if (value.index() == key.standard.index()) return value;
+  if (std::holds_alternative<double>(key.standard) && std::holds_alternative<int64_t>(value))
+    return static_cast<double>(std::get<int64_t>(value));
+  if (std::holds_alternative<std::vector<int64_t>>(key.standard) && std::holds_alternative<int64_t>(value))
+    return std::vector<int64_t>{std::get<int64_t>(value)};
+  fail(ExitCode::usage, "model.{} of model '{}' must be {}, not {}.", key.name, model,
+       type_name(key.standard), type_name(value));
+}
+
+std::map<std::string, ModelValue> complete_keys(const ModelEntry& entry, const ModelSpec& spec) {
+  std::map<std::string, ModelValue> keys;
+  std::vector<std::string> known;
+  for (const ModelKey& key : entry.keys) {
+    known.push_back(key.name);
+    const auto given = spec.keys.find(key.name);
+    keys[key.name] = given == spec.keys.end() ? key.standard : converted(entry.name, key, given->second);
+  }
+  for (const auto& [name, value] : spec.keys)
+    if (!keys.contains(name))
+      fail(ExitCode::usage, "model '{}' has no key 'model.{}'{}", entry.name, name, suggestion(name, known));
+  return keys;
+}
+
+/// Images without a channel axis have one channel: the only place that decides so.
+Shape with_channels(const Shape& input) { return input.rank() == 2 ? Shape{input[0], input[1], 1} : input; }
+
+}  // namespace
+
+Graph build_model(const ModelSpec& spec, const Shape& input, int64_t outputs, uint64_t seed) {
+  INVARIANT(outputs > 0, "a model with {} outputs", outputs);
+  const Shape sample = with_channels(input);
+  if (!spec.file.empty()) {
+    if (!spec.keys.empty())
+      fail(ExitCode::usage,
+           "model.{} does not apply: the model comes from {}, which holds its options itself.",
+           spec.keys.begin()->first, spec.file);
+    return build_model_file(spec.file, sample, outputs, seed);
+  }
+  std::vector<std::string> known;
+  for (const ModelEntry& entry : model_registry()) {
+    known.push_back(entry.name);
+    if (entry.name != spec.name) continue;
+    const auto keys = complete_keys(entry, spec);
+    try {
+      return entry.build(sample, outputs, keys, seed);
+    } catch (const Error& error) {
+      throw Error(error.code(), fmt::format("model '{}' for samples of shape {}: {}", entry.name,
+                                            to_string(input), error.what()));
+    }
+  }
+  fail(ExitCode::usage, "unknown model '{}'{}", spec.name, suggestion(spec.name, known));
+}
+
+}  // namespace lockstep
