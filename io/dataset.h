@@ -56,6 +56,7 @@ struct DatasetOptions {
   int64_t memory_budget = int64_t{4} << 30;  ///< bytes; a data set that fits is read once into memory, a larger one streams
   bool regression = false;                    ///< targets are values even if they are integers
   int64_t classes = 0;                        ///< labels must be below this; 0: not known
+  bool probe = true;                          ///< look at the files in a child process first
 };
 
 /// Opens a data set after looking at each file in a child process with limits on time and memory (libhdf5 itself can

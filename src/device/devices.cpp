@@ -49,4 +49,15 @@ DeviceReport find_devices() {
   return report;
 }
 
+int64_t used_device_bytes([[maybe_unused]] Exec exec) {
+#ifdef LOCKSTEP_HAVE_CUDA
+  if (exec.on_cuda()) {
+    size_t free_bytes = 0, total_bytes = 0;
+    CHECK(cudaMemGetInfo(&free_bytes, &total_bytes));
+    return static_cast<int64_t>(total_bytes - free_bytes);
+  }
+#endif
+  return 0;
+}
+
 }  // namespace lockstep

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "src/device/exec.h"
+
 namespace lockstep {
 
 struct GpuInfo {
@@ -25,5 +27,9 @@ struct DeviceReport {
 
 /// Looks at the GPUs; never throws for their absence.
 DeviceReport find_devices();
+
+/// Memory in use on the GPU of `exec`, by everyone; 0 on the CPU. All of a run's memory is taken before its first step,
+/// so this is also its peak.
+int64_t used_device_bytes(Exec exec);
 
 }  // namespace lockstep

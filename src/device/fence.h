@@ -1,0 +1,25 @@
+#pragma once
+
+#include <memory>
+
+#include "src/device/exec.h"
+
+namespace lockstep {
+
+/// A point in the work enqueued on an Exec that the host can wait for, without waiting for what comes behind it.
+class Fence {
+ public:
+  explicit Fence(Exec exec);
+  ~Fence();
+  /// Marks the point: everything enqueued so far.
+  void record();
+  /// Blocks until the newest point has been reached; at once if there is none, and on the CPU.
+  void wait();
+
+ private:
+  struct Impl;
+  Exec exec_;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lockstep

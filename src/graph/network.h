@@ -1,0 +1,62 @@
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "src/device/buffer.h"
+#include "src/graph/graph.h"
+#include "src/graph/parameters.h"
+#include "src/graph/plan.h"
+
+namespace lockstep {
+
+/// A graph that runs: its layers prepared for one size of micro-batch, its activations in one arena. Several networks
+/// (one a CPU thread, one for evaluation) share one set of Parameters. Used by one thread at a time.
+class Network {
+ public:
+  /// parameters outlive the network and have the layout of `graph`.
+  Network(Exec exec, const Graph& graph, const Parameters& parameters, int64_t micro_batch, bool training);
+  ~Network();
+  Network(Network&&) noexcept;
+
+  /// What one micro-batch brings, in the backend's memory.
+  struct MicroBatch {
+    const MicroBatchInfo* info = nullptr;
+    ConstTensor sample_index;  ///< (micro_batch) int64
+    /// Of the reduced buffer (ParameterLayout): where sums and gradients of this micro-batch go.
+    std::span<float> reduced;
+  };
+
+  /// (micro_batch, ...) float32: the caller fills it before forward().
+  Tensor input() const { return input_; }
+  /// (micro_batch, outputs): valid until backward.
+  Tensor output() const { return output_; }
+  /// Gradient of the loss by the output: the caller fills it before backward(). Training only.
+  Tensor output_gradient() const { return output_gradient_; }
+
+  /// Enqueues; does not wait.
+  void forward(const MicroBatch& batch);
+  /// Calls node_done(i) after the gradients of layer i's parameters are enqueued, from the last layer to the first.
+  void backward(const MicroBatch& batch, const std::function<void(int node)>& node_done);
+  /// Folds the sums of a reduced buffer, added over the global batch, into the running statistics. Enqueues.
+  void update_states(const MicroBatchInfo* info, std::span<float> reduced);
+
+  int64_t micro_batch() const { return micro_batch_; }
+  int64_t arena_bytes() const { return plan_.arena_bytes(); }
+
+ private:
+  struct Bound;  // one layer's tensors, found once
+  Tensor tensor_at(const Plan::Placement& placement, DType dtype, const Shape& shape) const;
+
+  Exec exec_;
+  int64_t micro_batch_;
+  bool training_;
+  Graph graph_;
+  Plan plan_;
+  Buffer arena_;
+  Tensor input_, output_, output_gradient_;
+  std::vector<Bound> bound_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,145 @@
+#include "src/graph/parameters.h"
+
+#include <algorithm>
+
+#include "src/core/hash.h"
+#include "src/tensor/flat.h"
+
+namespace lockstep {
+
+namespace {
+
+int64_t padded(int64_t elements) { return (elements + kFlatBlock - 1) / kFlatBlock * kFlatBlock; }
+
+/// Copies (K, R, S, C) to (K, C, R, S), or back.
+void permute_filters(const Shape& stored, bool to_logical_order, const float* source, float* destination) {
+  const int64_t filters = stored[0], positions = stored[1] * stored[2], channels = stored[3];
+  for (int64_t k = 0; k < filters; ++k) {
+    for (int64_t p = 0; p < positions; ++p) {
+      for (int64_t c = 0; c < channels; ++c) {
+        const int64_t in_storage = (k * positions + p) * channels + c;
+        const int64_t in_logical = (k * channels + c) * positions + p;
+        if (to_logical_order)
+          destination[in_logical] = source[in_storage];
+        else
+          destination[in_storage] = source[in_logical];
+      }
+    }
+  }
+}
+
+std::vector<float> to_host(Exec exec, std::span<const float> values) {
+  std::vector<float> host(values.size());
+  copy(exec, host.data(), values.data(), values.size_bytes());
+  synchronize(exec);
+  return host;
+}
+
+}  // namespace
+
+ParameterLayout::ParameterLayout(const Graph& graph) {
+  for (int node = 0; node < static_cast<int>(graph.nodes().size()); ++node) {
+    const Graph::Node& n = graph.nodes()[static_cast<size_t>(node)];
+    int index = 0;
+    for (const ParameterSpec& spec : n.layer->parameters()) {
+      parameters.push_back({n.name + "/" + spec.name, node, index++, spec.shape, 0, spec.shape.elements()});
+      specs.push_back(spec);
+      parameter_count += spec.shape.elements();
+    }
+    index = 0;
+    for (const StateSpec& spec : n.layer->states()) {
+      states.push_back({n.name + "/" + spec.name, node, index++, spec.shape, states_size, spec.shape.elements()});
+      state_initial.push_back(spec.initial);
+      states_size += padded(spec.shape.elements());
+    }
+  }
+  for (size_t i = parameters.size(); i-- > 0;) {
+    Slot& slot = parameters[i];
+    slot.offset = weights_size;
+    weights_size += padded(slot.elements);
+    decay.insert(decay.end(), static_cast<size_t>(padded(slot.elements) / kFlatBlock), specs[i].decay ? 1 : 0);
+    const bool last_of_node = i == 0 || parameters[i - 1].node != slot.node;
+    if (last_of_node) {
+      ready_ends.push_back(weights_size);
+      node_of_ready_end.push_back(slot.node);
+    }
+  }
+  for (int64_t& end : ready_ends) end += gradients_offset();
+}
+
+int64_t ParameterLayout::state_sums_offset() const { return kFlatBlock; }
+
+Parameters::Parameters(Exec exec, const Graph& graph)
+    : exec_(exec),
+      layout_(graph),
+      weights_(exec, Memory::device, static_cast<size_t>(layout_.weights_size) * sizeof(float)),
+      states_(exec, Memory::device, static_cast<size_t>(layout_.states_size) * sizeof(float)) {}
+
+Tensor Parameters::parameter(int i) const {
+  const ParameterLayout::Slot& slot = layout_.parameters[static_cast<size_t>(i)];
+  return {weights().data() + slot.offset, DType::f32, slot.shape};
+}
+
+Tensor Parameters::state(int i) const {
+  const ParameterLayout::Slot& slot = layout_.states[static_cast<size_t>(i)];
+  return {states().data() + slot.offset, DType::f32, slot.shape};
+}
+
+void Parameters::initialize(uint64_t seed) {
+  std::vector<float> weights_host(static_cast<size_t>(layout_.weights_size));
+  for (size_t i = 0; i < layout_.parameters.size(); ++i) {
+    const ParameterLayout::Slot& slot = layout_.parameters[i];
+    initialize_parameter(layout_.specs[i], slot.name, seed, weights_host.data() + slot.offset);
+  }
+  std::vector<float> states_host(static_cast<size_t>(layout_.states_size));
+  for (size_t i = 0; i < layout_.states.size(); ++i) {
+    const ParameterLayout::Slot& slot = layout_.states[i];
+    std::fill_n(states_host.begin() + slot.offset, slot.elements, layout_.state_initial[i]);
+  }
+  copy(exec_, weights_.data(), weights_host.data(), weights_host.size() * sizeof(float));
+  copy(exec_, states_.data(), states_host.data(), states_host.size() * sizeof(float));
+  synchronize(exec_);
+}
+
+uint64_t Parameters::weights_hash() const {
+  const std::vector<float> host = to_host(exec_, weights());
+  StreamingHash hash;
+  for (const ParameterLayout::Slot& slot : layout_.parameters)
+    hash.update(std::as_bytes(
+        std::span(host).subspan(static_cast<size_t>(slot.offset), static_cast<size_t>(slot.elements))));
+  return hash.digest();
+}
+
+std::vector<std::vector<float>> to_logical(Exec exec, const std::vector<ParameterLayout::Slot>& slots,
+                                           std::span<const float> flat) {
+  const std::vector<float> host = to_host(exec, flat);
+  std::vector<std::vector<float>> tensors;
+  for (const ParameterLayout::Slot& slot : slots) {
+    const float* source = host.data() + slot.offset;
+    std::vector<float> tensor(source, source + slot.elements);
+    if (slot.shape.rank() == 4) permute_filters(slot.shape, true, source, tensor.data());
+    tensors.push_back(std::move(tensor));
+  }
+  return tensors;
+}
+
+void from_logical(Exec exec, const std::vector<ParameterLayout::Slot>& slots,
+                  const std::vector<std::vector<float>>& tensors, std::span<float> flat) {
+  std::vector<float> host(flat.size());
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const ParameterLayout::Slot& slot = slots[i];
+    if (slot.shape.rank() == 4)
+      permute_filters(slot.shape, false, tensors[i].data(), host.data() + slot.offset);
+    else
+      std::copy(tensors[i].begin(), tensors[i].end(), host.begin() + slot.offset);
+  }
+  copy(exec, flat.data(), host.data(), host.size() * sizeof(float));
+  synchronize(exec);
+}
+
+Shape logical_shape(const Shape& stored) {
+  if (stored.rank() != 4) return stored;
+  return {stored[0], stored[3], stored[1], stored[2]};
+}
+
+}  // namespace lockstep

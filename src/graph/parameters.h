@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "src/device/buffer.h"
+#include "src/graph/graph.h"
+
+namespace lockstep {
+
+/// Where every trained tensor and running statistic of a graph lies in the flat buffers, in floats. It depends on the
+/// graph alone: not on batch sizes, backends or ranks.
+///
+/// Weights, gradients and optimizer state share one layout: parameters in the order in which backward finishes their
+/// gradients (last layer first), each padded to 256 bytes. What micro-batches add up besides gradients lies in front of
+/// them in the same buffer, because it is ready first and travels in the same all-reduce:
+///   reduced: [metrics | sums of running statistics | gradients]
+struct ParameterLayout {
+  struct Slot {
+    std::string name;  ///< "conv1/weight"
+    int node = 0;      ///< index of the layer in the graph
+    int index = 0;     ///< in Layer::parameters() or states()
+    Shape shape;
+    int64_t offset = 0;  ///< in the weights buffer, or in the states buffer
+    int64_t elements = 0;
+  };
+  explicit ParameterLayout(const Graph& graph);
+
+  std::vector<Slot> parameters;         ///< in the order in which the model defines them
+  std::vector<ParameterSpec> specs;     ///< of the same parameters
+  std::vector<Slot> states;             ///< running statistics, in the order of definition
+  std::vector<float> state_initial;     ///< of the same states
+  int64_t weights_size = 0;             ///< floats, padding included
+  int64_t states_size = 0;              ///< floats, padding included
+  int64_t parameter_count = 0;          ///< without padding
+  std::vector<uint8_t> decay;           ///< one for each 256-byte block of weights: weight decay applies
+  std::vector<int64_t> ready_ends;      ///< ends in `reduced`, in the order in which backward reaches them
+  std::vector<int> node_of_ready_end;   ///< the layer whose backward completes that end
+
+  int64_t metrics_offset() const { return 0; }
+  int64_t state_sums_offset() const;
+  int64_t gradients_offset() const { return state_sums_offset() + states_size; }
+  int64_t reduced_size() const { return gradients_offset() + weights_size; }
+};
+
+/// The values of a model: fp32 master weights and running statistics, each in one allocation in the backend's memory.
+class Parameters {
+ public:
+  Parameters(Exec exec, const Graph& graph);
+
+  const ParameterLayout& layout() const { return layout_; }
+  std::span<float> weights() const { return weights_.as<float>().first(size_t(layout_.weights_size)); }
+  std::span<float> states() const { return states_.as<float>().first(size_t(layout_.states_size)); }
+  Tensor parameter(int i) const;
+  Tensor state(int i) const;
+
+  /// Every parameter from its initializer, every state to its initial value. The same on every rank. Waits.
+  void initialize(uint64_t seed);
+
+  /// XXH3-64 over the fp32 weights in the order of definition, without padding. Waits for what is enqueued.
+  uint64_t weights_hash() const;
+
+ private:
+  Exec exec_;
+  ParameterLayout layout_;
+  Buffer weights_, states_;
+};
+
+/// A flat buffer laid out like the weights <-> one host tensor a parameter in logical order (convolution weights
+/// (K, C, R, S), everything else as stored). For checkpoints: weights and optimizer state alike. Waits.
+std::vector<std::vector<float>> to_logical(Exec exec, const std::vector<ParameterLayout::Slot>& slots,
+                                           std::span<const float> flat);
+void from_logical(Exec exec, const std::vector<ParameterLayout::Slot>& slots,
+                  const std::vector<std::vector<float>>& tensors, std::span<float> flat);
+Shape logical_shape(const Shape& stored);
+
+}  // namespace lockstep

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "comm/world.h"
+#include "io/dataset.h"
+#include "src/core/thread_pool.h"
+#include "src/graph/network.h"
+#include "src/train/task.h"
+
+namespace lockstep {
+
+struct Evaluation {
+  int64_t samples = 0;
+  double loss = 0;      ///< mean
+  double accuracy = 0;  ///< of 1; 0 for regression
+};
+
+/// Runs a model over a whole data set in its own order. Every rank takes a part; the result does not depend on the number
+/// of ranks or threads, because samples are cut into the same micro-batches and their sums are added in sample order.
+class Evaluator {
+ public:
+  /// micro_batch must not depend on the ranks.
+  Evaluator(Exec exec, ThreadPool& pool, const Task& task, const Graph& graph, const Parameters& parameters,
+            int64_t micro_batch);
+
+  /// Collective. Mean loss and accuracy on every rank.
+  Evaluation evaluate(World& world, const Dataset& dataset);
+
+  /// One rank, no collective: calls visit(first sample, outputs) for each micro-batch in order. Outputs are softmax
+  /// probabilities (rows, classes), or predictions (rows, width) for regression, in host memory; valid for the call.
+  using Visit = std::function<void(int64_t first, ConstTensor outputs)>;
+  void predict(const Dataset& dataset, const Visit& visit);
+
+ private:
+  /// One micro-batch at a time: a network and its batch in the backend's memory.
+  struct Lane {
+    Network network;
+    Buffer x, y, sample_index;
+  };
+  /// Runs forward over this rank's micro-batches: the lanes together, round by round. After each round `done` is called
+  /// for each lane in order with the number of its micro-batch in the data set, if it holds any sample.
+  struct Round {
+    Lane& lane;
+    int64_t micro_batch;        ///< in the whole data set
+    int64_t local;              ///< among this rank's
+    const MicroBatchInfo* info;  ///< in the backend's memory
+  };
+  void run(const Dataset& dataset, int rank, int ranks, const std::function<void(const Round&)>& computed,
+           const std::function<void(const Round&)>& in_order);
+
+  Exec exec_;
+  ThreadPool& pool_;
+  const Task& task_;
+  int64_t micro_batch_;
+  std::vector<Lane> lanes_;
+};
+
+}  // namespace lockstep

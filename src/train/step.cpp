@@ -1,0 +1,154 @@
+#include "src/train/step.h"
+
+#include <algorithm>
+
+namespace lockstep {
+
+namespace {
+
+std::vector<Network> make_networks(const Step::Parts& parts, int64_t micro_batch, int lanes) {
+  std::vector<Network> networks;
+  networks.reserve(static_cast<size_t>(lanes));
+  for (int lane = 0; lane < lanes; ++lane)
+    networks.emplace_back(parts.exec, parts.graph, parts.parameters, micro_batch, /*training=*/true);
+  return networks;
+}
+
+}  // namespace
+
+Step::Step(const Parts& parts, const Batching& batching, int64_t bucket_bytes, bool capture)
+    : parts_(parts),
+      batching_(batching),
+      networks_(make_networks(parts, batching.micro_batch, std::min(parts.pool.lanes(), batching.micro_batches))),
+      reduced_(parts.exec, Memory::device,
+               static_cast<size_t>(parts.parameters.layout().reduced_size()) * sizeof(float)),
+      reducer_(parts.exec, parts.communicator, reduced_.as<float>(),
+               make_buckets(parts.parameters.layout().ready_ends, bucket_bytes), batching.micro_batches,
+               static_cast<int>(networks_.size())),
+      copied_(parts.exec),
+      capture_(capture && parts.exec.on_cuda()) {
+  const ParameterLayout& layout = parts.parameters.layout();
+  bucket_of_node_.assign(parts.graph.nodes().size(), -1);
+  for (size_t bucket = 0; bucket < reducer_.buckets().size(); ++bucket) {
+    const int64_t end = reducer_.buckets()[bucket].offset + reducer_.buckets()[bucket].size;
+    const auto at = std::find(layout.ready_ends.begin(), layout.ready_ends.end(), end);
+    INVARIANT(at != layout.ready_ends.end(), "bucket {} ends inside a layer", bucket);
+    const int node = layout.node_of_ready_end[static_cast<size_t>(at - layout.ready_ends.begin())];
+    bucket_of_node_[static_cast<size_t>(node)] = static_cast<int>(bucket);
+  }
+
+  const int64_t rows = batching.rank_batch();
+  const Task& task = parts.task;
+  const auto device = [&](size_t bytes) { return Buffer(parts.exec, Memory::device, bytes); };
+  const auto pinned = [&](size_t bytes) { return Buffer(parts.exec, Memory::pinned, bytes); };
+  x_ = device(static_cast<size_t>(task.raw_x_shape(rows).elements()) * size_of(task.x_dtype()));
+  y_ = device(static_cast<size_t>(task.raw_y_shape(rows).elements()) * size_of(task.y_dtype()));
+  sample_index_ = device(static_cast<size_t>(rows) * sizeof(int64_t));
+  infos_ = device(static_cast<size_t>(batching.micro_batches) * sizeof(MicroBatchInfo));
+  host_infos_ = pinned(infos_.size());
+  scalars_ = device(sizeof(OptimizerScalars));
+  host_scalars_ = pinned(sizeof(OptimizerScalars));
+  gradient_norm_ = device(sizeof(float));
+  host_metrics_ = pinned(3 * sizeof(float));
+}
+
+std::optional<StepMetrics> Step::take_metrics() {
+  if (!pending_) return std::nullopt;
+  const std::span<const float> metrics = host_metrics_.as<float>();
+  std::optional<StepMetrics> result = std::exchange(pending_, std::nullopt);
+  result->loss = metrics[0];
+  result->correct = metrics[1];
+  result->gradient_norm = metrics[2];
+  return result;
+}
+
+std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr) {
+  const Exec exec = parts_.exec;
+  // The last step's numbers are read before this one overwrites them.
+  if (pending_) {
+    copy(exec, host_metrics_.data(), reduced_.data(), 2 * sizeof(float));
+    copy(exec, host_metrics_.as<float>().data() + 2, gradient_norm_.data(), sizeof(float));
+  }
+
+  const int64_t rank_start = parts_.communicator.rank() * batching_.rank_batch();
+  for (int m = 0; m < batching_.micro_batches; ++m) {
+    const int64_t first = rank_start + m * batching_.micro_batch;
+    const int64_t valid = std::clamp<int64_t>(batch.global_valid - first, 0, batching_.micro_batch);
+    host_infos_.as<MicroBatchInfo>()[static_cast<size_t>(m)] = {
+        step - 1, static_cast<int32_t>(valid), 1.0f / static_cast<float>(batch.global_valid)};
+  }
+  host_scalars_.as<OptimizerScalars>()[0] = {static_cast<float>(lr), static_cast<int32_t>(step)};
+  copy(exec, infos_.data(), host_infos_.data(), infos_.size());
+  copy(exec, scalars_.data(), host_scalars_.data(), scalars_.size());
+  copy(exec, x_.data(), batch.x.raw(), x_.size());
+  copy(exec, y_.data(), batch.y.raw(), y_.size());
+  copy(exec, sample_index_.data(), batch.sample_index.raw(), sample_index_.size());
+  copied_.record();
+
+  if (capture_) {
+    if (!captured_) captured_.emplace(exec, [this] { enqueue(); });
+    captured_->launch();
+  } else {
+    enqueue();
+  }
+  copied_.wait();
+  std::optional<StepMetrics> last = take_metrics();
+  pending_ = StepMetrics{.step = step, .samples = batch.global_valid};
+  return last;
+}
+
+std::optional<StepMetrics> Step::flush() {
+  if (pending_) {
+    copy(parts_.exec, host_metrics_.data(), reduced_.data(), 2 * sizeof(float));
+    copy(parts_.exec, host_metrics_.as<float>().data() + 2, gradient_norm_.data(), sizeof(float));
+  }
+  synchronize(parts_.exec);
+  return take_metrics();
+}
+
+void Step::enqueue() {
+  reducer_.begin();
+  next_micro_batch_ = 0;
+  parts_.pool.run([this](int lane) {
+    if (static_cast<size_t>(lane) >= networks_.size()) return;
+    for (int m = next_micro_batch_++; m < batching_.micro_batches; m = next_micro_batch_++)
+      compute(networks_[static_cast<size_t>(lane)], m);
+  });
+  reducer_.finish(parts_.exec);
+
+  const ParameterLayout& layout = parts_.parameters.layout();
+  const std::span<float> reduced = reduced_.as<float>();
+  networks_[0].update_states(infos_.as<MicroBatchInfo>().data(), reduced);
+  parts_.optimizer.update(scalars_.as<OptimizerScalars>().data(), parts_.parameters.weights(),
+                          reduced.subspan(static_cast<size_t>(layout.gradients_offset())),
+                          gradient_norm_.as<float>().data());
+}
+
+void Step::compute(Network& network, int m) {
+  const int64_t rows = batching_.micro_batch;
+  const Task& task = parts_.task;
+  const auto rows_of = [&](const Buffer& buffer, DType dtype, const Shape& shape) {
+    return ConstTensor(buffer.data() + static_cast<size_t>(m) * static_cast<size_t>(shape.elements()) * size_of(dtype),
+                       dtype, shape);
+  };
+  const MicroBatchInfo* info = infos_.as<MicroBatchInfo>().data() + m;
+  const std::span<float> reduced = reducer_.leaf(m);
+  const Network::MicroBatch batch{info, rows_of(sample_index_, DType::i64, {rows}), reduced};
+
+  task.preprocess(rows_of(x_, task.x_dtype(), task.raw_x_shape(rows)), network.input());
+  network.forward(batch);
+  task.loss(info, network.output(), rows_of(y_, task.y_dtype(), task.raw_y_shape(rows)), network.output_gradient(),
+            Tensor(reduced.data(), DType::f32, {2}));
+  network.backward(batch, [&](int node) {
+    if (const int bucket = bucket_of_node_[static_cast<size_t>(node)]; bucket >= 0)
+      reducer_.bucket_ready(parts_.exec, m, bucket);
+  });
+}
+
+size_t Step::activation_bytes() const {
+  size_t bytes = 0;
+  for (const Network& network : networks_) bytes += static_cast<size_t>(network.arena_bytes());
+  return bytes;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <atomic>
+#include <optional>
+#include <vector>
+
+#include "comm/gradient_reducer.h"
+#include "io/loader.h"
+#include "src/core/thread_pool.h"
+#include "src/device/capture.h"
+#include "src/device/fence.h"
+#include "src/graph/network.h"
+#include "src/optim/optimizer.h"
+#include "src/train/batching.h"
+#include "src/train/task.h"
+
+namespace lockstep {
+
+/// What one training step measured, over the global batch.
+struct StepMetrics {
+  int64_t step = 0;  ///< its number, from 1
+  double loss = 0;   ///< mean over the real samples
+  double correct = 0;
+  int64_t samples = 0;
+  double gradient_norm = 0;  ///< before clipping; 0 when clipping is off
+};
+
+/// One optimizer step on the global batch: forward, loss and backward of each micro-batch, gradients added over
+/// micro-batches and ranks while backward runs, one update of the weights.
+class Step {
+ public:
+  struct Parts {
+    Exec exec;
+    ThreadPool& pool;  ///< a lane computes whole micro-batches; on CUDA there is one lane
+    Communicator& communicator;
+    const Task& task;
+    const Graph& graph;
+    Parameters& parameters;
+    Optimizer& optimizer;
+  };
+  Step(const Parts& parts, const Batching& batching, int64_t bucket_bytes, bool capture);
+
+  /// Starts step number `step` (from 1). On CUDA it returns while the GPU computes, and the batch may be reused.
+  /// Returns what the step before measured.
+  std::optional<StepMetrics> run(const Batch& batch, int64_t step, double lr);
+  /// Waits for the newest step and returns what it measured, once.
+  std::optional<StepMetrics> flush();
+
+  /// Memory for activations over all lanes, and for gradients.
+  size_t activation_bytes() const;
+  size_t gradient_bytes() const { return reduced_.size() + reducer_.bytes(); }
+
+ private:
+  /// The step itself: the same function runs uncaptured and while it is captured.
+  void enqueue();
+  void compute(Network& network, int micro_batch);
+  std::optional<StepMetrics> take_metrics();
+
+  Parts parts_;
+  Batching batching_;
+  std::vector<Network> networks_;  // one a lane
+  Buffer reduced_;                 // see ParameterLayout
+  GradientReducer reducer_;
+  std::vector<int> bucket_of_node_;  // which bucket a layer's gradients complete; -1: none
+
+  // The batch in the backend's memory; addresses are fixed, so that a captured step can be replayed.
+  Buffer x_, y_, sample_index_, infos_, scalars_, gradient_norm_;
+  // Page-locked copies of small numbers on their way to and from the device.
+  Buffer host_infos_, host_scalars_, host_metrics_;
+  Fence copied_;
+  std::optional<CapturedGraph> captured_;
+  bool capture_;
+  std::atomic<int> next_micro_batch_ = 0;
+  std::optional<StepMetrics> pending_;  // started, not yet read back
+};
+
+}  // namespace lockstep

@@ -1,0 +1,110 @@
+#include "src/train/task.h"
+
+#include "src/ops/loss.h"
+#include "src/ops/preprocess.h"
+
+namespace lockstep {
+
+namespace {
+
+Shape channels_last(const Shape& shape, bool channels_first) {
+  if (!channels_first || shape.rank() < 2) return shape;
+  std::vector<int64_t> extents(shape.extents().begin() + 1, shape.extents().end());
+  extents.push_back(shape[0]);
+  return Shape(extents);
+}
+
+/// Mean and standard deviation of channel c; one number serves all channels.
+double channel_value(const std::vector<double>& values, int64_t c) {
+  return values.size() == 1 ? values[0] : values[static_cast<size_t>(c)];
+}
+
+void check_moments(const std::vector<double>& values, int64_t channels, const char* key) {
+  if (values.size() != 1 && static_cast<int64_t>(values.size()) != channels)
+    fail(ExitCode::usage,
+         "data.normalize.{} has {} values, but the samples have {} channels. Give one value, or one a channel.", key,
+         values.size(), channels);
+}
+
+}  // namespace
+
+Task::Task(Exec exec, const TrainOptions& options, const Dataset& dataset)
+    : exec_(exec),
+      x_shape_(dataset.x_shape()),
+      y_shape_(dataset.y_shape()),
+      input_shape_(channels_last(dataset.x_shape(), options.channels_first)),
+      x_dtype_(dataset.x_dtype()),
+      target_kind_(dataset.target_kind()),
+      label_smoothing_(static_cast<float>(options.label_smoothing)),
+      channels_first_(options.channels_first) {
+  if (target_kind_ == TargetKind::values)
+    outputs_ = y_shape_.elements();
+  else
+    outputs_ = dataset.classes();
+
+  const int64_t channels = input_shape_.rank() == 0 ? 1 : input_shape_[-1];
+  std::vector<float> scale(static_cast<size_t>(channels)), shift(static_cast<size_t>(channels));
+  const Normalize& normalize = options.normalize;
+  if (normalize.kind == Normalize::Kind::moments) {
+    check_moments(normalize.mean, channels, "mean");
+    check_moments(normalize.std, channels, "std");
+  }
+  const double unit = x_dtype_ == DType::u8 && normalize.kind != Normalize::Kind::none ? 1.0 / 255 : 1.0;
+  for (int64_t c = 0; c < channels; ++c) {
+    double factor = unit, offset = 0;
+    if (normalize.kind == Normalize::Kind::moments) {
+      const double deviation = channel_value(normalize.std, c);
+      if (!(deviation > 0))
+        fail(ExitCode::usage, "data.normalize.std = {} is not a positive number.", deviation);
+      factor = unit / deviation;
+      offset = -channel_value(normalize.mean, c) / deviation;
+    }
+    scale[static_cast<size_t>(c)] = static_cast<float>(factor);
+    shift[static_cast<size_t>(c)] = static_cast<float>(offset);
+  }
+  scale_ = Buffer(exec, Memory::device, scale.size() * sizeof(float));
+  shift_ = Buffer(exec, Memory::device, shift.size() * sizeof(float));
+  copy(exec, scale_.data(), scale.data(), scale.size() * sizeof(float));
+  copy(exec, shift_.data(), shift.data(), shift.size() * sizeof(float));
+  synchronize(exec);
+}
+
+void Task::check_compatible(const Dataset& dataset, const std::string& what) const {
+  if (!(dataset.x_shape() == x_shape_))
+    fail(ExitCode::data, "{}: samples of {} are {}, but the model was built for {}.", what, dataset.describe(),
+         to_string(dataset.x_shape()), to_string(x_shape_));
+  if (dataset.x_dtype() != x_dtype_)
+    fail(ExitCode::data, "{}: {} holds {}, but the training data holds {}; they would be scaled differently.", what,
+         dataset.describe(), to_string(dataset.x_dtype()), to_string(x_dtype_));
+  if (dataset.target_kind() == TargetKind::none) return;
+  if (dataset.target_kind() != target_kind_ || !(dataset.y_shape() == y_shape_))
+    fail(ExitCode::data, "{}: the targets of {} are of another kind or shape than those of the training data.", what,
+         dataset.describe());
+}
+
+Shape Task::raw_y_shape(int64_t rows) const {
+  return target_kind_ == TargetKind::classes ? Shape{rows} : Shape{rows, outputs_};
+}
+
+void Task::preprocess(ConstTensor raw, Tensor input) const {
+  const ConstTensor scale(scale_.data(), DType::f32, {static_cast<int64_t>(scale_.size() / sizeof(float))});
+  const ConstTensor shift(shift_.data(), DType::f32, scale.shape());
+  // The network may see (H, W, 1) where the data set says (H, W): the elements are the same.
+  lockstep::preprocess(exec_, {.channels_first = channels_first_}, raw, scale, shift,
+                       input.reshaped(input_shape_.batched(raw.shape()[0])));
+}
+
+void Task::loss(const MicroBatchInfo* info, ConstTensor output, ConstTensor target, Tensor output_gradient,
+                Tensor metrics) const {
+  const ConstTensor y = target.reshaped(raw_y_shape(target.shape()[0]));
+  switch (target_kind_) {
+    case TargetKind::classes:
+      return softmax_cross_entropy(exec_, info, label_smoothing_, output, y, output_gradient, metrics);
+    case TargetKind::probabilities:
+      return softmax_cross_entropy_soft(exec_, info, label_smoothing_, output, y, output_gradient, metrics);
+    case TargetKind::values: return mean_squared_error(exec_, info, output, y, output_gradient, metrics);
+    case TargetKind::none: fail(ExitCode::data, "the training data has no targets: name data.train.y.");
+  }
+}
+
+}  // namespace lockstep

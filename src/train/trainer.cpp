@@ -1,0 +1,314 @@
+#include "src/train/trainer.h"
+
+#include <sys/resource.h>
+
+#include <chrono>
+#include <cmath>
+#include <thread>
+
+#include "src/device/devices.h"
+#include "src/train/snapshot.h"
+
+namespace lockstep {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+int64_t peak_host_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} * 1024;
+}
+
+}  // namespace
+
+int lanes_of(const TrainOptions& options, Exec exec, int local_ranks) {
+  if (exec.on_cuda()) return 1;
+  if (options.threads > 0) return options.threads;
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / local_ranks);
+}
+
+int64_t evaluation_batch(const TrainOptions& options) { return std::min<int64_t>(options.global_batch, 64); }
+
+/// The data sets of a run, opened and checked against each other.
+struct TrainData {
+  std::unique_ptr<Dataset> train, validation, test;
+
+  TrainData(const World& world, const TrainOptions& options) {
+    // One rank a machine looks at the files in a child process; the others read what it found sound.
+    DatasetOptions dataset_options{.memory_budget = options.memory_budget,
+                                   .regression = options.regression,
+                                   .probe = world.local_rank() == 0};
+    std::unique_ptr<Dataset> whole = open_dataset(options.train, dataset_options);
+    if (whole->target_kind() == TargetKind::classes) dataset_options.classes = whole->classes();
+    if (options.validation) {
+      validation = open_dataset(*options.validation, dataset_options);
+    } else if (options.validation_split > 0) {
+      Split split = split_dataset(std::move(whole), options.validation_split, options.seed);
+      whole = std::move(split.train);
+      validation = std::move(split.validation);
+    }
+    train = std::move(whole);
+    if (options.test) test = open_dataset(*options.test, dataset_options);
+  }
+};
+
+struct Trainer::Impl {
+  World& world;
+  Exec exec;
+  TrainOptions options;
+  Clock::time_point started = Clock::now();
+
+  TrainData data;
+  Task task;
+  Graph graph;
+  ThreadPool pool;
+  Batching batching;
+  Parameters parameters;
+  Optimizer optimizer;
+  std::unique_ptr<Communicator> communicator;
+  Sampler sampler;
+  int64_t total_steps;
+  Schedule schedule;
+  Step step;
+  std::optional<Evaluator> evaluator;
+  std::optional<EarlyStop> early_stop;
+
+  // Where the run stands. The next batch is number `position` of the run.
+  int64_t position = 0;
+  double epoch_loss_sum = 0;  // over the samples of the epoch so far
+  int64_t epoch_samples = 0;
+  std::optional<double> best;  // of the watched validation metric
+  Clock::time_point epoch_started, last_step, last_checkpoint;
+
+  Impl(World& w, Exec e, const TrainOptions& o, const ModelFactory& model)
+      : world(w),
+        exec(e),
+        options(o),
+        data(w, o),
+        task(e, o, *data.train),
+        graph(fuse(model(task.input_shape(), task.outputs()))),
+        pool(lanes_of(o, e, w.local_size())),
+        batching(plan_batches(o, w.size(), pool.lanes())),
+        parameters(e, graph),
+        optimizer(e, o.optimizer, parameters.layout().weights_size, parameters.layout().decay),
+        communicator(make_communicator(w, e, o.reproducible)),
+        sampler(o.seed, data.train->size(), batching.global_batch, /*shuffle=*/true),
+        total_steps(o.steps > 0 ? o.steps : o.epochs * sampler.steps_per_epoch()),
+        schedule(o.schedule, o.optimizer.lr, total_steps),
+        step({e, pool, *communicator, task, graph, parameters, optimizer}, batching, o.bucket_bytes, o.capture) {
+    if (data.validation) task.check_compatible(*data.validation, "data.validation");
+    if (data.test) task.check_compatible(*data.test, "data.test");
+    if (o.early_stop) {
+      if (!data.validation)
+        fail(ExitCode::usage,
+             "train.early_stop watches {}, but there is no validation data. Set data.validation or "
+             "data.validation_split.",
+             o.early_stop->metric);
+      early_stop.emplace(*o.early_stop);
+    }
+    parameters.initialize(o.seed);
+  }
+
+  void check_same_start() {
+    const uint64_t hash = parameters.weights_hash();
+    for (const uint64_t other : world.gather(hash))
+      if (other != hash)
+        fail(ExitCode::lost,
+             "the ranks do not start from the same weights: do all machines run the same Lockstep and read the same "
+             "checkpoint?");
+  }
+
+  Evaluation evaluate(const Dataset& dataset) {
+    if (!evaluator)
+      evaluator.emplace(exec, pool, task, graph, parameters, evaluation_batch(options));
+    return evaluator->evaluate(world, dataset);
+  }
+
+  int64_t epoch_of(int64_t at) const { return at / sampler.steps_per_epoch(); }
+
+  void report(const std::optional<StepMetrics>& metrics, const TrainObserver& observer) {
+    if (!metrics) return;
+    epoch_loss_sum += metrics->loss * static_cast<double>(metrics->samples);
+    epoch_samples += metrics->samples;
+    const Clock::time_point now = Clock::now();
+    const double seconds = std::chrono::duration<double>(now - last_step).count();
+    last_step = now;
+    const int64_t at = metrics->step - 1;
+    if (observer.on_step)
+      observer.on_step({.step = metrics->step,
+                        .total_steps = total_steps,
+                        .epoch = epoch_of(at) + 1,
+                        .step_in_epoch = at % sampler.steps_per_epoch() + 1,
+                        .steps_per_epoch = sampler.steps_per_epoch(),
+                        .loss = metrics->loss,
+                        .lr = schedule.lr(at),
+                        .samples_per_s = static_cast<double>(metrics->samples) / seconds,
+                        .gradient_norm = metrics->gradient_norm});
+    if (!std::isfinite(metrics->loss)) {
+      if (observer.on_end) observer.on_end(end_event("diverged", std::nullopt));
+      fail(ExitCode::diverged,
+           "the loss is {} at step {} (epoch {}): the training diverged. Lower optimizer.lr (it was {}), set "
+           "train.clip_norm, or look at the data with `lockstep data check`.",
+           metrics->loss, metrics->step, epoch_of(at) + 1, schedule.lr(at));
+    }
+  }
+
+  EndEvent end_event(const std::string& reason, std::optional<Evaluation> test) const {
+    return {.reason = reason,
+            .step = position,
+            .test = test,
+            .classifies = task.classifies(),
+            .weights_hash = parameters.weights_hash(),
+            .seconds = seconds_since(started),
+            .peak_host_bytes = peak_host_bytes(),
+            .peak_device_bytes = used_device_bytes(exec)};
+  }
+
+  /// Validation and early stopping at the end of an epoch; true when the run should stop.
+  bool end_epoch(const TrainObserver& observer) {
+    EpochEvent event{.epoch = epoch_of(position - 1) + 1,
+                     .step = position,
+                     .train_loss = epoch_loss_sum / static_cast<double>(epoch_samples),
+                     .classifies = task.classifies()};
+    if (data.validation) event.validation = evaluate(*data.validation);
+    event.seconds = seconds_since(epoch_started);
+    if (observer.on_epoch) observer.on_epoch(event);
+    epoch_loss_sum = 0;
+    epoch_samples = 0;
+    epoch_started = last_step = Clock::now();
+
+    bool stop = false;
+    if (event.validation) {
+      const bool watch_accuracy = options.early_stop && options.early_stop->metric == "validation_accuracy";
+      const double value = watch_accuracy ? event.validation->accuracy : event.validation->loss;
+      const bool improved = !best || (watch_accuracy ? value > *best : value < *best);
+      if (improved) best = value;
+      if (early_stop) stop = early_stop->update(value);
+      if (improved) save(best_checkpoint_path(options.run_dir));
+    }
+    return stop;
+  }
+
+  void save(const std::string& path) {
+    if (world.rank() != 0) return;
+    Checkpoint checkpoint;
+    add_model(checkpoint, exec, parameters, options.optimizer.name, &optimizer);
+    checkpoint.integers = {{"position", position},
+                           {"steps_per_epoch", sampler.steps_per_epoch()},
+                           {"seed", static_cast<int64_t>(options.seed)},
+                           {"epoch_samples", epoch_samples},
+                           {"data_fingerprint", static_cast<int64_t>(data.train->fingerprint())}};
+    checkpoint.reals = {{"epoch_loss_sum", epoch_loss_sum}};
+    if (best) checkpoint.reals["best"] = *best;
+    if (early_stop) early_stop->save(checkpoint.integers, checkpoint.reals);
+    checkpoint.strings = {{"lockstep_version", LOCKSTEP_VERSION},
+                          {"config", options.config_text},
+                          {"weights_hash", fmt::format("{:016x}", parameters.weights_hash())}};
+    save_checkpoint(path, checkpoint);
+  }
+
+  void save_periodic() {
+    const std::string path = checkpoint_path(options.run_dir, position);
+    save(path);
+    if (world.rank() == 0) publish_checkpoint(options.run_dir, path, options.checkpoint_keep);
+    last_checkpoint = Clock::now();
+  }
+
+  bool checkpoint_due(bool epoch_ended) const {
+    const int64_t epochs = options.checkpoint_every_epochs, steps = options.checkpoint_every_steps;
+    if (epoch_ended && epochs > 0 && epoch_of(position) % epochs == 0) return true;
+    if (steps > 0 && position % steps == 0) return true;
+    return options.checkpoint_every_minutes > 0 &&
+           seconds_since(last_checkpoint) > 60 * options.checkpoint_every_minutes;
+  }
+
+  void restore(const ResumeFrom& from) {
+    const auto integer = [&](const std::string& name) {
+      const auto found = from.checkpoint.integers.find(name);
+      if (found == from.checkpoint.integers.end())
+        fail(ExitCode::data, "{} lacks '{}': it is not a checkpoint of a training run.", from.path, name);
+      return found->second;
+    };
+    const auto fingerprint = static_cast<int64_t>(data.train->fingerprint());
+    if (integer("data_fingerprint") != fingerprint)
+      fail(ExitCode::data,
+           "{} was trained on other data than {}. Start a new run, or name the data it was trained on.", from.path,
+           data.train->describe());
+    if (integer("steps_per_epoch") != sampler.steps_per_epoch())
+      fail(ExitCode::data, "{} has {} steps an epoch, and this run has {}: train.global_batch or the data changed.",
+           from.path, integer("steps_per_epoch"), sampler.steps_per_epoch());
+    restore_model(from.checkpoint, from.path, exec, parameters, options.optimizer.name, &optimizer);
+    position = integer("position");
+    epoch_samples = integer("epoch_samples");
+    epoch_loss_sum = from.checkpoint.reals.at("epoch_loss_sum");
+    if (const auto found = from.checkpoint.reals.find("best"); found != from.checkpoint.reals.end())
+      best = found->second;
+    if (early_stop) early_stop->restore(from.checkpoint.integers, from.checkpoint.reals);
+  }
+
+  EndEvent run(const TrainObserver& observer) {
+    const int64_t steps_per_epoch = sampler.steps_per_epoch();
+    Loader loader(exec, *data.train, sampler,
+                  {.first_slot = world.rank() * batching.rank_batch(),
+                   .rows = batching.rank_batch(),
+                   .first_epoch = epoch_of(position),
+                   .first_step = position % steps_per_epoch,
+                   .last_epoch = (total_steps + steps_per_epoch - 1) / steps_per_epoch});
+    std::string reason = "finished";
+    epoch_started = last_step = last_checkpoint = Clock::now();
+    while (position < total_steps) {
+      const Batch* batch = loader.next();
+      INVARIANT(batch != nullptr, "the loader ended at step {} of {}", position, total_steps);
+      report(step.run(*batch, position + 1, schedule.lr(position)), observer);
+      ++position;
+      const bool epoch_ended = position % steps_per_epoch == 0;
+      const bool save_due = checkpoint_due(epoch_ended);
+      if (epoch_ended || save_due || position == total_steps) report(step.flush(), observer);
+      const bool stop = epoch_ended && end_epoch(observer);
+      if (save_due || stop) save_periodic();
+      if (stop) {
+        reason = "early_stop";
+        break;
+      }
+    }
+    // The last weights are worth keeping even when no checkpoint was due at the last step.
+    if (reason == "finished" && !checkpoint_due(position % steps_per_epoch == 0)) save_periodic();
+    const EndEvent event =
+        end_event(reason, data.test ? std::optional(evaluate(*data.test)) : std::nullopt);
+    if (observer.on_end) observer.on_end(event);
+    return event;
+  }
+};
+
+Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const ModelFactory& model,
+                 const std::optional<ResumeFrom>& resume)
+    : impl_(std::make_unique<Impl>(world, exec, options, model)) {
+  if (resume) impl_->restore(*resume);
+  impl_->check_same_start();
+}
+
+Trainer::~Trainer() = default;
+
+EndEvent Trainer::run(const TrainObserver& observer) { return impl_->run(observer); }
+
+std::string Trainer::describe() const {
+  const Impl& t = *impl_;
+  const double mib = 0x1p20;
+  std::string text = fmt::format("data: {}", t.data.train->describe());
+  if (t.data.validation) text += fmt::format("\nvalidation: {}", t.data.validation->describe());
+  if (t.data.test) text += fmt::format("\ntest: {}", t.data.test->describe());
+  text += fmt::format("\nmodel: {} parameters; activations {:.1f} MiB, gradients {:.1f} MiB, optimizer {:.1f} MiB a rank",
+                      t.parameters.layout().parameter_count, static_cast<double>(t.step.activation_bytes()) / mib,
+                      static_cast<double>(t.step.gradient_bytes()) / mib,
+                      static_cast<double>(t.optimizer.bytes()) / mib);
+  text += fmt::format("\nbatch: {} = {} ranks x {} micro-batches x {}{}; {} steps of {} an epoch", t.batching.global_batch,
+                      t.world.size(), t.batching.micro_batches, t.batching.micro_batch,
+                      t.options.reproducible ? ", reproducible" : "", t.total_steps, t.sampler.steps_per_epoch());
+  return text;
+}
+
+}  // namespace lockstep

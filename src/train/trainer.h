@@ -1,0 +1,79 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "comm/world.h"
+#include "io/checkpoint.h"
+#include "src/train/evaluator.h"
+#include "src/train/options.h"
+#include "src/train/step.h"
+
+namespace lockstep {
+
+struct StepEvent {
+  int64_t step = 0, total_steps = 0;  ///< from 1
+  int64_t epoch = 0;                  ///< from 1
+  int64_t step_in_epoch = 0, steps_per_epoch = 0;  ///< from 1
+  double loss = 0, lr = 0, samples_per_s = 0, gradient_norm = 0;
+};
+
+struct EpochEvent {
+  int64_t epoch = 0, step = 0;  ///< from 1
+  double train_loss = 0;
+  std::optional<Evaluation> validation;
+  bool classifies = true;
+  double seconds = 0;  ///< of this epoch
+};
+
+struct EndEvent {
+  std::string reason;  ///< finished, early_stop, diverged
+  int64_t step = 0;
+  std::optional<Evaluation> test;
+  bool classifies = true;
+  uint64_t weights_hash = 0;
+  double seconds = 0;
+  int64_t peak_host_bytes = 0, peak_device_bytes = 0;
+};
+
+/// Who wants to know how a run goes: the progress bar and metrics.jsonl. Called on every rank.
+struct TrainObserver {
+  std::function<void(const StepEvent&)> on_step;
+  std::function<void(const EpochEvent&)> on_epoch;
+  std::function<void(const EndEvent&)> on_end;
+};
+
+/// A checkpoint to go on from, and where it was read.
+struct ResumeFrom {
+  std::string path;
+  Checkpoint checkpoint;
+};
+
+/// Trains a model from its options to the end: epochs, validation, early stopping, checkpoints, the test.
+class Trainer {
+ public:
+  /// Collective. Opens the data, builds and plans everything; the first step costs nothing extra.
+  Trainer(World& world, Exec exec, const TrainOptions& options, const ModelFactory& model,
+          const std::optional<ResumeFrom>& resume);
+  ~Trainer();
+
+  /// Collective. Throws Error(diverged) when the loss is not finite, after the end event.
+  EndEvent run(const TrainObserver& observer);
+
+  /// What was planned, one line each, for the log: data, model, batches, memory.
+  std::string describe() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// CPU threads of a rank: run.threads, or this machine's cores shared out to its ranks. One on CUDA.
+int lanes_of(const TrainOptions& options, Exec exec, int local_ranks);
+
+/// Micro-batch of evaluation: the same for any number of ranks.
+int64_t evaluation_batch(const TrainOptions& options);
+
+}  // namespace lockstep
