@@ -46,7 +46,8 @@ Tensor Network::tensor_at(const Plan::Placement& placement, DType dtype, const S
   return {arena_.data() + placement.offset, dtype, shape};
 }
 
-Network::Network(Exec exec, const Graph& graph, const Parameters& parameters, int64_t micro_batch, bool training)
+Network::Network(Exec exec, const Graph& graph, const Parameters& parameters, int64_t micro_batch,
+                 bool training)
     : exec_(exec),
       micro_batch_(micro_batch),
       training_(training),
@@ -146,7 +147,8 @@ void Network::backward(const MicroBatch& batch, const std::function<void(int)>& 
       context.parameter_gradients = parameter_gradients;
       graph_.nodes()[i].layer->backward(context);
     } else if (const Tensor& to = bound.input_gradients[0]; to && to.raw() != bound.output_gradient.raw()) {
-      copy(exec_, to.raw(), bound.output_gradient.raw(), to.bytes());  // a reshape whose input has other readers
+      copy(exec_, to.raw(), bound.output_gradient.raw(),
+           to.bytes());  // a reshape whose input has other readers
     }
     for (size_t k = 0; k < bound.accumulate_into.size(); ++k) {
       const Tensor& sum = bound.accumulate_into[k];

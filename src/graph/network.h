@@ -11,8 +11,8 @@
 
 namespace lockstep {
 
-/// A graph that runs: its layers prepared for one size of micro-batch, its activations in one arena. Several networks
-/// (one a CPU thread, one for evaluation) share one set of Parameters. Used by one thread at a time.
+/// A graph that runs: its layers prepared for one size of micro-batch, its activations in one arena. Several
+/// networks (one a CPU thread, one for evaluation) share one set of Parameters. Used by one thread at a time.
 class Network {
  public:
   /// parameters outlive the network and have the layout of `graph`.
@@ -37,7 +37,8 @@ class Network {
 
   /// Enqueues; does not wait.
   void forward(const MicroBatch& batch);
-  /// Calls node_done(i) after the gradients of layer i's parameters are enqueued, from the last layer to the first.
+  /// Calls node_done(i) after the gradients of layer i's parameters are enqueued, from the last layer to the
+  /// first.
   void backward(const MicroBatch& batch, const std::function<void(int node)>& node_done);
   /// Folds the sums of a reduced buffer, added over the global batch, into the running statistics. Enqueues.
   void update_states(const MicroBatchInfo* info, std::span<float> reduced);

@@ -48,7 +48,8 @@ ParameterLayout::ParameterLayout(const Graph& graph) {
     }
     index = 0;
     for (const StateSpec& spec : n.layer->states()) {
-      states.push_back({n.name + "/" + spec.name, node, index++, spec.shape, states_size, spec.shape.elements()});
+      states.push_back(
+          {n.name + "/" + spec.name, node, index++, spec.shape, states_size, spec.shape.elements()});
       state_initial.push_back(spec.initial);
       states_size += padded(spec.shape.elements());
     }
@@ -57,7 +58,8 @@ ParameterLayout::ParameterLayout(const Graph& graph) {
     Slot& slot = parameters[i];
     slot.offset = weights_size;
     weights_size += padded(slot.elements);
-    decay.insert(decay.end(), static_cast<size_t>(padded(slot.elements) / kFlatBlock), specs[i].decay ? 1 : 0);
+    decay.insert(decay.end(), static_cast<size_t>(padded(slot.elements) / kFlatBlock),
+                 specs[i].decay ? 1 : 0);
     const bool last_of_node = i == 0 || parameters[i - 1].node != slot.node;
     if (last_of_node) {
       ready_ends.push_back(weights_size);

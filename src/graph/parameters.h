@@ -9,12 +9,13 @@
 
 namespace lockstep {
 
-/// Where every trained tensor and running statistic of a graph lies in the flat buffers, in floats. It depends on the
-/// graph alone: not on batch sizes, backends or ranks.
+/// Where every trained tensor and running statistic of a graph lies in the flat buffers, in floats. It
+/// depends on the graph alone: not on batch sizes, backends or ranks.
 ///
-/// Weights, gradients and optimizer state share one layout: parameters in the order in which backward finishes their
-/// gradients (last layer first), each padded to 256 bytes. What micro-batches add up besides gradients lies in front of
-/// them in the same buffer, because it is ready first and travels in the same all-reduce:
+/// Weights, gradients and optimizer state share one layout: parameters in the order in which backward
+/// finishes their gradients (last layer first), each padded to 256 bytes. What micro-batches add up besides
+/// gradients lies in front of them in the same buffer, because it is ready first and travels in the same
+/// all-reduce:
 ///   reduced: [metrics | sums of running statistics | gradients]
 struct ParameterLayout {
   struct Slot {
@@ -27,16 +28,16 @@ struct ParameterLayout {
   };
   explicit ParameterLayout(const Graph& graph);
 
-  std::vector<Slot> parameters;         ///< in the order in which the model defines them
-  std::vector<ParameterSpec> specs;     ///< of the same parameters
-  std::vector<Slot> states;             ///< running statistics, in the order of definition
-  std::vector<float> state_initial;     ///< of the same states
-  int64_t weights_size = 0;             ///< floats, padding included
-  int64_t states_size = 0;              ///< floats, padding included
-  int64_t parameter_count = 0;          ///< without padding
-  std::vector<uint8_t> decay;           ///< one for each 256-byte block of weights: weight decay applies
-  std::vector<int64_t> ready_ends;      ///< ends in `reduced`, in the order in which backward reaches them
-  std::vector<int> node_of_ready_end;   ///< the layer whose backward completes that end
+  std::vector<Slot> parameters;        ///< in the order in which the model defines them
+  std::vector<ParameterSpec> specs;    ///< of the same parameters
+  std::vector<Slot> states;            ///< running statistics, in the order of definition
+  std::vector<float> state_initial;    ///< of the same states
+  int64_t weights_size = 0;            ///< floats, padding included
+  int64_t states_size = 0;             ///< floats, padding included
+  int64_t parameter_count = 0;         ///< without padding
+  std::vector<uint8_t> decay;          ///< one for each 256-byte block of weights: weight decay applies
+  std::vector<int64_t> ready_ends;     ///< ends in `reduced`, in the order in which backward reaches them
+  std::vector<int> node_of_ready_end;  ///< the layer whose backward completes that end
 
   int64_t metrics_offset() const { return 0; }
   int64_t state_sums_offset() const;
@@ -44,7 +45,8 @@ struct ParameterLayout {
   int64_t reduced_size() const { return gradients_offset() + weights_size; }
 };
 
-/// The values of a model: fp32 master weights and running statistics, each in one allocation in the backend's memory.
+/// The values of a model: fp32 master weights and running statistics, each in one allocation in the backend's
+/// memory.
 class Parameters {
  public:
   Parameters(Exec exec, const Graph& graph);
@@ -67,8 +69,9 @@ class Parameters {
   Buffer weights_, states_;
 };
 
-/// A flat buffer laid out like the weights <-> one host tensor a parameter in logical order (convolution weights
-/// (K, C, R, S), everything else as stored). For checkpoints: weights and optimizer state alike. Waits.
+/// A flat buffer laid out like the weights <-> one host tensor a parameter in logical order (convolution
+/// weights (K, C, R, S), everything else as stored). For checkpoints: weights and optimizer state alike.
+/// Waits.
 std::vector<std::vector<float>> to_logical(Exec exec, const std::vector<ParameterLayout::Slot>& slots,
                                            std::span<const float> flat);
 void from_logical(Exec exec, const std::vector<ParameterLayout::Slot>& slots,

@@ -76,7 +76,9 @@ Plan::Plan(const Graph& graph, int64_t n, bool training) : nodes_(graph.nodes().
   const auto backward_of = [layers](int node) { return 2 * layers - node; };
   const std::vector<bool> needs_gradient = values_with_gradient(graph);
   const auto traits_of = [&](int node) { return graph.nodes()[static_cast<size_t>(node)].layer->traits(); };
-  const auto value_bytes = [&](int v) { return n * graph.shape(v).elements() * static_cast<int64_t>(sizeof(float)); };
+  const auto value_bytes = [&](int v) {
+    return n * graph.shape(v).elements() * static_cast<int64_t>(sizeof(float));
+  };
 
   // When each value is last needed, if it had memory of its own.
   std::vector<int> last_use(static_cast<size_t>(layers) + 1);
@@ -165,7 +167,8 @@ Plan::Plan(const Graph& graph, int64_t n, bool training) : nodes_(graph.nodes().
     const auto bytes = static_cast<int64_t>(graph.nodes()[static_cast<size_t>(i)].layer->workspace_bytes());
     if (bytes == 0) continue;
     pending.push_back({&node.forward_workspace, tensors.create(bytes, i)});
-    if (node.runs_backward) pending.push_back({&node.backward_workspace, tensors.create(bytes, backward_of(i))});
+    if (node.runs_backward)
+      pending.push_back({&node.backward_workspace, tensors.create(bytes, backward_of(i))});
   }
 
   const std::vector<int64_t> offsets = place_intervals(tensors.intervals(), arena_bytes_);

@@ -9,9 +9,10 @@ namespace lockstep {
 
 /// Where each tensor of a micro-batch lies in one arena, and from when to when it lives. Pure host code.
 ///
-/// Time runs over the layers: forward of layer i is moment i; the loss is moment L = number of layers; backward of
-/// layer i is moment 2L - i. A tensor's memory is given to others outside its moments. Layers that allow it share:
-/// an elementwise layer writes over its input when nobody needs that input again, and a reshape never moves data.
+/// Time runs over the layers: forward of layer i is moment i; the loss is moment L = number of layers;
+/// backward of layer i is moment 2L - i. A tensor's memory is given to others outside its moments. Layers
+/// that allow it share: an elementwise layer writes over its input when nobody needs that input again, and a
+/// reshape never moves data.
 class Plan {
  public:
   /// One tensor in the arena. Several values may share one.
@@ -25,8 +26,8 @@ class Plan {
     bool runs_forward = true;   ///< false for reshapes
     bool runs_backward = true;  ///< false in inference and where nobody needs a gradient
     bool needs_input_gradient = false;
-    /// For each input: where backward writes its gradient. When `accumulate` is set, the node writes into `scratch`,
-    /// which is then added to the gradient that an earlier reader has written.
+    /// For each input: where backward writes its gradient. When `accumulate` is set, the node writes into
+    /// `scratch`, which is then added to the gradient that an earlier reader has written.
     struct InputGradient {
       bool wanted = false;
       bool accumulate = false;
@@ -54,8 +55,8 @@ class Plan {
 /// Which values need a gradient: those that a layer with parameters feeds.
 std::vector<bool> values_with_gradient(const Graph& graph);
 
-/// Places intervals [first, last] of `bytes` so that those that overlap in time do not overlap in memory: largest first,
-/// each at the lowest offset that fits. Returns the offsets, multiples of 256, and the total.
+/// Places intervals [first, last] of `bytes` so that those that overlap in time do not overlap in memory:
+/// largest first, each at the lowest offset that fits. Returns the offsets, multiples of 256, and the total.
 struct Interval {
   int first = 0, last = 0;
   int64_t bytes = 0;

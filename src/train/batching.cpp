@@ -24,23 +24,26 @@ Batching plan_reproducible(const TrainOptions& options, int ranks) {
   const int64_t global = options.global_batch;
   const int64_t micro = options.micro_batch != 0 ? options.micro_batch : largest_divisor(global, 32);
   if (global % micro != 0)
-    fail(ExitCode::usage, "train.global_batch = {} is not a multiple of train.micro_batch = {}. {}.", global, micro,
-         neighbours(global, micro));
+    fail(ExitCode::usage, "train.global_batch = {} is not a multiple of train.micro_batch = {}. {}.", global,
+         micro, neighbours(global, micro));
   const int64_t pieces = global / micro;
-  // Halving the number of micro-batches as long as that is possible gives the most ranks that the tree allows.
+  // Halving the number of micro-batches as long as that is possible gives the most ranks that the tree
+  // allows.
   int64_t most = 1;
   while (pieces % (2 * most) == 0) most *= 2;
   if (ranks > most || (ranks & (ranks - 1)) != 0) {
     int64_t below = 1;
     while (2 * below <= std::min<int64_t>(ranks, most)) below *= 2;
     const int64_t above = 2 * below;
-    const std::string nearest = above <= most && above - ranks < ranks - below ? std::to_string(above)
-                                                                               : std::to_string(below);
-    fail(ExitCode::usage,
-         "run.reproducible = true needs a number of ranks that is a power of two and divides the {} micro-batches of a "
-         "step (global_batch {} / micro_batch {}); {} ranks were started. The nearest allowed number is {}; a "
-         "smaller train.micro_batch allows more ranks.",
-         pieces, global, micro, ranks, nearest);
+    const std::string nearest =
+        above <= most && above - ranks < ranks - below ? std::to_string(above) : std::to_string(below);
+    fail(
+        ExitCode::usage,
+        "run.reproducible = true needs a number of ranks that is a power of two and divides the {} "
+        "micro-batches of a "
+        "step (global_batch {} / micro_batch {}); {} ranks were started. The nearest allowed number is {}; a "
+        "smaller train.micro_batch allows more ranks.",
+        pieces, global, micro, ranks, nearest);
   }
   return {global, micro, static_cast<int>(pieces / ranks)};
 }
@@ -49,15 +52,17 @@ Batching plan_reproducible(const TrainOptions& options, int ranks) {
 
 Batching plan_batches(const TrainOptions& options, int ranks, int lanes) {
   const int64_t global = options.global_batch;
-  for (const auto& [key, value] : {std::pair{"global_batch", global}, std::pair{"micro_batch", options.micro_batch},
-                                   std::pair{"accumulation", options.accumulation}})
+  for (const auto& [key, value] :
+       {std::pair{"global_batch", global}, std::pair{"micro_batch", options.micro_batch},
+        std::pair{"accumulation", options.accumulation}})
     if (value < 0 || (value == 0 && std::string_view(key) == "global_batch"))
       fail(ExitCode::usage, "train.{} = {} must be positive.", key, value);
   if (options.reproducible) {
     const Batching batching = plan_reproducible(options, ranks);
     if (options.accumulation != 0 && options.accumulation != batching.micro_batches)
       fail(ExitCode::usage,
-           "train.accumulation = {} does not fit: with {} ranks a rank has {} micro-batches of {}. Leave it out.",
+           "train.accumulation = {} does not fit: with {} ranks a rank has {} micro-batches of {}. Leave it "
+           "out.",
            options.accumulation, ranks, batching.micro_batches, batching.micro_batch);
     return batching;
   }
@@ -67,22 +72,26 @@ Batching plan_batches(const TrainOptions& options, int ranks, int lanes) {
   const int64_t rank_batch = global / ranks;
   int64_t micro = options.micro_batch;
   if (micro == 0) {
-    const int64_t pieces = options.accumulation != 0 ? options.accumulation : largest_divisor(rank_batch, lanes);
+    const int64_t pieces =
+        options.accumulation != 0 ? options.accumulation : largest_divisor(rank_batch, lanes);
     if (rank_batch % pieces != 0)
-      fail(ExitCode::usage, "train.global_batch = {} does not divide over {} ranks x {} micro-batches. {}.", global,
-           ranks, pieces, neighbours(global, ranks * pieces));
+      fail(ExitCode::usage, "train.global_batch = {} does not divide over {} ranks x {} micro-batches. {}.",
+           global, ranks, pieces, neighbours(global, ranks * pieces));
     micro = rank_batch / pieces;
   }
-  const int64_t accumulation = options.accumulation != 0 ? options.accumulation : std::max<int64_t>(1, rank_batch / micro);
+  const int64_t accumulation =
+      options.accumulation != 0 ? options.accumulation : std::max<int64_t>(1, rank_batch / micro);
   const int64_t unit = ranks * micro * accumulation;
   if (global != unit) {
     const int64_t step = ranks * micro;
     if (options.accumulation != 0)
       fail(ExitCode::usage,
-           "train.global_batch = {} is not {} ranks x micro_batch {} x accumulation {} = {}. Leave one of them out.",
+           "train.global_batch = {} is not {} ranks x micro_batch {} x accumulation {} = {}. Leave one of "
+           "them out.",
            global, ranks, micro, accumulation, unit);
-    fail(ExitCode::usage, "train.global_batch = {} does not divide over {} samples a step ({} ranks x {}). {}.", global,
-         step, ranks, micro, neighbours(global, step));
+    fail(ExitCode::usage,
+         "train.global_batch = {} does not divide over {} samples a step ({} ranks x {}). {}.", global, step,
+         ranks, micro, neighbours(global, step));
   }
   return {global, micro, static_cast<int>(accumulation)};
 }

@@ -16,10 +16,10 @@ struct Batching {
 };
 
 /// Cuts options.global_batch over the ranks: global_batch = ranks x micro_batches x micro_batch.
-/// In the default mode a missing micro_batch is chosen so that each lane (CPU thread) has one. In the reproducible mode it
-/// may not depend on ranks or lanes: it is the largest divisor of global_batch up to 32, and the number of ranks must be
-/// a power of two that divides the number of micro-batches.
-/// Throws Error(usage) that says which numbers would fit.
+/// In the default mode a missing micro_batch is chosen so that each lane (CPU thread) has one. In the
+/// reproducible mode it may not depend on ranks or lanes: it is the largest divisor of global_batch up to 32,
+/// and the number of ranks must be a power of two that divides the number of micro-batches. Throws
+/// Error(usage) that says which numbers would fit.
 Batching plan_batches(const TrainOptions& options, int ranks, int lanes);
 
 }  // namespace lockstep

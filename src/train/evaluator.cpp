@@ -8,8 +8,8 @@
 
 namespace lockstep {
 
-Evaluator::Evaluator(Exec exec, ThreadPool& pool, const Task& task, const Graph& graph, const Parameters& parameters,
-                     int64_t micro_batch)
+Evaluator::Evaluator(Exec exec, ThreadPool& pool, const Task& task, const Graph& graph,
+                     const Parameters& parameters, int64_t micro_batch)
     : exec_(exec), pool_(pool), task_(task), micro_batch_(micro_batch) {
   const auto device = [exec](int64_t elements, DType dtype) {
     return Buffer(exec, Memory::device, static_cast<size_t>(elements) * size_of(dtype));
@@ -21,7 +21,8 @@ Evaluator::Evaluator(Exec exec, ThreadPool& pool, const Task& task, const Graph&
                       device(micro_batch, DType::i64)});
 }
 
-void Evaluator::run(const Dataset& dataset, int rank, int ranks, const std::function<void(const Round&)>& computed,
+void Evaluator::run(const Dataset& dataset, int rank, int ranks,
+                    const std::function<void(const Round&)>& computed,
                     const std::function<void(const Round&)>& in_order) {
   const int64_t lanes = pool_.lanes();
   const int64_t rows = lanes * micro_batch_;
@@ -39,8 +40,9 @@ void Evaluator::run(const Dataset& dataset, int rank, int ranks, const std::func
   const Buffer infos(exec_, Memory::device, host_infos.size());
   copy(exec_, infos.data(), host_infos.data(), infos.size());
 
-  Loader loader(exec_, dataset, sampler,
-                {.first_slot = rank * rows, .rows = rows, .first_epoch = 0, .first_step = 0, .last_epoch = 1});
+  Loader loader(
+      exec_, dataset, sampler,
+      {.first_slot = rank * rows, .rows = rows, .first_epoch = 0, .first_step = 0, .last_epoch = 1});
   Fence copied(exec_);
   for (int64_t round = 0; round < rounds; ++round) {
     const Batch* batch = loader.next();
@@ -58,7 +60,8 @@ void Evaluator::run(const Dataset& dataset, int rank, int ranks, const std::func
       Lane& lane = current.lane;
       const auto part = [&](ConstTensor whole, const Buffer& to) {
         if (whole)
-          copy(exec_, to.data(), static_cast<const std::byte*>(whole.raw()) + static_cast<size_t>(lane_number) * to.size(),
+          copy(exec_, to.data(),
+               static_cast<const std::byte*>(whole.raw()) + static_cast<size_t>(lane_number) * to.size(),
                to.size());
       };
       part(batch->x, lane.x);
@@ -97,7 +100,8 @@ Evaluation Evaluator::evaluate(World& world, const Dataset& dataset) {
   copy(exec_, host.data(), metrics.data(), metrics.size());
   synchronize(exec_);
 
-  // Each micro-batch's numbers come from one rank, so summing over the ranks is exact; then they are added in order.
+  // Each micro-batch's numbers come from one rank, so summing over the ranks is exact; then they are added in
+  // order.
   std::vector<double> sums(static_cast<size_t>(2 * micro_batches));
   for (int64_t i = 0; i < local; ++i) {
     const int64_t number = number_of_local[static_cast<size_t>(i)];

@@ -18,8 +18,9 @@ struct Evaluation {
   double accuracy = 0;  ///< of 1; 0 for regression
 };
 
-/// Runs a model over a whole data set in its own order. Every rank takes a part; the result does not depend on the number
-/// of ranks or threads, because samples are cut into the same micro-batches and their sums are added in sample order.
+/// Runs a model over a whole data set in its own order. Every rank takes a part; the result does not depend
+/// on the number of ranks or threads, because samples are cut into the same micro-batches and their sums are
+/// added in sample order.
 class Evaluator {
  public:
   /// micro_batch must not depend on the ranks.
@@ -29,8 +30,9 @@ class Evaluator {
   /// Collective. Mean loss and accuracy on every rank.
   Evaluation evaluate(World& world, const Dataset& dataset);
 
-  /// One rank, no collective: calls visit(first sample, outputs) for each micro-batch in order. Outputs are softmax
-  /// probabilities (rows, classes), or predictions (rows, width) for regression, in host memory; valid for the call.
+  /// One rank, no collective: calls visit(first sample, outputs) for each micro-batch in order. Outputs are
+  /// softmax probabilities (rows, classes), or predictions (rows, width) for regression, in host memory;
+  /// valid for the call.
   using Visit = std::function<void(int64_t first, ConstTensor outputs)>;
   void predict(const Dataset& dataset, const Visit& visit);
 
@@ -40,12 +42,13 @@ class Evaluator {
     Network network;
     Buffer x, y, sample_index;
   };
-  /// Runs forward over this rank's micro-batches: the lanes together, round by round. After each round `done` is called
-  /// for each lane in order with the number of its micro-batch in the data set, if it holds any sample.
+  /// Runs forward over this rank's micro-batches: the lanes together, round by round. After each round `done`
+  /// is called for each lane in order with the number of its micro-batch in the data set, if it holds any
+  /// sample.
   struct Round {
     Lane& lane;
-    int64_t micro_batch;        ///< in the whole data set
-    int64_t local;              ///< among this rank's
+    int64_t micro_batch;         ///< in the whole data set
+    int64_t local;               ///< among this rank's
     const MicroBatchInfo* info;  ///< in the backend's memory
   };
   void run(const Dataset& dataset, int rank, int ranks, const std::function<void(const Round&)>& computed,

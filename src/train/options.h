@@ -68,8 +68,8 @@ struct TrainOptions {
   std::string config_text;  ///< the config in force, stored in checkpoints
 };
 
-/// Makes the network once the data's shape is known: input is one sample, channels-last; outputs are the classes or the
-/// width of the target.
+/// Makes the network once the data's shape is known: input is one sample, channels-last; outputs are the
+/// classes or the width of the target.
 using ModelFactory = std::function<Graph(const Shape& input, int64_t outputs)>;
 
 }  // namespace lockstep

@@ -22,14 +22,15 @@ std::vector<Section> sections_of(const Parameters& parameters, const std::string
                                    {"state/", &layout.states, parameters.states()}};
   if (optimizer != nullptr)
     for (const Optimizer::State& state : optimizer->state())
-      sections.push_back({"optimizer/" + optimizer_name + "/" + state.name + "/", &layout.parameters, state.values});
+      sections.push_back(
+          {"optimizer/" + optimizer_name + "/" + state.name + "/", &layout.parameters, state.values});
   return sections;
 }
 
 }  // namespace
 
-void add_model(Checkpoint& checkpoint, Exec exec, const Parameters& parameters, const std::string& optimizer_name,
-               const Optimizer* optimizer) {
+void add_model(Checkpoint& checkpoint, Exec exec, const Parameters& parameters,
+               const std::string& optimizer_name, const Optimizer* optimizer) {
   for (const Section& section : sections_of(parameters, optimizer_name, optimizer)) {
     const std::vector<std::vector<float>> tensors = to_logical(exec, *section.slots, section.flat);
     for (size_t i = 0; i < tensors.size(); ++i) {
@@ -42,8 +43,9 @@ void add_model(Checkpoint& checkpoint, Exec exec, const Parameters& parameters, 
   }
 }
 
-void restore_model(const Checkpoint& checkpoint, const std::string& path, Exec exec, const Parameters& parameters,
-                   const std::string& optimizer_name, const Optimizer* optimizer) {
+void restore_model(const Checkpoint& checkpoint, const std::string& path, Exec exec,
+                   const Parameters& parameters, const std::string& optimizer_name,
+                   const Optimizer* optimizer) {
   std::unordered_map<std::string, ConstTensor> by_name;
   for (const Checkpoint::Named& named : checkpoint.tensors) by_name.emplace(named.name, named.tensor);
   for (const Section& section : sections_of(parameters, optimizer_name, optimizer)) {
@@ -67,7 +69,8 @@ void restore_model(const Checkpoint& checkpoint, const std::string& path, Exec e
     return optimizer != nullptr || !entry.first.starts_with("optimizer/");
   });
   if (left_over != by_name.end())
-    fail(ExitCode::data, "{} is a checkpoint of another model: this one has no tensor {}.", path, left_over->first);
+    fail(ExitCode::data, "{} is a checkpoint of another model: this one has no tensor {}.", path,
+         left_over->first);
 }
 
 }  // namespace lockstep

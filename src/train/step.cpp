@@ -19,7 +19,8 @@ std::vector<Network> make_networks(const Step::Parts& parts, int64_t micro_batch
 Step::Step(const Parts& parts, const Batching& batching, int64_t bucket_bytes, bool capture)
     : parts_(parts),
       batching_(batching),
-      networks_(make_networks(parts, batching.micro_batch, std::min(parts.pool.lanes(), batching.micro_batches))),
+      networks_(
+          make_networks(parts, batching.micro_batch, std::min(parts.pool.lanes(), batching.micro_batches))),
       reduced_(parts.exec, Memory::device,
                static_cast<size_t>(parts.parameters.layout().reduced_size()) * sizeof(float)),
       reducer_(parts.exec, parts.communicator, reduced_.as<float>(),
@@ -128,8 +129,9 @@ void Step::compute(Network& network, int m) {
   const int64_t rows = batching_.micro_batch;
   const Task& task = parts_.task;
   const auto rows_of = [&](const Buffer& buffer, DType dtype, const Shape& shape) {
-    return ConstTensor(buffer.data() + static_cast<size_t>(m) * static_cast<size_t>(shape.elements()) * size_of(dtype),
-                       dtype, shape);
+    return ConstTensor(
+        buffer.data() + static_cast<size_t>(m) * static_cast<size_t>(shape.elements()) * size_of(dtype),
+        dtype, shape);
   };
   const MicroBatchInfo* info = infos_.as<MicroBatchInfo>().data() + m;
   const std::span<float> reduced = reducer_.leaf(m);
@@ -137,8 +139,8 @@ void Step::compute(Network& network, int m) {
 
   task.preprocess(rows_of(x_, task.x_dtype(), task.raw_x_shape(rows)), network.input());
   network.forward(batch);
-  task.loss(info, network.output(), rows_of(y_, task.y_dtype(), task.raw_y_shape(rows)), network.output_gradient(),
-            Tensor(reduced.data(), DType::f32, {2}));
+  task.loss(info, network.output(), rows_of(y_, task.y_dtype(), task.raw_y_shape(rows)),
+            network.output_gradient(), Tensor(reduced.data(), DType::f32, {2}));
   network.backward(batch, [&](int node) {
     if (const int bucket = bucket_of_node_[static_cast<size_t>(node)]; bucket >= 0)
       reducer_.bucket_ready(parts_.exec, m, bucket);

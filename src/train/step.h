@@ -25,8 +25,8 @@ struct StepMetrics {
   double gradient_norm = 0;  ///< before clipping; 0 when clipping is off
 };
 
-/// One optimizer step on the global batch: forward, loss and backward of each micro-batch, gradients added over
-/// micro-batches and ranks while backward runs, one update of the weights.
+/// One optimizer step on the global batch: forward, loss and backward of each micro-batch, gradients added
+/// over micro-batches and ranks while backward runs, one update of the weights.
 class Step {
  public:
   struct Parts {
@@ -40,8 +40,8 @@ class Step {
   };
   Step(const Parts& parts, const Batching& batching, int64_t bucket_bytes, bool capture);
 
-  /// Starts step number `step` (from 1). On CUDA it returns while the GPU computes, and the batch may be reused.
-  /// Returns what the step before measured.
+  /// Starts step number `step` (from 1). On CUDA it returns while the GPU computes, and the batch may be
+  /// reused. Returns what the step before measured.
   std::optional<StepMetrics> run(const Batch& batch, int64_t step, double lr);
   /// Waits for the newest step and returns what it measured, once.
   std::optional<StepMetrics> flush();

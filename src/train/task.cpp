@@ -22,8 +22,9 @@ double channel_value(const std::vector<double>& values, int64_t c) {
 void check_moments(const std::vector<double>& values, int64_t channels, const char* key) {
   if (values.size() != 1 && static_cast<int64_t>(values.size()) != channels)
     fail(ExitCode::usage,
-         "data.normalize.{} has {} values, but the samples have {} channels. Give one value, or one a channel.", key,
-         values.size(), channels);
+         "data.normalize.{} has {} values, but the samples have {} channels. Give one value, or one a "
+         "channel.",
+         key, values.size(), channels);
 }
 
 }  // namespace
@@ -71,14 +72,15 @@ Task::Task(Exec exec, const TrainOptions& options, const Dataset& dataset)
 
 void Task::check_compatible(const Dataset& dataset, const std::string& what) const {
   if (!(dataset.x_shape() == x_shape_))
-    fail(ExitCode::data, "{}: samples of {} are {}, but the model was built for {}.", what, dataset.describe(),
-         to_string(dataset.x_shape()), to_string(x_shape_));
+    fail(ExitCode::data, "{}: samples of {} are {}, but the model was built for {}.", what,
+         dataset.describe(), to_string(dataset.x_shape()), to_string(x_shape_));
   if (dataset.x_dtype() != x_dtype_)
-    fail(ExitCode::data, "{}: {} holds {}, but the training data holds {}; they would be scaled differently.", what,
-         dataset.describe(), to_string(dataset.x_dtype()), to_string(x_dtype_));
+    fail(ExitCode::data, "{}: {} holds {}, but the training data holds {}; they would be scaled differently.",
+         what, dataset.describe(), to_string(dataset.x_dtype()), to_string(x_dtype_));
   if (dataset.target_kind() == TargetKind::none) return;
   if (dataset.target_kind() != target_kind_ || !(dataset.y_shape() == y_shape_))
-    fail(ExitCode::data, "{}: the targets of {} are of another kind or shape than those of the training data.", what,
+    fail(ExitCode::data,
+         "{}: the targets of {} are of another kind or shape than those of the training data.", what,
          dataset.describe());
 }
 
@@ -102,8 +104,10 @@ void Task::loss(const MicroBatchInfo* info, ConstTensor output, ConstTensor targ
       return softmax_cross_entropy(exec_, info, label_smoothing_, output, y, output_gradient, metrics);
     case TargetKind::probabilities:
       return softmax_cross_entropy_soft(exec_, info, label_smoothing_, output, y, output_gradient, metrics);
-    case TargetKind::values: return mean_squared_error(exec_, info, output, y, output_gradient, metrics);
-    case TargetKind::none: fail(ExitCode::data, "the training data has no targets: name data.train.y.");
+    case TargetKind::values:
+      return mean_squared_error(exec_, info, output, y, output_gradient, metrics);
+    case TargetKind::none:
+      fail(ExitCode::data, "the training data has no targets: name data.train.y.");
   }
 }
 

@@ -8,7 +8,8 @@
 
 namespace lockstep {
 
-/// What the data set decides: the network's input and outputs, how stored samples become inputs, and the loss.
+/// What the data set decides: the network's input and outputs, how stored samples become inputs, and the
+/// loss.
 class Task {
  public:
   /// Throws Error(usage) when the options do not fit the data: the wrong number of means, say.
@@ -22,8 +23,8 @@ class Task {
   /// Whether accuracy means something.
   bool classifies() const { return target_kind_ != TargetKind::values; }
 
-  /// Throws Error(data) when another data set (validation, test, a file to predict) has samples or targets of another
-  /// shape or kind; `what` names it in the message.
+  /// Throws Error(data) when another data set (validation, test, a file to predict) has samples or targets of
+  /// another shape or kind; `what` names it in the message.
   void check_compatible(const Dataset& dataset, const std::string& what) const;
 
   /// Raw rows as stored -> float32 input of the network, enqueued.

@@ -15,7 +15,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 int64_t peak_host_bytes() {
   rusage usage{};
@@ -99,7 +101,8 @@ struct Trainer::Impl {
         sampler(o.seed, data.train->size(), batching.global_batch, /*shuffle=*/true),
         total_steps(o.steps > 0 ? o.steps : o.epochs * sampler.steps_per_epoch()),
         schedule(o.schedule, o.optimizer.lr, total_steps),
-        step({e, pool, *communicator, task, graph, parameters, optimizer}, batching, o.bucket_bytes, o.capture) {
+        step({e, pool, *communicator, task, graph, parameters, optimizer}, batching, o.bucket_bytes,
+             o.capture) {
     if (data.validation) task.check_compatible(*data.validation, "data.validation");
     if (data.test) task.check_compatible(*data.test, "data.test");
     if (o.early_stop) {
@@ -118,13 +121,13 @@ struct Trainer::Impl {
     for (const uint64_t other : world.gather(hash))
       if (other != hash)
         fail(ExitCode::lost,
-             "the ranks do not start from the same weights: do all machines run the same Lockstep and read the same "
+             "the ranks do not start from the same weights: do all machines run the same Lockstep and read "
+             "the same "
              "checkpoint?");
   }
 
   Evaluation evaluate(const Dataset& dataset) {
-    if (!evaluator)
-      evaluator.emplace(exec, pool, task, graph, parameters, evaluation_batch(options));
+    if (!evaluator) evaluator.emplace(exec, pool, task, graph, parameters, evaluation_batch(options));
     return evaluator->evaluate(world, dataset);
   }
 
@@ -236,10 +239,11 @@ struct Trainer::Impl {
     const auto fingerprint = static_cast<int64_t>(data.train->fingerprint());
     if (integer("data_fingerprint") != fingerprint)
       fail(ExitCode::data,
-           "{} was trained on other data than {}. Start a new run, or name the data it was trained on.", from.path,
-           data.train->describe());
+           "{} was trained on other data than {}. Start a new run, or name the data it was trained on.",
+           from.path, data.train->describe());
     if (integer("steps_per_epoch") != sampler.steps_per_epoch())
-      fail(ExitCode::data, "{} has {} steps an epoch, and this run has {}: train.global_batch or the data changed.",
+      fail(ExitCode::data,
+           "{} has {} steps an epoch, and this run has {}: train.global_batch or the data changed.",
            from.path, integer("steps_per_epoch"), sampler.steps_per_epoch());
     restore_model(from.checkpoint, from.path, exec, parameters, options.optimizer.name, &optimizer);
     position = integer("position");
@@ -277,8 +281,7 @@ struct Trainer::Impl {
     }
     // The last weights are worth keeping even when no checkpoint was due at the last step.
     if (reason == "finished" && !checkpoint_due(position % steps_per_epoch == 0)) save_periodic();
-    const EndEvent event =
-        end_event(reason, data.test ? std::optional(evaluate(*data.test)) : std::nullopt);
+    const EndEvent event = end_event(reason, data.test ? std::optional(evaluate(*data.test)) : std::nullopt);
     if (observer.on_end) observer.on_end(event);
     return event;
   }
@@ -301,13 +304,14 @@ std::string Trainer::describe() const {
   std::string text = fmt::format("data: {}", t.data.train->describe());
   if (t.data.validation) text += fmt::format("\nvalidation: {}", t.data.validation->describe());
   if (t.data.test) text += fmt::format("\ntest: {}", t.data.test->describe());
-  text += fmt::format("\nmodel: {} parameters; activations {:.1f} MiB, gradients {:.1f} MiB, optimizer {:.1f} MiB a rank",
-                      t.parameters.layout().parameter_count, static_cast<double>(t.step.activation_bytes()) / mib,
-                      static_cast<double>(t.step.gradient_bytes()) / mib,
-                      static_cast<double>(t.optimizer.bytes()) / mib);
-  text += fmt::format("\nbatch: {} = {} ranks x {} micro-batches x {}{}; {} steps of {} an epoch", t.batching.global_batch,
-                      t.world.size(), t.batching.micro_batches, t.batching.micro_batch,
-                      t.options.reproducible ? ", reproducible" : "", t.total_steps, t.sampler.steps_per_epoch());
+  text += fmt::format(
+      "\nmodel: {} parameters; activations {:.1f} MiB, gradients {:.1f} MiB, optimizer {:.1f} MiB a rank",
+      t.parameters.layout().parameter_count, static_cast<double>(t.step.activation_bytes()) / mib,
+      static_cast<double>(t.step.gradient_bytes()) / mib, static_cast<double>(t.optimizer.bytes()) / mib);
+  text +=
+      fmt::format("\nbatch: {} = {} ranks x {} micro-batches x {}{}; {} steps of {} an epoch",
+                  t.batching.global_batch, t.world.size(), t.batching.micro_batches, t.batching.micro_batch,
+                  t.options.reproducible ? ", reproducible" : "", t.total_steps, t.sampler.steps_per_epoch());
   return text;
 }
 

@@ -14,8 +14,8 @@
 namespace lockstep {
 
 struct StepEvent {
-  int64_t step = 0, total_steps = 0;  ///< from 1
-  int64_t epoch = 0;                  ///< from 1
+  int64_t step = 0, total_steps = 0;               ///< from 1
+  int64_t epoch = 0;                               ///< from 1
   int64_t step_in_epoch = 0, steps_per_epoch = 0;  ///< from 1
   double loss = 0, lr = 0, samples_per_s = 0, gradient_norm = 0;
 };

@@ -1,0 +1,143 @@
+#include "src/graph/plan.h"
+
+#include <gtest/gtest.h>
+
+#include "src/core/rng.h"
+#include "src/graph/layers/layers.h"
+#include "src/graph/parameters.h"
+#include "src/tensor/flat.h"
+
+namespace lockstep {
+namespace {
+
+bool overlap(int64_t a, int64_t a_size, int64_t b, int64_t b_size) {
+  return a < b + b_size && b < a + a_size;
+}
+
+TEST(PlaceIntervals, NeverLetsTwoLivingTensorsOverlap) {
+  RandomStream random(11, 0);
+  for (int round = 0; round < 200; ++round) {
+    std::vector<Interval> intervals(1 + random.next_below(40));
+    int64_t most_alive = 0;
+    for (Interval& interval : intervals) {
+      interval.first = static_cast<int>(random.next_below(30));
+      interval.last = interval.first + static_cast<int>(random.next_below(10));
+      interval.bytes = 1 + random.next_below(5000);
+    }
+    for (int moment = 0; moment < 40; ++moment) {
+      int64_t alive = 0;
+      for (const Interval& interval : intervals)
+        if (interval.first <= moment && moment <= interval.last) alive += interval.bytes;
+      most_alive = std::max(most_alive, alive);
+    }
+    int64_t total = 0;
+    const std::vector<int64_t> offsets = place_intervals(intervals, total);
+    EXPECT_GE(total, most_alive);
+    for (size_t a = 0; a < intervals.size(); ++a) {
+      EXPECT_EQ(offsets[a] % 256, 0);
+      EXPECT_LE(offsets[a] + intervals[a].bytes, total);
+      for (size_t b = 0; b < a; ++b) {
+        const bool together =
+            intervals[a].first <= intervals[b].last && intervals[b].first <= intervals[a].last;
+        if (together) EXPECT_FALSE(overlap(offsets[a], intervals[a].bytes, offsets[b], intervals[b].bytes));
+      }
+    }
+  }
+}
+
+TEST(PlaceIntervals, ReusesTheMemoryOfTheDead) {
+  int64_t total = 0;
+  place_intervals({{0, 1, 1024}, {2, 3, 1024}, {4, 5, 512}}, total);
+  EXPECT_EQ(total, 1024);
+}
+
+Graph small_cnn() {
+  Graph graph({8, 8, 1});
+  graph.add("conv", make_conv2d({.filters = 4}));
+  graph.add("pool", make_max_pool2d({}));
+  graph.add("relu", make_activation(Activation::relu));
+  graph.add("flatten", make_flatten());
+  graph.add("dense", make_linear({.outputs = 3}));
+  return graph;
+}
+
+void prepare(Graph& graph, int64_t n) {
+  const std::vector<bool> needs = values_with_gradient(graph);
+  for (Graph::Node& node : graph.nodes())
+    node.layer->prepare({}, n, needs[static_cast<size_t>(node.inputs[0])]);
+}
+
+TEST(Plan, SharesMemoryWhereTheLayersAllowIt) {
+  Graph graph = small_cnn();
+  prepare(graph, 2);
+  const Plan plan(graph, 2, /*training=*/true);
+  EXPECT_EQ(plan.value(2).offset, plan.value(3).offset) << "ReLU writes over the pooled values";
+  EXPECT_EQ(plan.value(3).offset, plan.value(4).offset) << "flatten moves nothing";
+  EXPECT_FALSE(plan.node(3).runs_forward);
+  EXPECT_EQ(plan.gradient(0).offset, -1) << "nobody reads the gradient of the data";
+  EXPECT_FALSE(plan.node(0).needs_input_gradient);
+  EXPECT_LT(plan.arena_bytes(), plan.unshared_bytes());
+}
+
+TEST(Plan, InferenceNeedsLessThanTraining) {
+  Graph graph = small_cnn();
+  prepare(graph, 16);
+  const Plan training(graph, 16, true), inference(graph, 16, false);
+  EXPECT_LT(inference.arena_bytes(), training.arena_bytes());
+  EXPECT_EQ(inference.gradient(graph.output()).offset, -1);
+}
+
+TEST(Plan, AValueWithTwoReadersHasItsGradientsAdded) {
+  Graph graph({6});
+  const int a = graph.add("first", make_linear({.outputs = 6}));
+  graph.add("branch", make_linear({.outputs = 6}));
+  graph.add("sum", make_add(), {a, graph.output()});
+  const std::vector<bool> needs = values_with_gradient(graph);
+  for (Graph::Node& node : graph.nodes())
+    node.layer->prepare({}, 4, needs[static_cast<size_t>(node.inputs[0])]);
+  const Plan plan(graph, 4, true);
+  // Backward meets the sum first: it writes; the branch comes later and is added.
+  EXPECT_FALSE(plan.node(2).input_gradients[0].accumulate);
+  EXPECT_TRUE(plan.node(1).input_gradients[0].accumulate);
+  EXPECT_FALSE(overlap(plan.gradient(a).offset, plan.gradient(a).bytes,
+                       plan.node(1).input_gradients[0].scratch.offset,
+                       plan.node(1).input_gradients[0].scratch.bytes));
+}
+
+TEST(ParameterLayout, PutsTheLastLayerFirstAndPadsToBlocks) {
+  const Graph graph = small_cnn();
+  const ParameterLayout layout(graph);
+  ASSERT_EQ(layout.parameters.size(), 4u);
+  EXPECT_EQ(layout.parameters[0].name, "conv/weight");
+  EXPECT_EQ(layout.parameters[3].name, "dense/bias");
+  EXPECT_EQ(layout.parameter_count, 4 * 9 + 4 + 3 * 36 + 3);
+  EXPECT_EQ(layout.parameters[3].offset, 0);
+  EXPECT_GT(layout.parameters[0].offset, layout.parameters[2].offset);
+  for (const ParameterLayout::Slot& slot : layout.parameters) EXPECT_EQ(slot.offset % kFlatBlock, 0);
+  EXPECT_EQ(static_cast<int64_t>(layout.decay.size()), layout.weights_size / kFlatBlock);
+  EXPECT_EQ(layout.ready_ends.back(), layout.reduced_size());
+  EXPECT_EQ(layout.node_of_ready_end, (std::vector<int>{4, 0}));
+}
+
+TEST(Parameters, LogicalOrderIsFiltersChannelsRowsColumnsAndBack) {
+  Graph graph({5, 5, 2});
+  graph.add("conv", make_conv2d({.filters = 3}));
+  Parameters parameters({}, graph);
+  parameters.initialize(1);
+  const auto& slots = parameters.layout().parameters;
+  const std::vector<float> before(parameters.weights().begin(), parameters.weights().end());
+  const std::vector<std::vector<float>> logical = to_logical({}, slots, parameters.weights());
+  const float* stored = before.data() + slots[0].offset;
+  for (int64_t k = 0; k < 3; ++k)
+    for (int64_t c = 0; c < 2; ++c)
+      for (int64_t r = 0; r < 3; ++r)
+        for (int64_t s = 0; s < 3; ++s)
+          EXPECT_EQ(logical[0][static_cast<size_t>(((k * 2 + c) * 3 + r) * 3 + s)],
+                    stored[((k * 3 + r) * 3 + s) * 2 + c]);
+  std::fill(parameters.weights().begin(), parameters.weights().end(), 0.0f);
+  from_logical({}, slots, logical, parameters.weights());
+  EXPECT_TRUE(std::equal(before.begin(), before.end(), parameters.weights().begin()));
+}
+
+}  // namespace
+}  // namespace lockstep
