@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 
@@ -16,18 +17,23 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  /// Starts replacing `data` by its sum over all ranks, after what is enqueued on `exec` so far; returns at once.
-  /// `data` is in the memory of the backend and may not be touched before wait(). May be called from any thread, one at
-  /// a time.
+  /// The longest `data` that start_sum() will see: scratch memory is allocated now, because nothing may be
+  /// allocated while a step is captured. A longer one still works outside a capture.
+  virtual void reserve(int64_t elements) = 0;
+
+  /// Starts replacing `data` by its sum over all ranks, after what is enqueued on `exec` so far; returns at
+  /// once. `data` is in the memory of the backend and may not be touched before wait(). May be called from
+  /// any thread, one at a time.
   virtual void start_sum(Exec exec, std::span<float> data) = 0;
 
-  /// What is enqueued on `exec` from here on sees the results of everything started. Throws Error(lost) if a peer died.
+  /// What is enqueued on `exec` from here on sees the results of everything started. Throws Error(lost) if a
+  /// peer died.
   virtual void wait(Exec exec) = 0;
 };
 
 /// The communicator for a run: self for one rank, NCCL on CUDA, MPI on the CPU.
-/// reproducible: sums follow the fixed binary tree over ranks ((r0 + r1) + (r2 + r3)) ..., whatever the library would
-/// do; the number of ranks is then a power of two (the caller has checked).
+/// reproducible: sums follow the fixed binary tree over ranks ((r0 + r1) + (r2 + r3)) ..., whatever the
+/// library would do; the number of ranks is then a power of two (the caller has checked).
 std::unique_ptr<Communicator> make_communicator(World& world, Exec exec, bool reproducible);
 
 }  // namespace lockstep

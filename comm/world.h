@@ -8,20 +8,23 @@
 
 namespace lockstep {
 
-/// What the launcher's environment says about this process, read by launch/environment (comm never calls getenv).
+/// What the launcher's environment says about this process, read by launch/environment (comm never calls
+/// getenv).
 struct LauncherFacts {
-  int slurm_tasks = 0;       ///< SLURM_NTASKS of this step, 0 when not started by srun
-  int slurm_rank = 0;        ///< SLURM_PROCID
-  std::string launcher;      ///< "mpirun", "srun" or "" (started by hand)
+  int slurm_tasks = 0;   ///< SLURM_NTASKS of this step, 0 when not started by srun
+  int slurm_rank = 0;    ///< SLURM_PROCID
+  std::string launcher;  ///< "mpirun", "srun" or "" (started by hand)
 };
 
-/// All processes of this run. Construct one, first thing in main(); MPI_Finalize on destruction. Its collectives are
-/// for small host data outside the hot path; gradients go through a Communicator. Every method is collective and blocks
-/// unless it says otherwise; all are called from the thread that made the World.
+/// All processes of this run. Construct one, first thing in main(); MPI_Finalize on destruction, unless an
+/// exception is on its way out: then the other ranks are elsewhere, and a process that ends without
+/// MPI_Finalize ends the job. Its collectives are for small host data outside the hot path; gradients go
+/// through a Communicator. Every method is collective and blocks unless it says otherwise; all are called
+/// from the thread that made the World.
 class World {
  public:
-  /// Initializes MPI (MPI_THREAD_MULTIPLE). Throws Error(usage) naming the srun flag to add when Slurm started several
-  /// tasks and MPI sees one, or when the two sizes disagree.
+  /// Initializes MPI (MPI_THREAD_MULTIPLE). Throws Error(usage) naming the srun flag to add when Slurm
+  /// started several tasks and MPI sees one, or when the two sizes disagree.
   explicit World(const LauncherFacts& facts);
   ~World();
   World(const World&) = delete;
@@ -50,6 +53,7 @@ class World {
 
  private:
   int rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
+  int exceptions_at_start_ = 0;
 };
 
 }  // namespace lockstep
