@@ -1,0 +1,114 @@
+#include "comm/mpi_communicator.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "comm/tree_sum.h"
+#include "src/core/hash.h"
+#include "tests/support/gradient_tree.h"
+#include "tests/support/mpi_world.h"
+
+namespace lockstep {
+namespace {
+
+std::vector<std::vector<float>> every_ranks_data(int size, size_t elements) {
+  std::vector<std::vector<float>> data;
+  for (int rank = 0; rank < size; ++rank) data.push_back(made_up_gradient(rank, elements));
+  return data;
+}
+
+const size_t kLengths[] = {0, 1, 3, 100, kWholeVectorElements + 1, 5 * kWholeVectorElements + 7, 1000003};
+
+TEST(MpiCommunicator, ReproducibleSumHasTheBitsOfTheSequentialTree) {
+  World& world = test_world();
+  const auto communicator = make_communicator(world, Exec{}, true);
+  EXPECT_EQ(communicator->rank(), world.rank());
+  EXPECT_EQ(communicator->size(), world.size());
+  for (const size_t elements : kLengths) {
+    const auto data = every_ranks_data(world.size(), elements);
+    const std::vector<float> expected = oracle_tree_sum(data);
+    std::vector<float> sum = data[static_cast<size_t>(world.rank())];
+    communicator->start_sum(Exec{}, sum);
+    communicator->wait(Exec{});
+    EXPECT_EQ(std::memcmp(sum.data(), expected.data(), elements * sizeof(float)), 0)
+        << elements << " elements";
+  }
+}
+
+TEST(MpiCommunicator, DefaultSumIsCloseToTheExactOneAndTheSameOnEveryRank) {
+  World& world = test_world();
+  const auto communicator = make_communicator(world, Exec{}, false);
+  for (const size_t elements : kLengths) {
+    const auto data = every_ranks_data(world.size(), elements);
+    std::vector<float> sum = data[static_cast<size_t>(world.rank())];
+    communicator->start_sum(Exec{}, sum);
+    communicator->wait(Exec{});
+    int wrong = 0;
+    for (size_t i = 0; i < elements; ++i) {
+      double exact = 0, magnitude = 0;
+      for (const std::vector<float>& values : data) {
+        exact += values[i];
+        magnitude += std::abs(values[i]);
+      }
+      // Each of the size - 1 additions rounds by at most half a unit of 2^-23 of a partial sum.
+      if (!(std::abs(sum[i] - exact) <= 0x1p-23 * (world.size() - 1) * magnitude)) ++wrong;
+    }
+    EXPECT_EQ(wrong, 0) << "of " << elements << " elements";
+    for (const uint64_t hash : world.gather(hash_bytes(std::as_bytes(std::span(sum)))))
+      EXPECT_EQ(hash, hash_bytes(std::as_bytes(std::span(sum))));
+  }
+}
+
+TEST(MpiCommunicator, SeveralSumsAreInFlightBeforeOneWait) {
+  World& world = test_world();
+  for (const bool reproducible : {false, true}) {
+    const auto communicator = make_communicator(world, Exec{}, reproducible);
+    std::vector<float> values(10000, 1.0f);
+    communicator->start_sum(Exec{}, std::span(values).first(1));
+    communicator->start_sum(Exec{}, std::span(values).subspan(1, 9000));
+    communicator->start_sum(Exec{}, std::span(values).subspan(9001, 500));
+    communicator->wait(Exec{});
+    for (size_t i = 0; i < values.size(); ++i) ASSERT_EQ(values[i], i < 9501 ? world.size() : 1) << i;
+  }
+}
+
+TEST(MpiCommunicator, LongBuffersTravelInSeveralMessages) {
+  World& world = test_world();
+  for (const bool reproducible : {false, true}) {
+    for (const int64_t most : {1, 7, 1000}) {
+      const auto communicator = make_mpi_communicator(reproducible, most);
+      for (const size_t elements : {0, 1, 13, 2 * static_cast<int>(kWholeVectorElements) + 3}) {
+        if (most == 1 && elements > 100) continue;
+        const auto data = every_ranks_data(world.size(), elements);
+        const std::vector<float> expected = oracle_tree_sum(data);
+        std::vector<float> sum = data[static_cast<size_t>(world.rank())];
+        communicator->start_sum(Exec{}, sum);
+        communicator->wait(Exec{});
+        for (size_t i = 0; i < elements; ++i) {
+          if (reproducible)
+            ASSERT_EQ(sum[i], expected[i]) << i;
+          else
+            ASSERT_NEAR(sum[i], expected[i], 0.1f) << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(MpiCommunicator, NotANumberReachesEveryRank) {
+  World& world = test_world();
+  for (const bool reproducible : {false, true}) {
+    const auto communicator = make_communicator(world, Exec{}, reproducible);
+    std::vector<float> values = {world.rank() == 0 ? NAN : 1.0f, 1.0f, world.rank() == 0 ? INFINITY : 0.0f};
+    communicator->start_sum(Exec{}, values);
+    communicator->wait(Exec{});
+    EXPECT_TRUE(std::isnan(values[0]));
+    EXPECT_EQ(values[1], world.size());
+    EXPECT_EQ(values[2], INFINITY);
+  }
+}
+
+}  // namespace
+}  // namespace lockstep
