@@ -29,6 +29,14 @@ Id access_properties() {
   return properties;
 }
 
+/// Properties of creating a file. The format of 1.8 has no limit of 64 KiB on an attribute, which a config or
+/// a model description may pass.
+Id creation_access() {
+  Id properties = access_properties();
+  H5Pset_libver_bounds(properties.get(), H5F_LIBVER_V18, H5F_LIBVER_LATEST);
+  return properties;
+}
+
 /// Throws Error(data) unless `path` is a file that can be read and has bytes.
 void require_readable_file(const std::string& path) {
   struct stat status {};
@@ -118,14 +126,21 @@ File File::open(const std::string& path) {
 
 File File::create(const std::string& path) {
   const Lock lock;
-  const Id properties = access_properties();
-  // The format of 1.8 has no limit of 64 KiB on an attribute, which a config or a model description may pass.
-  H5Pset_libver_bounds(properties.get(), H5F_LIBVER_V18, H5F_LIBVER_LATEST);
-  Id id(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, properties.get()));
+  Id id(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, creation_access().get()));
   if (!id)
     fail(ExitCode::data,
          "cannot create {}: {}. Check that the folder exists, its permissions and the free space.", path,
          last_error());
+  return {path, std::move(id)};
+}
+
+File File::create_in_memory(const std::string& path) {
+  const Lock lock;
+  constexpr size_t kIncrement = size_t{1} << 20;
+  const Id properties = creation_access();
+  H5Pset_fapl_core(properties.get(), kIncrement, /*backing_store=*/false);
+  Id id(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, properties.get()));
+  if (!id) fail(ExitCode::memory, "cannot build {} in memory: {}.", path, last_error());
   return {path, std::move(id)};
 }
 
@@ -206,6 +221,16 @@ void File::create_group(const std::string& name) {
 void File::flush() {
   const Lock lock;
   if (H5Fflush(id_.get(), H5F_SCOPE_GLOBAL) < 0) fail_to("write");
+}
+
+std::span<const std::byte> File::image() {
+  const Lock lock;
+  flush();
+  // The driver's memory is rounded up; the image ends where the file does.
+  const ssize_t size = H5Fget_file_image(id_.get(), nullptr, 0);
+  void* memory = nullptr;
+  if (size < 0 || H5Fget_vfd_handle(id_.get(), H5P_DEFAULT, &memory) < 0) fail_to("give its image");
+  return {*static_cast<std::byte**>(memory), static_cast<size_t>(size)};
 }
 
 void File::close() {

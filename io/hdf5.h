@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -126,6 +127,8 @@ class File {
   static File open(const std::string& path);
   /// Creates or empties a file for writing. Throws Error(data) with the system's reason.
   static File create(const std::string& path);
+  /// A new file that lives in memory only and never touches the disk; `path` is for messages. See image().
+  static File create_in_memory(const std::string& path);
 
   const std::string& path() const { return path_; }
   bool contains(const std::string& name) const;
@@ -156,6 +159,9 @@ class File {
   void create_group(const std::string& name);
   /// Hands everything to the operating system.
   void flush();
+  /// The bytes of an in-memory file as they would lie on the disk: no copy, valid until the file is next
+  /// written to.
+  std::span<const std::byte> image();
   /// Flushes and closes, and throws Error(data) where the destructor would be silent (a full disk).
   void close();
   hid_t id() const { return id_.get(); }

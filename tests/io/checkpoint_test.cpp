@@ -1,0 +1,256 @@
+#include "io/checkpoint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <limits>
+
+#include "io/atomic_file.h"
+#include "io/hdf5.h"
+#include "src/core/rng.h"
+#include "tests/io/files.h"
+#include "tests/io/limited_disk.h"
+#include "tests/io/temporary_folder.h"
+
+namespace lockstep {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+/// A checkpoint with every type, an empty tensor, a scalar and awkward values.
+struct Sample {
+  std::vector<float> weight = {1.5f, -0.0f, std::numeric_limits<float>::quiet_NaN(), 1e-42f, 3, 4};
+  std::vector<double> moment = {1.0 / 3.0};
+  std::vector<int64_t> counter = {1LL << 60};
+  std::vector<uint16_t> half = {0x3C00, 0x0001, 0x7E01};
+  std::vector<uint8_t> mask = std::vector<uint8_t>(1000, 7);
+  Checkpoint checkpoint;
+
+  Sample() {
+    checkpoint.tensors = {
+        {"model/conv1/weight", {weight.data(), DType::f32, {3, 1, 2}}},
+        {"model/conv1/bias", {nullptr, DType::f32, {0}}},
+        {"optimizer/adam/m/conv1/weight", {moment.data(), DType::f64, Shape{}}},
+        {"optimizer/count", {counter.data(), DType::i64, {1}}},
+        {"state/half", {half.data(), DType::f16, {3}}},
+        {"state/brain", {half.data(), DType::bf16, {3}}},
+        {"state/mask", {mask.data(), DType::u8, {10, 100}}},
+    };
+    checkpoint.integers = {{"epoch", 3}, {"step", -1}, {"seed", std::numeric_limits<int64_t>::min()}};
+    checkpoint.reals = {
+        {"best", std::numeric_limits<double>::infinity()}, {"third", 1.0 / 3.0}, {"none", std::nan("")}};
+    checkpoint.strings = {{"config", std::string(100000, 'c') + "é\n"}, {"empty", ""}};
+  }
+};
+
+/// Bit by bit, so that NaN equals itself and -0 differs from 0.
+bool same(double a, double b) { return std::memcmp(&a, &b, sizeof a) == 0; }
+
+bool same(const Checkpoint& a, const Checkpoint& b) {
+  if (a.integers != b.integers || a.strings != b.strings || a.tensors.size() != b.tensors.size() ||
+      a.reals.size() != b.reals.size())
+    return false;
+  for (const auto& [name, value] : a.reals)
+    if (!b.reals.contains(name) || !same(value, b.reals.at(name))) return false;
+  for (size_t i = 0; i < a.tensors.size(); ++i) {
+    const auto &x = a.tensors[i].tensor, &y = b.tensors[i].tensor;
+    if (a.tensors[i].name != b.tensors[i].name || x.dtype() != y.dtype() || !(x.shape() == y.shape()) ||
+        x.bytes() != y.bytes() || (x.bytes() > 0 && std::memcmp(x.raw(), y.raw(), x.bytes()) != 0))
+      return false;
+  }
+  return true;
+}
+
+TEST(Checkpoint, GivesBackEveryBit) {
+  const TemporaryFolder folder;
+  const Sample sample;
+  save_checkpoint(folder / "a.h5", sample.checkpoint);
+  EXPECT_TRUE(same(load_checkpoint(folder / "a.h5"), sample.checkpoint));
+  save_checkpoint(folder / "empty.h5", {});
+  EXPECT_TRUE(same(load_checkpoint(folder / "empty.h5"), {}));
+}
+
+TEST(Checkpoint, HoldsManyTensorsAndIsPlainHdf5) {
+  const TemporaryFolder folder;
+  Checkpoint checkpoint;
+  std::vector<float> values(2000);
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<float>(i);
+    checkpoint.tensors.push_back({fmt::format("model/layer{}/weight", i), {&values[i], DType::f32, {1}}});
+  }
+  save_checkpoint(folder / "a.h5", checkpoint);
+  EXPECT_TRUE(same(load_checkpoint(folder / "a.h5"), checkpoint));
+  float value = 0;
+  hdf5::File::open(folder / "a.h5").dataset("/model/layer1234/weight").read(DType::f32, &value);
+  EXPECT_EQ(value, 1234);
+}
+
+TEST(Checkpoint, RefusesFilesOfAnotherKind) {
+  const TemporaryFolder folder;
+  EXPECT_THAT(data_error_of([&] { load_checkpoint(folder / "none.h5"); }), HasSubstr("none.h5"));
+  write_raw(folder / "text.h5", "not HDF5 at all");
+  EXPECT_THAT(data_error_of([&] { load_checkpoint(folder / "text.h5"); }), HasSubstr("not an HDF5 file"));
+  hdf5::File data = hdf5::File::create(folder / "data.h5");
+  data.create_dataset("/train/x", DType::u8, {3});
+  data.close();
+  EXPECT_THAT(data_error_of([&] { load_checkpoint(folder / "data.h5"); }),
+              HasSubstr("not a Lockstep checkpoint"));
+  hdf5::File newer = hdf5::File::create(folder / "newer.h5");
+  newer.set_attribute("/", "format", std::string("lockstep checkpoint"));
+  newer.set_attribute("/", "version", int64_t{99});
+  newer.close();
+  EXPECT_THAT(data_error_of([&] { load_checkpoint(folder / "newer.h5"); }), HasSubstr("format 99"));
+}
+
+TEST(Checkpoint, NamesTheTensorWhoseBytesChanged) {
+  const TemporaryFolder folder;
+  Sample sample;
+  save_checkpoint(folder / "a.h5", sample.checkpoint);
+  std::string bytes = content_of(folder / "a.h5");
+  const size_t at = bytes.find(std::string(1000, 7));
+  ASSERT_NE(at, std::string::npos);
+  bytes[at + 500] ^= 1;
+  write_raw(folder / "a.h5", bytes);
+  EXPECT_THAT(data_error_of([&] { load_checkpoint(folder / "a.h5"); }),
+              AllOf(HasSubstr("a.h5"), HasSubstr("state/mask")));
+}
+
+/// Loads a damaged file and demands either an Error(data) that names it, or exactly what was saved.
+void expect_error_or_unchanged(const std::string& path, const Checkpoint& saved, const std::string& what) {
+  try {
+    EXPECT_TRUE(same(load_checkpoint(path), saved)) << what << " loads as something else";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::data) << what << ": " << e.what();
+    EXPECT_THAT(e.what(), HasSubstr(path)) << what;
+  }
+}
+
+TEST(Checkpoint, SurvivesTwoHundredFlippedBytes) {
+  const TemporaryFolder folder;
+  Sample sample;
+  sample.checkpoint.strings["config"] = "short, so that most flips hit the structure";
+  save_checkpoint(folder / "a.h5", sample.checkpoint);
+  const std::string good = content_of(folder / "a.h5");
+  RandomStream random(5, 0);
+  for (int i = 0; i < 200; ++i) {
+    std::string bytes = good;
+    const uint32_t at = random.next_below(static_cast<uint32_t>(bytes.size()));
+    bytes[at] = static_cast<char>(bytes[at] ^ static_cast<char>(1 + random.next_below(255)));
+    write_raw(folder / "flipped.h5", bytes);
+    expect_error_or_unchanged(folder / "flipped.h5", sample.checkpoint, fmt::format("byte {} changed", at));
+  }
+}
+
+TEST(Checkpoint, RefusesATruncatedFile) {
+  const TemporaryFolder folder;
+  const Sample sample;
+  save_checkpoint(folder / "a.h5", sample.checkpoint);
+  const std::string good = content_of(folder / "a.h5");
+  for (size_t part = 0; part < 40; ++part) {
+    const size_t size = part < 20 ? good.size() * part / 20 : good.size() - (part - 19);
+    write_raw(folder / "cut.h5", std::string_view(good).substr(0, size));
+    EXPECT_THAT(data_error_of([&] { load_checkpoint(folder / "cut.h5"); }), HasSubstr("cut.h5"))
+        << size << " bytes";
+  }
+}
+
+TEST(Checkpoint, KeepsTheOldFileWhenTheNewOneCannotBeWritten) {
+  const TemporaryFolder folder;
+  const Sample sample;
+  Checkpoint small;
+  small.integers["step"] = 1;
+  save_checkpoint(folder / "a.h5", small);
+  {
+    const FileSizeLimit limit(50000);
+    EXPECT_THAT(data_error_of([&] { save_checkpoint(folder / "a.h5", sample.checkpoint); }),
+                AllOf(HasSubstr("a.h5"), HasSubstr("File too large")));
+  }
+  EXPECT_TRUE(same(load_checkpoint(folder / "a.h5"), small));
+  EXPECT_THAT(data_error_of([&] { save_checkpoint(folder / "no/folder/a.h5", small); }),
+              HasSubstr("No such file"));
+}
+
+TEST(CheckpointDeathTest, SaysThatTheDiskIsFullAndEndsCleanly) {
+  const TemporaryFolder folder;
+  if (!can_mount_small_disk(folder.path()))
+    GTEST_SKIP() << "mounting a small file system is not allowed here";
+  const Sample sample;
+  EXPECT_EXIT(exit_with_error_of([&] {
+                if (!mount_small_disk(folder.path(), 0, "size=64k")) std::exit(99);
+                Checkpoint small;
+                small.integers["step"] = 1;
+                save_checkpoint(folder / "a.h5", small);
+                try {
+                  save_checkpoint(folder / "a.h5", sample.checkpoint);
+                } catch (const Error&) {
+                  if (!same(load_checkpoint(folder / "a.h5"), small)) std::exit(98);
+                  throw;
+                }
+              }),
+              testing::ExitedWithCode(3), "a.h5: cannot write the file: No space left on device");
+}
+
+TEST(CheckpointFolder, NamesFilesByStep) {
+  EXPECT_EQ(checkpoint_path("run", 42), "run/checkpoints/step-00000042.h5");
+  EXPECT_EQ(checkpoint_path("run", 1234567890), "run/checkpoints/step-1234567890.h5");
+}
+
+class PublishedCheckpoints : public testing::Test {
+ protected:
+  PublishedCheckpoints() { std::filesystem::create_directories(folder_ / "checkpoints"); }
+
+  void publish(int64_t step, int keep) {
+    Checkpoint checkpoint;
+    checkpoint.integers["step"] = step;
+    save_checkpoint(checkpoint_path(folder_.path(), step), checkpoint);
+    publish_checkpoint(folder_.path(), checkpoint_path(folder_.path(), step), keep);
+  }
+  bool exists(int64_t step) const { return std::filesystem::exists(checkpoint_path(folder_.path(), step)); }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(PublishedCheckpoints, KeepsTheNewestAndTheBest) {
+  EXPECT_EQ(find_checkpoint(folder_.path()), "");
+  write_raw(folder_ / "checkpoints/best.h5", "best");
+  write_raw(folder_ / "checkpoints/step-00000001.h5.tmp-1", "left by a killed process");
+  for (const int64_t step : {10, 20, 30, 40}) publish(step, 2);
+  EXPECT_FALSE(exists(10) || exists(20));
+  EXPECT_TRUE(exists(30) && exists(40));
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "checkpoints/best.h5"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "checkpoints/step-00000001.h5.tmp-1"));
+  EXPECT_EQ(content_of(folder_ / "checkpoints/latest"), "step-00000040.h5\n");
+  EXPECT_EQ(find_checkpoint(folder_.path()), checkpoint_path(folder_.path(), 40));
+}
+
+TEST_F(PublishedCheckpoints, NeverRemoveTheOneJustPublished) {
+  for (const int64_t step : {30, 40, 10}) publish(step, 1);
+  EXPECT_TRUE(exists(10));
+  EXPECT_FALSE(exists(30) || exists(40));
+  EXPECT_EQ(find_checkpoint(folder_.path()), checkpoint_path(folder_.path(), 10));
+}
+
+TEST_F(PublishedCheckpoints, AreFoundByNumberWithoutLatest) {
+  for (const int64_t step : {9, 100000000, 20}) publish(step, 10);
+  std::filesystem::remove(folder_ / "checkpoints/latest");
+  EXPECT_EQ(find_checkpoint(folder_.path()), checkpoint_path(folder_.path(), 100000000));
+  write_raw(folder_ / "checkpoints/latest", "step-00000077.h5\n");
+  EXPECT_EQ(find_checkpoint(folder_.path()), checkpoint_path(folder_.path(), 100000000));
+  EXPECT_EQ(find_checkpoint(folder_ / "some.h5"), folder_ / "some.h5");
+}
+
+TEST_F(PublishedCheckpoints, StillLoadWhenOnlyTheNewestIsDamaged) {
+  publish(1, 3);
+  publish(2, 3);
+  write_raw(checkpoint_path(folder_.path(), 2), "damaged");
+  EXPECT_THAT(data_error_of([&] { load_checkpoint(find_checkpoint(folder_.path())); }),
+              HasSubstr("step-00000002.h5"));
+  EXPECT_EQ(load_checkpoint(checkpoint_path(folder_.path(), 1)).integers.at("step"), 1);
+}
+
+}  // namespace
+}  // namespace lockstep
