@@ -47,6 +47,7 @@ class MpiCommunicator : public Communicator {
   void wait(Exec) override {}
 
   // The transport of tree_sum().
+  static constexpr int64_t kWholeVectorElements = 4096;
   void exchange(int partner, std::span<const float> send, std::span<float> receive) {
     const auto sent = static_cast<int64_t>(send.size()), received = static_cast<int64_t>(receive.size());
     const int64_t send_chunks = chunk_count(sent, most_elements_);

@@ -38,7 +38,10 @@ class Mailboxes {
   std::map<std::pair<int, int>, std::vector<std::vector<float>>> boxes_;
 };
 
+constexpr int64_t kWhole = 256;
+
 struct ThreadTransport {
+  static constexpr int64_t kWholeVectorElements = kWhole;
   Mailboxes& mailboxes;
   int rank;
   int64_t floats_sent = 0;
@@ -77,9 +80,8 @@ TEST(TreeSum, EqualsTheSequentialTreeOnEveryRank) {
   for (const int size : {1, 2, 4, 8, 16}) {
     // Both sides of the length from which vectors are halved, odd ones, and ones where only some levels are
     // halved.
-    for (const int64_t n :
-         {int64_t{0}, int64_t{1}, int64_t{3}, int64_t{17}, kWholeVectorElements, kWholeVectorElements + 1,
-          2 * kWholeVectorElements + 3, 5 * kWholeVectorElements + 7}) {
+    for (const int64_t n : {int64_t{0}, int64_t{1}, int64_t{3}, int64_t{17}, kWhole, kWhole + 1,
+                            2 * kWhole + 3, 5 * kWhole + 7}) {
       SCOPED_TRACE(testing::Message() << size << " ranks, " << n << " elements");
       std::vector<std::vector<float>> data;
       for (int rank = 0; rank < size; ++rank) data.push_back(made_up_gradient(rank, static_cast<size_t>(n)));
@@ -91,7 +93,7 @@ TEST(TreeSum, EqualsTheSequentialTreeOnEveryRank) {
 }
 
 TEST(TreeSum, SendsNoMoreThanAPlainAllReduce) {
-  const int64_t n = 64 * kWholeVectorElements;
+  const int64_t n = 64 * kWhole;
   for (const int size : {2, 4, 8}) {
     int64_t sent = 0;
     sum_on_threads(std::vector(static_cast<size_t>(size), std::vector<float>(static_cast<size_t>(n))), &sent);
