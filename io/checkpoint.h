@@ -35,6 +35,7 @@ Checkpoint load_checkpoint(const std::string& path);
 
 /// RUN_DIR/checkpoints: names "step-XXXXXXXX.h5", "best.h5" and the text file "latest" that names the newest.
 std::string checkpoint_path(const std::string& run_dir, int64_t step);
+std::string best_checkpoint_path(const std::string& run_dir);
 /// Writes "latest" atomically; then removes the oldest step files beyond `keep` (never best.h5).
 void publish_checkpoint(const std::string& run_dir, const std::string& path, int keep);
 /// The newest complete checkpoint of a run folder, from "latest", else by step number; "" if there is none.

@@ -48,6 +48,10 @@ std::string checkpoint_path(const std::string& run_dir, int64_t step) {
   return (checkpoint_folder(run_dir) / fmt::format("{}{:08}{}", kPrefix, step, kSuffix)).string();
 }
 
+std::string best_checkpoint_path(const std::string& run_dir) {
+  return (checkpoint_folder(run_dir) / "best.h5").string();
+}
+
 void publish_checkpoint(const std::string& run_dir, const std::string& path, int keep) {
   const fs::path folder = checkpoint_folder(run_dir);
   const std::string newest = fs::path(path).filename().string();

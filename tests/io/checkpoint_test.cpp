@@ -196,6 +196,7 @@ TEST(CheckpointDeathTest, SaysThatTheDiskIsFullAndEndsCleanly) {
 
 TEST(CheckpointFolder, NamesFilesByStep) {
   EXPECT_EQ(checkpoint_path("run", 42), "run/checkpoints/step-00000042.h5");
+  EXPECT_EQ(best_checkpoint_path("run"), "run/checkpoints/best.h5");
   EXPECT_EQ(checkpoint_path("run", 1234567890), "run/checkpoints/step-1234567890.h5");
 }
 
@@ -216,7 +217,7 @@ class PublishedCheckpoints : public testing::Test {
 
 TEST_F(PublishedCheckpoints, KeepsTheNewestAndTheBest) {
   EXPECT_EQ(find_checkpoint(folder_.path()), "");
-  write_raw(folder_ / "checkpoints/best.h5", "best");
+  write_raw(best_checkpoint_path(folder_.path()), "best");
   write_raw(folder_ / "checkpoints/step-00000001.h5.tmp-1", "left by a killed process");
   for (const int64_t step : {10, 20, 30, 40}) publish(step, 2);
   EXPECT_FALSE(exists(10) || exists(20));
