@@ -44,6 +44,7 @@ class Conv2d {
  private:
   struct Cpu;
   struct Cuda;
+  Exec exec_;
   Conv2dSpec spec_;
   std::unique_ptr<Cpu> cpu_;
   std::shared_ptr<Cuda> cuda_;  ///< not shared: a shared_ptr needs no ~Cuda in a CPU-only build

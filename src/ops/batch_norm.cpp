@@ -1,0 +1,178 @@
+#include "src/ops/batch_norm.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "src/ops/check.h"
+#include "src/ops/column_sum.h"
+#include "src/ops/cuda_ops.h"
+
+namespace lockstep {
+
+namespace cpu {
+namespace {
+
+/// The rows of a tensor (N, ..., C): positions of samples, of which the first belong to real samples.
+struct Rows {
+  int64_t all, valid, per_sample, channels;
+};
+
+Rows rows_of(const MicroBatchInfo& info, const Shape& shape) {
+  const int64_t samples = shape[0], channels = shape[-1];
+  const int64_t per_sample = samples == 0 ? 0 : shape.elements() / (samples * channels);
+  return {samples * per_sample, std::clamp<int64_t>(info.valid, 0, samples) * per_sample, per_sample,
+          channels};
+}
+
+/// y = x * factor[c] + offset[c] over `rows` rows.
+void scale_and_shift(const float* x, int64_t rows, int64_t channels, const float* factor, const float* offset,
+                     float* y) {
+  for (int64_t row = 0; row < rows; ++row, x += channels, y += channels)
+    for (int64_t c = 0; c < channels; ++c) y[c] = x[c] * factor[c] + offset[c];
+}
+
+void forward(const Rows& rows, int32_t valid, float epsilon, const float* x, const float* scale,
+             const float* shift, float* y, float* saved_mean, float* saved_inverse_std, float* sums) {
+  const int64_t channels = rows.channels;
+  const auto count = static_cast<double>(std::max<int64_t>(rows.valid, 1));
+  std::vector<double> total(static_cast<size_t>(channels)), squares(total.size());
+  column_sum(rows.valid, channels, total.data(),
+             [=](int64_t row, int64_t c) { return x[row * channels + c]; });
+  for (int64_t c = 0; c < channels; ++c)
+    saved_mean[c] = static_cast<float>(total[static_cast<size_t>(c)] / count);
+  column_sum(rows.valid, channels, squares.data(), [=](int64_t row, int64_t c) {
+    const float deviation = x[row * channels + c] - saved_mean[c];
+    return deviation * deviation;
+  });
+
+  std::vector<float> factor(total.size()), offset(total.size());
+  for (size_t c = 0; c < total.size(); ++c) {
+    const double inverse_std = 1 / std::sqrt(squares[c] / count + epsilon);
+    saved_inverse_std[c] = static_cast<float>(inverse_std);
+    factor[c] = static_cast<float>(inverse_std) * scale[c];
+    offset[c] = shift[c] - saved_mean[c] * factor[c];
+    sums[c] = static_cast<float>(valid * (total[c] / count));
+    sums[static_cast<size_t>(channels) + c] =
+        static_cast<float>(valid * (squares[c] / std::max(count - 1, 1.0)));
+  }
+  scale_and_shift(x, rows.valid, channels, factor.data(), offset.data(), y);
+  std::fill(y + rows.valid * channels, y + rows.all * channels, 0.f);
+}
+
+void backward(const Rows& rows, const float* x, const float* scale, const float* mean,
+              const float* inverse_std, const float* dy, float* dx, float* dscale, float* dshift) {
+  const int64_t channels = rows.channels;
+  const auto count = static_cast<double>(std::max<int64_t>(rows.valid, 1));
+  std::vector<double> sum_dy(static_cast<size_t>(channels)), sum_dy_x(sum_dy.size());
+  column_sum(rows.valid, channels, sum_dy.data(),
+             [=](int64_t row, int64_t c) { return dy[row * channels + c]; });
+  column_sum(rows.valid, channels, sum_dy_x.data(), [=](int64_t row, int64_t c) {
+    return dy[row * channels + c] * (x[row * channels + c] - mean[c]);
+  });
+
+  // dx = factor (dy - mean(dy) - normalized x * mean(dy * normalized x)) as one fused line per element.
+  std::vector<float> factor(sum_dy.size()), slope(sum_dy.size()), mean_dy(sum_dy.size());
+  for (size_t c = 0; c < sum_dy.size(); ++c) {
+    dshift[c] = static_cast<float>(sum_dy[c]);
+    dscale[c] = static_cast<float>(sum_dy_x[c] * inverse_std[c]);
+    factor[c] = scale[c] * inverse_std[c];
+    slope[c] = static_cast<float>(sum_dy_x[c] * inverse_std[c] * inverse_std[c] / count);
+    mean_dy[c] = static_cast<float>(sum_dy[c] / count);
+  }
+  for (int64_t row = 0; row < rows.valid; ++row)
+    for (int64_t c = 0; c < channels; ++c) {
+      const auto i = static_cast<size_t>(c);
+      const int64_t at = row * channels + c;
+      dx[at] = factor[i] * (dy[at] - mean_dy[i] - (x[at] - mean[c]) * slope[i]);
+    }
+  std::fill(dx + rows.valid * channels, dx + rows.all * channels, 0.f);
+}
+
+}  // namespace
+}  // namespace cpu
+
+void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
+                        ConstTensor scale, ConstTensor shift, Tensor y, Tensor saved_mean,
+                        Tensor saved_inverse_std, Tensor sums) {
+  INVARIANT(x.shape().rank() >= 2, "batch_norm: x {} has no batch or no channels", to_string(x.shape()));
+  const int64_t channels = x.shape()[-1];
+  expect(x, DType::f32, y.shape(), "batch_norm: x");
+  expect(scale, DType::f32, {channels}, "batch_norm: scale");
+  expect(shift, DType::f32, {channels}, "batch_norm: shift");
+  expect(y, DType::f32, x.shape(), "batch_norm: y");
+  expect(saved_mean, DType::f32, {channels}, "batch_norm: saved_mean");
+  expect(saved_inverse_std, DType::f32, {channels}, "batch_norm: saved_inverse_std");
+  expect(sums, DType::f32, {2, channels}, "batch_norm: sums");
+  if constexpr (kCuda) {
+    if (exec.on_cuda())
+      return cuda::batch_norm_forward(exec, info, epsilon, x, scale, shift, y, saved_mean, saved_inverse_std,
+                                      sums);
+  }
+  const cpu::Rows rows = cpu::rows_of(*info, x.shape());
+  cpu::forward(rows, info->valid, epsilon, x.data<float>(), scale.data<float>(), shift.data<float>(),
+               y.data<float>(), saved_mean.data<float>(), saved_inverse_std.data<float>(),
+               sums.data<float>());
+}
+
+void batch_norm_backward(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
+                         ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy, Tensor dx,
+                         Tensor dscale, Tensor dshift) {
+  INVARIANT(x.shape().rank() >= 2, "batch_norm: x {} has no batch or no channels", to_string(x.shape()));
+  const int64_t channels = x.shape()[-1];
+  expect(x, DType::f32, dx.shape(), "batch_norm: x");
+  expect(scale, DType::f32, {channels}, "batch_norm: scale");
+  expect(saved_mean, DType::f32, {channels}, "batch_norm: saved_mean");
+  expect(saved_inverse_std, DType::f32, {channels}, "batch_norm: saved_inverse_std");
+  expect(dy, DType::f32, x.shape(), "batch_norm: dy");
+  expect(dx, DType::f32, x.shape(), "batch_norm: dx");
+  expect(dscale, DType::f32, {channels}, "batch_norm: dscale");
+  expect(dshift, DType::f32, {channels}, "batch_norm: dshift");
+  if constexpr (kCuda) {
+    if (exec.on_cuda())
+      return cuda::batch_norm_backward(exec, info, x, scale, saved_mean, saved_inverse_std, dy, dx, dscale,
+                                       dshift);
+  }
+  cpu::backward(cpu::rows_of(*info, x.shape()), x.data<float>(), scale.data<float>(),
+                saved_mean.data<float>(), saved_inverse_std.data<float>(), dy.data<float>(), dx.data<float>(),
+                dscale.data<float>(), dshift.data<float>());
+}
+
+void batch_norm_inference(Exec exec, float epsilon, ConstTensor x, ConstTensor scale, ConstTensor shift,
+                          ConstTensor running_mean, ConstTensor running_variance, Tensor y) {
+  const int64_t channels = x.shape()[-1];
+  expect(x, DType::f32, y.shape(), "batch_norm: x");
+  expect(scale, DType::f32, {channels}, "batch_norm: scale");
+  expect(shift, DType::f32, {channels}, "batch_norm: shift");
+  expect(running_mean, DType::f32, {channels}, "batch_norm: running_mean");
+  expect(running_variance, DType::f32, {channels}, "batch_norm: running_variance");
+  expect(y, DType::f32, x.shape(), "batch_norm: y");
+  if (is_empty(x)) return;
+  if constexpr (kCuda) {
+    if (exec.on_cuda())
+      return cuda::batch_norm_inference(exec, epsilon, x, scale, shift, running_mean, running_variance, y);
+  }
+  std::vector<float> factor(static_cast<size_t>(channels)), offset(factor.size());
+  for (size_t c = 0; c < factor.size(); ++c) {
+    factor[c] = scale.data<float>()[c] / std::sqrt(running_variance.data<float>()[c] + epsilon);
+    offset[c] = shift.data<float>()[c] - running_mean.data<float>()[c] * factor[c];
+  }
+  cpu::scale_and_shift(x.data<float>(), x.elements() / channels, channels, factor.data(), offset.data(),
+                       y.data<float>());
+}
+
+void batch_norm_running_update(Exec exec, const MicroBatchInfo* info, float momentum, ConstTensor sums,
+                               Tensor running) {
+  expect(sums, DType::f32, running.shape(), "batch_norm: sums");
+  expect(running, DType::f32, sums.shape(), "batch_norm: running");
+  if (is_empty(running)) return;
+  if constexpr (kCuda) {
+    if (exec.on_cuda()) return cuda::batch_norm_running_update(exec, info, momentum, sums, running);
+  }
+  const float* added = sums.data<float>();
+  float* kept = running.data<float>();
+  for (int64_t i = 0; i < running.elements(); ++i)
+    kept[i] = (1 - momentum) * kept[i] + momentum * added[i] * info->weight;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,40 @@
+#pragma once
+
+// What the operations share of oneDNN. Included by .cpp files of src/ops only.
+#include <dnnl.hpp>
+
+#include "src/core/error.h"
+#include "src/tensor/tensor.h"
+
+namespace lockstep::onednn {
+
+/// The one CPU engine of the process; primitives and memories refer to it from any thread.
+const dnnl::engine& engine();
+
+/// Runs code that uses oneDNN's C++ interface, and rethrows its failures as Error with oneDNN's own words.
+template <typename Function>
+auto guarded(const char* what, Function&& function) {
+  try {
+    return function();
+  } catch (const dnnl::error& error) {
+    fail(error.status == dnnl_out_of_memory ? ExitCode::memory : ExitCode::bug, "{}: oneDNN: {} (status {})",
+         what, error.what(), static_cast<int>(error.status));
+  }
+}
+
+/// A memory that gets its data at each call.
+inline dnnl::memory unbound(const dnnl::memory::desc& desc) {
+  return dnnl::memory(desc, engine(), DNNL_MEMORY_NONE);
+}
+
+/// Points `memory` at data that oneDNN reads or writes; its interface has no const.
+inline void bind(dnnl::memory& memory, const void* data) { memory.set_data_handle(const_cast<void*>(data)); }
+
+/// Scratch memory is kept by the caller, so that executing allocates nothing.
+inline dnnl::primitive_attr user_scratchpad() {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attributes;
+}
+
+}  // namespace lockstep::onednn

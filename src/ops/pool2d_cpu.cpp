@@ -1,0 +1,183 @@
+#include "src/ops/pool2d_cpu.h"
+
+#include <algorithm>
+
+namespace lockstep::cpu {
+
+namespace {
+
+constexpr int64_t kLanes =
+    64;  ///< channels that are worked on together: their state stays in the first-level cache
+
+/// The part of a window that lies inside the input, and where the window starts.
+struct Window {
+  int64_t top, left, first_h, end_h, first_w, end_w;
+  int64_t area() const { return (end_h - first_h) * (end_w - first_w); }
+};
+
+Window window_at(const Pool2dSpec& spec, int64_t out_h, int64_t out_w) {
+  const int64_t top = out_h * spec.stride_h - spec.pad_h, left = out_w * spec.stride_w - spec.pad_w;
+  return {top,
+          left,
+          std::max<int64_t>(top, 0),
+          std::min(top + spec.window_h, spec.h),
+          std::max<int64_t>(left, 0),
+          std::min(left + spec.window_w, spec.w)};
+}
+
+/// Calls visit(window, output element of channel 0, input sample's offset) for every window of the batch in
+/// order.
+template <typename Visit>
+void for_each_window(const Pool2dSpec& spec, Visit visit) {
+  const int64_t out_h = spec.out_h(), out_w = spec.out_w();
+  int64_t out = 0;
+  for (int64_t n = 0; n < spec.n; ++n)
+    for (int64_t oh = 0; oh < out_h; ++oh)
+      for (int64_t ow = 0; ow < out_w; ++ow, out += spec.c)
+        visit(window_at(spec, oh, ow), out, n * spec.h * spec.w * spec.c);
+}
+
+/// Whether every window is exactly 2 x 2, with no padding and no overlap: the common case, worth its own
+/// loop.
+bool is_two_by_two(const Pool2dSpec& spec) {
+  return spec.window_h == 2 && spec.window_w == 2 && spec.stride_h == 2 && spec.stride_w == 2 &&
+         spec.pad_h == 0 && spec.pad_w == 0;
+}
+
+/// Replaces best by value where value is larger or the first NaN.
+inline void take_larger(float value, int32_t position, float& best, int32_t& best_position) {
+  const bool larger = (value > best) | ((value != value) & (best == best));
+  best = larger ? value : best;
+  best_position = larger ? position : best_position;
+}
+
+void max_two_by_two(const Pool2dSpec& spec, const float* x, float* y, uint8_t* argmax) {
+  const int64_t row = spec.w * spec.c, out_h = spec.out_h(), out_w = spec.out_w();
+  for (int64_t n = 0; n < spec.n; ++n)
+    for (int64_t oh = 0; oh < out_h; ++oh) {
+      const float* in = x + (n * spec.h + 2 * oh) * row;
+      for (int64_t ow = 0; ow < out_w; ++ow, in += 2 * spec.c, y += spec.c, argmax += spec.c)
+        for (int64_t c = 0; c < spec.c; ++c) {
+          float best = in[c];
+          int32_t position = 0;
+          take_larger(in[spec.c + c], 1, best, position);
+          take_larger(in[row + c], 2, best, position);
+          take_larger(in[row + spec.c + c], 3, best, position);
+          y[c] = best;
+          argmax[c] = static_cast<uint8_t>(position);
+        }
+    }
+}
+
+void max_two_by_two_backward(const Pool2dSpec& spec, const uint8_t* argmax, const float* dy, float* dx) {
+  const int64_t row = spec.w * spec.c, out_h = spec.out_h(), out_w = spec.out_w();
+  for (int64_t n = 0; n < spec.n; ++n) {
+    float* sample = dx + n * spec.h * row;
+    for (int64_t oh = 0; oh < out_h; ++oh) {
+      float* out = sample + 2 * oh * row;
+      for (int64_t ow = 0; ow < out_w; ++ow, out += 2 * spec.c, dy += spec.c, argmax += spec.c)
+        for (int64_t c = 0; c < spec.c; ++c) {
+          const int32_t position = argmax[c];
+          out[c] = position == 0 ? dy[c] : 0;
+          out[spec.c + c] = position == 1 ? dy[c] : 0;
+          out[row + c] = position == 2 ? dy[c] : 0;
+          out[row + spec.c + c] = position == 3 ? dy[c] : 0;
+        }
+      if (spec.w % 2 == 1) {  // no window covers the last column
+        std::fill_n(out, spec.c, 0.f);
+        std::fill_n(out + row, spec.c, 0.f);
+      }
+    }
+    std::fill(sample + 2 * out_h * row, sample + spec.h * row, 0.f);
+  }
+}
+
+}  // namespace
+
+void max_pool2d_forward(const Pool2dSpec& spec, const float* x, float* y, uint8_t* argmax) {
+  if (is_two_by_two(spec)) return max_two_by_two(spec, x, y, argmax);
+  for_each_window(spec, [&](const Window& window, int64_t out, int64_t sample) {
+    for (int64_t first = 0; first < spec.c; first += kLanes) {
+      const int64_t width = std::min(kLanes, spec.c - first);
+      float best[kLanes];
+      int32_t position[kLanes];
+      bool empty = true;
+      for (int64_t h = window.first_h; h < window.end_h; ++h)
+        for (int64_t w = window.first_w; w < window.end_w; ++w) {
+          const float* in = x + sample + (h * spec.w + w) * spec.c + first;
+          const auto here = static_cast<int32_t>((h - window.top) * spec.window_w + (w - window.left));
+          if (empty) {
+            std::copy_n(in, width, best);
+            std::fill_n(position, width, here);
+            empty = false;
+          } else {
+            for (int64_t c = 0; c < width; ++c) take_larger(in[c], here, best[c], position[c]);
+          }
+        }
+      std::copy_n(best, width, y + out + first);
+      for (int64_t c = 0; c < width; ++c) argmax[out + first + c] = static_cast<uint8_t>(position[c]);
+    }
+  });
+}
+
+void max_pool2d_backward(const Pool2dSpec& spec, const uint8_t* argmax, const float* dy, float* dx) {
+  if (is_two_by_two(spec)) return max_two_by_two_backward(spec, argmax, dy, dx);
+  std::fill_n(dx, spec.n * spec.h * spec.w * spec.c, 0.f);
+  for_each_window(spec, [&](const Window& window, int64_t out, int64_t sample) {
+    for (int64_t h = window.first_h; h < window.end_h; ++h)
+      for (int64_t w = window.first_w; w < window.end_w; ++w) {
+        float* into = dx + sample + (h * spec.w + w) * spec.c;
+        const auto here = static_cast<int32_t>((h - window.top) * spec.window_w + (w - window.left));
+        for (int64_t c = 0; c < spec.c; ++c) into[c] += argmax[out + c] == here ? dy[out + c] : 0;
+      }
+  });
+}
+
+void average_pool2d_forward(const Pool2dSpec& spec, const float* x, float* y) {
+  for_each_window(spec, [&](const Window& window, int64_t out, int64_t sample) {
+    const float divisor = 1 / static_cast<float>(window.area());
+    for (int64_t first = 0; first < spec.c; first += kLanes) {
+      const int64_t width = std::min(kLanes, spec.c - first);
+      float sum[kLanes] = {};
+      for (int64_t h = window.first_h; h < window.end_h; ++h)
+        for (int64_t w = window.first_w; w < window.end_w; ++w) {
+          const float* in = x + sample + (h * spec.w + w) * spec.c + first;
+          for (int64_t c = 0; c < width; ++c) sum[c] += in[c];
+        }
+      for (int64_t c = 0; c < width; ++c) y[out + first + c] = sum[c] * divisor;
+    }
+  });
+}
+
+void average_pool2d_backward(const Pool2dSpec& spec, const float* dy, float* dx) {
+  std::fill_n(dx, spec.n * spec.h * spec.w * spec.c, 0.f);
+  for_each_window(spec, [&](const Window& window, int64_t out, int64_t sample) {
+    const float divisor = 1 / static_cast<float>(window.area());
+    for (int64_t h = window.first_h; h < window.end_h; ++h)
+      for (int64_t w = window.first_w; w < window.end_w; ++w) {
+        float* into = dx + sample + (h * spec.w + w) * spec.c;
+        for (int64_t c = 0; c < spec.c; ++c) into[c] += dy[out + c] * divisor;
+      }
+  });
+}
+
+void global_average_pool_forward(int64_t samples, int64_t positions, int64_t channels, const float* x,
+                                 float* y) {
+  const float divisor = 1 / static_cast<float>(positions);
+  for (int64_t n = 0; n < samples; ++n, y += channels) {
+    std::fill_n(y, channels, 0.f);
+    for (int64_t position = 0; position < positions; ++position, x += channels)
+      for (int64_t c = 0; c < channels; ++c) y[c] += x[c];
+    for (int64_t c = 0; c < channels; ++c) y[c] *= divisor;
+  }
+}
+
+void global_average_pool_backward(int64_t samples, int64_t positions, int64_t channels, const float* dy,
+                                  float* dx) {
+  const float divisor = 1 / static_cast<float>(positions);
+  for (int64_t n = 0; n < samples; ++n, dy += channels)
+    for (int64_t position = 0; position < positions; ++position, dx += channels)
+      for (int64_t c = 0; c < channels; ++c) dx[c] = dy[c] * divisor;
+}
+
+}  // namespace lockstep::cpu
