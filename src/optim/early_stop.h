@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace lockstep {
+
+struct EarlyStopSpec {
+  std::string metric = "validation_loss";  ///< or validation_accuracy
+  int64_t patience = 5;                    ///< stop after so many epochs in a row without improvement
+  double min_delta = 0;                    ///< a smaller change is no improvement
+};
+
+/// Watches a metric over the epochs: which epoch was the best, and whether to go on. A loss improves when it
+/// falls, an accuracy when it rises; a value that is not a number is no improvement.
+class EarlyStop {
+ public:
+  /// Throws Error(usage) naming the key for an unknown metric or impossible number.
+  explicit EarlyStop(const EarlyStopSpec& spec);
+
+  /// Takes the metric of an epoch; returns whether training should stop.
+  bool update(int64_t epoch, double value);
+
+  /// All it remembers, for a checkpoint.
+  struct State {
+    double best = 0;
+    int64_t best_epoch = -1;  ///< -1: none yet, and `best` means nothing
+    int64_t bad_epochs = 0;   ///< since then
+  };
+  const State& state() const { return state_; }
+  void restore(const State& state) { state_ = state; }
+  /// Whether the newest epoch is the best one.
+  bool improved() const { return state_.best_epoch >= 0 && state_.bad_epochs == 0; }
+
+ private:
+  EarlyStopSpec spec_;
+  State state_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,138 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "src/optim/optimizer_kernels.h"
+
+// Compiled with -fno-math-errno: a square root that may set errno cannot be vectorized.
+
+namespace lockstep::cpu {
+
+namespace {
+
+/// w = element(i, w, g) for every weight, with g clipped and decayed. One block of the flat layout has one
+/// weight decay, so the loop inside has no branch and no changing factor: it runs at the speed of memory.
+template <typename Element>
+void for_each_element(const OptimizerUpdate& u, Element element) {
+  const float clip = u.clip_scale == nullptr ? 1.0f : *u.clip_scale;
+  const float decay = u.decay == nullptr ? 0.0f : static_cast<float>(u.weight_decay);
+  const float shrink = static_cast<float>(1.0 - static_cast<double>(u.scalars->lr) * u.weight_decay);
+  for (int64_t block = 0; block < u.size / kFlatBlock; ++block) {
+    const bool decays = u.decay != nullptr && u.decay[block] != 0;
+    const float l2 = decays && !u.decoupled ? decay : 0.0f;
+    const float kept = decays && u.decoupled ? shrink : 1.0f;
+    float* const weights = u.weights + block * kFlatBlock;
+    const float* const gradients = u.gradients + block * kFlatBlock;
+#pragma omp simd
+    for (int64_t i = 0; i < kFlatBlock; ++i) {
+      const float w = weights[i];
+      weights[i] = element(block * kFlatBlock + i, kept * w, clip * gradients[i] + l2 * w);
+    }
+  }
+}
+
+void sgd(const OptimizerUpdate& u) {
+  const float lr = u.scalars->lr, momentum = static_cast<float>(u.momentum);
+  float* const velocity = u.state0;
+  if (velocity == nullptr) {
+    for_each_element(u, [=](int64_t, float w, float g) { return w - lr * g; });
+  } else if (u.nesterov) {
+    for_each_element(u, [=](int64_t i, float w, float g) {
+      const float v = velocity[i] = momentum * velocity[i] + g;
+      return w - lr * (g + momentum * v);
+    });
+  } else {
+    for_each_element(u, [=](int64_t i, float w, float g) {
+      const float v = velocity[i] = momentum * velocity[i] + g;
+      return w - lr * v;
+    });
+  }
+}
+
+void adam(const OptimizerUpdate& u) {
+  // In double: 1 - 0.999^t loses all but four digits in float at the first steps.
+  const double step = u.scalars->step;
+  const float rate = static_cast<float>(static_cast<double>(u.scalars->lr) / (1.0 - std::pow(u.beta1, step)));
+  const float scale = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(u.beta2, step)));
+  const float new1 = static_cast<float>(1.0 - u.beta1), epsilon = static_cast<float>(u.epsilon);
+  const float beta2 = static_cast<float>(u.beta2), new2 = static_cast<float>(1.0 - u.beta2);
+  float* const mean = u.state0;
+  float* const square = u.state1;
+  for_each_element(u, [=](int64_t i, float w, float g) {
+    const float m = mean[i] += new1 * (g - mean[i]);
+    const float v = square[i] = beta2 * square[i] + new2 * g * g;
+    return w - rate * m / (std::sqrt(v) * scale + epsilon);
+  });
+}
+
+void adagrad(const OptimizerUpdate& u) {
+  const float lr = u.scalars->lr, epsilon = static_cast<float>(u.epsilon);
+  float* const sum = u.state0;
+  for_each_element(u, [=](int64_t i, float w, float g) {
+    const float s = sum[i] += g * g;
+    return w - lr * g / (std::sqrt(s) + epsilon);
+  });
+}
+
+void rmsprop(const OptimizerUpdate& u) {
+  const float lr = u.scalars->lr, epsilon = static_cast<float>(u.epsilon),
+              momentum = static_cast<float>(u.momentum);
+  const float alpha = static_cast<float>(u.alpha), fresh = static_cast<float>(1.0 - u.alpha);
+  float* const square = u.state0;
+  float* const velocity = u.state1;
+  const auto direction = [=](int64_t i, float g) {
+    const float s = square[i] = alpha * square[i] + fresh * g * g;
+    return g / (std::sqrt(s) + epsilon);
+  };
+  if (velocity == nullptr) {
+    for_each_element(u, [=](int64_t i, float w, float g) { return w - lr * direction(i, g); });
+  } else {
+    for_each_element(u, [=](int64_t i, float w, float g) {
+      const float v = velocity[i] = momentum * velocity[i] + direction(i, g);
+      return w - lr * v;
+    });
+  }
+}
+
+}  // namespace
+
+void optimizer_update(Exec, const OptimizerUpdate& update) {
+  switch (update.rule) {
+    case OptimizerUpdate::Rule::sgd:
+      return sgd(update);
+    case OptimizerUpdate::Rule::adam:
+      return adam(update);
+    case OptimizerUpdate::Rule::adagrad:
+      return adagrad(update);
+    case OptimizerUpdate::Rule::rmsprop:
+      return rmsprop(update);
+  }
+}
+
+void gradient_norm(Exec, const float* gradients, int64_t n, double clip_norm, double*, float* norm,
+                   float* clip_scale) {
+  // Sixteen running sums, so that the order of the additions is written here and not chosen by the compiler.
+  constexpr int64_t kLanes = 16;
+  double lanes[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) {
+      const double g = static_cast<double>(gradients[i + lane]);
+      lanes[lane] += g * g;
+    }
+  }
+  for (int64_t lane = 0; i < n; ++i, ++lane) {
+    const double g = static_cast<double>(gradients[i]);
+    lanes[lane] += g * g;
+  }
+  double sum = 0;
+  for (const double lane : lanes) sum += lane;
+  const double result = std::sqrt(sum);
+  if (norm != nullptr) *norm = static_cast<float>(result);
+  if (clip_scale == nullptr) return;
+  // A norm that is not a number must not pass as "no clipping": it has to reach the weights and be noticed.
+  const double scale = clip_norm > 0 ? clip_norm / (result + 1e-6) : 1.0;
+  *clip_scale = static_cast<float>(scale > 1.0 ? 1.0 : scale);
+}
+
+}  // namespace lockstep::cpu
