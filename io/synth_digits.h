@@ -1,0 +1,31 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+namespace lockstep {
+
+constexpr int kDigitSide = 28;
+
+struct SynthDigit {
+  std::array<uint8_t, kDigitSide * kDigitSide> pixels{};  ///< (28, 28), ink is 255
+  uint8_t label = 0;                                      ///< 0 to 9
+};
+
+/// Sample `index` of the endless data set `seed`: a digit that looks handwritten, framed as MNIST's are (20 x
+/// 20 ink box, centre of mass in the middle). A pure function of (seed, index).
+SynthDigit draw_digit(uint64_t seed, uint64_t index);
+
+struct SynthDigitsOptions {
+  int64_t train = 60000;
+  int64_t test = 10000;
+  uint64_t seed = 1;
+};
+
+/// Writes /train/x (N, 28, 28) uint8, /train/y (N) uint8, /test/x and /test/y. The test samples do not depend
+/// on how many train samples there are. `out` appears whole or not at all; throws Error(data) if it cannot be
+/// written.
+void synth_digits(const std::string& out, const SynthDigitsOptions& options);
+
+}  // namespace lockstep
