@@ -11,6 +11,8 @@ enum class DType { u8, i32, i64, f16, bf16, f32, f64 };
 
 size_t size_of(DType dtype);
 std::string to_string(DType dtype);
+/// The reverse of to_string; throws Error(data) for an unknown name.
+DType dtype_named(const std::string& name);
 
 /// The DType of a C++ type.
 template <typename T>

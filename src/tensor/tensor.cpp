@@ -32,6 +32,12 @@ std::string to_string(DType dtype) {
   return "unknown";
 }
 
+DType dtype_named(const std::string& name) {
+  for (const DType dtype : {DType::u8, DType::i32, DType::i64, DType::f16, DType::bf16, DType::f32, DType::f64})
+    if (to_string(dtype) == name) return dtype;
+  fail(ExitCode::data, "'{}' is not a type of tensor elements.", name);
+}
+
 Shape::Shape(std::initializer_list<int64_t> extents)
     : Shape(std::span<const int64_t>(extents.begin(), extents.size())) {}
 

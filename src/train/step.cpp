@@ -27,7 +27,7 @@ Step::Step(const Parts& parts, const Batching& batching, int64_t bucket_bytes, b
                make_buckets(parts.parameters.layout().ready_ends, bucket_bytes), batching.micro_batches,
                static_cast<int>(networks_.size())),
       copied_(parts.exec),
-      capture_(capture && parts.exec.on_cuda()) {
+      replay_(parts.exec, capture, [this] { enqueue(); }) {
   const ParameterLayout& layout = parts.parameters.layout();
   bucket_of_node_.assign(parts.graph.nodes().size(), -1);
   for (size_t bucket = 0; bucket < reducer_.buckets().size(); ++bucket) {
@@ -86,12 +86,7 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
   copy(exec, sample_index_.data(), batch.sample_index.raw(), sample_index_.size());
   copied_.record();
 
-  if (capture_) {
-    if (!captured_) captured_.emplace(exec, [this] { enqueue(); });
-    captured_->launch();
-  } else {
-    enqueue();
-  }
+  replay_.run();
   copied_.wait();
   std::optional<StepMetrics> last = take_metrics();
   pending_ = StepMetrics{.step = step, .samples = batch.global_valid};

@@ -7,8 +7,8 @@
 #include "comm/gradient_reducer.h"
 #include "io/loader.h"
 #include "src/core/thread_pool.h"
-#include "src/device/capture.h"
 #include "src/device/fence.h"
+#include "src/device/replay.h"
 #include "src/graph/network.h"
 #include "src/optim/optimizer.h"
 #include "src/train/batching.h"
@@ -68,8 +68,7 @@ class Step {
   // Page-locked copies of small numbers on their way to and from the device.
   Buffer host_infos_, host_scalars_, host_metrics_;
   Fence copied_;
-  std::optional<CapturedGraph> captured_;
-  bool capture_;
+  Replay replay_;
   std::atomic<int> next_micro_batch_ = 0;
   std::optional<StepMetrics> pending_;  // started, not yet read back
 };

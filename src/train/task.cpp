@@ -1,5 +1,8 @@
 #include "src/train/task.h"
 
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
 #include "src/ops/loss.h"
 #include "src/ops/preprocess.h"
 
@@ -19,6 +22,16 @@ double channel_value(const std::vector<double>& values, int64_t c) {
   return values.size() == 1 ? values[0] : values[static_cast<size_t>(c)];
 }
 
+const std::vector<std::pair<TargetKind, std::string>> kTargetKinds = {
+    {TargetKind::none, "none"},
+    {TargetKind::classes, "classes"},
+    {TargetKind::probabilities, "probabilities"},
+    {TargetKind::values, "values"}};
+
+std::vector<int64_t> extents_of(const Shape& shape) {
+  return {shape.extents().begin(), shape.extents().end()};
+}
+
 void check_moments(const std::vector<double>& values, int64_t channels, const char* key) {
   if (values.size() != 1 && static_cast<int64_t>(values.size()) != channels)
     fail(ExitCode::usage,
@@ -29,20 +42,43 @@ void check_moments(const std::vector<double>& values, int64_t channels, const ch
 
 }  // namespace
 
-Task::Task(Exec exec, const TrainOptions& options, const Dataset& dataset)
+DataSignature signature_of(const Dataset& dataset) {
+  const TargetKind kind = dataset.target_kind();
+  return {dataset.x_shape(), dataset.x_dtype(), kind, dataset.y_shape(),
+          kind == TargetKind::values ? dataset.y_shape().elements() : dataset.classes()};
+}
+
+std::string to_json(const DataSignature& signature) {
+  const auto kind =
+      std::ranges::find(kTargetKinds, signature.target_kind, &std::pair<TargetKind, std::string>::first);
+  return nlohmann::json{{"x_shape", extents_of(signature.x_shape)},
+                        {"x_dtype", to_string(signature.x_dtype)},
+                        {"target", kind->second},
+                        {"y_shape", extents_of(signature.y_shape)},
+                        {"outputs", signature.outputs}}
+      .dump();
+}
+
+DataSignature parse_signature(const std::string& text) {
+  try {
+    const nlohmann::json json = nlohmann::json::parse(text);
+    const auto kind = std::ranges::find(kTargetKinds, json.at("target").get<std::string>(),
+                                        &std::pair<TargetKind, std::string>::second);
+    if (kind == kTargetKinds.end()) fail(ExitCode::data, "unknown kind of target in '{}'", text);
+    return {Shape(json.at("x_shape").get<std::vector<int64_t>>()),
+            dtype_named(json.at("x_dtype").get<std::string>()), kind->first,
+            Shape(json.at("y_shape").get<std::vector<int64_t>>()), json.at("outputs").get<int64_t>()};
+  } catch (const std::exception& e) {
+    fail(ExitCode::data, "the checkpoint's description of its data is damaged: {}.", e.what());
+  }
+}
+
+Task::Task(Exec exec, const TrainOptions& options, const DataSignature& data)
     : exec_(exec),
-      x_shape_(dataset.x_shape()),
-      y_shape_(dataset.y_shape()),
-      input_shape_(channels_last(dataset.x_shape(), options.channels_first)),
-      x_dtype_(dataset.x_dtype()),
-      target_kind_(dataset.target_kind()),
+      data_(data),
+      input_shape_(channels_last(data.x_shape, options.channels_first)),
       label_smoothing_(static_cast<float>(options.label_smoothing)),
       channels_first_(options.channels_first) {
-  if (target_kind_ == TargetKind::values)
-    outputs_ = y_shape_.elements();
-  else
-    outputs_ = dataset.classes();
-
   const int64_t channels = input_shape_.rank() == 0 ? 1 : input_shape_[-1];
   std::vector<float> scale(static_cast<size_t>(channels)), shift(static_cast<size_t>(channels));
   const Normalize& normalize = options.normalize;
@@ -50,7 +86,7 @@ Task::Task(Exec exec, const TrainOptions& options, const Dataset& dataset)
     check_moments(normalize.mean, channels, "mean");
     check_moments(normalize.std, channels, "std");
   }
-  const double unit = x_dtype_ == DType::u8 && normalize.kind != Normalize::Kind::none ? 1.0 / 255 : 1.0;
+  const double unit = data.x_dtype == DType::u8 && normalize.kind != Normalize::Kind::none ? 1.0 / 255 : 1.0;
   for (int64_t c = 0; c < channels; ++c) {
     double factor = unit, offset = 0;
     if (normalize.kind == Normalize::Kind::moments) {
@@ -71,21 +107,21 @@ Task::Task(Exec exec, const TrainOptions& options, const Dataset& dataset)
 }
 
 void Task::check_compatible(const Dataset& dataset, const std::string& what) const {
-  if (!(dataset.x_shape() == x_shape_))
+  if (!(dataset.x_shape() == data_.x_shape))
     fail(ExitCode::data, "{}: samples of {} are {}, but the model was built for {}.", what,
-         dataset.describe(), to_string(dataset.x_shape()), to_string(x_shape_));
-  if (dataset.x_dtype() != x_dtype_)
+         dataset.describe(), to_string(dataset.x_shape()), to_string(data_.x_shape));
+  if (dataset.x_dtype() != data_.x_dtype)
     fail(ExitCode::data, "{}: {} holds {}, but the training data holds {}; they would be scaled differently.",
-         what, dataset.describe(), to_string(dataset.x_dtype()), to_string(x_dtype_));
+         what, dataset.describe(), to_string(dataset.x_dtype()), to_string(data_.x_dtype));
   if (dataset.target_kind() == TargetKind::none) return;
-  if (dataset.target_kind() != target_kind_ || !(dataset.y_shape() == y_shape_))
+  if (dataset.target_kind() != data_.target_kind || !(dataset.y_shape() == data_.y_shape))
     fail(ExitCode::data,
          "{}: the targets of {} are of another kind or shape than those of the training data.", what,
          dataset.describe());
 }
 
 Shape Task::raw_y_shape(int64_t rows) const {
-  return target_kind_ == TargetKind::classes ? Shape{rows} : Shape{rows, outputs_};
+  return data_.target_kind == TargetKind::classes ? Shape{rows} : Shape{rows, data_.outputs};
 }
 
 void Task::preprocess(ConstTensor raw, Tensor input) const {
@@ -99,7 +135,7 @@ void Task::preprocess(ConstTensor raw, Tensor input) const {
 void Task::loss(const MicroBatchInfo* info, ConstTensor output, ConstTensor target, Tensor output_gradient,
                 Tensor metrics) const {
   const ConstTensor y = target.reshaped(raw_y_shape(target.shape()[0]));
-  switch (target_kind_) {
+  switch (data_.target_kind) {
     case TargetKind::classes:
       return softmax_cross_entropy(exec_, info, label_smoothing_, output, y, output_gradient, metrics);
     case TargetKind::probabilities:

@@ -8,20 +8,33 @@
 
 namespace lockstep {
 
-/// What the data set decides: the network's input and outputs, how stored samples become inputs, and the
-/// loss.
+/// What a model must know of the data it was trained on; stored in checkpoints, so that eval and predict need
+/// no training data.
+struct DataSignature {
+  Shape x_shape;  ///< one sample as stored
+  DType x_dtype = DType::f32;
+  TargetKind target_kind = TargetKind::none;
+  Shape y_shape;
+  int64_t outputs = 0;  ///< classes, or width of the target
+};
+DataSignature signature_of(const Dataset& dataset);
+/// As JSON, and back. Throws Error(data) for a damaged text.
+std::string to_json(const DataSignature& signature);
+DataSignature parse_signature(const std::string& text);
+
+/// What the data decides: the network's input and outputs, how stored samples become inputs, and the loss.
 class Task {
  public:
   /// Throws Error(usage) when the options do not fit the data: the wrong number of means, say.
-  Task(Exec exec, const TrainOptions& options, const Dataset& dataset);
+  Task(Exec exec, const TrainOptions& options, const DataSignature& data);
 
   /// One sample as the network sees it, channels-last.
   const Shape& input_shape() const { return input_shape_; }
   /// Classes, or width of the target.
-  int64_t outputs() const { return outputs_; }
-  TargetKind target_kind() const { return target_kind_; }
+  int64_t outputs() const { return data_.outputs; }
+  const DataSignature& data() const { return data_; }
   /// Whether accuracy means something.
-  bool classifies() const { return target_kind_ != TargetKind::values; }
+  bool classifies() const { return data_.target_kind != TargetKind::values; }
 
   /// Throws Error(data) when another data set (validation, test, a file to predict) has samples or targets of
   /// another shape or kind; `what` names it in the message.
@@ -34,17 +47,15 @@ class Task {
             Tensor metrics) const;
 
   /// Shape of `rows` samples as the loader delivers them.
-  Shape raw_x_shape(int64_t rows) const { return x_shape_.batched(rows); }
+  Shape raw_x_shape(int64_t rows) const { return data_.x_shape.batched(rows); }
   Shape raw_y_shape(int64_t rows) const;
-  DType x_dtype() const { return x_dtype_; }
-  DType y_dtype() const { return target_kind_ == TargetKind::classes ? DType::i32 : DType::f32; }
+  DType x_dtype() const { return data_.x_dtype; }
+  DType y_dtype() const { return data_.target_kind == TargetKind::classes ? DType::i32 : DType::f32; }
 
  private:
   Exec exec_;
-  Shape x_shape_, y_shape_, input_shape_;
-  DType x_dtype_;
-  TargetKind target_kind_;
-  int64_t outputs_ = 0;
+  DataSignature data_;
+  Shape input_shape_;
   float label_smoothing_;
   bool channels_first_;
   Buffer scale_, shift_;  // (C) float32

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <thread>
 
 #include "src/device/devices.h"
@@ -75,15 +76,14 @@ struct Trainer::Impl {
   Sampler sampler;
   int64_t total_steps;
   Schedule schedule;
+  EarlyStop early_stop;  // also tells which epoch was the best when it may not stop
   Step step;
   std::optional<Evaluator> evaluator;
-  std::optional<EarlyStop> early_stop;
 
   // Where the run stands. The next batch is number `position` of the run.
   int64_t position = 0;
   double epoch_loss_sum = 0;  // over the samples of the epoch so far
   int64_t epoch_samples = 0;
-  std::optional<double> best;  // of the watched validation metric
   Clock::time_point epoch_started, last_step, last_checkpoint;
 
   Impl(World& w, Exec e, const TrainOptions& o, const ModelFactory& model)
@@ -91,7 +91,7 @@ struct Trainer::Impl {
         exec(e),
         options(o),
         data(w, o),
-        task(e, o, *data.train),
+        task(e, o, signature_of(*data.train)),
         graph(fuse(model(task.input_shape(), task.outputs()))),
         pool(lanes_of(o, e, w.local_size())),
         batching(plan_batches(o, w.size(), pool.lanes())),
@@ -101,18 +101,19 @@ struct Trainer::Impl {
         sampler(o.seed, data.train->size(), batching.global_batch, /*shuffle=*/true),
         total_steps(o.steps > 0 ? o.steps : o.epochs * sampler.steps_per_epoch()),
         schedule(o.schedule, o.optimizer.lr, total_steps),
+        early_stop(o.early_stop.value_or(EarlyStopSpec{.patience = std::numeric_limits<int64_t>::max()})),
         step({e, pool, *communicator, task, graph, parameters, optimizer}, batching, o.bucket_bytes,
              o.capture) {
     if (data.validation) task.check_compatible(*data.validation, "data.validation");
     if (data.test) task.check_compatible(*data.test, "data.test");
-    if (o.early_stop) {
-      if (!data.validation)
-        fail(ExitCode::usage,
-             "train.early_stop watches {}, but there is no validation data. Set data.validation or "
-             "data.validation_split.",
-             o.early_stop->metric);
-      early_stop.emplace(*o.early_stop);
-    }
+    if (o.early_stop && !data.validation)
+      fail(ExitCode::usage,
+           "train.early_stop watches {}, but there is no validation data. Set data.validation or "
+           "data.validation_split.",
+           o.early_stop->metric);
+    if (o.early_stop && o.early_stop->metric == "validation_accuracy" && !task.classifies())
+      fail(ExitCode::usage,
+           "train.early_stop.metric = 'validation_accuracy' needs classes, and the targets are values.");
     parameters.initialize(o.seed);
   }
 
@@ -184,15 +185,11 @@ struct Trainer::Impl {
     epoch_samples = 0;
     epoch_started = last_step = Clock::now();
 
-    bool stop = false;
-    if (event.validation) {
-      const bool watch_accuracy = options.early_stop && options.early_stop->metric == "validation_accuracy";
-      const double value = watch_accuracy ? event.validation->accuracy : event.validation->loss;
-      const bool improved = !best || (watch_accuracy ? value > *best : value < *best);
-      if (improved) best = value;
-      if (early_stop) stop = early_stop->update(value);
-      if (improved) save(best_checkpoint_path(options.run_dir));
-    }
+    if (!event.validation) return false;
+    const bool watch_accuracy = options.early_stop && options.early_stop->metric == "validation_accuracy";
+    const bool stop =
+        early_stop.update(event.epoch, watch_accuracy ? event.validation->accuracy : event.validation->loss);
+    if (early_stop.improved()) save(best_checkpoint_path(options.run_dir));
     return stop;
   }
 
@@ -200,16 +197,18 @@ struct Trainer::Impl {
     if (world.rank() != 0) return;
     Checkpoint checkpoint;
     add_model(checkpoint, exec, parameters, options.optimizer.name, &optimizer);
+    const EarlyStop::State& watched = early_stop.state();
     checkpoint.integers = {{"position", position},
+                           {"best_epoch", watched.best_epoch},
+                           {"bad_epochs", watched.bad_epochs},
                            {"steps_per_epoch", sampler.steps_per_epoch()},
                            {"seed", static_cast<int64_t>(options.seed)},
                            {"epoch_samples", epoch_samples},
                            {"data_fingerprint", static_cast<int64_t>(data.train->fingerprint())}};
-    checkpoint.reals = {{"epoch_loss_sum", epoch_loss_sum}};
-    if (best) checkpoint.reals["best"] = *best;
-    if (early_stop) early_stop->save(checkpoint.integers, checkpoint.reals);
+    checkpoint.reals = {{"epoch_loss_sum", epoch_loss_sum}, {"best", watched.best}};
     checkpoint.strings = {{"lockstep_version", LOCKSTEP_VERSION},
                           {"config", options.config_text},
+                          {"data", to_json(task.data())},
                           {"weights_hash", fmt::format("{:016x}", parameters.weights_hash())}};
     save_checkpoint(path, checkpoint);
   }
@@ -230,12 +229,14 @@ struct Trainer::Impl {
   }
 
   void restore(const ResumeFrom& from) {
-    const auto integer = [&](const std::string& name) {
-      const auto found = from.checkpoint.integers.find(name);
-      if (found == from.checkpoint.integers.end())
+    const auto value = [&](const auto& values, const std::string& name) {
+      const auto found = values.find(name);
+      if (found == values.end())
         fail(ExitCode::data, "{} lacks '{}': it is not a checkpoint of a training run.", from.path, name);
       return found->second;
     };
+    const auto integer = [&](const std::string& name) { return value(from.checkpoint.integers, name); };
+    const auto real = [&](const std::string& name) { return value(from.checkpoint.reals, name); };
     const auto fingerprint = static_cast<int64_t>(data.train->fingerprint());
     if (integer("data_fingerprint") != fingerprint)
       fail(ExitCode::data,
@@ -248,10 +249,8 @@ struct Trainer::Impl {
     restore_model(from.checkpoint, from.path, exec, parameters, options.optimizer.name, &optimizer);
     position = integer("position");
     epoch_samples = integer("epoch_samples");
-    epoch_loss_sum = from.checkpoint.reals.at("epoch_loss_sum");
-    if (const auto found = from.checkpoint.reals.find("best"); found != from.checkpoint.reals.end())
-      best = found->second;
-    if (early_stop) early_stop->restore(from.checkpoint.integers, from.checkpoint.reals);
+    epoch_loss_sum = real("epoch_loss_sum");
+    early_stop.restore({real("best"), integer("best_epoch"), integer("bad_epochs")});
   }
 
   EndEvent run(const TrainObserver& observer) {

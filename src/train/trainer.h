@@ -23,7 +23,7 @@ struct StepEvent {
 struct EpochEvent {
   int64_t epoch = 0, step = 0;  ///< from 1
   double train_loss = 0;
-  std::optional<Evaluation> validation;
+  std::optional<Evaluation> validation = std::nullopt;
   bool classifies = true;
   double seconds = 0;  ///< of this epoch
 };
@@ -31,7 +31,7 @@ struct EpochEvent {
 struct EndEvent {
   std::string reason;  ///< finished, early_stop, diverged
   int64_t step = 0;
-  std::optional<Evaluation> test;
+  std::optional<Evaluation> test = std::nullopt;
   bool classifies = true;
   uint64_t weights_hash = 0;
   double seconds = 0;
