@@ -11,7 +11,6 @@ namespace lockstep {
 
 namespace {
 
-/// The only rank already holds the sum.
 class SelfCommunicator : public Communicator {
  public:
   int rank() const override { return 0; }
@@ -23,10 +22,12 @@ class SelfCommunicator : public Communicator {
 
 }  // namespace
 
+std::unique_ptr<Communicator> make_self_communicator() { return std::make_unique<SelfCommunicator>(); }
+
 std::unique_ptr<Communicator> make_communicator(World& world, [[maybe_unused]] Exec exec, bool reproducible) {
   const int size = world.size();
   INVARIANT(!reproducible || (size & (size - 1)) == 0, "{} ranks are not a power of two", size);
-  if (size == 1) return std::make_unique<SelfCommunicator>();
+  if (size == 1) return make_self_communicator();
 #ifdef LOCKSTEP_HAVE_CUDA
   if (exec.on_cuda()) return make_nccl_communicator(world, *exec.cuda, reproducible);
 #endif

@@ -31,6 +31,9 @@ class Communicator {
   virtual void wait(Exec exec) = 0;
 };
 
+/// Of one rank alone, which already holds the sum.
+std::unique_ptr<Communicator> make_self_communicator();
+
 /// The communicator for a run: self for one rank, NCCL on CUDA, MPI on the CPU.
 /// reproducible: sums follow the fixed binary tree over ranks ((r0 + r1) + (r2 + r3)) ..., whatever the
 /// library would do; the number of ranks is then a power of two (the caller has checked).

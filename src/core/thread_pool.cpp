@@ -1,7 +1,5 @@
 #include "src/core/thread_pool.h"
 
-#include <omp.h>
-
 namespace lockstep {
 
 ThreadPool::ThreadPool(int lanes) : failures_(static_cast<size_t>(lanes)) {
@@ -18,9 +16,6 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::run(const std::function<void(int)>& work) {
-  // A library that splits its sums over OpenMP threads would make results depend on how many there are:
-  // each lane computes alone, and parallelism comes from the lanes.
-  omp_set_num_threads(1);
   if (workers_.empty()) return work(0);
   {
     const std::scoped_lock lock(mutex_);
@@ -46,7 +41,6 @@ void ThreadPool::run(const std::function<void(int)>& work) {
 }
 
 void ThreadPool::serve(int lane) {
-  omp_set_num_threads(1);
   uint64_t seen = 0;
   std::unique_lock lock(mutex_);
   for (;;) {

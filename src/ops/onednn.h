@@ -1,6 +1,8 @@
 #pragma once
 
 // What the operations share of oneDNN. Included by .cpp files of src/ops only.
+#include <omp.h>
+
 #include <dnnl.hpp>
 
 #include "src/core/error.h"
@@ -11,9 +13,12 @@ namespace lockstep::onednn {
 /// The one CPU engine of the process; primitives and memories refer to it from any thread.
 const dnnl::engine& engine();
 
-/// Runs code that uses oneDNN's C++ interface, and rethrows its failures as Error with oneDNN's own words.
+/// Runs code that uses oneDNN's C++ interface on one thread, and rethrows its failures as Error with oneDNN's
+/// own words. With more threads the split of its sums, chosen when a primitive is made, would depend on how
+/// many there are; parallelism comes from the lanes of a ThreadPool, which compute whole micro-batches.
 template <typename Function>
 auto guarded(const char* what, Function&& function) {
+  omp_set_num_threads(1);  // of the calling thread alone
   try {
     return function();
   } catch (const dnnl::error& error) {
