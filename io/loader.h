@@ -9,7 +9,8 @@
 
 namespace lockstep {
 
-/// One rank's part of a global batch, raw as stored, in pinned memory: `rows` rows, padding last (zeros, index -1).
+/// One rank's part of a global batch, raw as stored, in pinned memory: `rows` rows, padding last (zeros,
+/// index -1).
 struct Batch {
   int64_t epoch = 0;
   int64_t step_in_epoch = 0;
@@ -19,8 +20,8 @@ struct Batch {
   Tensor sample_index;       ///< (rows) int64
 };
 
-/// Prefetches batches with threads and bounded memory: at most `depth` batches are held. Ends cleanly when destroyed
-/// at any time.
+/// Prefetches batches with threads and bounded memory: at most `depth` batches are held. Ends cleanly when
+/// destroyed at any time.
 class Loader {
  public:
   struct Options {
@@ -29,15 +30,18 @@ class Loader {
     int64_t first_epoch = 0;
     int64_t first_step = 0;  ///< in first_epoch
     int64_t last_epoch = 0;  ///< stops before this epoch
+    /// Threads that read ahead. 0: next() assembles the batch itself, which is the cheapest for a data set in
+    /// memory where every core computes; a streamed data set wants at least one.
     int threads = 1;
-    int depth = 4;
+    int depth = 4;  ///< batches held at once, the caller's included; one when threads = 0
   };
   /// dataset outlives the loader.
   Loader(Exec exec, const Dataset& dataset, const Sampler& sampler, const Options& options);
   ~Loader();
 
-  /// The next batch in order, or null behind the last. Valid until the next call of next(). Blocks until it is read;
-  /// rethrows a reader's Error.
+  /// The next batch in order, or null behind the last. Valid until the next call of next(), so a copy of it
+  /// to a GPU must be done by then. Blocks until it is read; rethrows a reader's Error at the batch it
+  /// belongs to, again on every call.
   const Batch* next();
   /// Seconds that next() has waited so far.
   double wait_seconds() const;
