@@ -18,7 +18,8 @@ struct DataSource {
   std::string y = "/train/y";  ///< empty: no targets (predict)
 };
 
-/// Reads a source written as "FILE:/GROUP" (then x and y are GROUP/x and GROUP/y) or "FILE" (then /GROUP is `split`).
+/// Reads a source written as "FILE:/GROUP" (then x and y are GROUP/x and GROUP/y) or "FILE" (then /GROUP is
+/// `split`).
 DataSource parse_data_source(const std::string& text, const std::string& split);
 
 /// What the targets of a data set are.
@@ -34,8 +35,8 @@ class Dataset {
  public:
   virtual ~Dataset() = default;
   virtual int64_t size() const = 0;
-  /// Shape and type of one sample as stored (no batch axis): uint8, float16, float32, float64; other integer types are
-  /// given out as float32.
+  /// Shape and type of one sample as stored (no batch axis): uint8, float16, float32, float64; other integer
+  /// types are given out as float32.
   virtual const Shape& x_shape() const = 0;
   virtual DType x_dtype() const = 0;
   virtual TargetKind target_kind() const = 0;
@@ -43,8 +44,8 @@ class Dataset {
   virtual const Shape& y_shape() const = 0;
   /// Number of classes seen (largest label + 1, or C); 0 for values.
   virtual int64_t classes() const = 0;
-  /// Copies sample indices[i] to row i of x and y (y null if there are no targets). Throws Error(data) naming file and
-  /// data set.
+  /// Copies sample indices[i] to row i of x and y (y null if there are no targets). Throws Error(data) naming
+  /// file and data set.
   virtual void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const = 0;
   /// XXH3 of what identifies the data: names, shapes, types, sizes and a spread of samples; not every byte.
   virtual uint64_t fingerprint() const = 0;
@@ -53,20 +54,21 @@ class Dataset {
 };
 
 struct DatasetOptions {
-  int64_t memory_budget = int64_t{4} << 30;  ///< bytes; a data set that fits is read once into memory, a larger one streams
-  bool regression = false;                    ///< targets are values even if they are integers
-  int64_t classes = 0;                        ///< labels must be below this; 0: not known
-  bool probe = true;                          ///< look at the files in a child process first
+  int64_t memory_budget =
+      int64_t{4} << 30;     ///< bytes; a data set that fits is read once into memory, a larger one streams
+  bool regression = false;  ///< targets are values even if they are integers
+  int64_t classes = 0;      ///< labels must be below this; 0: not known
+  bool probe = true;        ///< look at the files in a child process first; one rank of many is enough
 };
 
-/// Opens a data set after looking at each file in a child process with limits on time and memory (libhdf5 itself can
-/// crash or hang on a damaged file), and checks it: x and y of the same length, labels in range, no NaN or infinity
-/// (while reading into memory; when streaming, as batches are read). Throws Error(data) with file, data set, position
-/// and remedy.
+/// Opens a data set after looking at each file in a child process with limits on time and memory (libhdf5
+/// itself can crash or hang on a damaged file), and checks it: x and y of the same length, labels in range,
+/// no NaN or infinity (while reading into memory; when streaming, as batches are read). Throws Error(data)
+/// with file, data set, position and remedy.
 std::unique_ptr<Dataset> open_dataset(const DataSource& source, const DatasetOptions& options);
 
-/// Two views of one data set: a seeded random `fraction` of the samples for validation, and the rest for training.
-/// The choice depends on (seed, size, fraction) alone.
+/// Two views of one data set: a seeded random `fraction` of the samples for validation, and the rest for
+/// training. The choice depends on (seed, size, fraction) alone.
 struct Split {
   std::unique_ptr<Dataset> train, validation;
 };

@@ -104,7 +104,11 @@ std::string last_error() {
   return message.empty() ? "libhdf5 gives no reason" : message;
 }
 
-File File::open(const std::string& path) {
+File File::open(const std::string& path) { return open(path, H5F_ACC_RDONLY); }
+
+File File::open_for_writing(const std::string& path) { return open(path, H5F_ACC_RDWR); }
+
+File File::open(const std::string& path, unsigned flags) {
   const Lock lock;
   require_readable_file(path);
   const htri_t is_hdf5 = H5Fis_hdf5(path.c_str());
@@ -112,7 +116,8 @@ File File::open(const std::string& path) {
     fail(ExitCode::data,
          "{} is not an HDF5 file (it does not begin like one). Convert it, or see `lockstep data import`.",
          path);
-  Id id(is_hdf5 < 0 ? H5I_INVALID_HID : H5Fopen(path.c_str(), H5F_ACC_RDONLY, access_properties().get()));
+  const Id properties = access_properties();
+  Id id(is_hdf5 < 0 ? H5I_INVALID_HID : H5Fopen(path.c_str(), flags, properties.get()));
   if (!id) {
     const std::string reason = last_error();
     if (contains_text(reason, "truncated"))

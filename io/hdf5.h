@@ -129,6 +129,8 @@ class File {
   static File create(const std::string& path);
   /// A new file that lives in memory only and never touches the disk; `path` is for messages. See image().
   static File create_in_memory(const std::string& path);
+  /// Opens an existing file to add to it. Throws Error(data) as open() does.
+  static File open_for_writing(const std::string& path);
 
   const std::string& path() const { return path_; }
   bool contains(const std::string& name) const;
@@ -167,6 +169,7 @@ class File {
   hid_t id() const { return id_.get(); }
 
  private:
+  static File open(const std::string& path, unsigned flags);
   File(std::string path, Id id) : path_(std::move(path)), id_(std::move(id)) {}
   [[noreturn]] void fail_to(const std::string& action) const;
 

@@ -1,1 +1,6 @@
-int main() { return 0; }
+#include "io/probe.h"
+
+int main(int argc, char** argv) {
+  if (const auto code = lockstep::run_probe(argc, argv)) return *code;
+  return 0;
+}

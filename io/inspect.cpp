@@ -1,0 +1,225 @@
+#include "io/inspect.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "io/column.h"
+#include "io/hdf5.h"
+#include "io/probe.h"
+
+namespace lockstep {
+
+namespace {
+
+constexpr int64_t kPieceValues = int64_t{1} << 19;
+constexpr double kLargestLabel = 9999;
+
+int64_t bytes_of_file(const std::string& path) {
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(path, error);
+  return error ? 0 : static_cast<int64_t>(bytes);
+}
+
+DatasetDescription describe(const hdf5::Dataset& dataset) {
+  DatasetDescription result;
+  result.name = dataset.name();
+  result.shape = dataset.extents();
+  result.type = dataset.type().name;
+  result.layout = dataset.layout();
+  result.chunk = dataset.chunk();
+  for (const hdf5::Filter& filter : dataset.filters()) result.filters.push_back(filter.name);
+  result.stored_bytes = dataset.stored_bytes();
+  try {
+    require_rows_of_numbers(dataset);
+    result.usable = true;
+  } catch (const Error& e) {
+    result.problem = e.what();
+  }
+  return result;
+}
+
+/// Statistics of values that arrive in pieces.
+struct Statistics {
+  double min = std::numeric_limits<double>::infinity(), max = -min, sum = 0;
+  int64_t values = 0, not_finite = 0;
+  bool labels = false;
+  std::vector<int64_t> counts;
+
+  void add(std::span<const double> piece) {
+    for (const double value : piece) {
+      ++values;
+      if (!std::isfinite(value)) {
+        ++not_finite;
+        labels = false;
+        continue;
+      }
+      min = std::min(min, value);
+      max = std::max(max, value);
+      sum += value;
+      labels = labels && value >= 0 && value <= kLargestLabel && value == std::floor(value);
+      if (!labels) continue;
+      const auto label = static_cast<size_t>(value);
+      if (counts.size() <= label) counts.resize(label + 1);
+      ++counts[label];
+    }
+  }
+};
+
+DatasetCheck check(const hdf5::Dataset& dataset, std::vector<std::string>& problems) {
+  DatasetCheck result;
+  result.description = describe(dataset);
+  if (!result.description.usable) return result;
+  const int64_t rows = dataset.extents()[0], row_values = dataset.elements() / rows;
+  const int64_t chunk_rows = dataset.chunk().empty() ? 1 : dataset.chunk()[0];
+  const int64_t piece = std::min((kPieceValues / row_values / chunk_rows + 1) * chunk_rows, rows);
+  Statistics statistics;
+  statistics.labels = row_values == 1;
+  std::vector<double> values(static_cast<size_t>(piece * row_values));
+  int64_t first_bad = -1;
+  try {
+    dataset.chunks();
+    for (int64_t first = 0; first < rows; first += piece) {
+      const int64_t count = std::min(piece, rows - first);
+      dataset.read_rows(first, count, DType::f64, values.data());
+      const auto read = std::span(values).first(static_cast<size_t>(count * row_values));
+      statistics.add(read);
+      if (statistics.not_finite > 0 && first_bad < 0) {
+        const auto bad =
+            std::find_if(read.begin(), read.end(), [](double value) { return !std::isfinite(value); });
+        first_bad = first + (bad - read.begin()) / row_values;
+      }
+    }
+  } catch (const Error& e) {
+    problems.emplace_back(e.what());
+  }
+  result.values = statistics.values;
+  result.not_finite = statistics.not_finite;
+  if (const int64_t finite = statistics.values - statistics.not_finite; finite > 0) {
+    result.min = statistics.min;
+    result.max = statistics.max;
+    result.mean = statistics.sum / static_cast<double>(finite);
+  }
+  if (statistics.labels) result.label_counts = statistics.counts;
+  if (first_bad >= 0)
+    problems.push_back(fmt::format("{} holds NaN or infinity in {} of {} values, the first in sample {}.",
+                                   dataset.where(), statistics.not_finite, statistics.values, first_bad));
+  return result;
+}
+
+/// Calls visit with every data set; one that cannot be opened becomes a problem, not the end.
+template <typename Visit>
+void for_each_dataset(const hdf5::File& file, std::vector<std::string>& problems, Visit visit) {
+  for (const std::string& name : file.dataset_names()) {
+    try {
+      visit(file.dataset(name));
+    } catch (const Error& e) {
+      problems.emplace_back(e.what());
+    }
+  }
+}
+
+void compare_lengths(FileCheck& result) {
+  for (const DatasetCheck& x : result.datasets) {
+    const std::string& name = x.description.name;
+    if (!name.ends_with("/x") || x.description.shape.empty()) continue;
+    const std::string y_name = name.substr(0, name.size() - 1) + "y";
+    for (const DatasetCheck& y : result.datasets) {
+      if (y.description.name == y_name && !y.description.shape.empty() &&
+          y.description.shape[0] != x.description.shape[0])
+        result.problems.push_back(fmt::format("{}: {} has {} samples, but {} has {}.", result.path, name,
+                                              x.description.shape[0], y_name, y.description.shape[0]));
+    }
+  }
+}
+
+}  // namespace
+
+FileDescription describe_here(const std::string& path) {
+  const hdf5::File file = hdf5::File::open(path);
+  FileDescription result{path, bytes_of_file(path), {}};
+  std::vector<std::string> problems;
+  for_each_dataset(file, problems,
+                   [&](const hdf5::Dataset& dataset) { result.datasets.push_back(describe(dataset)); });
+  if (!problems.empty()) throw Error(ExitCode::data, problems[0]);
+  return result;
+}
+
+FileCheck check_here(const std::string& path) {
+  const hdf5::File file = hdf5::File::open(path);
+  FileCheck result{path, {}, {}};
+  for_each_dataset(file, result.problems, [&](const hdf5::Dataset& dataset) {
+    result.datasets.push_back(check(dataset, result.problems));
+  });
+  compare_lengths(result);
+  return result;
+}
+
+void to_json(nlohmann::json& json, const DatasetDescription& value) {
+  json = {{"name", value.name},
+          {"shape", value.shape},
+          {"type", value.type},
+          {"layout", value.layout},
+          {"chunk", value.chunk},
+          {"filters", value.filters},
+          {"stored_bytes", value.stored_bytes},
+          {"usable", value.usable},
+          {"problem", value.problem}};
+}
+
+void to_json(nlohmann::json& json, const FileDescription& value) {
+  json = {{"path", value.path}, {"file_bytes", value.file_bytes}, {"datasets", value.datasets}};
+}
+
+void to_json(nlohmann::json& json, const DatasetCheck& value) {
+  json = {{"description", value.description},
+          {"values", value.values},
+          {"not_finite", value.not_finite},
+          {"min", value.min},
+          {"max", value.max},
+          {"mean", value.mean},
+          {"label_counts", value.label_counts}};
+}
+
+void to_json(nlohmann::json& json, const FileCheck& value) {
+  json = {{"path", value.path}, {"datasets", value.datasets}, {"problems", value.problems}};
+}
+
+static void from_json(const nlohmann::json& json, DatasetDescription& value) {
+  json.at("name").get_to(value.name);
+  json.at("shape").get_to(value.shape);
+  json.at("type").get_to(value.type);
+  json.at("layout").get_to(value.layout);
+  json.at("chunk").get_to(value.chunk);
+  json.at("filters").get_to(value.filters);
+  json.at("stored_bytes").get_to(value.stored_bytes);
+  json.at("usable").get_to(value.usable);
+  json.at("problem").get_to(value.problem);
+}
+
+static void from_json(const nlohmann::json& json, DatasetCheck& value) {
+  json.at("description").get_to(value.description);
+  json.at("values").get_to(value.values);
+  json.at("not_finite").get_to(value.not_finite);
+  json.at("min").get_to(value.min);
+  json.at("max").get_to(value.max);
+  json.at("mean").get_to(value.mean);
+  json.at("label_counts").get_to(value.label_counts);
+}
+
+FileDescription describe_file(const std::string& path) {
+  const nlohmann::json answer = run_in_probe("describe", {path}, {}, 20);
+  return {path, answer.at("file_bytes").get<int64_t>(),
+          answer.at("datasets").get<std::vector<DatasetDescription>>()};
+}
+
+FileCheck check_file(const std::string& path, double seconds) {
+  if (seconds <= 0) seconds = 60 + static_cast<double>(bytes_of_file(path)) / 1e7;
+  const nlohmann::json answer = run_in_probe("check", {path}, {}, seconds);
+  return {path, answer.at("datasets").get<std::vector<DatasetCheck>>(),
+          answer.at("problems").get<std::vector<std::string>>()};
+}
+
+}  // namespace lockstep

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+/// One data set as `lockstep data info` shows it.
+struct DatasetDescription {
+  std::string name;                  ///< "/train/x"
+  std::vector<int64_t> shape;        ///< empty: a single value
+  std::string type;                  ///< "uint8", "float32 (big-endian)", "string", ...
+  std::string layout;                ///< "contiguous", "chunked", "compact", "virtual", "external"
+  std::vector<int64_t> chunk;        ///< empty unless chunked
+  std::vector<std::string> filters;  ///< "shuffle", "deflate", ...
+  int64_t stored_bytes = 0;          ///< in the file, after compression
+  bool usable = false;               ///< as x or as targets
+  std::string problem;               ///< why not, or ""
+};
+
+struct FileDescription {
+  std::string path;
+  int64_t file_bytes = 0;
+  std::vector<DatasetDescription> datasets;  ///< in name order
+};
+
+/// What reading every value of a data set found.
+struct DatasetCheck {
+  DatasetDescription description;
+  int64_t values = 0;                 ///< values read; 0 if it holds no numbers
+  int64_t not_finite = 0;             ///< NaN and infinities
+  double min = 0, max = 0, mean = 0;  ///< over the finite values
+  /// How often 0, 1, 2, ... occurs, if it may be labels: one whole number a sample, 0 to 9999.
+  std::vector<int64_t> label_counts;
+};
+
+struct FileCheck {
+  std::string path;
+  std::vector<DatasetCheck> datasets;
+  std::vector<std::string> problems;  ///< one sentence each; none: the file is sound
+};
+
+/// Lists what a file holds. Looks in a child process. Throws Error(data) if it is no HDF5 file, damaged or
+/// hostile.
+FileDescription describe_file(const std::string& path);
+
+/// Reads every value of every data set of numbers, in a child process, and reports what is wrong: values that
+/// cannot be read, NaN and infinities, x and y of one group that differ in length. Throws as describe_file
+/// does. seconds: the limit on time; 0: a minute, and a second more for every 10 MB of the file.
+FileCheck check_file(const std::string& path, double seconds = 0);
+
+/// The same in this process, for the child.
+FileDescription describe_here(const std::string& path);
+FileCheck check_here(const std::string& path);
+
+void to_json(nlohmann::json& json, const DatasetDescription& value);
+void to_json(nlohmann::json& json, const FileDescription& value);
+void to_json(nlohmann::json& json, const DatasetCheck& value);
+void to_json(nlohmann::json& json, const FileCheck& value);
+
+}  // namespace lockstep

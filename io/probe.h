@@ -1,0 +1,33 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+/// libhdf5 can crash, hang or devour memory on a damaged or hostile file. A probe looks at files in a child
+/// process, a spawned copy of this program (never a fork, which MPI forbids), with limits on time and memory;
+/// whatever happens there becomes an Error here.
+
+/// Looks at every file as open_dataset will: opens it and each data set in `names`, walks its chunk index and
+/// reads its first and last sample. Throws Error(data): what the child found, or that it crashed or passed a
+/// limit.
+void probe_files(const std::vector<std::string>& files, const std::vector<std::string>& names);
+
+/// Runs one task of run_probe() in a child and returns its answer. task: "look", "describe" or "check".
+/// Throws as probe_files does; `seconds` is the limit on the child's time.
+nlohmann::json run_in_probe(const std::string& task, const std::vector<std::string>& files,
+                            const std::vector<std::string>& names, double seconds);
+
+/// The child's side. main() calls it before anything else, MPI above all:
+///   if (const auto code = run_probe(argc, argv)) return *code;
+/// Does nothing and returns nothing unless this process was started as a probe; else it looks, answers and
+/// ends the process.
+std::optional<int> run_probe(int argc, char** argv);
+
+/// The program to spawn, which must call run_probe() as above. Default: /proc/self/exe. For tests.
+void set_probe_program(const std::string& path);
+
+}  // namespace lockstep

@@ -1,0 +1,105 @@
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <new>
+#include <nlohmann/json.hpp>
+
+#include "io/column.h"
+#include "io/hdf5.h"
+#include "io/inspect.h"
+#include "io/probe.h"
+
+// A sanitizer reserves terabytes of address space, which the limit would refuse.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define LOCKSTEP_SANITIZED 1
+#endif
+
+namespace lockstep {
+
+namespace {
+
+constexpr rlim_t kMemoryLimit = rlim_t{2} << 30;
+
+/// One line of the answer. Names out of a hostile file need not be UTF-8.
+void answer(const nlohmann::json& line) {
+  const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+void limit_myself(rlim_t seconds) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const rlimit no_core{0, 0}, cpu{seconds, seconds + 1};
+  setrlimit(RLIMIT_CORE, &no_core);
+  setrlimit(RLIMIT_CPU, &cpu);
+#ifndef LOCKSTEP_SANITIZED
+  // On top of the address space that the program and its libraries take to begin with.
+  rlim_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  const rlim_t limit = pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + kMemoryLimit;
+  const rlimit memory{limit, limit};
+  setrlimit(RLIMIT_AS, &memory);
+#endif
+}
+
+/// What open_dataset will do with a data set, short of reading all of it.
+void look_at(const hdf5::File& file, const std::string& name) {
+  const hdf5::Dataset dataset = file.dataset(name, 0);
+  require_rows_of_numbers(dataset);
+  dataset.chunks();
+  const int64_t rows = dataset.extents()[0];
+  std::vector<std::byte> row(static_cast<size_t>(dataset.elements() / rows) * sizeof(double));
+  dataset.read_rows(0, 1, DType::f64, row.data());
+  dataset.read_rows(rows - 1, 1, DType::f64, row.data());
+}
+
+nlohmann::json run_task(const std::string& task, const std::vector<std::string>& names,
+                        const std::string& path) {
+  if (task == "describe") return describe_here(path);
+  if (task == "check") return check_here(path);
+  const hdf5::File file = hdf5::File::open(path);
+  for (const std::string& name : names) look_at(file, name);
+  return nlohmann::json::object();
+}
+
+}  // namespace
+
+std::optional<int> run_probe(int argc, char** argv) {
+  if (argc < 2 || std::strcmp(argv[1], "__probe") != 0) return std::nullopt;
+  // lockstep __probe TASK SECONDS NAME_COUNT NAME... FILE...
+  if (argc < 6) return static_cast<int>(ExitCode::usage);
+  const std::string task = argv[2];
+  limit_myself(static_cast<rlim_t>(std::strtoul(argv[3], nullptr, 10)));
+  const int name_count = static_cast<int>(std::strtoul(argv[4], nullptr, 10));
+  const std::vector<std::string> names(argv + 5, argv + 5 + name_count);
+  answer({{"probe", 1}});
+  try {
+    nlohmann::json result;
+    for (int i = 5 + name_count; i < argc; ++i) {
+      // Printed first, so that the parent knows at which file this process died.
+      answer({{"at", i - 5 - name_count}});
+      result = run_task(task, names, argv[i]);
+    }
+    answer({{"result", result}});
+  } catch (const Error& e) {
+    answer({{"error", e.what()}, {"code", static_cast<int>(e.code())}});
+  } catch (const std::bad_alloc&) {
+    answer({{"error",
+             fmt::format("{}: looking at it took more than {} MiB of memory. The file is damaged or hostile: "
+                         "recreate it, or check where it came from.",
+                         argv[argc - 1], kMemoryLimit >> 20)},
+            {"code", static_cast<int>(ExitCode::data)}});
+  } catch (const std::exception& e) {
+    answer({{"error", e.what()}, {"code", static_cast<int>(ExitCode::bug)}});
+  }
+  // Not exit(): closing a hostile file is as dangerous as opening it, and the answer is out already.
+  _exit(0);
+}
+
+}  // namespace lockstep
