@@ -46,7 +46,8 @@ class MpiCommunicator : public Communicator {
 
   void wait(Exec) override {}
 
-  // The transport of tree_sum().
+  // The transport of tree_sum(). Whole vectors took 0.6 to 0.8 of the time from 2048 to 4096 floats on 2 and
+  // 4 ranks in shared memory, and the same time from 8192 on.
   static constexpr int64_t kWholeVectorElements = 4096;
   void exchange(int partner, std::span<const float> send, std::span<float> receive) {
     const auto sent = static_cast<int64_t>(send.size()), received = static_cast<int64_t>(receive.size());

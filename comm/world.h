@@ -11,9 +11,10 @@ namespace lockstep {
 /// What the launcher's environment says about this process, read by launch/environment (comm never calls
 /// getenv).
 struct LauncherFacts {
-  int slurm_tasks = 0;   ///< SLURM_NTASKS of this step, 0 when not started by srun
-  int slurm_rank = 0;    ///< SLURM_PROCID
-  std::string launcher;  ///< "mpirun", "srun" or "" (started by hand)
+  int slurm_tasks = 0;       ///< SLURM_NTASKS of this step, 0 when not started by srun
+  int slurm_rank = 0;        ///< SLURM_PROCID
+  std::string launcher;      ///< "mpirun", "srun" or "" (started by hand)
+  bool one_machine = false;  ///< the launcher says that all ranks run here: MPI then starts faster
 };
 
 /// All processes of this run. Construct one, first thing in main(); MPI_Finalize on destruction, unless an

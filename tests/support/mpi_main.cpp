@@ -35,7 +35,7 @@ World& test_world() { return *the_world; }
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  lockstep::World world({.launcher = "mpirun"});
+  lockstep::World world({.launcher = "mpirun", .one_machine = true});
   lockstep::the_world = &world;
   auto& listeners = testing::UnitTest::GetInstance()->listeners();
   if (world.rank() != 0) delete listeners.Release(listeners.default_result_printer());
