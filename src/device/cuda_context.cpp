@@ -25,6 +25,7 @@ CudaContext::CudaContext(int device) : device_(select_device(device)) {
   CHECK(cudnnCreate(cudnn_.out()));
   CHECK(cudnnSetStream(cudnn_.get(), compute_.get()));
   CHECK(cudaEventCreateWithFlags(event_.out(), cudaEventDisableTiming));
+  CHECK(cudaMalloc(scratch_.out(), kScratchBytes));
 }
 
 void CudaContext::order(cudaStream_t earlier, cudaStream_t later) {
@@ -33,5 +34,7 @@ void CudaContext::order(cudaStream_t earlier, cudaStream_t later) {
 }
 
 cudaStream_t compute_stream(Exec exec) { return exec.cuda->compute_stream(); }
+
+void* scratch(Exec exec) { return exec.cuda->scratch(); }
 
 }  // namespace lockstep

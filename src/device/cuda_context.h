@@ -8,6 +8,7 @@ namespace lockstep {
 
 using Stream = Handle<cudaStream_t, cudaStreamDestroy>;
 using Event = Handle<cudaEvent_t, cudaEventDestroy>;
+using DeviceMemory = Handle<void*, cudaFree>;
 using CublasLtHandle = Handle<cublasLtHandle_t, cublasLtDestroy>;
 using CudnnHandle = Handle<cudnnHandle_t, cudnnDestroy>;
 
@@ -28,6 +29,8 @@ class CudaContext {
   cublasLtHandle_t cublas() const { return cublas_.get(); }
   /// Bound to compute_stream().
   cudnnHandle_t cudnn() const { return cudnn_.get(); }
+  /// kScratchBytes (launch.h) for use on the compute stream.
+  void* scratch() const { return scratch_.get(); }
 
   /// Work enqueued on `later` after this call starts when what is on `earlier` now has finished. Legal in a
   /// capture.
@@ -39,6 +42,7 @@ class CudaContext {
   CublasLtHandle cublas_;
   CudnnHandle cudnn_;
   Event event_;
+  DeviceMemory scratch_;
 };
 
 }  // namespace lockstep

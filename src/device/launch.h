@@ -11,6 +11,11 @@ namespace lockstep {
 /// The stream that kernels of this Exec go to, for files that need nothing else of its CudaContext.
 cudaStream_t compute_stream(Exec exec);
 
+/// kScratchBytes of GPU memory for the intermediate sums between two kernels of one operation on the compute stream.
+/// The next operation overwrites it.
+void* scratch(Exec exec);
+inline constexpr size_t kScratchBytes = size_t{4} << 20;
+
 /// Enqueues kernel<<<grid, block, shared_bytes, stream>>>(args...), and throws Error when the launch is
 /// refused. Arguments convert to the kernel's parameter types as in a call.
 template <typename... Params, typename... Args>

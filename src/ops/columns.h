@@ -1,0 +1,102 @@
+#pragma once
+
+// Kernels over a matrix (rows, columns), where the columns are channels: each thread keeps one column, and a warp reads
+// 32 neighbouring ones. For .cu files.
+#include <algorithm>
+
+#include "src/device/launch.h"
+
+namespace lockstep::cuda {
+
+inline constexpr int kColumnTile = 32;
+inline constexpr int kRowTile = 8;
+inline constexpr int64_t kMaxRowChunks = 128;
+
+struct Pair {
+  float first, second;
+};
+
+/// Sums terms(row, column), two sums at once, over the chunk of rows that blockIdx.y names. The only chunk hands its
+/// sums to finish(column, sums); otherwise they are left in partial (chunks, columns).
+template <typename Terms, typename Finish>
+__global__ void column_sums_kernel(Terms terms, Finish finish, int64_t rows, int64_t columns, int64_t rows_per_chunk,
+                                   Pair* partial) {
+  __shared__ Pair tile[kRowTile][kColumnTile];
+  const int64_t column = int64_t{blockIdx.x} * kColumnTile + threadIdx.x;
+  const int64_t begin = int64_t{blockIdx.y} * rows_per_chunk;
+  const int64_t end = min(begin + rows_per_chunk, rows);
+  Pair sum{0.0f, 0.0f};
+  if (column < columns) {
+    for (int64_t row = begin + threadIdx.y; row < end; row += kRowTile) {
+      const Pair term = terms(row, column);
+      sum.first += term.first;
+      sum.second += term.second;
+    }
+  }
+  tile[threadIdx.y][threadIdx.x] = sum;
+  __syncthreads();
+  if (threadIdx.y != 0 || column >= columns) return;
+  for (int i = 1; i < kRowTile; ++i) {
+    sum.first += tile[i][threadIdx.x].first;
+    sum.second += tile[i][threadIdx.x].second;
+  }
+  if (gridDim.y == 1)
+    finish(column, sum);
+  else
+    partial[int64_t{blockIdx.y} * columns + column] = sum;
+}
+
+/// Adds the chunks' sums in order.
+template <typename Finish>
+__global__ void column_finish_kernel(Finish finish, int64_t columns, int64_t chunks, const Pair* partial) {
+  const int64_t stride = int64_t{gridDim.x} * blockDim.x;
+  for (int64_t column = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; column < columns; column += stride) {
+    Pair sum = partial[column];
+    for (int64_t chunk = 1; chunk < chunks; ++chunk) {
+      sum.first += partial[chunk * columns + column].first;
+      sum.second += partial[chunk * columns + column].second;
+    }
+    finish(column, sum);
+  }
+}
+
+inline unsigned column_tiles(int64_t columns) {
+  return static_cast<unsigned>((columns + kColumnTile - 1) / kColumnTile);
+}
+
+/// finish(column, sums over all rows of terms(row, column)) for every column. How the rows are cut, and so the order of
+/// the sums, depends on the shape alone.
+template <typename Terms, typename Finish>
+void column_sums(Exec exec, Terms terms, Finish finish, int64_t rows, int64_t columns) {
+  if (columns == 0) return;
+  const int64_t in_scratch = static_cast<int64_t>(kScratchBytes / sizeof(Pair)) / columns;
+  const int64_t wanted = (rows + 16 * kRowTile - 1) / (16 * kRowTile);
+  const int64_t chunks = std::max<int64_t>(1, std::min({wanted, in_scratch, kMaxRowChunks}));
+  const int64_t rows_per_chunk = (rows + chunks - 1) / chunks;
+  Pair* partial = static_cast<Pair*>(scratch(exec));
+  launch(column_sums_kernel<Terms, Finish>, dim3(column_tiles(columns), static_cast<unsigned>(chunks)),
+         dim3(kColumnTile, kRowTile), 0, compute_stream(exec), terms, finish, rows, columns, rows_per_chunk, partial);
+  if (chunks > 1)
+    launch(column_finish_kernel<Finish>, blocks_for(columns, 128), 128, 0, compute_stream(exec), finish, columns,
+           chunks, partial);
+}
+
+/// y[element] = f(row, element), where f is what make(column) returns: a thread makes it once and keeps it.
+template <typename Make>
+__global__ void column_map_kernel(Make make, int64_t rows, int64_t columns, float* y) {
+  const int64_t column = int64_t{blockIdx.x} * kColumnTile + threadIdx.x;
+  if (column >= columns) return;
+  const auto f = make(column);
+  const int64_t stride = int64_t{gridDim.y} * kRowTile;
+  for (int64_t row = int64_t{blockIdx.y} * kRowTile + threadIdx.y; row < rows; row += stride)
+    y[row * columns + column] = f(row, row * columns + column);
+}
+
+template <typename Make>
+void column_map(Exec exec, Make make, int64_t rows, int64_t columns, float* y) {
+  if (rows == 0 || columns == 0) return;
+  launch(column_map_kernel<Make>, dim3(column_tiles(columns), blocks_for(rows, 4 * kRowTile)),
+         dim3(kColumnTile, kRowTile), 0, compute_stream(exec), make, rows, columns, y);
+}
+
+}  // namespace lockstep::cuda
