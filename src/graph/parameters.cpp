@@ -50,7 +50,7 @@ ParameterLayout::ParameterLayout(const Graph& graph) {
     for (const StateSpec& spec : n.layer->states()) {
       states.push_back(
           {n.name + "/" + spec.name, node, index++, spec.shape, states_size, spec.shape.elements()});
-      state_initial.push_back(spec.initial);
+      state_specs.push_back(spec);
       states_size += padded(spec.shape.elements());
     }
   }
@@ -96,7 +96,7 @@ void Parameters::initialize(uint64_t seed) {
   std::vector<float> states_host(static_cast<size_t>(layout_.states_size));
   for (size_t i = 0; i < layout_.states.size(); ++i) {
     const ParameterLayout::Slot& slot = layout_.states[i];
-    std::fill_n(states_host.begin() + slot.offset, slot.elements, layout_.state_initial[i]);
+    initialize_state(layout_.state_specs[i], states_host.data() + slot.offset);
   }
   copy(exec_, weights_.data(), weights_host.data(), weights_host.size() * sizeof(float));
   copy(exec_, states_.data(), states_host.data(), states_host.size() * sizeof(float));

@@ -31,7 +31,7 @@ struct ParameterLayout {
   std::vector<Slot> parameters;        ///< in the order in which the model defines them
   std::vector<ParameterSpec> specs;    ///< of the same parameters
   std::vector<Slot> states;            ///< running statistics, in the order of definition
-  std::vector<float> state_initial;    ///< of the same states
+  std::vector<StateSpec> state_specs;  ///< of the same states
   int64_t weights_size = 0;            ///< floats, padding included
   int64_t states_size = 0;             ///< floats, padding included
   int64_t parameter_count = 0;         ///< without padding
