@@ -1,0 +1,174 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "src/core/rng.h"
+#include "src/device/buffer.h"
+#include "src/graph/graph.h"
+#include "src/ops/micro_batch.h"
+
+namespace lockstep {
+
+/// Runs a graph on one micro-batch by the letter of layer.h and with nothing clever: every tensor has memory
+/// of its own that is NaN until it is written, and a layer's backward gets its input and output only if its
+/// traits ask for them.
+class GraphRunner {
+ public:
+  std::map<std::string, std::vector<float>> parameters, gradients, states, state_sums;
+  bool skip_input_gradients = false;  ///< backward as for a layer that only the data feeds
+
+  /// share_memory: where a layer's traits allow it, its output takes the place of its first input, and
+  /// likewise for their gradients. For graphs of one layer.
+  GraphRunner(Graph& graph, int64_t n, bool share_memory = false)
+      : graph_(graph), n_(n), shares_(share_memory) {
+    info_ = {3, static_cast<int32_t>(n), 1.0f / static_cast<float>(n)};
+    sample_index_.resize(static_cast<size_t>(n));
+    std::iota(sample_index_.begin(), sample_index_.end(), int64_t{100});
+    for (Graph::Node& node : graph_.nodes()) {
+      node.layer->prepare({}, n, true);
+      for (const ParameterSpec& spec : node.layer->parameters()) {
+        auto& values = parameters[node.name + "/" + spec.name];
+        values.resize(static_cast<size_t>(spec.shape.elements()));
+        initialize_parameter(spec, node.name + "/" + spec.name, 17, values.data());
+      }
+      for (const StateSpec& spec : node.layer->states()) {
+        auto& values = states[node.name + "/" + spec.name];
+        values.resize(static_cast<size_t>(spec.shape.elements()));
+        initialize_state(spec, values.data());
+      }
+      auto& saved = saved_.emplace_back();
+      for (const Layer::Saved& s : node.layer->saved())
+        saved.emplace_back(static_cast<size_t>(s.shape.elements()) * size_of(s.dtype), std::byte{0xff});
+      workspaces_.emplace_back(Exec{}, Memory::device, node.layer->workspace_bytes());
+    }
+  }
+
+  std::vector<float> forward(const std::vector<float>& x, bool training = true) {
+    values_.assign(1, x);
+    for (size_t i = 0; i < graph_.nodes().size(); ++i) {
+      values_.push_back(poisoned(graph_.nodes()[i].output.batched(n_)));
+      for (const StateSpec& spec : graph_.nodes()[i].layer->states())
+        state_sums[graph_.nodes()[i].name + "/" + spec.name] = poisoned(spec.shape);
+      Call call(*this, i);
+      call.context.training = training;
+      const bool in_place = shares_ && graph_.nodes()[i].layer->traits().forward_in_place;
+      if (in_place) call.context.output = tensor(values_[0], graph_.nodes()[i].output.batched(n_));
+      graph_.nodes()[i].layer->forward(call.context);
+      if (in_place) values_[i + 1] = values_[0];
+    }
+    return values_.back();
+  }
+
+  /// Returns the gradient of the input; `gradients` holds the parameters'.
+  std::vector<float> backward(const std::vector<float>& output_gradient) {
+    std::vector<std::vector<float>> sums;
+    for (const std::vector<float>& value : values_) sums.emplace_back(value.size(), 0.0f);
+    sums.back() = output_gradient;
+    for (size_t i = graph_.nodes().size(); i-- > 0;) {
+      Graph::Node& node = graph_.nodes()[i];
+      const LayerTraits traits = node.layer->traits();
+      for (const ParameterSpec& spec : node.layer->parameters())
+        gradients[node.name + "/" + spec.name] = poisoned(spec.shape);
+      Call call(*this, i);
+      call.context.training = true;
+      call.context.output_gradient = tensor(sums[i + 1], node.output.batched(n_));
+      if (!traits.backward_reads_input) std::fill(call.inputs.begin(), call.inputs.end(), ConstTensor{});
+      if (!traits.backward_reads_output) call.context.output = {};
+      std::vector<std::vector<float>> parts;
+      std::vector<Tensor> tensors;
+      for (const int input : node.inputs) parts.push_back(poisoned(graph_.shape(input).batched(n_)));
+      for (size_t k = 0; k < parts.size(); ++k)
+        tensors.push_back(tensor(parts[k], graph_.shape(node.inputs[k]).batched(n_)));
+      const bool in_place = shares_ && traits.backward_in_place;
+      if (in_place) tensors[0] = tensor(sums[i + 1], graph_.shape(node.inputs[0]).batched(n_));
+      if (skip_input_gradients) std::fill(tensors.begin(), tensors.end(), Tensor{});
+      call.context.input_gradients = tensors;
+      node.layer->backward(call.context);
+      if (in_place) parts[0] = sums[i + 1];
+      for (size_t k = 0; k < parts.size(); ++k) {
+        std::vector<float>& sum = sums[static_cast<size_t>(node.inputs[k])];
+        for (size_t e = 0; e < sum.size(); ++e) sum[e] += parts[k][e];
+      }
+    }
+    return sums[0];
+  }
+
+  void update_states() {
+    for (size_t i = 0; i < graph_.nodes().size(); ++i)
+      graph_.nodes()[i].layer->update_state(Call(*this, i).context);
+  }
+
+ private:
+  static std::vector<float> poisoned(const Shape& shape) {
+    return std::vector<float>(static_cast<size_t>(shape.elements()), std::numeric_limits<float>::quiet_NaN());
+  }
+  static Tensor tensor(std::vector<float>& values, const Shape& shape) {
+    return {values.data(), DType::f32, shape};
+  }
+
+  /// The context of layer i and what its spans point to.
+  struct Call {
+    Call(GraphRunner& run, size_t i) {
+      Graph::Node& node = run.graph_.nodes()[i];
+      if (!run.values_.empty()) {
+        for (const int input : node.inputs)
+          inputs.emplace_back(
+              tensor(run.values_[static_cast<size_t>(input)], run.graph_.shape(input).batched(run.n_)));
+        context.output = tensor(run.values_[i + 1], node.output.batched(run.n_));
+      }
+      for (const ParameterSpec& spec : node.layer->parameters()) {
+        const std::string name = node.name + "/" + spec.name;
+        parameters.emplace_back(tensor(run.parameters[name], spec.shape));
+        if (run.gradients.contains(name)) gradients.push_back(tensor(run.gradients[name], spec.shape));
+      }
+      for (const StateSpec& spec : node.layer->states()) {
+        states.push_back(tensor(run.states[node.name + "/" + spec.name], spec.shape));
+        state_sums.push_back(tensor(run.state_sums[node.name + "/" + spec.name], spec.shape));
+      }
+      const std::vector<Layer::Saved> specs = node.layer->saved();
+      for (size_t k = 0; k < specs.size(); ++k)
+        saved.emplace_back(run.saved_[i][k].data(), specs[k].dtype, specs[k].shape);
+      const Buffer& workspace = run.workspaces_[i];
+      if (workspace.size() > 0)
+        context.workspace = {workspace.data(), DType::u8, {static_cast<int64_t>(workspace.size())}};
+      context.info = &run.info_;
+      context.sample_index = {run.sample_index_.data(), DType::i64, {run.n_}};
+      context.inputs = inputs;
+      context.parameters = parameters;
+      context.parameter_gradients = gradients;
+      context.states = states;
+      context.state_sums = state_sums;
+      context.saved = saved;
+    }
+    std::vector<ConstTensor> inputs, parameters;
+    std::vector<Tensor> gradients, states, state_sums, saved;
+    LayerContext context;
+  };
+
+  Graph& graph_;
+  int64_t n_;
+  bool shares_;
+  MicroBatchInfo info_;
+  std::vector<int64_t> sample_index_;
+  std::vector<std::vector<float>> values_;
+  std::vector<std::vector<std::vector<std::byte>>> saved_;
+  std::vector<Buffer> workspaces_;
+};
+
+/// Normally distributed, the same for the same id.
+inline std::vector<float> random_values(int64_t count, uint64_t id) {
+  RandomStream random(23, id);
+  std::vector<float> values(static_cast<size_t>(count));
+  for (float& v : values) v = random.next_normal();
+  return values;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,317 @@
+#include "src/graph/layers/layers.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <ostream>
+
+#include "src/core/error.h"
+#include "tests/graph/graph_runner.h"
+
+namespace lockstep {
+namespace {
+
+using testing::HasSubstr;
+
+struct Case {
+  std::string name;
+  Shape input;
+  std::function<std::unique_ptr<Layer>()> make;
+};
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+std::vector<Case> cases() {
+  return {
+      {"linear", {7}, [] { return make_linear({.outputs = 5}); }},
+      {"linear_no_bias", {7}, [] { return make_linear({.outputs = 3, .bias = false}); }},
+      {"conv2d", {5, 4, 2}, [] { return make_conv2d({.filters = 3}); }},
+      {"conv2d_all_options",
+       {6, 5, 4},
+       [] {
+         return make_conv2d({.filters = 6,
+                             .kernel_h = 3,
+                             .kernel_w = 2,
+                             .stride_h = 2,
+                             .stride_w = 1,
+                             .pad_h = 2,
+                             .pad_w = 1,
+                             .dilation_h = 2,
+                             .dilation_w = 3,
+                             .groups = 2,
+                             .bias = false});
+       }},
+      {"max_pool2d", {5, 5, 2}, [] { return make_max_pool2d({}); }},
+      {"max_pool2d_overlapping",
+       {5, 6, 2},
+       [] {
+         return make_max_pool2d(
+             {.window_h = 3, .window_w = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1});
+       }},
+      {"average_pool2d",
+       {5, 4, 2},
+       [] { return make_average_pool2d({.window_h = 3, .window_w = 2, .pad_h = 1}); }},
+      {"global_average_pool", {3, 4, 3}, [] { return make_global_average_pool(); }},
+      {"bias", {3, 2, 3}, [] { return make_bias(); }},
+      {"relu", {9}, [] { return make_activation(Activation::relu); }},
+      {"sigmoid", {9}, [] { return make_activation(Activation::sigmoid); }},
+      {"tanh", {3, 3, 1}, [] { return make_activation(Activation::tanh); }},
+      {"gelu", {9}, [] { return make_activation(Activation::gelu); }},
+      {"batch_norm", {3, 2, 3}, [] { return make_batch_norm({}); }},
+      {"batch_norm_of_vectors", {4}, [] { return make_batch_norm({}); }},
+      {"dropout", {11}, [] { return make_dropout("layer", 0.4, 5); }},
+      {"flatten", {3, 2, 2}, [] { return make_flatten(); }},
+  };
+}
+
+/// Distinct values that are at least 0.04 apart and away from zero, so that no finite difference crosses a
+/// kink.
+std::vector<float> spaced_values(int64_t count) {
+  std::vector<float> values(static_cast<size_t>(count));
+  RandomStream random(3, 4);
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = 0.04f * (static_cast<float>(i) - static_cast<float>(count / 2) + 0.5f);
+  for (size_t i = values.size(); i > 1; --i)
+    std::swap(values[i - 1], values[random.next_below(static_cast<uint32_t>(i))]);
+  return values;
+}
+
+double dot(const std::vector<float>& a, const std::vector<float>& b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  return sum;
+}
+
+/// Central differences of the sum of weighted outputs against backward, at up to 40 elements of each array.
+void expect_gradients(Graph& graph, int64_t n) {
+  GraphRunner run(graph, n);
+  std::vector<float> x = spaced_values(n * graph.shape(0).elements());
+  for (auto& [name, values] : run.parameters) values = random_values(static_cast<int64_t>(values.size()), 8);
+  const std::vector<float> weights = random_values(n * graph.shape(graph.output()).elements(), 7);
+  run.forward(x);
+  const std::vector<float> dx = run.backward(weights);
+  const auto gradients = run.gradients;
+
+  const auto check = [&](const std::string& name, std::vector<float>& values,
+                         const std::vector<float>& gradient) {
+    constexpr float kStep = 0.01f;
+    const size_t stride = values.size() / 40 + 1;
+    for (size_t i = 0; i < values.size(); i += stride) {
+      const float original = values[i];
+      values[i] = original + kStep;
+      const double above = dot(run.forward(x), weights);
+      values[i] = original - kStep;
+      const double below = dot(run.forward(x), weights);
+      values[i] = original;
+      const double expected = (above - below) / (2.0 * static_cast<double>(kStep));
+      ASSERT_NEAR(gradient[i], expected, 3e-3 * std::max(1.0, std::abs(expected)))
+          << name << " element " << i;
+    }
+  };
+  check("input", x, dx);
+  for (auto& [name, values] : run.parameters) check(name, values, gradients.at(name));
+}
+
+class LayerTest : public testing::TestWithParam<Case> {
+ protected:
+  Graph graph() const {
+    Graph graph(GetParam().input);
+    graph.add("layer", GetParam().make());
+    return graph;
+  }
+};
+
+TEST_P(LayerTest, GradientsAgreeWithFiniteDifferences) {
+  for (const int64_t n : {1, 3}) {
+    // Two samples or one: a batch norm of vectors has no variance at one.
+    if (n == 1 && GetParam().name == "batch_norm_of_vectors") continue;
+    Graph g = graph();
+    expect_gradients(g, n);
+  }
+}
+
+TEST_P(LayerTest, GivesTheSameWhereItsTraitsLetItShareMemory) {
+  Graph apart = graph(), together = graph();
+  GraphRunner a(apart, 2), b(together, 2, true);
+  const std::vector<float> x = spaced_values(2 * apart.shape(0).elements());
+  EXPECT_EQ(a.forward(x), b.forward(x));
+  const std::vector<float> dy = random_values(2 * apart.shape(1).elements(), 5);
+  EXPECT_EQ(a.backward(dy), b.backward(dy));
+  EXPECT_EQ(a.gradients, b.gradients);
+  EXPECT_EQ(a.forward(x, false), b.forward(x, false));
+}
+
+TEST_P(LayerTest, SkipsTheInputsGradientWhereNobodyReadsIt) {
+  Graph with = graph(), without = graph();
+  GraphRunner a(with, 2);
+  const std::vector<float> x = spaced_values(2 * with.shape(0).elements());
+  const std::vector<float> dy = random_values(2 * with.shape(1).elements(), 5);
+  const std::vector<float> y = a.forward(x);
+  a.backward(dy);
+
+  // By hand: prepare(..., false), and an empty tensor for the gradient.
+  GraphRunner b(without, 2);
+  without.nodes()[0].layer->prepare({}, 2, false);
+  EXPECT_EQ(b.forward(x), y);
+  b.skip_input_gradients = true;
+  b.backward(dy);
+  EXPECT_EQ(a.gradients, b.gradients);
+}
+
+TEST_P(LayerTest, ACloneIsTheSameLayer) {
+  Graph original = graph();
+  Graph copy = original.clone();
+  EXPECT_EQ(copy.nodes()[0].layer->describe(), original.nodes()[0].layer->describe());
+  EXPECT_EQ(copy.shape(1), original.shape(1));
+  // A clone of an inferred layer is inferred: it may be prepared at once.
+  Graph::Node& node = original.nodes()[0];
+  node.layer = node.layer->clone();
+  GraphRunner a(original, 2), b(copy, 2);
+  const std::vector<float> x = spaced_values(2 * original.shape(0).elements());
+  EXPECT_EQ(a.forward(x), b.forward(x));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, LayerTest, testing::ValuesIn(cases()),
+                         [](const auto& test) { return test.param.name; });
+
+TEST(Layers, AResidualBranchAddsItsGradients) {
+  Graph graph({6});
+  const int a = graph.add("a", make_linear({.outputs = 6}));
+  graph.add("tanh", make_activation(Activation::tanh));
+  const int b = graph.add("b", make_linear({.outputs = 6}));
+  graph.add("sum", make_add(), {a, b});
+  graph.add("twice", make_add(), {graph.output(), graph.output()});
+  expect_gradients(graph, 3);
+}
+
+TEST(Layers, BatchNormStartsAtVarianceOneAndFollowsTheBatch) {
+  Graph graph({2});
+  graph.add("norm", make_batch_norm({.momentum = 0.25, .epsilon = 1e-3}));
+  GraphRunner run(graph, 4);
+  EXPECT_EQ(run.states["norm/running"], (std::vector<float>{0, 0, 1, 1}));
+  const std::vector<float> x = {1, 10, 2, 10,
+                                3, 20, 6, 20};  // means 3 and 15; unbiased variances 14/3 and 100/3
+  run.forward(x);
+  run.update_states();
+  const std::vector<float>& running = run.states["norm/running"];
+  EXPECT_NEAR(running[0], 0.25 * 3, 1e-6);
+  EXPECT_NEAR(running[1], 0.25 * 15, 1e-5);
+  EXPECT_NEAR(running[2], 0.75 + 0.25 * 14 / 3, 1e-5);
+  EXPECT_NEAR(running[3], 0.75 + 0.25 * 100 / 3, 1e-4);
+  const std::vector<float> y = run.forward(x, false);
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double mean = static_cast<double>(running[i % 2]),
+                 variance = static_cast<double>(running[2 + i % 2]);
+    EXPECT_NEAR(y[i], (static_cast<double>(x[i]) - mean) / std::sqrt(variance + 1e-3), 1e-5);
+  }
+}
+
+TEST(Layers, DropoutDropsInTrainingOnlyAndByName) {
+  const auto output = [](const std::string& name, bool training) {
+    Graph graph({1000});
+    graph.add(name, make_dropout(name, 0.25, 5));
+    GraphRunner run(graph, 2);
+    return run.forward(std::vector<float>(2000, 1.0f), training);
+  };
+  EXPECT_EQ(output("a", false), std::vector<float>(2000, 1.0f));
+  const std::vector<float> dropped = output("a", true);
+  EXPECT_NEAR(static_cast<double>(std::count(dropped.begin(), dropped.end(), 0.0f)), 500, 80);
+  EXPECT_EQ(output("a", true), dropped);
+  EXPECT_NE(output("b", true), dropped);
+}
+
+TEST(Layers, CountTheirWork) {
+  Graph graph({8, 8, 4});
+  graph.add("conv",
+            make_conv2d({.filters = 6, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1, .groups = 2}));
+  EXPECT_EQ(graph.shape(1), (Shape{4, 4, 6}));
+  EXPECT_EQ(graph.nodes()[0].layer->flops(), 2 * 4 * 4 * 6 * 9 * 2);
+  graph.add("flatten", make_flatten());
+  graph.add("linear", make_linear({.outputs = 10}));
+  EXPECT_EQ(graph.nodes()[2].layer->flops(), 2 * 96 * 10);
+}
+
+TEST(Layers, SayInWordsWhatTheyAre) {
+  Graph graph({9, 9, 4});
+  graph.add("conv", make_conv2d({.filters = 32, .pad_h = 1, .pad_w = 1, .bias = false}));
+  graph.add("relu", make_activation(Activation::relu));
+  graph.add("pool", make_max_pool2d({.window_h = 2, .window_w = 3}));
+  graph = fuse(std::move(graph));
+  EXPECT_EQ(graph.nodes()[0].layer->describe(), "32 filters 3x3, stride 1, padding 1, no bias");
+  EXPECT_EQ(graph.nodes()[1].layer->describe(), "window 2x3, stride 2x3");
+}
+
+std::string error_of(const Shape& input, std::unique_ptr<Layer> layer, int inputs = 1) {
+  Graph graph(input);
+  try {
+    graph.add("it", std::move(layer), std::vector<int>(static_cast<size_t>(inputs), 0));
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Layers, SayWhatDoesNotFit) {
+  EXPECT_EQ(error_of({3, 3, 1}, make_conv2d({.filters = 2, .kernel_h = 5, .kernel_w = 5})),
+            "layer 'it' (conv2d): kernel 5x5 is larger than the 3x3 input.");
+  EXPECT_THAT(error_of({3, 3, 1}, make_conv2d({.filters = 2, .dilation_h = 3, .dilation_w = 3})),
+              HasSubstr("dilated kernel 7x7 is larger than the 3x3 input."));
+  EXPECT_THAT(error_of({3, 3, 1}, make_conv2d({.filters = 2, .kernel_h = 9, .pad_h = 1})),
+              HasSubstr("kernel 9x3 is larger than the 3x3 input with its padding 1x0."));
+  EXPECT_THAT(error_of({784}, make_conv2d({.filters = 2})),
+              HasSubstr("works on images (height, width, channels), but its input is (784)."));
+  EXPECT_THAT(error_of({9, 9, 3}, make_conv2d({.filters = 4, .groups = 2})),
+              HasSubstr("3 input channels and 4 filters do not both divide into 2 groups."));
+  EXPECT_THAT(error_of({9, 9, 3}, make_conv2d({})),
+              HasSubstr("filters is 0, but it must be from 1 to 1048576."));
+  EXPECT_THAT(error_of({9, 9, 3}, make_conv2d({.filters = 1, .stride_w = 0})), HasSubstr("stride is 0"));
+  EXPECT_THAT(error_of({9, 9, 3}, make_conv2d({.filters = 1, .pad_w = -1})), HasSubstr("padding is -1"));
+  EXPECT_THAT(error_of({9, 9, 3}, make_conv2d({.filters = 1, .kernel_h = INT64_MAX})),
+              HasSubstr("kernel is 9223"));
+  EXPECT_THAT(error_of({28, 28, 1}, make_linear({.outputs = 10})),
+              HasSubstr("takes a vector, but its input is (28, 28, 1): put a flatten layer in front of it."));
+  EXPECT_THAT(error_of({1 << 30}, make_linear({.outputs = 1 << 20})),
+              HasSubstr("its parameter (1048576, 1073741824)"));
+  EXPECT_THAT(error_of({4}, make_linear({.outputs = -1})), HasSubstr("outputs is -1"));
+  EXPECT_THAT(error_of({4, 4, 1}, make_max_pool2d({.window_h = 5})),
+              HasSubstr("window 5x2 is larger than the 4x4"));
+  EXPECT_THAT(error_of({4, 4, 1}, make_max_pool2d({.pad_h = 2})),
+              HasSubstr("padding 2x0 must be smaller than the wind"));
+  EXPECT_THAT(error_of({40, 40, 1}, make_max_pool2d({.window_h = 17, .window_w = 17})),
+              HasSubstr("more than 256 elements"));
+  EXPECT_THAT(error_of({4}, make_global_average_pool()), HasSubstr("but its input is (4)"));
+  EXPECT_THAT(error_of({4}, make_dropout("it", 1.0, 0)), HasSubstr("rate is 1, but it must be in [0, 1)"));
+  EXPECT_THAT(error_of({4}, make_batch_norm({.epsilon = 0})), HasSubstr("epsilon is 0"));
+  EXPECT_THAT(error_of({4}, make_batch_norm({.momentum = 2})), HasSubstr("momentum is 2"));
+  EXPECT_THAT(error_of({4}, make_add()), HasSubstr("takes two inputs, not 1."));
+  EXPECT_THAT(error_of({4}, make_flatten(), 2), HasSubstr("takes one input, not 2."));
+}
+
+TEST(Graph, RefusesATakenNameAndShapesThatDiffer) {
+  Graph graph({4});
+  graph.add("a", make_linear({.outputs = 3}));
+  EXPECT_THROW(
+      {
+        try {
+          graph.add("a", make_flatten());
+        } catch (const Error& error) {
+          EXPECT_STREQ(error.what(), "two layers are named 'a': give one of them another name.");
+          throw;
+        }
+      },
+      Error);
+  EXPECT_THROW(graph.add("a/b", make_flatten()), Error);
+  try {
+    graph.add("sum", make_add(), {0, 1});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "layer 'sum' (add): its inputs differ in shape: (4) and (3).");
+  }
+  EXPECT_EQ(graph.output(), 1);  // what failed left no trace
+}
+
+}  // namespace
+}  // namespace lockstep
