@@ -3,6 +3,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -77,7 +78,7 @@ class Reader {
     std::ostringstream text;
     std::ifstream file(path_, std::ios::binary);
     if (file) text << file.rdbuf();
-    if (!file.is_open() || text.bad())
+    if (!file.is_open() || std::filesystem::is_directory(path_))
       fail(ExitCode::usage, "model.file {} cannot be read: check the path and its permissions.", path_);
     try {
       return toml::parse(text.str(), path_);

@@ -14,8 +14,8 @@ using ModelValue = std::variant<bool, int64_t, double, std::string, std::vector<
 /// The [model] table of a config: a built-in name with its keys, or a model file.
 struct ModelSpec {
   std::string name = "cnn";
-  std::string file;                        ///< absolute; when set, name is empty
-  std::map<std::string, ModelValue> keys;  ///< the model's own, for example hidden = [64]
+  std::string file = {};                        ///< absolute; when set, name is empty
+  std::map<std::string, ModelValue> keys = {};  ///< the model's own, for example hidden = [64]
 };
 
 /// A key that a built-in model understands.

@@ -1,0 +1,112 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "models/registry.h"
+#include "src/core/error.h"
+#include "tests/graph/graph_runner.h"
+
+namespace lockstep {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+int64_t parameter_count(const Graph& graph) {
+  int64_t count = 0;
+  for (const Graph::Node& node : graph.nodes())
+    for (const ParameterSpec& spec : node.layer->parameters()) count += spec.shape.elements();
+  return count;
+}
+
+std::vector<std::string> names(const Graph& graph) {
+  std::vector<std::string> result;
+  for (const Graph::Node& node : graph.nodes()) result.push_back(node.name);
+  return result;
+}
+
+TEST(Models, MlpIsTheClassicalPerceptronStack) {
+  const Graph graph = build_model({.name = "mlp"}, {28, 28}, 10, 1);
+  EXPECT_THAT(names(graph), ElementsAre("flatten", "linear1", "relu1", "output"));
+  EXPECT_EQ(parameter_count(graph), 784 * 64 + 64 + 64 * 10 + 10);
+  EXPECT_EQ(graph.shape(graph.output()), Shape{10});
+}
+
+TEST(Models, MlpTakesItsKeys) {
+  const ModelSpec spec{
+      .name = "mlp",
+      .keys = {{"hidden", std::vector<int64_t>{30, 20}}, {"activation", "tanh"}, {"dropout", 0.5}}};
+  EXPECT_THAT(names(build_model(spec, {12}, 3, 1)), ElementsAre("flatten", "linear1", "tanh1", "dropout1",
+                                                                "linear2", "tanh2", "dropout2", "output"));
+  // A number may stand for a list of one, and an integer for a number.
+  const ModelSpec one{.name = "mlp", .keys = {{"hidden", int64_t{7}}, {"dropout", int64_t{0}}}};
+  EXPECT_EQ(parameter_count(build_model(one, {12}, 3, 1)), 12 * 7 + 7 + 7 * 3 + 3);
+  const ModelSpec none{.name = "mlp", .keys = {{"hidden", std::vector<int64_t>{}}}};
+  EXPECT_THAT(names(build_model(none, {12}, 3, 1)), ElementsAre("flatten", "output"));
+}
+
+TEST(Models, CnnHasTheLayersOfTheTutorials) {
+  // Images without a channel axis have one channel.
+  for (const Shape& input : {Shape{28, 28}, Shape{28, 28, 1}}) {
+    const Graph graph = build_model({}, input, 10, 1);
+    EXPECT_EQ(graph.shape(0), (Shape{28, 28, 1}));
+    EXPECT_THAT(names(graph),
+                ElementsAre("conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "flatten", "output"));
+    EXPECT_EQ(graph.shape(6), (Shape{5, 5, 64}));
+    EXPECT_EQ(parameter_count(graph), 320 + 18496 + 16010);
+  }
+}
+
+TEST(Models, RunForwardAndBackward) {
+  for (const std::string name : {"mlp", "cnn"}) {
+    Graph graph = fuse(build_model({.name = name, .keys = {{"dropout", 0.25}}}, {13, 12, 3}, 4, 1));
+    GraphRunner run(graph, 3);
+    const std::vector<float> y = run.forward(random_values(3 * 13 * 12 * 3, 1));
+    EXPECT_EQ(y.size(), 12u);
+    run.backward(random_values(12, 2));
+    for (const auto& [parameter, gradient] : run.gradients)
+      for (const float g : gradient) ASSERT_TRUE(std::isfinite(g)) << parameter;
+  }
+}
+
+std::string error_of(const ModelSpec& spec, const Shape& input) {
+  try {
+    build_model(spec, input, 10, 1);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Models, SayWhatIsWrong) {
+  EXPECT_THAT(error_of({.name = "cn"}, {28, 28}), HasSubstr("unknown model 'cn'. Did you mean 'cnn'?"));
+  EXPECT_THAT(error_of({.name = "mlp", .keys = {{"hiden", int64_t{3}}}}, {28, 28}),
+              HasSubstr("model 'mlp' has no key 'model.hiden'. Did you mean 'hidden'?"));
+  EXPECT_THAT(error_of({.name = "mlp", .keys = {{"hidden", "many"}}}, {28, 28}),
+              HasSubstr("model.hidden of model 'mlp' must be a list of integers, not a string."));
+  EXPECT_THAT(error_of({.name = "mlp", .keys = {{"hidden", std::vector<int64_t>{64, 0}}}}, {28, 28}),
+              HasSubstr("layer 'linear2' (linear): outputs is 0"));
+  EXPECT_THAT(error_of({.name = "mlp", .keys = {{"activation", "rely"}}}, {28, 28}),
+              HasSubstr("unknown model.activation 'rely'. Did you mean 'relu'?"));
+  EXPECT_THAT(error_of({.name = "cnn", .keys = {{"dropout", -0.5}}}, {28, 28}), HasSubstr("rate is -0.5"));
+  EXPECT_THAT(
+      error_of({.name = "cnn"}, {4, 4}),
+      HasSubstr(
+          "model 'cnn' for samples of shape (4, 4): layer 'conv2' (conv2d): kernel 3x3 is larger than the "
+          "1x1 input."));
+  EXPECT_THAT(error_of({.name = "cnn"}, {784}), HasSubstr("but its input is (784)"));
+}
+
+TEST(Models, EveryStandardKeyIsOfItsOwnType) {
+  for (const ModelEntry& entry : model_registry()) {
+    ModelSpec spec{.name = entry.name};
+    for (const ModelKey& key : entry.keys) spec.keys[key.name] = key.standard;
+    EXPECT_EQ(names(build_model(spec, {28, 28}, 10, 1)),
+              names(build_model({.name = entry.name}, {28, 28}, 10, 1)));
+  }
+}
+
+}  // namespace
+}  // namespace lockstep
