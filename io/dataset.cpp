@@ -39,6 +39,7 @@ class Hdf5Dataset final : public Dataset {
   }
 
   uint64_t fingerprint() const override;
+  bool in_memory() const override { return x_.in_memory(); }
   std::string describe() const override;
 
  private:

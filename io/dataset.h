@@ -49,6 +49,8 @@ class Dataset {
   virtual void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const = 0;
   /// XXH3 of what identifies the data: names, shapes, types, sizes and a spread of samples; not every byte.
   virtual uint64_t fingerprint() const = 0;
+  /// Whether read() copies from memory rather than from files.
+  virtual bool in_memory() const = 0;
   /// "mnist.h5:/train/x (60000, 28, 28) uint8, in memory", for the log.
   virtual std::string describe() const = 0;
 };

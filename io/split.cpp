@@ -37,6 +37,8 @@ class SplitDataset final : public Dataset {
     return uint64_t{words.word[0]} << 32 | words.word[1];
   }
 
+  bool in_memory() const override { return whole_->in_memory(); }
+
   std::string describe() const override {
     return fmt::format("{} samples ({} part) of {}", size_, part_, whole_->describe());
   }

@@ -8,6 +8,10 @@
 
 namespace lockstep {
 
+int loader_threads(const Dataset& dataset, Exec exec) {
+  return dataset.in_memory() && !exec.on_cuda() ? 0 : 1;
+}
+
 Evaluator::Evaluator(Exec exec, ThreadPool& pool, const Task& task, const Graph& graph,
                      const Parameters& parameters, int64_t micro_batch)
     : exec_(exec), pool_(pool), task_(task), micro_batch_(micro_batch) {

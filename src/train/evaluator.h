@@ -18,6 +18,9 @@ struct Evaluation {
   double accuracy = 0;  ///< of 1; 0 for regression
 };
 
+/// Threads that read ahead: none where the cores compute and the data is in memory anyway.
+int loader_threads(const Dataset& dataset, Exec exec);
+
 /// Runs a model over a whole data set in its own order. Every rank takes a part; the result does not depend
 /// on the number of ranks or threads, because samples are cut into the same micro-batches and their sums are
 /// added in sample order.

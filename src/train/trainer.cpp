@@ -7,6 +7,7 @@
 #include <limits>
 #include <thread>
 
+#include "io/probe.h"
 #include "src/device/devices.h"
 #include "src/train/snapshot.h"
 
@@ -40,11 +41,16 @@ int64_t evaluation_batch(const TrainOptions& options) { return std::min<int64_t>
 struct TrainData {
   std::unique_ptr<Dataset> train, validation, test;
 
-  TrainData(const World& world, const TrainOptions& options) {
-    // One rank a machine looks at the files in a child process; the others read what it found sound.
-    DatasetOptions dataset_options{.memory_budget = options.memory_budget,
-                                   .regression = options.regression,
-                                   .probe = world.local_rank() == 0};
+  TrainData(World& world, const TrainOptions& options) {
+    // One rank of a machine looks at the files in a child process; only then do all of them open them.
+    if (world.local_rank() == 0) {
+      for (const DataSource* source : {&options.train, options.validation ? &*options.validation : nullptr,
+                                       options.test ? &*options.test : nullptr})
+        if (source != nullptr) probe_files(source->files, {source->x, source->y});
+    }
+    world.barrier();
+    DatasetOptions dataset_options{
+        .memory_budget = options.memory_budget, .regression = options.regression, .probe = false};
     std::unique_ptr<Dataset> whole = open_dataset(options.train, dataset_options);
     if (whole->target_kind() == TargetKind::classes) dataset_options.classes = whole->classes();
     if (options.validation) {
@@ -260,7 +266,8 @@ struct Trainer::Impl {
                    .rows = batching.rank_batch(),
                    .first_epoch = epoch_of(position),
                    .first_step = position % steps_per_epoch,
-                   .last_epoch = (total_steps + steps_per_epoch - 1) / steps_per_epoch});
+                   .last_epoch = (total_steps + steps_per_epoch - 1) / steps_per_epoch,
+                   .threads = loader_threads(*data.train, exec)});
     std::string reason = "finished";
     epoch_started = last_step = last_checkpoint = Clock::now();
     while (position < total_steps) {

@@ -33,6 +33,7 @@ class CountingDataset final : public Dataset {
     if (!indices.empty() && indices[0] % 3 == 0) std::this_thread::yield();
   }
   uint64_t fingerprint() const override { return 0; }
+  bool in_memory() const override { return true; }
   std::string describe() const override { return "counting"; }
 
   mutable std::atomic<int> reads = 0;
