@@ -1,10 +1,11 @@
 #include "io/checkpoint.h"
 
-#include <cstring>
+#include <algorithm>
 #include <span>
 #include <sstream>
 
 #include "io/atomic_hdf5.h"
+#include "io/checkpoint_here.h"
 #include "io/hdf5.h"
 #include "src/core/error.h"
 #include "src/core/hash.h"
@@ -100,7 +101,8 @@ TensorList list_tensors(const hdf5::File& file, Checkpoint& checkpoint) {
     const std::string object = "/" + name;
     if (!file.contains(object)) fail_damaged(file.path(), "it lacks the tensor " + name);
     hdf5::Dataset dataset = file.dataset(object);
-    if (!dataset.type().exact || dataset.extents().size() > Shape::kMaxRank || !dataset.has_data())
+    if (!dataset.type().exact || dataset.layout() != "contiguous" ||
+        dataset.extents().size() > Shape::kMaxRank || !dataset.has_data())
       fail_damaged(file.path(), "tensor " + name + " is of another kind than was written");
     checkpoint.tensors.push_back({name, {nullptr, *dataset.type().exact, Shape(dataset.extents())}});
     list.hashes.push_back(required(file.path(), "xxh3 of " + name, file.integer_attribute(object, "xxh3")));
@@ -109,7 +111,9 @@ TensorList list_tensors(const hdf5::File& file, Checkpoint& checkpoint) {
   return list;
 }
 
-Checkpoint read_checkpoint(const hdf5::File& file) {
+/// Fills in everything but the elements, verified: no memory is taken before, because a damaged shape may ask
+/// for more than there is.
+TensorList read_metadata(const hdf5::File& file, Checkpoint& checkpoint) {
   const std::string& path = file.path();
   if (file.string_attribute("/", "format") != kFormat)
     fail(ExitCode::data,
@@ -120,7 +124,6 @@ Checkpoint read_checkpoint(const hdf5::File& file) {
     fail(ExitCode::data, "{}: a checkpoint of format {}; this Lockstep ({}) reads format {}.", path, version,
          LOCKSTEP_VERSION, kVersion);
 
-  Checkpoint checkpoint;
   for (const char* group : {kIntegers, kReals, kStrings})
     if (!file.contains(group)) fail_damaged(path, fmt::format("it lacks the group {}", group));
   for (const std::string& name : file.attribute_names(kIntegers))
@@ -129,12 +132,19 @@ Checkpoint read_checkpoint(const hdf5::File& file) {
     checkpoint.reals[name] = required(path, name, file.real_attribute(kReals, name));
   for (const std::string& name : file.attribute_names(kStrings))
     checkpoint.strings[name] = required(path, name, file.string_attribute(kStrings, name));
-  const TensorList list = list_tensors(file, checkpoint);
-  // Before any memory is taken: a damaged shape may ask for more than there is.
+  TensorList list = list_tensors(file, checkpoint);
   if (metadata_hash(checkpoint, list.hashes) !=
       required(path, "metadata_xxh3", file.integer_attribute("/", "metadata_xxh3")))
     fail_damaged(path, "its metadata does not have the hash that was written with it");
+  return list;
+}
 
+}  // namespace
+
+Checkpoint load_checkpoint_here(const std::string& path) {
+  const hdf5::File file = hdf5::File::open(path);
+  Checkpoint checkpoint;
+  const TensorList list = read_metadata(file, checkpoint);
   for (size_t i = 0; i < checkpoint.tensors.size(); ++i) {
     auto& [name, tensor] = checkpoint.tensors[i];
     const size_t bytes = static_cast<size_t>(tensor.shape().elements()) * size_of(tensor.dtype());
@@ -148,7 +158,10 @@ Checkpoint read_checkpoint(const hdf5::File& file) {
   return checkpoint;
 }
 
-}  // namespace
+void check_checkpoint_here(const std::string& path) {
+  Checkpoint checkpoint;
+  read_metadata(hdf5::File::open(path), checkpoint);
+}
 
 void save_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
   AtomicHdf5 output(path);
@@ -175,6 +188,6 @@ void save_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
   output.commit();
 }
 
-Checkpoint load_checkpoint(const std::string& path) { return read_checkpoint(hdf5::File::open(path)); }
+Checkpoint load_checkpoint(const std::string& path) { return load_checkpoint_here(path); }
 
 }  // namespace lockstep

@@ -119,6 +119,55 @@ TEST(Checkpoint, NamesTheTensorWhoseBytesChanged) {
               AllOf(HasSubstr("a.h5"), HasSubstr("state/mask")));
 }
 
+/// Edits a file through libhdf5, whose own checksums then hold.
+void edit(const std::string& path, const std::function<void(hid_t)>& change) {
+  const hdf5::Lock lock;
+  const hdf5::Id file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT));
+  ASSERT_TRUE(file);
+  change(file.get());
+}
+
+TEST(Checkpoint, RefusesEditsThatHdf5Accepts) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "a.h5";
+  const std::vector<float> ones(4, 1), twos(4, 2);
+  Checkpoint checkpoint;
+  checkpoint.tensors = {{"m/a", {ones.data(), DType::f32, {4}}}, {"m/b", {twos.data(), DType::f32, {4}}}};
+  checkpoint.integers["epoch"] = 3;
+  const auto error_after = [&](const std::function<void(hid_t)>& change) {
+    save_checkpoint(path, checkpoint);
+    edit(path, change);
+    return data_error_of([&] { load_checkpoint(path); });
+  };
+  EXPECT_THAT(error_after([](hid_t file) {
+                H5Lmove(file, "/m/a", file, "/m/c", H5P_DEFAULT, H5P_DEFAULT);
+                H5Lmove(file, "/m/b", file, "/m/a", H5P_DEFAULT, H5P_DEFAULT);
+                H5Lmove(file, "/m/c", file, "/m/b", H5P_DEFAULT, H5P_DEFAULT);
+              }),
+              HasSubstr("metadata does not have the hash"));
+  EXPECT_THAT(error_after([](hid_t file) {
+                const int64_t epoch = 4;
+                const hdf5::Id group(H5Gopen2(file, "/metadata/integers", H5P_DEFAULT));
+                H5Adelete(group.get(), "epoch");
+                const hdf5::Id space(H5Screate(H5S_SCALAR));
+                const hdf5::Id attribute(H5Acreate2(group.get(), "epoch", H5T_NATIVE_INT64, space.get(),
+                                                    H5P_DEFAULT, H5P_DEFAULT));
+                EXPECT_GE(H5Awrite(attribute.get(), H5T_NATIVE_INT64, &epoch), 0);
+              }),
+              HasSubstr("metadata does not have the hash"));
+  EXPECT_THAT(
+      error_after([](hid_t file) { H5Adelete_by_name(file, "/metadata/integers", "epoch", H5P_DEFAULT); }),
+      HasSubstr("metadata does not have the hash"));
+  EXPECT_THAT(error_after([](hid_t file) { H5Ldelete(file, "/m/b", H5P_DEFAULT); }),
+              HasSubstr("lacks the tensor m/b"));
+  EXPECT_THAT(error_after([](hid_t file) {
+                const std::vector<float> threes(4, 3);
+                const hdf5::Id dataset(H5Dopen2(file, "/m/b", H5P_DEFAULT));
+                H5Dwrite(dataset.get(), H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, threes.data());
+              }),
+              HasSubstr("tensor m/b does not have the hash"));
+}
+
 /// Loads a damaged file and demands either an Error(data) that names it, or exactly what was saved.
 void expect_error_or_unchanged(const std::string& path, const Checkpoint& saved, const std::string& what) {
   try {
