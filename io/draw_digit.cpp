@@ -60,9 +60,9 @@ PenPath flattened(const Stroke& stroke) {
 
 /// Slant, rotation, proportions, and a slow bend of the whole sheet: what differs between writers.
 void distort(std::vector<PenPath>& paths, RandomStream& random) {
-  const float slant = 0.22f * random.next_normal();
+  const float slant = 0.10f + 0.20f * random.next_normal();
   const float angle = 0.10f * random.next_normal();
-  const float aspect = std::exp(0.16f * random.next_normal());
+  const float aspect = std::exp(0.18f * random.next_normal());
   const float bend_x = 0.035f * random.next_normal(), bend_y = 0.035f * random.next_normal();
   const float phase_x = 6.28f * random.next_uniform(), phase_y = 6.28f * random.next_uniform();
   const float cosine = std::cos(angle), sine = std::sin(angle);
@@ -70,7 +70,7 @@ void distort(std::vector<PenPath>& paths, RandomStream& random) {
     for (PenPoint& point : path) {
       const float bent_x = point.x + bend_x * std::sin(5.0f * point.y + phase_x);
       const float bent_y = point.y + bend_y * std::sin(5.0f * point.x + phase_y);
-      const float x = 0.72f * aspect * (bent_x - 0.5f) - slant * (bent_y - 0.5f), y = bent_y - 0.5f;
+      const float x = 0.78f * aspect * (bent_x - 0.5f) - slant * (bent_y - 0.5f), y = bent_y - 0.5f;
       point.x = cosine * x - sine * y;
       point.y = sine * x + cosine * y;
     }
@@ -78,7 +78,7 @@ void distort(std::vector<PenPath>& paths, RandomStream& random) {
 
 /// A pen whose pressure changes along the stroke and sometimes fades where it lifts.
 void set_radii(std::vector<PenPath>& paths, RandomStream& random) {
-  const float base = std::clamp(1.22f * std::exp(0.30f * random.next_normal()), 0.6f, 2.3f);
+  const float base = std::clamp(1.28f * std::exp(0.30f * random.next_normal()), 0.6f, 2.3f);
   for (PenPath& path : paths) {
     const float swing = uniform_between(random, 0.0f, 0.28f);
     const float waves = uniform_between(random, 0.5f, 2.0f), phase = random.next_uniform();
