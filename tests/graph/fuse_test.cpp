@@ -1,6 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "src/graph/layers/layers.h"
 #include "tests/graph/graph_runner.h"
 
@@ -74,6 +77,17 @@ TEST(Fuse, KeepsEveryNumberAtTiesZerosAndNegativeWindows) {
     RandomStream random(5, 5);
     for (float& v : x) v = static_cast<float>(random.next_below(2));
     expect_same(convolutional(pool), parameters, x, 5);
+  }
+}
+
+// A training that diverged must show in the loss.
+TEST(Fuse, KeepsNotANumberVisible) {
+  Graph fused = fuse(convolutional({}));
+  for (const std::string name : {"conv1/weight", "conv2/weight", "hidden/weight"}) {
+    GraphRunner run(fused, 2);
+    std::vector<float>& weight = run.parameters[name];
+    std::fill(weight.begin(), weight.end(), std::numeric_limits<float>::quiet_NaN());
+    for (const float y : run.forward(random_values(2 * 9 * 8 * 2, 1))) EXPECT_TRUE(std::isnan(y)) << name;
   }
 }
 
