@@ -44,48 +44,61 @@ bool is_two_by_two(const Pool2dSpec& spec) {
          spec.pad_h == 0 && spec.pad_w == 0;
 }
 
-/// Replaces best by value where value is larger or the first NaN.
+/// Replaces best by value where value is larger or the first NaN. Nested choices, because the compiler
+/// vectorizes those.
 inline void take_larger(float value, int32_t position, float& best, int32_t& best_position) {
-  const bool larger = (value > best) | ((value != value) & (best == best));
-  best = larger ? value : best;
-  best_position = larger ? position : best_position;
+  best_position = value <= best ? best_position : best != best ? best_position : position;
+  best = value <= best ? best : best != best ? best : value;
+}
+
+void max_of_four(const float* __restrict x0, const float* __restrict x1, const float* __restrict x2,
+                 const float* __restrict x3, int64_t channels, float* __restrict y,
+                 uint8_t* __restrict argmax) {
+  for (int64_t c = 0; c < channels; ++c) {
+    float best = x0[c];
+    int32_t position = 0;
+    take_larger(x1[c], 1, best, position);
+    take_larger(x2[c], 2, best, position);
+    take_larger(x3[c], 3, best, position);
+    y[c] = best;
+    argmax[c] = static_cast<uint8_t>(position);
+  }
+}
+
+void route_to_four(const uint8_t* __restrict argmax, const float* __restrict dy, int64_t channels,
+                   float* __restrict dx0, float* __restrict dx1, float* __restrict dx2,
+                   float* __restrict dx3) {
+  for (int64_t c = 0; c < channels; ++c) {
+    const int32_t position = argmax[c];
+    const float gradient = dy[c];
+    dx0[c] = position == 0 ? gradient : 0;
+    dx1[c] = position == 1 ? gradient : 0;
+    dx2[c] = position == 2 ? gradient : 0;
+    dx3[c] = position == 3 ? gradient : 0;
+  }
 }
 
 void max_two_by_two(const Pool2dSpec& spec, const float* x, float* y, uint8_t* argmax) {
-  const int64_t row = spec.w * spec.c, out_h = spec.out_h(), out_w = spec.out_w();
+  const int64_t c = spec.c, row = spec.w * c, out_h = spec.out_h(), out_w = spec.out_w();
   for (int64_t n = 0; n < spec.n; ++n)
     for (int64_t oh = 0; oh < out_h; ++oh) {
       const float* in = x + (n * spec.h + 2 * oh) * row;
-      for (int64_t ow = 0; ow < out_w; ++ow, in += 2 * spec.c, y += spec.c, argmax += spec.c)
-        for (int64_t c = 0; c < spec.c; ++c) {
-          float best = in[c];
-          int32_t position = 0;
-          take_larger(in[spec.c + c], 1, best, position);
-          take_larger(in[row + c], 2, best, position);
-          take_larger(in[row + spec.c + c], 3, best, position);
-          y[c] = best;
-          argmax[c] = static_cast<uint8_t>(position);
-        }
+      for (int64_t ow = 0; ow < out_w; ++ow, in += 2 * c, y += c, argmax += c)
+        max_of_four(in, in + c, in + row, in + row + c, c, y, argmax);
     }
 }
 
 void max_two_by_two_backward(const Pool2dSpec& spec, const uint8_t* argmax, const float* dy, float* dx) {
-  const int64_t row = spec.w * spec.c, out_h = spec.out_h(), out_w = spec.out_w();
+  const int64_t c = spec.c, row = spec.w * c, out_h = spec.out_h(), out_w = spec.out_w();
   for (int64_t n = 0; n < spec.n; ++n) {
     float* sample = dx + n * spec.h * row;
     for (int64_t oh = 0; oh < out_h; ++oh) {
       float* out = sample + 2 * oh * row;
-      for (int64_t ow = 0; ow < out_w; ++ow, out += 2 * spec.c, dy += spec.c, argmax += spec.c)
-        for (int64_t c = 0; c < spec.c; ++c) {
-          const int32_t position = argmax[c];
-          out[c] = position == 0 ? dy[c] : 0;
-          out[spec.c + c] = position == 1 ? dy[c] : 0;
-          out[row + c] = position == 2 ? dy[c] : 0;
-          out[row + spec.c + c] = position == 3 ? dy[c] : 0;
-        }
+      for (int64_t ow = 0; ow < out_w; ++ow, out += 2 * c, dy += c, argmax += c)
+        route_to_four(argmax, dy, c, out, out + c, out + row, out + row + c);
       if (spec.w % 2 == 1) {  // no window covers the last column
-        std::fill_n(out, spec.c, 0.f);
-        std::fill_n(out + row, spec.c, 0.f);
+        std::fill_n(out, c, 0.f);
+        std::fill_n(out + row, c, 0.f);
       }
     }
     std::fill(sample + 2 * out_h * row, sample + spec.h * row, 0.f);

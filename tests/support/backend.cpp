@@ -1,0 +1,27 @@
+#include "tests/support/backend.h"
+
+#include "src/device/devices.h"
+#ifdef LOCKSTEP_HAVE_CUDA
+#include "src/device/cuda_context.h"
+#endif
+
+namespace lockstep::test {
+
+void BackendTest::SetUp() {
+  if (GetParam() == Backend::cpu) return;
+  const DeviceReport report = find_devices();
+  if (report.gpus.empty()) GTEST_SKIP() << "no GPU: " << report.reason;
+#ifdef LOCKSTEP_HAVE_CUDA
+  static CudaContext context(0);
+  exec_.cuda = &context;
+#endif
+}
+
+std::vector<float> random_values(int64_t count, uint64_t seed, float low, float high) {
+  RandomStream stream(seed, 0x7e57);
+  std::vector<float> values(static_cast<size_t>(count));
+  for (float& value : values) value = low + (high - low) * stream.next_uniform();
+  return values;
+}
+
+}  // namespace lockstep::test

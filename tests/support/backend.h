@@ -1,0 +1,107 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "src/core/error.h"
+#include "src/core/rng.h"
+#include "src/device/buffer.h"
+#include "src/device/exec.h"
+#include "src/tensor/tensor.h"
+
+namespace lockstep::test {
+
+/// A test that runs once for each backend, and skips by name where there is no GPU.
+class BackendTest : public ::testing::TestWithParam<Backend> {
+ protected:
+  void SetUp() override;
+  Exec exec() const { return exec_; }
+
+ private:
+  Exec exec_;
+};
+
+#define INSTANTIATE_FOR_BACKENDS(Suite)                                                            \
+  INSTANTIATE_TEST_SUITE_P(Backends, Suite,                                                        \
+                           ::testing::Values(::lockstep::Backend::cpu, ::lockstep::Backend::cuda), \
+                           [](const auto& backend) { return ::lockstep::to_string(backend.param); })
+
+/// A tensor in the backend's memory between two runs of guard bytes, so that an operation which writes past
+/// either end is found out. Without values it starts as garbage: NaN for floats, so that an element nobody
+/// wrote is seen too.
+template <typename T>
+class Guarded {
+ public:
+  Guarded(Exec exec, const Shape& shape, const std::vector<T>& values)
+      : exec_(exec), shape_(shape), buffer_(exec, Memory::device, 2 * kGuard + bytes()) {
+    INVARIANT(static_cast<int64_t>(values.size()) == shape.elements(), "{} values for {}", values.size(),
+              to_string(shape));
+    std::vector<std::byte> all(buffer_.size(), kPattern);
+    if (bytes() > 0) std::memcpy(all.data() + kGuard, values.data(), bytes());
+    copy(exec, buffer_.data(), all.data(), all.size());
+    synchronize(exec);
+  }
+  Guarded(Exec exec, const Shape& shape)
+      : Guarded(exec, shape, std::vector<T>(static_cast<size_t>(shape.elements()), garbage())) {}
+
+  /// The values now; fails the test when a guard byte has changed.
+  std::vector<T> values() const {
+    std::vector<std::byte> all(buffer_.size());
+    copy(exec_, all.data(), buffer_.data(), all.size());
+    synchronize(exec_);
+    for (size_t i = 0; i < kGuard; ++i) {
+      EXPECT_EQ(all[i], kPattern) << "written before the start of a tensor " << to_string(shape_);
+      EXPECT_EQ(all[kGuard + bytes() + i], kPattern)
+          << "written past the end of a tensor " << to_string(shape_);
+      if (::testing::Test::HasFailure()) break;
+    }
+    std::vector<T> result(static_cast<size_t>(shape_.elements()));
+    if (bytes() > 0) std::memcpy(result.data(), all.data() + kGuard, bytes());
+    return result;
+  }
+
+  Tensor tensor() const { return {buffer_.data() + kGuard, dtype_of<T>(), shape_}; }
+  operator Tensor() const { return tensor(); }
+  operator ConstTensor() const { return tensor(); }
+
+ private:
+  static constexpr size_t kGuard = 256;  // a multiple of the alignment that Buffer gives
+  static constexpr std::byte kPattern{0xA5};
+  static T garbage() {
+    if constexpr (std::is_floating_point_v<T>)
+      return std::numeric_limits<T>::quiet_NaN();
+    else
+      return T{77};
+  }
+  size_t bytes() const { return static_cast<size_t>(shape_.elements()) * sizeof(T); }
+
+  Exec exec_;
+  Shape shape_;
+  Buffer buffer_;
+};
+
+/// A small value, such as a MicroBatchInfo, in the backend's memory.
+template <typename T>
+class OnBackend {
+ public:
+  OnBackend(Exec exec, const T& value) : buffer_(exec, Memory::device, sizeof(T)) {
+    copy(exec, buffer_.data(), &value, sizeof(T));
+    synchronize(exec);
+  }
+  const T* get() const { return reinterpret_cast<const T*>(buffer_.data()); }
+
+ private:
+  Buffer buffer_;
+};
+
+/// Scratch memory for an operation, with guards as well.
+inline Guarded<uint8_t> workspace(Exec exec, size_t bytes) { return {exec, {static_cast<int64_t>(bytes)}}; }
+
+/// Uniform numbers in [low, high), the same for the same seed.
+std::vector<float> random_values(int64_t count, uint64_t seed, float low = -1, float high = 1);
+
+}  // namespace lockstep::test

@@ -1,0 +1,172 @@
+#include "tests/support/oracles.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace lockstep::test::oracle {
+
+namespace {
+
+size_t index(int64_t i) { return static_cast<size_t>(i); }
+
+bool inside(int64_t i, int64_t extent) { return 0 <= i && i < extent; }
+
+}  // namespace
+
+Doubles matmul(const MatmulSpec& spec, const Doubles& a, const Doubles& b, const Doubles& bias) {
+  Doubles c;
+  for (int64_t i = 0; i < spec.m; ++i)
+    for (int64_t j = 0; j < spec.n; ++j) {
+      double sum = spec.epilogue == Epilogue::none ? 0 : bias[index(j)];
+      for (int64_t l = 0; l < spec.k; ++l) {
+        const double left = a[index(spec.transpose_a ? l * spec.m + i : i * spec.k + l)];
+        const double right = b[index(spec.transpose_b ? j * spec.k + l : l * spec.n + j)];
+        sum += left * right;
+      }
+      c.push_back(spec.epilogue == Epilogue::bias_relu ? std::max(sum, 0.0) : sum);
+    }
+  return c;
+}
+
+Doubles activation(Activation activation, const Doubles& x) {
+  Doubles y;
+  for (const double value : x) switch (activation) {
+      case Activation::relu:
+        y.push_back(std::max(value, 0.0));
+        break;
+      case Activation::sigmoid:
+        y.push_back(1 / (1 + std::exp(-value)));
+        break;
+      case Activation::tanh:
+        y.push_back(std::tanh(value));
+        break;
+      case Activation::gelu:
+        y.push_back(value * 0.5 * (1 + std::erf(value / std::sqrt(2.0))));
+        break;
+    }
+  return y;
+}
+
+Doubles conv2d(const Conv2dSpec& spec, const Doubles& x, const Doubles& w, const Doubles& b) {
+  const int64_t group_c = spec.c / spec.groups, group_k = spec.k / spec.groups;
+  Doubles y;
+  for (int64_t n = 0; n < spec.n; ++n)
+    for (int64_t oh = 0; oh < spec.out_h(); ++oh)
+      for (int64_t ow = 0; ow < spec.out_w(); ++ow)
+        for (int64_t k = 0; k < spec.k; ++k) {
+          const int64_t group = k / group_k;
+          double sum = spec.bias ? b[index(k)] : 0;
+          for (int64_t r = 0; r < spec.r; ++r)
+            for (int64_t s = 0; s < spec.s; ++s) {
+              const int64_t h = oh * spec.stride_h - spec.pad_h + r * spec.dilation_h;
+              const int64_t width = ow * spec.stride_w - spec.pad_w + s * spec.dilation_w;
+              if (!inside(h, spec.h) || !inside(width, spec.w)) continue;
+              for (int64_t c = 0; c < group_c; ++c)
+                sum += x[index(((n * spec.h + h) * spec.w + width) * spec.c + group * group_c + c)] *
+                       w[index(((k * spec.r + r) * spec.s + s) * group_c + c)];
+            }
+          y.push_back(spec.relu ? std::max(sum, 0.0) : sum);
+        }
+  return y;
+}
+
+namespace {
+
+/// Calls visit(the elements of a window, with their positions in it) in the order of the output; padding is
+/// left out.
+template <typename Visit>
+void for_each_window(const Pool2dSpec& spec, const Doubles& x, Visit visit) {
+  struct Element {
+    int64_t position;
+    double value;
+  };
+  for (int64_t n = 0; n < spec.n; ++n)
+    for (int64_t oh = 0; oh < spec.out_h(); ++oh)
+      for (int64_t ow = 0; ow < spec.out_w(); ++ow)
+        for (int64_t c = 0; c < spec.c; ++c) {
+          std::vector<Element> window;
+          for (int64_t r = 0; r < spec.window_h; ++r)
+            for (int64_t s = 0; s < spec.window_w; ++s) {
+              const int64_t h = oh * spec.stride_h - spec.pad_h + r, w = ow * spec.stride_w - spec.pad_w + s;
+              if (inside(h, spec.h) && inside(w, spec.w))
+                window.push_back(
+                    {r * spec.window_w + s, x[index(((n * spec.h + h) * spec.w + w) * spec.c + c)]});
+            }
+          visit(window);
+        }
+}
+
+}  // namespace
+
+MaxPool max_pool2d(const Pool2dSpec& spec, const Doubles& x) {
+  MaxPool result;
+  for_each_window(spec, x, [&](const auto& window) {
+    auto best = window[0];
+    for (const auto& element : window)
+      if (!std::isnan(best.value) && (std::isnan(element.value) || element.value > best.value))
+        best = element;
+    result.y.push_back(best.value);
+    result.argmax.push_back(static_cast<uint8_t>(best.position));
+  });
+  return result;
+}
+
+Doubles average_pool2d(const Pool2dSpec& spec, const Doubles& x) {
+  Doubles y;
+  for_each_window(spec, x, [&](const auto& window) {
+    double sum = 0;
+    for (const auto& element : window) sum += element.value;
+    y.push_back(sum / static_cast<double>(window.size()));
+  });
+  return y;
+}
+
+BatchNorm batch_norm(int64_t rows, int64_t channels, double epsilon, const Doubles& x, const Doubles& scale,
+                     const Doubles& shift) {
+  BatchNorm result;
+  result.y.resize(index(rows * channels));
+  for (int64_t c = 0; c < channels; ++c) {
+    double mean = 0, squares = 0;
+    for (int64_t row = 0; row < rows; ++row) mean += x[index(row * channels + c)] / static_cast<double>(rows);
+    for (int64_t row = 0; row < rows; ++row) squares += std::pow(x[index(row * channels + c)] - mean, 2);
+    const double variance = squares / static_cast<double>(rows);
+    for (int64_t row = 0; row < rows; ++row)
+      result.y[index(row * channels + c)] =
+          (x[index(row * channels + c)] - mean) / std::sqrt(variance + epsilon) * scale[index(c)] +
+          shift[index(c)];
+    result.mean.push_back(mean);
+    result.biased_variance.push_back(variance);
+    result.unbiased_variance.push_back(squares / static_cast<double>(std::max<int64_t>(rows - 1, 1)));
+  }
+  return result;
+}
+
+Doubles softmax(int64_t rows, int64_t classes, const Doubles& logits) {
+  Doubles probabilities;
+  for (int64_t row = 0; row < rows; ++row) {
+    const double* z = logits.data() + row * classes;
+    const double maximum = *std::max_element(z, z + classes);
+    double sum = 0;
+    for (int64_t c = 0; c < classes; ++c) sum += std::exp(z[c] - maximum);
+    for (int64_t c = 0; c < classes; ++c) probabilities.push_back(std::exp(z[c] - maximum) / sum);
+  }
+  return probabilities;
+}
+
+Doubles cross_entropy(int64_t rows, int64_t classes, double smoothing, const Doubles& logits,
+                      const Doubles& targets) {
+  const Doubles probabilities = softmax(rows, classes, logits);
+  Doubles losses;
+  for (int64_t row = 0; row < rows; ++row) {
+    double loss = 0;
+    for (int64_t c = 0; c < classes; ++c) {
+      const size_t i = index(row * classes + c);
+      const double target = (1 - smoothing) * targets[i] + smoothing / static_cast<double>(classes);
+      loss -= target * std::log(probabilities[i]);
+    }
+    losses.push_back(loss);
+  }
+  return losses;
+}
+
+}  // namespace lockstep::test::oracle
