@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "src/ops/activation.h"
+
 namespace lockstep {
 
 using dnnl::memory;
@@ -44,15 +46,10 @@ Conv2d::Cpu::Cpu(const Conv2dSpec& spec) : spec_(spec) {
   const memory::dims dilation = {spec.dilation_h - 1, spec.dilation_w - 1};  // oneDNN counts the holes
   const auto algorithm = dnnl::algorithm::convolution_direct;
 
-  dnnl::primitive_attr attributes = onednn::user_scratchpad();
-  if (spec.relu) {
-    dnnl::post_ops post_ops;
-    post_ops.append_eltwise(1.f, dnnl::algorithm::eltwise_relu, 0.f, 0.f);
-    attributes.set_post_ops(post_ops);
-  }
   const auto training = dnnl::prop_kind::forward_training;
   const dnnl::convolution_forward::primitive_desc forward(
-      {training, algorithm, x, w, b, y, strides, dilation, padding, padding}, attributes, onednn::engine());
+      {training, algorithm, x, w, b, y, strides, dilation, padding, padding}, onednn::user_scratchpad(),
+      onednn::engine());
   forward_ = make_pass<dnnl::convolution_forward>(forward, DNNL_ARG_WEIGHTS, forward.weights_desc(),
                                                   {{DNNL_ARG_SRC, x}, {DNNL_ARG_BIAS, b}, {DNNL_ARG_DST, y}});
 
@@ -113,6 +110,8 @@ void Conv2d::Cpu::run(Pass& pass, const void* weights, std::initializer_list<Bin
 void Conv2d::Cpu::forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace) {
   run(*forward_, w.raw(), {{DNNL_ARG_SRC, x.raw()}, {DNNL_ARG_BIAS, b.raw()}, {DNNL_ARG_DST, y.raw()}},
       workspace);
+  // Not fused: oneDNN's ReLU turns NaN into zero, which would hide that the training has diverged.
+  if (spec_.relu) activation_forward({}, Activation::relu, y, y);
 }
 
 void Conv2d::Cpu::backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor dx, Tensor dw, Tensor db,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/ops/activation.h"
 #include "src/ops/check.h"
 #include "src/ops/matmul_cuda.h"
 #include "src/ops/onednn.h"
@@ -19,16 +20,10 @@ struct Matmul::Cpu {
                               spec.transpose_b ? memory::format_tag::ba : memory::format_tag::ab);
     const memory::desc c_desc({spec.m, spec.n}, f32, memory::format_tag::ab);
     const memory::desc bias_desc({1, spec.n}, f32, memory::format_tag::ab);
-    dnnl::primitive_attr attributes = onednn::user_scratchpad();
-    if (spec.epilogue == Epilogue::bias_relu) {
-      dnnl::post_ops post_ops;
-      post_ops.append_eltwise(1.f, dnnl::algorithm::eltwise_relu, 0.f, 0.f);
-      attributes.set_post_ops(post_ops);
-    }
     const auto operation = spec.epilogue == Epilogue::none
                                ? dnnl::matmul::desc(a_desc, b_desc, c_desc)
                                : dnnl::matmul::desc(a_desc, b_desc, bias_desc, c_desc);
-    const dnnl::matmul::primitive_desc desc(operation, attributes, onednn::engine());
+    const dnnl::matmul::primitive_desc desc(operation, onednn::user_scratchpad(), onednn::engine());
     primitive = dnnl::matmul(desc);
     stream = dnnl::stream(onednn::engine());
     a = onednn::unbound(a_desc);
@@ -52,6 +47,8 @@ struct Matmul::Cpu {
     onednn::bind(scratchpad, workspace.raw());
     primitive.execute(stream, arguments);
     stream.wait();
+    // Not fused: oneDNN's ReLU turns NaN into zero, which would hide that the training has diverged.
+    if (spec.epilogue == Epilogue::bias_relu) activation_forward({}, Activation::relu, c_data, c_data);
   }
 
   void run_empty_sum(ConstTensor bias_data, Tensor c_data) const {

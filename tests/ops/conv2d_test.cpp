@@ -109,6 +109,16 @@ TEST_P(Conv2dTest, ForwardAndGradientsMatchTheOracle) {
   }
 }
 
+// A ReLU that turns NaN into zero would hide that the training has diverged.
+TEST_P(Conv2dTest, NaNPassesTheFusedRelu) {
+  const Conv2dSpec spec{.n = 2, .h = 4, .w = 4, .c = 3, .k = 20, .r = 3, .s = 3, .relu = true};
+  Inputs in(spec);
+  in.x[20] = std::numeric_limits<float>::quiet_NaN();
+  const auto y = run_conv2d(exec(), spec, in).y;
+  EXPECT_TRUE(std::isnan(y[0]));
+  EXPECT_FALSE(std::isnan(y.back())) << "the other sample";
+}
+
 TEST_P(Conv2dTest, TheSameShapesGiveTheSameBitsEveryTime) {
   const Conv2dSpec spec{.n = 4, .h = 9, .w = 9, .c = 8, .k = 16, .r = 3, .s = 3, .relu = true};
   const Inputs in(spec);

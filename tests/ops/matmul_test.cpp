@@ -57,6 +57,15 @@ TEST_P(MatmulTest, NothingIsWrittenForAnEmptyBatch) {
       run_matmul(exec(), {.m = 0, .n = 3, .k = 4}, {}, random_values(12, 1), random_values(3, 2)).empty());
 }
 
+// A ReLU that turns NaN into zero would hide that the training has diverged.
+TEST_P(MatmulTest, NaNPassesTheFusedRelu) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const auto c = run_matmul(exec(), {.m = 2, .n = 3, .k = 2, .epilogue = Epilogue::bias_relu}, {nan, 1, 1, 1},
+                            random_values(6, 1), {1, 1, 1});
+  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(std::isnan(c[i]));
+  for (size_t i = 3; i < 6; ++i) EXPECT_FALSE(std::isnan(c[i]));
+}
+
 TEST_P(MatmulTest, TheSameShapesGiveTheSameBitsEveryTime) {
   const MatmulSpec spec{.m = 33, .n = 47, .k = 129, .transpose_b = true};
   const auto a = random_values(33 * 129, 3), b = random_values(47 * 129, 4), bias = random_values(47, 5);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -53,12 +54,12 @@ class Guarded {
     std::vector<std::byte> all(buffer_.size());
     copy(exec_, all.data(), buffer_.data(), all.size());
     synchronize(exec_);
-    for (size_t i = 0; i < kGuard; ++i) {
-      EXPECT_EQ(all[i], kPattern) << "written before the start of a tensor " << to_string(shape_);
-      EXPECT_EQ(all[kGuard + bytes() + i], kPattern)
-          << "written past the end of a tensor " << to_string(shape_);
-      if (::testing::Test::HasFailure()) break;
-    }
+    const auto intact = [](const std::byte* guard) {
+      return std::all_of(guard, guard + kGuard, [](std::byte value) { return value == kPattern; });
+    };
+    EXPECT_TRUE(intact(all.data())) << "written before the start of a tensor " << to_string(shape_);
+    EXPECT_TRUE(intact(all.data() + kGuard + bytes()))
+        << "written past the end of a tensor " << to_string(shape_);
     std::vector<T> result(static_cast<size_t>(shape_.elements()));
     if (bytes() > 0) std::memcpy(result.data(), all.data() + kGuard, bytes());
     return result;

@@ -1,0 +1,150 @@
+#include "src/ops/batch_norm.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/support/backend.h"
+#include "tests/support/oracles.h"
+
+namespace lockstep::test {
+namespace {
+
+constexpr float kEpsilon = 1e-3f;
+
+class BatchNormTest : public BackendTest {};
+INSTANTIATE_FOR_BACKENDS(BatchNormTest);
+
+struct Result {
+  std::vector<float> y, mean, inverse_std, sums, dx, dscale, dshift;
+};
+
+Result run_batch_norm(Exec exec, const Shape& shape, int32_t valid, const std::vector<float>& x,
+                      const std::vector<float>& scale, const std::vector<float>& shift,
+                      const std::vector<float>& dy, bool in_place = false) {
+  const int64_t channels = shape[-1];
+  const OnBackend<MicroBatchInfo> info(exec, {.step = 3, .valid = valid, .weight = 0.25f});
+  const Guarded<float> in_x(exec, shape, x), in_dy(exec, shape, dy), y(exec, shape), dx(exec, shape);
+  const Guarded<float> in_scale(exec, {channels}, scale), in_shift(exec, {channels}, shift);
+  const Guarded<float> mean(exec, {channels}), inverse_std(exec, {channels}), sums(exec, {2, channels});
+  const Guarded<float> dscale(exec, {channels}), dshift(exec, {channels});
+  batch_norm_forward(exec, info.get(), kEpsilon, in_x, in_scale, in_shift, y, mean, inverse_std, sums);
+  const Guarded<float>& out = in_place ? in_dy : dx;
+  batch_norm_backward(exec, info.get(), in_x, in_scale, mean, inverse_std, in_dy, out, dscale, dshift);
+  return {y.values(),   mean.values(),   inverse_std.values(), sums.values(),
+          out.values(), dscale.values(), dshift.values()};
+}
+
+struct Case {
+  Shape shape;
+  int32_t valid;
+};
+
+TEST_P(BatchNormTest, ForwardStatisticsAndGradientsMatchTheOracle) {
+  for (const Case& test : {Case{{4, 3, 2, 5}, 4}, Case{{4, 3, 2, 5}, 3}, Case{{6, 1}, 6}, Case{{7, 70}, 5},
+                           Case{{2, 1, 1, 3}, 1}, Case{{5, 4, 3}, 1}}) {
+    SCOPED_TRACE(fmt::format("{} with {} valid", to_string(test.shape), test.valid));
+    const int64_t channels = test.shape[-1], per_sample = test.shape.sample().elements() / channels;
+    const int64_t rows = test.valid * per_sample;
+    const auto real = [&](const auto& all) {
+      return std::remove_cvref_t<decltype(all)>(all.begin(), all.begin() + rows * channels);
+    };
+    const auto padding = [&](const std::vector<float>& all) {
+      return std::vector<float>(all.begin() + rows * channels, all.end());
+    };
+    const auto x = random_values(test.shape.elements(), 1, -1, 3),
+               dy = random_values(test.shape.elements(), 2);
+    const auto scale = random_values(channels, 3, 0.5f, 2), shift = random_values(channels, 4);
+    const Result run = run_batch_norm(exec(), test.shape, test.valid, x, scale, shift, dy);
+
+    const auto normalize = [&](const Doubles& at_x, const Doubles& at_scale, const Doubles& at_shift) {
+      return oracle::batch_norm(rows, channels, kEpsilon, at_x, at_scale, at_shift);
+    };
+    const Doubles s = to_double(scale), t = to_double(shift), in = to_double(real(x));
+    const oracle::BatchNorm expected = normalize(in, s, t);
+    expect_close(real(run.y), expected.y, kNormalized, "y");
+    EXPECT_THAT(padding(run.y), testing::Each(0.f));
+    Doubles inverse_std, sums;
+    for (const double variance : expected.biased_variance)
+      inverse_std.push_back(1 / std::sqrt(variance + kEpsilon));
+    for (const double mean : expected.mean) sums.push_back(test.valid * mean);
+    for (const double variance : expected.unbiased_variance) sums.push_back(test.valid * variance);
+    expect_close(run.mean, expected.mean, kSum, "saved_mean");
+    expect_close(run.inverse_std, inverse_std, kNormalized, "saved_inverse_std");
+    expect_close(run.sums, sums, kSum, "sums");
+
+    expect_gradient(
+        real(run.dx), [&](const Doubles& at) { return normalize(at, s, t).y; }, real(x), real(dy), "dx",
+        kNormalized);
+    EXPECT_THAT(padding(run.dx), testing::Each(0.f));
+    expect_gradient(
+        run.dscale, [&](const Doubles& at) { return normalize(in, at, t).y; }, scale, real(dy), "dscale",
+        kNormalized);
+    expect_gradient(
+        run.dshift, [&](const Doubles& at) { return normalize(in, s, at).y; }, shift, real(dy), "dshift");
+    EXPECT_EQ(run_batch_norm(exec(), test.shape, test.valid, x, scale, shift, dy, true).dx, run.dx)
+        << "in place";
+  }
+}
+
+TEST_P(BatchNormTest, AMicroBatchOfPaddingGivesZerosAndNeverNaN) {
+  for (const Shape& shape : {Shape{3, 2, 2, 4}, Shape{0, 2, 2, 4}}) {
+    const auto x = random_values(shape.elements(), 1), ones = std::vector<float>(4, 1.f);
+    const Result run = run_batch_norm(exec(), shape, 0, x, ones, ones, x);
+    for (const auto* values : {&run.y, &run.sums, &run.dx, &run.dscale, &run.dshift})
+      EXPECT_THAT(*values, testing::Each(0.f));
+    for (const auto* values : {&run.mean, &run.inverse_std})
+      for (const float value : *values) EXPECT_TRUE(std::isfinite(value));
+  }
+}
+
+TEST_P(BatchNormTest, GarbageInThePaddingDoesNotMatter) {
+  const Shape shape{3, 2, 2, 4};
+  const auto scale = random_values(4, 3), shift = random_values(4, 4);
+  auto x = random_values(48, 1), dy = random_values(48, 2);
+  const Result clean = run_batch_norm(exec(), shape, 2, x, scale, shift, dy);
+  std::fill(x.begin() + 32, x.end(), std::numeric_limits<float>::quiet_NaN());
+  std::fill(dy.begin() + 32, dy.end(), std::numeric_limits<float>::infinity());
+  const Result dirty = run_batch_norm(exec(), shape, 2, x, scale, shift, dy);
+  EXPECT_EQ(clean.y, dirty.y);
+  EXPECT_EQ(clean.dx, dirty.dx);
+  EXPECT_EQ(clean.dscale, dirty.dscale);
+  EXPECT_EQ(clean.sums, dirty.sums);
+}
+
+TEST_P(BatchNormTest, ALargeMeanDoesNotDrownTheVariance) {
+  auto x = random_values(1000, 1);
+  for (float& value : x) value = 1000 + std::round(value * 8) / 8;  // exact in float
+  const Result run = run_batch_norm(exec(), {1000, 1}, 1000, x, {1}, {0}, x);
+  const oracle::BatchNorm expected = oracle::batch_norm(1000, 1, kEpsilon, to_double(x), {1}, {0});
+  EXPECT_NEAR(run.sums[1] / 1000, expected.unbiased_variance[0], 1e-4 * expected.unbiased_variance[0]);
+}
+
+TEST_P(BatchNormTest, InferenceUsesTheRunningStatistics) {
+  const auto x = random_values(60, 1), scale = random_values(5, 2), shift = random_values(5, 3);
+  const auto mean = random_values(5, 4), variance = random_values(5, 5, 0.1f, 2);
+  Doubles expected;
+  for (size_t i = 0; i < 60; ++i) {
+    const size_t c = i % 5;
+    expected.push_back((double{x[i]} - mean[c]) / std::sqrt(double{variance[c]} + kEpsilon) * scale[c] +
+                       shift[c]);
+  }
+  const Guarded<float> in(exec(), {3, 2, 2, 5}, x), y(exec(), {3, 2, 2, 5});
+  const Guarded<float> in_scale(exec(), {5}, scale), in_shift(exec(), {5}, shift);
+  const Guarded<float> in_mean(exec(), {5}, mean), in_variance(exec(), {5}, variance);
+  batch_norm_inference(exec(), kEpsilon, in, in_scale, in_shift, in_mean, in_variance, y);
+  expect_close(y.values(), expected, kNormalized, "y");
+  batch_norm_inference(exec(), kEpsilon, in, in_scale, in_shift, in_mean, in_variance, in);
+  EXPECT_EQ(in.values(), y.values());
+}
+
+TEST_P(BatchNormTest, RunningStatisticsMoveTowardsTheMeanOfTheGlobalBatch) {
+  const auto sums = random_values(6, 1, 0, 8), old = random_values(6, 2, 0, 1);
+  Doubles expected;
+  for (size_t i = 0; i < 6; ++i) expected.push_back(0.9 * old[i] + 0.1 * sums[i] / 8);
+  const OnBackend<MicroBatchInfo> info(exec(), {.step = 0, .valid = 2, .weight = 0.125f});
+  const Guarded<float> in(exec(), {2, 3}, sums), running(exec(), {2, 3}, old);
+  batch_norm_running_update(exec(), info.get(), 0.1f, in, running);
+  expect_close(running.values(), expected, kRounding, "running");
+}
+
+}  // namespace
+}  // namespace lockstep::test
