@@ -65,16 +65,12 @@ void max_of_four(const float* __restrict x0, const float* __restrict x1, const f
   }
 }
 
-void route_to_four(const uint8_t* __restrict argmax, const float* __restrict dy, int64_t channels,
-                   float* __restrict dx0, float* __restrict dx1, float* __restrict dx2,
-                   float* __restrict dx3) {
+// One position at a time: of four comparisons in one loop the compiler makes branches.
+void route(const uint8_t* __restrict argmax, const float* __restrict dy, int64_t channels, int32_t position,
+           float* __restrict dx) {
   for (int64_t c = 0; c < channels; ++c) {
-    const int32_t position = argmax[c];
     const float gradient = dy[c];
-    dx0[c] = position == 0 ? gradient : 0;
-    dx1[c] = position == 1 ? gradient : 0;
-    dx2[c] = position == 2 ? gradient : 0;
-    dx3[c] = position == 3 ? gradient : 0;
+    dx[c] = argmax[c] == position ? gradient : 0;
   }
 }
 
@@ -94,8 +90,12 @@ void max_two_by_two_backward(const Pool2dSpec& spec, const uint8_t* argmax, cons
     float* sample = dx + n * spec.h * row;
     for (int64_t oh = 0; oh < out_h; ++oh) {
       float* out = sample + 2 * oh * row;
-      for (int64_t ow = 0; ow < out_w; ++ow, out += 2 * c, dy += c, argmax += c)
-        route_to_four(argmax, dy, c, out, out + c, out + row, out + row + c);
+      for (int64_t ow = 0; ow < out_w; ++ow, out += 2 * c, dy += c, argmax += c) {
+        route(argmax, dy, c, 0, out);
+        route(argmax, dy, c, 1, out + c);
+        route(argmax, dy, c, 2, out + row);
+        route(argmax, dy, c, 3, out + row + c);
+      }
       if (spec.w % 2 == 1) {  // no window covers the last column
         std::fill_n(out, c, 0.f);
         std::fill_n(out + row, c, 0.f);
