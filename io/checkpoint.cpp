@@ -1,19 +1,21 @@
 #include "io/checkpoint.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <sstream>
 
 #include "io/atomic_hdf5.h"
 #include "io/checkpoint_here.h"
 #include "io/hdf5.h"
+#include "io/probe.h"
 #include "src/core/error.h"
 #include "src/core/hash.h"
 
 // The layout of a checkpoint file:
-//   /                      attributes format, version, tensors (their names in order, one a line),
-//   metadata_xxh3 /metadata/integers, /metadata/reals, /metadata/strings     one attribute for each value
-//   /NAME                  a contiguous data set for each tensor, with its attribute xxh3
+//   /                  attributes: format, version, tensors (names in order, one a line), metadata_xxh3
+//   /metadata/KIND     one attribute for each value; KIND is integers, reals or strings
+//   /NAME              a contiguous data set for each tensor, with its attribute xxh3
 // Hashes are stored as signed integers, HDF5 attributes being read as int64.
 namespace lockstep {
 
@@ -188,6 +190,10 @@ void save_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
   output.commit();
 }
 
-Checkpoint load_checkpoint(const std::string& path) { return load_checkpoint_here(path); }
+Checkpoint load_checkpoint(const std::string& path) {
+  constexpr double kSeconds = 60;
+  run_in_probe("checkpoint", {path}, {}, kSeconds);
+  return load_checkpoint_here(path);
+}
 
 }  // namespace lockstep

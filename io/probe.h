@@ -16,7 +16,8 @@ namespace lockstep {
 /// limit.
 void probe_files(const std::vector<std::string>& files, const std::vector<std::string>& names);
 
-/// Runs one task of run_probe() in a child and returns its answer. task: "look", "describe" or "check".
+/// Runs one task of run_probe() in a child and returns its answer. task: "look", "describe", "check" or
+/// "checkpoint".
 /// Throws as probe_files does; `seconds` is the limit on the child's time.
 nlohmann::json run_in_probe(const std::string& task, const std::vector<std::string>& files,
                             const std::vector<std::string>& names, double seconds);

@@ -10,6 +10,7 @@
 #include <new>
 #include <nlohmann/json.hpp>
 
+#include "io/checkpoint_here.h"
 #include "io/column.h"
 #include "io/hdf5.h"
 #include "io/inspect.h"
@@ -63,6 +64,10 @@ nlohmann::json run_task(const std::string& task, const std::vector<std::string>&
                         const std::string& path) {
   if (task == "describe") return describe_here(path);
   if (task == "check") return check_here(path);
+  if (task == "checkpoint") {
+    check_checkpoint_here(path);
+    return nlohmann::json::object();
+  }
   const hdf5::File file = hdf5::File::open(path);
   for (const std::string& name : names) look_at(file, name);
   return nlohmann::json::object();

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "io/atomic_file.h"
+#include "io/checkpoint_here.h"
 #include "io/hdf5.h"
 #include "src/core/rng.h"
 #include "tests/io/files.h"
@@ -77,7 +78,7 @@ TEST(Checkpoint, GivesBackEveryBit) {
 TEST(Checkpoint, HoldsManyTensorsAndIsPlainHdf5) {
   const TemporaryFolder folder;
   Checkpoint checkpoint;
-  std::vector<float> values(2000);
+  std::vector<float> values(500);
   for (size_t i = 0; i < values.size(); ++i) {
     values[i] = static_cast<float>(i);
     checkpoint.tensors.push_back({fmt::format("model/layer{}/weight", i), {&values[i], DType::f32, {1}}});
@@ -85,8 +86,8 @@ TEST(Checkpoint, HoldsManyTensorsAndIsPlainHdf5) {
   save_checkpoint(folder / "a.h5", checkpoint);
   EXPECT_TRUE(same(load_checkpoint(folder / "a.h5"), checkpoint));
   float value = 0;
-  hdf5::File::open(folder / "a.h5").dataset("/model/layer1234/weight").read(DType::f32, &value);
-  EXPECT_EQ(value, 1234);
+  hdf5::File::open(folder / "a.h5").dataset("/model/layer234/weight").read(DType::f32, &value);
+  EXPECT_EQ(value, 234);
 }
 
 TEST(Checkpoint, RefusesFilesOfAnotherKind) {
@@ -119,6 +120,16 @@ TEST(Checkpoint, NamesTheTensorWhoseBytesChanged) {
               AllOf(HasSubstr("a.h5"), HasSubstr("state/mask")));
 }
 
+TEST(Checkpoint, RefusesHostileFilesWithoutCrashing) {
+  const std::string folder = LOCKSTEP_SHARED_DATA "/hostile-hdf5";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no " << folder;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".h5") continue;
+    EXPECT_THAT(data_error_of([&] { load_checkpoint(entry.path().string()); }),
+                HasSubstr(entry.path().filename().string()));
+  }
+}
+
 /// Edits a file through libhdf5, whose own checksums then hold.
 void edit(const std::string& path, const std::function<void(hid_t)>& change) {
   const hdf5::Lock lock;
@@ -137,7 +148,7 @@ TEST(Checkpoint, RefusesEditsThatHdf5Accepts) {
   const auto error_after = [&](const std::function<void(hid_t)>& change) {
     save_checkpoint(path, checkpoint);
     edit(path, change);
-    return data_error_of([&] { load_checkpoint(path); });
+    return data_error_of([&] { load_checkpoint_here(path); });
   };
   EXPECT_THAT(error_after([](hid_t file) {
                 H5Lmove(file, "/m/a", file, "/m/c", H5P_DEFAULT, H5P_DEFAULT);
@@ -171,13 +182,15 @@ TEST(Checkpoint, RefusesEditsThatHdf5Accepts) {
 /// Loads a damaged file and demands either an Error(data) that names it, or exactly what was saved.
 void expect_error_or_unchanged(const std::string& path, const Checkpoint& saved, const std::string& what) {
   try {
-    EXPECT_TRUE(same(load_checkpoint(path), saved)) << what << " loads as something else";
+    EXPECT_TRUE(same(load_checkpoint_here(path), saved)) << what << " loads as something else";
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ExitCode::data) << what << ": " << e.what();
     EXPECT_THAT(e.what(), HasSubstr(path)) << what;
   }
 }
 
+// Here and below without the child process, which is slow to start two hundred times: what libhdf5 does with
+// these files must not even need it.
 TEST(Checkpoint, SurvivesTwoHundredFlippedBytes) {
   const TemporaryFolder folder;
   Sample sample;
@@ -202,7 +215,7 @@ TEST(Checkpoint, RefusesATruncatedFile) {
   for (size_t part = 0; part < 40; ++part) {
     const size_t size = part < 20 ? good.size() * part / 20 : good.size() - (part - 19);
     write_raw(folder / "cut.h5", std::string_view(good).substr(0, size));
-    EXPECT_THAT(data_error_of([&] { load_checkpoint(folder / "cut.h5"); }), HasSubstr("cut.h5"))
+    EXPECT_THAT(data_error_of([&] { load_checkpoint_here(folder / "cut.h5"); }), HasSubstr("cut.h5"))
         << size << " bytes";
   }
 }
@@ -236,7 +249,7 @@ TEST(CheckpointDeathTest, SaysThatTheDiskIsFullAndEndsCleanly) {
                 try {
                   save_checkpoint(folder / "a.h5", sample.checkpoint);
                 } catch (const Error&) {
-                  if (!same(load_checkpoint(folder / "a.h5"), small)) std::exit(98);
+                  if (!same(load_checkpoint_here(folder / "a.h5"), small)) std::exit(98);
                   throw;
                 }
               }),
