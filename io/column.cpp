@@ -149,7 +149,10 @@ void Column::stream(int64_t cache_bytes) {
     // Without filters any row can be read alone. A block that would not fit is not worth keeping either.
     if (chunk.empty() || part.dataset->filters().empty()) continue;
     const int64_t block_rows = std::min(chunk[0], part.rows);
-    if (block_rows * static_cast<int64_t>(row_bytes_) <= cache_bytes) part.block_rows = block_rows;
+    if (block_rows <= cache_bytes / static_cast<int64_t>(row_bytes_))
+      part.block_rows = block_rows;
+    else
+      oversized_block_rows_ = std::max(oversized_block_rows_, block_rows);
   }
 }
 
@@ -198,21 +201,33 @@ BlockCache::Block Column::read_block(const Part& part, int64_t first, int64_t co
 
 void Column::stream_blocks(const Part& part, std::span<const uint32_t> order,
                            std::span<const int64_t> indices, std::byte* out) const {
-  int64_t block_first = -1;
-  BlockCache::Block block;
-  for (const uint32_t slot : order) {
-    const int64_t row = indices[slot] - part.first;
-    const int64_t first = row / part.block_rows * part.block_rows;
-    if (first != block_first) {
-      block_first = first;
-      block = cache_->find(part.first + first);
-      if (!block) {
-        block = read_block(part, first, std::min(part.block_rows, part.rows - first));
-        cache_->insert(part.first + first, block);
-      }
+  const auto block_of = [&](uint32_t slot) {
+    return (indices[slot] - part.first) / part.block_rows * part.block_rows;
+  };
+  const auto copy_rows = [&](std::span<const uint32_t> slots, int64_t first,
+                             const std::vector<std::byte>& block) {
+    for (const uint32_t slot : slots) {
+      const size_t row = static_cast<size_t>(indices[slot] - part.first - first);
+      std::memcpy(out + slot * row_bytes_, block.data() + row * row_bytes_, row_bytes_);
     }
-    std::memcpy(out + slot * row_bytes_, block->data() + static_cast<size_t>(row - first) * row_bytes_,
-                row_bytes_);
+  };
+  // Blocks in the cache come first: in the order of the file each new one would push out the one needed next.
+  std::vector<std::span<const uint32_t>> missing;
+  for (size_t begin = 0, end; begin < order.size(); begin = end) {
+    const int64_t first = block_of(order[begin]);
+    end = begin + 1;
+    while (end < order.size() && block_of(order[end]) == first) ++end;
+    const auto slots = order.subspan(begin, end - begin);
+    if (const BlockCache::Block block = cache_->find(part.first + first))
+      copy_rows(slots, first, *block);
+    else
+      missing.push_back(slots);
+  }
+  for (const auto slots : missing) {
+    const int64_t first = block_of(slots[0]);
+    const BlockCache::Block block = read_block(part, first, std::min(part.block_rows, part.rows - first));
+    cache_->insert(part.first + first, block);
+    copy_rows(slots, first, *block);
   }
 }
 

@@ -45,6 +45,9 @@ class Column {
   void load();
   /// Leaves the rows in the files; at most cache_bytes of decompressed blocks are kept.
   void stream(int64_t cache_bytes);
+  /// When streamed: rows that are compressed together and are more than the cache holds, so that each read of
+  /// a row decompresses them all; 0 if there are none.
+  int64_t oversized_block_rows() const { return oversized_block_rows_; }
 
   /// Copies row indices[i] to out + i row_bytes().
   void read(std::span<const int64_t> indices, std::byte* out) const;
@@ -80,6 +83,7 @@ class Column {
   Check check_;
   std::unique_ptr<std::byte[]> memory_;  ///< all rows, when in memory
   std::unique_ptr<BlockCache> cache_;
+  int64_t oversized_block_rows_ = 0;
 };
 
 /// Throws Error(data) unless the data set is an array of integers or floats with at least one row that can be

@@ -101,10 +101,17 @@ uint64_t Hdf5Dataset::fingerprint() const {
 }
 
 std::string Hdf5Dataset::describe() const {
-  const std::string place = x_.in_memory()
-                                ? "in memory"
-                                : fmt::format("streamed (larger than the memory budget of {:.1f} MiB)",
-                                              static_cast<double>(budget_) / 0x1p20);
+  std::string place = "in memory";
+  if (!x_.in_memory()) {
+    place = fmt::format("streamed (larger than the memory budget of {:.1f} MiB)",
+                        static_cast<double>(budget_) / 0x1p20);
+    if (x_.oversized_block_rows() > 0)
+      place += fmt::format(
+          ", slowly: {} samples are compressed together, more than the budget holds, so each read "
+          "decompresses them all "
+          "(raise data.memory_budget, or rewrite the file with smaller chunks)",
+          x_.oversized_block_rows());
+  }
   const std::string more = x_.files() > 1 ? fmt::format(" and {} more files,", x_.files() - 1) : "";
   return fmt::format("{}:{}{} {} {}, {}", x_.file(0), x_.name(), more, to_string(x_shape().batched(size())),
                      to_string(x_dtype()), place);

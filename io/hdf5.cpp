@@ -122,6 +122,11 @@ File File::open(const std::string& path, unsigned flags) {
     const std::string reason = last_error();
     if (contains_text(reason, "truncated"))
       fail(ExitCode::data, "{} is truncated ({}). Copy or download it again.", path, reason);
+    if (contains_text(reason, "already open"))
+      fail(ExitCode::data,
+           "{} is marked as open for writing: its writer still runs, or died. Wait for it, or run `h5clear "
+           "-s {}`.",
+           path, path);
     fail(ExitCode::data,
          "{} cannot be opened as HDF5: {}. The file is damaged, or newer than libhdf5 {}.{}.{}.", path,
          reason, H5_VERS_MAJOR, H5_VERS_MINOR, H5_VERS_RELEASE);
@@ -190,7 +195,11 @@ Dataset File::dataset(const std::string& name, int64_t chunk_cache_bytes) const 
     // The list helps a user far more than the name alone; a damaged neighbour must not hide the first
     // problem.
     std::vector<std::string> found;
-    for (const std::string& other : dataset_names(20)) {
+    constexpr size_t kShown = 20;
+    std::vector<std::string> names = dataset_names(kShown + 1);
+    const bool more = names.size() > kShown;
+    if (more) names.pop_back();
+    for (const std::string& other : names) {
       try {
         found.push_back(fmt::format("{} ({})", other, fmt::join(dataset(other).extents(), ", ")));
       } catch (const Error&) {
@@ -199,7 +208,8 @@ Dataset File::dataset(const std::string& name, int64_t chunk_cache_bytes) const 
     }
     if (found.empty())
       fail(ExitCode::data, "{} has no data set {}; in fact it has none at all.", path_, name);
-    fail(ExitCode::data, "{} has no data set {}. It has: {}.", path_, name, fmt::join(found, ", "));
+    fail(ExitCode::data, "{} has no data set {}. It has: {}{}.", path_, name, fmt::join(found, ", "),
+         more ? " and more" : "");
   }
   const Id properties(H5Pcreate(H5P_DATASET_ACCESS));
   if (chunk_cache_bytes >= 0)

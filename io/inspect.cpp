@@ -209,8 +209,8 @@ static void from_json(const nlohmann::json& json, DatasetCheck& value) {
   json.at("label_counts").get_to(value.label_counts);
 }
 
-FileDescription describe_file(const std::string& path) {
-  const nlohmann::json answer = run_in_probe("describe", {path}, {}, 20);
+FileDescription describe_file(const std::string& path, double seconds) {
+  const nlohmann::json answer = run_in_probe("describe", {path}, {}, seconds);
   return {path, answer.at("file_bytes").get<int64_t>(),
           answer.at("datasets").get<std::vector<DatasetDescription>>()};
 }

@@ -44,7 +44,7 @@ struct FileCheck {
 
 /// Lists what a file holds. Looks in a child process. Throws Error(data) if it is no HDF5 file, damaged or
 /// hostile.
-FileDescription describe_file(const std::string& path);
+FileDescription describe_file(const std::string& path, double seconds = 20);
 
 /// Reads every value of every data set of numbers, in a child process, and reports what is wrong: values that
 /// cannot be read, NaN and infinities, x and y of one group that differ in length. Throws as describe_file

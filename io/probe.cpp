@@ -23,7 +23,6 @@ namespace lockstep {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr double kLookSeconds = 20;
 constexpr size_t kAnswerLimit = size_t{64} << 20;
 
 struct ProbeProgram {
@@ -217,8 +216,9 @@ nlohmann::json run_in_probe(const std::string& task, const std::vector<std::stri
        WEXITSTATUS(status), kRemedy);
 }
 
-void probe_files(const std::vector<std::string>& files, const std::vector<std::string>& names) {
-  run_in_probe("look", files, names, kLookSeconds);
+void probe_files(const std::vector<std::string>& files, const std::vector<std::string>& names,
+                 double seconds) {
+  run_in_probe("look", files, names, seconds);
 }
 
 }  // namespace lockstep

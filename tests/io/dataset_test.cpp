@@ -175,6 +175,8 @@ TEST(Dataset, StreamsWhatItWouldHoldInMemory) {
       EXPECT_EQ(all_x<float>(*data), x) << "storage " << i << " budget " << budget;
       EXPECT_EQ(all_y<float>(*data), y);
       EXPECT_THAT(data->describe(), HasSubstr(budget == 1 << 20 ? "in memory" : "streamed"));
+      const bool slowly = data->describe().find("slowly") != std::string::npos;
+      EXPECT_TRUE(slowly || budget > 0 || storage.deflate == 0);
       // Any order, with repetitions.
       const std::vector<int64_t> indices = {52, 0, 51, 7, 7, 8, 0, 30, 29, 31};
       std::vector<float> rows(indices.size() * 12);
