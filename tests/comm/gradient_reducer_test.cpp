@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
-#include <cstring>
 #include <thread>
 
 #include "src/core/error.h"
@@ -37,10 +35,6 @@ class TwinCommunicator : public Communicator {
   int waits = 0;
   std::atomic<bool> busy = false;
 };
-
-bool same_bits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
-}
 
 std::vector<Bucket> random_buckets(RandomStream& stream, int64_t elements) {
   std::vector<Bucket> buckets;

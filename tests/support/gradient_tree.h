@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstring>
+#include <span>
 #include <vector>
 
 #include "src/core/rng.h"
@@ -17,6 +19,11 @@ inline std::vector<float> made_up_gradient(int64_t global_micro_batch, size_t el
     value =
         std::ldexp(static_cast<float>(stream.next_normal()), static_cast<int>(stream.next_below(25)) - 12);
   return values;
+}
+
+/// Whether two vectors are equal to the bit; unlike ==, tells zeros of both signs and NaNs apart.
+inline bool same_bits(std::span<const float> a, std::span<const float> b) {
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0);
 }
 
 /// The sum as the documentation of GradientReducer defines it, written for reading: the odd part of the count
