@@ -13,12 +13,24 @@ namespace lockstep::onednn {
 /// The one CPU engine of the process; primitives and memories refer to it from any thread.
 const dnnl::engine& engine();
 
+/// While it lives, oneDNN plans for one thread and uses one: the split of its sums, chosen when a primitive
+/// is made, decides the bits, and how many threads OpenMP offers differs between machines and between ranks.
+class OneThread {
+ public:
+  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+  ~OneThread() { omp_set_num_threads(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
 /// Runs code that uses oneDNN's C++ interface on one thread, and rethrows its failures as Error with oneDNN's
-/// own words. With more threads the split of its sums, chosen when a primitive is made, would depend on how
-/// many there are; parallelism comes from the lanes of a ThreadPool, which compute whole micro-batches.
+/// own words. Parallelism comes from the lanes of a ThreadPool, which compute whole micro-batches.
 template <typename Function>
 auto guarded(const char* what, Function&& function) {
-  omp_set_num_threads(1);  // of the calling thread alone
+  const OneThread one_thread;
   try {
     return function();
   } catch (const dnnl::error& error) {

@@ -1,6 +1,7 @@
 #include "src/ops/conv2d.h"
 
 #include <gmock/gmock.h>
+#include <omp.h>
 
 #include "tests/support/backend.h"
 #include "tests/support/oracles.h"
@@ -127,6 +128,24 @@ TEST_P(Conv2dTest, TheSameShapesGiveTheSameBitsEveryTime) {
   EXPECT_EQ(first.dx, second.dx);
   EXPECT_EQ(first.dw, second.dw);
   EXPECT_EQ(first.db, second.db);
+}
+
+// The gradient of the weights is a sum over the batch, which oneDNN would split over the threads it is
+// offered.
+TEST(Conv2dThreads, BitsDoNotDependOnHowManyThreadsThereAre) {
+  const Conv2dSpec spec{.n = 32, .h = 13, .w = 13, .c = 32, .k = 64, .r = 3, .s = 3};
+  const Inputs in(spec);
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(1);
+  const Outputs one = run_conv2d({}, spec, in);
+  omp_set_num_threads(4);
+  const Outputs four = run_conv2d({}, spec, in);
+  EXPECT_EQ(omp_get_max_threads(), 4) << "an operation changed its caller's setting";
+  omp_set_num_threads(before);
+  EXPECT_EQ(one.y, four.y);
+  EXPECT_EQ(one.dx, four.dx);
+  EXPECT_EQ(one.dw, four.dw);
+  EXPECT_EQ(one.db, four.db);
 }
 
 TEST_P(Conv2dTest, AnEmptyBatchHasZeroGradients) {
