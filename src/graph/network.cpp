@@ -20,6 +20,10 @@ Graph prepared(Exec exec, const Graph& graph, int64_t micro_batch) {
 
 }  // namespace
 
+Plan plan_network(Exec exec, const Graph& graph, int64_t micro_batch, bool training) {
+  return Plan(prepared(exec, graph, micro_batch), micro_batch, training);
+}
+
 struct Network::Bound {
   std::vector<ConstTensor> inputs;
   Tensor output, output_gradient;

@@ -11,6 +11,9 @@
 
 namespace lockstep {
 
+/// What a network of this graph will need, without the memory itself.
+Plan plan_network(Exec exec, const Graph& graph, int64_t micro_batch, bool training);
+
 /// A graph that runs: its layers prepared for one size of micro-batch, its activations in one arena. Several
 /// networks (one a CPU thread, one for evaluation) share one set of Parameters. Used by one thread at a time.
 class Network {
