@@ -25,6 +25,7 @@ Device::Device([[maybe_unused]] int gpu) {
 
 Device::~Device() = default;
 Device::Device(Device&&) noexcept = default;
+Device& Device::operator=(Device&&) noexcept = default;
 
 Exec Device::exec() const { return {.cuda = cuda_.get()}; }
 

@@ -16,6 +16,7 @@ class Device {
   explicit Device(int gpu);
   ~Device();
   Device(Device&&) noexcept;
+  Device& operator=(Device&&) noexcept;
 
   /// Valid as long as this object, wherever it is moved.
   Exec exec() const;
