@@ -1,0 +1,55 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <toml++/toml.h>
+#include <string>
+#include <utility>
+
+#include "src/core/error.h"
+
+namespace lockstep {
+
+/// A value as the user gave it to a config key, and where.
+struct GivenValue {
+  const toml::node& node;
+  std::string key;     ///< "train.epochs"
+  std::string where;   ///< "FILE:LINE: " or "--set "
+  std::string folder;  ///< what relative paths are relative to
+  std::string raw;     ///< the text behind "=" of a --set; empty from a file
+
+  /// Throws Error(usage): where, the key and what is wrong with its value.
+  template <typename... Args>
+  [[noreturn]] void reject(fmt::format_string<Args...> format, Args&&... args) const {
+    fail(ExitCode::usage, "{}{}: {}", where, key, fmt::format(format, std::forward<Args>(args)...));
+  }
+  /// The same for one key of a table's value.
+  GivenValue member(const std::string& name, const toml::node& value) const {
+    return {value, key + "." + name, where, folder, ""};
+  }
+};
+
+/// Conversions of a value; each rejects what is not of its kind and says what was expected and found.
+bool read_flag(const GivenValue& given);
+int64_t read_integer(const GivenValue& given);
+double read_number(const GivenValue& given);
+/// A bare --set value is text whatever TOML would make of it: --set run.name=2024 names a run.
+std::string read_text(const GivenValue& given);
+/// Absolute and without "." and "..".
+std::string read_path(const GivenValue& given);
+/// Bytes: an integer, or a text such as "4 GiB", "512MiB", "1.5 GB".
+int64_t read_bytes(const GivenValue& given);
+
+/// "a string", "an integer": what a value is, in words.
+std::string kind_in_words(const toml::node& node);
+
+/// Values as TOML text.
+std::string toml_text(bool value);
+std::string toml_text(int64_t value);
+std::string toml_text(double value);
+std::string toml_text(const std::string& value);
+
+/// `path` against `folder`, without "." and "..".
+std::string absolute_path(const std::string& path, const std::string& folder);
+
+}  // namespace lockstep

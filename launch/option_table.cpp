@@ -1,0 +1,306 @@
+#include "launch/option_table.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "launch/composite_values.h"
+#include "launch/model_keys.h"
+#include "src/core/suggest.h"
+
+namespace lockstep {
+
+namespace {
+
+/// What a field is in TOML: every integer is 64 bits wide.
+template <typename T, typename U = std::remove_cvref_t<T>>
+using Toml = std::conditional_t<std::is_integral_v<U> && !std::is_same_v<U, bool>, int64_t, U>;
+
+/// A key whose value is read by `read` and stored in the field; `field` is called with Config& or const
+/// Config&.
+template <typename Field, typename Read>
+Option scalar(const char* key, std::string type, const char* help, Field field, Read read) {
+  return {
+      .key = key,
+      .type = std::move(type),
+      .help = help,
+      .set = [=](Config& config, const GivenValue& given) { field(config) = read(given); },
+      .get = [=](const Config& config) { return toml_text(Toml<decltype(field(config))>(field(config))); }};
+}
+
+template <typename Field>
+Option flag(const char* key, Field field, const char* help) {
+  return scalar(key, "true | false", help, field, read_flag);
+}
+
+template <typename Field>
+Option text(const char* key, Field field, const char* help) {
+  return scalar(key, "text", help, field, read_text);
+}
+
+template <typename Field>
+Option path(const char* key, Field field, const char* help) {
+  return scalar(key, "path", help, field, read_path);
+}
+
+template <typename Field>
+Option choice(const char* key, Field field, std::vector<std::string> choices, const char* help) {
+  const std::string type = fmt::format("{}", fmt::join(choices, " | "));
+  return scalar(key, type, help, field, [choices](const GivenValue& given) {
+    std::string value = read_text(given);
+    if (std::find(choices.begin(), choices.end(), value) == choices.end())
+      given.reject("there is no '{}'{}", value, suggestion(value, choices));
+    return value;
+  });
+}
+
+/// An integer of at least `least`.
+template <typename Field>
+Option integer(const char* key, Field field, int64_t least, const char* help) {
+  using Value = std::remove_cvref_t<decltype(field(std::declval<Config&>()))>;
+  return scalar(key, "integer", help, field, [least](const GivenValue& given) {
+    const int64_t value = read_integer(given);
+    if (value < least) given.reject("must be at least {}, is {}", least, value);
+    if (!std::in_range<Value>(value)) given.reject("{} is too large", value);
+    return static_cast<Value>(value);
+  });
+}
+
+enum class Edge { open, closed };  ///< whether a bound itself is allowed
+
+/// A number between `least` and `most`.
+template <typename Field>
+Option number(const char* key, Field field, double least, Edge least_edge, double most, Edge most_edge,
+              const char* help) {
+  return scalar(key, "number", help, field, [=](const GivenValue& given) {
+    const double value = read_number(given);
+    if (value < least || (value == least && least_edge == Edge::open))
+      given.reject("must be {} {}, is {}", least_edge == Edge::open ? "above" : "at least", least, value);
+    if (value > most || (value == most && most_edge == Edge::open))
+      given.reject("must be {} {}, is {}", most_edge == Edge::open ? "below" : "at most", most, value);
+    return value;
+  });
+}
+
+/// A field that is true or false, written as one of two words.
+template <typename Field>
+Option switch_between(const char* key, Field field, const char* no, const char* yes, const char* help) {
+  const std::vector<std::string> words{no, yes};
+  return {.key = key,
+          .type = fmt::format("{} | {}", no, yes),
+          .help = help,
+          .set =
+              [=](Config& config, const GivenValue& given) {
+                const std::string value = read_text(given);
+                if (value != words[0] && value != words[1])
+                  given.reject("there is no '{}'{}", value, suggestion(value, words));
+                field(config) = value == words[1];
+              },
+          .get = [=](const Config& config) { return toml_text(words[field(config) ? 1 : 0]); }};
+}
+
+/// Samples in files; the field is a DataSource or an optional one.
+template <typename Field>
+Option source(const char* key, const char* split, const char* help, Field field) {
+  return {.key = key,
+          .type = "\"FILE:/GROUP\" | { files, x, y }",
+          .help = help,
+          .set = [=](Config& config, const GivenValue& given) { set_source(field(config), split, given); },
+          .get = [=](const Config& config) { return toml_text(field(config)); }};
+}
+
+constexpr double kNoLimit = std::numeric_limits<double>::max();
+
+template <typename Field>
+Option positive(const char* key, Field field, const char* help) {
+  return number(key, field, 0, Edge::open, kNoLimit, Edge::closed, help);
+}
+
+template <typename Field>
+Option not_negative(const char* key, Field field, const char* help) {
+  return number(key, field, 0, Edge::closed, kNoLimit, Edge::closed, help);
+}
+
+template <typename Field>
+Option below_one(const char* key, Field field, const char* help) {
+  return number(key, field, 0, Edge::closed, 1, Edge::open, help);
+}
+
+Option free_on_resume(Option option) {
+  option.free_on_resume = true;
+  return option;
+}
+
+/// The field of a key: a path of members from the config, as a callable for both Config& and const Config&.
+#define FIELD(path) \
+  [](auto& config) -> auto& { return config.path; }
+
+void add_run(std::vector<Option>& table) {
+  table.push_back(free_on_resume(text("run.name", FIELD(name), "names the run folder: runs/NAME")));
+  table.push_back(free_on_resume(path("run.dir", FIELD(train.run_dir),
+                                      "the run folder itself; without it runs/NAME in the current folder")));
+  table.push_back(
+      integer("run.seed", FIELD(train.seed), 0, "of the initial weights, the order of the data and dropout"));
+  table.push_back(flag("run.reproducible", FIELD(train.reproducible),
+                       "the same bits on 1, 2, 4, ... ranks and any number of threads"));
+  table.push_back(free_on_resume(choice("run.device", FIELD(device), {"auto", "cpu", "cuda"},
+                                        "auto: a GPU for each rank if there are enough, else the CPU")));
+  Option precision = text("run.precision", FIELD(precision), "of weights, activations and gradients");
+  precision.type = "fp32";
+  precision.set = [](Config& config, const GivenValue& given) {
+    config.precision = read_text(given);
+    if (config.precision == "tf32" || config.precision == "bf16" || config.precision == "fp16")
+      given.reject("this version computes in fp32 only; remove the key or set it to \"fp32\"");
+    if (config.precision != "fp32")
+      given.reject("there is no precision '{}'. Known: fp32.", config.precision);
+  };
+  table.push_back(precision);
+  table.push_back(
+      free_on_resume(integer("run.threads", FIELD(train.threads), 0,
+                             "CPU threads of a rank; 0: the machine's cores divided by its ranks")));
+  table.push_back(free_on_resume(flag("run.capture", FIELD(train.capture),
+                                      "on a GPU, capture the step once and replay it as a CUDA graph")));
+}
+
+void add_data(std::vector<Option>& table) {
+  table.push_back(source("data.train", "train",
+                         "where the training samples lie; without it, generated digits", FIELD(train.train)));
+  table.push_back(source("data.validation", "validation", "samples evaluated after every epoch",
+                         FIELD(train.validation)));
+  table.push_back(source("data.test", "test", "samples evaluated once, at the end", FIELD(train.test)));
+  table.push_back(below_one("data.validation_split", FIELD(train.validation_split),
+                            "part of data.train that is held out for validation"));
+  table.push_back(
+      {.key = "data.normalize",
+       .type = "unit | none | { mean, std }",
+       .help = "unit: uint8 / 255; none: as stored; mean, std: then (x - mean) / std by channel",
+       .set = [](Config& config, const GivenValue& given) { config.train.normalize = read_normalize(given); },
+       .get = [](const Config& config) { return toml_text(config.train.normalize); }});
+  table.push_back(switch_between("data.layout", FIELD(train.channels_first), "channels_last",
+                                 "channels_first", "order of the axes of a sample with channels"));
+  table.push_back(
+      free_on_resume(scalar("data.memory_budget", "bytes",
+                            "a data set that fits is read into memory once, a larger one is streamed",
+                            FIELD(train.memory_budget), read_bytes)));
+}
+
+void add_model(std::vector<Option>& table) {
+  table.push_back(
+      text("model.name", FIELD(model.name), "a built-in model (lockstep model list), with its own keys"));
+  table.back().set = [](Config& config, const GivenValue& given) {
+    config.model.name = known_model(given);
+    config.model.file.clear();
+  };
+  table.push_back(path("model.file", FIELD(model.file), "a model file in place of a built-in model"));
+  table.back().set = [](Config& config, const GivenValue& given) {
+    config.model.file = read_path(given);
+    if (!config.model.file.empty()) config.model.name.clear();
+  };
+}
+
+void add_optimizer(std::vector<Option>& table) {
+  table.push_back(choice("optimizer.name", FIELD(train.optimizer.name),
+                         {"sgd", "adam", "adamw", "adagrad", "rmsprop"}, "the update rule"));
+  table.push_back(positive("optimizer.lr", FIELD(train.optimizer.lr), "base learning rate"));
+  table.push_back(below_one("optimizer.momentum", FIELD(train.optimizer.momentum), "sgd, rmsprop"));
+  table.push_back(flag("optimizer.nesterov", FIELD(train.optimizer.nesterov), "sgd: Nesterov's momentum"));
+  table.push_back(
+      below_one("optimizer.beta1", FIELD(train.optimizer.beta1), "adam, adamw: decay of the mean"));
+  table.push_back(
+      below_one("optimizer.beta2", FIELD(train.optimizer.beta2), "adam, adamw: decay of the square"));
+  table.push_back(below_one("optimizer.alpha", FIELD(train.optimizer.alpha), "rmsprop: decay of the square"));
+  table.push_back(positive("optimizer.epsilon", FIELD(train.optimizer.epsilon), "added to the denominator"));
+  table.push_back(not_negative("optimizer.weight_decay", FIELD(train.optimizer.weight_decay),
+                               "L2 added to the gradient; decoupled in adamw"));
+  table.push_back(
+      flag("optimizer.decay_all", FIELD(train.optimizer.decay_all), "weight decay on biases and norms too"));
+}
+
+void add_schedule(std::vector<Option>& table) {
+  table.push_back(choice("schedule.name", FIELD(train.schedule.name),
+                         {"constant", "step", "exponential", "polynomial", "cosine", "one_cycle"},
+                         "how the learning rate changes"));
+  table.push_back(integer("schedule.warmup_steps", FIELD(train.schedule.warmup_steps), 0,
+                          "linear from 0 to optimizer.lr; then the schedule starts"));
+  table.push_back(positive("schedule.gamma", FIELD(train.schedule.gamma), "step, exponential: factor"));
+  table.push_back(integer("schedule.every_steps", FIELD(train.schedule.every_steps), 0,
+                          "step, exponential: multiply by gamma every so many steps"));
+  table.push_back(positive("schedule.power", FIELD(train.schedule.power), "polynomial: exponent"));
+  table.push_back(not_negative("schedule.final_lr", FIELD(train.schedule.final_lr),
+                               "polynomial, cosine: learning rate at the end"));
+  table.push_back(not_negative("schedule.max_lr", FIELD(train.schedule.max_lr),
+                               "one_cycle: the top; 0: ten times optimizer.lr"));
+}
+
+void add_train(std::vector<Option>& table) {
+  table.push_back(integer("train.epochs", FIELD(train.epochs), 1, "passes over the training samples"));
+  table.push_back(
+      integer("train.steps", FIELD(train.steps), 0, "end after so many steps; 0: train.epochs decides"));
+  table.push_back(
+      integer("train.global_batch", FIELD(train.global_batch), 1, "samples of a step, over all ranks"));
+  table.push_back(
+      integer("train.micro_batch", FIELD(train.micro_batch), 0, "samples computed together; 0: chosen"));
+  table.push_back(integer("train.accumulation", FIELD(train.accumulation), 0,
+                          "micro-batches of a rank in a step; 0: follows from the two above"));
+  table.push_back(switch_between("train.loss", FIELD(train.regression), "auto", "mean_squared_error",
+                                 "auto: cross-entropy for class targets, else mean squared error"));
+  table.push_back(below_one("train.label_smoothing", FIELD(train.label_smoothing),
+                            "part of each label spread over all classes"));
+  table.push_back(not_negative("train.clip_norm", FIELD(train.optimizer.clip_norm),
+                               "limit of the gradient's global norm; 0: off"));
+  table.push_back(
+      {.key = "train.early_stop",
+       .type = "false | { metric, patience, min_delta }",
+       .help = "end when the metric has not improved by min_delta for so many epochs",
+       .set = [](Config& config, const GivenValue& given) { set_early_stop(config.train.early_stop, given); },
+       .get = [](const Config& config) { return toml_text(config.train.early_stop); }});
+}
+
+void add_rest(std::vector<Option>& table) {
+  table.push_back(free_on_resume(
+      integer("checkpoint.every_epochs", FIELD(train.checkpoint_every_epochs), 0, "0: not by epochs")));
+  table.push_back(free_on_resume(
+      integer("checkpoint.every_steps", FIELD(train.checkpoint_every_steps), 0, "0: not by steps")));
+  table.push_back(free_on_resume(
+      not_negative("checkpoint.every_minutes", FIELD(train.checkpoint_every_minutes), "0: not by time")));
+  table.push_back(free_on_resume(integer("checkpoint.keep", FIELD(train.checkpoint_keep), 1,
+                                         "newest checkpoints kept, besides the best one")));
+  table.push_back(free_on_resume({.key = "comm.bucket_mib",
+                                  .type = "number",
+                                  .help = "gradients summed over the ranks in one call, in MiB",
+                                  .set =
+                                      [](Config& config, const GivenValue& given) {
+                                        const double mib = read_number(given);
+                                        if (mib <= 0 || mib > 4096)
+                                          given.reject("must be above 0 and at most 4096, is {}", mib);
+                                        config.train.bucket_bytes = static_cast<int64_t>(mib * 0x1p20);
+                                      },
+                                  .get =
+                                      [](const Config& config) {
+                                        return toml_text(static_cast<double>(config.train.bucket_bytes) /
+                                                         0x1p20);
+                                      }}));
+}
+
+#undef FIELD
+
+}  // namespace
+
+const std::vector<Option>& option_table() {
+  static const std::vector<Option> table = [] {
+    std::vector<Option> all;
+    add_run(all);
+    add_data(all);
+    add_model(all);
+    add_optimizer(all);
+    add_schedule(all);
+    add_train(all);
+    add_rest(all);
+    return all;
+  }();
+  return table;
+}
+
+}  // namespace lockstep

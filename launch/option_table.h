@@ -1,0 +1,26 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "launch/config.h"
+#include "launch/config_value.h"
+
+namespace lockstep {
+
+/// One key of a config file. The table of them is the only place that knows the keys: parsing, --set,
+/// --help-config, the echo into the run folder and docs/config.md all come from it.
+struct Option {
+  std::string key;   ///< "train.epochs"
+  std::string type;  ///< "integer", "text", "auto | cpu | cuda", ...
+  std::string help;
+  std::function<void(Config&, const GivenValue&)> set;
+  std::function<std::string(const Config&)> get;  ///< as TOML; "" when it has no value
+  bool free_on_resume = false;  ///< says where or how fast a run runs, never what it computes
+};
+
+/// All keys but those of the models, in the order of the echo; a section's keys are together.
+const std::vector<Option>& option_table();
+
+}  // namespace lockstep
