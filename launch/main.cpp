@@ -1,6 +1,85 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <new>
+
 #include "io/probe.h"
+#include "launch/program.h"
+#include "src/core/error.h"
+#include "src/core/log.h"
+
+namespace lockstep {
+
+World& Program::world() {
+  if (!world_) {
+    world_ = std::make_unique<World>(environment_.launcher);
+    set_log_rank(world_->rank(), world_->size());
+  }
+  return *world_;
+}
+
+namespace {
+
+/// Whatever a file or an argument holds, an error is one line of a terminal.
+std::string one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return std::iscntrl(c) != 0; }, ' ');
+  return text;
+}
+
+/// Says what went wrong and ends this process, or every process of the job, with the code.
+int end_with(Program& program, ExitCode code, const std::string& message) {
+  // Before MPI runs, every rank fails alike (a wrong option, say): one of them says so.
+  if (program.has_world() || program.environment().rank_hint == 0) log_error("{}", one_line(message));
+  if (program.has_world() && program.world().size() > 1) program.world().abort(static_cast<int>(code));
+  return static_cast<int>(code);
+}
+
+/// Help is part of the surface: it fits a terminal of 80 columns.
+void configure_help(CLI::App& app) {
+  app.get_formatter()->column_width(26);
+  app.get_formatter()->label("REQUIRED", "(required)");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "lockstep " LOCKSTEP_VERSION, "Print the version and exit");
+  app.failure_message([](const CLI::App*, const CLI::Error& error) { return std::string(error.what()); });
+}
+
+int run(int argc, char** argv, Program& program) {
+  CLI::App app("Lockstep: a distributed data-parallel trainer for HDF5 data", "lockstep");
+  configure_help(app);
+  add_train_command(app, program);
+  add_eval_command(app, program);
+  add_predict_command(app, program);
+  add_data_command(app, program);
+  add_model_command(app, program);
+  add_doctor_command(app, program);
+  app.footer("Several ranks: mpirun -np N lockstep train ...\nEvery command has --help.");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    throw Error(ExitCode::usage, std::string(error.what()) + ". See lockstep --help.");
+  }
+  return program.action();
+}
+
+}  // namespace
+}  // namespace lockstep
 
 int main(int argc, char** argv) {
+  using lockstep::ExitCode;
   if (const auto code = lockstep::run_probe(argc, argv)) return *code;
-  return 0;
+  lockstep::Program program(lockstep::read_environment());
+  try {
+    return lockstep::run(argc, argv, program);
+  } catch (const lockstep::Error& error) {
+    return lockstep::end_with(program, error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    return lockstep::end_with(
+        program, ExitCode::memory,
+        "out of memory. Lower data.memory_budget, train.micro_batch or the model's size.");
+  } catch (const std::exception& error) {
+    return lockstep::end_with(program, ExitCode::bug, error.what());
+  }
 }

@@ -1,0 +1,157 @@
+#include <fmt/ranges.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "io/import_mnist.h"
+#include "io/inspect.h"
+#include "io/synth_digits.h"
+#include "launch/program.h"
+#include "launch/report.h"
+#include "src/core/error.h"
+#include "src/core/log.h"
+
+namespace lockstep {
+
+namespace {
+
+/// A result is never written over something else without being asked.
+void check_absent(const std::string& out, bool force) {
+  if (!force && std::filesystem::exists(out))
+    fail(ExitCode::usage, "{} exists already. Name another file, or add --force to replace it.", out);
+}
+
+void add_synth(CLI::App& data, Program& program) {
+  CLI::App* synth = data.add_subcommand("synth", "Generate a data set");
+  synth->require_subcommand(1);
+  CLI::App* digits = synth->add_subcommand("digits", "28x28 digits that look handwritten");
+  struct Arguments {
+    std::string out;
+    SynthDigitsOptions options;
+    bool force = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  digits->add_option("OUT", arguments->out, "The HDF5 file to write")->required();
+  digits->add_option("--train", arguments->options.train, "Training samples, 60000 by default")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
+  digits->add_option("--test", arguments->options.test, "Test samples, 10000 by default")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
+  digits->add_option("--seed", arguments->options.seed, "Another seed draws other digits; 1 by default");
+  digits->add_flag("--force", arguments->force, "Replace OUT if it exists");
+  digits->callback([&program, arguments] {
+    program.action = [arguments] {
+      check_absent(arguments->out, arguments->force);
+      synth_digits(arguments->out, arguments->options);
+      log_info("wrote {}: {} training and {} test digits", arguments->out, arguments->options.train,
+               arguments->options.test);
+      return 0;
+    };
+  });
+}
+
+void add_import(CLI::App& data, Program& program) {
+  CLI::App* import = data.add_subcommand("import", "Convert a data set to HDF5");
+  import->require_subcommand(1);
+  CLI::App* mnist = import->add_subcommand("mnist", "MNIST's idx files, or any other set in the same form");
+  struct Arguments {
+    std::string folder, out;
+    bool force = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  mnist->add_option("FOLDER", arguments->folder, "Folder of the four idx files, plain or gzipped")
+      ->required();
+  mnist->add_option("OUT", arguments->out, "The HDF5 file to write")->required();
+  mnist->add_flag("--force", arguments->force, "Replace OUT if it exists");
+  mnist->callback([&program, arguments] {
+    program.action = [arguments] {
+      check_absent(arguments->out, arguments->force);
+      import_mnist(arguments->folder, arguments->out);
+      log_info("wrote {}", arguments->out);
+      return 0;
+    };
+  });
+}
+
+std::string shape_text(const std::vector<int64_t>& extents) {
+  return fmt::format("({})", fmt::join(extents, ", "));
+}
+
+std::string storage_text(const DatasetDescription& dataset) {
+  std::string text = dataset.layout;
+  if (!dataset.chunk.empty()) text += " " + shape_text(dataset.chunk);
+  if (!dataset.filters.empty()) text += fmt::format(" {}", fmt::join(dataset.filters, "+"));
+  return text;
+}
+
+int run_info(const std::string& file, bool json) {
+  const FileDescription description = describe_file(file);
+  if (json) {
+    print_json(nlohmann::json(description));
+    return 0;
+  }
+  std::vector<std::vector<std::string>> rows{{"data set", "shape", "type", "stored", "storage"}};
+  for (const DatasetDescription& dataset : description.datasets)
+    rows.push_back({dataset.name, shape_text(dataset.shape), dataset.type,
+                    readable_bytes(dataset.stored_bytes), storage_text(dataset)});
+  fmt::print("{}: {}, {} data sets\n", file, readable_bytes(description.file_bytes),
+             description.datasets.size());
+  print_table(rows, {false, false, false, true, false});
+  for (const DatasetDescription& dataset : description.datasets) {
+    if (!dataset.usable) fmt::print("{} cannot be trained on: {}\n", dataset.name, dataset.problem);
+  }
+  return 0;
+}
+
+int run_check(const std::string& file, bool json) {
+  const FileCheck check = check_file(file);
+  if (json) {
+    print_json(nlohmann::json(check));
+  } else {
+    std::vector<std::vector<std::string>> rows{
+        {"data set", "shape", "type", "min", "max", "mean", "not finite"}};
+    for (const DatasetCheck& dataset : check.datasets) {
+      const auto number = [&](double value) {
+        return dataset.values > 0 ? fmt::format("{:.4g}", value) : "-";
+      };
+      rows.push_back({dataset.description.name, shape_text(dataset.description.shape),
+                      dataset.description.type, number(dataset.min), number(dataset.max),
+                      number(dataset.mean), readable_count(dataset.not_finite)});
+    }
+    print_table(rows, {false, false, false, true, true, true, true});
+    for (const DatasetCheck& dataset : check.datasets) {
+      if (!dataset.label_counts.empty())
+        fmt::print("{}: classes 0 to {}, samples of each: {}\n", dataset.description.name,
+                   dataset.label_counts.size() - 1, fmt::join(dataset.label_counts, " "));
+    }
+  }
+  if (check.problems.empty()) return 0;
+  fail(ExitCode::data, "{}: {}", file, fmt::join(check.problems, " "));
+}
+
+void add_report(CLI::App& data, Program& program, const char* name, const char* help,
+                int (*run)(const std::string& file, bool json)) {
+  CLI::App* command = data.add_subcommand(name, help);
+  struct Arguments {
+    std::string file;
+    bool json = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("FILE", arguments->file, "An HDF5 file")->required();
+  command->add_flag("--json", arguments->json, "Print JSON");
+  command->callback([&program, arguments, run] {
+    program.action = [arguments, run] { return run(arguments->file, arguments->json); };
+  });
+}
+
+}  // namespace
+
+void add_data_command(CLI::App& app, Program& program) {
+  CLI::App* data = app.add_subcommand("data", "Make, convert and check data sets");
+  data->require_subcommand(1);
+  add_synth(*data, program);
+  add_import(*data, program);
+  add_report(*data, program, "info", "List the data sets of a file", run_info);
+  add_report(*data, program, "check", "Read every value and say what is wrong", run_check);
+}
+
+}  // namespace lockstep

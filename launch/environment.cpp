@@ -1,0 +1,110 @@
+#include "launch/environment.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+
+namespace lockstep {
+
+namespace {
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+/// A whole number of at least zero, or `missing`.
+int number(const char* name, int missing) {
+  const std::string text = variable(name);
+  int value = 0;
+  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return status == std::errc{} && end == text.data() + text.size() && value >= 0 ? value : missing;
+}
+
+LauncherFacts find_launcher() {
+  LauncherFacts facts;
+  // Open MPI's and MPICH's mpirun mark their processes. Inside a Slurm job those processes see Slurm's
+  // variables too, but of the step that started mpirun's daemons, so they count for nothing then.
+  if (!variable("OMPI_COMM_WORLD_SIZE").empty() || !variable("HYDI_CONTROL_FD").empty()) {
+    facts.launcher = "mpirun";
+    return facts;
+  }
+  // A batch script itself has no numbered step: Slurm gives it an id near 2^32, which is no int.
+  if (number("SLURM_STEP_ID", -1) >= 0 && number("SLURM_PROCID", -1) >= 0) {
+    facts.launcher = "srun";
+    facts.slurm_tasks = number("SLURM_STEP_NUM_TASKS", number("SLURM_NTASKS", 1));
+    facts.slurm_rank = number("SLURM_PROCID", 0);
+  } else if (number("PMIX_RANK", -1) >= 0 || number("PMI_RANK", -1) >= 0) {
+    facts.launcher = "mpirun";
+  }
+  return facts;
+}
+
+int find_rank_hint() {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"}) {
+    if (const int rank = number(name, -1); rank >= 0) return rank;
+  }
+  return 0;
+}
+
+/// A file descriptor of the terminal that a person sees, to be closed, or -1.
+int open_terminal(const LauncherFacts& launcher) {
+  // mpirun hands each rank a pseudo-terminal of its own even when its own output goes to a file: what counts
+  // is where mpirun's output goes, which a rank on the same machine can look up.
+  const std::string path =
+      launcher.launcher == "mpirun" ? "/proc/" + std::to_string(getppid()) + "/fd/1" : "/proc/self/fd/1";
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0 || !S_ISCHR(info.st_mode)) return -1;
+  const int terminal = open(path.c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+  if (terminal >= 0 && isatty(terminal) == 0) {
+    close(terminal);
+    return -1;
+  }
+  return terminal;
+}
+
+std::string find_cache_folder() {
+  if (const std::string cache = variable("XDG_CACHE_HOME"); !cache.empty()) return cache + "/lockstep";
+  if (const std::string home = variable("HOME"); !home.empty()) return home + "/.cache/lockstep";
+  return "/tmp/lockstep-" + std::to_string(getuid());
+}
+
+bool on_path(const std::string& program) {
+  std::istringstream folders(variable("PATH"));
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    if (access((folder + "/" + program).c_str(), X_OK) == 0) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Environment read_environment() {
+  Environment environment;
+  environment.launcher = find_launcher();
+  environment.rank_hint =
+      environment.launcher.launcher == "srun" ? environment.launcher.slurm_rank : find_rank_hint();
+  environment.slurm_job = variable("SLURM_JOB_ID");
+  environment.slurm_nodes = number("SLURM_JOB_NUM_NODES", 0);
+  environment.cache_folder = find_cache_folder();
+  environment.has_sbatch = on_path("sbatch");
+  const std::string kind = variable("TERM");
+  if (environment.slurm_job.empty() && !kind.empty() && kind != "dumb") {
+    if (const int terminal = open_terminal(environment.launcher); terminal >= 0) {
+      environment.interactive = true;
+      winsize size{};
+      if (ioctl(terminal, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) environment.columns = size.ws_col;
+      close(terminal);
+    }
+  }
+  environment.columns = number("COLUMNS", environment.columns);
+  return environment;
+}
+
+}  // namespace lockstep

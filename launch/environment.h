@@ -1,0 +1,29 @@
+#pragma once
+
+#include <string>
+
+#include "comm/world.h"
+
+namespace lockstep {
+
+/// What the environment says about this process. The only place of the program that reads environment
+/// variables.
+struct Environment {
+  LauncherFacts launcher;
+  /// The rank as the launcher's variables have it, before MPI is started; 0 when they say nothing.
+  int rank_hint = 0;
+  std::string slurm_job;  ///< SLURM_JOB_ID; empty outside a job
+  int slurm_nodes = 0;    ///< of the job
+  /// Whether a person watches standard output on a terminal on which a line may be redrawn: not a pipe, not
+  /// Slurm.
+  bool interactive = false;
+  int columns = 80;  ///< of that terminal
+  std::string
+      cache_folder;  ///< $XDG_CACHE_HOME/lockstep, else ~/.cache/lockstep, else a folder in the system's /tmp
+  /// The programs of Slurm that are on PATH decide whether this machine can submit jobs.
+  bool has_sbatch = false;
+};
+
+Environment read_environment();
+
+}  // namespace lockstep

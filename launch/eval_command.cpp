@@ -1,0 +1,142 @@
+#include <algorithm>
+#include <numeric>
+
+#include "launch/confusion.h"
+#include "launch/program.h"
+#include "launch/report.h"
+#include "launch/trained_model.h"
+
+namespace lockstep {
+
+namespace {
+
+struct EvalArguments {
+  std::string from, device = "auto";
+  TrainedModel::DataArguments data;
+  bool json = false;
+};
+
+/// The class of each of `rows` samples from `first` on: its label, or the largest of its target
+/// probabilities.
+std::vector<int64_t> target_classes(const Dataset& dataset, int64_t first, int64_t rows) {
+  std::vector<int64_t> indices(static_cast<size_t>(rows));
+  std::iota(indices.begin(), indices.end(), first);
+  std::vector<std::byte> x(static_cast<size_t>(rows * dataset.x_shape().elements()) *
+                           size_of(dataset.x_dtype()));
+  const int64_t width = dataset.target_kind() == TargetKind::classes ? 1 : dataset.classes();
+  std::vector<std::byte> y(static_cast<size_t>(rows * width) * sizeof(float));
+  dataset.read(indices, x.data(), y.data());
+  std::vector<int64_t> classes(static_cast<size_t>(rows));
+  for (int64_t i = 0; i < rows; ++i) {
+    if (dataset.target_kind() == TargetKind::classes) {
+      classes[static_cast<size_t>(i)] = reinterpret_cast<const int32_t*>(y.data())[i];
+    } else {
+      const float* row = reinterpret_cast<const float*>(y.data()) + i * width;
+      classes[static_cast<size_t>(i)] = std::max_element(row, row + width) - row;
+    }
+  }
+  return classes;
+}
+
+Confusion confusion_of(TrainedModel& model, const Dataset& dataset) {
+  Confusion confusion(model.task().outputs());
+  model.evaluator().predict(dataset, [&](int64_t first, ConstTensor outputs) {
+    const int64_t rows = outputs.shape()[0], width = outputs.shape()[-1];
+    const std::vector<int64_t> targets = target_classes(dataset, first, rows);
+    for (int64_t i = 0; i < rows; ++i) {
+      const float* row = outputs.data<float>() + i * width;
+      confusion.add(targets[static_cast<size_t>(i)], std::max_element(row, row + width) - row);
+    }
+  });
+  return confusion;
+}
+
+Json confusion_json(const Confusion& confusion) {
+  Json classes = Json::array(), matrix = Json::array();
+  const auto number = [](std::optional<double> value) { return value ? Json(*value) : Json(); };
+  for (int64_t c = 0; c < confusion.classes(); ++c) {
+    classes.push_back({{"class", c},
+                       {"samples", confusion.samples(c)},
+                       {"precision", number(confusion.precision(c))},
+                       {"recall", number(confusion.recall(c))}});
+    Json row = Json::array();
+    for (int64_t p = 0; p < confusion.classes(); ++p) row.push_back(confusion.count(c, p));
+    matrix.push_back(row);
+  }
+  return {{"classes", classes}, {"confusion", matrix}};
+}
+
+/// One row a class, with what its samples were taken for as long as that fits 80 columns.
+void print_confusion(const Confusion& confusion) {
+  const int64_t n = confusion.classes();
+  int64_t largest = n;
+  for (int64_t c = 0; c < n; ++c) largest = std::max(largest, confusion.samples(c));
+  const bool with_matrix = n * (static_cast<int64_t>(std::to_string(largest).size()) + 2) <= 45;
+  std::vector<std::string> heading{"class", "samples", "precision", "recall"};
+  if (with_matrix) {
+    for (int64_t p = 0; p < n; ++p) heading.push_back(fmt::format("{}{}", p == 0 ? "as " : "", p));
+  }
+  std::vector<std::vector<std::string>> rows{heading};
+  const auto percent = [](std::optional<double> value) {
+    return value ? fmt::format("{:.2f} %", 100 * *value) : std::string("-");
+  };
+  for (int64_t c = 0; c < n; ++c) {
+    rows.push_back({std::to_string(c), readable_count(confusion.samples(c)), percent(confusion.precision(c)),
+                    percent(confusion.recall(c))});
+    for (int64_t p = 0; with_matrix && p < n; ++p)
+      rows.back().push_back(std::to_string(confusion.count(c, p)));
+  }
+  fmt::print("\n");
+  print_table(rows, std::vector<bool>(heading.size(), true));
+  if (!with_matrix) fmt::print("\nThe confusion matrix is too wide for a terminal: --json has it.\n");
+}
+
+int run_eval(Program& program, const EvalArguments& arguments) {
+  World& world = program.world();
+  TrainedModel model(world, arguments.from, arguments.device);
+  const std::unique_ptr<Dataset> dataset = model.open(world, arguments.data, /*with_targets=*/true);
+  const Evaluation result = model.evaluator().evaluate(world, *dataset);
+  if (world.rank() != 0) return 0;
+
+  const bool classifies = model.task().classifies();
+  std::optional<Confusion> confusion;
+  if (classifies) confusion = confusion_of(model, *dataset);
+  if (arguments.json) {
+    Json json{{"checkpoint", model.checkpoint_path()},
+              {"data", dataset->describe()},
+              {"samples", result.samples},
+              {"loss", result.loss}};
+    if (classifies) {
+      json["accuracy"] = result.accuracy;
+      json.update(confusion_json(*confusion));
+    }
+    print_json(json);
+    return 0;
+  }
+  fmt::print("checkpoint  {}\ndata        {}\nsamples     {}\nloss        {:.6f}\n", model.checkpoint_path(),
+             dataset->describe(), readable_count(result.samples), result.loss);
+  if (!classifies) return 0;
+  fmt::print("accuracy    {:.2f} %\n", 100 * result.accuracy);
+  print_confusion(*confusion);
+  return 0;
+}
+
+}  // namespace
+
+void add_eval_command(CLI::App& app, Program& program) {
+  CLI::App* command = app.add_subcommand("eval", "Measure a trained model, class by class");
+  auto arguments = std::make_shared<EvalArguments>();
+  command->add_option("FROM", arguments->from, "A checkpoint or a run folder")->required();
+  add_data_options(*command, arguments->data);
+  command->add_option("--y", arguments->data.y, "Name of the targets' data set, if not GROUP/y")
+      ->type_name("");
+  command->add_option("--device", arguments->device, "auto, cpu or cuda")
+      ->type_name("")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  command->add_flag("--json", arguments->json, "Print JSON");
+  command->callback([&program, arguments] {
+    program.action = [&program, arguments] { return run_eval(program, *arguments); };
+  });
+}
+
+}  // namespace lockstep

@@ -1,0 +1,56 @@
+#include <filesystem>
+
+#include "io/prediction_writer.h"
+#include "launch/program.h"
+#include "launch/report.h"
+#include "launch/trained_model.h"
+#include "src/core/log.h"
+
+namespace lockstep {
+
+namespace {
+
+struct PredictArguments {
+  std::string from, out, device = "auto";
+  TrainedModel::DataArguments data;
+  bool force = false;
+};
+
+int run_predict(Program& program, const PredictArguments& arguments) {
+  World& world = program.world();
+  if (!arguments.force && std::filesystem::exists(arguments.out))
+    fail(ExitCode::usage, "{} exists already. Name another file, or add --force to replace it.",
+         arguments.out);
+  TrainedModel model(world, arguments.from, arguments.device);
+  // One process writes one file; the others of a job have nothing to do.
+  if (world.rank() != 0) return 0;
+  const std::unique_ptr<Dataset> dataset = model.open(world, arguments.data, /*with_targets=*/false);
+  const bool classifies = model.task().classifies();
+  const Shape answer = classifies ? Shape{model.task().outputs()} : model.task().data().y_shape;
+  PredictionWriter writer(arguments.out, dataset->size(), answer, classifies);
+  model.evaluator().predict(*dataset, [&](int64_t first, ConstTensor outputs) {
+    writer.write(first, outputs.reshaped(answer.batched(outputs.shape()[0])));
+  });
+  writer.commit();
+  log_info("wrote {}: {} predictions", arguments.out, readable_count(dataset->size()));
+  return 0;
+}
+
+}  // namespace
+
+void add_predict_command(CLI::App& app, Program& program) {
+  CLI::App* command = app.add_subcommand("predict", "Write a trained model's answers to an HDF5 file");
+  auto arguments = std::make_shared<PredictArguments>();
+  command->add_option("FROM", arguments->from, "A checkpoint or a run folder")->required();
+  add_data_options(*command, arguments->data);
+  command->add_option("--out", arguments->out, "The HDF5 file to write")->required()->type_name("OUT.h5");
+  command->add_option("--device", arguments->device, "auto, cpu or cuda")
+      ->type_name("")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  command->add_flag("--force", arguments->force, "Replace OUT if it exists");
+  command->callback([&program, arguments] {
+    program.action = [&program, arguments] { return run_predict(program, *arguments); };
+  });
+}
+
+}  // namespace lockstep

@@ -1,0 +1,105 @@
+#include "launch/progress.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "launch/report.h"
+#include "src/core/log.h"
+
+namespace lockstep {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string percent(double fraction) { return fmt::format("{:.2f} %", 100 * fraction); }
+
+}  // namespace
+
+std::string readable_seconds(double seconds) {
+  const auto whole = static_cast<int64_t>(std::lround(std::max(seconds, 0.0)));
+  const int64_t hours = whole / 3600, minutes = whole / 60 % 60;
+  return hours > 0 ? fmt::format("{}:{:02}:{:02}", hours, minutes, whole % 60)
+                   : fmt::format("{}:{:02}", minutes, whole % 60);
+}
+
+std::string progress_line(const StepEvent& event, double samples_per_s, double seconds_left, int columns) {
+  // The most important field first.
+  const std::string fields[] = {fmt::format("epoch {}", event.epoch),
+                                fmt::format("step {}/{}", event.step, event.total_steps),
+                                fmt::format("loss {:.4f}", event.loss),
+                                fmt::format("ETA {}", readable_seconds(seconds_left)),
+                                fmt::format("{}/s", readable_count(std::llround(samples_per_s))),
+                                fmt::format("lr {:.2e}", event.lr)};
+  std::string line;
+  for (const std::string& field : fields) {
+    const std::string longer = line.empty() ? field : line + "  " + field;
+    if (static_cast<int>(longer.size()) > columns) break;
+    line = longer;
+  }
+  return line;
+}
+
+Progress::Progress(const Environment& environment)
+    : interactive_(environment.interactive),
+      // The last column stays free: a character there makes some terminals wrap.
+      columns_(std::min(environment.columns, 80) - 1),
+      started_(Clock::now()),
+      shown_(started_) {}
+
+Progress::~Progress() { clear(); }
+
+void Progress::clear() {
+  if (!drawn_) return;
+  std::fputs("\r\x1b[K", stdout);
+  std::fflush(stdout);
+  drawn_ = false;
+}
+
+void Progress::step(const StepEvent& event) {
+  const Clock::time_point now = Clock::now();
+  if (first_step_ == 0) {
+    first_step_ = event.step;
+    started_ = now;
+  }
+  const double sample_seconds = 1 / event.samples_per_s;
+  seconds_per_sample_ =
+      seconds_per_sample_ == 0 ? sample_seconds : 0.98 * seconds_per_sample_ + 0.02 * sample_seconds;
+  const auto pause = interactive_ ? Clock::duration(100ms) : Clock::duration(5s);
+  if (now - shown_ < pause) return;
+  shown_ = now;
+  const auto done = static_cast<double>(event.step - first_step_);
+  const double elapsed = std::chrono::duration<double>(now - started_).count();
+  const double left = done > 0 ? elapsed / done * static_cast<double>(event.total_steps - event.step) : 0;
+  const std::string line = progress_line(event, 1 / seconds_per_sample_, left, interactive_ ? columns_ : 80);
+  if (!interactive_) return log_info("{}", line);
+  std::fputs(("\r" + line + "\x1b[K").c_str(), stdout);
+  std::fflush(stdout);
+  drawn_ = true;
+}
+
+void Progress::epoch(const EpochEvent& event, int64_t epochs) {
+  clear();
+  std::string line = fmt::format("epoch {}{}  train loss {:.4f}", event.epoch,
+                                 epochs > 0 ? fmt::format("/{}", epochs) : "", event.train_loss);
+  if (event.validation) {
+    line += fmt::format("  validation loss {:.4f}", event.validation->loss);
+    if (event.classifies) line += fmt::format("  accuracy {}", percent(event.validation->accuracy));
+  }
+  log_info("{}  {:.1f} s", line, event.seconds);
+}
+
+void Progress::end(const EndEvent& event) {
+  clear();
+  if (event.test) {
+    const std::string accuracy =
+        event.classifies ? fmt::format("test accuracy {}, ", percent(event.test->accuracy)) : "";
+    log_info("{}test loss {:.4f}, {} samples", accuracy, event.test->loss,
+             readable_count(event.test->samples));
+  }
+  log_info("{} at step {} after {}, peak memory {}, weights {:016x}", event.reason, event.step,
+           readable_seconds(event.seconds), readable_bytes(event.peak_host_bytes), event.weights_hash);
+}
+
+}  // namespace lockstep

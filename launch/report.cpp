@@ -1,0 +1,90 @@
+#include "launch/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <sstream>
+
+namespace lockstep {
+
+std::string readable_bytes(int64_t bytes) {
+  static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  double amount = static_cast<double>(bytes);
+  size_t unit = 0;
+  while (amount >= 1024 && unit + 1 < std::size(kUnits)) {
+    amount /= 1024;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", amount, kUnits[unit]);
+}
+
+std::string readable_count(int64_t count) {
+  const std::string digits = std::to_string(count);
+  const size_t sign = digits.starts_with('-') ? 1 : 0;
+  std::string text;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > sign && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
+  }
+  return text;
+}
+
+void Report::section(const std::string& name) {
+  section_ = name;
+  lines_.push_back({name, "", true});
+  json_[section_] = Json::object();
+}
+
+void Report::fact(const std::string& name, const std::string& text, const std::string& key,
+                  const Json& value) {
+  lines_.push_back({name, text, false});
+  json_[section_][key] = value;
+}
+
+void Report::print(bool json) const {
+  if (json) return print_json(json_);
+  constexpr size_t kText = 20;  // the column in which texts start
+  std::string out;
+  for (const Line& line : lines_) {
+    if (line.heading) {
+      out += fmt::format("{}{}\n", out.empty() ? "" : "\n", line.name);
+      continue;
+    }
+    std::string row = fmt::format("  {:<{}}", line.name, kText - 2);
+    std::istringstream words(line.text);
+    bool begun = false;
+    for (std::string word; words >> word; begun = true) {
+      if (begun && row.size() + 1 + word.size() > 80) {
+        out += row + "\n";
+        row.assign(kText, ' ');
+        begun = false;
+      }
+      row += (begun ? " " : "") + word;
+    }
+    out += row + "\n";
+  }
+  std::fputs(out.c_str(), stdout);
+}
+
+void print_table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right) {
+  std::vector<size_t> widths(right.size(), 0);
+  for (const auto& row : rows) {
+    for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
+  }
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t c = 0; c < row.size(); ++c) {
+      if (c > 0) line += "  ";
+      line += right[c] ? fmt::format("{:>{}}", row[c], widths[c]) : fmt::format("{:<{}}", row[c], widths[c]);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    std::puts(line.c_str());
+  }
+}
+
+void print_json(const Json& json) {
+  std::puts(json.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
+}
+
+}  // namespace lockstep

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+using Json = nlohmann::ordered_json;
+
+/// "23.4 GiB", "512 B".
+std::string readable_bytes(int64_t bytes);
+/// "1,199,882".
+std::string readable_count(int64_t count);
+
+/// Named facts in sections: for people as aligned lines of at most 80 columns, for programs as JSON.
+class Report {
+ public:
+  void section(const std::string& name);
+  /// `text` for people; `value` for programs, under `key`.
+  void fact(const std::string& name, const std::string& text, const std::string& key, const Json& value);
+  void print(bool json) const;
+
+ private:
+  struct Line {
+    std::string name, text;
+    bool heading = false;
+  };
+  std::vector<Line> lines_;
+  Json json_ = Json::object();
+  std::string section_;
+};
+
+/// A table for people: the first row is the heading; columns are as wide as their longest cell, and those in
+/// `right` (one flag a column) are aligned to the right.
+void print_table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right);
+
+/// One JSON document on standard output, indented.
+void print_json(const Json& json);
+
+}  // namespace lockstep

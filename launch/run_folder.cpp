@@ -1,0 +1,98 @@
+#include "launch/run_folder.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "io/atomic_file.h"
+#include "src/core/log.h"
+
+namespace lockstep {
+
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+bool holds_run(const fs::path& folder) {
+  std::error_code status;
+  return fs::exists(folder / "config.toml", status) || fs::exists(folder / "checkpoints", status);
+}
+
+/// The obstacle is told before the data is read, not after.
+void check_writable(const fs::path& folder) {
+  std::error_code status;
+  fs::path there = folder;
+  while (!fs::exists(there, status) && there != there.parent_path()) there = there.parent_path();
+  if (!fs::is_directory(there, status))
+    fail(ExitCode::data, "cannot make the run folder {}: {} is not a folder.", folder.string(),
+         there.string());
+  if (access(there.c_str(), W_OK | X_OK) != 0)
+    fail(ExitCode::data, "cannot make the run folder {}: {}: {}. Name another with --run.", folder.string(),
+         there.string(), std::strerror(errno));
+}
+
+}  // namespace
+
+std::string choose_run_folder(const Config& config, bool resume) {
+  if (!config.train.run_dir.empty()) {
+    if (!resume && holds_run(config.train.run_dir))
+      fail(ExitCode::usage, "{} holds a run already. Continue it with --resume auto, or name another folder.",
+           config.train.run_dir);
+    check_writable(config.train.run_dir);
+    return config.train.run_dir;
+  }
+  const fs::path first = fs::current_path() / "runs" / config.name;
+  fs::path newest = first, next = first;
+  for (int number = 2; holds_run(next); ++number) {
+    newest = next;
+    next = first.string() + "-" + std::to_string(number);
+  }
+  const fs::path chosen = resume ? newest : next;
+  check_writable(chosen);
+  return chosen.string();
+}
+
+void make_run_folder(const std::string& folder, const std::string& config_text) {
+  std::error_code status;
+  fs::create_directories(fs::path(folder) / "checkpoints", status);
+  if (status)
+    fail(ExitCode::data, "cannot make the run folder {}: {}. Name another with --run.", folder,
+         status.message());
+  write_text_atomically(folder + "/config.toml", config_text);
+  set_log_file(folder + "/log.txt");
+}
+
+Json metrics_line(const StepEvent& event) {
+  return {{"event", "step"},    {"step", event.step}, {"epoch", event.epoch},
+          {"loss", event.loss}, {"lr", event.lr},     {"samples_per_s", event.samples_per_s}};
+}
+
+Json metrics_line(const EpochEvent& event) {
+  Json line{
+      {"event", "epoch"}, {"epoch", event.epoch}, {"step", event.step}, {"train_loss", event.train_loss}};
+  if (event.validation) {
+    line["validation_loss"] = event.validation->loss;
+    if (event.classifies) line["validation_accuracy"] = event.validation->accuracy;
+  }
+  line["seconds"] = event.seconds;
+  return line;
+}
+
+Json metrics_line(const EndEvent& event) {
+  Json line{{"event", "end"}, {"reason", event.reason}, {"step", event.step}};
+  if (event.test) {
+    line["test_loss"] = event.test->loss;
+    if (event.classifies) line["test_accuracy"] = event.test->accuracy;
+  }
+  line["weights_hash"] = fmt::format("{:016x}", event.weights_hash);
+  line["seconds"] = event.seconds;
+  line["peak_host_bytes"] = event.peak_host_bytes;
+  line["peak_device_bytes"] = event.peak_device_bytes;
+  return line;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,170 @@
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "io/metrics_writer.h"
+#include "launch/choose_device.h"
+#include "launch/config.h"
+#include "launch/generated_digits.h"
+#include "launch/program.h"
+#include "launch/progress.h"
+#include "launch/run_folder.h"
+#include "src/core/log.h"
+
+namespace lockstep {
+
+namespace {
+
+struct TrainArguments {
+  std::string config, run, resume, device;
+  std::vector<std::string> sets;
+  bool allow_changed = false, config_help = false;
+};
+
+/// What rank 0 decides and tells the others: they need not see the config file.
+struct Decision {
+  std::string config_text;
+  std::string checkpoint;  ///< to resume from; "" for a new run
+};
+
+/// The options of the command line are --set by shorter names.
+std::vector<std::string> all_sets(const TrainArguments& arguments) {
+  std::vector<std::string> sets = arguments.sets;
+  if (!arguments.run.empty()) sets.push_back("run.dir=" + arguments.run);
+  if (!arguments.device.empty()) sets.push_back("run.device=" + arguments.device);
+  return sets;
+}
+
+/// The checkpoint that --resume names; "" when "auto" finds none and the run starts from the beginning.
+std::string checkpoint_to_resume(const TrainArguments& arguments, const Config& config) {
+  if (arguments.resume == "auto") {
+    const std::string folder = choose_run_folder(config, /*resume=*/true);
+    return std::filesystem::exists(folder) ? find_checkpoint(folder) : "";
+  }
+  if (!std::filesystem::exists(arguments.resume))
+    fail(ExitCode::usage, "--resume {}: there is no such file or folder", arguments.resume);
+  const std::string found = find_checkpoint(arguments.resume);
+  if (found.empty()) fail(ExitCode::data, "--resume {}: there is no checkpoint in it", arguments.resume);
+  return std::filesystem::absolute(found).lexically_normal().string();
+}
+
+/// The run folder of RUN/checkpoints/FILE; "" for a checkpoint that lies elsewhere.
+std::string run_folder_of(const std::string& checkpoint) {
+  const std::filesystem::path folder = std::filesystem::path(checkpoint).parent_path();
+  return folder.filename() == "checkpoints" ? folder.parent_path().string() : "";
+}
+
+void refuse_changes(const Config& before, const Config& now, const std::string& checkpoint) {
+  const std::vector<std::string> changed = changed_keys(before, now);
+  if (changed.empty()) return;
+  std::string list;
+  for (const std::string& change : changed) list += (list.empty() ? "" : "; ") + change;
+  fail(ExitCode::usage,
+       "the config differs from the one that {} was trained with: {}. Undo that, or add --allow-changed.",
+       checkpoint, list);
+}
+
+/// On rank 0: reads the config, finds the checkpoint and chooses the run folder.
+Decision decide(const TrainArguments& arguments, const Environment& environment) {
+  const std::vector<std::string> sets = all_sets(arguments);
+  Config config = load_config(arguments.config, sets);
+  Decision decision;
+  if (!arguments.resume.empty()) decision.checkpoint = checkpoint_to_resume(arguments, config);
+  if (!decision.checkpoint.empty()) {
+    const Checkpoint checkpoint = load_checkpoint(decision.checkpoint);
+    const auto text = checkpoint.strings.find("config");
+    if (text == checkpoint.strings.end())
+      fail(ExitCode::data, "{} holds no config: it is not a checkpoint of a training run",
+           decision.checkpoint);
+    const Config before = parse_config(text->second, decision.checkpoint, "/", {});
+    // Without a config file, what was trained goes on.
+    if (arguments.config.empty()) config = parse_config(text->second, decision.checkpoint, "/", sets);
+    name_generated_digits(config.train, environment.cache_folder);
+    if (!arguments.allow_changed) refuse_changes(before, config, decision.checkpoint);
+    if (arguments.run.empty() && !run_folder_of(decision.checkpoint).empty())
+      config.train.run_dir = run_folder_of(decision.checkpoint);
+  }
+  name_generated_digits(config.train, environment.cache_folder);
+  config.train.run_dir = choose_run_folder(config, !arguments.resume.empty());
+  decision.config_text = echo_config(config);
+  return decision;
+}
+
+TrainObserver observe(const Config& config, Progress& progress, MetricsWriter& metrics) {
+  const int64_t epochs = config.train.steps > 0 ? 0 : config.train.epochs;
+  return {.on_step =
+              [&](const StepEvent& event) {
+                metrics.write(metrics_line(event));
+                progress.step(event);
+              },
+          .on_epoch =
+              [&, epochs](const EpochEvent& event) {
+                metrics.write(metrics_line(event));
+                progress.epoch(event, epochs);
+              },
+          .on_end =
+              [&](const EndEvent& event) {
+                metrics.write(metrics_line(event));
+                progress.end(event);
+              }};
+}
+
+int run_train(Program& program, const TrainArguments& arguments) {
+  if (arguments.config_help) {
+    std::fputs(config_help().c_str(), stdout);
+    return 0;
+  }
+  World& world = program.world();
+  Decision decision;
+  if (world.rank() == 0) decision = decide(arguments, program.environment());
+  decision.config_text = world.broadcast(decision.config_text);
+  decision.checkpoint = world.broadcast(decision.checkpoint);
+  Config config = parse_config(decision.config_text, "the config in force", "/", {});
+  config.train.config_text = decision.config_text;
+
+  const Device device = choose_device(world, config.device);
+  make_generated_digits(config.train, world, program.environment().cache_folder);
+  std::optional<ResumeFrom> resume;
+  if (!decision.checkpoint.empty())
+    resume = ResumeFrom{decision.checkpoint, load_checkpoint(decision.checkpoint)};
+  const ModelFactory model = [&](const Shape& input, int64_t outputs) {
+    return build_model(config.model, input, outputs, config.train.seed);
+  };
+  Trainer trainer(world, device.exec(), config.train, model, resume);
+
+  // Nothing is left behind by a run that could not start.
+  if (world.rank() != 0) {
+    trainer.run({});
+    return 0;
+  }
+  make_run_folder(config.train.run_dir, decision.config_text);
+  if (resume) log_info("resuming from {}", decision.checkpoint);
+  log_info("{}", trainer.describe());
+  log_info("run: {}", config.train.run_dir);
+  Progress progress(program.environment());
+  MetricsWriter metrics(config.train.run_dir + "/metrics.jsonl",
+                        resume ? std::optional(resume->checkpoint.integers.at("position")) : std::nullopt);
+  trainer.run(observe(config, progress, metrics));
+  return 0;
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& app, Program& program) {
+  CLI::App* command = app.add_subcommand("train", "Train a model");
+  auto arguments = std::make_shared<TrainArguments>();
+  command->add_option("CONFIG", arguments->config, "TOML file; without it, a CNN on generated digits");
+  command->add_option("--set", arguments->sets, "KEY=VALUE: change a config key, any number")
+      ->type_name("")
+      ->allow_extra_args(false);
+  command->add_option("--run", arguments->run, "Run folder; default: runs/NAME")->type_name("DIR");
+  command->add_option("--resume", arguments->resume, "auto, a run folder or a checkpoint")->type_name("FROM");
+  command->add_option("--device", arguments->device, "auto, cpu or cuda")->type_name("");
+  command->add_flag("--allow-changed", arguments->allow_changed, "Resume although config keys changed");
+  command->add_flag("--help-config", arguments->config_help, "List every config key and exit");
+  command->callback([&program, arguments] {
+    program.action = [&program, arguments] { return run_train(program, *arguments); };
+  });
+}
+
+}  // namespace lockstep

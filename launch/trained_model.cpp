@@ -1,0 +1,92 @@
+#include "launch/trained_model.h"
+
+#include <filesystem>
+
+#include "io/checkpoint.h"
+#include "launch/choose_device.h"
+#include "launch/config_value.h"
+#include "src/core/suggest.h"
+#include "src/train/snapshot.h"
+#include "src/train/trainer.h"
+
+namespace lockstep {
+
+namespace {
+
+std::string find(const std::string& from) {
+  if (!std::filesystem::exists(from)) fail(ExitCode::data, "{}: there is no such file or folder", from);
+  const std::string found = find_checkpoint(from);
+  if (found.empty()) fail(ExitCode::data, "{}: there is no checkpoint in it", from);
+  return found;
+}
+
+std::string text_of(const Checkpoint& checkpoint, const std::string& path, const std::string& name) {
+  const auto found = checkpoint.strings.find(name);
+  if (found == checkpoint.strings.end())
+    fail(ExitCode::data, "{} lacks '{}': it is not a checkpoint of a training run", path, name);
+  return found->second;
+}
+
+}  // namespace
+
+TrainedModel::TrainedModel(World& world, const std::string& from, const std::string& device)
+    : path_(find(from)) {
+  const Checkpoint checkpoint = load_checkpoint(path_);
+  config_ = parse_config(text_of(checkpoint, path_, "config"), path_, "/", {});
+  device_ = choose_device(world, device);
+  const TrainOptions& options = config_.train;
+  const Exec exec = device_.exec();
+  task_.emplace(exec, options, parse_signature(text_of(checkpoint, path_, "data")));
+  graph_.emplace(fuse(build_model(config_.model, task_->input_shape(), task_->outputs(), options.seed)));
+  pool_.emplace(lanes_of(options, exec, world.local_size()));
+  parameters_.emplace(exec, *graph_);
+  restore_model(checkpoint, path_, exec, *parameters_, options.optimizer.name, nullptr);
+  evaluator_.emplace(exec, *pool_, *task_, *graph_, *parameters_, evaluation_batch(options));
+}
+
+DataSource TrainedModel::source_of(const DataArguments& arguments) const {
+  const TrainOptions& options = config_.train;
+  if (!arguments.data.empty()) {
+    DataSource source = parse_data_source(arguments.data, arguments.split);
+    for (std::string& file : source.files) file = absolute_path(file, "");
+    return source;
+  }
+  if (arguments.split == "train") return options.train;
+  const std::optional<DataSource>& source = arguments.split == "test" ? options.test : options.validation;
+  if (!source)
+    fail(ExitCode::usage, "the run has no data.{}. Name the data with --data FILE.h5:/GROUP.",
+         arguments.split);
+  return *source;
+}
+
+std::unique_ptr<Dataset> TrainedModel::open(const World& world, const DataArguments& arguments,
+                                            bool with_targets) const {
+  static const std::vector<std::string> splits{"train", "validation", "test"};
+  if (arguments.data.empty() && std::find(splits.begin(), splits.end(), arguments.split) == splits.end())
+    fail(ExitCode::usage, "--split {}: there is no such split{}", arguments.split,
+         suggestion(arguments.split, splits));
+  const TrainOptions& options = config_.train;
+  DatasetOptions how{.memory_budget = options.memory_budget,
+                     .regression = options.regression,
+                     .classes = task_->classifies() ? task_->outputs() : 0,
+                     .probe = world.local_rank() == 0};
+  const bool held_out = arguments.data.empty() && arguments.split == "validation" && !options.validation &&
+                        options.validation_split > 0;
+  DataSource source = held_out ? options.train : source_of(arguments);
+  if (!arguments.x.empty()) source.x = arguments.x;
+  if (!arguments.y.empty()) source.y = arguments.y;
+  if (!with_targets) source.y.clear();
+  std::unique_ptr<Dataset> dataset = open_dataset(source, how);
+  task_->check_compatible(*dataset, path_);
+  if (held_out) return split_dataset(std::move(dataset), options.validation_split, options.seed).validation;
+  return dataset;
+}
+
+void add_data_options(CLI::App& command, TrainedModel::DataArguments& arguments) {
+  command.add_option("--data", arguments.data, "FILE.h5 or FILE.h5:/GROUP; default: the run's own")
+      ->type_name("");
+  command.add_option("--split", arguments.split, "train, validation or test (default)")->type_name("");
+  command.add_option("--x", arguments.x, "Name of the samples' data set, if not GROUP/x")->type_name("");
+}
+
+}  // namespace lockstep
