@@ -120,6 +120,32 @@ TEST(GradientReducer, StartsABucketBeforeTheNextIsReady) {
   reducer.finish(Exec{});
 }
 
+TEST(GradientReducer, ALaneLeavesItsBucketToTheLaneThatIsStartingOne) {
+  struct SlowCommunicator : TwinCommunicator {
+    void start_sum(Exec exec, std::span<float> data) override {
+      TwinCommunicator::start_sum(exec, data);
+      entered = true;
+      while (!may_go) std::this_thread::yield();
+    }
+    std::atomic<bool> entered = false, may_go = false;
+  };
+  SlowCommunicator communicator;
+  std::vector<float> total(3);
+  GradientReducer reducer(Exec{}, communicator, total, {{0, 2}, {2, 1}}, 1, 2);
+  reducer.begin();
+  reducer.leaf(0);
+  std::thread first([&] { reducer.bucket_ready(Exec{}, 0, 0); });
+  while (!communicator.entered) std::this_thread::yield();
+  std::thread second([&] { reducer.bucket_ready(Exec{}, 0, 1); });
+  second.join();
+  communicator.may_go = true;
+  first.join();
+  ASSERT_EQ(communicator.started.size(), 2u);
+  EXPECT_EQ(communicator.started[0].data(), total.data());
+  EXPECT_EQ(communicator.started[1].data(), total.data() + 2);
+  reducer.finish(Exec{});
+}
+
 TEST(GradientReducer, HoldsNoMoreBuffersThanTheTreeNeeds) {
   TwinCommunicator communicator;
   std::vector<float> total(64);
