@@ -12,8 +12,6 @@ namespace lockstep {
 DeviceReport find_devices() {
   DeviceReport report;
 #ifdef LOCKSTEP_HAVE_CUDA
-  report.cudnn_version = static_cast<int64_t>(cudnnGetVersion());
-  report.cublas_version = static_cast<int64_t>(cublasLtGetVersion());
   static_cast<void>(cudaRuntimeGetVersion(&report.runtime_version));
   static_cast<void>(cudaDriverGetVersion(&report.driver_version));
   int count = 0;
@@ -43,6 +41,9 @@ DeviceReport find_devices() {
     report.gpus.push_back({i, properties.name, properties.major, properties.minor,
                            static_cast<int64_t>(properties.totalGlobalMem), 0, bus_id});
   }
+  // Asked only now: this loads cuBLAS, which a machine without a GPU must not pay for.
+  report.cudnn_version = static_cast<int64_t>(cudnnGetVersion());
+  report.cublas_version = static_cast<int64_t>(cublasLtGetVersion());
 #else
   report.reason = "this build has no CUDA backend";
 #endif
