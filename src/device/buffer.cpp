@@ -33,6 +33,8 @@ Buffer::Buffer(Exec exec, Memory memory, size_t bytes) : bytes_(bytes) {
   if (bytes == 0) return;
 #ifdef LOCKSTEP_HAVE_CUDA
   if (exec.on_cuda() && memory != Memory::host) {
+    // Each thread has its own current GPU, and a thread that has not chosen one would allocate on the first.
+    CHECK(cudaSetDevice(exec.cuda->device()));
     void* data = nullptr;
     const bool device = memory == Memory::device;
     const cudaError_t status = device ? cudaMalloc(&data, bytes) : cudaMallocHost(&data, bytes);
@@ -44,10 +46,12 @@ Buffer::Buffer(Exec exec, Memory memory, size_t bytes) : bytes_(bytes) {
     CHECK(status);
     data_ = static_cast<std::byte*>(data);
     kind_ = device ? Kind::cuda_device : Kind::cuda_pinned;
-    if (device)
+    if (device) {
       fill_zero(exec, data, bytes);
-    else
+      synchronize(exec);  // or the zeros could land on what another stream has copied there
+    } else {
       std::memset(data, 0, bytes);
+    }
     return;
   }
 #endif

@@ -21,6 +21,7 @@ struct Replay::Impl {
       enqueue();
     } catch (...) {
       static_cast<void>(cudaStreamEndCapture(stream, captured.out()));
+      static_cast<void>(cudaGetLastError());  // an invalidated capture is no error of the next launch
       throw;
     }
     CHECK(cudaStreamEndCapture(stream, captured.out()));
