@@ -31,8 +31,16 @@ void create_tensor(TensorDescriptor& descriptor, int64_t n, int64_t h, int64_t w
 
 /// cuDNN's sizes are ints.
 bool fits_cudnn(const Conv2dSpec& spec) {
-  return spec.n * spec.h * spec.w * spec.c <= INT_MAX && spec.n * spec.out_h() * spec.out_w() * spec.k <= INT_MAX &&
+  return spec.n * spec.h * spec.w * spec.c <= INT_MAX &&
+         spec.n * spec.out_h() * spec.out_w() * spec.k <= INT_MAX &&
          spec.k * spec.r * spec.s * (spec.c / spec.groups) <= INT_MAX;
+}
+
+/// How many algorithms a listing holds: none where cuDNN does not support the convolution at all.
+int listed_count(cudnnStatus_t status, int count) {
+  if (CUDNN_STATUS_CATEGORY(status) == CUDNN_STATUS_NOT_SUPPORTED) return 0;
+  CHECK(status);
+  return count;
 }
 
 }  // namespace
@@ -42,8 +50,8 @@ struct Conv2d::Cuda::Impl {
   Impl(Exec on, const Conv2dSpec& shape);
   void plan();
 
-  /// Of what cuDNN lists, the fastest by its own estimate first, the first that gives the same bits each time and fits
-  /// the workspace limit. size(algorithm, bytes) asks for the workspace.
+  /// Of what cuDNN lists, the fastest by its own estimate first, the first that gives the same bits each time
+  /// and fits the workspace limit. size(algorithm, bytes) asks for the workspace.
   template <typename Performance, size_t kCount, typename Size>
   auto choose(const std::array<Performance, kCount>& listed, int count, const char* direction, Size size)
       -> std::optional<decltype(Performance::algo)>;
@@ -68,10 +76,10 @@ Conv2d::Cuda::Impl::Impl(Exec on, const Conv2dSpec& shape) : exec(on), spec(shap
                                    static_cast<int>(spec.c / spec.groups), static_cast<int>(spec.r),
                                    static_cast<int>(spec.s)));
   CHECK(cudnnCreateConvolutionDescriptor(convolution.out()));
-  CHECK(cudnnSetConvolution2dDescriptor(convolution.get(), static_cast<int>(spec.pad_h), static_cast<int>(spec.pad_w),
-                                        static_cast<int>(spec.stride_h), static_cast<int>(spec.stride_w),
-                                        static_cast<int>(spec.dilation_h), static_cast<int>(spec.dilation_w),
-                                        CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
+  CHECK(cudnnSetConvolution2dDescriptor(
+      convolution.get(), static_cast<int>(spec.pad_h), static_cast<int>(spec.pad_w),
+      static_cast<int>(spec.stride_h), static_cast<int>(spec.stride_w), static_cast<int>(spec.dilation_h),
+      static_cast<int>(spec.dilation_w), CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
   CHECK(cudnnSetConvolutionGroupCount(convolution.get(), static_cast<int>(spec.groups)));
   // The default would allow TF32.
   CHECK(cudnnSetConvolutionMathType(convolution.get(), CUDNN_FMA_MATH));
@@ -79,20 +87,23 @@ Conv2d::Cuda::Impl::Impl(Exec on, const Conv2dSpec& shape) : exec(on), spec(shap
 }
 
 template <typename Performance, size_t kCount, typename Size>
-auto Conv2d::Cuda::Impl::choose(const std::array<Performance, kCount>& listed, int count, const char* direction,
-                                Size size) -> std::optional<decltype(Performance::algo)> {
+auto Conv2d::Cuda::Impl::choose(const std::array<Performance, kCount>& listed, int count,
+                                const char* direction, Size size)
+    -> std::optional<decltype(Performance::algo)> {
   for (int i = 0; i < count; ++i) {
     const Performance& candidate = listed[static_cast<size_t>(i)];
     if (!ok(candidate.status) || candidate.determinism != CUDNN_DETERMINISTIC) continue;
-    // The listing may be of another math type, so the size is asked for under ours, which also says if that is supported.
+    // The listing may be of another math type, so the size is asked for under ours, which also says if that
+    // is supported.
     size_t bytes = 0;
     if (!ok(size(candidate.algo, &bytes)) || bytes > kWorkspaceLimit) continue;
     workspace_bytes = std::max(workspace_bytes, bytes);
     return candidate.algo;
   }
-  log_warning("cuDNN {} has no deterministic algorithm for {} of a convolution of {} filters {}x{} over "
-             "({}, {}, {}, {}) in {} groups: a slower kernel takes its place",
-             cudnnGetVersion(), direction, spec.k, spec.r, spec.s, spec.n, spec.h, spec.w, spec.c, spec.groups);
+  log_warning(
+      "cuDNN {} has no deterministic algorithm for {} of a convolution of {} filters {}x{} over "
+      "({}, {}, {}, {}) in {} groups: a slower kernel takes its place",
+      cudnnGetVersion(), direction, spec.k, spec.r, spec.s, spec.n, spec.h, spec.w, spec.c, spec.groups);
   return std::nullopt;
 }
 
@@ -101,31 +112,34 @@ void Conv2d::Cuda::Impl::plan() {
   int count = 0;
   // The listings hold an algorithm once for each math type.
   std::array<cudnnConvolutionFwdAlgoPerf_t, 2 * CUDNN_CONVOLUTION_FWD_ALGO_COUNT> forwards{};
-  CHECK(cudnnGetConvolutionForwardAlgorithm_v7(cudnn, x.get(), w.get(), convolution.get(), y.get(),
-                                               static_cast<int>(forwards.size()), &count, forwards.data()));
-  forward = choose(forwards, count, "forward", [&](cudnnConvolutionFwdAlgo_t algorithm, size_t* bytes) {
-    return cudnnGetConvolutionForwardWorkspaceSize(cudnn, x.get(), w.get(), convolution.get(), y.get(), algorithm,
-                                                   bytes);
-  });
+  cudnnStatus_t status =
+      cudnnGetConvolutionForwardAlgorithm_v7(cudnn, x.get(), w.get(), convolution.get(), y.get(),
+                                             static_cast<int>(forwards.size()), &count, forwards.data());
+  forward = choose(forwards, listed_count(status, count), "forward",
+                   [&](cudnnConvolutionFwdAlgo_t algorithm, size_t* bytes) {
+                     return cudnnGetConvolutionForwardWorkspaceSize(
+                         cudnn, x.get(), w.get(), convolution.get(), y.get(), algorithm, bytes);
+                   });
 
   std::array<cudnnConvolutionBwdFilterAlgoPerf_t, 2 * CUDNN_CONVOLUTION_BWD_FILTER_ALGO_COUNT> filters{};
-  CHECK(cudnnGetConvolutionBackwardFilterAlgorithm_v7(cudnn, x.get(), y.get(), convolution.get(), w.get(),
-                                                      static_cast<int>(filters.size()), &count, filters.data()));
-  backward_filter =
-      choose(filters, count, "the weight gradient", [&](cudnnConvolutionBwdFilterAlgo_t algorithm, size_t* bytes) {
-        return cudnnGetConvolutionBackwardFilterWorkspaceSize(cudnn, x.get(), y.get(), convolution.get(), w.get(),
-                                                              algorithm, bytes);
-      });
+  status =
+      cudnnGetConvolutionBackwardFilterAlgorithm_v7(cudnn, x.get(), y.get(), convolution.get(), w.get(),
+                                                    static_cast<int>(filters.size()), &count, filters.data());
+  backward_filter = choose(filters, listed_count(status, count), "the weight gradient",
+                           [&](cudnnConvolutionBwdFilterAlgo_t algorithm, size_t* bytes) {
+                             return cudnnGetConvolutionBackwardFilterWorkspaceSize(
+                                 cudnn, x.get(), y.get(), convolution.get(), w.get(), algorithm, bytes);
+                           });
 
   if (!spec.needs_dx) return;
   std::array<cudnnConvolutionBwdDataAlgoPerf_t, 2 * CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT> datas{};
-  CHECK(cudnnGetConvolutionBackwardDataAlgorithm_v7(cudnn, w.get(), y.get(), convolution.get(), x.get(),
-                                                    static_cast<int>(datas.size()), &count, datas.data()));
-  backward_data =
-      choose(datas, count, "the data gradient", [&](cudnnConvolutionBwdDataAlgo_t algorithm, size_t* bytes) {
-        return cudnnGetConvolutionBackwardDataWorkspaceSize(cudnn, w.get(), y.get(), convolution.get(), x.get(),
-                                                            algorithm, bytes);
-      });
+  status = cudnnGetConvolutionBackwardDataAlgorithm_v7(cudnn, w.get(), y.get(), convolution.get(), x.get(),
+                                                       static_cast<int>(datas.size()), &count, datas.data());
+  backward_data = choose(datas, listed_count(status, count), "the data gradient",
+                         [&](cudnnConvolutionBwdDataAlgo_t algorithm, size_t* bytes) {
+                           return cudnnGetConvolutionBackwardDataWorkspaceSize(
+                               cudnn, w.get(), y.get(), convolution.get(), x.get(), algorithm, bytes);
+                         });
 }
 
 Conv2d::Cuda::Cuda(Exec exec, const Conv2dSpec& spec) : impl_(std::make_unique<Impl>(exec, spec)) {}
@@ -155,15 +169,15 @@ void Conv2d::Cuda::backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor
   if (db) cuda::bias_backward(p.exec, dy, db);
   if (p.backward_filter)
     CHECK(cudnnConvolutionBackwardFilter(p.exec.cuda->cudnn(), &kOne, p.x.get(), x.raw(), p.y.get(), dy.raw(),
-                                         p.convolution.get(), *p.backward_filter, workspace.raw(), p.workspace_bytes,
-                                         &kZero, p.w.get(), dw.raw()));
+                                         p.convolution.get(), *p.backward_filter, workspace.raw(),
+                                         p.workspace_bytes, &kZero, p.w.get(), dw.raw()));
   else
     cuda::direct_conv2d_backward_filter(p.exec, p.spec, x.data<float>(), dy.data<float>(), dw.data<float>());
   if (!dx) return;
   if (p.backward_data)
     CHECK(cudnnConvolutionBackwardData(p.exec.cuda->cudnn(), &kOne, p.w.get(), w.raw(), p.y.get(), dy.raw(),
-                                       p.convolution.get(), *p.backward_data, workspace.raw(), p.workspace_bytes,
-                                       &kZero, p.x.get(), dx.raw()));
+                                       p.convolution.get(), *p.backward_data, workspace.raw(),
+                                       p.workspace_bytes, &kZero, p.x.get(), dx.raw()));
   else
     cuda::direct_conv2d_backward_data(p.exec, p.spec, w.data<float>(), dy.data<float>(), dx.data<float>());
 }

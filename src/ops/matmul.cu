@@ -38,12 +38,13 @@ bool aligned(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) 
 
 }  // namespace
 
-/// cuBLASLt is column-major, so it computes the transpose, c^T = op(b)^T op(a)^T, of which row i is column i of c: its
-/// bias, one value a row, is ours along n.
+/// cuBLASLt is column-major, so it computes the transpose, c^T = op(b)^T op(a)^T, of which row i is column i
+/// of c: its bias, one value a row, is ours along n.
 struct Matmul::Cuda::Impl {
   Impl(Exec on, const MatmulSpec& shape);
   void choose_algorithm();
   void run(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace);
+  void multiply(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace);
 
   Exec exec;
   MatmulSpec spec;
@@ -62,8 +63,9 @@ Matmul::Cuda::Impl::Impl(Exec on, const MatmulSpec& shape) : exec(on), spec(shap
   set(operation, CUBLASLT_MATMUL_DESC_TRANSA, spec.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
   set(operation, CUBLASLT_MATMUL_DESC_TRANSB, spec.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
   if (spec.epilogue != Epilogue::none) {
-    set(operation, CUBLASLT_MATMUL_DESC_EPILOGUE,
-        spec.epilogue == Epilogue::bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_RELU_BIAS);
+    // Not CUBLASLT_EPILOGUE_RELU_BIAS: a maximum turns NaN into zero and would hide that the training
+    // diverged.
+    set(operation, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
     // The heuristic reads off the address how a bias is aligned, and takes null for perfectly.
     set(operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, uintptr_t{kAlignment});
   }
@@ -77,7 +79,8 @@ void Matmul::Cuda::Impl::choose_algorithm() {
   Preference preference;
   CHECK(cublasLtMatmulPreferenceCreate(preference.out()));
   set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspaceLimit);
-  // Split-K is fine where partial products are added in a step of their own; INPLACE adds them as blocks happen to end.
+  // Split-K is fine where partial products are added in a step of their own; INPLACE adds them as blocks
+  // happen to end.
   const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE;
   set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, reductions);
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, kAlignment);
@@ -87,16 +90,16 @@ void Matmul::Cuda::Impl::choose_algorithm() {
 
   std::array<cublasLtMatmulHeuristicResult_t, 16> candidates{};
   int found = 0;
-  CHECK(cublasLtMatmulAlgoGetHeuristic(exec.cuda->cublas(), operation.get(), b.get(), a.get(), c.get(), c.get(),
-                                       preference.get(), static_cast<int>(candidates.size()), candidates.data(),
-                                       &found));
+  CHECK(cublasLtMatmulAlgoGetHeuristic(exec.cuda->cublas(), operation.get(), b.get(), a.get(), c.get(),
+                                       c.get(), preference.get(), static_cast<int>(candidates.size()),
+                                       candidates.data(), &found));
   for (int i = 0; i < found; ++i) {
     const cublasLtMatmulHeuristicResult_t& candidate = candidates[static_cast<size_t>(i)];
     uint32_t reduction = CUBLASLT_REDUCTION_SCHEME_NONE;
     size_t written = 0;
     if (!ok(candidate.state) ||
-        !ok(cublasLtMatmulAlgoConfigGetAttribute(&candidate.algo, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &reduction,
-                                                 sizeof reduction, &written)) ||
+        !ok(cublasLtMatmulAlgoConfigGetAttribute(&candidate.algo, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME,
+                                                 &reduction, sizeof reduction, &written)) ||
         (reduction & CUBLASLT_REDUCTION_SCHEME_INPLACE) != 0)
       continue;
     algorithm = candidate.algo;
@@ -112,15 +115,20 @@ void Matmul::Cuda::Impl::run(ConstTensor x, ConstTensor w, ConstTensor bias, Ten
   if (spec.k == 0) {
     fill_zero(exec, y.raw(), y.bytes());
     if (spec.epilogue != Epilogue::none) cuda::bias_forward(exec, y, bias, y);
-    if (spec.epilogue == Epilogue::bias_relu) cuda::activation_forward(exec, Activation::relu, y, y);
-    return;
+  } else {
+    multiply(x, w, bias, y, workspace);
   }
+  if (spec.epilogue == Epilogue::bias_relu) cuda::activation_forward(exec, Activation::relu, y, y);
+}
+
+void Matmul::Cuda::Impl::multiply(ConstTensor x, ConstTensor w, ConstTensor bias, Tensor y,
+                                  Tensor workspace) {
   INVARIANT(aligned(x.raw()) && aligned(w.raw()) && aligned(bias.raw()) && aligned(y.raw()),
             "a matrix at an address that {} does not divide", kAlignment);
   if (spec.epilogue != Epilogue::none) set(operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias.raw());
   const float one = 1.0f, zero = 0.0f;
-  CHECK(cublasLtMatmul(exec.cuda->cublas(), operation.get(), &one, w.raw(), b.get(), x.raw(), a.get(), &zero, y.raw(),
-                       c.get(), y.raw(), c.get(), &algorithm, workspace.raw(), workspace_bytes,
+  CHECK(cublasLtMatmul(exec.cuda->cublas(), operation.get(), &one, w.raw(), b.get(), x.raw(), a.get(), &zero,
+                       y.raw(), c.get(), y.raw(), c.get(), &algorithm, workspace.raw(), workspace_bytes,
                        exec.cuda->compute_stream()));
 }
 
