@@ -1,7 +1,8 @@
 #pragma once
 
-// Reductions over the threads of a block in a fixed order, for .cu files. T is trivially copyable; Combine is a struct
-// with a __device__ T operator()(T, T) that is associative up to rounding and commutative to the bit.
+// Reductions over the threads of a block in a fixed order, for .cu files. T is trivially copyable; Combine is
+// a struct with a __device__ T operator()(T, T) that is associative up to rounding and commutative to the
+// bit.
 #include <cuda_runtime.h>
 
 #include <cstdint>
@@ -21,8 +22,8 @@ struct Minimum {
   __device__ int operator()(int a, int b) const { return min(a, b); }
 };
 
-/// Every thread gets the result. One-dimensional blocks of a multiple of 32 threads, all of which call this; `shared`
-/// holds one T a warp and may be used again for the next reduction at once.
+/// Every thread gets the result. One-dimensional blocks of a multiple of 32 threads, all of which call this;
+/// `shared` holds one T a warp and may be used again for the next reduction at once.
 template <typename T, typename Combine>
 __device__ T block_reduce(T value, Combine combine, T* shared) {
   for (int offset = 16; offset > 0; offset /= 2)

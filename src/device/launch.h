@@ -11,8 +11,8 @@ namespace lockstep {
 /// The stream that kernels of this Exec go to, for files that need nothing else of its CudaContext.
 cudaStream_t compute_stream(Exec exec);
 
-/// kScratchBytes of GPU memory for the intermediate sums between two kernels of one operation on the compute stream.
-/// The next operation overwrites it.
+/// kScratchBytes of GPU memory for the intermediate sums between two kernels of one operation on the compute
+/// stream. The next operation overwrites it.
 void* scratch(Exec exec);
 inline constexpr size_t kScratchBytes = size_t{4} << 20;
 

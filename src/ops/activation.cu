@@ -47,10 +47,14 @@ void activation_forward(Exec exec, Activation activation, ConstTensor x, Tensor 
     map(compute_stream(exec), f, x.data<float>(), y.data<float>(), y.elements());
   };
   switch (activation) {
-    case Activation::relu: return run(Relu{});
-    case Activation::sigmoid: return run(Sigmoid{});
-    case Activation::tanh: return run(Tanh{});
-    case Activation::gelu: return run(Gelu{});
+    case Activation::relu:
+      return run(Relu{});
+    case Activation::sigmoid:
+      return run(Sigmoid{});
+    case Activation::tanh:
+      return run(Tanh{});
+    case Activation::gelu:
+      return run(Gelu{});
   }
 }
 
@@ -59,10 +63,14 @@ void activation_backward(Exec exec, Activation activation, ConstTensor saved, Co
     zip(compute_stream(exec), f, saved.data<float>(), dy.data<float>(), dx.data<float>(), dx.elements());
   };
   switch (activation) {
-    case Activation::relu: return run(ReluGradient{});
-    case Activation::sigmoid: return run(SigmoidGradient{});
-    case Activation::tanh: return run(TanhGradient{});
-    case Activation::gelu: return run(GeluGradient{});
+    case Activation::relu:
+      return run(ReluGradient{});
+    case Activation::sigmoid:
+      return run(SigmoidGradient{});
+    case Activation::tanh:
+      return run(TanhGradient{});
+    case Activation::gelu:
+      return run(GeluGradient{});
   }
 }
 

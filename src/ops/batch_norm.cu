@@ -6,10 +6,12 @@ namespace lockstep::cuda {
 namespace {
 
 /// How many rows of the matrix (N * positions, C) belong to real samples.
-__device__ int64_t real_rows(const MicroBatchInfo* info, int64_t positions) { return info->valid * positions; }
+__device__ int64_t real_rows(const MicroBatchInfo* info, int64_t positions) {
+  return info->valid * positions;
+}
 
-/// Sums of x and x^2, both measured from the channel's first element: it is near the mean compared with the spread,
-/// so that one pass loses no digits to cancellation.
+/// Sums of x and x^2, both measured from the channel's first element: it is near the mean compared with the
+/// spread, so that one pass loses no digits to cancellation.
 struct Moments {
   const MicroBatchInfo* info;
   const float* x;
@@ -122,15 +124,17 @@ struct NormalizeByRunning {
   struct Column {
     const float* x;
     float mean, factor, shift;
-    __device__ float operator()(int64_t, int64_t element) const { return (x[element] - mean) * factor + shift; }
+    __device__ float operator()(int64_t, int64_t element) const {
+      return (x[element] - mean) * factor + shift;
+    }
   };
   __device__ Column operator()(int64_t column) const {
     return {x, mean[column], scale[column] / sqrtf(variance[column] + epsilon), shift[column]};
   }
 };
 
-__global__ void running_update_kernel(const MicroBatchInfo* info, float momentum, const float* sums, float* running,
-                                      int64_t n) {
+__global__ void running_update_kernel(const MicroBatchInfo* info, float momentum, const float* sums,
+                                      float* running, int64_t n) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride)
     running[i] = (1.0f - momentum) * running[i] + momentum * (sums[i] * info->weight);
@@ -147,16 +151,17 @@ struct Matrix {
 
 }  // namespace
 
-void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x, ConstTensor scale,
-                        ConstTensor shift, Tensor y, Tensor saved_mean, Tensor saved_inverse_std, Tensor sums) {
+void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
+                        ConstTensor scale, ConstTensor shift, Tensor y, Tensor saved_mean,
+                        Tensor saved_inverse_std, Tensor sums) {
   const auto [rows, columns, positions] = Matrix(x.shape());
   column_sums(exec, Moments{info, x.data<float>(), positions, columns},
               StoreStatistics{info, x.data<float>(), positions, columns, epsilon, saved_mean.data<float>(),
                               saved_inverse_std.data<float>(), sums.data<float>()},
               rows, columns);
   column_map(exec,
-             Normalize{info, x.data<float>(), scale.data<float>(), shift.data<float>(), saved_mean.data<float>(),
-                       saved_inverse_std.data<float>(), positions},
+             Normalize{info, x.data<float>(), scale.data<float>(), shift.data<float>(),
+                       saved_mean.data<float>(), saved_inverse_std.data<float>(), positions},
              rows, columns, y.data<float>());
 }
 
@@ -188,8 +193,8 @@ void batch_norm_running_update(Exec exec, const MicroBatchInfo* info, float mome
                                Tensor running) {
   const int64_t n = running.elements();
   if (n == 0) return;
-  launch(running_update_kernel, blocks_for(n, 256), 256, 0, compute_stream(exec), info, momentum, sums.data<float>(),
-         running.data<float>(), n);
+  launch(running_update_kernel, blocks_for(n, 256), 256, 0, compute_stream(exec), info, momentum,
+         sums.data<float>(), running.data<float>(), n);
 }
 
 }  // namespace lockstep::cuda

@@ -45,14 +45,15 @@ void bias_forward(Exec exec, ConstTensor x, ConstTensor b, Tensor y) {
 void bias_relu_in_place(Exec exec, ConstTensor b, Tensor y) {
   if (y.elements() == 0) return;
   const int64_t columns = y.shape()[-1];
-  column_map(exec, AddBias<true>{y.data<float>(), b.data<float>()}, y.elements() / columns, columns, y.data<float>());
+  column_map(exec, AddBias<true>{y.data<float>(), b.data<float>()}, y.elements() / columns, columns,
+             y.data<float>());
 }
 
 void bias_backward(Exec exec, ConstTensor dy, Tensor db) {
   const int64_t columns = db.elements();
   if (columns == 0) return;
-  column_sums(exec, Gradient{dy.data<float>(), columns}, StoreFirst{db.data<float>()}, dy.elements() / columns,
-              columns);
+  column_sums(exec, Gradient{dy.data<float>(), columns}, StoreFirst{db.data<float>()},
+              dy.elements() / columns, columns);
 }
 
 }  // namespace lockstep::cuda

@@ -1,7 +1,7 @@
 #pragma once
 
-// Kernels over a matrix (rows, columns), where the columns are channels: each thread keeps one column, and a warp reads
-// 32 neighbouring ones. For .cu files.
+// Kernels over a matrix (rows, columns), where the columns are channels: each thread keeps one column, and a
+// warp reads 32 neighbouring ones. For .cu files.
 #include <algorithm>
 
 #include "src/device/launch.h"
@@ -16,11 +16,11 @@ struct Pair {
   float first, second;
 };
 
-/// Sums terms(row, column), two sums at once, over the chunk of rows that blockIdx.y names. The only chunk hands its
-/// sums to finish(column, sums); otherwise they are left in partial (chunks, columns).
+/// Sums terms(row, column), two sums at once, over the chunk of rows that blockIdx.y names. The only chunk
+/// hands its sums to finish(column, sums); otherwise they are left in partial (chunks, columns).
 template <typename Terms, typename Finish>
-__global__ void column_sums_kernel(Terms terms, Finish finish, int64_t rows, int64_t columns, int64_t rows_per_chunk,
-                                   Pair* partial) {
+__global__ void column_sums_kernel(Terms terms, Finish finish, int64_t rows, int64_t columns,
+                                   int64_t rows_per_chunk, Pair* partial) {
   __shared__ Pair tile[kRowTile][kColumnTile];
   const int64_t column = int64_t{blockIdx.x} * kColumnTile + threadIdx.x;
   const int64_t begin = int64_t{blockIdx.y} * rows_per_chunk;
@@ -64,8 +64,8 @@ inline unsigned column_tiles(int64_t columns) {
   return static_cast<unsigned>((columns + kColumnTile - 1) / kColumnTile);
 }
 
-/// finish(column, sums over all rows of terms(row, column)) for every column. How the rows are cut, and so the order of
-/// the sums, depends on the shape alone.
+/// finish(column, sums over all rows of terms(row, column)) for every column. How the rows are cut, and so
+/// the order of the sums, depends on the shape alone.
 template <typename Terms, typename Finish>
 void column_sums(Exec exec, Terms terms, Finish finish, int64_t rows, int64_t columns) {
   if (columns == 0) return;
@@ -75,10 +75,11 @@ void column_sums(Exec exec, Terms terms, Finish finish, int64_t rows, int64_t co
   const int64_t rows_per_chunk = (rows + chunks - 1) / chunks;
   Pair* partial = static_cast<Pair*>(scratch(exec));
   launch(column_sums_kernel<Terms, Finish>, dim3(column_tiles(columns), static_cast<unsigned>(chunks)),
-         dim3(kColumnTile, kRowTile), 0, compute_stream(exec), terms, finish, rows, columns, rows_per_chunk, partial);
+         dim3(kColumnTile, kRowTile), 0, compute_stream(exec), terms, finish, rows, columns, rows_per_chunk,
+         partial);
   if (chunks > 1)
-    launch(column_finish_kernel<Finish>, blocks_for(columns, 128), 128, 0, compute_stream(exec), finish, columns,
-           chunks, partial);
+    launch(column_finish_kernel<Finish>, blocks_for(columns, 128), 128, 0, compute_stream(exec), finish,
+           columns, chunks, partial);
 }
 
 /// y[element] = f(row, element), where f is what make(column) returns: a thread makes it once and keeps it.

@@ -43,7 +43,8 @@ __global__ void forward_kernel(Geometry g, const float* x, const float* w, float
 }
 
 /// The output position that reads input position i through filter position f along one axis, or -1.
-__device__ int64_t output_of(int64_t i, int64_t f, int64_t pad, int64_t stride, int64_t dilation, int64_t count) {
+__device__ int64_t output_of(int64_t i, int64_t f, int64_t pad, int64_t stride, int64_t dilation,
+                             int64_t count) {
   const int64_t scaled = i + pad - f * dilation;
   if (scaled < 0 || scaled % stride != 0 || scaled / stride >= count) return -1;
   return scaled / stride;
@@ -78,7 +79,8 @@ __global__ void backward_filter_kernel(Geometry g, const float* x, const float* 
   const Conv2dSpec& spec = g.spec;
   const int64_t positions = spec.n * g.out_h * g.out_w;
   for (int64_t i = blockIdx.x; i < n; i += gridDim.x) {
-    const int64_t group_channel = i % g.group_c, s = i / g.group_c % spec.s, r = i / g.group_c / spec.s % spec.r;
+    const int64_t group_channel = i % g.group_c, s = i / g.group_c % spec.s,
+                  r = i / g.group_c / spec.s % spec.r;
     const int64_t k = i / g.group_c / spec.s / spec.r;
     const int64_t c = k / g.group_k * g.group_c + group_channel;
     float sum = 0.0f;
@@ -103,14 +105,16 @@ void direct_conv2d_forward(Exec exec, const Conv2dSpec& spec, const float* x, co
   launch(forward_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), g, x, w, y, n);
 }
 
-void direct_conv2d_backward_data(Exec exec, const Conv2dSpec& spec, const float* w, const float* dy, float* dx) {
+void direct_conv2d_backward_data(Exec exec, const Conv2dSpec& spec, const float* w, const float* dy,
+                                 float* dx) {
   const Geometry g(spec);
   const int64_t n = spec.n * spec.h * spec.w * spec.c;
   if (n == 0) return;
   launch(backward_data_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), g, w, dy, dx, n);
 }
 
-void direct_conv2d_backward_filter(Exec exec, const Conv2dSpec& spec, const float* x, const float* dy, float* dw) {
+void direct_conv2d_backward_filter(Exec exec, const Conv2dSpec& spec, const float* x, const float* dy,
+                                   float* dw) {
   const Geometry g(spec);
   const int64_t n = spec.k * spec.r * spec.s * g.group_c;
   if (n == 0) return;

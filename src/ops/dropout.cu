@@ -9,16 +9,17 @@ namespace {
 constexpr int kBlock = 256;
 
 /// One thread draws the four words that decide over four neighbouring elements of a sample.
-__global__ void dropout_kernel(const MicroBatchInfo* info, float rate, uint64_t key, const int64_t* sample_index,
-                               const float* x, float* y, int64_t samples, int64_t elements) {
+__global__ void dropout_kernel(const MicroBatchInfo* info, float rate, uint64_t key,
+                               const int64_t* sample_index, const float* x, float* y, int64_t samples,
+                               int64_t elements) {
   const int64_t groups = (elements + 3) / 4;
   const uint64_t step = static_cast<uint64_t>(info->step);
   const float scale = 1.0f / (1.0f - rate);
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < samples * groups; i += stride) {
     const int64_t sample = i / groups, group = i % groups;
-    const Random4 random = philox(key, static_cast<uint64_t>(sample_index[sample]),
-                                  (step << 32) + static_cast<uint64_t>(group));
+    const Random4 random =
+        philox(key, static_cast<uint64_t>(sample_index[sample]), (step << 32) + static_cast<uint64_t>(group));
     const int64_t end = min(4 * group + 4, elements);
     for (int64_t e = 4 * group; e < end; ++e) {
       const bool survives = uniform(random.word[e % 4]) >= rate;
@@ -29,14 +30,14 @@ __global__ void dropout_kernel(const MicroBatchInfo* info, float rate, uint64_t 
 
 }  // namespace
 
-void dropout(Exec exec, const MicroBatchInfo* info, const DropoutSpec& spec, ConstTensor sample_index, ConstTensor x,
-             Tensor y) {
+void dropout(Exec exec, const MicroBatchInfo* info, const DropoutSpec& spec, ConstTensor sample_index,
+             ConstTensor x, Tensor y) {
   if (x.elements() == 0) return;
   const int64_t samples = x.shape()[0];
   const int64_t elements = x.elements() / samples;
-  launch(dropout_kernel, blocks_for(samples * ((elements + 3) / 4), kBlock), kBlock, 0, compute_stream(exec), info,
-         spec.rate, spec.seed ^ spec.layer, sample_index.data<int64_t>(), x.data<float>(), y.data<float>(), samples,
-         elements);
+  launch(dropout_kernel, blocks_for(samples * ((elements + 3) / 4), kBlock), kBlock, 0, compute_stream(exec),
+         info, spec.rate, spec.seed ^ spec.layer, sample_index.data<int64_t>(), x.data<float>(),
+         y.data<float>(), samples, elements);
 }
 
 }  // namespace lockstep::cuda

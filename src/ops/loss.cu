@@ -74,10 +74,11 @@ __device__ int label_of(const SoftTarget::Row& q, int64_t classes, Shared& share
   return row_find(q, row_maximum(q, classes, shared), classes, shared);
 }
 
-/// A block takes a row at a time; a thread reads and writes the same elements of it, so dlogits may be logits.
+/// A block takes a row at a time; a thread reads and writes the same elements of it, so dlogits may be
+/// logits.
 template <typename Target>
-__global__ void cross_entropy_kernel(const MicroBatchInfo* info, Target target, const float* logits, float* dlogits,
-                                     Metrics* partial, int64_t rows, int64_t classes) {
+__global__ void cross_entropy_kernel(const MicroBatchInfo* info, Target target, const float* logits,
+                                     float* dlogits, Metrics* partial, int64_t rows, int64_t classes) {
   __shared__ Shared shared;
   Metrics metrics{0.0, 0.0};
   const float weight = info->weight;
@@ -187,8 +188,8 @@ void softmax_cross_entropy(Exec exec, const MicroBatchInfo* info, float label_sm
   cross_entropy(exec, info, HardTarget{labels.data<int32_t>(), label_smoothing}, logits, dlogits, metrics);
 }
 
-void softmax_cross_entropy_soft(Exec exec, const MicroBatchInfo* info, float label_smoothing, ConstTensor logits,
-                                ConstTensor targets, Tensor dlogits, Tensor metrics) {
+void softmax_cross_entropy_soft(Exec exec, const MicroBatchInfo* info, float label_smoothing,
+                                ConstTensor logits, ConstTensor targets, Tensor dlogits, Tensor metrics) {
   cross_entropy(exec, info, SoftTarget{targets.data<float>(), label_smoothing}, logits, dlogits, metrics);
 }
 
@@ -205,8 +206,8 @@ void mean_squared_error(Exec exec, const MicroBatchInfo* info, ConstTensor predi
 void softmax(Exec exec, ConstTensor logits, Tensor probabilities) {
   const int64_t rows = logits.shape()[0], classes = logits.shape()[1];
   if (rows == 0 || classes == 0) return;
-  launch(softmax_kernel, blocks_for(rows, 1), threads_for(classes), 0, compute_stream(exec), logits.data<float>(),
-         probabilities.data<float>(), rows, classes);
+  launch(softmax_kernel, blocks_for(rows, 1), threads_for(classes), 0, compute_stream(exec),
+         logits.data<float>(), probabilities.data<float>(), rows, classes);
 }
 
 }  // namespace lockstep::cuda

@@ -16,8 +16,12 @@ struct Window {
 
 __device__ Window window_of(const Pool2dSpec& spec, int64_t out_row, int64_t out_column) {
   const int64_t top = out_row * spec.stride_h - spec.pad_h, left = out_column * spec.stride_w - spec.pad_w;
-  return {max(top, int64_t{0}),  min(top + spec.window_h, spec.h), max(left, int64_t{0}),
-          min(left + spec.window_w, spec.w), top, left};
+  return {max(top, int64_t{0}),
+          min(top + spec.window_h, spec.h),
+          max(left, int64_t{0}),
+          min(left + spec.window_w, spec.w),
+          top,
+          left};
 }
 
 /// Where element i of a tensor (N, H, W, C) lies.
@@ -31,7 +35,8 @@ __device__ Position position_of(int64_t i, int64_t height, int64_t width, int64_
     const uint32_t c = static_cast<uint32_t>(channels), w = static_cast<uint32_t>(width);
     const uint32_t pixel = static_cast<uint32_t>(i) / c, line = pixel / w;
     const uint32_t n = line / static_cast<uint32_t>(height);
-    return {n, line - n * static_cast<uint32_t>(height), pixel - line * w, static_cast<uint32_t>(i) - pixel * c};
+    return {n, line - n * static_cast<uint32_t>(height), pixel - line * w,
+            static_cast<uint32_t>(i) - pixel * c};
   }
   const int64_t pixel = i / channels, line = pixel / width, n = line / height;
   return {n, line - n * height, pixel - line * width, i - pixel * channels};
@@ -78,7 +83,8 @@ __global__ void max_backward_kernel(Pool2dSpec spec, int64_t out_h, int64_t out_
     const int64_t last_row = last_window(in.row, spec.pad_h, spec.stride_h, out_h);
     const int64_t last_column = last_window(in.column, spec.pad_w, spec.stride_w, out_w);
     float sum = 0.0f;
-    for (int64_t row = first_window(in.row, spec.pad_h, spec.window_h, spec.stride_h); row <= last_row; ++row) {
+    for (int64_t row = first_window(in.row, spec.pad_h, spec.window_h, spec.stride_h); row <= last_row;
+         ++row) {
       for (int64_t column = first_window(in.column, spec.pad_w, spec.window_w, spec.stride_w);
            column <= last_column; ++column) {
         const int64_t r = in.row - (row * spec.stride_h - spec.pad_h);
@@ -91,8 +97,8 @@ __global__ void max_backward_kernel(Pool2dSpec spec, int64_t out_h, int64_t out_
   }
 }
 
-__global__ void average_forward_kernel(Pool2dSpec spec, int64_t out_h, int64_t out_w, const float* x, float* y,
-                                       int64_t n) {
+__global__ void average_forward_kernel(Pool2dSpec spec, int64_t out_h, int64_t out_w, const float* x,
+                                       float* y, int64_t n) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const Position out = position_of(i, out_h, out_w, spec.c);
@@ -106,15 +112,16 @@ __global__ void average_forward_kernel(Pool2dSpec spec, int64_t out_h, int64_t o
   }
 }
 
-__global__ void average_backward_kernel(Pool2dSpec spec, int64_t out_h, int64_t out_w, const float* dy, float* dx,
-                                        int64_t n) {
+__global__ void average_backward_kernel(Pool2dSpec spec, int64_t out_h, int64_t out_w, const float* dy,
+                                        float* dx, int64_t n) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const Position in = position_of(i, spec.h, spec.w, spec.c);
     const int64_t last_row = last_window(in.row, spec.pad_h, spec.stride_h, out_h);
     const int64_t last_column = last_window(in.column, spec.pad_w, spec.stride_w, out_w);
     float sum = 0.0f;
-    for (int64_t row = first_window(in.row, spec.pad_h, spec.window_h, spec.stride_h); row <= last_row; ++row) {
+    for (int64_t row = first_window(in.row, spec.pad_h, spec.window_h, spec.stride_h); row <= last_row;
+         ++row) {
       for (int64_t column = first_window(in.column, spec.pad_w, spec.window_w, spec.stride_w);
            column <= last_column; ++column) {
         const float gradient = dy[((in.n * out_h + row) * out_w + column) * spec.c + in.channel];
@@ -163,8 +170,8 @@ __global__ void global_average_backward_kernel(const float* dy, float* dx, int64
 void max_pool2d_forward(Exec exec, const Pool2dSpec& spec, ConstTensor x, Tensor y, Tensor argmax) {
   const int64_t n = y.elements();
   if (n == 0) return;
-  launch(max_forward_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), spec, spec.out_h(), spec.out_w(),
-         x.data<float>(), y.data<float>(), argmax.data<uint8_t>(), n);
+  launch(max_forward_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), spec, spec.out_h(),
+         spec.out_w(), x.data<float>(), y.data<float>(), argmax.data<uint8_t>(), n);
 }
 
 void max_pool2d_backward(Exec exec, const Pool2dSpec& spec, ConstTensor argmax, ConstTensor dy, Tensor dx) {
@@ -193,15 +200,16 @@ void global_average_pool_forward(Exec exec, ConstTensor x, Tensor y) {
   const int64_t samples = y.shape()[0], channels = y.shape()[-1];
   const int64_t tiles = (channels + kChannelTile - 1) / kChannelTile;
   launch(global_average_forward_kernel, blocks_for(samples * tiles, 1), dim3(kChannelTile, kPositionTile), 0,
-         compute_stream(exec), x.data<float>(), y.data<float>(), samples, x.elements() / samples / channels, channels);
+         compute_stream(exec), x.data<float>(), y.data<float>(), samples, x.elements() / samples / channels,
+         channels);
 }
 
 void global_average_pool_backward(Exec exec, ConstTensor dy, Tensor dx) {
   const int64_t n = dx.elements();
   if (n == 0) return;
   const int64_t channels = dx.shape()[-1];
-  launch(global_average_backward_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), dy.data<float>(),
-         dx.data<float>(), n, n / dx.shape()[0] / channels, channels);
+  launch(global_average_backward_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec),
+         dy.data<float>(), dx.data<float>(), n, n / dx.shape()[0] / channels, channels);
 }
 
 }  // namespace lockstep::cuda

@@ -55,11 +55,16 @@ void preprocess(Exec exec, const PreprocessSpec& spec, ConstTensor x, ConstTenso
                 Tensor y) {
   if (y.elements() == 0) return;
   switch (x.dtype()) {
-    case DType::u8: return run(exec, spec, x.data<uint8_t>(), scale, shift, y);
-    case DType::f16: return run(exec, spec, static_cast<const __half*>(x.raw()), scale, shift, y);
-    case DType::f32: return run(exec, spec, x.data<float>(), scale, shift, y);
-    case DType::f64: return run(exec, spec, x.data<double>(), scale, shift, y);
-    default: INVARIANT(false, "preprocess does not read {}", to_string(x.dtype()));
+    case DType::u8:
+      return run(exec, spec, x.data<uint8_t>(), scale, shift, y);
+    case DType::f16:
+      return run(exec, spec, static_cast<const __half*>(x.raw()), scale, shift, y);
+    case DType::f32:
+      return run(exec, spec, x.data<float>(), scale, shift, y);
+    case DType::f64:
+      return run(exec, spec, x.data<double>(), scale, shift, y);
+    default:
+      INVARIANT(false, "preprocess does not read {}", to_string(x.dtype()));
   }
 }
 

@@ -17,8 +17,8 @@ struct alignas(16) Four {
 
 /// The numbers of this step, worked out in double once a block: 1 - 0.999^t has few digits left in float.
 struct Step {
-  float clip;        ///< times the gradient
-  float l2, kept;    ///< where weight decay applies: times w into the gradient, and times w
+  float clip;      ///< times the gradient
+  float l2, kept;  ///< where weight decay applies: times w into the gradient, and times w
   float lr, epsilon;
   float momentum;
   float beta2, new1, new2;  ///< Adam's beta2, 1 - beta1, 1 - beta2
@@ -52,7 +52,9 @@ __device__ Step step_of(const OptimizerUpdate& u) {
 
 struct Sgd {
   static constexpr int kStates = 0;
-  __device__ float operator()(const Step& step, float w, float g, float&, float&) const { return w - step.lr * g; }
+  __device__ float operator()(const Step& step, float w, float g, float&, float&) const {
+    return w - step.lr * g;
+  }
 };
 
 template <bool kNesterov>
@@ -130,7 +132,8 @@ __global__ void sum_of_squares_kernel(const float* gradients, int64_t n, double*
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
-__global__ void norm_kernel(const double* partial, int64_t count, double clip_norm, float* norm, float* clip_scale) {
+__global__ void norm_kernel(const double* partial, int64_t count, double clip_norm, float* norm,
+                            float* clip_scale) {
   __shared__ double shared[kBlock / 32];
   double sum = 0;
   for (int64_t i = threadIdx.x; i < count; i += blockDim.x) sum += partial[i];
@@ -156,15 +159,17 @@ void optimizer_update(Exec exec, const OptimizerUpdate& update) {
     case OptimizerUpdate::Rule::sgd:
       if (update.state0 == nullptr) return run(Sgd{});
       return update.nesterov ? run(SgdMomentum<true>{}) : run(SgdMomentum<false>{});
-    case OptimizerUpdate::Rule::adam: return run(Adam{});
-    case OptimizerUpdate::Rule::adagrad: return run(Adagrad{});
+    case OptimizerUpdate::Rule::adam:
+      return run(Adam{});
+    case OptimizerUpdate::Rule::adagrad:
+      return run(Adagrad{});
     case OptimizerUpdate::Rule::rmsprop:
       return update.state1 != nullptr ? run(RmsProp<true>{}) : run(RmsProp<false>{});
   }
 }
 
-void gradient_norm(Exec exec, const float* gradients, int64_t n, double clip_norm, double* scratch, float* norm,
-                   float* clip_scale) {
+void gradient_norm(Exec exec, const float* gradients, int64_t n, double clip_norm, double* scratch,
+                   float* norm, float* clip_scale) {
   const unsigned blocks = n == 0 ? 0 : blocks_for(n, 8 * kBlock, kNormScratch);
   if (blocks > 0)
     launch(sum_of_squares_kernel, blocks, kBlock, 0, compute_stream(exec), gradients, n, scratch);
