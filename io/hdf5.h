@@ -100,10 +100,16 @@ class Dataset {
   void read(DType dtype, void* out) const;
   /// Reads rows [first, first + count) of the first axis.
   void read_rows(int64_t first, int64_t count, DType dtype, void* out) const;
+  /// Reads the first and the last element, and so decompresses the chunks they lie in, to see whether that
+  /// works.
+  void read_ends() const;
   /// Throws Error(data) that names the filter and the remedy when one of the filters is not on this machine.
   void require_filters() const;
 
  private:
+  void read_box(const std::vector<hsize_t>& start, const std::vector<hsize_t>& size, DType dtype,
+                void* out) const;
+
   std::string file_, name_;
   Id id_;
   std::vector<int64_t> extents_, chunk_;

@@ -225,20 +225,35 @@ void Dataset::read(DType dtype, void* out) const {
     fail(ExitCode::data, "{} cannot be read: {}. The file is damaged.", where(), last_error());
 }
 
-void Dataset::read_rows(int64_t first, int64_t count, DType dtype, void* out) const {
+void Dataset::read_box(const std::vector<hsize_t>& start, const std::vector<hsize_t>& size, DType dtype,
+                       void* out) const {
   const Lock lock;
   require_filters();
+  const Id stored(H5Dget_space(id_.get()));
+  const Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr));
+  if (H5Sselect_hyperslab(stored.get(), H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr) < 0 ||
+      H5Dread(id_.get(), memory_type(dtype), memory.get(), stored.get(), H5P_DEFAULT, out) < 0)
+    fail(ExitCode::data, "{}: rows {} to {} cannot be read: {}. The file is damaged.", where(), start[0],
+         start[0] + size[0] - 1, last_error());
+}
+
+void Dataset::read_rows(int64_t first, int64_t count, DType dtype, void* out) const {
   INVARIANT(!extents_.empty() && first >= 0 && first + count <= extents_[0], "rows [{}, {}) of {}", first,
             first + count, where());
   std::vector<hsize_t> start(extents_.size(), 0), size(extents_.begin(), extents_.end());
   start[0] = static_cast<hsize_t>(first);
   size[0] = static_cast<hsize_t>(count);
-  const Id stored(H5Dget_space(id_.get()));
-  const Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr));
-  if (H5Sselect_hyperslab(stored.get(), H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr) < 0 ||
-      H5Dread(id_.get(), memory_type(dtype), memory.get(), stored.get(), H5P_DEFAULT, out) < 0)
-    fail(ExitCode::data, "{}: rows {} to {} cannot be read: {}. The file is damaged.", where(), first,
-         first + count - 1, last_error());
+  read_box(start, size, dtype, out);
+}
+
+void Dataset::read_ends() const {
+  INVARIANT(!extents_.empty() && elements() > 0, "{} has no ends", where());
+  double value = 0;
+  const std::vector<hsize_t> one(extents_.size(), 1), first(extents_.size(), 0);
+  std::vector<hsize_t> last(extents_.begin(), extents_.end());
+  for (hsize_t& position : last) --position;
+  read_box(first, one, DType::f64, &value);
+  read_box(last, one, DType::f64, &value);
 }
 
 }  // namespace lockstep::hdf5

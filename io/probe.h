@@ -12,7 +12,7 @@ namespace lockstep {
 /// whatever happens there becomes an Error here.
 
 /// Looks at every file as open_dataset will: opens it and each data set in `names`, walks its chunk index and
-/// reads its first and last sample. Throws Error(data): what the child found, or that it crashed or passed a
+/// reads its first and last value. Throws Error(data): what the child found, or that it crashed or passed a
 /// limit.
 void probe_files(const std::vector<std::string>& files, const std::vector<std::string>& names,
                  double seconds = 20);

@@ -54,10 +54,8 @@ void look_at(const hdf5::File& file, const std::string& name) {
   const hdf5::Dataset dataset = file.dataset(name, 0);
   require_rows_of_numbers(dataset);
   dataset.chunks();
-  const int64_t rows = dataset.extents()[0];
-  std::vector<std::byte> row(static_cast<size_t>(dataset.elements() / rows) * sizeof(double));
-  dataset.read_rows(0, 1, DType::f64, row.data());
-  dataset.read_rows(rows - 1, 1, DType::f64, row.data());
+  // Not a whole sample: one may be as large as the limit on memory.
+  dataset.read_ends();
 }
 
 nlohmann::json run_task(const std::string& task, const std::vector<std::string>& names,
@@ -82,14 +80,17 @@ std::optional<int> run_probe(int argc, char** argv) {
   const std::string task = argv[2];
   limit_myself(static_cast<rlim_t>(std::strtoul(argv[3], nullptr, 10)));
   const int name_count = static_cast<int>(std::strtoul(argv[4], nullptr, 10));
+  if (name_count < 0 || name_count > argc - 6) return static_cast<int>(ExitCode::usage);
   const std::vector<std::string> names(argv + 5, argv + 5 + name_count);
+  const char* file = "";
   answer({{"probe", 1}});
   try {
     nlohmann::json result;
     for (int i = 5 + name_count; i < argc; ++i) {
       // Printed first, so that the parent knows at which file this process died.
       answer({{"at", i - 5 - name_count}});
-      result = run_task(task, names, argv[i]);
+      file = argv[i];
+      result = run_task(task, names, file);
     }
     answer({{"result", result}});
   } catch (const Error& e) {
@@ -98,7 +99,7 @@ std::optional<int> run_probe(int argc, char** argv) {
     answer({{"error",
              fmt::format("{}: looking at it took more than {} MiB of memory. The file is damaged or hostile: "
                          "recreate it, or check where it came from.",
-                         argv[argc - 1], kMemoryLimit >> 20)},
+                         file, kMemoryLimit >> 20)},
             {"code", static_cast<int>(ExitCode::data)}});
   } catch (const std::exception& e) {
     answer({{"error", e.what()}, {"code", static_cast<int>(ExitCode::bug)}});

@@ -343,6 +343,23 @@ TEST(Dataset, ReadsTheCatImagesAsTheyAre) {
   EXPECT_EQ(std::count(labels.begin(), labels.end(), 1), 72);
 }
 
+TEST(Dataset, ReadsChecksummedCompressedAndNetCdfFiles) {
+  const std::string folder = LOCKSTEP_SHARED_DATA "/hdf5-real";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is absent";
+  const auto strain =
+      open_dataset({{folder + "/H-H1_LOSC_4_V2-1126259446-32.hdf5"}, "/strain/Strain", ""}, {});
+  EXPECT_EQ(strain->size(), 131072);
+  EXPECT_EQ(strain->x_dtype(), DType::f64);
+  const auto basins = open_dataset({{folder + "/basin_mask.nc"}, "/basin", ""}, {});
+  EXPECT_EQ(basins->x_shape(), Shape({180, 360}));
+  EXPECT_EQ(basins->x_dtype(), DType::f32);
+  const auto counts = open_dataset({{folder + "/10x_filtered_feature_bc_matrix.h5"}, "/matrix/data", ""}, {});
+  EXPECT_EQ(counts->size(), 23866);
+  const std::vector<float> values = all_x<float>(*counts);
+  EXPECT_EQ(*std::min_element(values.begin(), values.end()), 1);
+  EXPECT_EQ(*std::max_element(values.begin(), values.end()), 36);
+}
+
 TEST(Dataset, StreamsTheUspsDigitsThroughTheirSplitChunks) {
   const std::string path = LOCKSTEP_SHARED_DATA "/hdf5-real/usps.h5";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is absent";

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -137,6 +139,19 @@ TEST(Hdf5, SaysWhatIsWrongWithAFile) {
   EXPECT_THAT(message_of([&] { file.dataset("/g"); }), HasSubstr("/g is a group"));
   EXPECT_THAT(message_of([&] { hdf5::File::create(folder / "no/such/a.h5"); }),
               HasSubstr("No such file or directory"));
+}
+
+TEST(Hdf5, SaysThatAFileMayNotBeRead) {
+  const TemporaryFolder folder;
+  { hdf5::File::create(folder / "secret.h5"); }
+  std::filesystem::permissions(folder.path(), std::filesystem::perms::all);
+  std::filesystem::permissions(folder / "secret.h5", std::filesystem::perms::none);
+  // Permissions mean nothing to root.
+  const bool root = geteuid() == 0;
+  ASSERT_TRUE(!root || seteuid(65534) == 0);
+  const std::string message = message_of([&] { hdf5::File::open(folder / "secret.h5"); });
+  ASSERT_TRUE(!root || seteuid(0) == 0);
+  EXPECT_THAT(message, HasSubstr("secret.h5 cannot be read: Permission denied."));
 }
 
 }  // namespace
