@@ -20,9 +20,10 @@ __global__ void dropout_kernel(const MicroBatchInfo* info, float rate, uint64_t 
     const int64_t sample = i / groups, group = i % groups;
     const Random4 random =
         philox(key, static_cast<uint64_t>(sample_index[sample]), (step << 32) + static_cast<uint64_t>(group));
-    const int64_t end = min(4 * group + 4, elements);
-    for (int64_t e = 4 * group; e < end; ++e) {
-      const bool survives = uniform(random.word[e % 4]) >= rate;
+    for (int word = 0; word < 4; ++word) {
+      const int64_t e = 4 * group + word;
+      if (e >= elements) break;
+      const bool survives = uniform(random.word[word]) >= rate;
       y[sample * elements + e] = survives ? x[sample * elements + e] * scale : 0.0f;
     }
   }
