@@ -53,6 +53,7 @@ int run(int argc, char** argv, Program& program) {
   add_predict_command(app, program);
   add_data_command(app, program);
   add_model_command(app, program);
+  add_bench_command(app, program);
   add_doctor_command(app, program);
   app.footer("Several ranks: mpirun -np N lockstep train ...\nEvery command has --help.");
   try {

@@ -1,10 +1,10 @@
-#include <charconv>
 #include <filesystem>
 
 #include "launch/config.h"
 #include "launch/model_keys.h"
 #include "launch/program.h"
 #include "launch/report.h"
+#include "launch/sample_shape.h"
 #include "models/model_file.h"
 #include "src/core/error.h"
 #include "src/graph/network.h"
@@ -39,21 +39,6 @@ struct ShowArguments {
   bool json = false;
 };
 
-Shape parse_shape(const std::string& text) {
-  std::vector<int64_t> extents;
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  while (at <= end) {
-    int64_t extent = 0;
-    const auto [next, status] = std::from_chars(at, end, extent);
-    if (status != std::errc{} || extent < 1 || (next != end && *next != ',')) break;
-    extents.push_back(extent);
-    if (next == end && extents.size() < Shape::kMaxRank) return Shape(extents);
-    at = next + 1;
-  }
-  fail(ExitCode::usage, "--input {}: write one to five sizes with commas, for example 32,32,3", text);
-}
-
 /// The config of `lockstep train --set model.name=MODEL`, or model.file when MODEL is a file.
 Config config_of(const ShowArguments& arguments) {
   const bool file = arguments.model.ends_with(".toml") || arguments.model.find('/') != std::string::npos;
@@ -83,7 +68,7 @@ Memory memory_of(const Graph& graph, const TrainOptions& options) {
 
 int run_show(const ShowArguments& arguments) {
   const Config config = config_of(arguments);
-  const Shape input = parse_shape(arguments.input);
+  const Shape input = parse_sample_shape("--input", arguments.input);
   const Graph graph = build_model(config.model, input, arguments.outputs, config.train.seed);
 
   std::vector<std::vector<std::string>> rows{{"layer", "what", "output", "parameters", "MFLOP"}};

@@ -107,8 +107,13 @@ void Step::enqueue() {
   next_micro_batch_ = 0;
   parts_.pool.run([this](int lane) {
     if (static_cast<size_t>(lane) >= networks_.size()) return;
-    for (int m = next_micro_batch_++; m < batching_.micro_batches; m = next_micro_batch_++)
-      compute(networks_[static_cast<size_t>(lane)], m);
+    try {
+      for (int m = next_micro_batch_++; m < batching_.micro_batches; m = next_micro_batch_++)
+        compute(networks_[static_cast<size_t>(lane)], m);
+    } catch (...) {
+      reducer_.cancel();  // the other lanes must not wait for this one's gradients
+      throw;
+    }
   });
   reducer_.finish(parts_.exec);
 

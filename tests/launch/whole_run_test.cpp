@@ -1,0 +1,184 @@
+// Whole trainings by the real program, on several ranks and threads.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "tests/io/temporary_folder.h"
+#include "tests/support/run_program.h"
+
+namespace lockstep {
+namespace {
+
+using nlohmann::json;
+
+/// One data set for all tests of this file: drawing it takes longer than a test.
+class WholeRun : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = std::make_unique<TemporaryFolder>();
+    const ProgramResult made = run_program(
+        lockstep_command(
+            1, {"data", "synth", "digits", *folder_ / "digits.h5", "--train", "1000", "--test", "300"}),
+        folder_->path());
+    ASSERT_EQ(made.exit_code, 0) << made.err;
+  }
+  static void TearDownTestSuite() { folder_.reset(); }
+
+  /// Trains in the run folder `name` and returns the events of its metrics.jsonl.
+  static std::vector<json> train(const std::string& name, int ranks, std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"train", "--run", *folder_ / name};
+    for (const std::string& setting :
+         {"data.train=" + (*folder_ / "digits.h5") + ":/train",
+          "data.test=" + (*folder_ / "digits.h5") + ":/test", std::string("train.global_batch=128"),
+          std::string("run.device=cpu")}) {
+      arguments.push_back("--set");
+      arguments.push_back(setting);
+    }
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProgramResult result = run_program(lockstep_command(ranks, arguments), folder_->path());
+    EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
+    return events(name);
+  }
+
+  static std::vector<json> events(const std::string& name) {
+    std::ifstream file(*folder_ / name + "/metrics.jsonl");
+    std::vector<json> result;
+    for (std::string line; std::getline(file, line);) result.push_back(json::parse(line));
+    return result;
+  }
+
+  static std::vector<std::string> set(std::vector<std::string> settings) {
+    std::vector<std::string> arguments;
+    for (const std::string& setting : settings) {
+      arguments.push_back("--set");
+      arguments.push_back(setting);
+    }
+    return arguments;
+  }
+
+  static std::unique_ptr<TemporaryFolder> folder_;
+};
+std::unique_ptr<TemporaryFolder> WholeRun::folder_;
+
+/// Batch norm, dropout, a short last batch and augmenting nothing: all that could depend on the ranks.
+const char* const kModel = R"(
+[[layer]]
+kind = "conv2d"
+filters = 8
+[[layer]]
+kind = "batch_norm"
+[[layer]]
+kind = "relu"
+[[layer]]
+kind = "max_pool2d"
+[[layer]]
+kind = "flatten"
+[[layer]]
+kind = "dropout"
+rate = 0.3
+[[layer]]
+kind = "linear"
+outputs = "classes"
+)";
+
+TEST_F(WholeRun, ReproducibleModeGivesOneHashForAnyRanksAndThreads) {
+  const std::string model = *folder_ / "net.toml";
+  std::ofstream(model) << kModel;
+  std::string hash;
+  for (const int ranks : {1, 2, 4}) {
+    for (const int threads : {1, 2}) {
+      const std::string name = "hash-" + std::to_string(ranks) + "-" + std::to_string(threads);
+      const json end = train(name, ranks,
+                             set({"run.reproducible=true", "run.threads=" + std::to_string(threads),
+                                  "train.epochs=2", "model.file=" + model, "data.validation_split=0.1"}))
+                           .back();
+      ASSERT_EQ(end["event"], "end");
+      EXPECT_EQ(end["reason"], "finished");
+      if (hash.empty()) hash = end["weights_hash"];
+      EXPECT_EQ(end["weights_hash"], hash) << ranks << " ranks, " << threads << " threads";
+    }
+  }
+  EXPECT_EQ(hash.size(), 16u);
+}
+
+TEST_F(WholeRun, StoppedOnFourRanksAndResumedOnOneEndsInTheSameBits) {
+  const std::vector<std::string> settings = set({"run.reproducible=true", "checkpoint.every_steps=5"});
+  const auto with = [&](std::vector<std::string> more) {
+    std::vector<std::string> all = settings;
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  const json whole = train("whole", 2, with(set({"train.epochs=3"}))).back();
+  train("parts", 4, with(set({"train.epochs=2"})));
+  std::vector<std::string> resume = with(set({"train.epochs=3"}));
+  resume.insert(resume.end(), {"--resume", "auto"});
+  const std::vector<json> resumed = train("parts", 1, resume);
+  EXPECT_EQ(resumed.back()["weights_hash"], whole["weights_hash"]);
+  EXPECT_EQ(resumed.back()["step"], whole["step"]);
+  // The file holds every step once, in order.
+  int64_t step = 0;
+  for (const json& event : resumed) {
+    if (event["event"] == "step") {
+      EXPECT_EQ(event["step"], ++step);
+    }
+  }
+  EXPECT_EQ(step, whole["step"]);
+}
+
+TEST_F(WholeRun, ResumeInTheMiddleOfAnEpochEndsInTheSameBits) {
+  const std::vector<std::string> settings = set({"train.global_batch=100", "checkpoint.every_steps=7"});
+  std::vector<std::string> first = settings, second = settings, whole = settings;
+  for (auto* list : {&first, &second, &whole}) list->push_back("--set");
+  first.push_back("train.steps=17");
+  second.insert(second.end(), {"train.steps=25", "--resume", "auto"});
+  whole.push_back("train.steps=25");
+  train("middle", 1, first);
+  const std::vector<json> resumed = train("middle", 1, second), straight = train("straight", 1, whole);
+  EXPECT_EQ(resumed.back()["weights_hash"], straight.back()["weights_hash"]);
+  // The epoch that was cut in two reports the loss of all its steps.
+  const auto epoch_loss = [](const std::vector<json>& events) {
+    for (const json& event : events)
+      if (event["event"] == "epoch" && event["epoch"] == 2) return event["train_loss"].get<double>();
+    return -1.0;
+  };
+  EXPECT_EQ(epoch_loss(resumed), epoch_loss(straight));
+}
+
+TEST_F(WholeRun, DefaultModeAgreesBetweenOneAndFourRanks) {
+  const auto loss_after = [&](int ranks) {
+    const std::vector<json> all = train("sgd-" + std::to_string(ranks), ranks,
+                                        set({"train.epochs=1", "optimizer.name=sgd", "optimizer.lr=0.05"}));
+    for (const json& event : all)
+      if (event["event"] == "epoch") return event["train_loss"].get<double>();
+    return -1.0;
+  };
+  const double one = loss_after(1), four = loss_after(4);
+  EXPECT_GT(one, 0);
+  EXPECT_NEAR(one, four, 1e-5);
+}
+
+TEST_F(WholeRun, EarlyStopKeepsTheBestCheckpoint) {
+  const std::vector<json> all =
+      train("early", 2,
+            set({"train.epochs=40", "data.validation_split=0.2", "model.name=mlp", "optimizer.lr=0.02",
+                 "train.early_stop={ metric = \"validation_loss\", patience = 2 }"}));
+  EXPECT_EQ(all.back()["reason"], "early_stop");
+  EXPECT_TRUE(std::filesystem::exists(*folder_ / "early/checkpoints/best.h5"));
+  double best = 1e9;
+  int64_t best_epoch = 0, last_epoch = 0;
+  for (const json& event : all) {
+    if (event["event"] != "epoch") continue;
+    last_epoch = event["epoch"];
+    if (event["validation_loss"] < best) {
+      best = event["validation_loss"];
+      best_epoch = last_epoch;
+    }
+  }
+  EXPECT_EQ(last_epoch, best_epoch + 2);
+}
+
+}  // namespace
+}  // namespace lockstep
