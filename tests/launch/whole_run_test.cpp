@@ -68,12 +68,14 @@ const char* const kModel = R"(
 [[layer]]
 kind = "conv2d"
 filters = 8
+kernel = 3
 [[layer]]
 kind = "batch_norm"
 [[layer]]
 kind = "relu"
 [[layer]]
 kind = "max_pool2d"
+window = 2
 [[layer]]
 kind = "flatten"
 [[layer]]
