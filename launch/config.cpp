@@ -10,6 +10,7 @@
 
 #include "launch/model_keys.h"
 #include "launch/option_table.h"
+#include "launch/report.h"
 #include "src/core/suggest.h"
 
 namespace lockstep {
@@ -139,20 +140,6 @@ bool raised(const std::string& key, const Config& before, const Config& now) {
   return key == "train.steps" && before.train.steps > 0 && now.train.steps >= before.train.steps;
 }
 
-/// Appends text to out in lines of at most 80 columns, each indented.
-void wrap(std::string& out, const std::string& text, size_t indent) {
-  std::istringstream words(text);
-  std::string line(indent, ' '), word;
-  while (words >> word) {
-    if (line.size() > indent && line.size() + 1 + word.size() > 80) {
-      out += line + "\n";
-      line.assign(indent, ' ');
-    }
-    line += (line.size() > indent ? " " : "") + word;
-  }
-  out += line + "\n";
-}
-
 }  // namespace
 
 Config load_config(const std::string& path, std::span<const std::string> sets) {
@@ -220,7 +207,7 @@ std::string config_help() {
     const std::string value = option.get(standard);
     const bool unset = value.empty() || value == "\"\"";
     out += fmt::format("  {}{}\n", option.key.substr(dot + 1), unset ? "" : " = " + value);
-    wrap(out, fmt::format("{}: {}", option.type, option.help), 6);
+    out += wrapped(fmt::format("{}: {}", option.type, option.help), 6);
   }
   out += "\nThe model's own keys also go into [model]: lockstep model list shows them.\n";
   return out;

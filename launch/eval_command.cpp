@@ -66,34 +66,44 @@ Json confusion_json(const Confusion& confusion) {
   return {{"classes", classes}, {"confusion", matrix}};
 }
 
-/// One row a class, with what its samples were taken for as long as that fits 80 columns.
-void print_confusion(const Confusion& confusion) {
-  const int64_t n = confusion.classes();
-  int64_t largest = n;
-  for (int64_t c = 0; c < n; ++c) largest = std::max(largest, confusion.samples(c));
-  const bool with_matrix = n * (static_cast<int64_t>(std::to_string(largest).size()) + 2) <= 45;
-  std::vector<std::string> heading{"class", "samples", "precision", "recall"};
-  if (with_matrix) {
-    for (int64_t p = 0; p < n; ++p) heading.push_back(fmt::format("{}{}", p == 0 ? "as " : "", p));
-  }
-  std::vector<std::vector<std::string>> rows{heading};
+void print_classes(const Confusion& confusion) {
   const auto percent = [](std::optional<double> value) {
     return value ? fmt::format("{:.2f} %", 100 * *value) : std::string("-");
   };
-  for (int64_t c = 0; c < n; ++c) {
+  std::vector<std::vector<std::string>> rows{{"class", "samples", "precision", "recall"}};
+  for (int64_t c = 0; c < confusion.classes(); ++c)
     rows.push_back({std::to_string(c), readable_count(confusion.samples(c)), percent(confusion.precision(c)),
                     percent(confusion.recall(c))});
-    for (int64_t p = 0; with_matrix && p < n; ++p)
-      rows.back().push_back(std::to_string(confusion.count(c, p)));
+  fmt::print("\n");
+  print_table(rows, {true, true, true, true});
+}
+
+/// One row a class: what its samples were taken for.
+void print_matrix(const Confusion& confusion) {
+  std::vector<std::vector<std::string>> rows(1, {"class"});
+  for (int64_t p = 0; p < confusion.classes(); ++p) rows[0].push_back(fmt::format("as {}", p));
+  size_t width = 0;
+  for (int64_t t = 0; t < confusion.classes(); ++t) {
+    rows.push_back({std::to_string(t)});
+    for (int64_t p = 0; p < confusion.classes(); ++p)
+      rows.back().push_back(std::to_string(confusion.count(t, p)));
+  }
+  for (size_t column = 0; column < rows[0].size(); ++column) {
+    size_t widest = 0;
+    for (const auto& row : rows) widest = std::max(widest, row[column].size());
+    width += widest + 2;
+  }
+  if (width > 82) {
+    fmt::print("\nThe confusion matrix is too wide for a terminal: --json has it.\n");
+    return;
   }
   fmt::print("\n");
-  print_table(rows, std::vector<bool>(heading.size(), true));
-  if (!with_matrix) fmt::print("\nThe confusion matrix is too wide for a terminal: --json has it.\n");
+  print_table(rows, std::vector<bool>(rows[0].size(), true));
 }
 
 int run_eval(Program& program, const EvalArguments& arguments) {
   World& world = program.world();
-  TrainedModel model(world, arguments.from, arguments.device);
+  TrainedModel model(world, arguments.from, arguments.device, arguments.json);
   const std::unique_ptr<Dataset> dataset = model.open(world, arguments.data, /*with_targets=*/true);
   const Evaluation result = model.evaluator().evaluate(world, *dataset);
   if (world.rank() != 0) return 0;
@@ -117,7 +127,8 @@ int run_eval(Program& program, const EvalArguments& arguments) {
              dataset->describe(), readable_count(result.samples), result.loss);
   if (!classifies) return 0;
   fmt::print("accuracy    {:.2f} %\n", 100 * result.accuracy);
-  print_confusion(*confusion);
+  print_classes(*confusion);
+  print_matrix(*confusion);
   return 0;
 }
 

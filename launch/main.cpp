@@ -8,6 +8,7 @@
 #include "launch/program.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
+#include "src/core/suggest.h"
 
 namespace lockstep {
 
@@ -45,6 +46,16 @@ void configure_help(CLI::App& app) {
   app.failure_message([](const CLI::App*, const CLI::Error& error) { return std::string(error.what()); });
 }
 
+/// CLI11 would only say that a subcommand is missing.
+void check_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
+  if (std::find(names.begin(), names.end(), argv[1]) == names.end())
+    fail(ExitCode::usage, "there is no command '{}'{}", argv[1], suggestion(argv[1], names));
+}
+
 int run(int argc, char** argv, Program& program) {
   CLI::App app("Lockstep: a distributed data-parallel trainer for HDF5 data", "lockstep");
   configure_help(app);
@@ -56,6 +67,7 @@ int run(int argc, char** argv, Program& program) {
   add_bench_command(app, program);
   add_doctor_command(app, program);
   app.footer("Several ranks: mpirun -np N lockstep train ...\nEvery command has --help.");
+  check_command(app, argc, argv);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

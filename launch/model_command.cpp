@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 
 #include "launch/config.h"
@@ -7,6 +8,7 @@
 #include "launch/sample_shape.h"
 #include "models/model_file.h"
 #include "src/core/error.h"
+#include "src/core/suggest.h"
 #include "src/graph/network.h"
 
 namespace lockstep {
@@ -17,7 +19,7 @@ int run_list(bool json) {
   Json list = Json::array();
   for (const ModelEntry& model : model_registry()) {
     Json keys = Json::array();
-    if (!json) fmt::print("{}\n  {}\n", model.name, model.description);
+    if (!json) fmt::print("{}\n{}", model.name, wrapped(model.description, 2));
     for (const ModelKey& key : model.keys) {
       const std::string standard = toml_text(key.standard);
       keys.push_back({{"name", key.name}, {"default", standard}, {"description", key.description}});
@@ -42,6 +44,11 @@ struct ShowArguments {
 /// The config of `lockstep train --set model.name=MODEL`, or model.file when MODEL is a file.
 Config config_of(const ShowArguments& arguments) {
   const bool file = arguments.model.ends_with(".toml") || arguments.model.find('/') != std::string::npos;
+  std::vector<std::string> names;
+  for (const ModelEntry& model : model_registry()) names.push_back(model.name);
+  if (!file && std::find(names.begin(), names.end(), arguments.model) == names.end())
+    fail(ExitCode::usage, "there is no model '{}'{} The name of a model file ends in .toml.", arguments.model,
+         suggestion(arguments.model, names));
   std::vector<std::string> sets{(file ? "model.file=" : "model.name=") + arguments.model};
   sets.insert(sets.end(), arguments.sets.begin(), arguments.sets.end());
   return load_config("", sets);
@@ -129,7 +136,7 @@ void add_model_command(CLI::App& app, Program& program) {
   list->callback([&program, list_json, layers] {
     program.action = [list_json, layers] {
       if (!*layers) return run_list(*list_json);
-      fmt::print("{}", model_file_help());
+      fmt::print("{}\n", model_file_help());
       return 0;
     };
   });

@@ -30,6 +30,19 @@ std::string readable_count(int64_t count) {
   return text;
 }
 
+std::string wrapped(const std::string& text, size_t indent) {
+  std::istringstream words(text);
+  std::string out, line(indent, ' ');
+  for (std::string word; words >> word;) {
+    if (line.size() > indent && line.size() + 1 + word.size() > 80) {
+      out += line + "\n";
+      line.assign(indent, ' ');
+    }
+    line += (line.size() > indent ? " " : "") + word;
+  }
+  return out + line + "\n";
+}
+
 void Report::section(const std::string& name) {
   section_ = name;
   lines_.push_back({name, "", true});
@@ -51,18 +64,10 @@ void Report::print(bool json) const {
       out += fmt::format("{}{}\n", out.empty() ? "" : "\n", line.name);
       continue;
     }
-    std::string row = fmt::format("  {:<{}}", line.name, kText - 2);
-    std::istringstream words(line.text);
-    bool begun = false;
-    for (std::string word; words >> word; begun = true) {
-      if (begun && row.size() + 1 + word.size() > 80) {
-        out += row + "\n";
-        row.assign(kText, ' ');
-        begun = false;
-      }
-      row += (begun ? " " : "") + word;
-    }
-    out += row + "\n";
+    // The name takes the place of the first line's indent.
+    std::string text = wrapped(line.text, kText);
+    text.replace(0, kText, fmt::format("  {:<{}}", line.name, kText - 2));
+    out += text;
   }
   std::fputs(out.c_str(), stdout);
 }

@@ -14,6 +14,9 @@ std::string readable_bytes(int64_t bytes);
 /// "1,199,882".
 std::string readable_count(int64_t count);
 
+/// The words of a text in lines of at most 80 columns, each indented and ended.
+std::string wrapped(const std::string& text, size_t indent);
+
 /// Named facts in sections: for people as aligned lines of at most 80 columns, for programs as JSON.
 class Report {
  public:
