@@ -12,6 +12,8 @@ namespace lockstep {
 DeviceReport find_devices() {
   DeviceReport report;
 #ifdef LOCKSTEP_HAVE_CUDA
+  report.cudnn_version = CUDNN_VERSION;
+  report.cublas_version = CUBLAS_VERSION;
   static_cast<void>(cudaRuntimeGetVersion(&report.runtime_version));
   static_cast<void>(cudaDriverGetVersion(&report.driver_version));
   int count = 0;

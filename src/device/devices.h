@@ -21,7 +21,7 @@ struct DeviceReport {
   std::vector<GpuInfo> gpus;
   std::string reason;  ///< why gpus is empty: no CUDA in this build, no driver, a driver too old
   int driver_version = 0, runtime_version = 0;  ///< as CUDA encodes them: 13000 is 13.0
-  int64_t cudnn_version = 0;   ///< of the loaded libraries; 0 when there is no GPU
+  int64_t cudnn_version = 0;  ///< of the library in use; without a GPU, of the one this was built with
   int64_t cublas_version = 0;
 };
 
