@@ -30,7 +30,7 @@ std::string progress_line(const StepEvent& event, double samples_per_s, double s
                                 fmt::format("step {}/{}", event.step, event.total_steps),
                                 fmt::format("loss {:.4f}", event.loss),
                                 fmt::format("ETA {}", readable_seconds(seconds_left)),
-                                fmt::format("{}/s", readable_count(std::llround(samples_per_s))),
+                                fmt::format("{} samples/s", readable_count(std::llround(samples_per_s))),
                                 fmt::format("lr {:.2e}", event.lr)};
   std::string line;
   for (const std::string& field : fields) {

@@ -1,0 +1,55 @@
+#include "launch/progress.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "launch/confusion.h"
+#include "launch/report.h"
+
+namespace lockstep {
+namespace {
+
+TEST(Progress, TheLineIsCutByWholeFieldsAndNeverWiderThanAsked) {
+  const StepEvent event{.step = 513, .total_steps = 2345, .epoch = 2, .loss = 0.05123, .lr = 1e-3};
+  EXPECT_EQ(progress_line(event, 7812.4, 42, 79),
+            "epoch 2  step 513/2345  loss 0.0512  ETA 0:42  7,812 samples/s  lr 1.00e-03");
+  EXPECT_EQ(progress_line(event, 7812.4, 42, 50), "epoch 2  step 513/2345  loss 0.0512  ETA 0:42");
+  for (int columns = 0; columns < 90; ++columns)
+    EXPECT_LE(progress_line(event, 7812.4, 42, columns).size(), static_cast<size_t>(columns));
+}
+
+TEST(Progress, TimesAndSizesAreReadable) {
+  EXPECT_EQ(readable_seconds(-1), "0:00");
+  EXPECT_EQ(readable_seconds(59.6), "1:00");
+  EXPECT_EQ(readable_seconds(3 * 3600 + 4 * 60 + 5), "3:04:05");
+  EXPECT_EQ(readable_bytes(0), "0 B");
+  EXPECT_EQ(readable_bytes(1023), "1023 B");
+  EXPECT_EQ(readable_bytes(1536), "1.5 KiB");
+  EXPECT_EQ(readable_count(0), "0");
+  EXPECT_EQ(readable_count(999), "999");
+  EXPECT_EQ(readable_count(1000), "1,000");
+  EXPECT_EQ(readable_count(-1234567), "-1,234,567");
+}
+
+TEST(Report, WrapsAt80Columns) {
+  EXPECT_EQ(wrapped("", 2), "  \n");
+  const std::string word(30, 'x');
+  EXPECT_EQ(wrapped(word + " " + word + " " + word, 4), "    " + word + " " + word + "\n    " + word + "\n");
+}
+
+TEST(Confusion, PrecisionAndRecall) {
+  Confusion confusion(3);
+  confusion.add(0, 0);
+  confusion.add(0, 1);
+  confusion.add(1, 1);
+  EXPECT_EQ(confusion.samples(0), 2);
+  EXPECT_EQ(confusion.predictions(1), 2);
+  EXPECT_EQ(confusion.recall(0), 0.5);
+  EXPECT_EQ(confusion.precision(0), 1.0);
+  EXPECT_EQ(confusion.precision(1), 0.5);
+  EXPECT_EQ(confusion.precision(2), std::nullopt);
+  EXPECT_EQ(confusion.recall(2), std::nullopt);
+}
+
+}  // namespace
+}  // namespace lockstep
