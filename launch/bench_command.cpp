@@ -51,6 +51,7 @@ class RandomBatch {
 };
 
 int run_bench_step(Program& program, const StepArguments& arguments) {
+  if (arguments.json) log_information_to_stderr();
   World& world = program.world();
   const Config config = load_config(arguments.config, arguments.sets);
   const TrainOptions& options = config.train;
@@ -96,6 +97,7 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   };
 
   Report report;
+  report.section("step");
   report.fact(
       "model",
       fmt::format("{}, {} parameters", config.model.file.empty() ? config.model.name : config.model.file,

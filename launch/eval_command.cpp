@@ -5,6 +5,7 @@
 #include "launch/program.h"
 #include "launch/report.h"
 #include "launch/trained_model.h"
+#include "src/core/log.h"
 
 namespace lockstep {
 
@@ -102,6 +103,7 @@ void print_matrix(const Confusion& confusion) {
 }
 
 int run_eval(Program& program, const EvalArguments& arguments) {
+  if (arguments.json) log_information_to_stderr();
   World& world = program.world();
   TrainedModel model(world, arguments.from, arguments.device, arguments.json);
   const std::unique_ptr<Dataset> dataset = model.open(world, arguments.data, /*with_targets=*/true);

@@ -17,6 +17,7 @@ struct LogState {
   std::mutex mutex;
   int rank = 0;
   int world_size = 1;
+  std::FILE* information = stdout;
   std::shared_ptr<spdlog::logger> file;
 };
 
@@ -49,6 +50,11 @@ void set_log_file(const std::string& path) {
   }
 }
 
+void log_information_to_stderr() {
+  const std::scoped_lock lock(log_state().mutex);
+  log_state().information = stderr;
+}
+
 void log_line(LogLevel level, const std::string& text) {
   LogState& state = log_state();
   const std::scoped_lock lock(state.mutex);
@@ -57,7 +63,7 @@ void log_line(LogLevel level, const std::string& text) {
   const std::string who =
       level != LogLevel::info && state.world_size > 1 ? fmt::format("[rank {}] ", state.rank) : "";
   // One call a line, so that lines of several ranks do not mix.
-  std::FILE* stream = level == LogLevel::info ? stdout : stderr;
+  std::FILE* stream = level == LogLevel::info ? state.information : stderr;
   const std::string line = fmt::format("{}{}{}\n", who, kind, text);
   std::fwrite(line.data(), 1, line.size(), stream);
   std::fflush(stream);

@@ -16,6 +16,9 @@ void set_log_rank(int rank, int world_size);
 /// Also appends every line to this file (rank 0's run log). Throws Error(data) when it cannot be opened.
 void set_log_file(const std::string& path);
 
+/// Information goes to standard error from now on: standard output is for a document (--json).
+void log_information_to_stderr();
+
 /// Writes one line: information to standard output, the rest to standard error.
 void log_line(LogLevel level, const std::string& text);
 
