@@ -55,8 +55,7 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   World& world = program.world();
   const Config config = load_config(arguments.config, arguments.sets);
   const TrainOptions& options = config.train;
-  const Device device =
-      choose_device(world, arguments.device.empty() ? config.device : arguments.device, !arguments.json);
+  const Device device = choose_device(world, arguments.device.empty() ? config.device : arguments.device);
   const Exec exec = device.exec();
 
   const DataSignature data{

@@ -42,14 +42,14 @@ std::string obstacle(World& world, const DeviceReport& report) {
 
 }  // namespace
 
-Device choose_device(World& world, const std::string& wanted, bool say_why) {
+Device choose_device(World& world, const std::string& wanted) {
   if (wanted == "cpu") return Device();
   const DeviceReport report = find_devices();
   const std::string reason = obstacle(world, report);
   if (wanted == "cuda" && !reason.empty())
     fail(ExitCode::usage, "a GPU was asked for, but {}. Use --device cpu or --device auto.", reason);
   if (!world.any(!reason.empty())) return Device(gpu_of(world, report));
-  if (say_why) log_info("running on the CPU: {}", reason.empty() ? "another rank has no GPU" : reason);
+  log_info("running on the CPU: {}", reason.empty() ? "another rank has no GPU" : reason);
   return Device();
 }
 

@@ -8,8 +8,8 @@
 namespace lockstep {
 
 /// Collective. A GPU of its own for each rank, or the CPU for all: `wanted` is auto, cpu or cuda. auto takes
-/// the CPU when a rank would go without a GPU, and (unless told not to) says why in one line. Throws
+/// the CPU when a rank would go without a GPU, and says why in one line. Throws
 /// Error(usage) when cuda is wanted and that is so.
-Device choose_device(World& world, const std::string& wanted, bool say_why = true);
+Device choose_device(World& world, const std::string& wanted);
 
 }  // namespace lockstep

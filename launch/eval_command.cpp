@@ -105,7 +105,7 @@ void print_matrix(const Confusion& confusion) {
 int run_eval(Program& program, const EvalArguments& arguments) {
   if (arguments.json) log_information_to_stderr();
   World& world = program.world();
-  TrainedModel model(world, arguments.from, arguments.device, arguments.json);
+  TrainedModel model(world, arguments.from, arguments.device);
   const std::unique_ptr<Dataset> dataset = model.open(world, arguments.data, /*with_targets=*/true);
   const Evaluation result = model.evaluator().evaluate(world, *dataset);
   if (world.rank() != 0) return 0;

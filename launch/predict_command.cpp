@@ -21,7 +21,7 @@ int run_predict(Program& program, const PredictArguments& arguments) {
   if (!arguments.force && std::filesystem::exists(arguments.out))
     fail(ExitCode::usage, "{} exists already. Name another file, or add --force to replace it.",
          arguments.out);
-  TrainedModel model(world, arguments.from, arguments.device, /*quiet=*/false);
+  TrainedModel model(world, arguments.from, arguments.device);
   // One process writes one file; the others of a job have nothing to do.
   if (world.rank() != 0) return 0;
   const std::unique_ptr<Dataset> dataset = model.open(world, arguments.data, /*with_targets=*/false);

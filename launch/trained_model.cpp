@@ -29,11 +29,11 @@ std::string text_of(const Checkpoint& checkpoint, const std::string& path, const
 
 }  // namespace
 
-TrainedModel::TrainedModel(World& world, const std::string& from, const std::string& device, bool quiet)
+TrainedModel::TrainedModel(World& world, const std::string& from, const std::string& device)
     : path_(find(from)) {
   const Checkpoint checkpoint = load_checkpoint(path_);
   config_ = parse_config(text_of(checkpoint, path_, "config"), path_, "/", {});
-  device_ = choose_device(world, device, !quiet);
+  device_ = choose_device(world, device);
   const TrainOptions& options = config_.train;
   const Exec exec = device_.exec();
   task_.emplace(exec, options, parse_signature(text_of(checkpoint, path_, "data")));

@@ -15,9 +15,8 @@ namespace lockstep {
 class TrainedModel {
  public:
   /// Collective. from: a checkpoint or a run folder, whose newest checkpoint counts. Throws Error(data) when
-  /// there is none, it is damaged, or it is of another model. quiet: standard
-  /// output is for a program, so nothing else is printed there.
-  TrainedModel(World& world, const std::string& from, const std::string& device, bool quiet);
+  /// there is none, it is damaged, or it is of another model.
+  TrainedModel(World& world, const std::string& from, const std::string& device);
 
   const std::string& checkpoint_path() const { return path_; }
   const Config& config() const { return config_; }

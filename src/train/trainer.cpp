@@ -90,7 +90,8 @@ struct Trainer::Impl {
   int64_t position = 0;
   double epoch_loss_sum = 0;  // over the samples of the epoch so far
   int64_t epoch_samples = 0;
-  Clock::time_point epoch_started, last_step, last_checkpoint;
+  Clock::time_point epoch_started, last_checkpoint;
+  double step_seconds = 0;  // of the newest step whose metrics are not reported yet
 
   Impl(World& w, Exec e, const TrainOptions& o, const ModelFactory& model)
       : world(w),
@@ -144,9 +145,6 @@ struct Trainer::Impl {
     if (!metrics) return;
     epoch_loss_sum += metrics->loss * static_cast<double>(metrics->samples);
     epoch_samples += metrics->samples;
-    const Clock::time_point now = Clock::now();
-    const double seconds = std::chrono::duration<double>(now - last_step).count();
-    last_step = now;
     const int64_t at = metrics->step - 1;
     if (observer.on_step)
       observer.on_step({.step = metrics->step,
@@ -156,7 +154,7 @@ struct Trainer::Impl {
                         .steps_per_epoch = sampler.steps_per_epoch(),
                         .loss = metrics->loss,
                         .lr = schedule.lr(at),
-                        .samples_per_s = static_cast<double>(metrics->samples) / seconds,
+                        .samples_per_s = static_cast<double>(metrics->samples) / step_seconds,
                         .gradient_norm = metrics->gradient_norm});
     if (!std::isfinite(metrics->loss)) {
       if (observer.on_end) observer.on_end(end_event("diverged", std::nullopt));
@@ -189,7 +187,7 @@ struct Trainer::Impl {
     if (observer.on_epoch) observer.on_epoch(event);
     epoch_loss_sum = 0;
     epoch_samples = 0;
-    epoch_started = last_step = Clock::now();
+    epoch_started = Clock::now();
 
     if (!event.validation) return false;
     const bool watch_accuracy = options.early_stop && options.early_stop->metric == "validation_accuracy";
@@ -269,11 +267,13 @@ struct Trainer::Impl {
                    .last_epoch = (total_steps + steps_per_epoch - 1) / steps_per_epoch,
                    .threads = loader_threads(*data.train, exec)});
     std::string reason = "finished";
-    epoch_started = last_step = last_checkpoint = Clock::now();
+    epoch_started = last_checkpoint = Clock::now();
     while (position < total_steps) {
+      const Clock::time_point step_started = Clock::now();
       const Batch* batch = loader.next();
       INVARIANT(batch != nullptr, "the loader ended at step {} of {}", position, total_steps);
       report(step.run(*batch, position + 1, schedule.lr(position)), observer);
+      step_seconds = seconds_since(step_started);
       ++position;
       const bool epoch_ended = position % steps_per_epoch == 0;
       const bool save_due = checkpoint_due(epoch_ended);
