@@ -33,6 +33,8 @@ LauncherFacts find_launcher() {
   // variables too, but of the step that started mpirun's daemons, so they count for nothing then.
   if (!variable("OMPI_COMM_WORLD_SIZE").empty() || !variable("HYDI_CONTROL_FD").empty()) {
     facts.launcher = "mpirun";
+    const int ranks = number("OMPI_COMM_WORLD_SIZE", 0);
+    facts.one_machine = ranks > 0 && ranks == number("OMPI_COMM_WORLD_LOCAL_SIZE", -1);
     return facts;
   }
   // A batch script itself has no numbered step: Slurm gives it an id near 2^32, which is no int.

@@ -1,8 +1,11 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
+#include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <new>
+#include <thread>
 
 #include "io/probe.h"
 #include "launch/program.h"
@@ -32,8 +35,16 @@ std::string one_line(std::string text) {
 /// Says what went wrong and ends this process, or every process of the job, with the code.
 int end_with(Program& program, ExitCode code, const std::string& message) {
   // Before MPI runs, every rank fails alike (a wrong option, say): one of them says so.
-  if (program.has_world() || program.environment().rank_hint == 0) log_error("{}", one_line(message));
-  if (program.has_world() && program.world().size() > 1) program.world().abort(static_cast<int>(code));
+  if (!program.has_world()) {
+    if (program.environment().rank_hint == 0) log_error("{}", one_line(message));
+    return static_cast<int>(code);
+  }
+  World& world = program.world();
+  // Mostly every rank meets the same error: the first to end the job speaks for all, and rank 0 goes first.
+  if (world.rank() > 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(500 + 500 * world.rank() / world.size()));
+  log_error("{}", one_line(message));
+  if (world.size() > 1) world.abort(static_cast<int>(code));
   return static_cast<int>(code);
 }
 
@@ -82,6 +93,9 @@ int run(int argc, char** argv, Program& program) {
 
 int main(int argc, char** argv) {
   using lockstep::ExitCode;
+  // A write beyond the file size limit then fails like one to a full disk, which is reported and cleaned up
+  // after, instead of ending the process.
+  std::signal(SIGXFSZ, SIG_IGN);
   if (const auto code = lockstep::run_probe(argc, argv)) return *code;
   lockstep::Program program(lockstep::read_environment());
   try {
