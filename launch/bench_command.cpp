@@ -134,11 +134,11 @@ void add_bench_command(CLI::App& app, Program& program) {
       ->allow_extra_args(false);
   step->add_option("--steps", arguments->steps, "Steps to time, 200 by default")
       ->type_name("N")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
   step->add_option("--input", arguments->input, "Shape of a sample, 28,28,1 by default")->type_name("H,W,C");
   step->add_option("--outputs", arguments->outputs, "Classes, 10 by default")
       ->type_name("N")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
   step->add_option("--device", arguments->device, "auto, cpu or cuda")->type_name("");
   step->add_flag("--json", arguments->json, "Print JSON");
   step->callback([&program, arguments] {

@@ -2,9 +2,12 @@
 #include <algorithm>
 #include <cctype>
 #include <chrono>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <new>
+#include <system_error>
 #include <thread>
 
 #include "io/probe.h"
@@ -57,14 +60,22 @@ void configure_help(CLI::App& app) {
   app.failure_message([](const CLI::App*, const CLI::Error& error) { return std::string(error.what()); });
 }
 
-/// CLI11 would only say that a subcommand is missing.
-void check_command(const CLI::App& app, int argc, char** argv) {
-  if (argc < 2 || argv[1][0] == '-') return;
-  std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
-    names.push_back(command->get_name());
-  if (std::find(names.begin(), names.end(), argv[1]) == names.end())
-    fail(ExitCode::usage, "there is no command '{}'{}", argv[1], suggestion(argv[1], names));
+/// The command, or the command's command, that was meant but does not exist; "" when that is not the mistake.
+std::string unknown_command(const CLI::App& app) {
+  const CLI::App* command = &app;
+  while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+  const std::vector<std::string> rest = command->remaining();
+  if (command->get_require_subcommand_min() == 0 || rest.empty()) return "";
+  std::vector<std::string> known;
+  for (const CLI::App* each : command->get_subcommands([](const CLI::App*) { return true; }))
+    known.push_back(each->get_name());
+  return fmt::format("there is no command '{}'{}", rest.front(), suggestion(rest.front(), known));
+}
+
+/// What a command prints is its result: that it reached its file or pipe is part of success.
+void finish_output() {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+    fail(ExitCode::data, "cannot write to standard output: {}", std::strerror(errno));
 }
 
 int run(int argc, char** argv, Program& program) {
@@ -78,14 +89,17 @@ int run(int argc, char** argv, Program& program) {
   add_bench_command(app, program);
   add_doctor_command(app, program);
   app.footer("Several ranks: mpirun -np N lockstep train ...\nEvery command has --help.");
-  check_command(app, argc, argv);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
+    if (const std::string message = unknown_command(app); !message.empty())
+      throw Error(ExitCode::usage, message);
     throw Error(ExitCode::usage, std::string(error.what()) + ". See lockstep --help.");
   }
-  return program.action();
+  const int code = program.action();
+  finish_output();
+  return code;
 }
 
 }  // namespace
@@ -106,6 +120,8 @@ int main(int argc, char** argv) {
     return lockstep::end_with(
         program, ExitCode::memory,
         "out of memory. Lower data.memory_budget, train.micro_batch or the model's size.");
+  } catch (const std::system_error& error) {  // of the standard library: a path it cannot look at, say
+    return lockstep::end_with(program, ExitCode::data, error.what());
   } catch (const std::exception& error) {
     return lockstep::end_with(program, ExitCode::bug, error.what());
   }

@@ -147,7 +147,7 @@ void add_model_command(CLI::App& app, Program& program) {
   show->add_option("--input", arguments->input, "Shape of a sample, 28,28,1 by default")->type_name("H,W,C");
   show->add_option("--outputs", arguments->outputs, "Classes or width of the target, 10 by default")
       ->type_name("N")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
   show->add_option("--set", arguments->sets, "KEY=VALUE: change a config key, any number")
       ->type_name("")
       ->allow_extra_args(false);

@@ -16,6 +16,18 @@ struct PredictArguments {
   bool force = false;
 };
 
+/// --force replaces an older answer, never what the answer is made from.
+void refuse_to_replace_input(const std::string& out, const TrainedModel& model,
+                             const TrainedModel::DataArguments& data) {
+  std::vector<std::string> inputs = model.source_of(data).files;
+  inputs.push_back(model.checkpoint_path());
+  for (const std::string& input : inputs) {
+    std::error_code status;
+    if (std::filesystem::equivalent(out, input, status))
+      fail(ExitCode::usage, "--out {}: that is {}, which is read. Name another file.", out, input);
+  }
+}
+
 int run_predict(Program& program, const PredictArguments& arguments) {
   World& world = program.world();
   if (!arguments.force && std::filesystem::exists(arguments.out))
@@ -27,6 +39,7 @@ int run_predict(Program& program, const PredictArguments& arguments) {
   const std::unique_ptr<Dataset> dataset = model.open(world, arguments.data, /*with_targets=*/false);
   const bool classifies = model.task().classifies();
   const Shape answer = classifies ? Shape{model.task().outputs()} : model.task().data().y_shape;
+  refuse_to_replace_input(arguments.out, model, arguments.data);
   PredictionWriter writer(arguments.out, dataset->size(), answer, classifies);
   model.evaluator().predict(*dataset, [&](int64_t first, ConstTensor outputs) {
     writer.write(first, outputs.reshaped(answer.batched(outputs.shape()[0])));

@@ -44,6 +44,12 @@ TrainedModel::TrainedModel(World& world, const std::string& from, const std::str
   evaluator_.emplace(exec, *pool_, *task_, *graph_, *parameters_, evaluation_batch(options));
 }
 
+bool TrainedModel::held_out(const DataArguments& arguments) const {
+  const TrainOptions& options = config_.train;
+  return arguments.data.empty() && arguments.split == "validation" && !options.validation &&
+         options.validation_split > 0;
+}
+
 DataSource TrainedModel::source_of(const DataArguments& arguments) const {
   const TrainOptions& options = config_.train;
   if (!arguments.data.empty()) {
@@ -51,7 +57,7 @@ DataSource TrainedModel::source_of(const DataArguments& arguments) const {
     for (std::string& file : source.files) file = absolute_path(file, "");
     return source;
   }
-  if (arguments.split == "train") return options.train;
+  if (arguments.split == "train" || held_out(arguments)) return options.train;
   const std::optional<DataSource>& source = arguments.split == "test" ? options.test : options.validation;
   if (!source)
     fail(ExitCode::usage, "the run has no data.{}. Name the data with --data FILE.h5:/GROUP.",
@@ -70,15 +76,13 @@ std::unique_ptr<Dataset> TrainedModel::open(const World& world, const DataArgume
                      .regression = options.regression,
                      .classes = task_->classifies() ? task_->outputs() : 0,
                      .probe = world.local_rank() == 0};
-  const bool held_out = arguments.data.empty() && arguments.split == "validation" && !options.validation &&
-                        options.validation_split > 0;
-  DataSource source = held_out ? options.train : source_of(arguments);
+  DataSource source = source_of(arguments);
   if (!arguments.x.empty()) source.x = arguments.x;
   if (!arguments.y.empty()) source.y = arguments.y;
   if (!with_targets) source.y.clear();
   std::unique_ptr<Dataset> dataset = open_dataset(source, how);
   task_->check_compatible(*dataset, path_);
-  if (held_out) return split_dataset(std::move(dataset), options.validation_split, options.seed).validation;
+  if (held_out(arguments)) return split_dataset(std::move(dataset), options.validation_split, options.seed).validation;
   return dataset;
 }
 

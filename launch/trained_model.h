@@ -29,10 +29,13 @@ class TrainedModel {
   struct DataArguments {
     std::string data, split = "test", x, y;
   };
+  /// Where that data is read from.
+  DataSource source_of(const DataArguments& arguments) const;
   std::unique_ptr<Dataset> open(const World& world, const DataArguments& arguments, bool with_targets) const;
 
  private:
-  DataSource source_of(const DataArguments& arguments) const;
+  /// Whether the data is the part of the training data that data.validation_split holds out.
+  bool held_out(const DataArguments& arguments) const;
 
   std::string path_;
   Config config_;

@@ -1,12 +1,25 @@
 #include "src/core/thread_pool.h"
 
+#include <system_error>
+
+#include "src/core/error.h"
+
 namespace lockstep {
 
 ThreadPool::ThreadPool(int lanes) : failures_(static_cast<size_t>(lanes)) {
-  for (int lane = 1; lane < lanes; ++lane) workers_.emplace_back([this, lane] { serve(lane); });
+  try {
+    for (int lane = 1; lane < lanes; ++lane) workers_.emplace_back([this, lane] { serve(lane); });
+  } catch (const std::system_error& error) {
+    const size_t started = workers_.size() + 1;
+    join();
+    fail(ExitCode::usage, "cannot start {} threads: the system allows {} ({}). Set run.threads lower.", lanes,
+         started, error.code().message());
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { join(); }
+
+void ThreadPool::join() {
   {
     const std::scoped_lock lock(mutex_);
     stop_ = true;

@@ -10,7 +10,8 @@
 
 namespace lockstep {
 
-/// A fixed set of threads that run one function together. Lane 0 is the calling thread, so a pool of one starts none.
+/// A fixed set of threads that run one function together. Lane 0 is the calling thread, so a pool of one starts none. Throws
+/// Error(usage) when the system does not allow that many threads.
 class ThreadPool {
  public:
   explicit ThreadPool(int lanes);
@@ -25,6 +26,7 @@ class ThreadPool {
 
  private:
   void serve(int lane);
+  void join();
 
   std::mutex mutex_;
   std::condition_variable start_;

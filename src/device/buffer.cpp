@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <string>
 #include <utility>
 
 #include "src/core/error.h"
@@ -16,12 +18,25 @@ namespace {
 
 constexpr size_t kAlignment = 256;
 
+/// Linux hands out more memory than there is and kills the process that then uses it, so what is left is
+/// asked for first. True where that is unknown.
+bool host_has(size_t bytes) {
+  constexpr size_t kSmall = size_t{64} << 20;
+  if (bytes < kSmall) return true;
+  std::ifstream facts("/proc/meminfo");
+  for (std::string name; facts >> name;) {
+    size_t kibibytes = 0;
+    if (name == "MemAvailable:" && facts >> kibibytes) return bytes / 1024 < kibibytes;
+  }
+  return true;
+}
+
 std::byte* allocate_host(size_t bytes) {
   const size_t padded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  void* data = std::aligned_alloc(kAlignment, padded);
+  void* data = host_has(padded) ? std::aligned_alloc(kAlignment, padded) : nullptr;
   if (data == nullptr)
     fail(ExitCode::memory,
-         "out of host memory: {:.1f} MiB more were needed. Use a smaller train.micro_batch or data.memory_budget.",
+         "out of host memory: {:.1f} MiB more were needed. Use a smaller model, train.micro_batch or data.memory_budget.",
          static_cast<double>(bytes) / 0x1p20);
   std::memset(data, 0, padded);
   return static_cast<std::byte*>(data);

@@ -2,12 +2,16 @@
 
 #include <algorithm>
 
+#include "src/core/error.h"
 #include "src/core/hash.h"
 #include "src/tensor/flat.h"
 
 namespace lockstep {
 
 namespace {
+
+/// 256 GiB of float weights: no GPU holds as much.
+constexpr int64_t kMostParameters = int64_t{1} << 36;
 
 int64_t padded(int64_t elements) { return (elements + kFlatBlock - 1) / kFlatBlock * kFlatBlock; }
 
@@ -54,6 +58,11 @@ ParameterLayout::ParameterLayout(const Graph& graph) {
       states_size += padded(spec.shape.elements());
     }
   }
+  if (parameter_count > kMostParameters)
+    fail(ExitCode::usage,
+         "the model has {:.3g} parameters, of which every rank keeps a copy; at most {:.3g} are possible. Make "
+         "its layers smaller.",
+         static_cast<double>(parameter_count), static_cast<double>(kMostParameters));
   for (size_t i = parameters.size(); i-- > 0;) {
     Slot& slot = parameters[i];
     slot.offset = weights_size;

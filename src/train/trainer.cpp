@@ -161,7 +161,7 @@ struct Trainer::Impl {
       fail(ExitCode::diverged,
            "the loss is {} at step {} (epoch {}): the training diverged. Lower optimizer.lr (it was {}), set "
            "train.clip_norm, or look at the data with `lockstep data check`.",
-           metrics->loss, metrics->step, epoch_of(at) + 1, schedule.lr(at));
+           std::fabs(metrics->loss), metrics->step, epoch_of(at) + 1, schedule.lr(at));
     }
   }
 

@@ -1,7 +1,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <vector>
 
 #include "src/core/error.h"
@@ -71,6 +74,25 @@ TEST(ThreadPool, RunsEveryLaneAndRethrowsAFailure) {
   EXPECT_THROW(pool.run([](int lane) { if (lane == 2) fail(ExitCode::data, "lane {}", lane); }), Error);
   pool.run([&](int) { ++lanes; });
   EXPECT_EQ(lanes, 603);
+}
+
+TEST(ThreadPool, SaysHowManyThreadsTheSystemAllows) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto with_little_memory = [] {
+    const rlimit limit{rlim_t{1} << 30, rlim_t{1} << 30};  // of address space: stacks of about 100 threads
+    setrlimit(RLIMIT_AS, &limit);
+    try {
+      ThreadPool(2000);
+    } catch (const Error& error) {
+      std::fprintf(stderr, "%s\n", error.what());
+      std::_Exit(static_cast<int>(error.code()));
+    }
+    std::_Exit(0);
+  };
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the address sanitizer's shadow needs more address space than the limit leaves";
+#endif
+  EXPECT_EXIT(with_little_memory(), testing::ExitedWithCode(2), "cannot start 2000 threads: the system allows");
 }
 
 TEST(Error, InvariantNamesTheFileAndTheCondition) {
