@@ -82,7 +82,8 @@ std::unique_ptr<Dataset> TrainedModel::open(const World& world, const DataArgume
   if (!with_targets) source.y.clear();
   std::unique_ptr<Dataset> dataset = open_dataset(source, how);
   task_->check_compatible(*dataset, path_);
-  if (held_out(arguments)) return split_dataset(std::move(dataset), options.validation_split, options.seed).validation;
+  if (held_out(arguments))
+    return split_dataset(std::move(dataset), options.validation_split, options.seed).validation;
   return dataset;
 }
 

@@ -36,7 +36,8 @@ std::byte* allocate_host(size_t bytes) {
   void* data = host_has(padded) ? std::aligned_alloc(kAlignment, padded) : nullptr;
   if (data == nullptr)
     fail(ExitCode::memory,
-         "out of host memory: {:.1f} MiB more were needed. Use a smaller model, train.micro_batch or data.memory_budget.",
+         "out of host memory: {:.1f} MiB more were needed. Use a smaller model, train.micro_batch or "
+         "data.memory_budget.",
          static_cast<double>(bytes) / 0x1p20);
   std::memset(data, 0, padded);
   return static_cast<std::byte*>(data);
@@ -55,7 +56,8 @@ Buffer::Buffer(Exec exec, Memory memory, size_t bytes) : bytes_(bytes) {
     const cudaError_t status = device ? cudaMalloc(&data, bytes) : cudaMallocHost(&data, bytes);
     if (status == cudaErrorMemoryAllocation) {
       static_cast<void>(cudaGetLastError());  // clears it: the next call must not report this again
-      fail(ExitCode::memory, "out of {} memory: {:.1f} MiB more were needed. Use a smaller train.micro_batch.",
+      fail(ExitCode::memory,
+           "out of {} memory: {:.1f} MiB more were needed. Use a smaller train.micro_batch.",
            device ? "GPU" : "page-locked host", static_cast<double>(bytes) / 0x1p20);
     }
     CHECK(status);

@@ -60,8 +60,8 @@ ParameterLayout::ParameterLayout(const Graph& graph) {
   }
   if (parameter_count > kMostParameters)
     fail(ExitCode::usage,
-         "the model has {:.3g} parameters, of which every rank keeps a copy; at most {:.3g} are possible. Make "
-         "its layers smaller.",
+         "the model has {:.3g} parameters, of which every rank keeps a copy; at most {:.3g} are possible. "
+         "Make its layers smaller.",
          static_cast<double>(parameter_count), static_cast<double>(kMostParameters));
   for (size_t i = parameters.size(); i-- > 0;) {
     Slot& slot = parameters[i];

@@ -71,7 +71,10 @@ TEST(ThreadPool, RunsEveryLaneAndRethrowsAFailure) {
   std::atomic<int> lanes = 0;
   for (int round = 0; round < 100; ++round) pool.run([&](int lane) { lanes += lane + 1; });
   EXPECT_EQ(lanes, 600);
-  EXPECT_THROW(pool.run([](int lane) { if (lane == 2) fail(ExitCode::data, "lane {}", lane); }), Error);
+  EXPECT_THROW(pool.run([](int lane) {
+    if (lane == 2) fail(ExitCode::data, "lane {}", lane);
+  }),
+               Error);
   pool.run([&](int) { ++lanes; });
   EXPECT_EQ(lanes, 603);
 }
@@ -92,7 +95,8 @@ TEST(ThreadPool, SaysHowManyThreadsTheSystemAllows) {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "the address sanitizer's shadow needs more address space than the limit leaves";
 #endif
-  EXPECT_EXIT(with_little_memory(), testing::ExitedWithCode(2), "cannot start 2000 threads: the system allows");
+  EXPECT_EXIT(with_little_memory(), testing::ExitedWithCode(2),
+              "cannot start 2000 threads: the system allows");
 }
 
 TEST(Error, InvariantNamesTheFileAndTheCondition) {
