@@ -1,6 +1,7 @@
 #include "io/checkpoint.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <sstream>
@@ -90,6 +91,13 @@ Value required(const std::string& path, const std::string& name, std::optional<V
   return *std::move(value);
 }
 
+/// Whether a file of `bytes` can hold that many elements.
+bool fits(const std::vector<int64_t>& extents, uintmax_t bytes) {
+  if (std::find(extents.begin(), extents.end(), 0) != extents.end()) return true;
+  for (const int64_t extent : extents) bytes /= static_cast<uintmax_t>(extent);
+  return bytes > 0;
+}
+
 /// Names, types and shapes of the tensors, their data sets and the hashes stored with them; no elements yet.
 struct TensorList {
   std::vector<hdf5::Dataset> datasets;
@@ -106,6 +114,8 @@ TensorList list_tensors(const hdf5::File& file, Checkpoint& checkpoint) {
     if (!dataset.type().exact || dataset.layout() != "contiguous" ||
         dataset.extents().size() > Shape::kMaxRank || !dataset.has_data())
       fail_damaged(file.path(), "tensor " + name + " is of another kind than was written");
+    if (!fits(dataset.extents(), std::filesystem::file_size(file.path())))
+      fail_damaged(file.path(), "tensor " + name + " is larger than the file");
     checkpoint.tensors.push_back({name, {nullptr, *dataset.type().exact, Shape(dataset.extents())}});
     list.hashes.push_back(required(file.path(), "xxh3 of " + name, file.integer_attribute(object, "xxh3")));
     list.datasets.push_back(std::move(dataset));

@@ -45,6 +45,10 @@ std::string choose_run_folder(const Config& config, bool resume) {
     check_writable(config.train.run_dir);
     return config.train.run_dir;
   }
+  if (config.name.empty() || config.name.find('/') != std::string::npos)
+    fail(ExitCode::usage,
+         "run.name = \"{}\" cannot name a folder below runs. Choose one word, or a folder with --run.",
+         config.name);
   const fs::path first = fs::current_path() / "runs" / config.name;
   fs::path newest = first, next = first;
   for (int number = 2; holds_run(next); ++number) {

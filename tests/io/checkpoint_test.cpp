@@ -181,6 +181,15 @@ TEST(Checkpoint, RefusesEditsThatHdf5Accepts) {
                 H5Dwrite(dataset.get(), H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, threes.data());
               }),
               HasSubstr("tensor m/b does not have the hash"));
+  EXPECT_THAT(error_after([](hid_t file) {
+                const hsize_t extent = hsize_t{1} << 50;
+                const hdf5::Id space(H5Screate_simple(1, &extent, nullptr));
+                H5Ldelete(file, "/m/b", H5P_DEFAULT);
+                const hdf5::Id dataset(H5Dcreate2(file, "/m/b", H5T_NATIVE_FLOAT, space.get(), H5P_DEFAULT,
+                                                  H5P_DEFAULT, H5P_DEFAULT));
+                EXPECT_TRUE(dataset);
+              }),
+              HasSubstr("tensor m/b is larger than the file"));
 }
 
 /// libhdf5 leaks where it gives up on damaged metadata, which is not what the leak checker is to report.

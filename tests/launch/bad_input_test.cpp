@@ -204,6 +204,7 @@ INSTANTIATE_TEST_SUITE_P(
             "9 does not divide over 2 ranks. Try 8 or 10"},
         Row{"RanksNoPowerOfTwo", 3, "TRAIN DATA --set run.reproducible=true", 2, "power of two"},
         Row{"UnknownKey", 2, "TRAIN DATA --set train.epoch=3", 2, "Did you mean 'train.epochs'"},
+        Row{"RunNameIsAPath", 1, "TRAIN DATA --set run.name=../run", 2, "cannot name a folder below runs"},
         Row{"UnknownOption", 2, "TRAIN DATA --wrong", 2, "not expected: --wrong"},
         Row{"HugeLayer", 1, "TRAIN DATA --set model.hidden=[2000000000]", 2, "outputs is 2000000000"},
         Row{"HugeModel", 1, "TRAIN DATA --set model.hidden=[1000000,1000000]", 2, "1e\\+12 parameters"},
