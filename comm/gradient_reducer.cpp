@@ -61,7 +61,7 @@ struct GradientReducer::Impl {
   void begin() {
     const std::scoped_lock lock(mutex);
     next_leaf = 0;
-    cancelled = false;
+    cancelled = nullptr;
     free.clear();
     for (const Buffer& buffer : pool) free.push_back(buffer.as<float>());
     leaf_buffer.assign(static_cast<size_t>(tree.leaves), {});
@@ -80,8 +80,7 @@ struct GradientReducer::Impl {
       return cancelled ||
              (micro_batch == next_leaf && (micro_batch == 0 || buckets.empty() || !free.empty()));
     });
-    if (cancelled)
-      fail(ExitCode::bug, "micro-batch {} was not started, because another one failed", micro_batch);
+    if (cancelled) std::rethrow_exception(cancelled);
     std::span<float> buffer = total;
     if (micro_batch > 0 && !buckets.empty()) {
       buffer = free.back();
@@ -163,9 +162,9 @@ struct GradientReducer::Impl {
     communicator.wait(exec);
   }
 
-  void cancel() {
+  void cancel(const std::exception_ptr& cause) {
     const std::scoped_lock lock(mutex);
-    cancelled = true;
+    if (!cancelled) cancelled = cause;
     changed.notify_all();
   }
 
@@ -175,11 +174,11 @@ struct GradientReducer::Impl {
   const Tree tree;
   std::vector<Buffer> pool;  ///< of total's length each
 
-  std::mutex mutex;                 // guards all below
-  std::condition_variable changed;  ///< a buffer is free, a micro-batch has started, or all is cancelled
-  int next_leaf = 0;                ///< the next micro-batch to start
-  bool cancelled = false;
-  std::vector<std::span<float>> free;         ///< buffers of the pool
+  std::mutex mutex;                    // guards all below
+  std::condition_variable changed;     ///< a buffer is free, a micro-batch has started, or all is cancelled
+  int next_leaf = 0;                   ///< the next micro-batch to start
+  std::exception_ptr cancelled;        ///< why, if all is cancelled
+  std::vector<std::span<float>> free;  ///< buffers of the pool
   std::vector<std::span<float>> leaf_buffer;  ///< by micro-batch
   std::vector<int> absorbed;                  ///< by micro-batch: buckets added to a left sibling
   std::vector<int> summed;                    ///< (bucket, micro-batch): see leaves_at()
@@ -201,7 +200,7 @@ void GradientReducer::bucket_ready(Exec exec, int micro_batch, int bucket) {
   impl_->bucket_ready(exec, micro_batch, bucket);
 }
 void GradientReducer::finish(Exec exec) { impl_->finish(exec); }
-void GradientReducer::cancel() noexcept { impl_->cancel(); }
+void GradientReducer::cancel(const std::exception_ptr& cause) noexcept { impl_->cancel(cause); }
 
 const std::vector<Bucket>& GradientReducer::buckets() const { return impl_->buckets; }
 size_t GradientReducer::bytes() const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <span>
 #include <vector>
@@ -50,9 +51,9 @@ class GradientReducer {
   void bucket_ready(Exec exec, int micro_batch, int bucket);
   /// What is enqueued on `exec` from here on sees the sums over all ranks in `total`.
   void finish(Exec exec);
-  /// A lane failed and its micro-batch will never come: leaf() throws on the other lanes instead of waiting
-  /// for it, until the next begin().
-  void cancel() noexcept;
+  /// A lane failed with `cause` and its micro-batch will never come: leaf() throws the same on the other
+  /// lanes instead of waiting for it, until the next begin().
+  void cancel(const std::exception_ptr& cause) noexcept;
 
   const std::vector<Bucket>& buckets() const;
   /// Device bytes held besides `total`.

@@ -111,7 +111,8 @@ void Step::enqueue() {
       for (int m = next_micro_batch_++; m < batching_.micro_batches; m = next_micro_batch_++)
         compute(networks_[static_cast<size_t>(lane)], m);
     } catch (...) {
-      reducer_.cancel();  // the other lanes must not wait for this one's gradients
+      // The other lanes must not wait for this one's gradients.
+      reducer_.cancel(std::current_exception());
       throw;
     }
   });

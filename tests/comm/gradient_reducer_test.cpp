@@ -171,26 +171,29 @@ TEST(GradientReducer, WorksWithoutAnyParameter) {
   EXPECT_TRUE(communicator.started.empty());
 }
 
-TEST(GradientReducer, ALaneThatFailsDoesNotLeaveTheOthersWaiting) {
+TEST(GradientReducer, ALaneThatFailsIsTheFailureOfThoseThatWaitForIt) {
   TwinCommunicator communicator;
   std::vector<float> total(8);
   GradientReducer reducer(Exec{}, communicator, total, {{0, 8}}, 16, 2);
   ThreadPool pool(2);
-  std::atomic<int> next = 0;
   reducer.begin();
-  const auto work = [&](int) {
+  const auto work = [&](int lane) {
     try {
-      for (int m = next++; m < 16; m = next++) {
-        if (m == 5) fail(ExitCode::data, "micro-batch 5 is bad");
-        reducer.leaf(m);
-        reducer.bucket_ready(Exec{}, m, 0);
-      }
+      if (lane == 1) fail(ExitCode::data, "micro-batch 0 is bad");
+      reducer.leaf(1);  // waits until micro-batch 0 has started
     } catch (...) {
-      reducer.cancel();
+      reducer.cancel(std::current_exception());
       throw;
     }
   };
-  EXPECT_THROW(pool.run(work), Error);
+  try {
+    pool.run(work);
+    FAIL() << "the failure was lost";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "micro-batch 0 is bad")
+        << "the pool reports lane 0, which has not met the cause";
+    EXPECT_EQ(error.code(), ExitCode::data);
+  }
   run_step(reducer, pool, 16, 8);  // and the next step works
   EXPECT_EQ(communicator.started.size(), 1u);
 }
