@@ -29,11 +29,11 @@ EarlyStop::EarlyStop(const EarlyStopSpec& spec) : spec_(spec) {
 bool EarlyStop::update(int64_t epoch, double value) {
   const double gain = spec_.metric == kLoss ? state_.best - value : value - state_.best;
   const bool first = state_.best_epoch < 0;
-  if (!std::isnan(value) && (first || gain > spec_.min_delta)) {
+  if (!std::isnan(value) && (first || gain > spec_.min_delta))
     state_ = {value, epoch, 0};
-    return false;
-  }
-  return ++state_.bad_epochs >= spec_.patience;
+  else
+    ++state_.bad_epochs;
+  return stops();
 }
 
 }  // namespace lockstep

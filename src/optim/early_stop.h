@@ -18,8 +18,10 @@ class EarlyStop {
   /// Throws Error(usage) naming the key for an unknown metric or impossible number.
   explicit EarlyStop(const EarlyStopSpec& spec);
 
-  /// Takes the metric of an epoch; returns whether training should stop.
+  /// Takes the metric of an epoch; returns stops().
   bool update(int64_t epoch, double value);
+  /// Whether training should stop now: also after restore(), when the stopped run is resumed.
+  bool stops() const { return state_.bad_epochs >= spec_.patience; }
 
   /// All it remembers, for a checkpoint.
   struct State {

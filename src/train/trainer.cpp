@@ -90,6 +90,7 @@ struct Trainer::Impl {
   int64_t position = 0;
   double epoch_loss_sum = 0;  // over the samples of the epoch so far
   int64_t epoch_samples = 0;
+  int64_t saved_position = -1;  // of the newest checkpoint of this process
   Clock::time_point epoch_started, last_checkpoint;
   double step_seconds = 0;  // of the newest step whose metrics are not reported yet
 
@@ -221,6 +222,7 @@ struct Trainer::Impl {
     const std::string path = checkpoint_path(options.run_dir, position);
     save(path);
     if (world.rank() == 0) publish_checkpoint(options.run_dir, path, options.checkpoint_keep);
+    saved_position = position;
     last_checkpoint = Clock::now();
   }
 
@@ -266,9 +268,10 @@ struct Trainer::Impl {
                    .first_step = position % steps_per_epoch,
                    .last_epoch = (total_steps + steps_per_epoch - 1) / steps_per_epoch,
                    .threads = loader_threads(*data.train, exec)});
-    std::string reason = "finished";
+    // A run that was stopped early is over, however often it is resumed.
+    bool stop = early_stop.stops();
     epoch_started = last_checkpoint = Clock::now();
-    while (position < total_steps) {
+    while (!stop && position < total_steps) {
       const Clock::time_point step_started = Clock::now();
       const Batch* batch = loader.next();
       INVARIANT(batch != nullptr, "the loader ended at step {} of {}", position, total_steps);
@@ -278,16 +281,13 @@ struct Trainer::Impl {
       const bool epoch_ended = position % steps_per_epoch == 0;
       const bool save_due = checkpoint_due(epoch_ended);
       if (epoch_ended || save_due || position == total_steps) report(step.flush(), observer);
-      const bool stop = epoch_ended && end_epoch(observer);
-      if (save_due || stop) save_periodic();
-      if (stop) {
-        reason = "early_stop";
-        break;
-      }
+      stop = epoch_ended && end_epoch(observer);
+      if (save_due) save_periodic();
     }
     // The last weights are worth keeping even when no checkpoint was due at the last step.
-    if (reason == "finished" && !checkpoint_due(position % steps_per_epoch == 0)) save_periodic();
-    const EndEvent event = end_event(reason, data.test ? std::optional(evaluate(*data.test)) : std::nullopt);
+    if (saved_position != position) save_periodic();
+    const EndEvent event = end_event(stop ? "early_stop" : "finished",
+                                     data.test ? std::optional(evaluate(*data.test)) : std::nullopt);
     if (observer.on_end) observer.on_end(event);
     return event;
   }

@@ -163,10 +163,10 @@ TEST_F(WholeRun, DefaultModeAgreesBetweenOneAndFourRanks) {
 }
 
 TEST_F(WholeRun, EarlyStopKeepsTheBestCheckpoint) {
-  const std::vector<json> all =
-      train("early", 2,
-            set({"train.epochs=40", "data.validation_split=0.2", "model.name=mlp", "optimizer.lr=0.02",
-                 "train.early_stop={ metric = \"validation_loss\", patience = 2 }"}));
+  const std::vector<std::string> settings =
+      set({"train.epochs=40", "data.validation_split=0.2", "model.name=mlp", "optimizer.lr=0.02",
+           "train.early_stop={ metric = \"validation_loss\", patience = 2 }"});
+  const std::vector<json> all = train("early", 2, settings);
   EXPECT_EQ(all.back()["reason"], "early_stop");
   EXPECT_TRUE(std::filesystem::exists(*folder_ / "early/checkpoints/best.h5"));
   double best = 1e9;
@@ -180,6 +180,14 @@ TEST_F(WholeRun, EarlyStopKeepsTheBestCheckpoint) {
     }
   }
   EXPECT_EQ(last_epoch, best_epoch + 2);
+
+  // What is over stays over: a job that starts again must not train on.
+  std::vector<std::string> again = settings;
+  again.insert(again.end(), {"--resume", "auto"});
+  const json end = train("early", 1, again).back();
+  EXPECT_EQ(end["reason"], "early_stop");
+  EXPECT_EQ(end["step"], all.back()["step"]);
+  EXPECT_EQ(end["weights_hash"], all.back()["weights_hash"]);
 }
 
 }  // namespace

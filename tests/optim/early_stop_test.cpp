@@ -49,6 +49,10 @@ TEST(EarlyStop, RemembersTheBestAndContinuesFromItsState) {
   resumed.restore(stop.state());
   EXPECT_FALSE(resumed.update(2, 0.7));
   EXPECT_TRUE(resumed.update(3, 0.9));
+  EarlyStop stopped({"validation_accuracy", 3, 0});
+  EXPECT_FALSE(stopped.stops());
+  stopped.restore(resumed.state());
+  EXPECT_TRUE(stopped.stops());
 }
 
 TEST(EarlyStop, SaysWhichKeyIsWrong) {
