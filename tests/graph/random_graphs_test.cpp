@@ -1,0 +1,154 @@
+// Any graph gives the same numbers in one planned arena as with memory of its own for every tensor.
+#include <fmt/ranges.h>
+#include <gtest/gtest.h>
+
+#include "src/graph/layers/layers.h"
+#include "src/graph/network.h"
+#include "tests/graph/graph_runner.h"
+
+namespace lockstep {
+namespace {
+
+constexpr int64_t kRows = 3;
+
+/// Grows a graph by layers that read any earlier value, the newest with preference, and then adds up all that
+/// nobody has read yet.
+class RandomGraph {
+ public:
+  explicit RandomGraph(uint64_t id) : random_(31, id), graph_({4, 4, 2}) {}
+
+  Graph make() {
+    const uint32_t layers = 2 + random_.next_below(12);
+    for (uint32_t i = 0; i < layers; ++i) grow();
+    std::vector<int> loose;
+    for (int v = 0; v <= graph_.output(); ++v)
+      if (graph_.readers(v) == (v == graph_.output() ? 1 : 0)) loose.push_back(v);
+    int sum = to_outputs(loose.front());
+    for (size_t i = 1; i < loose.size(); ++i) sum = add(make_add(), {sum, to_outputs(loose[i])});
+    if (sum != graph_.output()) add(make_activation(Activation::tanh), {sum});
+    return std::move(graph_);
+  }
+
+ private:
+  int add(std::unique_ptr<Layer> layer, std::vector<int> inputs) {
+    return graph_.add(fmt::format("layer{}", graph_.nodes().size()), std::move(layer), std::move(inputs));
+  }
+
+  int to_outputs(int value) {
+    if (graph_.shape(value).rank() == 3) value = add(make_flatten(), {value});
+    return add(make_linear({.outputs = 4, .bias = random_.next_below(2) == 0}), {value});
+  }
+
+  int any_value() {
+    if (random_.next_below(2) == 0) return graph_.output();
+    return static_cast<int>(random_.next_below(static_cast<uint32_t>(graph_.output()) + 1));
+  }
+
+  void grow() {
+    const int value = any_value();
+    const Shape shape = graph_.shape(value);
+    const bool image = shape.rank() == 3;
+    switch (random_.next_below(8)) {
+      case 0:
+        add(make_activation(static_cast<Activation>(random_.next_below(4))), {value});
+        break;
+      case 1:
+        add(make_dropout(fmt::format("dropout{}", graph_.nodes().size()), 0.25, 3), {value});
+        break;
+      case 2:
+        add(make_flatten(), {value});
+        break;
+      case 3:
+        add(make_batch_norm({}), {value});
+        break;
+      case 4:
+        add(make_bias(), {value});
+        break;
+      case 5:  // the sum of two values of one shape, perhaps of a value and itself
+        for (int other = any_value(), tries = 0; tries <= graph_.output(); ++tries, other = any_value()) {
+          if (!(graph_.shape(other) == shape)) continue;
+          add(make_add(), {value, other});
+          return;
+        }
+        break;
+      case 6:
+        if (image)
+          add(make_conv2d({.filters = 2, .pad_h = 1, .pad_w = 1, .bias = random_.next_below(2) == 0}),
+              {value});
+        else
+          add(make_linear({.outputs = shape[0]}), {value});
+        break;
+      case 7:
+        if (image) {
+          const bool fits = shape[0] >= 2 && shape[1] >= 2;
+          if (fits) add(random_.next_below(2) == 0 ? make_max_pool2d({}) : make_average_pool2d({}), {value});
+        } else {
+          add(make_linear({.outputs = 5}), {value});
+        }
+        break;
+    }
+  }
+
+  RandomStream random_;
+  Graph graph_;
+};
+
+std::string text_of(const Graph& graph) {
+  std::string text;
+  for (const Graph::Node& node : graph.nodes()) {
+    text += fmt::format("{} = {}({})\n", node.name, node.layer->kind(), fmt::join(node.inputs, ", "));
+  }
+  return text;
+}
+
+/// Runs both, and compares outputs, gradients and sums of statistics element by element, exactly.
+void compare(Graph graph, uint64_t id) {
+  SCOPED_TRACE(text_of(graph));
+  Graph plain = graph.clone();
+  GraphRunner runner(plain, kRows);
+  Parameters parameters({}, graph);
+  const ParameterLayout& layout = parameters.layout();
+  for (const ParameterLayout::Slot& slot : layout.parameters) {
+    const std::vector<float>& values = runner.parameters[slot.name];
+    std::copy(values.begin(), values.end(), parameters.weights().data() + slot.offset);
+  }
+  Network network({}, graph, parameters, kRows, /*training=*/true);
+  const MicroBatchInfo info{3, kRows, 1.0f / kRows};
+  const std::vector<int64_t> index = {100, 101, 102};
+  std::vector<float> reduced(static_cast<size_t>(layout.reduced_size()));
+  const Network::MicroBatch batch{&info, ConstTensor(index.data(), DType::i64, {kRows}), reduced};
+
+  for (const uint64_t round : {0u, 1u}) {  // the second time over the remains of the first
+    const std::vector<float> x = random_values(network.input().elements(), 2 * id + round);
+    std::copy(x.begin(), x.end(), network.input().data<float>());
+    network.forward(batch);
+    const std::vector<float> expected = runner.forward(x);
+    const float* output = network.output().data<float>();
+    ASSERT_EQ(std::vector<float>(output, output + expected.size()), expected);
+    const std::vector<float> gradient = random_values(network.output().elements(), 1000 + id);
+    ASSERT_TRUE(network.output_gradient());
+    std::copy(gradient.begin(), gradient.end(), network.output_gradient().data<float>());
+    network.backward(batch, [](int) {});
+    runner.backward(gradient);
+    const auto check = [&](const ParameterLayout::Slot& slot, int64_t start,
+                           const std::vector<float>& values) {
+      const float* at = reduced.data() + start + slot.offset;
+      ASSERT_EQ(std::vector<float>(at, at + slot.elements), values) << slot.name;
+    };
+    for (const ParameterLayout::Slot& slot : layout.parameters)
+      check(slot, layout.gradients_offset(), runner.gradients[slot.name]);
+    for (const ParameterLayout::Slot& slot : layout.states)
+      check(slot, layout.state_sums_offset(), runner.state_sums[slot.name]);
+  }
+}
+
+TEST(RandomGraphs, ComputeTheSamePlannedAndUnplanned) {
+  for (uint64_t id = 0; id < 150 && !testing::Test::HasFatalFailure(); ++id) {
+    Graph graph = RandomGraph(id).make();
+    compare(graph.clone(), id);
+    compare(fuse(std::move(graph)), id);
+  }
+}
+
+}  // namespace
+}  // namespace lockstep
