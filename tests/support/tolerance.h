@@ -15,8 +15,6 @@ inline constexpr Tolerance kFunction{2e-6, 5e-6,
                                      "exp, tanh and erf are approximated to a few units in the last place"};
 inline constexpr Tolerance kSum{1e-5, 1e-5,
                                 "up to a few hundred terms of size 1 are added in float, in any order"};
-inline constexpr Tolerance kLongSum{2e-4, 2e-5,
-                                    "thousands of terms of size 1 are added in float, in any order"};
 inline constexpr Tolerance kNormalized{5e-5, 5e-5, "differences of sums are divided by a standard deviation"};
 inline constexpr Tolerance kGradient{1e-5, 2e-5,
                                      "a few roundings, against differences of doubles, exact to 1e-7"};

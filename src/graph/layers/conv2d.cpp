@@ -92,7 +92,6 @@ class Conv2dLayer final : public Layer {
   void forward(const LayerContext& context) override {
     op_->forward(context.inputs[0], context.parameters[0],
                  options_.bias ? context.parameters[1] : ConstTensor{}, context.output, context.workspace);
-    if (relu_ && !relu_in_op()) activation_forward(exec_, Activation::relu, context.output, context.output);
   }
 
   void backward(const LayerContext& context) override {
@@ -105,9 +104,6 @@ class Conv2dLayer final : public Layer {
   }
 
  private:
-  /// oneDNN's own ReLU turns NaN into zero and so would hide that the training diverged.
-  bool relu_in_op() const { return relu_ && exec_.on_cuda(); }
-
   Conv2dSpec spec(int64_t n) const {
     const Conv2dOptions& o = options_;
     Conv2dSpec spec;
@@ -116,7 +112,7 @@ class Conv2dLayer final : public Layer {
     spec.stride_h = o.stride_h, spec.stride_w = o.stride_w;
     spec.pad_h = o.pad_h, spec.pad_w = o.pad_w;
     spec.dilation_h = o.dilation_h, spec.dilation_w = o.dilation_w;
-    spec.groups = o.groups, spec.bias = o.bias, spec.relu = relu_in_op();
+    spec.groups = o.groups, spec.bias = o.bias, spec.relu = relu_;
     return spec;
   }
 

@@ -55,8 +55,7 @@ class LinearLayer final : public Layer {
 
   void prepare(Exec exec, int64_t n, bool needs_input_gradient) override {
     exec_ = exec;
-    op_.emplace(exec,
-                LinearSpec{n, inputs_, options_.outputs, options_.bias, relu_in_op(), needs_input_gradient});
+    op_.emplace(exec, LinearSpec{n, inputs_, options_.outputs, options_.bias, relu_, needs_input_gradient});
   }
 
   size_t workspace_bytes() const override { return op_->workspace_bytes(); }
@@ -64,7 +63,6 @@ class LinearLayer final : public Layer {
   void forward(const LayerContext& context) override {
     op_->forward(context.inputs[0], context.parameters[0],
                  options_.bias ? context.parameters[1] : ConstTensor{}, context.output, context.workspace);
-    if (relu_ && !relu_in_op()) activation_forward(exec_, Activation::relu, context.output, context.output);
   }
 
   void backward(const LayerContext& context) override {
@@ -77,9 +75,6 @@ class LinearLayer final : public Layer {
   }
 
  private:
-  /// oneDNN's own ReLU turns NaN into zero and so would hide that the training diverged.
-  bool relu_in_op() const { return relu_ && exec_.on_cuda(); }
-
   LinearOptions options_;
   int64_t inputs_ = 0;
   bool relu_ = false;
