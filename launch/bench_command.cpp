@@ -62,7 +62,7 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
       parse_sample_shape("--input", arguments.input), DType::u8, TargetKind::classes, {}, arguments.outputs};
   const Task task(exec, options, data);
   const Graph graph = fuse(build_model(config.model, task.input_shape(), task.outputs(), options.seed));
-  ThreadPool pool(lanes_of(options, exec, world.local_size()));
+  ThreadPool pool(lanes_of(options, exec, world));
   const Batching batching = plan_batches(options, world.size(), pool.lanes());
   Parameters parameters(exec, graph);
   parameters.initialize(options.seed);

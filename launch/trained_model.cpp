@@ -38,7 +38,7 @@ TrainedModel::TrainedModel(World& world, const std::string& from, const std::str
   const Exec exec = device_.exec();
   task_.emplace(exec, options, parse_signature(text_of(checkpoint, path_, "data")));
   graph_.emplace(fuse(build_model(config_.model, task_->input_shape(), task_->outputs(), options.seed)));
-  pool_.emplace(lanes_of(options, exec, world.local_size()));
+  pool_.emplace(lanes_of(options, exec, world));
   parameters_.emplace(exec, *graph_);
   restore_model(checkpoint, path_, exec, *parameters_, options.optimizer.name, nullptr);
   evaluator_.emplace(exec, *pool_, *task_, *graph_, *parameters_, evaluation_batch(options));

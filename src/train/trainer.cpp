@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -29,10 +30,12 @@ int64_t peak_host_bytes() {
 
 }  // namespace
 
-int lanes_of(const TrainOptions& options, Exec exec, int local_ranks) {
-  if (exec.on_cuda()) return 1;
-  if (options.threads > 0) return options.threads;
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / local_ranks);
+int lanes_of(const TrainOptions& options, Exec exec, World& world) {
+  int lanes = static_cast<int>(std::thread::hardware_concurrency()) / world.local_size();
+  if (options.threads > 0) lanes = options.threads;
+  if (exec.on_cuda()) lanes = 1;
+  const std::vector<uint64_t> all = world.gather(static_cast<uint64_t>(std::max(1, lanes)));
+  return static_cast<int>(*std::ranges::min_element(all));
 }
 
 int64_t evaluation_batch(const TrainOptions& options) { return std::min<int64_t>(options.global_batch, 64); }
@@ -101,7 +104,7 @@ struct Trainer::Impl {
         data(w, o),
         task(e, o, signature_of(*data.train)),
         graph(fuse(model(task.input_shape(), task.outputs()))),
-        pool(lanes_of(o, e, w.local_size())),
+        pool(lanes_of(o, e, w)),
         batching(plan_batches(o, w.size(), pool.lanes())),
         parameters(e, graph),
         optimizer(e, o.optimizer, parameters.layout().weights_size, parameters.layout().decay),
@@ -122,6 +125,8 @@ struct Trainer::Impl {
     if (o.early_stop && o.early_stop->metric == "validation_accuracy" && !task.classifies())
       fail(ExitCode::usage,
            "train.early_stop.metric = 'validation_accuracy' needs classes, and the targets are values.");
+    if (parameters.layout().parameter_count == 0)
+      fail(ExitCode::usage, "the model has no parameters: there is nothing to train.");
     parameters.initialize(o.seed);
   }
 
@@ -155,8 +160,7 @@ struct Trainer::Impl {
                         .steps_per_epoch = sampler.steps_per_epoch(),
                         .loss = metrics->loss,
                         .lr = schedule.lr(at),
-                        .samples_per_s = static_cast<double>(metrics->samples) / step_seconds,
-                        .gradient_norm = metrics->gradient_norm});
+                        .samples_per_s = static_cast<double>(metrics->samples) / step_seconds});
     if (!std::isfinite(metrics->loss)) {
       if (observer.on_end) observer.on_end(end_event("diverged", std::nullopt));
       fail(ExitCode::diverged,

@@ -17,7 +17,7 @@ struct StepEvent {
   int64_t step = 0, total_steps = 0;               ///< from 1
   int64_t epoch = 0;                               ///< from 1
   int64_t step_in_epoch = 0, steps_per_epoch = 0;  ///< from 1
-  double loss = 0, lr = 0, samples_per_s = 0, gradient_norm = 0;
+  double loss = 0, lr = 0, samples_per_s = 0;
 };
 
 struct EpochEvent {
@@ -70,8 +70,9 @@ class Trainer {
   std::unique_ptr<Impl> impl_;
 };
 
-/// CPU threads of a rank: run.threads, or this machine's cores shared out to its ranks. One on CUDA.
-int lanes_of(const TrainOptions& options, Exec exec, int local_ranks);
+/// CPU threads of a rank: run.threads, or this machine's cores shared out to its ranks; one on CUDA.
+/// Collective. The same on every rank, namely the fewest: who evaluates which samples follows from it.
+int lanes_of(const TrainOptions& options, Exec exec, World& world);
 
 /// Micro-batch of evaluation: the same for any number of ranks.
 int64_t evaluation_batch(const TrainOptions& options);
