@@ -46,7 +46,7 @@ void Evaluator::run(const Dataset& dataset, int rank, int ranks,
 
   Loader loader(
       exec_, dataset, sampler,
-      {.first_slot = rank * rows, .rows = rows, .first_epoch = 0, .first_step = 0, .last_epoch = 1});
+      {.first_slot = rank * rows, .rows = rows, .last_epoch = 1, .threads = loader_threads(dataset, exec_)});
   Fence copied(exec_);
   for (int64_t round = 0; round < rounds; ++round) {
     const Batch* batch = loader.next();

@@ -45,15 +45,15 @@ class Evaluator {
     Network network;
     Buffer x, y, sample_index;
   };
-  /// Runs forward over this rank's micro-batches: the lanes together, round by round. After each round `done`
-  /// is called for each lane in order with the number of its micro-batch in the data set, if it holds any
-  /// sample.
+  /// One lane's micro-batch in a round, in which the lanes compute together.
   struct Round {
     Lane& lane;
     int64_t micro_batch;         ///< in the whole data set
     int64_t local;               ///< among this rank's
     const MicroBatchInfo* info;  ///< in the backend's memory
   };
+  /// Runs forward over this rank's micro-batches that hold any sample. `computed` is called on each lane when
+  /// its outputs are enqueued; `in_order`, if any, for each lane in order when the whole round is done.
   void run(const Dataset& dataset, int rank, int ranks, const std::function<void(const Round&)>& computed,
            const std::function<void(const Round&)>& in_order);
 

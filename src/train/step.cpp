@@ -49,8 +49,7 @@ Step::Step(const Parts& parts, const Batching& batching, int64_t bucket_bytes, b
   host_infos_ = pinned(infos_.size());
   scalars_ = device(sizeof(OptimizerScalars));
   host_scalars_ = pinned(sizeof(OptimizerScalars));
-  gradient_norm_ = device(sizeof(float));
-  host_metrics_ = pinned(3 * sizeof(float));
+  host_metrics_ = pinned(2 * sizeof(float));
 }
 
 std::optional<StepMetrics> Step::take_metrics() {
@@ -59,17 +58,13 @@ std::optional<StepMetrics> Step::take_metrics() {
   std::optional<StepMetrics> result = std::exchange(pending_, std::nullopt);
   result->loss = metrics[0];
   result->correct = metrics[1];
-  result->gradient_norm = metrics[2];
   return result;
 }
 
 std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr) {
   const Exec exec = parts_.exec;
   // The last step's numbers are read before this one overwrites them.
-  if (pending_) {
-    copy(exec, host_metrics_.data(), reduced_.data(), 2 * sizeof(float));
-    copy(exec, host_metrics_.as<float>().data() + 2, gradient_norm_.data(), sizeof(float));
-  }
+  if (pending_) copy(exec, host_metrics_.data(), reduced_.data(), host_metrics_.size());
 
   const int64_t rank_start = parts_.communicator.rank() * batching_.rank_batch();
   for (int m = 0; m < batching_.micro_batches; ++m) {
@@ -94,10 +89,7 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
 }
 
 std::optional<StepMetrics> Step::flush() {
-  if (pending_) {
-    copy(parts_.exec, host_metrics_.data(), reduced_.data(), 2 * sizeof(float));
-    copy(parts_.exec, host_metrics_.as<float>().data() + 2, gradient_norm_.data(), sizeof(float));
-  }
+  if (pending_) copy(parts_.exec, host_metrics_.data(), reduced_.data(), host_metrics_.size());
   synchronize(parts_.exec);
   return take_metrics();
 }
@@ -123,7 +115,7 @@ void Step::enqueue() {
   networks_[0].update_states(infos_.as<MicroBatchInfo>().data(), reduced);
   parts_.optimizer.update(scalars_.as<OptimizerScalars>().data(), parts_.parameters.weights(),
                           reduced.subspan(static_cast<size_t>(layout.gradients_offset())),
-                          gradient_norm_.as<float>().data());
+                          /*gradient_norm=*/nullptr);
 }
 
 void Step::compute(Network& network, int m) {

@@ -22,7 +22,6 @@ struct StepMetrics {
   double loss = 0;   ///< mean over the real samples
   double correct = 0;
   int64_t samples = 0;
-  double gradient_norm = 0;  ///< before clipping; 0 when clipping is off
 };
 
 /// One optimizer step on the global batch: forward, loss and backward of each micro-batch, gradients added
@@ -64,7 +63,7 @@ class Step {
   std::vector<int> bucket_of_node_;  // which bucket a layer's gradients complete; -1: none
 
   // The batch in the backend's memory; addresses are fixed, so that a captured step can be replayed.
-  Buffer x_, y_, sample_index_, infos_, scalars_, gradient_norm_;
+  Buffer x_, y_, sample_index_, infos_, scalars_;
   // Page-locked copies of small numbers on their way to and from the device.
   Buffer host_infos_, host_scalars_, host_metrics_;
   Fence copied_;
