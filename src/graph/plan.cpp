@@ -149,7 +149,7 @@ Plan::Plan(const Graph& graph, int64_t n, bool training) : nodes_(graph.nodes().
         if (!needs_gradient[static_cast<size_t>(v)]) continue;
         gradient.wanted = plan.needs_input_gradient = true;
         int& tensor = gradient_tensor[static_cast<size_t>(v)];
-        const bool shares = k == 0 && (traits.backward_in_place || traits.reshape) && graph.readers(v) == 1;
+        const bool shares = k == 0 && (traits.backward_in_place || traits.reshape);
         if (tensor < 0) {
           tensor = shares ? output_gradient : tensors.create(value_bytes(v), backward_of(i));
         } else {
