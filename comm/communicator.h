@@ -26,9 +26,12 @@ class Communicator {
   /// any thread, one at a time.
   virtual void start_sum(Exec exec, std::span<float> data) = 0;
 
-  /// What is enqueued on `exec` from here on sees the results of everything started. Throws Error(lost) if a
-  /// peer died.
+  /// What is enqueued on `exec` from here on sees the results of everything started.
   virtual void wait(Exec exec) = 0;
+
+  /// Throws Error(lost) if a peer is known to be lost; never blocks. On CUDA a sum that is only enqueued
+  /// cannot throw: whoever waits for the GPU calls this meanwhile, or would wait for ever.
+  virtual void check() {}
 };
 
 /// Of one rank alone, which already holds the sum.

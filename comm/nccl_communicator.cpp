@@ -1,6 +1,7 @@
 #include "comm/nccl_communicator.h"
 
 #include <exception>
+#include <utility>
 
 #include "comm/nccl_check.h"
 #include "comm/tree_sum.h"
@@ -57,6 +58,7 @@ class NcclCommunicator : public Communicator {
         comm_(connect(world, context)) {}
 
   ~NcclCommunicator() override {
+    if (comm_ == nullptr) return;  // aborted
     // ncclCommDestroy lets the peers finish what they still read from this GPU. After an error they may never
     // do so.
     if (std::uncaught_exceptions() > exceptions_at_start_)
@@ -89,12 +91,17 @@ class NcclCommunicator : public Communicator {
     // for.
     if (started_) context_.order(stream(), context_.compute_stream());
     started_ = false;
+  }
+
+  void check() override {
     ncclResult_t state = ncclSuccess;
     CHECK(ncclCommGetAsyncError(comm_, &state));
-    if (state != ncclSuccess && state != ncclInProgress)
-      fail(ExitCode::lost,
-           "rank {} of {}: NCCL lost a peer or the network: {}. Set NCCL_DEBUG=WARN for its own account.",
-           rank_, size_, describe(state));
+    if (state == ncclSuccess || state == ncclInProgress) return;
+    // Ends the kernels that wait for the peer: until then no memory of this GPU can be freed.
+    ncclCommAbort(std::exchange(comm_, nullptr));
+    fail(ExitCode::lost,
+         "rank {} of {}: NCCL lost a peer or the network: {}. Set NCCL_DEBUG=WARN for its own account.",
+         rank_, size_, describe(state));
   }
 
   // The transport of tree_sum(). A message over NVLink takes about 10 us however short it is, in which 256

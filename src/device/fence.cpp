@@ -24,6 +24,14 @@ void Fence::wait() {
   if (exec_.on_cuda()) CHECK(cudaEventSynchronize(impl_->event.get()));
 }
 
+bool Fence::reached() const {
+  if (!exec_.on_cuda()) return true;
+  const cudaError_t status = cudaEventQuery(impl_->event.get());
+  if (status != cudaErrorNotReady) CHECK(status);
+  static_cast<void>(cudaGetLastError());  // "not ready" is no error of the next launch
+  return status == cudaSuccess;
+}
+
 #else
 
 // Without CUDA there is nothing to wait for: every operation is done when its call returns.
@@ -31,6 +39,7 @@ struct Fence::Impl {};
 Fence::Fence(Exec exec) : exec_(exec) {}
 void Fence::record() {}
 void Fence::wait() {}
+bool Fence::reached() const { return true; }
 
 #endif
 

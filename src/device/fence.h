@@ -6,7 +6,8 @@
 
 namespace lockstep {
 
-/// A point in the work enqueued on an Exec that the host can wait for, without waiting for what comes behind it.
+/// A point in the work enqueued on an Exec that the host can wait for, without waiting for what comes behind
+/// it.
 class Fence {
  public:
   explicit Fence(Exec exec);
@@ -15,6 +16,8 @@ class Fence {
   void record();
   /// Blocks until the newest point has been reached; at once if there is none, and on the CPU.
   void wait();
+  /// Whether wait() would return at once.
+  bool reached() const;
 
  private:
   struct Impl;

@@ -1,6 +1,7 @@
 #include "src/train/step.h"
 
 #include <algorithm>
+#include <thread>
 
 namespace lockstep {
 
@@ -82,7 +83,7 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
   copied_.record();
 
   replay_.run();
-  copied_.wait();
+  wait_for_copies();
   std::optional<StepMetrics> last = take_metrics();
   pending_ = StepMetrics{.step = step, .samples = batch.global_valid};
   return last;
@@ -90,8 +91,17 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
 
 std::optional<StepMetrics> Step::flush() {
   if (pending_) copy(parts_.exec, host_metrics_.data(), reduced_.data(), host_metrics_.size());
-  synchronize(parts_.exec);
+  copied_.record();
+  wait_for_copies();
   return take_metrics();
+}
+
+void Step::wait_for_copies() {
+  // A lost peer lets the GPU wait for ever, and nothing of a replayed step runs on the host to notice.
+  while (!copied_.reached()) {
+    parts_.communicator.check();
+    std::this_thread::yield();
+  }
 }
 
 void Step::enqueue() {

@@ -53,6 +53,8 @@ class Step {
   /// The step itself: the same function runs uncaptured and while it is captured.
   void enqueue();
   void compute(Network& network, int micro_batch);
+  /// Blocks until the GPU has reached `copied_`, with an eye on the other ranks.
+  void wait_for_copies();
   std::optional<StepMetrics> take_metrics();
 
   Parts parts_;
