@@ -15,8 +15,9 @@ class Permutation {
   int half_bits_;
 };
 
-/// Which samples a rank sees in a step. The order depends on (seed, epoch) alone, never on the number of ranks: step s of
-/// an epoch is always positions [s B, (s+1) B) of its permutation, and each rank takes its contiguous part.
+/// Which samples a rank sees in a step. The order depends on (seed, epoch) alone, never on the number of
+/// ranks: step s of an epoch is always positions [s B, (s+1) B) of its permutation, and each rank takes its
+/// contiguous part.
 class Sampler {
  public:
   Sampler(uint64_t seed, int64_t samples, int64_t global_batch, bool shuffle);

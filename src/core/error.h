@@ -42,20 +42,20 @@ template <typename... Args>
 
 }  // namespace lockstep
 
-/// Runs a library call and throws Error with file, line, the call as written and the library's own words when it
-/// failed. Each library's wrapper header defines for its status type:
+/// Runs a library call and throws Error with file, line, the call as written and the library's own words when
+/// it failed. Each library's wrapper header defines for its status type:
 ///   bool ok(Status), std::string describe(Status) and ExitCode exit_code(Status).
 #define CHECK(...) LOCKSTEP_CHECK_(#__VA_ARGS__, __VA_ARGS__)
-#define LOCKSTEP_CHECK_(text, ...)                                                                       \
-  do {                                                                                                   \
-    if (const auto status_ = (__VA_ARGS__); !ok(status_))                                                \
-      ::lockstep::fail_check(exit_code(status_), __FILE__, __LINE__, text, describe(status_));           \
+#define LOCKSTEP_CHECK_(text, ...)                                                             \
+  do {                                                                                         \
+    if (const auto status_ = (__VA_ARGS__); !ok(status_))                                      \
+      ::lockstep::fail_check(exit_code(status_), __FILE__, __LINE__, text, describe(status_)); \
   } while (false)
 
 /// A fact that only a bug in Lockstep can break: throws Error with ExitCode::bug.
-#define INVARIANT(condition, ...)                                                                        \
-  do {                                                                                                   \
-    if (!(condition))                                                                                    \
-      ::lockstep::fail_check(::lockstep::ExitCode::bug, __FILE__, __LINE__, #condition,                  \
-                             ::fmt::format("" __VA_ARGS__));                                             \
+#define INVARIANT(condition, ...)                                                       \
+  do {                                                                                  \
+    if (!(condition))                                                                   \
+      ::lockstep::fail_check(::lockstep::ExitCode::bug, __FILE__, __LINE__, #condition, \
+                             ::fmt::format("" __VA_ARGS__));                            \
   } while (false)

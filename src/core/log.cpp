@@ -45,8 +45,9 @@ void set_log_file(const std::string& path) {
     const std::scoped_lock lock(log_state().mutex);
     log_state().file = std::move(logger);
   } catch (const spdlog::spdlog_ex& e) {
-    fail(ExitCode::data, "cannot open the log file {}: {}. Check the folder's permissions and the free space.",
-         path, e.what());
+    fail(ExitCode::data,
+         "cannot open the log file {}: {}. Check the folder's permissions and the free space.", path,
+         e.what());
   }
 }
 

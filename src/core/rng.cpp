@@ -16,7 +16,8 @@ float RandomStream::next_normal() {
 }
 
 uint32_t RandomStream::next_below(uint32_t bound) {
-  // Lemire 2019, "Fast random integer generation in an interval": reject the few low products that would bias.
+  // Lemire 2019, "Fast random integer generation in an interval": reject the few low products that would
+  // bias.
   const uint32_t threshold = (0u - bound) % bound;
   for (;;) {
     const uint64_t product = uint64_t{next()} * bound;

@@ -11,9 +11,9 @@ struct Random4 {
   uint32_t word[4];
 };
 
-/// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", section 3.3): a bijection of
-/// the counter for each key. Random access: the words depend on nothing but (key, counter), so they are the same
-/// on every rank, thread and backend.
+/// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", section 3.3): a
+/// bijection of the counter for each key. Random access: the words depend on nothing but (key, counter), so
+/// they are the same on every rank, thread and backend.
 LOCKSTEP_HOST_DEVICE inline Random4 philox(uint64_t key, uint64_t counter_high, uint64_t counter_low) {
   uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
   uint32_t c0 = static_cast<uint32_t>(counter_low), c1 = static_cast<uint32_t>(counter_low >> 32);

@@ -37,7 +37,8 @@ class Buffer {
   Kind kind_ = Kind::none;
 };
 
-/// Copies between any two kinds of memory, enqueued on `exec`: with pinned or device memory it returns at once.
+/// Copies between any two kinds of memory, enqueued on `exec`: with pinned or device memory it returns at
+/// once.
 void copy(Exec exec, void* destination, const void* source, size_t bytes);
 
 /// Sets bytes to zero, enqueued on `exec`.

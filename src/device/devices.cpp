@@ -20,13 +20,12 @@ DeviceReport find_devices() {
   const cudaError_t status = cudaGetDeviceCount(&count);
   static_cast<void>(cudaGetLastError());
   if (status == cudaErrorInsufficientDriver) {
-    report.reason =
-        report.driver_version == 0
-            ? "no NVIDIA driver on this machine"
-            : "the NVIDIA driver supports CUDA " + std::to_string(report.driver_version / 1000) + "." +
-                  std::to_string(report.driver_version % 1000 / 10) + " and this build needs " +
-                  std::to_string(report.runtime_version / 1000) + "." +
-                  std::to_string(report.runtime_version % 1000 / 10) + ": update the driver";
+    report.reason = report.driver_version == 0
+                        ? "no NVIDIA driver on this machine"
+                        : "the NVIDIA driver supports CUDA " + std::to_string(report.driver_version / 1000) +
+                              "." + std::to_string(report.driver_version % 1000 / 10) +
+                              " and this build needs " + std::to_string(report.runtime_version / 1000) + "." +
+                              std::to_string(report.runtime_version % 1000 / 10) + ": update the driver";
     return report;
   }
   if (status != cudaSuccess || count == 0) {

@@ -28,8 +28,8 @@ struct DeviceReport {
 /// Looks at the GPUs; never throws for their absence.
 DeviceReport find_devices();
 
-/// Memory in use on the GPU of `exec`, by everyone; 0 on the CPU. All of a run's memory is taken before its first step,
-/// so this is also its peak.
+/// Memory in use on the GPU of `exec`, by everyone; 0 on the CPU. All of a run's memory is taken before its
+/// first step, so this is also its peak.
 int64_t used_device_bytes(Exec exec);
 
 }  // namespace lockstep

@@ -18,13 +18,14 @@ std::string to_string(Backend backend);
 /// The streams and library handles of one GPU (src/device/cuda_context.h; incomplete in a CPU-only build).
 class CudaContext;
 
-/// Where an operation runs: on the calling CPU thread, or on a stream of a GPU. A small value, passed by copy.
-/// Work on the CPU is done when the call returns; work on CUDA is enqueued on `cuda->compute_stream()`.
+/// Where an operation runs: on the calling CPU thread, or on a stream of a GPU. A small value, passed by
+/// copy. Work on the CPU is done when the call returns; work on CUDA is enqueued on `cuda->compute_stream()`.
 struct Exec {
   CudaContext* cuda = nullptr;  ///< not owned; null: CPU
 
   Backend backend() const { return on_cuda() ? Backend::cuda : Backend::cpu; }
-  /// False at compile time in a CPU-only build, so that `if (exec.on_cuda())` inside `if constexpr (kCuda)` vanishes.
+  /// False at compile time in a CPU-only build, so that `if (exec.on_cuda())` inside `if constexpr (kCuda)`
+  /// vanishes.
   bool on_cuda() const { return kCuda && cuda != nullptr; }
 };
 

@@ -17,11 +17,11 @@ struct OptimizerSpec {
   double momentum = 0;  ///< sgd, rmsprop
   bool nesterov = false;
   double beta1 = 0.9, beta2 = 0.999;
-  double alpha = 0.99;    ///< rmsprop's decay of the squared average
+  double alpha = 0.99;  ///< rmsprop's decay of the squared average
   double epsilon = 1e-8;
-  double weight_decay = 0;    ///< L2 added to the gradient; decoupled in adamw (Loshchilov and Hutter 2019)
-  bool decay_all = false;     ///< also on biases and norms
-  double clip_norm = 0;       ///< of the global gradient; 0: off
+  double weight_decay = 0;  ///< L2 added to the gradient; decoupled in adamw (Loshchilov and Hutter 2019)
+  bool decay_all = false;   ///< also on biases and norms
+  double clip_norm = 0;     ///< of the global gradient; 0: off
 };
 
 /// One step's numbers, in the memory of the backend so that a captured step reads new values.
@@ -30,16 +30,19 @@ struct OptimizerScalars {
   int32_t step = 0;  ///< of this update, from 1: for Adam's bias correction
 };
 
-/// Updates flat fp32 master weights from flat gradients, one launch (two when clipping). The formulas are PyTorch's.
+/// Updates flat fp32 master weights from flat gradients, one launch (two when clipping). The formulas are
+/// PyTorch's.
 class Optimizer {
  public:
-  /// size: floats in the flat buffers, a multiple of kFlatBlock. decay (size / kFlatBlock) on the host: 1 where weight
-  /// decay applies. Throws Error(usage) for an unknown name or impossible number, naming the config key.
+  /// size: floats in the flat buffers, a multiple of kFlatBlock. decay (size / kFlatBlock) on the host: 1
+  /// where weight decay applies. Throws Error(usage) for an unknown name or impossible number, naming the
+  /// config key.
   Optimizer(Exec exec, const OptimizerSpec& spec, int64_t size, std::span<const uint8_t> decay);
   ~Optimizer();
 
   /// weights and gradients (size) in the backend's memory; scalars too. Enqueues; does not wait.
-  /// gradient_norm (1): the global norm before clipping is stored there when clip_norm is set or it is not null.
+  /// gradient_norm (1): the global norm before clipping is stored there when clip_norm is set or it is not
+  /// null.
   void update(const OptimizerScalars* scalars, std::span<float> weights, std::span<const float> gradients,
               float* gradient_norm);
 

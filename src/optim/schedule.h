@@ -15,7 +15,8 @@ struct ScheduleSpec {
   double max_lr = 0;              ///< one_cycle: the top; 0: 10 x lr
 };
 
-/// The learning rate of a step: a pure function of (spec, base lr, total steps, step), so resume needs no state.
+/// The learning rate of a step: a pure function of (spec, base lr, total steps, step), so resume needs no
+/// state.
 class Schedule {
  public:
   /// Throws Error(usage) naming the key for an unknown name or impossible number.
