@@ -19,7 +19,6 @@ CudaContext::CudaContext(int device) : device_(select_device(device)) {
   int lowest = 0, highest = 0;
   CHECK(cudaDeviceGetStreamPriorityRange(&lowest, &highest));
   CHECK(cudaStreamCreateWithPriority(compute_.out(), cudaStreamNonBlocking, lowest));
-  CHECK(cudaStreamCreateWithPriority(copy_.out(), cudaStreamNonBlocking, lowest));
   CHECK(cudaStreamCreateWithPriority(communication_.out(), cudaStreamNonBlocking, highest));
   CHECK(cublasLtCreate(cublas_.out()));
   CHECK(cudnnCreate(cudnn_.out()));

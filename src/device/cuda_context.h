@@ -20,10 +20,8 @@ class CudaContext {
   explicit CudaContext(int device);
 
   int device() const { return device_; }
-  /// Forward, backward and the optimizer.
+  /// Copies of the batch, forward, backward and the optimizer.
   cudaStream_t compute_stream() const { return compute_.get(); }
-  /// Host-to-device copies of the next batch.
-  cudaStream_t copy_stream() const { return copy_.get(); }
   /// All-reduces; of the highest priority, so that a bucket never waits behind a convolution.
   cudaStream_t communication_stream() const { return communication_.get(); }
   cublasLtHandle_t cublas() const { return cublas_.get(); }
@@ -38,7 +36,7 @@ class CudaContext {
 
  private:
   int device_;
-  Stream compute_, copy_, communication_;
+  Stream compute_, communication_;
   CublasLtHandle cublas_;
   CudnnHandle cudnn_;
   Event event_;

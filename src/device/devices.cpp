@@ -40,7 +40,7 @@ DeviceReport find_devices() {
     char bus_id[32] = {};
     CHECK(cudaDeviceGetPCIBusId(bus_id, sizeof bus_id, i));
     report.gpus.push_back({i, properties.name, properties.major, properties.minor,
-                           static_cast<int64_t>(properties.totalGlobalMem), 0, bus_id});
+                           static_cast<int64_t>(properties.totalGlobalMem), bus_id});
   }
   // Asked only now: this loads cuBLAS, which a machine without a GPU must not pay for.
   report.cudnn_version = static_cast<int64_t>(cudnnGetVersion());

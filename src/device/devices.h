@@ -12,7 +12,7 @@ struct GpuInfo {
   int index;
   std::string name;
   int compute_major, compute_minor;
-  int64_t memory_bytes, free_bytes;
+  int64_t memory_bytes;
   std::string bus_id;
 };
 

@@ -56,7 +56,7 @@ struct Matmul::Cpu {
     for (int64_t row = 0; row < spec.m; ++row)
       for (int64_t column = 0; column < spec.n; ++column) {
         const float value = spec.epilogue == Epilogue::none ? 0 : bias_data.data<float>()[column];
-        out[row * spec.n + column] = spec.epilogue == Epilogue::bias_relu ? std::max(0.f, value) : value;
+        out[row * spec.n + column] = spec.epilogue == Epilogue::bias_relu ? (value < 0 ? 0.f : value) : value;
       }
   }
 

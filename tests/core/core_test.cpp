@@ -63,6 +63,8 @@ TEST(Hash, StreamingEqualsOneShot) {
 TEST(Suggest, OffersTheNearestNameOrAllOfThem) {
   const std::vector<std::string> known = {"momentum", "nesterov", "lr"};
   EXPECT_EQ(suggestion("momentun", known), ". Did you mean 'momentum'?");
+  EXPECT_EQ(nearest_name("rl", known), "lr");
+  EXPECT_EQ(nearest_name("trian", std::vector<std::string>{"eval", "train"}), "train");
   EXPECT_EQ(suggestion("zzzzzz", known), ". Known: momentum, nesterov, lr.");
 }
 
