@@ -15,8 +15,12 @@
 
 #include "comm/version.h"
 #include "io/version.h"
+#include "launch/config.h"
 #include "launch/program.h"
 #include "launch/report.h"
+#include "src/core/error.h"
+#include "src/device/compatibility.h"
+#include "src/device/device.h"
 #include "src/device/devices.h"
 #include "src/device/exec.h"
 #include "src/ops/version.h"
@@ -95,32 +99,68 @@ void add_libraries(Report& report) {
        {std::tuple{"MPI", "mpi", mpi_library_version()}, std::tuple{"HDF5", "hdf5", hdf5_library_version()},
         std::tuple{"oneDNN", "onednn", onednn_library_version()}})
     report.fact(name, version, key, version);
-  if constexpr (kCuda) report.fact("NCCL", nccl_library_version(), "nccl", nccl_library_version());
 }
 
-void add_gpus(Report& report, const DeviceReport& devices) {
+/// Tries the GPU out: its streams and library handles. Returns its free memory; on failure adds a problem and
+/// returns -1.
+int64_t free_bytes(const GpuInfo& gpu, std::vector<std::string>& problems) {
+  try {
+    const Device device(gpu.index);
+    return gpu.memory_bytes - used_device_bytes(device.exec());
+  } catch (const Error& error) {
+    problems.push_back(fmt::format("GPU {} ({}) cannot be used: {}", gpu.index, gpu.name, error.what()));
+    return -1;
+  }
+}
+
+/// Returns what keeps this machine from training on its GPUs.
+std::vector<std::string> add_gpus(Report& report, const DeviceReport& devices, bool required) {
   report.section("gpu");
+  std::vector<std::string> problems = gpu_problems(devices, required);
   if constexpr (kCuda) {
     const std::string runtime = dotted(devices.runtime_version);
     report.fact("CUDA", fmt::format("{} in this build", runtime), "cuda_runtime", runtime);
+    const std::string release = driver_release();
     const std::string driver = devices.driver_version == 0 ? "none" : dotted(devices.driver_version);
-    report.fact("driver supports", driver, "cuda_driver", driver);
-    report.fact("cuDNN", std::to_string(devices.cudnn_version), "cudnn", devices.cudnn_version);
-    report.fact("cuBLAS", std::to_string(devices.cublas_version), "cublas", devices.cublas_version);
+    report.fact("driver",
+                devices.driver_version == 0
+                    ? driver
+                    : fmt::format("{}, supports CUDA {}", release.empty() ? "unknown" : release, driver),
+                "cuda_driver", driver);
+    report.value("driver_release", release.empty() ? Json() : Json(release));
+    const auto library = [&](const char* name, const char* key, int64_t version) {
+      report.fact(name, version == 0 ? "missing" : dotted_version(version), key, dotted_version(version));
+    };
+    library("cuDNN", "cudnn", devices.cudnn_version);
+    library("cuBLAS", "cublas", devices.cublas_version);
+    report.fact("NCCL", nccl_library_version(), "nccl", nccl_library_version());
   }
   Json list = Json::array();
-  std::string all;
   for (const GpuInfo& gpu : devices.gpus) {
+    const bool has_code = has_code_for(devices.architectures, gpu.compute_major, gpu.compute_minor);
+    const int64_t free = devices.missing.empty() ? free_bytes(gpu, problems) : -1;
+    const std::string compute = fmt::format("{}.{}", gpu.compute_major, gpu.compute_minor);
+    report.line(
+        fmt::format("GPU {}", gpu.index),
+        fmt::format("{}, {}{}, compute {}, {} code in this build", gpu.name, readable_bytes(gpu.memory_bytes),
+                    free < 0 ? "" : fmt::format(" ({} free)", readable_bytes(free)), compute,
+                    has_code ? "with" : "no"));
     list.push_back({{"index", gpu.index},
                     {"name", gpu.name},
-                    {"compute", fmt::format("{}.{}", gpu.compute_major, gpu.compute_minor)},
+                    {"compute", compute},
+                    {"has_code", has_code},
                     {"memory_bytes", gpu.memory_bytes},
+                    {"free_bytes", free < 0 ? Json() : Json(free)},
                     {"bus_id", gpu.bus_id}});
-    all += fmt::format("{}{}: {}, {}, compute {}.{}", all.empty() ? "" : "; ", gpu.index, gpu.name,
-                       readable_bytes(gpu.memory_bytes), gpu.compute_major, gpu.compute_minor);
   }
-  report.fact("GPUs", devices.gpus.empty() ? fmt::format("none: {}", devices.reason) : all, "devices", list);
-  if (devices.gpus.empty()) report.fact("so", "training runs on the CPU", "reason", devices.reason);
+  report.value("devices", list);
+  if (devices.gpus.empty()) {
+    report.fact("GPUs", fmt::format("none: {}", devices.reason), "reason", devices.reason);
+    report.line("so", "training runs on the CPU");
+  }
+  for (const std::string& problem : problems) report.line("problem", problem);
+  report.value("problems", problems);
+  return problems;
 }
 
 void add_cluster(Report& report, const Environment& environment) {
@@ -196,19 +236,29 @@ void add_folder(Report& report, const std::string& name, const std::string& key,
                {"locking", check.locking}});
 }
 
-int run_doctor(const Program& program, bool json) {
+struct DoctorArguments {
+  std::string config, device;
+  bool json = false;
+};
+
+int run_doctor(const Program& program, const DoctorArguments& arguments) {
+  const std::string device = !arguments.device.empty() || arguments.config.empty()
+                                 ? arguments.device
+                                 : load_config(arguments.config, {}).device;
   Report report;
   report.section("lockstep");
   report.fact("version", LOCKSTEP_VERSION, "version", LOCKSTEP_VERSION);
   report.fact("backends", kCuda ? "CPU and CUDA" : "CPU only", "cuda_build", kCuda);
   add_machine(report);
   add_libraries(report);
-  add_gpus(report, find_devices());
+  const std::vector<std::string> problems = add_gpus(report, find_devices(), device == "cuda");
   add_cluster(report, program.environment());
   report.section("folders");
   add_folder(report, "current", "current", std::filesystem::current_path());
   add_folder(report, "cache", "cache", program.environment().cache_folder);
-  report.print(json);
+  report.print(arguments.json);
+  if (!problems.empty() && device != "cpu")
+    fail(ExitCode::usage, "this machine cannot train on a GPU: {}", fmt::join(problems, "; "));
   return 0;
 }
 
@@ -216,10 +266,15 @@ int run_doctor(const Program& program, bool json) {
 
 void add_doctor_command(CLI::App& app, Program& program) {
   CLI::App* command = app.add_subcommand("doctor", "Show what this machine offers to a run");
-  auto json = std::make_shared<bool>(false);
-  command->add_flag("--json", *json, "Print JSON");
-  command->callback(
-      [&program, json] { program.action = [&program, json] { return run_doctor(program, *json); }; });
+  auto arguments = std::make_shared<DoctorArguments>();
+  command->add_option("CONFIG", arguments->config, "TOML file: is what its run.device asks for here?");
+  command->add_option("--device", arguments->device, "auto, cpu or cuda; cuda: it fails without a GPU")
+      ->type_name("")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  command->add_flag("--json", arguments->json, "Print JSON");
+  command->callback([&program, arguments] {
+    program.action = [&program, arguments] { return run_doctor(program, *arguments); };
+  });
 }
 
 }  // namespace lockstep

@@ -50,10 +50,14 @@ void Report::section(const std::string& name) {
 }
 
 void Report::fact(const std::string& name, const std::string& text, const std::string& key,
-                  const Json& value) {
-  lines_.push_back({name, text, false});
-  json_[section_][key] = value;
+                  const Json& json) {
+  line(name, text);
+  value(key, json);
 }
+
+void Report::line(const std::string& name, const std::string& text) { lines_.push_back({name, text, false}); }
+
+void Report::value(const std::string& key, const Json& json) { json_[section_][key] = json; }
 
 void Report::print(bool json) const {
   if (json) return print_json(json_);

@@ -23,6 +23,9 @@ class Report {
   void section(const std::string& name);
   /// `text` for people; `value` for programs, under `key`.
   void fact(const std::string& name, const std::string& text, const std::string& key, const Json& value);
+  /// For people alone, and for programs alone, in the same section.
+  void line(const std::string& name, const std::string& text);
+  void value(const std::string& key, const Json& value);
   void print(bool json) const;
 
  private:

@@ -3,7 +3,9 @@
 #ifdef LOCKSTEP_HAVE_CUDA
 #include <cublasLt.h>
 #include <cudnn.h>
+#include <dlfcn.h>
 
+#include "src/device/compatibility.h"
 #include "src/device/cuda_context.h"
 #endif
 
@@ -14,18 +16,17 @@ DeviceReport find_devices() {
 #ifdef LOCKSTEP_HAVE_CUDA
   report.cudnn_version = CUDNN_VERSION;
   report.cublas_version = CUBLAS_VERSION;
+#ifdef LOCKSTEP_CUDA_ARCHITECTURES
+  report.architectures = LOCKSTEP_CUDA_ARCHITECTURES;
+#endif
   static_cast<void>(cudaRuntimeGetVersion(&report.runtime_version));
   static_cast<void>(cudaDriverGetVersion(&report.driver_version));
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   static_cast<void>(cudaGetLastError());
   if (status == cudaErrorInsufficientDriver) {
-    report.reason = report.driver_version == 0
-                        ? "no NVIDIA driver on this machine"
-                        : "the NVIDIA driver supports CUDA " + std::to_string(report.driver_version / 1000) +
-                              "." + std::to_string(report.driver_version % 1000 / 10) +
-                              " and this build needs " + std::to_string(report.runtime_version / 1000) + "." +
-                              std::to_string(report.runtime_version % 1000 / 10) + ": update the driver";
+    report.reason = driver_obstacle(report.driver_version, report.runtime_version);
+    if (report.reason.empty()) report.reason = std::string("CUDA reports: ") + cudaGetErrorString(status);
     return report;
   }
   if (status != cudaSuccess || count == 0) {
@@ -44,11 +45,34 @@ DeviceReport find_devices() {
   }
   // Asked only now: this loads cuBLAS, which a machine without a GPU must not pay for.
   report.cudnn_version = static_cast<int64_t>(cudnnGetVersion());
-  report.cublas_version = static_cast<int64_t>(cublasLtGetVersion());
+  try {
+    report.cublas_version = static_cast<int64_t>(cublasLtGetVersion());
+  } catch (const Error& error) {
+    report.missing.push_back(error.what());
+  }
 #else
   report.reason = "this build has no CUDA backend";
 #endif
   return report;
+}
+
+// Asks the driver's management library, which comes with it.
+std::string driver_release() {
+#ifdef LOCKSTEP_HAVE_CUDA
+  const Handle<void*, dlclose> library(dlopen("libnvidia-ml.so.1", RTLD_LAZY | RTLD_LOCAL));
+  if (!library) return "";
+  const auto start = reinterpret_cast<int (*)()>(dlsym(library.get(), "nvmlInit_v2"));
+  const auto ask =
+      reinterpret_cast<int (*)(char*, unsigned)>(dlsym(library.get(), "nvmlSystemGetDriverVersion"));
+  const auto stop = reinterpret_cast<int (*)()>(dlsym(library.get(), "nvmlShutdown"));
+  if (start == nullptr || ask == nullptr || stop == nullptr || start() != 0) return "";
+  char text[96] = {};
+  const bool known = ask(text, sizeof text) == 0;
+  static_cast<void>(stop());
+  return known ? text : "";
+#else
+  return "";
+#endif
 }
 
 int64_t used_device_bytes([[maybe_unused]] Exec exec) {

@@ -23,10 +23,16 @@ struct DeviceReport {
   int driver_version = 0, runtime_version = 0;  ///< as CUDA encodes them: 13000 is 13.0
   int64_t cudnn_version = 0;  ///< of the library in use; without a GPU, of the one this was built with
   int64_t cublas_version = 0;
+  std::string architectures;  ///< what this build has code for, as has_code_for() takes it
+  std::vector<std::string>
+      missing;  ///< libraries that a GPU needs and that cannot be loaded, with the remedy
 };
 
 /// Looks at the GPUs; never throws for their absence.
 DeviceReport find_devices();
+
+/// The version of the NVIDIA driver, "580.95.05"; "" where nobody tells.
+std::string driver_release();
 
 /// Memory in use on the GPU of `exec`, by everyone; 0 on the CPU. All of a run's memory is taken before its
 /// first step, so this is also its peak.

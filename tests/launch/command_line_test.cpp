@@ -164,11 +164,27 @@ TEST_F(CommandLine, ReportsAreJsonForPrograms) {
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     return nlohmann::json::parse(outcome.out);
   };
-  EXPECT_GT(json("doctor")["machine"]["cores"]["usable"].get<int>(), 0);
+  const auto doctor = json("doctor");
+  EXPECT_GT(doctor["machine"]["cores"]["usable"].get<int>(), 0);
+  EXPECT_TRUE(doctor["gpu"]["problems"].empty()) << doctor["gpu"]["problems"];
   EXPECT_EQ(json("data info d.h5")["datasets"].size(), 4u);
   EXPECT_EQ(json("data check d.h5")["problems"].size(), 0u);
   EXPECT_EQ(json("model show cnn")["parameters"].get<int>(), 34826);
   EXPECT_EQ(json("model list").size(), 2u);
+}
+
+TEST_F(CommandLine, DoctorFailsWithoutTheGpuThatIsAskedFor) {
+  write("gpu.toml", "[run]\ndevice = \"cuda\"\n");
+  const bool has_gpu = !nlohmann::json::parse(run("doctor --json").out)["gpu"]["devices"].empty();
+  for (const std::string asked : {"doctor gpu.toml", "doctor --device cuda"}) {
+    const Outcome outcome = run(asked);
+    EXPECT_EQ(outcome.exit_code, has_gpu ? 0 : 2) << outcome.err;
+    EXPECT_THAT(outcome.out, ::testing::HasSubstr("folders")) << "the whole report comes first";
+    if (!has_gpu) {
+      EXPECT_THAT(outcome.err, ::testing::HasSubstr("run.device")) << asked;
+    }
+  }
+  EXPECT_EQ(run("doctor gpu.toml --device cpu").exit_code, 0);
 }
 
 TEST_F(CommandLine, TrainEvalAndPredictWorkTogether) {
