@@ -1,9 +1,8 @@
 #include "launch/choose_device.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
+#include "launch/environment.h"
 #include "src/core/error.h"
 #include "src/core/hash.h"
 #include "src/core/log.h"
@@ -20,11 +19,7 @@ int gpu_of(const World& world, const DeviceReport& report) {
 }
 
 /// What no other GPU of the job has.
-uint64_t identity(const GpuInfo& gpu) {
-  char host[256] = {};
-  gethostname(host, sizeof host - 1);
-  return hash_name(std::string(host) + "/" + gpu.bus_id);
-}
+uint64_t identity(const GpuInfo& gpu) { return hash_name(host_identity() + "/" + gpu.bus_id); }
 
 /// Why this rank cannot have a GPU; the same text on every rank when they share one, else "" on those that
 /// can.

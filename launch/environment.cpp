@@ -109,4 +109,11 @@ Environment read_environment() {
   return environment;
 }
 
+std::string host_identity() {
+  if (const std::string id = variable("NCCL_HOSTID"); !id.empty()) return id;
+  char host[256] = {};
+  gethostname(host, sizeof host - 1);
+  return host;
+}
+
 }  // namespace lockstep

@@ -26,4 +26,8 @@ struct Environment {
 
 Environment read_environment();
 
+/// What tells this machine from the others of the job: $NCCL_HOSTID, which NCCL goes by too, else the host
+/// name.
+std::string host_identity();
+
 }  // namespace lockstep
