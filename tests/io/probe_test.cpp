@@ -10,6 +10,7 @@
 
 #include "io/inspect.h"
 #include "tests/io/data_files.h"
+#include "tests/support/binary.h"
 
 namespace lockstep {
 namespace {
@@ -129,7 +130,7 @@ std::string error_with_child(const std::string& text, ExitCode code) {
   const TemporaryFolder folder;
   set_probe_program(script(folder, text));
   const std::string error = error_of([&] { probe_files({"one.h5", "two.h5"}, {"/x"}, 0.5); }, code);
-  set_probe_program(LOCKSTEP_BINARY);
+  set_probe_program(lockstep_binary());
   return error;
 }
 

@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "tests/io/data_files.h"
+#include "tests/support/binary.h"
 #include "tests/support/run_program.h"
 
 namespace lockstep {
@@ -81,7 +82,7 @@ class BadInput : public testing::Test {
   }
   /// The same through a shell, after `first`: a limit on what the program may use.
   static ProgramResult run_after(const std::string& first, const std::string& text) {
-    std::string command = first + "; exec " LOCKSTEP_BINARY;
+    std::string command = first + "; exec " + lockstep_binary();
     for (const std::string& word : arguments(text)) command += " '" + word + "'";
     return run_program({"bash", "-c", command}, work());
   }
@@ -300,11 +301,12 @@ TEST_F(BadInput, AFullDiskLeavesTheLastGoodCheckpoint) {
 }
 
 TEST_F(BadInput, WhatCannotBePrintedIsNoSuccess) {
-  const ProgramResult result = run_program({"bash", "-c", LOCKSTEP_BINARY " model list > /dev/full"}, work());
+  const ProgramResult result =
+      run_program({"bash", "-c", lockstep_binary() + " model list > /dev/full"}, work());
   EXPECT_EQ(result.exit_code, 3);
   EXPECT_EQ(result.err, "error: cannot write to standard output: No space left on device\n");
   const ProgramResult closed = run_program(
-      {"bash", "-c", LOCKSTEP_BINARY " data check " + at("data.h5") + " --json | head -1"}, work());
+      {"bash", "-c", lockstep_binary() + " data check " + at("data.h5") + " --json | head -1"}, work());
   EXPECT_EQ(closed.out, "{\n");
 }
 
@@ -338,7 +340,7 @@ TEST_F(BadInput, ASignalToMpirunEndsEveryRank) {
 TEST_F(BadInput, ARankThatFailsAloneEndsTheOthers) {
   std::vector<std::string> command =
       lockstep_command(2, arguments("TRAIN DATA --set model.hidden=[200000,64] --run @alone"));
-  const auto program = std::find(command.begin(), command.end(), LOCKSTEP_BINARY);
+  const auto program = std::find(command.begin(), command.end(), lockstep_binary());
   command.insert(program,
                  {"bash", "-c", "[ $OMPI_COMM_WORLD_RANK = 0 ] || ulimit -v 600000; exec \"$0\" \"$@\""});
   const ProgramResult result = run_program(command, work(), 30);

@@ -11,6 +11,8 @@
 #include <regex>
 #include <sstream>
 
+#include "tests/support/binary.h"
+
 // The real program, as a user meets it.
 
 namespace lockstep {
@@ -55,7 +57,7 @@ class CommandLine : public ::testing::Test {
   /// Runs lockstep in work() through the shell, with a home of its own.
   Outcome run(const std::string& arguments) const {
     const std::string command = "cd " + work().string() + " && HOME=" + root_.string() +
-                                " XDG_CACHE_HOME= exec " LOCKSTEP_BINARY " " + arguments + " >" +
+                                " XDG_CACHE_HOME= exec " + lockstep_binary() + " " + arguments + " >" +
                                 (root_ / "out").string() + " 2>" + (root_ / "err").string() + " </dev/null";
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_all(root_ / "out"),

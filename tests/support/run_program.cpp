@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "tests/io/temporary_folder.h"
+#include "tests/support/binary.h"
 
 namespace lockstep {
 
@@ -62,7 +63,7 @@ std::vector<std::string> lockstep_command(int ranks, const std::vector<std::stri
   if (ranks > 1)
     command = {"mpirun", "--allow-run-as-root", "--oversubscribe", "--mca", "mpi_yield_when_idle", "1",
                "-np",    std::to_string(ranks)};
-  command.push_back(LOCKSTEP_BINARY);
+  command.push_back(lockstep_binary());
   command.insert(command.end(), arguments.begin(), arguments.end());
   return command;
 }
