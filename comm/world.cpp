@@ -110,6 +110,13 @@ void World::sum(std::span<double> values) {
                         chunk_size(n, kMostMpiElements, i), MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD));
 }
 
+void World::all_reduce(std::span<float> values) {
+  const auto n = static_cast<int64_t>(values.size());
+  for (int64_t i = 0; i < chunk_count(n, kMostMpiElements); ++i)
+    CHECK(MPI_Allreduce(MPI_IN_PLACE, values.data() + i * kMostMpiElements,
+                        chunk_size(n, kMostMpiElements, i), MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD));
+}
+
 void World::max(std::span<double> values) {
   const auto n = static_cast<int64_t>(values.size());
   for (int64_t i = 0; i < chunk_count(n, kMostMpiElements); ++i)

@@ -43,6 +43,8 @@ class World {
   std::string broadcast(const std::string& text, int root = 0);
   /// In place, elementwise. Exact when each element is nonzero on at most one rank.
   void sum(std::span<double> values);
+  /// The sum, in place, as the MPI library does it by itself: what a Communicator is measured against.
+  void all_reduce(std::span<float> values);
   void max(std::span<double> values);
   /// Whether any rank says so.
   bool any(bool value);

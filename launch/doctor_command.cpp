@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <fmt/ranges.h>
-#include <sched.h>
 #include <sys/file.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include "comm/version.h"
 #include "io/version.h"
 #include "launch/config.h"
+#include "launch/host.h"
 #include "launch/program.h"
 #include "launch/report.h"
 #include "src/core/error.h"
@@ -28,37 +28,6 @@
 namespace lockstep {
 
 namespace {
-
-/// What follows "NAME :" or "NAME:" on its first line of a file of /proc; "" if it is not there.
-std::string proc_field(const char* file, const std::string& name) {
-  std::ifstream in(file);
-  for (std::string line; std::getline(in, line);) {
-    if (!line.starts_with(name)) continue;
-    const size_t value = line.find_first_not_of(" \t", line.find(':') + 1);
-    return value == std::string::npos ? "" : line.substr(value);
-  }
-  return "";
-}
-
-int64_t proc_kilobytes(const std::string& name) {
-  return std::strtoll(proc_field("/proc/meminfo", name).c_str(), nullptr, 10) << 10;
-}
-
-/// The memory that a container or a Slurm job may use, if it is limited.
-std::optional<int64_t> memory_limit() {
-  for (const char* file : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-    std::ifstream in(file);
-    int64_t bytes = 0;
-    if (in >> bytes && bytes < (int64_t{1} << 60)) return bytes;
-  }
-  return std::nullopt;
-}
-
-int usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
-}
 
 std::vector<std::string> vector_instructions() {
   std::vector<std::string> names;
@@ -82,7 +51,7 @@ void add_machine(Report& report) {
   const auto names = vector_instructions();
   report.fact("instructions", names.empty() ? "none that matter" : fmt::format("{}", fmt::join(names, ", ")),
               "instructions", names);
-  const int64_t total = proc_kilobytes("MemTotal"), free = proc_kilobytes("MemAvailable");
+  const int64_t total = host_memory("MemTotal"), free = host_memory("MemAvailable");
   std::string memory = fmt::format("{}, {} available", readable_bytes(total), readable_bytes(free));
   const auto limit = memory_limit();
   if (limit) memory += fmt::format(", limited to {}", readable_bytes(*limit));

@@ -52,6 +52,11 @@ TEST(World, SumsAndTakesMaxima) {
   std::vector<double> not_a_number = {world.rank() == 0 ? NAN : 1.0};
   world.sum(not_a_number);
   EXPECT_TRUE(std::isnan(not_a_number[0]));
+
+  std::vector<float> floats = {1, static_cast<float>(world.rank())};
+  world.all_reduce(floats);
+  world.all_reduce({});
+  EXPECT_THAT(floats, testing::ElementsAre(size, size * (size - 1) / 2));
 }
 
 TEST(World, AnyHearsEveryRank) {

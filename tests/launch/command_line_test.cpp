@@ -137,13 +137,19 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"ShowWrongInput", "model show cnn --input 28x28", 2,
                 "--input 28x28: write one to five sizes"},
         Mistake{"ShowInputTooSmall", "model show cnn --input 3,3,1", 2, "cnn"},
+        Mistake{"AllReduceAlone", "bench allreduce", 2, "one rank alone. Start several: mpirun -np 2"},
+        Mistake{"AllReduceOfHalfAFloat", "bench allreduce --min 6", 2, "--min 6 is not a number of floats"},
+        Mistake{"AllReduceOfNothing", "bench allreduce --min 0", 2, "--min 0 is not a number of floats"},
+        Mistake{"AllReduceBackwards", "bench allreduce --min 1M --max 8", 2, "--max 8 is less than --min"},
+        Mistake{"AllReduceSizeOfWords", "bench allreduce --max much", 2, "--max: much unit not recognized"},
         Mistake{"ShowWrongFile", "model show net.toml", 2, "linaer"}),
     [](const auto& mistake) { return std::string(mistake.param.name); });
 
 TEST_F(CommandLine, EveryHelpFitsATerminal) {
-  for (const char* command : {"", "train", "eval", "predict", "data", "data synth", "data synth digits",
-                              "data import", "data import mnist", "data info", "data check", "model",
-                              "model list", "model show", "bench", "bench step", "doctor"}) {
+  for (const char* command :
+       {"", "train", "eval", "predict", "data", "data synth", "data synth digits", "data import",
+        "data import mnist", "data info", "data check", "model", "model list", "model show", "bench",
+        "bench step", "bench allreduce", "doctor"}) {
     const Outcome outcome = run(std::string(command) + " --help");
     EXPECT_EQ(outcome.exit_code, 0) << command;
     EXPECT_EQ(outcome.err, "") << command;

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "launch/program.h"
+
+namespace lockstep {
+
+// Each adds one subcommand to `lockstep bench`.
+void add_bench_step(CLI::App& bench, Program& program);
+void add_bench_allreduce(CLI::App& bench, Program& program);
+
+}  // namespace lockstep

@@ -1,0 +1,148 @@
+#include <algorithm>
+#include <chrono>
+
+#include "launch/bench.h"
+#include "launch/choose_device.h"
+#include "launch/config.h"
+#include "launch/program.h"
+#include "launch/report.h"
+#include "launch/sample_shape.h"
+#include "src/core/log.h"
+#include "src/core/rng.h"
+#include "src/train/step.h"
+#include "src/train/trainer.h"
+
+namespace lockstep {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct StepArguments {
+  std::string config, device, input = "28,28,1";
+  int64_t outputs = 10, steps = 200;
+  std::vector<std::string> sets;
+  bool json = false;
+};
+
+/// One rank's part of a batch of random bytes with random labels, in memory: the benchmark is of the step
+/// alone.
+class RandomBatch {
+ public:
+  RandomBatch(Exec exec, const DataSignature& data, const Batching& batching, int rank)
+      : x_(exec, Memory::pinned, static_cast<size_t>(batching.rank_batch() * data.x_shape.elements())),
+        y_(exec, Memory::pinned, static_cast<size_t>(batching.rank_batch()) * sizeof(int32_t)),
+        index_(exec, Memory::pinned, static_cast<size_t>(batching.rank_batch()) * sizeof(int64_t)) {
+    RandomStream random(1, static_cast<uint64_t>(rank));
+    const int64_t rows = batching.rank_batch();
+    for (uint8_t& value : x_.as<uint8_t>()) value = static_cast<uint8_t>(random.next());
+    for (int32_t& label : y_.as<int32_t>())
+      label = static_cast<int32_t>(random.next_below(static_cast<uint32_t>(data.outputs)));
+    for (int64_t i = 0; i < rows; ++i) index_.as<int64_t>()[static_cast<size_t>(i)] = rank * rows + i;
+    batch_.global_valid = batching.global_batch;
+    batch_.x = Tensor(x_.data(), DType::u8, data.x_shape.batched(rows));
+    batch_.y = Tensor(y_.data(), DType::i32, {rows});
+    batch_.sample_index = Tensor(index_.data(), DType::i64, {rows});
+  }
+  const Batch& batch() const { return batch_; }
+
+ private:
+  Buffer x_, y_, index_;
+  Batch batch_;
+};
+
+int run_bench_step(Program& program, const StepArguments& arguments) {
+  if (arguments.json) log_information_to_stderr();
+  World& world = program.world();
+  const Config config = load_config(arguments.config, arguments.sets);
+  const TrainOptions& options = config.train;
+  const Device device = choose_device(world, arguments.device.empty() ? config.device : arguments.device);
+  const Exec exec = device.exec();
+
+  const DataSignature data{
+      parse_sample_shape("--input", arguments.input), DType::u8, TargetKind::classes, {}, arguments.outputs};
+  const Task task(exec, options, data);
+  const Graph graph = fuse(build_model(config.model, task.input_shape(), task.outputs(), options.seed));
+  ThreadPool pool(lanes_of(options, exec, world));
+  const Batching batching = plan_batches(options, world.size(), pool.lanes());
+  Parameters parameters(exec, graph);
+  parameters.initialize(options.seed);
+  Optimizer optimizer(exec, options.optimizer, parameters.layout().weights_size, parameters.layout().decay);
+  const std::unique_ptr<Communicator> communicator = make_communicator(world, exec, options.reproducible);
+  Step step({exec, pool, *communicator, task, graph, parameters, optimizer}, batching, options.bucket_bytes,
+            options.capture);
+  const RandomBatch random(exec, data, batching, world.rank());
+
+  const auto run_steps = [&](int64_t first, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) step.run(random.batch(), first + i, options.optimizer.lr);
+    step.flush();
+  };
+  // Ten equal parts, each ended by a wait: their spread says how steady the machine was.
+  constexpr int64_t kParts = 10;
+  const int64_t each = std::max<int64_t>(1, arguments.steps / kParts);
+  run_steps(1, std::max<int64_t>(3, each));
+  world.barrier();
+  std::vector<double> milliseconds;
+  for (int64_t part = 0; part < kParts; ++part) {
+    const Clock::time_point start = Clock::now();
+    run_steps(100 + part * each, each);
+    milliseconds.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count() /
+                           static_cast<double>(each));
+  }
+  if (world.rank() != 0) return 0;
+  std::sort(milliseconds.begin(), milliseconds.end());
+  const double median = (milliseconds[kParts / 2 - 1] + milliseconds[kParts / 2]) / 2;
+  const auto samples_per_s = [&](double ms) {
+    return 1000 * static_cast<double>(batching.global_batch) / ms;
+  };
+
+  Report report;
+  report.section("step");
+  report.fact(
+      "model",
+      fmt::format("{}, {} parameters", config.model.file.empty() ? config.model.name : config.model.file,
+                  readable_count(parameters.layout().parameter_count)),
+      "parameters", parameters.layout().parameter_count);
+  report.fact("batch",
+              fmt::format("{} = {} ranks x {} micro-batches x {}", batching.global_batch, world.size(),
+                          batching.micro_batches, batching.micro_batch),
+              "global_batch", batching.global_batch);
+  report.fact("runs on", fmt::format("{}, {} threads a rank", to_string(exec.backend()), pool.lanes()),
+              "threads", pool.lanes());
+  report.fact("step",
+              fmt::format("{:.3f} ms median of {} parts of {} steps ({:.3f} to {:.3f})", median, kParts, each,
+                          milliseconds.front(), milliseconds.back()),
+              "ms_per_step", median);
+  report.fact("speed",
+              fmt::format("{} samples/s ({} to {})", readable_count(std::llround(samples_per_s(median))),
+                          readable_count(std::llround(samples_per_s(milliseconds.back()))),
+                          readable_count(std::llround(samples_per_s(milliseconds.front())))),
+              "samples_per_s", samples_per_s(median));
+  report.print(arguments.json);
+  return 0;
+}
+
+}  // namespace
+
+void add_bench_step(CLI::App& bench, Program& program) {
+  CLI::App* step = bench.add_subcommand("step", "Time training steps on random data in memory");
+  auto arguments = std::make_shared<StepArguments>();
+  step->add_option("CONFIG", arguments->config, "TOML file; its data is not read");
+  step->add_option("--set", arguments->sets, "KEY=VALUE: change a config key, any number")
+      ->type_name("")
+      ->allow_extra_args(false);
+  step->add_option("--steps", arguments->steps, "Steps to time, 200 by default")
+      ->type_name("N")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
+  step->add_option("--input", arguments->input, "Shape of a sample, 28,28,1 by default")->type_name("H,W,C");
+  step->add_option("--outputs", arguments->outputs, "Classes, 10 by default")
+      ->type_name("N")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
+  step->add_option("--device", arguments->device, "auto, cpu or cuda")->type_name("");
+  step->add_flag("--json", arguments->json, "Print JSON");
+  step->callback([&program, arguments] {
+    program.action = [&program, arguments] { return run_bench_step(program, *arguments); };
+  });
+}
+
+}  // namespace lockstep

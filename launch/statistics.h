@@ -1,0 +1,15 @@
+#pragma once
+
+#include <span>
+
+namespace lockstep {
+
+/// The middle and the ends of repeated measurements.
+struct Spread {
+  double median = 0, min = 0, max = 0;
+};
+
+/// Of at least one value; the median of an even number is the mean of the middle two.
+Spread spread_of(std::span<const double> values);
+
+}  // namespace lockstep
