@@ -9,6 +9,7 @@
 #include "launch/sample_shape.h"
 #include "src/core/log.h"
 #include "src/core/rng.h"
+#include "src/device/devices.h"
 #include "src/train/step.h"
 #include "src/train/trainer.h"
 
@@ -58,6 +59,7 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   const TrainOptions& options = config.train;
   const Device device = choose_device(world, arguments.device.empty() ? config.device : arguments.device);
   const Exec exec = device.exec();
+  const int64_t device_bytes_before = used_device_bytes(exec);
 
   const DataSignature data{
       parse_sample_shape("--input", arguments.input), DType::u8, TargetKind::classes, {}, arguments.outputs};
@@ -89,6 +91,7 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
     milliseconds.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count() /
                            static_cast<double>(each));
   }
+  const int64_t device_bytes = used_device_bytes(exec) - device_bytes_before;
   if (world.rank() != 0) return 0;
   std::sort(milliseconds.begin(), milliseconds.end());
   const double median = (milliseconds[kParts / 2 - 1] + milliseconds[kParts / 2]) / 2;
@@ -118,6 +121,9 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
                           readable_count(std::llround(samples_per_s(milliseconds.back()))),
                           readable_count(std::llround(samples_per_s(milliseconds.front())))),
               "samples_per_s", samples_per_s(median));
+  if (exec.on_cuda())
+    report.fact("GPU memory", fmt::format("{} beyond the CUDA context", readable_bytes(device_bytes)),
+                "device_bytes", device_bytes);
   report.print(arguments.json);
   return 0;
 }

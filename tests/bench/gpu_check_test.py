@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Tests bench/gpu/check without a GPU. Usage: gpu_check_test.py LOCKSTEP, the program."""
+import gzip
+import os
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+CHECK = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../bench/gpu")
+sys.dont_write_bytecode = True
+sys.path.insert(0, CHECK)
+
+import gtests  # noqa: E402
+import libraries  # noqa: E402
+import report  # noqa: E402
+import timings  # noqa: E402
+from running import CommandFailed, Part, Session, Skipped, run_parts  # noqa: E402
+
+
+class Folder(unittest.TestCase):
+    """A test with a folder of its own and a session in it."""
+
+    def setUp(self):
+        self.holder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.holder.cleanup)
+        self.folder = self.holder.name
+        self.session = Session(self.folder, self.folder, "cpu", dict(os.environ))
+
+    def write(self, name, text, executable=False):
+        path = os.path.join(self.folder, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(text)
+        if executable:
+            os.chmod(path, stat.S_IRWXU)
+        return path
+
+
+class Running(Folder):
+    def test_goes_on_whatever_a_part_does(self):
+        def passes(session):
+            session.note("fine")
+
+        def fails(session):
+            session.note("found before it failed")
+            session.run(["sh", "-c", "echo last words; exit 3"])
+
+        def does_not_end(session):
+            session.run(["sleep", "1000"])
+
+        def is_wrong(session):
+            return session.nothing_of_that_name
+
+        def finds_a_fault(session):
+            session.expect(False, "two is three")
+            session.expect(True, "three is three")
+
+        def cannot(_):
+            raise Skipped("There is no such tool.")
+
+        parts = [Part(run.__name__, 5, run) for run in (fails, is_wrong, finds_a_fault, cannot, passes)]
+        parts.insert(1, Part("does_not_end", 4, does_not_end))
+        path = os.path.join(self.folder, "results.md")
+        write, seen = report.writer(path, "Title", [], {}), []
+
+        def watch(outcomes):
+            write(outcomes)
+            with open(path) as file:
+                seen.append(file.read().count("\n## "))
+        outcomes = run_parts(self.session, parts, 60, watch)
+        self.assertEqual({o.name: o.status for o in outcomes},
+                         {"fails": "FAILED", "does_not_end": "FAILED", "is_wrong": "FAILED", "finds_a_fault": "FAILED",
+                          "cannot": "skipped", "passes": "passed"})
+        self.assertEqual(seen, [1, 2, 3, 4, 5, 6], "the file is written after each part")
+        with open(path) as file:
+            text = file.read()
+        for words in ("found before it failed", "last words", "ended with 3", "did not end within its time", "nothing_of_that_name",
+                      "**FAILED** two is three", "- three is three", "There is no such tool.", "| passes | passed |"):
+            self.assertIn(words, text)
+
+    def test_does_not_begin_what_there_is_no_time_for(self):
+        outcomes = run_parts(self.session, [Part("late", 60, lambda session: self.fail("it ran"))], 1, lambda _: None)
+        self.assertEqual([o.status for o in outcomes], ["skipped"])
+
+    def test_ends_the_descendants_of_what_takes_too_long(self):
+        run = self.session.run(["sh", "-c", "sleep 1000 & echo $!; wait"], 1, must=False)
+        self.assertIsNone(run.code)
+        try:
+            with open(f"/proc/{run.output.strip()}/stat") as file:
+                state = file.read().rsplit(")", 1)[1].split()[0]
+        except FileNotFoundError:
+            state = "gone"
+        self.assertIn(state, ("gone", "Z"), "nobody may have waited for it yet")
+
+
+FAKE_TESTS = """#!/bin/sh
+case "$*" in
+*--gtest_list_tests*) printf 'Good.\\n  One\\nBackends/Bad.\\n  Crashes/cpu  # GetParam() = cpu\\n  Never/cpu  # GetParam() = cpu\\n' ;;
+*=Backends/Bad.Never/cpu) printf '[ RUN      ] Backends/Bad.Never/cpu\\n[       OK ] Backends/Bad.Never/cpu (0 ms)\\n' ;;
+*Bad*) printf '[ RUN      ] Backends/Bad.Crashes/cpu\\n'; kill -SEGV $$ ;;
+*) printf '[ RUN      ] Good.One\\n[       OK ] Good.One (0 ms)\\n' ;;
+esac
+"""
+
+
+class Tests(Folder):
+    def test_reads_what_googletest_prints(self):
+        self.assertEqual(gtests.results_of("[ RUN      ] A.One\n[       OK ] A.One (3 ms)\n"
+                                           "[ RUN      ] B/C.Two/cuda\nx.cpp:1: Failure\n[  FAILED  ] B/C.Two/cuda, where GetParam() = 1 (0 ms)\n"
+                                           "[ RUN      ] A.Three\n[  SKIPPED ] A.Three (0 ms)\n[ RUN      ] A.Four\n"),
+                         {"A.One": "passed", "B/C.Two/cuda": "failed", "A.Three": "skipped", "A.Four": "crashed"})
+
+    def test_a_crash_is_named_and_takes_no_other_suite_along(self):
+        self.write("bin/unit_tests", FAKE_TESTS, executable=True)
+        [outcome] = run_parts(self.session, [Part("tests", 30, gtests.backend_tests)], 60, lambda _: None)
+        self.assertEqual(outcome.status, "FAILED")
+        for words in ("| Good | 1 passed |", "Backends/Bad.Crashes/cpu crashed; alone it crashed",
+                      "Backends/Bad.Never/cpu not run; alone it passed", "- 1 tests passed"):
+            self.assertIn(words, outcome.text)
+
+
+class Libraries(Folder):
+    def test_finds_them_in_pythons_packages_and_in_toolkits(self):
+        for name in ("site/nvidia/cudnn/lib/libcudnn.so.9", "site/nvidia/cu13/lib/libcublasLt.so.13", "toolkit/lib64/libnccl.so.2"):
+            self.write(name, "")
+        sys.path.append(f"{self.folder}/site")
+        self.addCleanup(sys.path.remove, f"{self.folder}/site")
+        self.assertIn(f"{self.folder}/site/nvidia/cudnn/lib", libraries.python_folders())
+        self.assertIn(f"{self.folder}/site/nvidia/cu13/lib", libraries.python_folders())
+        os.environ["CUDA_HOME"] = f"{self.folder}/toolkit"
+        self.addCleanup(os.environ.pop, "CUDA_HOME")
+        if "LD_LIBRARY_PATH" not in os.environ:
+            self.assertEqual(libraries.find_libraries()["libnccl.so.2"], f"{self.folder}/toolkit/lib64")
+
+
+class Profiles(Folder):
+    def test_reads_what_ncu_writes(self):
+        path = self.write("ncu.csv", '==PROF== Connected to process 7\n'
+                          '"ID","Kernel Name","Metric Name","Metric Unit","Metric Value"\n'
+                          '"0","add(float *, int)","gpu__time_duration.sum","ns","1,500"\n'
+                          '"1","add(float *, int)","gpu__time_duration.sum","us","2.5"\n'
+                          '"1","add(float *, int)","other","ns","9"\n')
+        self.assertEqual(timings.read_ncu(path), {"add(float *, int)": [2, 4.0]})
+
+    def test_a_peer_that_ends_is_a_failure_with_its_last_words(self):
+        self.write("torch_steps.py", "import sys; sys.exit('no CUDA here')")
+        peer = timings.Peer(self.session, sys.executable, "mlp", "eager")
+        with self.assertRaisesRegex(CommandFailed, "(?s)mlp eager, .*no CUDA here"):
+            peer.answer(60)
+
+
+class RealProgram(Folder):
+    """A part with the real program on the CPU, so that its options and this script's stay one."""
+
+    def write_idx(self, name, header, data):
+        os.makedirs(f"{self.folder}/mnist", exist_ok=True)
+        with gzip.open(f"{self.folder}/mnist/{name}-ubyte.gz", "wb") as file:
+            file.write(header + data)
+
+    def test_trains_in_a_folder_as_pack_makes_it(self):
+        for part, count in (("train", 256), ("t10k", 64)):
+            self.write_idx(f"{part}-images-idx3", struct.pack(">4i", 2051, count, 28, 28), bytes(i % 251 for i in range(count * 784)))
+            self.write_idx(f"{part}-labels-idx1", struct.pack(">2i", 2049, count), bytes(i % 10 for i in range(count)))
+        os.makedirs(f"{self.folder}/bin")
+        os.symlink(os.path.realpath(LOCKSTEP), f"{self.folder}/bin/lockstep")
+        os.symlink(f"{CHECK}/../../examples", f"{self.folder}/examples")
+        self.write("commit", "abc")
+        run = subprocess.run([sys.executable, f"{CHECK}/check", "--pack", self.folder, "--device", "cpu", "--only", "data,mlp", "--out",
+                              f"{self.folder}/results.md"], capture_output=True, text=True)
+        with open(f"{self.folder}/results.md") as file:
+            text = file.read()
+        # Nobody can tell these pictures apart, so the accuracy is not reached: that is said, with what was.
+        self.assertEqual(run.returncode, 1, run.stdout + run.stderr + text)
+        self.assertIn("| MNIST is imported | passed |", text)
+        self.assertRegex(text, r"\*\*FAILED\*\* mnist-mlp: [0-9.]+ % of the test images, [0-9.]+ s, weights [0-9a-f]{16} \(wanted: 97 %\)")
+
+
+if __name__ == "__main__":
+    LOCKSTEP = sys.argv.pop(1)
+    unittest.main()
