@@ -122,6 +122,14 @@ class Tests(Folder):
             self.assertIn(words, outcome.text)
 
 
+    def test_reads_the_verdict_of_the_sanitizers(self):
+        self.assertTrue(gtests.is_clean("========= ERROR SUMMARY: 0 errors\n"))
+        self.assertTrue(gtests.is_clean("========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)\n"))
+        self.assertFalse(gtests.is_clean("========= ERROR SUMMARY: 2 errors\n"))
+        self.assertFalse(gtests.is_clean("========= RACECHECK SUMMARY: 1 hazard displayed (0 errors, 1 warning)\n"))
+        self.assertFalse(gtests.is_clean("Segmentation fault\n"), "it did not get to a verdict")
+
+
 class Libraries(Folder):
     def test_finds_them_in_pythons_packages_and_in_toolkits(self):
         for name in ("site/nvidia/cudnn/lib/libcudnn.so.9", "site/nvidia/cu13/lib/libcublasLt.so.13", "toolkit/lib64/libnccl.so.2"):
