@@ -1,0 +1,30 @@
+#pragma once
+
+// The order of work on the emulated GPU: streams, events and captured graphs. Work does not run where it is
+// enqueued but when something waits for it, in an order between streams that a seed decides: a missing wait
+// shows as a wrong result.
+#include <functional>
+
+struct CUstream_st;
+
+namespace emulator {
+
+using Work = std::function<void()>;
+
+enum class When {
+  later,   ///< when something waits for it
+  at_once  ///< before the call returns: for a collective, for which other processes wait
+};
+
+/// Appends work to a stream, or to the graph that is being captured from it. It runs on the thread that waits
+/// for it, and reports an error by throwing std::runtime_error with a sentence: that becomes the error of the
+/// runtime's next calls.
+void enqueue(CUstream_st* stream, Work work, When when = When::later);
+
+/// Whether a capture is going on that this stream is part of.
+bool is_capturing(CUstream_st* stream);
+
+/// Numbers that decide the order of threads and streams: from LOCKSTEP_EMULATOR_SEED, 1 without it.
+unsigned random_below(unsigned bound);
+
+}  // namespace emulator
