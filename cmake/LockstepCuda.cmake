@@ -6,6 +6,18 @@ if(LOCKSTEP_CUDA STREQUAL "OFF")
   return()
 endif()
 
+add_library(lockstep_cuda INTERFACE)
+target_compile_definitions(lockstep_cuda INTERFACE LOCKSTEP_HAVE_CUDA=1)
+if(LOCKSTEP_CUDA STREQUAL "EMULATED")
+  # A toolkit for tests: the host compiler compiles the kernels, and they run on the CPU.
+  set(LOCKSTEP_WITH_CUDA ON)
+  add_subdirectory(tests/support/emulator)
+  target_link_libraries(lockstep_cuda INTERFACE emulated_cuda)
+  target_compile_definitions(lockstep_cuda INTERFACE LOCKSTEP_EMULATED_CUDA=1)
+  set(CUBLASLT_LIBRARY $<TARGET_FILE:emulated_cuda>)
+  return()
+endif()
+
 if(NOT CMAKE_CUDA_COMPILER)
   find_program(nvcc nvcc PATHS /usr/local/cuda/bin)
   if(nvcc)
@@ -57,13 +69,11 @@ if(missing)
 endif()
 
 set(LOCKSTEP_WITH_CUDA ON)
-add_library(lockstep_cuda INTERFACE)
 target_include_directories(lockstep_cuda SYSTEM INTERFACE ${CUDNN_INCLUDE_DIR} ${NCCL_INCLUDE_DIR}
                                                           ${CUDAToolkit_INCLUDE_DIRS})
 # Not cuBLASLt: src/device/cublas_lt.cpp loads it at its first use, from here when the loader does not find it.
 target_link_libraries(lockstep_cuda INTERFACE CUDA::cudart_static ${CUDNN_LIBRARY} ${NCCL_LIBRARY})
 get_target_property(CUBLASLT_LIBRARY CUDA::cublasLt IMPORTED_LOCATION)
-target_compile_definitions(lockstep_cuda INTERFACE LOCKSTEP_HAVE_CUDA=1)
 # CMake 3.25 does not know the C++20 flag of nvcc 13, so it is passed by hand; unless told that the standard is not
 # required of it, CMake would take C++'s requirement over to CUDA and stop.
 set(CMAKE_CUDA_STANDARD 20)

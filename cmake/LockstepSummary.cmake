@@ -1,5 +1,7 @@
 # What a person wants to know after `cmake --preset ...`.
-if(LOCKSTEP_WITH_CUDA)
+if(LOCKSTEP_CUDA STREQUAL "EMULATED")
+  set(cuda_line "emulated on the CPU, for tests")
+elseif(LOCKSTEP_WITH_CUDA)
   set(cuda_line "yes: nvcc ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
 else()
   set(cuda_line "no (${LOCKSTEP_CUDA_REASON})")

@@ -59,10 +59,10 @@ T shuffle(Place place, Exchange kind, unsigned mask, T value, int argument, int 
 
 }  // namespace emulator
 
-#define threadIdx (::emulator::built_ins.thread)
-#define blockIdx (::emulator::built_ins.block)
-#define blockDim (::emulator::built_ins.block_size)
-#define gridDim (::emulator::built_ins.grid_size)
+inline const uint3& threadIdx = emulator::built_ins.thread;
+inline const uint3& blockIdx = emulator::built_ins.block;
+inline const dim3& blockDim = emulator::built_ins.block_size;
+inline const dim3& gridDim = emulator::built_ins.grid_size;
 inline constexpr int warpSize = 32;
 
 #define EMULATOR_HERE(name) (::emulator::Place{__FILE__, __LINE__, name})
@@ -90,6 +90,13 @@ inline constexpr int warpSize = 32;
 #define __syncwarp(...)                                                                           \
   static_cast<void>(::emulator::exchange(EMULATOR_HERE("__syncwarp"), ::emulator::Exchange::sync, \
                                          ::emulator::whole_warp(__VA_ARGS__), 0, 0, 32))
+
+/// The shared memory whose size the launch gave. CUDA has `extern __shared__ T name[]` for it, which the
+/// host's compiler cannot be taught.
+template <typename T>
+T* dynamic_shared() {
+  return static_cast<T*>(emulator::built_ins.dynamic_shared);
+}
 
 namespace emulator {
 inline unsigned whole_warp(unsigned mask = 0xffffffffu) { return mask; }

@@ -1,0 +1,298 @@
+#include "tests/support/emulator/block.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "tests/support/emulator/fiber.h"
+#include "tests/support/emulator/happens_before.h"
+#include "tests/support/emulator/stream.h"
+
+namespace emulator {
+
+BuiltIns built_ins;
+
+namespace {
+
+constexpr unsigned kWarp = 32;
+
+/// What a thread waits for: the block's barrier, or the lanes of a warp function.
+struct Wait {
+  Place place;
+  bool barrier;
+  int value;  ///< what __syncthreads_count() was given
+  Exchange kind;
+  unsigned mask;
+  uint64_t bytes;
+  int argument, width;
+};
+
+struct Thread {
+  uint3 index;
+  enum class State { runnable, waiting, returned } state = State::runnable;
+  Wait wait;
+  uint64_t result = 0;  ///< of the exchange or barrier that ended the wait
+  Fiber* fiber = nullptr;
+};
+
+#if defined(__SANITIZE_THREAD__)
+// It takes what happens on one fiber for ordered.
+constexpr bool kFiberRunsSeveralThreads = false;
+#else
+constexpr bool kFiberRunsSeveralThreads = true;
+#endif
+
+bool same_place(const Place& a, const Place& b) {
+  return a.line == b.line && std::strcmp(a.file, b.file) == 0;
+}
+
+std::string describe(const Place& place) {
+  return std::string(place.function) + " in " + place.file + ":" + std::to_string(place.line);
+}
+
+class Block {
+ public:
+  void run(dim3 size, const std::function<void()>& body, const std::string& kernel) {
+    kernel_ = kernel;
+    begin(size);
+    release(this);
+    size_t fibers = 0;
+    while (started_ < order_.size()) {
+      if (fibers == fibers_.size()) fibers_.push_back(std::make_unique<Fiber>());
+      Fiber* const fiber = fibers_[fibers++].get();
+      fiber->start([this, fiber, &body] { run_threads(fiber, body); });
+      fiber->resume();
+    }
+    while (release_waiting()) {
+      shuffle(order_);
+      for (const unsigned thread : order_) {
+        enter(thread);
+        threads_[thread].fiber->resume();
+      }
+    }
+    acquire(this);
+  }
+
+  uint64_t wait(const Wait& wait) {
+    Thread& thread = threads_[current_];
+    thread.wait = wait;
+    thread.state = Thread::State::waiting;
+    release(this);
+    thread.fiber->pause();
+    acquire(this);
+    return thread.result;
+  }
+
+ private:
+  void begin(dim3 size) {
+    count_ = size.x * size.y * size.z;
+    started_ = 0;
+    threads_.resize(count_);
+    order_.resize(count_);
+    for (unsigned i = 0; i < count_; ++i) {
+      threads_[i] = {};
+      threads_[i].index = {i % size.x, i / size.x % size.y, i / size.x / size.y};
+      order_[i] = i;
+    }
+    shuffle(order_);
+  }
+
+  static void shuffle(std::vector<unsigned>& order) {
+    for (size_t i = order.size(); i > 1; --i)
+      std::swap(order[i - 1], order[random_below(static_cast<unsigned>(i))]);
+  }
+
+  /// On a fiber: threads that have not begun, one after the other, until one waits. Another fiber then takes
+  /// the next, so that a kernel without barriers is switched to only once.
+  void run_threads(Fiber* fiber, const std::function<void()>& body) {
+    do {
+      const unsigned thread = order_[started_++];
+      threads_[thread].fiber = fiber;
+      enter(thread);
+      acquire(this);
+      body();
+      release(this);
+      threads_[thread].state = Thread::State::returned;
+    } while (kFiberRunsSeveralThreads && started_ < order_.size());
+  }
+
+  void enter(unsigned thread) {
+    current_ = thread;
+    built_ins.thread = threads_[thread].index;
+  }
+
+  /// Lets threads that wait go on, and puts them into order_. False when all have returned.
+  bool release_waiting() {
+    release_warps();
+    order_.clear();
+    for (unsigned i = 0; i < count_; ++i)
+      if (threads_[i].state == Thread::State::runnable) order_.push_back(i);
+    if (!order_.empty()) return true;
+    if (!release_barrier()) return false;
+    for (unsigned i = 0; i < count_; ++i) order_.push_back(i);
+    return true;
+  }
+
+  [[noreturn]] void fail(const std::string& what) const {
+    const uint3 block = built_ins.block;
+    throw std::runtime_error("kernel " + kernel_ + ", block (" + std::to_string(block.x) + ", " +
+                             std::to_string(block.y) + ", " + std::to_string(block.z) + "): " + what);
+  }
+
+  std::string name(unsigned thread) const {
+    const uint3 i = threads_[thread].index;
+    return "thread (" + std::to_string(i.x) + ", " + std::to_string(i.y) + ", " + std::to_string(i.z) + ")";
+  }
+
+  /// Lets go on every group of lanes that has come together.
+  void release_warps() {
+    for (unsigned first = 0; first < count_; first += kWarp) {
+      for (unsigned lane = 0; lane < std::min(kWarp, count_ - first); ++lane) {
+        const Thread& thread = threads_[first + lane];
+        if (thread.state == Thread::State::waiting && !thread.wait.barrier) try_exchange(first, lane);
+      }
+    }
+  }
+
+  /// The exchange that this lane waits for, if all lanes it names wait for the same.
+  void try_exchange(unsigned first, unsigned lane) {
+    const Wait wait = threads_[first + lane].wait;
+    if ((wait.mask >> lane & 1) == 0)
+      fail(name(first + lane) + " is not in the mask of its own " + describe(wait.place));
+    for (unsigned other = 0; other < kWarp; ++other) {
+      if (!takes_part(first, other, wait.mask)) continue;
+      const Thread& thread = threads_[first + other];
+      if (thread.state != Thread::State::waiting || thread.wait.barrier ||
+          !same_place(thread.wait.place, wait.place))
+        return;  // not yet
+      if (thread.wait.mask != wait.mask)
+        fail(name(first + lane) + " and " + name(first + other) + " give different masks to " +
+             describe(wait.place));
+    }
+    complete_exchange(first, wait);
+  }
+
+  /// Lanes that have returned are not waited for.
+  bool takes_part(unsigned first, unsigned lane, unsigned mask) const {
+    return (mask >> lane & 1) != 0 && first + lane < count_ &&
+           threads_[first + lane].state != Thread::State::returned;
+  }
+
+  void complete_exchange(unsigned first, const Wait& wait) {
+    unsigned votes = 0, lanes = 0;
+    for (unsigned lane = 0; lane < kWarp; ++lane) {
+      if (!takes_part(first, lane, wait.mask)) continue;
+      lanes |= 1u << lane;
+      if (threads_[first + lane].wait.bytes != 0) votes |= 1u << lane;
+    }
+    for (unsigned lane = 0; lane < kWarp; ++lane) {
+      if ((lanes >> lane & 1) == 0) continue;
+      Thread& thread = threads_[first + lane];
+      if (wait.kind == Exchange::ballot) {
+        thread.result = votes;
+      } else if (wait.kind != Exchange::sync) {
+        const unsigned source = source_lane(lane, thread.wait);
+        if ((lanes >> source & 1) == 0)
+          fail(name(first + lane) + " asks " + describe(wait.place) + " for lane " + std::to_string(source) +
+               ", which the mask does not name or which has returned");
+        thread.result = threads_[first + source].wait.bytes;
+      }
+      thread.state = Thread::State::runnable;
+    }
+  }
+
+  /// As the CUDA C++ Programming Guide has it under "Warp Shuffle Functions".
+  static unsigned source_lane(unsigned lane, const Wait& wait) {
+    const int width = wait.width, within = static_cast<int>(lane) % width;
+    const int begin = static_cast<int>(lane) - within;
+    int source = within;
+    switch (wait.kind) {
+      case Exchange::shuffle:
+        source = ((wait.argument % width) + width) % width;
+        break;
+      case Exchange::up:
+        if (within - wait.argument >= 0) source = within - wait.argument;
+        break;
+      case Exchange::down:
+        if (within + wait.argument < width) source = within + wait.argument;
+        break;
+      case Exchange::xor_:
+        // A lane of an earlier part of the warp may be read, one of a later part may not.
+        source = within ^ wait.argument;
+        if (begin + source >= begin + width) source = within;
+        break;
+      default:
+        break;
+    }
+    return static_cast<unsigned>(begin + source);
+  }
+
+  /// Nothing can run on: all threads are at one barrier or have returned, or somebody waits in vain. Whether
+  /// threads were let go.
+  bool release_barrier() {
+    unsigned waiting = 0, first = 0;
+    for (unsigned i = count_; i-- > 0;) {
+      if (threads_[i].state != Thread::State::waiting) continue;
+      ++waiting;
+      first = i;
+    }
+    if (waiting == 0) return false;
+    const Wait& wait = threads_[first].wait;
+    for (unsigned i = 0; i < count_; ++i)
+      if (threads_[i].state == Thread::State::waiting && !same_place(threads_[i].wait.place, wait.place))
+        fail("the threads have diverged: " + name(first) + " waits at " + describe(wait.place) + ", " +
+             name(i) + " at " + describe(threads_[i].wait.place));
+    for (unsigned i = 0; i < count_; ++i)
+      if (threads_[i].state == Thread::State::returned)
+        fail(name(first) + " and " + std::to_string(waiting - 1) + " more wait at " + describe(wait.place) +
+             ", but " + name(i) + " has returned");
+    uint64_t count = 0;
+    for (unsigned i = 0; i < count_; ++i) count += static_cast<uint64_t>(threads_[i].wait.value);
+    for (unsigned i = 0; i < count_; ++i) {
+      threads_[i].result = count;
+      threads_[i].state = Thread::State::runnable;
+    }
+    return true;
+  }
+
+  std::vector<std::unique_ptr<Fiber>> fibers_;  ///< kept from block to block, because stacks are dear
+  std::vector<Thread> threads_;
+  std::vector<unsigned> order_;  ///< in which threads run next
+  size_t started_ = 0;           ///< of order_, threads that have begun
+  unsigned count_ = 0, current_ = 0;
+  std::string kernel_;
+};
+
+/// The one block that runs.
+Block& block() {
+  static Block the_block;
+  return the_block;
+}
+
+}  // namespace
+
+void run_block(uint3 index, dim3 block_size, dim3 grid_size, const std::function<void()>& body,
+               const std::string& kernel) {
+  built_ins.block = index;
+  built_ins.block_size = block_size;
+  built_ins.grid_size = grid_size;
+  block().run(block_size, body, kernel);
+}
+
+void sync_threads(Place place) { sync_threads_count(place, 0); }
+
+int sync_threads_count(Place place, int value) {
+  return static_cast<int>(
+      block().wait({place, true, value, Exchange::sync, 0, 0, 0, static_cast<int>(kWarp)}));
+}
+
+uint64_t exchange(Place place, Exchange kind, unsigned mask, uint64_t bytes, int argument, int width) {
+  return block().wait({place, false, 0, kind, mask, bytes, argument, width});
+}
+
+}  // namespace emulator

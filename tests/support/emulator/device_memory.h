@@ -1,0 +1,17 @@
+#pragma once
+
+// The memory of the emulated GPU: host memory, which AddressSanitizer guards and which code on the host may
+// not touch.
+
+namespace emulator {
+
+/// While one exists, work runs and may touch the memory of the GPU.
+class DeviceMemoryAccess {
+ public:
+  DeviceMemoryAccess();
+  ~DeviceMemoryAccess();
+  DeviceMemoryAccess(const DeviceMemoryAccess&) = delete;
+  DeviceMemoryAccess& operator=(const DeviceMemoryAccess&) = delete;
+};
+
+}  // namespace emulator

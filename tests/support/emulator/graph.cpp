@@ -1,0 +1,89 @@
+#include "tests/support/emulator/graph.h"
+
+#include <algorithm>
+#include <memory>
+#include <set>
+
+#include "tests/support/emulator/error.h"
+
+namespace emulator {
+
+std::vector<size_t> Capture::last(CUstream_st* stream) const {
+  const auto found = last_.find(stream);
+  return found == last_.end() ? std::vector<size_t>{} : found->second;
+}
+
+void Capture::add(CUstream_st* stream, Work work, When when) {
+  nodes.push_back({std::move(work), when, last(stream)});
+  last_[stream] = {nodes.size() - 1};
+}
+
+void Capture::join(CUstream_st* stream, const std::vector<size_t>& others) {
+  std::vector<size_t>& last = last_[stream];
+  last.insert(last.end(), others.begin(), others.end());
+}
+
+bool Capture::all_joined() const {
+  std::set<size_t> reached;
+  std::vector<size_t> open = last(origin);
+  while (!open.empty()) {
+    const size_t node = open.back();
+    open.pop_back();
+    if (!reached.insert(node).second) continue;
+    open.insert(open.end(), nodes[node].after.begin(), nodes[node].after.end());
+  }
+  return reached.size() == nodes.size();
+}
+
+namespace {
+
+/// Runs all nodes, of those that may run a random one next.
+void run_graph(const std::vector<Node>& nodes) {
+  std::vector<bool> done(nodes.size(), false);
+  for (size_t count = 0; count < nodes.size(); ++count) {
+    std::vector<size_t> ready;
+    for (size_t i = 0; i < nodes.size(); ++i)
+      if (!done[i] && std::all_of(nodes[i].after.begin(), nodes[i].after.end(),
+                                  [&](size_t before) { return done[before]; }))
+        ready.push_back(i);
+    const size_t next = ready[random_below(static_cast<unsigned>(ready.size()))];
+    nodes[next].work();
+    done[next] = true;
+  }
+}
+
+}  // namespace
+
+}  // namespace emulator
+
+struct CUgraphExec_st {
+  std::shared_ptr<const std::vector<emulator::Node>> nodes;
+};
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+  *executable = new CUgraphExec_st{std::make_shared<std::vector<emulator::Node>>(graph->nodes)};
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  return emulator::running([&] {
+    const auto nodes = executable->nodes;
+    const bool at_once = std::any_of(nodes->begin(), nodes->end(), [](const emulator::Node& node) {
+      return node.when == emulator::When::at_once;
+    });
+    emulator::enqueue(
+        stream, [nodes] { emulator::run_graph(*nodes); },
+        at_once ? emulator::When::at_once : emulator::When::later);
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  delete executable;
+  return cudaSuccess;
+}

@@ -1,0 +1,22 @@
+#pragma once
+
+// Names of kernels, and which have run.
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace emulator {
+
+struct Kernel {
+  std::string name;  ///< demangled, with template arguments; "?" if it is not in the program's own symbols
+  std::vector<std::span<std::byte>> shared;  ///< the __shared__ variables that it declares itself
+};
+
+/// What the symbols of the running program say of a kernel.
+const Kernel& find_kernel(const void* address);
+
+/// Appends the name to the file that LOCKSTEP_EMULATOR_LOG names, once a process.
+void note_launch(const std::string& kernel);
+
+}  // namespace emulator
