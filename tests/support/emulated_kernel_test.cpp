@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <numeric>
 #include <set>
 #include <vector>
@@ -129,6 +130,8 @@ TEST(EmulatedKernel, BarriersOrderAccessesToSharedMemory) {
   }
 }
 
+#if !defined(__SANITIZE_THREAD__)
+
 TEST(EmulatedKernel, AMissingBarrierGivesAWrongResult) {
   for (int i = 0; i < 10; ++i) {
     const OnGpu<int> values(count_up(kThreads));
@@ -136,6 +139,8 @@ TEST(EmulatedKernel, AMissingBarrierGivesAWrongResult) {
     EXPECT_NE(values.values(), count_down(kThreads)) << "though an earlier block has left the right values";
   }
 }
+
+#endif
 
 __global__ void diverging_kernel(int* values) {
   if (threadIdx.x % 2 == 0)
@@ -306,6 +311,23 @@ TEST(EmulatedKernel, RefusesWhatNoGpuCanLaunch) {
                              cudaFuncAttributeMaxDynamicSharedMemorySize, 100 << 10));
   EXPECT_FALSE(refused(1, 1024, 100 << 10));
 }
+
+#if defined(__SANITIZE_THREAD__)
+
+TEST(EmulatedKernelDeath, AMissingBarrierIsARace) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // after a fork, this sanitizer is silent
+  const auto run = [](void (*kernel)(int*)) {
+    const OnGpu<int> values(count_up(kThreads));
+    launch(kernel, 1, kThreads, 0, values.stream(), values.get());
+    CHECK(cudaStreamSynchronize(values.stream()));
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(run(reverse_kernel<true>), testing::ExitedWithCode(0), "^$");
+  EXPECT_EXIT(run(reverse_kernel<false>), testing::ExitedWithCode(0),
+              "data race(.|\n)*reverse_kernel<false>");
+}
+
+#endif
 
 #if defined(__SANITIZE_ADDRESS__)
 

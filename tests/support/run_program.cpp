@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,6 +38,8 @@ ProgramResult run_program(const std::vector<std::string>& command, const std::st
   if (child < 0) throw std::runtime_error("fork failed");
   if (child == 0) {
     setpgid(0, 0);  // so that a time-out ends mpirun's ranks too
+    // An emulated GPU is there for the test itself. A program uses one only if its command line sets this.
+    unsetenv("LOCKSTEP_EMULATED_GPUS");
     const int in_file = open("/dev/null", O_RDONLY);
     const int out_file = open(out.c_str(), O_CREAT | O_WRONLY, 0600);
     const int err_file = open(err.c_str(), O_CREAT | O_WRONLY, 0600);

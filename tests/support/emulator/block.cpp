@@ -1,9 +1,8 @@
 #include "tests/support/emulator/block.h"
 
 #include <algorithm>
-#include <bit>
+#include <array>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <stdexcept>
 #include <utility>
@@ -40,7 +39,7 @@ struct Thread {
   Fiber* fiber = nullptr;
 };
 
-#if defined(__SANITIZE_THREAD__)
+#if defined(EMULATOR_THREAD_SANITIZER)
 // It takes what happens on one fiber for ordered.
 constexpr bool kFiberRunsSeveralThreads = false;
 #else
@@ -60,7 +59,7 @@ class Block {
   void run(dim3 size, const std::function<void()>& body, const std::string& kernel) {
     kernel_ = kernel;
     begin(size);
-    release(this);
+    release(&began_);
     size_t fibers = 0;
     while (started_ < order_.size()) {
       if (fibers == fibers_.size()) fibers_.push_back(std::make_unique<Fiber>());
@@ -75,16 +74,18 @@ class Block {
         threads_[thread].fiber->resume();
       }
     }
-    acquire(this);
+    acquire(&ended_);
   }
 
   uint64_t wait(const Wait& wait) {
     Thread& thread = threads_[current_];
     thread.wait = wait;
     thread.state = Thread::State::waiting;
-    release(this);
+    // Lanes that exchange values are ordered among themselves only.
+    char* const meeting = wait.barrier ? &barrier_ : &warps_[current_ / kWarp];
+    release(meeting);
     thread.fiber->pause();
-    acquire(this);
+    acquire(meeting);
     return thread.result;
   }
 
@@ -114,9 +115,9 @@ class Block {
       const unsigned thread = order_[started_++];
       threads_[thread].fiber = fiber;
       enter(thread);
-      acquire(this);
+      acquire(&began_);
       body();
-      release(this);
+      release(&ended_);
       threads_[thread].state = Thread::State::returned;
     } while (kFiberRunsSeveralThreads && started_ < order_.size());
   }
@@ -138,7 +139,10 @@ class Block {
     return true;
   }
 
-  [[noreturn]] void fail(const std::string& what) const {
+  [[noreturn]] void fail(const std::string& what) {
+    acquire(&ended_);
+    acquire(&barrier_);
+    for (char& warp : warps_) acquire(&warp);
     const uint3 block = built_ins.block;
     throw std::runtime_error("kernel " + kernel_ + ", block (" + std::to_string(block.x) + ", " +
                              std::to_string(block.y) + ", " + std::to_string(block.z) + "): " + what);
@@ -266,6 +270,9 @@ class Block {
   size_t started_ = 0;           ///< of order_, threads that have begun
   unsigned count_ = 0, current_ = 0;
   std::string kernel_;
+  // Their addresses stand for what orders threads.
+  char began_ = 0, ended_ = 0, barrier_ = 0;
+  std::array<char, 1024 / kWarp> warps_{};
 };
 
 /// The one block that runs.

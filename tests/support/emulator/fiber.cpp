@@ -10,7 +10,7 @@
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
-#if defined(__SANITIZE_THREAD__)
+#if defined(EMULATOR_THREAD_SANITIZER)
 #include <sanitizer/tsan_interface.h>
 #endif
 
@@ -32,13 +32,13 @@ Fiber::Fiber() {
   if (memory == MAP_FAILED) throw std::bad_alloc();
   mprotect(memory, page, PROT_NONE);  // an overflow of the stack ends the program
   memory_ = static_cast<std::byte*>(memory);
-#if defined(__SANITIZE_THREAD__)
+#if defined(EMULATOR_THREAD_SANITIZER)
   thread_ = __tsan_create_fiber(0);
 #endif
 }
 
 Fiber::~Fiber() {
-#if defined(__SANITIZE_THREAD__)
+#if defined(EMULATOR_THREAD_SANITIZER)
   __tsan_destroy_fiber(thread_);
 #endif
   munmap(memory_, page_bytes() + kStackBytes);
@@ -67,7 +67,7 @@ void Fiber::resume() {
   void* own_fake_stack = nullptr;
   __sanitizer_start_switch_fiber(&own_fake_stack, context_.uc_stack.ss_sp, kStackBytes);
 #endif
-#if defined(__SANITIZE_THREAD__)
+#if defined(EMULATOR_THREAD_SANITIZER)
   caller_thread_ = __tsan_get_current_fiber();
   __tsan_switch_to_fiber(thread_, __tsan_switch_to_fiber_no_sync);
 #endif
@@ -82,7 +82,7 @@ void Fiber::pause() {
   // Null says that this stack is done with.
   __sanitizer_start_switch_fiber(finished_ ? nullptr : &fake_stack_, caller_stack_, caller_stack_size_);
 #endif
-#if defined(__SANITIZE_THREAD__)
+#if defined(EMULATOR_THREAD_SANITIZER)
   __tsan_switch_to_fiber(caller_thread_, __tsan_switch_to_fiber_no_sync);
 #endif
   swapcontext(&context_, &caller_);

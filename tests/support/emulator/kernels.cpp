@@ -10,13 +10,14 @@
 
 #include <cstdint>
 #include <cstdlib>
-#include <fstream>
 #include <map>
-#include <set>
+#include <utility>
 
 namespace emulator {
 
 namespace {
+
+std::set<std::string> launched;
 
 struct Symbol {
   std::string name;
@@ -85,11 +86,8 @@ const Kernel& find_kernel(const void* address) {
   return found != known.end() ? found->second : known.emplace(address, look_up(address)).first->second;
 }
 
-void note_launch(const std::string& kernel) {
-  static const char* const path = std::getenv("LOCKSTEP_EMULATOR_LOG");
-  static std::set<std::string> noted;
-  if (path == nullptr || !noted.insert(kernel).second) return;
-  std::ofstream(path, std::ios::app) << kernel << '\n';
-}
+void note_launch(const std::string& kernel) { launched.insert(kernel); }
+
+std::set<std::string> take_launched_kernels() { return std::exchange(launched, {}); }
 
 }  // namespace emulator

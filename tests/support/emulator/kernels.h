@@ -2,6 +2,7 @@
 
 // Names of kernels, and which have run.
 #include <cstddef>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,7 +17,9 @@ struct Kernel {
 /// What the symbols of the running program say of a kernel.
 const Kernel& find_kernel(const void* address);
 
-/// Appends the name to the file that LOCKSTEP_EMULATOR_LOG names, once a process.
 void note_launch(const std::string& kernel);
+
+/// The names of the kernels that have run since the last call.
+std::set<std::string> take_launched_kernels();
 
 }  // namespace emulator
