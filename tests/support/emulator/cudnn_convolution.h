@@ -1,0 +1,29 @@
+#pragma once
+
+// The convolutions of the emulated cuDNN: what they are asked, and how they are computed.
+#include "tests/support/emulator/cudnn_descriptors.h"
+
+namespace emulator::cudnn {
+
+enum class Direction { forward, data, filter };
+
+struct Problem {
+  Tensor x, w, y;
+  Convolution convolution;
+
+  bool is_depthwise() const { return convolution.groups > 1 && convolution.groups == x.c; }
+};
+
+struct Arguments {
+  const float *x, *w, *y;
+  float* result;  ///< which of the three it is, the direction says
+  float alpha, beta;
+  void* workspace;
+};
+
+/// Adds up in double, tap by tap. scratch_bytes of the workspace are overwritten first. A steady sum is the
+/// same each time.
+void run(Direction direction, const Problem& problem, const Arguments& arguments, size_t scratch_bytes,
+         bool steady);
+
+}  // namespace emulator::cudnn
