@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "tests/support/emulator/error.h"
+#include "tests/support/emulator/graph.h"
 #include "tests/support/emulator/stream.h"
 
 namespace emulator {

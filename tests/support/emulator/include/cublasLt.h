@@ -4,8 +4,9 @@
 // those of NVIDIA's cuBLAS documentation; the code is in ../cublas_lt.cpp.
 #include <cuda_runtime.h>
 
-#define CUBLAS_VER_MAJOR 13
-#define CUBLAS_VER_MINOR 1
+// No real version, so that a program that loads cuBLASLt by its name does not find the real one.
+#define CUBLAS_VER_MAJOR 99
+#define CUBLAS_VER_MINOR 0
 #define CUBLAS_VER_PATCH 0
 #define CUBLAS_VERSION (CUBLAS_VER_MAJOR * 10000 + CUBLAS_VER_MINOR * 100 + CUBLAS_VER_PATCH)
 
