@@ -71,12 +71,18 @@ const char* cudnnGetErrorString(cudnnStatus_t status) {
       return "CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE";
     case CUDNN_STATUS_NOT_SUPPORTED_LAYOUT:
       return "CUDNN_STATUS_NOT_SUPPORTED_LAYOUT";
-    case CUDNN_STATUS_ALLOC_FAILED:
+    case CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED:
       return "CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED";
+    case CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED:
+      return "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED";
     case CUDNN_STATUS_EXECUTION_FAILED:
       return "CUDNN_STATUS_EXECUTION_FAILED";
   }
   return "CUDNN_UNKNOWN_STATUS";
+}
+
+void cudnnGetLastErrorString(char* message, size_t bytes) {
+  if (bytes > 0) message[0] = '\0';
 }
 
 cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {

@@ -23,7 +23,8 @@ enum cudnnStatus_t {
   CUDNN_STATUS_NOT_SUPPORTED_SHAPE = 3002,
   CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE = 3003,
   CUDNN_STATUS_NOT_SUPPORTED_LAYOUT = 3004,
-  CUDNN_STATUS_ALLOC_FAILED = 4003,
+  CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED = 4003,
+  CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED = 4004,
   CUDNN_STATUS_EXECUTION_FAILED = 5000,
 };
 #define CUDNN_STATUS_CATEGORY(status) ((status) / 1000 * 1000)
@@ -85,6 +86,8 @@ using cudnnConvolutionDescriptor_t = struct cudnnConvolutionStruct*;
 
 size_t cudnnGetVersion(void);
 const char* cudnnGetErrorString(cudnnStatus_t status);
+/// More words on what went wrong in this thread; the emulator has none.
+void cudnnGetLastErrorString(char* message, size_t bytes);
 
 cudnnStatus_t cudnnCreate(cudnnHandle_t* handle);
 cudnnStatus_t cudnnDestroy(cudnnHandle_t handle);
