@@ -1,6 +1,7 @@
 #include "comm/nccl_communicator.h"
 
 #include <exception>
+#include <thread>
 #include <utility>
 
 #include "comm/nccl_check.h"
@@ -97,8 +98,10 @@ class NcclCommunicator : public Communicator {
     ncclResult_t state = ncclSuccess;
     CHECK(ncclCommGetAsyncError(comm_, &state));
     if (state == ncclSuccess || state == ncclInProgress) return;
-    // Ends the kernels that wait for the peer: until then no memory of this GPU can be freed.
-    ncclCommAbort(std::exchange(comm_, nullptr));
+    // Ends the kernels that wait for the peer: until then no memory of this GPU can be freed. In a thread of
+    // its own, because NCCL (from 2.26 on) then waits until every graph that captured a sum is destroyed, and
+    // those are destroyed by whoever catches what is thrown here.
+    std::thread([comm = std::exchange(comm_, nullptr)] { ncclCommAbort(comm); }).detach();
     fail(ExitCode::lost,
          "rank {} of {}: NCCL lost a peer or the network: {}. Set NCCL_DEBUG=WARN for its own account.",
          rank_, size_, describe(state));
