@@ -16,7 +16,14 @@ inline lockstep::ExitCode exit_code(cublasStatus_t status) {
 }
 
 inline bool ok(cudnnStatus_t status) { return status == CUDNN_STATUS_SUCCESS; }
-inline std::string describe(cudnnStatus_t status) { return cudnnGetErrorString(status); }
+inline std::string describe(cudnnStatus_t status) {
+  char details[512] = {};
+  cudnnGetLastErrorString(details, sizeof details);
+  return std::string(cudnnGetErrorString(status)) + (details[0] == '\0' ? "" : ": ") + details;
+}
 inline lockstep::ExitCode exit_code(cudnnStatus_t status) {
-  return status == CUDNN_STATUS_ALLOC_FAILED ? lockstep::ExitCode::memory : lockstep::ExitCode::bug;
+  return status == CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED ||
+                 status == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED
+             ? lockstep::ExitCode::memory
+             : lockstep::ExitCode::bug;
 }
