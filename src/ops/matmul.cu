@@ -17,6 +17,8 @@ using Preference = Handle<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDe
 constexpr size_t kWorkspaceLimit = size_t{32} << 20;
 /// The alignment that the chosen algorithm may rely on.
 constexpr uint32_t kAlignment = 16;
+/// What cublasLtMatmul() demands of its workspace, whatever the algorithm.
+constexpr uint32_t kWorkspaceAlignment = 256;
 
 template <typename T>
 void set(const Operation& operation, cublasLtMatmulDescAttributes_t attribute, const T& value) {
@@ -34,7 +36,9 @@ void create_layout(Layout& layout, int64_t rows, int64_t columns) {
                                    static_cast<uint64_t>(rows), columns));
 }
 
-bool aligned(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % kAlignment == 0; }
+bool aligned(const void* pointer, uint32_t alignment = kAlignment) {
+  return reinterpret_cast<uintptr_t>(pointer) % alignment == 0;
+}
 
 }  // namespace
 
@@ -79,8 +83,8 @@ void Matmul::Cuda::Impl::choose_algorithm() {
   Preference preference;
   CHECK(cublasLtMatmulPreferenceCreate(preference.out()));
   set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspaceLimit);
-  // Split-K is fine where partial products are added in a step of their own; INPLACE adds them as blocks
-  // happen to end.
+  // Split-K is fine where partial products are added in a step of their own. INPLACE adds them one after the
+  // other, but the documentation does not say in which order.
   const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE;
   set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, reductions);
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, kAlignment);
@@ -125,6 +129,8 @@ void Matmul::Cuda::Impl::multiply(ConstTensor x, ConstTensor w, ConstTensor bias
                                   Tensor workspace) {
   INVARIANT(aligned(x.raw()) && aligned(w.raw()) && aligned(bias.raw()) && aligned(y.raw()),
             "a matrix at an address that {} does not divide", kAlignment);
+  INVARIANT(workspace_bytes == 0 || aligned(workspace.raw(), kWorkspaceAlignment),
+            "a workspace at an address that {} does not divide", kWorkspaceAlignment);
   if (spec.epilogue != Epilogue::none) set(operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias.raw());
   const float one = 1.0f, zero = 0.0f;
   CHECK(cublasLtMatmul(exec.cuda->cublas(), operation.get(), &one, w.raw(), b.get(), x.raw(), a.get(), &zero,
