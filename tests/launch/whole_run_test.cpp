@@ -1,90 +1,16 @@
-// Whole trainings by the real program, on several ranks and threads.
+// Whole trainings on several ranks and threads.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
-#include "tests/io/temporary_folder.h"
-#include "tests/support/run_program.h"
+#include "tests/launch/whole_run.h"
 
 namespace lockstep {
 namespace {
 
 using nlohmann::json;
-
-/// One data set for all tests of this file: drawing it takes longer than a test.
-class WholeRun : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    folder_ = std::make_unique<TemporaryFolder>();
-    const ProgramResult made = run_program(
-        lockstep_command(
-            1, {"data", "synth", "digits", *folder_ / "digits.h5", "--train", "1000", "--test", "300"}),
-        folder_->path());
-    ASSERT_EQ(made.exit_code, 0) << made.err;
-  }
-  static void TearDownTestSuite() { folder_.reset(); }
-
-  /// Trains in the run folder `name` and returns the events of its metrics.jsonl.
-  static std::vector<json> train(const std::string& name, int ranks, std::vector<std::string> more) {
-    std::vector<std::string> arguments = {"train", "--run", *folder_ / name};
-    for (const std::string& setting :
-         {"data.train=" + (*folder_ / "digits.h5") + ":/train",
-          "data.test=" + (*folder_ / "digits.h5") + ":/test", std::string("train.global_batch=128"),
-          std::string("run.device=cpu")}) {
-      arguments.push_back("--set");
-      arguments.push_back(setting);
-    }
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    const ProgramResult result = run_program(lockstep_command(ranks, arguments), folder_->path());
-    EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
-    return events(name);
-  }
-
-  static std::vector<json> events(const std::string& name) {
-    std::ifstream file(*folder_ / name + "/metrics.jsonl");
-    std::vector<json> result;
-    for (std::string line; std::getline(file, line);) result.push_back(json::parse(line));
-    return result;
-  }
-
-  static std::vector<std::string> set(std::vector<std::string> settings) {
-    std::vector<std::string> arguments;
-    for (const std::string& setting : settings) {
-      arguments.push_back("--set");
-      arguments.push_back(setting);
-    }
-    return arguments;
-  }
-
-  static std::unique_ptr<TemporaryFolder> folder_;
-};
-std::unique_ptr<TemporaryFolder> WholeRun::folder_;
-
-/// Batch norm, dropout, a short last batch and augmenting nothing: all that could depend on the ranks.
-const char* const kModel = R"(
-[[layer]]
-kind = "conv2d"
-filters = 8
-kernel = 3
-[[layer]]
-kind = "batch_norm"
-[[layer]]
-kind = "relu"
-[[layer]]
-kind = "max_pool2d"
-window = 2
-[[layer]]
-kind = "flatten"
-[[layer]]
-kind = "dropout"
-rate = 0.3
-[[layer]]
-kind = "linear"
-outputs = "classes"
-)";
 
 TEST_F(WholeRun, ReproducibleModeGivesOneHashForAnyRanksAndThreads) {
   const std::string model = *folder_ / "net.toml";
