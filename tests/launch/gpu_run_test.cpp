@@ -57,11 +57,11 @@ TEST_F(GpuRun, StoppedAndResumedEndsInTheSameBits) {
 
 TEST_F(GpuRun, ContinuesWhatTheCpuBegan) {
   if (!has_gpus(1)) GTEST_SKIP() << "no GPU";
-  const json whole = train("whole", 1, settings(6)).back();
-  train("parts", 1, settings(3));
+  const json whole = train("cpu-whole", 1, settings(6)).back();
+  train("cpu-parts", 1, settings(3));
   std::vector<std::string> resume = settings(6);
   resume.insert(resume.end(), {"--resume", "auto"});
-  const json continued = train("parts", 1, resume, "cuda").back();
+  const json continued = train("cpu-parts", 1, resume, "cuda").back();
   EXPECT_EQ(continued["step"], 6);
   EXPECT_NEAR(continued["test_loss"], whole["test_loss"], 1e-4);
 }
