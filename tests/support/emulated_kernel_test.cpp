@@ -374,6 +374,22 @@ TEST(EmulatedKernelDeath, AnOverflowOfSharedMemoryIsFound) {
   EXPECT_DEATH(run(dynamic_reverse_kernel, 31 * sizeof(int)), "heap-buffer-overflow");
 }
 
+__global__ void vector_kernel(const float* x, float4* y) {
+  y[threadIdx.x] = reinterpret_cast<const float4*>(x)[threadIdx.x];
+}
+
+TEST(EmulatedKernelDeath, AVectorLoadFromAnAddressThatIsNoMultipleOfItsSizeIsFound) {
+  const OnGpu<float> x(9, 0.0f);
+  const OnGpu<float4> y(2, float4{});
+  const auto run = [&](const float* from) {
+    launch(vector_kernel, 1, 2, 0, y.stream(), from, y.get());
+    CHECK(cudaStreamSynchronize(y.stream()));
+  };
+  CHECK(cudaStreamSynchronize(x.stream()));
+  run(x.get());
+  EXPECT_DEATH(run(x.get() + 1), "misaligned address(.|\n)*which requires 16 byte alignment");
+}
+
 TEST(EmulatedKernelDeath, CodeOnTheHostThatTouchesMemoryOfTheGpuIsFound) {
   const OnGpu<int> memory(32, 0);
   EXPECT_DEATH(memory.get()[3] = 1, "use-after-poison");
