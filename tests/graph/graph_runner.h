@@ -14,12 +14,14 @@
 #include "src/device/buffer.h"
 #include "src/graph/graph.h"
 #include "src/ops/micro_batch.h"
+#include "tests/support/backend.h"
 
 namespace lockstep {
 
 /// Runs a graph on one micro-batch by the letter of layer.h and with nothing clever: every tensor has memory
 /// of its own that is NaN until it is written, and a layer's backward gets its input and output only if its
-/// traits ask for them.
+/// traits ask for them. All values are kept on the host; each call of a layer gets copies of what it may
+/// touch in the memory of the backend.
 class GraphRunner {
  public:
   std::map<std::string, std::vector<float>> parameters, gradients, states, state_sums;
@@ -27,13 +29,18 @@ class GraphRunner {
 
   /// share_memory: where a layer's traits allow it, its output takes the place of its first input, and
   /// likewise for their gradients. For graphs of one layer.
-  GraphRunner(Graph& graph, int64_t n, bool share_memory = false)
-      : graph_(graph), n_(n), shares_(share_memory) {
-    info_ = {3, static_cast<int32_t>(n), 1.0f / static_cast<float>(n)};
-    sample_index_.resize(static_cast<size_t>(n));
-    std::iota(sample_index_.begin(), sample_index_.end(), int64_t{100});
+  GraphRunner(Graph& graph, int64_t n, Exec exec = {}, bool share_memory = false)
+      : exec_(exec),
+        graph_(graph),
+        n_(n),
+        shares_(share_memory),
+        info_(exec, {3, static_cast<int32_t>(n), 1.0f / static_cast<float>(n)}),
+        sample_index_(exec, Memory::device, static_cast<size_t>(n) * sizeof(int64_t)) {
+    std::vector<int64_t> sample_index(static_cast<size_t>(n));
+    std::iota(sample_index.begin(), sample_index.end(), int64_t{100});
+    test::to_backend(exec, sample_index_.as<int64_t>(), sample_index);
     for (Graph::Node& node : graph_.nodes()) {
-      node.layer->prepare({}, n, true);
+      node.layer->prepare(exec, n, true);
       for (const ParameterSpec& spec : node.layer->parameters()) {
         auto& values = parameters[node.name + "/" + spec.name];
         values.resize(static_cast<size_t>(spec.shape.elements()));
@@ -45,9 +52,12 @@ class GraphRunner {
         initialize_state(spec, values.data());
       }
       auto& saved = saved_.emplace_back();
-      for (const Layer::Saved& s : node.layer->saved())
-        saved.emplace_back(static_cast<size_t>(s.shape.elements()) * size_of(s.dtype), std::byte{0xff});
-      workspaces_.emplace_back(Exec{}, Memory::device, node.layer->workspace_bytes());
+      for (const Layer::Saved& s : node.layer->saved()) {
+        const size_t bytes = static_cast<size_t>(s.shape.elements()) * size_of(s.dtype);
+        saved.emplace_back(exec, Memory::device, bytes);
+        test::to_backend(exec, saved.back().as<std::byte>(), std::vector(bytes, std::byte{0xff}));
+      }
+      workspaces_.emplace_back(exec, Memory::device, node.layer->workspace_bytes());
     }
   }
 
@@ -60,8 +70,9 @@ class GraphRunner {
       Call call(*this, i);
       call.context.training = training;
       const bool in_place = shares_ && graph_.nodes()[i].layer->traits().forward_in_place;
-      if (in_place) call.context.output = tensor(values_[0], graph_.nodes()[i].output.batched(n_));
+      if (in_place) call.context.output = call.tensor(values_[0], graph_.nodes()[i].output.batched(n_));
       graph_.nodes()[i].layer->forward(call.context);
+      call.finish();
       if (in_place) values_[i + 1] = values_[0];
     }
     return values_.back();
@@ -79,19 +90,20 @@ class GraphRunner {
         gradients[node.name + "/" + spec.name] = poisoned(spec.shape);
       Call call(*this, i);
       call.context.training = true;
-      call.context.output_gradient = tensor(sums[i + 1], node.output.batched(n_));
+      call.context.output_gradient = call.tensor(sums[i + 1], node.output.batched(n_));
       if (!traits.backward_reads_input) std::fill(call.inputs.begin(), call.inputs.end(), ConstTensor{});
       if (!traits.backward_reads_output) call.context.output = {};
       std::vector<std::vector<float>> parts;
       std::vector<Tensor> tensors;
       for (const int input : node.inputs) parts.push_back(poisoned(graph_.shape(input).batched(n_)));
       for (size_t k = 0; k < parts.size(); ++k)
-        tensors.push_back(tensor(parts[k], graph_.shape(node.inputs[k]).batched(n_)));
+        tensors.push_back(call.tensor(parts[k], graph_.shape(node.inputs[k]).batched(n_)));
       const bool in_place = shares_ && traits.backward_in_place;
-      if (in_place) tensors[0] = tensor(sums[i + 1], graph_.shape(node.inputs[0]).batched(n_));
+      if (in_place) tensors[0] = call.tensor(sums[i + 1], graph_.shape(node.inputs[0]).batched(n_));
       if (skip_input_gradients) std::fill(tensors.begin(), tensors.end(), Tensor{});
       call.context.input_gradients = tensors;
       node.layer->backward(call.context);
+      call.finish();
       if (in_place) parts[0] = sums[i + 1];
       for (size_t k = 0; k < parts.size(); ++k) {
         std::vector<float>& sum = sums[static_cast<size_t>(node.inputs[k])];
@@ -102,21 +114,22 @@ class GraphRunner {
   }
 
   void update_states() {
-    for (size_t i = 0; i < graph_.nodes().size(); ++i)
-      graph_.nodes()[i].layer->update_state(Call(*this, i).context);
+    for (size_t i = 0; i < graph_.nodes().size(); ++i) {
+      Call call(*this, i);
+      graph_.nodes()[i].layer->update_state(call.context);
+      call.finish();
+    }
   }
 
  private:
   static std::vector<float> poisoned(const Shape& shape) {
     return std::vector<float>(static_cast<size_t>(shape.elements()), std::numeric_limits<float>::quiet_NaN());
   }
-  static Tensor tensor(std::vector<float>& values, const Shape& shape) {
-    return {values.data(), DType::f32, shape};
-  }
 
-  /// The context of layer i and what its spans point to.
-  struct Call {
-    Call(GraphRunner& run, size_t i) {
+  /// The context of layer i, and the copies in the backend's memory that its tensors are.
+  class Call {
+   public:
+    Call(GraphRunner& run, size_t i) : exec_(run.exec_) {
       Graph::Node& node = run.graph_.nodes()[i];
       if (!run.values_.empty()) {
         for (const int input : node.inputs)
@@ -139,8 +152,8 @@ class GraphRunner {
       const Buffer& workspace = run.workspaces_[i];
       if (workspace.size() > 0)
         context.workspace = {workspace.data(), DType::u8, {static_cast<int64_t>(workspace.size())}};
-      context.info = &run.info_;
-      context.sample_index = {run.sample_index_.data(), DType::i64, {run.n_}};
+      context.info = run.info_.get();
+      context.sample_index = ConstTensor(run.sample_index_.data(), DType::i64, {run.n_});
       context.inputs = inputs;
       context.parameters = parameters;
       context.parameter_gradients = gradients;
@@ -148,18 +161,39 @@ class GraphRunner {
       context.state_sums = state_sums;
       context.saved = saved;
     }
+
+    /// The copy of these values: one for each vector.
+    Tensor tensor(std::vector<float>& values, const Shape& shape) {
+      Buffer& buffer = copies_[&values];
+      if (buffer.size() == 0) {
+        buffer = Buffer(exec_, Memory::device, values.size() * sizeof(float));
+        test::to_backend(exec_, buffer.as<float>(), values);
+      }
+      return {buffer.data(), DType::f32, shape};
+    }
+
+    /// Brings back what the layer has made of the values.
+    void finish() {
+      for (auto& [values, buffer] : copies_) *values = test::from_backend(exec_, buffer.as<float>());
+    }
+
     std::vector<ConstTensor> inputs, parameters;
     std::vector<Tensor> gradients, states, state_sums, saved;
     LayerContext context;
+
+   private:
+    Exec exec_;
+    std::map<std::vector<float>*, Buffer> copies_;
   };
 
+  Exec exec_;
   Graph& graph_;
   int64_t n_;
   bool shares_;
-  MicroBatchInfo info_;
-  std::vector<int64_t> sample_index_;
+  test::OnBackend<MicroBatchInfo> info_;
+  Buffer sample_index_;
   std::vector<std::vector<float>> values_;
-  std::vector<std::vector<std::vector<std::byte>>> saved_;
+  std::vector<std::vector<Buffer>> saved_;
   std::vector<Buffer> workspaces_;
 };
 

@@ -6,13 +6,16 @@
 #include <cmath>
 #include <functional>
 #include <ostream>
+#include <tuple>
 
 #include "src/core/error.h"
 #include "tests/graph/graph_runner.h"
+#include "tests/support/compare.h"
 
 namespace lockstep {
 namespace {
 
+using test::expect_close, test::kNormalized, test::to_double;
 using testing::HasSubstr;
 
 struct Case {
@@ -84,15 +87,18 @@ double dot(const std::vector<float>& a, const std::vector<float>& b) {
   return sum;
 }
 
-/// Central differences of the sum of weighted outputs against backward, at up to 40 elements of each array.
-void expect_gradients(Graph& graph, int64_t n) {
-  GraphRunner run(graph, n);
+/// Central differences of the sum of weighted outputs, computed on the CPU, against the backend's backward,
+/// at up to 40 elements of each array. The backend's outputs are the CPU's.
+void expect_gradients(Exec exec, Graph& graph, int64_t n) {
+  Graph tested_graph = graph.clone();
+  GraphRunner tested(tested_graph, n, exec), run(graph, n);
   std::vector<float> x = spaced_values(n * graph.shape(0).elements());
   for (auto& [name, values] : run.parameters) values = random_values(static_cast<int64_t>(values.size()), 8);
+  tested.parameters = run.parameters;
   const std::vector<float> weights = random_values(n * graph.shape(graph.output()).elements(), 7);
-  run.forward(x);
-  const std::vector<float> dx = run.backward(weights);
-  const auto gradients = run.gradients;
+  expect_close(tested.forward(x), to_double(run.forward(x)), kNormalized, "output");
+  const std::vector<float> dx = tested.backward(weights);
+  const auto gradients = tested.gradients;
 
   const auto check = [&](const std::string& name, std::vector<float>& values,
                          const std::vector<float>& gradient) {
@@ -114,27 +120,30 @@ void expect_gradients(Graph& graph, int64_t n) {
   for (auto& [name, values] : run.parameters) check(name, values, gradients.at(name));
 }
 
-class LayerTest : public testing::TestWithParam<Case> {
+class LayerTest : public testing::TestWithParam<std::tuple<Backend, Case>> {
  protected:
-  Graph graph() const {
-    Graph graph(GetParam().input);
-    graph.add("layer", GetParam().make());
+  void SetUp() override { test::use_backend(std::get<Backend>(GetParam()), exec); }
+  static const Case& layer() { return std::get<Case>(GetParam()); }
+  static Graph graph() {
+    Graph graph(layer().input);
+    graph.add("layer", layer().make());
     return graph;
   }
+  Exec exec;
 };
 
 TEST_P(LayerTest, GradientsAgreeWithFiniteDifferences) {
   for (const int64_t n : {1, 3}) {
     // Two samples or one: a batch norm of vectors has no variance at one.
-    if (n == 1 && GetParam().name == "batch_norm_of_vectors") continue;
+    if (n == 1 && layer().name == "batch_norm_of_vectors") continue;
     Graph g = graph();
-    expect_gradients(g, n);
+    expect_gradients(exec, g, n);
   }
 }
 
 TEST_P(LayerTest, GivesTheSameWhereItsTraitsLetItShareMemory) {
   Graph apart = graph(), together = graph();
-  GraphRunner a(apart, 2), b(together, 2, true);
+  GraphRunner a(apart, 2, exec), b(together, 2, exec, true);
   const std::vector<float> x = spaced_values(2 * apart.shape(0).elements());
   EXPECT_EQ(a.forward(x), b.forward(x));
   const std::vector<float> dy = random_values(2 * apart.shape(1).elements(), 5);
@@ -145,15 +154,15 @@ TEST_P(LayerTest, GivesTheSameWhereItsTraitsLetItShareMemory) {
 
 TEST_P(LayerTest, SkipsTheInputsGradientWhereNobodyReadsIt) {
   Graph with = graph(), without = graph();
-  GraphRunner a(with, 2);
+  GraphRunner a(with, 2, exec);
   const std::vector<float> x = spaced_values(2 * with.shape(0).elements());
   const std::vector<float> dy = random_values(2 * with.shape(1).elements(), 5);
   const std::vector<float> y = a.forward(x);
   a.backward(dy);
 
   // By hand: prepare(..., false), and an empty tensor for the gradient.
-  GraphRunner b(without, 2);
-  without.nodes()[0].layer->prepare({}, 2, false);
+  GraphRunner b(without, 2, exec);
+  without.nodes()[0].layer->prepare(exec, 2, false);
   EXPECT_EQ(b.forward(x), y);
   b.skip_input_gradients = true;
   b.backward(dy);
@@ -168,28 +177,36 @@ TEST_P(LayerTest, ACloneIsTheSameLayer) {
   // A clone of an inferred layer is inferred: it may be prepared at once.
   Graph::Node& node = original.nodes()[0];
   node.layer = node.layer->clone();
-  GraphRunner a(original, 2), b(copy, 2);
+  GraphRunner a(original, 2, exec), b(copy, 2, exec);
   const std::vector<float> x = spaced_values(2 * original.shape(0).elements());
   EXPECT_EQ(a.forward(x), b.forward(x));
 }
 
-INSTANTIATE_TEST_SUITE_P(All, LayerTest, testing::ValuesIn(cases()),
-                         [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(Backends, LayerTest,
+                         testing::Combine(testing::Values(Backend::cpu, Backend::cuda),
+                                          testing::ValuesIn(cases())),
+                         [](const auto& test) {
+                           return to_string(std::get<Backend>(test.param)) + "_" +
+                                  std::get<Case>(test.param).name;
+                         });
 
-TEST(Layers, AResidualBranchAddsItsGradients) {
+class LayersOnBackend : public test::BackendTest {};
+INSTANTIATE_FOR_BACKENDS(LayersOnBackend);
+
+TEST_P(LayersOnBackend, AResidualBranchAddsItsGradients) {
   Graph graph({6});
   const int a = graph.add("a", make_linear({.outputs = 6}));
   graph.add("tanh", make_activation(Activation::tanh));
   const int b = graph.add("b", make_linear({.outputs = 6}));
   graph.add("sum", make_add(), {a, b});
   graph.add("twice", make_add(), {graph.output(), graph.output()});
-  expect_gradients(graph, 3);
+  expect_gradients(exec(), graph, 3);
 }
 
-TEST(Layers, BatchNormStartsAtVarianceOneAndFollowsTheBatch) {
+TEST_P(LayersOnBackend, BatchNormStartsAtVarianceOneAndFollowsTheBatch) {
   Graph graph({2});
   graph.add("norm", make_batch_norm({.momentum = 0.25, .epsilon = 1e-3}));
-  GraphRunner run(graph, 4);
+  GraphRunner run(graph, 4, exec());
   EXPECT_EQ(run.states["norm/running"], (std::vector<float>{0, 0, 1, 1}));
   const std::vector<float> x = {1, 10, 2, 10,
                                 3, 20, 6, 20};  // means 3 and 15; unbiased variances 14/3 and 100/3
@@ -208,11 +225,11 @@ TEST(Layers, BatchNormStartsAtVarianceOneAndFollowsTheBatch) {
   }
 }
 
-TEST(Layers, DropoutDropsInTrainingOnlyAndByName) {
-  const auto output = [](const std::string& name, bool training) {
+TEST_P(LayersOnBackend, DropoutDropsInTrainingOnlyAndByName) {
+  const auto output = [this](const std::string& name, bool training) {
     Graph graph({1000});
     graph.add(name, make_dropout(name, 0.25, 5));
-    GraphRunner run(graph, 2);
+    GraphRunner run(graph, 2, exec());
     return run.forward(std::vector<float>(2000, 1.0f), training);
   };
   EXPECT_EQ(output("a", false), std::vector<float>(2000, 1.0f));

@@ -5,11 +5,14 @@
 #include <cmath>
 
 #include "src/core/hash.h"
-#include "src/core/rng.h"
 #include "src/graph/layers/layers.h"
+#include "tests/graph/network_run.h"
 
 namespace lockstep {
 namespace {
+
+using test::expect_close, test::from_backend, test::to_backend, test::to_double;
+using test::kExact, test::kSum, test::Tolerance;
 
 /// A network with every kind of edge the planner knows: a residual connection, a value that is reshaped and
 /// read twice, batch norm with running statistics, dropout, pooling of all kinds, in-place activations.
@@ -35,88 +38,57 @@ Graph tangled_network() {
   return graph;
 }
 
-class NetworkGradient : public testing::Test {
- protected:
-  static constexpr int64_t kRows = 3;
+class NetworkTest : public test::BackendTest {};
+INSTANTIATE_FOR_BACKENDS(NetworkTest);
 
-  NetworkGradient() {
-    parameters_.initialize(5);
-    RandomStream random(17, 2);
-    for (float& x : input_) x = random.next_normal();
-    for (float& c : coefficients_) c = random.next_normal();
-    for (int64_t i = 0; i < kRows; ++i) index_[static_cast<size_t>(i)] = 100 + i;
-  }
+double dot(const std::vector<float>& a, const std::vector<float>& b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * b[i];
+  return sum;
+}
 
-  /// A fixed linear function of the outputs, summed in double.
-  double loss() {
-    Network::MicroBatch batch = micro_batch();
-    std::copy(input_.begin(), input_.end(), network_.input().data<float>());
-    network_.forward(batch);
-    const float* y = network_.output().data<float>();
-    double sum = 0;
-    for (size_t i = 0; i < coefficients_.size(); ++i) sum += static_cast<double>(coefficients_[i]) * y[i];
-    return sum;
-  }
-
-  Network::MicroBatch micro_batch() {
-    return {&info_, ConstTensor(index_.data(), DType::i64, {kRows}), reduced_};
-  }
-
-  Graph graph_ = tangled_network();
-  Parameters parameters_{{}, graph_};
-  Network network_{{}, graph_, parameters_, kRows, true};
-  MicroBatchInfo info_{4, kRows, 1.0f / kRows};
-  std::vector<float> input_ = std::vector<float>(kRows * 6 * 6 * 2);
-  std::vector<float> coefficients_ = std::vector<float>(kRows * 5);
-  std::vector<int64_t> index_ = std::vector<int64_t>(kRows);
-  std::vector<float> reduced_ = std::vector<float>(static_cast<size_t>(parameters_.layout().reduced_size()));
-};
-
-TEST_F(NetworkGradient, EveryParameterAgreesWithFiniteDifferences) {
-  loss();
-  std::copy(coefficients_.begin(), coefficients_.end(), network_.output_gradient().data<float>());
+TEST_P(NetworkTest, EveryParameterAgreesWithFiniteDifferences) {
+  NetworkRun run(exec(), tangled_network());
+  run.forward();
   std::vector<int> order;
-  network_.backward(micro_batch(), [&](int node) { order.push_back(node); });
-  EXPECT_EQ(order, parameters_.layout().node_of_ready_end) << "buckets close in the order of the layout";
+  run.backward([&](int node) { order.push_back(node); });
+  EXPECT_EQ(order, run.layout().node_of_ready_end) << "buckets close in the order of the layout";
 
-  const std::vector<float> gradients = reduced_;
-  const ParameterLayout& layout = parameters_.layout();
-  for (const ParameterLayout::Slot& slot : layout.parameters) {
+  for (size_t p = 0; p < run.layout().parameters.size(); ++p) {
     // A direction for the whole tensor checks all its elements at once, with far less rounding than one
     // element.
-    RandomStream random(23, hash_name(slot.name));
-    float* weights = parameters_.weights().data() + slot.offset;
-    const std::vector<float> before(weights, weights + slot.elements);
-    std::vector<float> direction(before.size());
-    double expected = 0;
-    for (size_t i = 0; i < direction.size(); ++i) {
-      direction[i] = random.next_normal();
-      expected += static_cast<double>(direction[i]) *
-                  gradients[static_cast<size_t>(layout.gradients_offset() + slot.offset) + i];
-    }
+    const std::string& name = run.layout().parameters[p].name;
+    const std::vector<float> before = from_backend(exec(), run.parameter(p));
+    const std::vector<float> direction = random_values(static_cast<int64_t>(before.size()), hash_name(name));
+    const double expected = dot(direction, run.gradient(p));
     constexpr float kStep = 2e-3f;
     const auto loss_at = [&](float distance) {
-      for (size_t i = 0; i < direction.size(); ++i) weights[i] = before[i] + distance * direction[i];
-      return loss();
+      std::vector<float> moved = before;
+      for (size_t i = 0; i < moved.size(); ++i) moved[i] += distance * direction[i];
+      to_backend(exec(), run.parameter(p), moved);
+      return dot(run.output_gradient(), run.forward());
     };
     const double measured = (loss_at(kStep) - loss_at(-kStep)) / (2 * kStep);
-    std::copy(before.begin(), before.end(), weights);
-    EXPECT_NEAR(measured, expected, 2e-3 + 5e-3 * std::abs(expected)) << slot.name;
+    to_backend(exec(), run.parameter(p), before);
+    EXPECT_NEAR(measured, expected, 2e-3 + 5e-3 * std::abs(expected)) << name;
   }
 }
 
-TEST_F(NetworkGradient, RunningTheSameTwiceGivesTheSameBits) {
-  const double first = loss();
-  std::copy(coefficients_.begin(), coefficients_.end(), network_.output_gradient().data<float>());
-  network_.backward(micro_batch(), [](int) {});
-  const std::vector<float> gradients = reduced_;
-  EXPECT_EQ(loss(), first);
-  std::copy(coefficients_.begin(), coefficients_.end(), network_.output_gradient().data<float>());
-  network_.backward(micro_batch(), [](int) {});
-  EXPECT_EQ(reduced_, gradients);
+TEST_P(NetworkTest, ComputesWhatTheCpuComputes) { expect_as_on_cpu(exec(), tangled_network()); }
+
+TEST_P(NetworkTest, RunningTheSameTwiceGivesTheSameBits) {
+  NetworkRun run(exec(), tangled_network());
+  const auto all = [&] {
+    std::vector<std::vector<float>> values = {run.forward()};
+    run.backward();
+    for (size_t p = 0; p < run.layout().parameters.size(); ++p) values.push_back(run.gradient(p));
+    return values;
+  };
+  const std::vector<std::vector<float>> first = all();
+  EXPECT_EQ(all(), first);
 }
 
-TEST_F(NetworkGradient, FusionChangesNoGradient) {
+TEST_P(NetworkTest, FusionChangesNoGradient) {
   Graph graph({9, 9, 1});
   graph.add("conv1", make_conv2d({.filters = 3}));
   graph.add("relu1", make_activation(Activation::relu));
@@ -129,29 +101,15 @@ TEST_F(NetworkGradient, FusionChangesNoGradient) {
   const Graph fused = fuse(graph.clone());
   EXPECT_LT(fused.nodes().size(), graph.nodes().size());
 
-  const auto gradients_of = [](const Graph& g) {
-    Parameters parameters({}, g);
-    parameters.initialize(9);
-    Network network({}, g, parameters, 5, true);
-    std::vector<float> reduced(static_cast<size_t>(parameters.layout().reduced_size()));
-    std::vector<int64_t> index(5);
-    const MicroBatchInfo info{0, 5, 0.2f};
-    const Network::MicroBatch batch{&info, ConstTensor(index.data(), DType::i64, {5}), reduced};
-    RandomStream random(1, 1);
-    for (int i = 0; i < 5 * 81; ++i) network.input().data<float>()[i] = random.next_normal();
-    network.forward(batch);
-    std::vector<float> all(network.output().data<float>(), network.output().data<float>() + 20);
-    for (int i = 0; i < 20; ++i) network.output_gradient().data<float>()[i] = random.next_normal();
-    network.backward(batch, [](int) {});
-    for (const ParameterLayout::Slot& slot : parameters.layout().parameters) {
-      const float* gradient = reduced.data() + parameters.layout().gradients_offset() + slot.offset;
-      all.insert(all.end(), gradient, gradient + slot.elements);
-    }
-    return all;
-  };
-  const std::vector<float> plain = gradients_of(graph), with_fusion = gradients_of(fused);
-  ASSERT_EQ(plain.size(), with_fusion.size());
-  for (size_t i = 0; i < plain.size(); ++i) EXPECT_EQ(plain[i], with_fusion[i]) << i;
+  NetworkRun plain(exec(), graph), with_fusion(exec(), fused);
+  // A GPU's library may add in another order when it adds the bias and the ReLU as well.
+  const Tolerance& tolerance = exec().on_cuda() ? kSum : kExact;
+  expect_close(with_fusion.forward(), to_double(plain.forward()), tolerance, "output");
+  plain.backward();
+  with_fusion.backward();
+  for (size_t p = 0; p < plain.layout().parameters.size(); ++p)
+    expect_close(with_fusion.gradient(p), to_double(plain.gradient(p)), tolerance,
+                 plain.layout().parameters[p].name.c_str());
 }
 
 }  // namespace

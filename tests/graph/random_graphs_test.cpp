@@ -9,6 +9,8 @@
 namespace lockstep {
 namespace {
 
+using test::from_backend, test::Guarded, test::OnBackend, test::to_backend;
+
 constexpr int64_t kRows = 3;
 
 /// Grows a graph by layers that read any earlier value, the newest with preference, and then adds up all that
@@ -102,37 +104,36 @@ std::string text_of(const Graph& graph) {
 }
 
 /// Runs both, and compares outputs, gradients and sums of statistics element by element, exactly.
-void compare(Graph graph, uint64_t id) {
+void compare(Exec exec, Graph graph, uint64_t id) {
   SCOPED_TRACE(text_of(graph));
   Graph plain = graph.clone();
-  GraphRunner runner(plain, kRows);
-  Parameters parameters({}, graph);
+  GraphRunner runner(plain, kRows, exec);
+  Parameters parameters(exec, graph);
   const ParameterLayout& layout = parameters.layout();
   for (const ParameterLayout::Slot& slot : layout.parameters) {
-    const std::vector<float>& values = runner.parameters[slot.name];
-    std::copy(values.begin(), values.end(), parameters.weights().data() + slot.offset);
+    to_backend(exec, parameters.parameter(static_cast<int>(&slot - layout.parameters.data())),
+               runner.parameters[slot.name]);
   }
-  Network network({}, graph, parameters, kRows, /*training=*/true);
-  const MicroBatchInfo info{3, kRows, 1.0f / kRows};
-  const std::vector<int64_t> index = {100, 101, 102};
-  std::vector<float> reduced(static_cast<size_t>(layout.reduced_size()));
-  const Network::MicroBatch batch{&info, ConstTensor(index.data(), DType::i64, {kRows}), reduced};
+  Network network(exec, graph, parameters, kRows, /*training=*/true);
+  const OnBackend<MicroBatchInfo> info(exec, {3, kRows, 1.0f / kRows});
+  const Guarded<int64_t> index(exec, {kRows}, {100, 101, 102});
+  const Guarded<float> reduced(exec, {layout.reduced_size()});
+  const Network::MicroBatch batch{info.get(), index, reduced.span()};
 
   for (const uint64_t round : {0u, 1u}) {  // the second time over the remains of the first
     const std::vector<float> x = random_values(network.input().elements(), 2 * id + round);
-    std::copy(x.begin(), x.end(), network.input().data<float>());
+    to_backend(exec, network.input(), x);
     network.forward(batch);
-    const std::vector<float> expected = runner.forward(x);
-    const float* output = network.output().data<float>();
-    ASSERT_EQ(std::vector<float>(output, output + expected.size()), expected);
+    ASSERT_EQ(from_backend(exec, network.output()), runner.forward(x));
     const std::vector<float> gradient = random_values(network.output().elements(), 1000 + id);
     ASSERT_TRUE(network.output_gradient());
-    std::copy(gradient.begin(), gradient.end(), network.output_gradient().data<float>());
+    to_backend(exec, network.output_gradient(), gradient);
     network.backward(batch, [](int) {});
     runner.backward(gradient);
+    const std::vector<float> all = reduced.values();
     const auto check = [&](const ParameterLayout::Slot& slot, int64_t start,
                            const std::vector<float>& values) {
-      const float* at = reduced.data() + start + slot.offset;
+      const float* at = all.data() + start + slot.offset;
       ASSERT_EQ(std::vector<float>(at, at + slot.elements), values) << slot.name;
     };
     for (const ParameterLayout::Slot& slot : layout.parameters)
@@ -142,11 +143,16 @@ void compare(Graph graph, uint64_t id) {
   }
 }
 
-TEST(RandomGraphs, ComputeTheSamePlannedAndUnplanned) {
-  for (uint64_t id = 0; id < 150 && !testing::Test::HasFatalFailure(); ++id) {
+class RandomGraphs : public test::BackendTest {};
+INSTANTIATE_FOR_BACKENDS(RandomGraphs);
+
+TEST_P(RandomGraphs, ComputeTheSamePlannedAndUnplanned) {
+  // An emulated GPU is slow, and the plan is the same for both.
+  const uint64_t graphs = exec().on_cuda() ? 15 : 150;
+  for (uint64_t id = 0; id < graphs && !testing::Test::HasFatalFailure(); ++id) {
     Graph graph = RandomGraph(id).make();
-    compare(graph.clone(), id);
-    compare(fuse(std::move(graph)), id);
+    compare(exec(), graph.clone(), id);
+    compare(exec(), fuse(std::move(graph)), id);
   }
 }
 

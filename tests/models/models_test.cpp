@@ -5,7 +5,7 @@
 
 #include "models/registry.h"
 #include "src/core/error.h"
-#include "tests/graph/graph_runner.h"
+#include "tests/graph/network_run.h"
 
 namespace lockstep {
 namespace {
@@ -58,15 +58,19 @@ TEST(Models, CnnHasTheLayersOfTheTutorials) {
   }
 }
 
-TEST(Models, RunForwardAndBackward) {
+class ModelsOnBackend : public test::BackendTest {};
+INSTANTIATE_FOR_BACKENDS(ModelsOnBackend);
+
+TEST_P(ModelsOnBackend, RunForwardAndBackwardAsOnTheCpu) {
   for (const std::string name : {"mlp", "cnn"}) {
-    Graph graph = fuse(build_model({.name = name, .keys = {{"dropout", 0.25}}}, {13, 12, 3}, 4, 1));
-    GraphRunner run(graph, 3);
-    const std::vector<float> y = run.forward(random_values(3 * 13 * 12 * 3, 1));
-    EXPECT_EQ(y.size(), 12u);
-    run.backward(random_values(12, 2));
-    for (const auto& [parameter, gradient] : run.gradients)
-      for (const float g : gradient) ASSERT_TRUE(std::isfinite(g)) << parameter;
+    SCOPED_TRACE(name);
+    const Graph graph = build_model({.name = name, .keys = {{"dropout", 0.25}}}, {13, 12, 3}, 4, 1);
+    expect_as_on_cpu(exec(), fuse(graph.clone()));
+    NetworkRun run(exec(), graph);
+    for (const float y : run.forward()) EXPECT_TRUE(std::isfinite(y));
+    run.backward();
+    for (size_t p = 0; p < run.layout().parameters.size(); ++p)
+      for (const float g : run.gradient(p)) ASSERT_TRUE(std::isfinite(g)) << run.layout().parameters[p].name;
   }
 }
 

@@ -7,13 +7,13 @@
 
 namespace lockstep::test {
 
-void BackendTest::SetUp() {
-  if (GetParam() == Backend::cpu) return;
+void use_backend(Backend backend, [[maybe_unused]] Exec& exec) {
+  if (backend == Backend::cpu) return;
   const DeviceReport report = find_devices();
   if (report.gpus.empty()) GTEST_SKIP() << "no GPU: " << report.reason;
 #ifdef LOCKSTEP_HAVE_CUDA
   static CudaContext context(0);
-  exec_.cuda = &context;
+  exec.cuda = &context;
 #endif
 }
 

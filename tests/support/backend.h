@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <span>
+#include <type_traits>
 #include <vector>
 
 #include "src/core/error.h"
@@ -16,10 +18,14 @@
 
 namespace lockstep::test {
 
+/// Sets the Exec of a backend, on the first GPU for CUDA; skips the running test by name where there is none.
+/// For SetUp().
+void use_backend(Backend backend, Exec& exec);
+
 /// A test that runs once for each backend, and skips by name where there is no GPU.
 class BackendTest : public ::testing::TestWithParam<Backend> {
  protected:
-  void SetUp() override;
+  void SetUp() override { use_backend(GetParam(), exec_); }
   Exec exec() const { return exec_; }
 
  private:
@@ -30,6 +36,29 @@ class BackendTest : public ::testing::TestWithParam<Backend> {
   INSTANTIATE_TEST_SUITE_P(Backends, Suite,                                                        \
                            ::testing::Values(::lockstep::Backend::cpu, ::lockstep::Backend::cuda), \
                            [](const auto& backend) { return ::lockstep::to_string(backend.param); })
+
+/// Copies values into the backend's memory, and waits.
+template <typename T>
+void to_backend(Exec exec, std::span<T> destination, const std::vector<T>& values) {
+  INVARIANT(values.size() == destination.size(), "{} values for {}", values.size(), destination.size());
+  copy(exec, destination.data(), values.data(), destination.size_bytes());
+  synchronize(exec);
+}
+inline void to_backend(Exec exec, const Tensor& destination, const std::vector<float>& values) {
+  to_backend(exec, std::span(destination.data<float>(), static_cast<size_t>(destination.elements())), values);
+}
+
+/// Copies values from the backend's memory, once what is enqueued is done.
+template <typename T>
+std::vector<std::remove_const_t<T>> from_backend(Exec exec, std::span<T> source) {
+  std::vector<std::remove_const_t<T>> values(source.size());
+  copy(exec, values.data(), source.data(), source.size_bytes());
+  synchronize(exec);
+  return values;
+}
+inline std::vector<float> from_backend(Exec exec, const ConstTensor& source) {
+  return from_backend(exec, std::span(source.data<float>(), static_cast<size_t>(source.elements())));
+}
 
 /// A tensor in the backend's memory between two runs of guard bytes, so that an operation which writes past
 /// either end is found out. Without values it starts as garbage: NaN for floats, so that an element nobody
@@ -65,6 +94,12 @@ class Guarded {
     return result;
   }
 
+  /// Overwrites the values.
+  void set(const std::vector<T>& values) { to_backend(exec_, span(), values); }
+
+  std::span<T> span() const {
+    return {reinterpret_cast<T*>(buffer_.data() + kGuard), static_cast<size_t>(shape_.elements())};
+  }
   Tensor tensor() const { return {buffer_.data() + kGuard, dtype_of<T>(), shape_}; }
   operator Tensor() const { return tensor(); }
   operator ConstTensor() const { return tensor(); }
