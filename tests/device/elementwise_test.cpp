@@ -4,16 +4,33 @@
 
 #include <vector>
 
+#include "tests/support/backend.h"
+
 namespace lockstep {
 namespace {
 
-TEST(AddInPlace, AddsEveryElementAndNoMore) {
-  for (const int64_t n : {0, 1, 3, 64, 1001}) {
-    std::vector<float> destination(n + 1, 2.0f), source(n + 1);
-    for (int64_t i = 0; i <= n; ++i) source[i] = static_cast<float>(i) * 0.5f;
-    add_in_place(Exec{}, destination.data(), source.data(), n);
-    for (int64_t i = 0; i < n; ++i) EXPECT_EQ(destination[i], 2.0f + static_cast<float>(i) * 0.5f);
-    EXPECT_EQ(destination[n], 2.0f);
+using test::BackendTest, test::Guarded, test::random_values;
+
+class AddInPlace : public BackendTest {};
+INSTANTIATE_FOR_BACKENDS(AddInPlace);
+
+TEST_P(AddInPlace, AddsEveryElementAndNoMore) {
+  for (const int64_t n : {0, 1, 3, 64, 1001, 5000}) {
+    // A GPU reads four floats at once where both are aligned for it.
+    for (const int64_t destination_offset : {0, 1}) {
+      for (const int64_t source_offset : {0, 1, 3}) {
+        const std::vector<float> a = random_values(n + 4, 1), b = random_values(n + 4, 2);
+        const Guarded<float> destination(exec(), {n + 4}, a), source(exec(), {n + 4}, b);
+        add_in_place(exec(), destination.span().data() + destination_offset,
+                     source.span().data() + source_offset, n);
+        std::vector<float> expected = a;
+        for (int64_t i = 0; i < n; ++i)
+          expected[static_cast<size_t>(destination_offset + i)] += b[static_cast<size_t>(source_offset + i)];
+        EXPECT_EQ(destination.values(), expected)
+            << n << " floats, from " << source_offset << " to " << destination_offset;
+        EXPECT_EQ(source.values(), b);
+      }
+    }
   }
 }
 

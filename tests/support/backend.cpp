@@ -7,12 +7,14 @@
 
 namespace lockstep::test {
 
-void use_backend(Backend backend, [[maybe_unused]] Exec& exec) {
+void use_backend(Backend backend, [[maybe_unused]] Exec& exec, [[maybe_unused]] int gpu, int gpus) {
   if (backend == Backend::cpu) return;
   const DeviceReport report = find_devices();
   if (report.gpus.empty()) GTEST_SKIP() << "no GPU: " << report.reason;
+  if (static_cast<int>(report.gpus.size()) < gpus)
+    GTEST_SKIP() << gpus << " ranks need as many GPUs, and there are " << report.gpus.size();
 #ifdef LOCKSTEP_HAVE_CUDA
-  static CudaContext context(0);
+  static CudaContext context(gpu);
   exec.cuda = &context;
 #endif
 }

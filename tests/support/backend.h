@@ -18,9 +18,9 @@
 
 namespace lockstep::test {
 
-/// Sets the Exec of a backend, on the first GPU for CUDA; skips the running test by name where there is none.
-/// For SetUp().
-void use_backend(Backend backend, Exec& exec);
+/// Sets the Exec of a backend, for CUDA on this GPU; skips the running test by name where there are fewer
+/// GPUs than this many. For SetUp(); a process uses one GPU.
+void use_backend(Backend backend, Exec& exec, int gpu = 0, int gpus = 1);
 
 /// A test that runs once for each backend, and skips by name where there is no GPU.
 class BackendTest : public ::testing::TestWithParam<Backend> {

@@ -1,0 +1,132 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "src/core/rng.h"
+#include "src/graph/layers/layers.h"
+#include "src/train/snapshot.h"
+#include "src/train/step.h"
+#include "tests/support/backend.h"
+
+namespace lockstep {
+
+struct TinyOptions {
+  int lanes = 1;
+  double clip_norm = 0;
+  bool capture = true;
+};
+
+/// A rank that trains a small network on random bytes, without files.
+class TinyRun {
+ public:
+  TinyRun(Exec exec, const Batching& batching, const TinyOptions& options = {},
+          std::unique_ptr<Communicator> communicator = make_self_communicator())
+      : exec_(exec),
+        batching_(batching),
+        pool_(options.lanes),
+        communicator_(std::move(communicator)),
+        optimizer_(exec, optimizer_spec(options.clip_norm), parameters_.layout().weights_size,
+                   parameters_.layout().decay),
+        step_({exec, pool_, *communicator_, task_, graph_, parameters_, optimizer_}, batching, 256,
+              options.capture) {
+    parameters_.initialize(3);
+  }
+
+  /// One rank's part of a global batch of which `valid` samples are real, in host memory of its own.
+  struct HostBatch {
+    Buffer x, y, sample_index;
+    Batch batch;
+  };
+  HostBatch make_batch(int64_t step, int64_t valid, Memory memory = Memory::pinned) const {
+    const int64_t rows = batching_.rank_batch(), first = communicator_->rank() * rows;
+    const auto buffer = [&](int64_t bytes) { return Buffer(exec_, memory, static_cast<size_t>(bytes)); };
+    HostBatch host{buffer(rows * kPixels), buffer(rows * 4), buffer(rows * 8), {}};
+    for (int64_t i = 0; i < rows; ++i) {
+      const auto row = static_cast<size_t>(i);
+      host.sample_index.as<int64_t>()[row] = -1;
+      if (first + i >= valid) continue;
+      const int64_t sample = step * 1000 + first + i;
+      RandomStream random(77, static_cast<uint64_t>(sample));
+      const uint32_t label = random.next_below(kClasses);
+      host.y.as<int32_t>()[row] = static_cast<int32_t>(label);
+      for (uint8_t& pixel : host.x.as<uint8_t>().subspan(row * kPixels, kPixels))
+        pixel = static_cast<uint8_t>(random.next_below(64) + label * 60);
+      host.sample_index.as<int64_t>()[row] = sample;
+    }
+    host.batch.global_valid = valid;
+    host.batch.x = Tensor(host.x.data(), DType::u8, {rows, 6, 6, 1});
+    host.batch.y = Tensor(host.y.data(), DType::i32, {rows});
+    host.batch.sample_index = Tensor(host.sample_index.data(), DType::i64, {rows});
+    return host;
+  }
+
+  /// Trains the next step on a batch, or waits for the newest step; returns what Step returns.
+  std::optional<StepMetrics> run(const Batch& batch) { return step_.run(batch, ++steps_done_, 0.05); }
+  std::optional<StepMetrics> flush() { return step_.flush(); }
+
+  /// Trains steps on batches with so many real samples; returns their losses.
+  std::vector<double> train(const std::vector<int64_t>& valid) {
+    std::vector<double> losses;
+    const auto collect = [&](const std::optional<StepMetrics>& metrics) {
+      if (metrics) losses.push_back(metrics->loss);
+    };
+    for (const int64_t samples : valid) collect(run(make_batch(steps_done_, samples).batch));
+    collect(flush());
+    return losses;
+  }
+  std::vector<double> train(int steps, int64_t valid) {
+    return train(std::vector<int64_t>(static_cast<size_t>(steps), valid));
+  }
+
+  std::vector<float> weights() const { return test::from_backend(exec_, parameters_.weights()); }
+  std::vector<float> states() const { return test::from_backend(exec_, parameters_.states()); }
+  uint64_t hash() const { return parameters_.weights_hash(); }
+
+  Checkpoint snapshot() const {
+    Checkpoint checkpoint;
+    add_model(checkpoint, exec_, parameters_, "sgd", &optimizer_);
+    checkpoint.integers["position"] = steps_done_;
+    return checkpoint;
+  }
+  void restore(const Checkpoint& checkpoint) {
+    restore_model(checkpoint, "a snapshot", exec_, parameters_, "sgd", &optimizer_);
+    steps_done_ = checkpoint.integers.at("position");
+  }
+
+ private:
+  static constexpr int64_t kPixels = 36;
+  static constexpr uint32_t kClasses = 3;
+
+  static DataSignature signature() { return {{6, 6, 1}, DType::u8, TargetKind::classes, {}, kClasses}; }
+  static OptimizerSpec optimizer_spec(double clip_norm) {
+    return {.name = "sgd", .lr = 0.05, .momentum = 0.9, .clip_norm = clip_norm};
+  }
+  static Graph make_graph() {
+    Graph graph({6, 6, 1});
+    graph.add("conv", make_conv2d({.filters = 8}));
+    graph.add("norm", make_batch_norm({}));
+    graph.add("relu", make_activation(Activation::relu));
+    graph.add("flatten", make_flatten());
+    graph.add("dropout", make_dropout("dropout", 0.2, 1));
+    graph.add("dense", make_linear({.outputs = kClasses}));
+    return graph;
+  }
+
+  Exec exec_;
+  Batching batching_;
+  ThreadPool pool_;
+  std::unique_ptr<Communicator> communicator_;
+  Task task_{exec_, TrainOptions{}, signature()};
+  Graph graph_ = fuse(make_graph());
+  Parameters parameters_{exec_, graph_};
+  Optimizer optimizer_;
+  Step step_;
+  int64_t steps_done_ = 0;
+};
+
+}  // namespace lockstep
