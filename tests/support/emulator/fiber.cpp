@@ -18,8 +18,9 @@ namespace emulator {
 
 namespace {
 
-// AddressSanitizer's frames are several times as large as plain ones. Untouched pages cost nothing.
-constexpr size_t kStackBytes = size_t{256} << 10;
+// Plenty for a kernel, even with the larger frames of AddressSanitizer, which clears its notes of the whole
+// stack at each switch.
+constexpr size_t kStackBytes = size_t{64} << 10;
 
 size_t page_bytes() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
 
