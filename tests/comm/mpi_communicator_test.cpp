@@ -7,9 +7,34 @@
 #include "src/core/hash.h"
 #include "tests/support/gradient_tree.h"
 #include "tests/support/mpi_world.h"
+#ifdef LOCKSTEP_HAVE_CUDA
+#include "comm/nccl_communicator.h"
+#endif
 
 namespace lockstep {
 namespace {
+
+using test::Guarded;
+
+/// The backend's library, also where one rank would do without.
+class LibraryCommunicator : public MpiBackendTest {
+ protected:
+  std::unique_ptr<Communicator> make(bool reproducible) {
+#ifdef LOCKSTEP_HAVE_CUDA
+    if (exec().on_cuda()) return make_nccl_communicator(world, *exec().cuda, reproducible);
+#endif
+    return make_communicator(world, exec(), reproducible);
+  }
+
+  /// Its sum over the ranks in place, with guards around it.
+  std::vector<float> sum(Communicator& communicator, const std::vector<float>& mine) {
+    const Guarded<float> data(exec(), {static_cast<int64_t>(mine.size())}, mine);
+    communicator.start_sum(exec(), data.span());
+    communicator.wait(exec());
+    return data.values();
+  }
+};
+INSTANTIATE_FOR_BACKENDS(LibraryCommunicator);
 
 std::vector<std::vector<float>> every_ranks_data(int size, size_t elements) {
   std::vector<std::vector<float>> data;
@@ -19,29 +44,24 @@ std::vector<std::vector<float>> every_ranks_data(int size, size_t elements) {
 
 const size_t kLengths[] = {0, 1, 3, 100, 4097, 20487, 1000003};
 
-TEST(MpiCommunicator, ReproducibleSumHasTheBitsOfTheSequentialTree) {
-  World& world = test_world();
-  const auto communicator = make_communicator(world, Exec{}, true);
+TEST_P(LibraryCommunicator, ReproducibleSumHasTheBitsOfTheSequentialTree) {
+  const auto communicator = make(true);
   EXPECT_EQ(communicator->rank(), world.rank());
   EXPECT_EQ(communicator->size(), world.size());
   for (const size_t elements : kLengths) {
     const auto data = every_ranks_data(world.size(), elements);
     const std::vector<float> expected = oracle_tree_sum(data);
-    std::vector<float> sum = data[static_cast<size_t>(world.rank())];
-    communicator->start_sum(Exec{}, sum);
-    communicator->wait(Exec{});
-    EXPECT_TRUE(same_bits(sum, expected)) << elements << " elements";
+    EXPECT_TRUE(same_bits(sum(*communicator, data[static_cast<size_t>(world.rank())]), expected))
+        << elements << " elements";
   }
 }
 
-TEST(MpiCommunicator, DefaultSumIsCloseToTheExactOneAndTheSameOnEveryRank) {
-  World& world = test_world();
-  const auto communicator = make_communicator(world, Exec{}, false);
+TEST_P(LibraryCommunicator, DefaultSumIsCloseToTheExactOneAndTheSameOnEveryRank) {
+  const auto communicator = make(false);
   for (const size_t elements : kLengths) {
     const auto data = every_ranks_data(world.size(), elements);
-    std::vector<float> sum = data[static_cast<size_t>(world.rank())];
-    communicator->start_sum(Exec{}, sum);
-    communicator->wait(Exec{});
+    const std::vector<float> summed = sum(*communicator, data[static_cast<size_t>(world.rank())]);
+    communicator->check();
     int wrong = 0;
     for (size_t i = 0; i < elements; ++i) {
       double exact = 0, magnitude = 0;
@@ -50,23 +70,23 @@ TEST(MpiCommunicator, DefaultSumIsCloseToTheExactOneAndTheSameOnEveryRank) {
         magnitude += std::abs(values[i]);
       }
       // Each of the size - 1 additions rounds by at most half a unit of 2^-23 of a partial sum.
-      if (!(std::abs(sum[i] - exact) <= 0x1p-23 * (world.size() - 1) * magnitude)) ++wrong;
+      if (!(std::abs(summed[i] - exact) <= 0x1p-23 * (world.size() - 1) * magnitude)) ++wrong;
     }
     EXPECT_EQ(wrong, 0) << "of " << elements << " elements";
-    for (const uint64_t hash : world.gather(hash_bytes(std::as_bytes(std::span(sum)))))
-      EXPECT_EQ(hash, hash_bytes(std::as_bytes(std::span(sum))));
+    for (const uint64_t hash : world.gather(hash_bytes(std::as_bytes(std::span(summed)))))
+      EXPECT_EQ(hash, hash_bytes(std::as_bytes(std::span(summed))));
   }
 }
 
-TEST(MpiCommunicator, SeveralSumsAreInFlightBeforeOneWait) {
-  World& world = test_world();
+TEST_P(LibraryCommunicator, SeveralSumsAreInFlightBeforeOneWait) {
   for (const bool reproducible : {false, true}) {
-    const auto communicator = make_communicator(world, Exec{}, reproducible);
-    std::vector<float> values(10000, 1.0f);
-    communicator->start_sum(Exec{}, std::span(values).first(1));
-    communicator->start_sum(Exec{}, std::span(values).subspan(1, 9000));
-    communicator->start_sum(Exec{}, std::span(values).subspan(9001, 500));
-    communicator->wait(Exec{});
+    const auto communicator = make(reproducible);
+    const Guarded<float> data(exec(), {10000}, std::vector(10000, 1.0f));
+    communicator->start_sum(exec(), data.span().first(1));
+    communicator->start_sum(exec(), data.span().subspan(1, 9000));
+    communicator->start_sum(exec(), data.span().subspan(9001, 500));
+    communicator->wait(exec());
+    const std::vector<float> values = data.values();
     for (size_t i = 0; i < values.size(); ++i) ASSERT_EQ(values[i], i < 9501 ? world.size() : 1) << i;
   }
 }
@@ -94,13 +114,11 @@ TEST(MpiCommunicator, LongBuffersTravelInSeveralMessages) {
   }
 }
 
-TEST(MpiCommunicator, NotANumberReachesEveryRank) {
-  World& world = test_world();
+TEST_P(LibraryCommunicator, NotANumberReachesEveryRank) {
   for (const bool reproducible : {false, true}) {
-    const auto communicator = make_communicator(world, Exec{}, reproducible);
-    std::vector<float> values = {world.rank() == 0 ? NAN : 1.0f, 1.0f, world.rank() == 0 ? INFINITY : 0.0f};
-    communicator->start_sum(Exec{}, values);
-    communicator->wait(Exec{});
+    const auto communicator = make(reproducible);
+    const std::vector<float> values =
+        sum(*communicator, {world.rank() == 0 ? NAN : 1.0f, 1.0f, world.rank() == 0 ? INFINITY : 0.0f});
     EXPECT_TRUE(std::isnan(values[0]));
     EXPECT_EQ(values[1], world.size());
     EXPECT_EQ(values[2], INFINITY);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <ostream>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -16,7 +17,12 @@
 #include "src/device/exec.h"
 #include "src/tensor/tensor.h"
 
-namespace lockstep::test {
+namespace lockstep {
+
+/// For the messages of failed tests.
+inline void PrintTo(Backend backend, std::ostream* out) { *out << to_string(backend); }
+
+namespace test {
 
 /// Sets the Exec of a backend, for CUDA on this GPU; skips the running test by name where there are fewer
 /// GPUs than this many. For SetUp(); a process uses one GPU.
@@ -140,4 +146,5 @@ inline Guarded<uint8_t> workspace(Exec exec, size_t bytes) { return {exec, {stat
 /// Uniform numbers in [low, high), the same for the same seed.
 std::vector<float> random_values(int64_t count, uint64_t seed, float low = -1, float high = 1);
 
-}  // namespace lockstep::test
+}  // namespace test
+}  // namespace lockstep
