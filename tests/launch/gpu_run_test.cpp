@@ -1,6 +1,5 @@
 // Whole trainings on GPUs, one a rank: real ones where there are enough, or emulated ones.
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <fstream>
 
@@ -14,10 +13,7 @@ class GpuRun : public WholeRun {
  protected:
   void SetUp() override { std::ofstream(*folder_ / "net.toml") << kModel; }
 
-  static bool has_gpus(int count) {
-    setenv("LOCKSTEP_EMULATED_GPUS", "4", 1);
-    return static_cast<int>(find_devices().gpus.size()) >= count;
-  }
+  static bool has_gpus(int count) { return static_cast<int>(find_devices().gpus.size()) >= count; }
 
   /// Few steps: an emulated GPU is slow.
   static std::vector<std::string> settings(int steps, const std::vector<std::string>& more = {}) {

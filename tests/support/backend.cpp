@@ -1,11 +1,20 @@
 #include "tests/support/backend.h"
 
+#include <stdlib.h>
+
 #include "src/device/devices.h"
 #ifdef LOCKSTEP_HAVE_CUDA
 #include "src/device/cuda_context.h"
 #endif
 
 namespace lockstep::test {
+
+#ifdef LOCKSTEP_EMULATED_CUDA
+namespace {
+/// The emulator shows the tests as many GPUs as the largest of them has ranks.
+[[maybe_unused]] const int kEmulatedGpus = setenv("LOCKSTEP_EMULATED_GPUS", "4", /*overwrite=*/0);
+}  // namespace
+#endif
 
 void use_backend(Backend backend, [[maybe_unused]] Exec& exec, [[maybe_unused]] int gpu, int gpus) {
   if (backend == Backend::cpu) return;
