@@ -15,6 +15,7 @@ if(LOCKSTEP_CUDA STREQUAL "EMULATED")
   target_link_libraries(lockstep_cuda INTERFACE emulated_cuda)
   target_compile_definitions(lockstep_cuda INTERFACE LOCKSTEP_EMULATED_CUDA=1)
   set(CUBLASLT_LIBRARY $<TARGET_FILE:emulated_cuda>)
+  set(CMAKE_CUDA_ARCHITECTURES 90)
   return()
 endif()
 
