@@ -125,6 +125,7 @@ StepCost step_cost(const Fabric& fabric, const StepWork& work, int64_t ranks) {
 
 double expected_maximum(int64_t n) {
   INVARIANT(n > 0, "the largest of {} numbers", n);
+  if (n == 1) return 0;
   // The mean of a variable with distribution F is the integral of 1 - F(x) - F(-x) over x > 0; here F is the
   // n-th power of the normal one.
   constexpr double kEnd = 10, kStep = 1e-3;
@@ -139,29 +140,28 @@ double expected_maximum(int64_t n) {
 
 std::vector<double> even_buckets(double total_bytes, double bucket_bytes) {
   INVARIANT(bucket_bytes > 0, "buckets of {} bytes", bucket_bytes);
-  std::vector<double> buckets;
-  double next = std::min(bucket_bytes, 0x1p20);
-  while (total_bytes > 0) {
-    buckets.push_back(std::min(next, total_bytes));
-    total_bytes -= buckets.back();
-    next = bucket_bytes;
-  }
+  if (total_bytes <= 0) return {};
+  const double first = std::min({bucket_bytes, 0x1p20, total_bytes});
+  const double rest = total_bytes - first, count = std::ceil(rest / bucket_bytes);
+  std::vector<double> buckets(static_cast<size_t>(count), rest / count);
+  buckets.insert(buckets.begin(), first);
   return buckets;
 }
 
 double best_bucket_bytes(const Fabric& fabric, const StepWork& work, int64_t ranks) {
+  constexpr double kAsGood = 1.001;
   const double total = std::accumulate(work.bucket_bytes.begin(), work.bucket_bytes.end(), 0.0);
-  double best = total, least = INFINITY;
-  for (double bytes = 0x1p20;; bytes *= 2) {
+  std::vector<std::pair<double, double>> sizes;  // bytes, seconds
+  double least = INFINITY;
+  for (double bytes = 0x1p20; sizes.empty() || sizes.back().first < total; bytes *= 2) {
     StepWork cut = work;
     cut.bucket_bytes = even_buckets(total, bytes);
-    // Larger buckets need less memory traffic of their own, so a tie goes to them.
-    if (const double seconds = step_cost(fabric, cut, ranks).seconds; seconds <= least) {
-      least = seconds;
-      best = std::min(bytes, total);
-    }
-    if (bytes >= total) return best;
+    sizes.emplace_back(std::min(bytes, total), step_cost(fabric, cut, ranks).seconds);
+    least = std::min(least, sizes.back().second);
   }
+  const auto best = std::find_if(sizes.rbegin(), sizes.rend(),
+                                 [&](const auto& size) { return size.second <= kAsGood * least; });
+  return best->first;
 }
 
 }  // namespace lockstep

@@ -69,11 +69,12 @@ StepCost step_cost(const Fabric& fabric, const StepWork& work, int64_t ranks);
 /// The mean of the largest of n independent standard normal numbers.
 double expected_maximum(int64_t n);
 
-/// Gradients cut as make_buckets() would if layers could end anywhere: a first bucket of at most 1 MiB, the
-/// others of `bucket_bytes`.
+/// Gradients cut about as make_buckets() does: a first bucket of at most 1 MiB, the rest in equal ones of at
+/// most bucket_bytes.
 std::vector<double> even_buckets(double total_bytes, double bucket_bytes);
-/// The power of two from 1 MiB up, or all in one, with which step_cost() is least. work.bucket_bytes says how
-/// many bytes there are.
+/// The largest power of two from 1 MiB up, or all in one, with which the step is at most 0.1 % slower than
+/// with the best one: what fewer calls save elsewhere is not in the model. work.bucket_bytes says how many
+/// bytes there are.
 double best_bucket_bytes(const Fabric& fabric, const StepWork& work, int64_t ranks);
 
 }  // namespace lockstep

@@ -1,7 +1,7 @@
 #include "comm/scaling_fit.h"
 
 #include <algorithm>
-#include <cmath>
+#include <iterator>
 
 #include "src/core/error.h"
 
@@ -32,15 +32,19 @@ LinearFit fit_factors(std::span<const LinearPoint> points) {
   return pp > 0 ? LinearFit{p1 / pp, 0} : LinearFit{0, qq > 0 ? q1 / qq : 0};
 }
 
-StepCost ScalingModel::cost(int64_t ranks, double samples_per_rank) const {
+StepWork ScalingModel::work(double samples_per_rank) const {
   const double compute = fixed_seconds + seconds_per_sample * samples_per_rank;
-  return step_cost(fabric, {compute, spread * compute, bucket_bytes, overlap}, ranks);
+  return {compute, spread * compute, bucket_bytes, overlap};
 }
 
-std::optional<ScalingModel> fit_scaling(const ScalingModel& known, std::span<const MeasuredStep> steps,
-                                        std::span<const MeasuredSum> sums) {
-  if (steps.empty()) return std::nullopt;
+StepCost ScalingModel::cost(int64_t ranks, double samples_per_rank) const {
+  return step_cost(fabric, work(samples_per_rank), ranks);
+}
+
+ScalingModel fit_compute(const ScalingModel& known, std::span<const MeasuredStep> steps) {
+  INVARIANT(!steps.empty(), "nothing was measured");
   ScalingModel model = known;
+  model.spread = 0;
   std::vector<LinearPoint> compute;
   for (const MeasuredStep& step : steps) {
     compute.push_back({step.samples_per_rank, 1, step.compute_seconds / turns(known.fabric, step.ranks)});
@@ -49,7 +53,13 @@ std::optional<ScalingModel> fit_scaling(const ScalingModel& known, std::span<con
   const LinearFit line = fit_factors(compute);
   model.seconds_per_sample = line.first;
   model.fixed_seconds = line.second;
+  return model;
+}
 
+std::optional<ScalingModel> fit_scaling(const ScalingModel& known, std::span<const MeasuredStep> steps,
+                                        std::span<const MeasuredSum> sums) {
+  if (steps.empty()) return std::nullopt;
+  ScalingModel model = fit_compute(known, steps);
   std::vector<LinearPoint> messages;
   for (const MeasuredSum& sum : sums) {
     if (sum.ranks < 2) continue;
@@ -66,20 +76,21 @@ std::optional<ScalingModel> fit_scaling(const ScalingModel& known, std::span<con
   return model;
 }
 
-std::vector<HeldOut> leave_one_out(const ScalingModel& known, std::span<const MeasuredStep> steps,
-                                   std::span<const MeasuredSum> sums) {
-  std::vector<HeldOut> result;
+std::vector<std::optional<double>> leave_one_out(const ScalingModel& known,
+                                                 std::span<const MeasuredStep> steps,
+                                                 std::span<const MeasuredSum> sums) {
+  std::vector<std::optional<double>> predicted;
   for (const MeasuredStep& held : steps) {
+    const auto is_other = [&](const auto& measured) { return measured.ranks != held.ranks; };
     std::vector<MeasuredStep> other_steps;
     std::vector<MeasuredSum> other_sums;
-    std::copy_if(steps.begin(), steps.end(), std::back_inserter(other_steps),
-                 [&](const MeasuredStep& step) { return step.ranks != held.ranks; });
-    std::copy_if(sums.begin(), sums.end(), std::back_inserter(other_sums),
-                 [&](const MeasuredSum& sum) { return sum.ranks != held.ranks; });
-    if (const auto model = fit_scaling(known, other_steps, other_sums))
-      result.push_back({held, model->cost(held.ranks, held.samples_per_rank).seconds});
+    std::copy_if(steps.begin(), steps.end(), std::back_inserter(other_steps), is_other);
+    std::copy_if(sums.begin(), sums.end(), std::back_inserter(other_sums), is_other);
+    const std::optional<ScalingModel> model = fit_scaling(known, other_steps, other_sums);
+    predicted.push_back(model ? std::optional(model->cost(held.ranks, held.samples_per_rank).seconds)
+                              : std::nullopt);
   }
-  return result;
+  return predicted;
 }
 
 }  // namespace lockstep

