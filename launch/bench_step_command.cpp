@@ -1,12 +1,10 @@
-#include <algorithm>
-#include <chrono>
-
 #include "launch/bench.h"
 #include "launch/choose_device.h"
 #include "launch/config.h"
 #include "launch/program.h"
 #include "launch/report.h"
 #include "launch/sample_shape.h"
+#include "launch/step_times.h"
 #include "src/core/log.h"
 #include "src/core/rng.h"
 #include "src/device/devices.h"
@@ -16,8 +14,6 @@
 namespace lockstep {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 struct StepArguments {
   std::string config, device, input = "28,28,1";
@@ -52,6 +48,27 @@ class RandomBatch {
   Batch batch_;
 };
 
+void add_shares(Report& report, const StepTimes::Shares& shares) {
+  report.line(
+      "of which",
+      fmt::format("{:.3f} ms compute (standard deviation {:.3f}), {:.3f} ms wait for the slowest rank, "
+                  "{:.3f} ms communication",
+                  shares.compute, shares.compute_spread, shares.wait, shares.communication));
+  report.value("compute_ms", shares.compute);
+  report.value("compute_spread_ms", shares.compute_spread);
+  report.value("wait_ms", shares.wait);
+  report.value("communication_ms", shares.communication);
+}
+
+/// What a model of the step must know: the sums of one step, and whether they hide behind backward.
+void add_sums(Report& report, const std::vector<Bucket>& buckets, Exec exec) {
+  Json bytes = Json::array();
+  for (const Bucket& bucket : buckets) bytes.push_back(bucket.size * static_cast<int64_t>(sizeof(float)));
+  report.value("bucket_bytes", bytes);
+  // MPI makes progress only inside its calls: see make_mpi_communicator().
+  report.value("overlap", exec.on_cuda());
+}
+
 int run_bench_step(Program& program, const StepArguments& arguments) {
   if (arguments.json) log_information_to_stderr();
   World& world = program.world();
@@ -70,31 +87,16 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   Parameters parameters(exec, graph);
   parameters.initialize(options.seed);
   Optimizer optimizer(exec, options.optimizer, parameters.layout().weights_size, parameters.layout().decay);
-  const std::unique_ptr<Communicator> communicator = make_communicator(world, exec, options.reproducible);
-  Step step({exec, pool, *communicator, task, graph, parameters, optimizer}, batching, options.bucket_bytes,
+  TimedCommunicator communicator(make_communicator(world, exec, options.reproducible));
+  Step step({exec, pool, communicator, task, graph, parameters, optimizer}, batching, options.bucket_bytes,
             options.capture);
   const RandomBatch random(exec, data, batching, world.rank());
 
-  const auto run_steps = [&](int64_t first, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) step.run(random.batch(), first + i, options.optimizer.lr);
-    step.flush();
-  };
-  // Ten equal parts, each ended by a wait: their spread says how steady the machine was.
-  constexpr int64_t kParts = 10;
-  const int64_t each = std::max<int64_t>(1, arguments.steps / kParts);
-  run_steps(1, std::max<int64_t>(3, each));
-  world.barrier();
-  std::vector<double> milliseconds;
-  for (int64_t part = 0; part < kParts; ++part) {
-    const Clock::time_point start = Clock::now();
-    run_steps(100 + part * each, each);
-    milliseconds.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count() /
-                           static_cast<double>(each));
-  }
+  const StepTimes times = time_steps(
+      world, exec, communicator, pool.lanes(), arguments.steps,
+      [&](int64_t number) { step.run(random.batch(), number, options.optimizer.lr); }, [&] { step.flush(); });
   const int64_t device_bytes = used_device_bytes(exec) - device_bytes_before;
   if (world.rank() != 0) return 0;
-  std::sort(milliseconds.begin(), milliseconds.end());
-  const double median = (milliseconds[kParts / 2 - 1] + milliseconds[kParts / 2]) / 2;
   const auto samples_per_s = [&](double ms) {
     return 1000 * static_cast<double>(batching.global_batch) / ms;
   };
@@ -110,17 +112,21 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
               fmt::format("{} = {} ranks x {} micro-batches x {}", batching.global_batch, world.size(),
                           batching.micro_batches, batching.micro_batch),
               "global_batch", batching.global_batch);
+  report.value("ranks", world.size());
   report.fact("runs on", fmt::format("{}, {} threads a rank", to_string(exec.backend()), pool.lanes()),
               "threads", pool.lanes());
   report.fact("step",
-              fmt::format("{:.3f} ms median of {} parts of {} steps ({:.3f} to {:.3f})", median, kParts, each,
-                          milliseconds.front(), milliseconds.back()),
-              "ms_per_step", median);
-  report.fact("speed",
-              fmt::format("{} samples/s ({} to {})", readable_count(std::llround(samples_per_s(median))),
-                          readable_count(std::llround(samples_per_s(milliseconds.back()))),
-                          readable_count(std::llround(samples_per_s(milliseconds.front())))),
-              "samples_per_s", samples_per_s(median));
+              fmt::format("{:.3f} ms median of {} parts of {} steps ({:.3f} to {:.3f})", times.step.median,
+                          times.parts, times.steps_a_part, times.step.min, times.step.max),
+              "ms_per_step", times.step.median);
+  if (times.shares) add_shares(report, *times.shares);
+  report.fact(
+      "speed",
+      fmt::format("{} samples/s ({} to {})", readable_count(std::llround(samples_per_s(times.step.median))),
+                  readable_count(std::llround(samples_per_s(times.step.max))),
+                  readable_count(std::llround(samples_per_s(times.step.min)))),
+      "samples_per_s", samples_per_s(times.step.median));
+  add_sums(report, make_buckets(parameters.layout().ready_ends, options.bucket_bytes), exec);
   if (exec.on_cuda())
     report.fact("GPU memory", fmt::format("{} beyond the CUDA context", readable_bytes(device_bytes)),
                 "device_bytes", device_bytes);

@@ -1,0 +1,59 @@
+#include "launch/step_times.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+#include <vector>
+
+namespace lockstep {
+namespace {
+
+using std::chrono::milliseconds;
+
+/// Takes 4 ms to start a sum and 8 to wait for it.
+class SlowCommunicator : public Communicator {
+ public:
+  int rank() const override { return 2; }
+  int size() const override { return 3; }
+  void reserve(int64_t elements) override { reserved = elements; }
+  void start_sum(Exec, std::span<float> data) override {
+    std::this_thread::sleep_for(milliseconds(4));
+    for (float& value : data) value *= 2;
+  }
+  void wait(Exec) override { std::this_thread::sleep_for(milliseconds(8)); }
+  void check() override { ++checks; }
+
+  int64_t reserved = 0;
+  int checks = 0;
+};
+
+TEST(TimedCommunicator, PassesEverythingOn) {
+  auto inner = std::make_unique<SlowCommunicator>();
+  SlowCommunicator& slow = *inner;
+  TimedCommunicator timed(std::move(inner));
+  EXPECT_EQ(timed.rank(), 2);
+  EXPECT_EQ(timed.size(), 3);
+  timed.reserve(7);
+  timed.check();
+  EXPECT_EQ(slow.reserved, 7);
+  EXPECT_EQ(slow.checks, 1);
+  std::vector<float> data = {1, 2};
+  timed.start_sum(Exec{}, data);
+  EXPECT_EQ(data, (std::vector<float>{2, 4}));
+}
+
+TEST(TimedCommunicator, CountsOneLanesShareOfStartingAndAllOfWaiting) {
+  TimedCommunicator timed(std::make_unique<SlowCommunicator>());
+  std::vector<float> data(1);
+  timed.start_sum(Exec{}, data);
+  timed.start_sum(Exec{}, data);
+  timed.wait(Exec{});
+  EXPECT_GE(timed.take_seconds(2), 4e-3 + 8e-3);
+  EXPECT_EQ(timed.take_seconds(2), 0) << "taken already";
+  timed.start_sum(Exec{}, data);
+  EXPECT_GE(timed.take_seconds(1), 4e-3);
+}
+
+}  // namespace
+}  // namespace lockstep
