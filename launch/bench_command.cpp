@@ -7,6 +7,7 @@ void add_bench_command(CLI::App& app, Program& program) {
   bench->require_subcommand(1);
   add_bench_step(*bench, program);
   add_bench_allreduce(*bench, program);
+  add_bench_scaling(*bench, program);
 }
 
 }  // namespace lockstep

@@ -142,6 +142,15 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"AllReduceOfNothing", "bench allreduce --min 0", 2, "--min 0 is not a number of floats"},
         Mistake{"AllReduceBackwards", "bench allreduce --min 1M --max 8", 2, "--max 8 is less than --min"},
         Mistake{"AllReduceSizeOfWords", "bench allreduce --max much", 2, "--max: much unit not recognized"},
+        Mistake{"ScalingOfNoRanks", "bench scaling --ranks 0", 2, "--ranks: Value 0 not in range"},
+        Mistake{"ScalingOfWords", "bench scaling --ranks 1,two", 2, "--ranks"},
+        Mistake{"ScalingOfAPart", "bench scaling --ranks 3", 2, "128 does not divide over 3 ranks"},
+        Mistake{"ScalingSideways", "bench scaling --mode sideways", 2, "--mode: sideways not in"},
+        Mistake{"PredictFromOne", "bench scaling --ranks 1 --predict 8", 2,
+                "on at least two numbers of ranks"},
+        Mistake{"FabricForNothing", "bench scaling --fabric net.toml", 2, "unknown key 'layer'"},
+        Mistake{"NoFabric", "bench scaling --fabric no.toml --predict 8", 2,
+                "--fabric no.toml cannot be read"},
         Mistake{"ShowWrongFile", "model show net.toml", 2, "linaer"}),
     [](const auto& mistake) { return std::string(mistake.param.name); });
 
@@ -149,7 +158,7 @@ TEST_F(CommandLine, EveryHelpFitsATerminal) {
   for (const char* command :
        {"", "train", "eval", "predict", "data", "data synth", "data synth digits", "data import",
         "data import mnist", "data info", "data check", "model", "model list", "model show", "bench",
-        "bench step", "bench allreduce", "doctor"}) {
+        "bench step", "bench allreduce", "bench scaling", "doctor"}) {
     const Outcome outcome = run(std::string(command) + " --help");
     EXPECT_EQ(outcome.exit_code, 0) << command;
     EXPECT_EQ(outcome.err, "") << command;
