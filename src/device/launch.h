@@ -1,6 +1,7 @@
 #pragma once
 
 // The one way to start a kernel. Included by .cu files only.
+#include <algorithm>
 #include <cstdint>
 
 #include "src/device/cuda_check.h"
@@ -30,11 +31,16 @@ void launch(void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_byte
   CHECK(cudaGetLastError());
 }
 
+// A build with an emulated GPU sets this to a few, so that even small inputs need several rounds.
+#ifndef LOCKSTEP_MOST_BLOCKS
+#define LOCKSTEP_MOST_BLOCKS 4096
+#endif
+
 /// How many blocks of `block` threads cover n elements, at most `most`: kernels loop over the rest with a
 /// grid stride.
-inline unsigned blocks_for(int64_t n, int block, int64_t most = 4096) {
-  const int64_t blocks = (n + block - 1) / block;
-  return static_cast<unsigned>(blocks < 1 ? 1 : blocks < most ? blocks : most);
+inline unsigned blocks_for(int64_t n, int block, int64_t most = LOCKSTEP_MOST_BLOCKS) {
+  const int64_t blocks = std::min<int64_t>({(n + block - 1) / block, most, LOCKSTEP_MOST_BLOCKS});
+  return static_cast<unsigned>(std::max<int64_t>(blocks, 1));
 }
 
 /// Whether a pointer may be read as float4.
