@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 CHECK = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../bench/gpu")
@@ -88,12 +89,17 @@ class Running(Folder):
     def test_ends_the_descendants_of_what_takes_too_long(self):
         run = self.session.run(["sh", "-c", "sleep 1000 & echo $!; wait"], 1, must=False)
         self.assertIsNone(run.code)
-        try:
-            with open(f"/proc/{run.output.strip()}/stat") as file:
-                state = file.read().rsplit(")", 1)[1].split()[0]
-        except FileNotFoundError:
-            state = "gone"
-        self.assertIn(state, ("gone", "Z"), "nobody may have waited for it yet")
+
+        def state():
+            try:
+                with open(f"/proc/{run.output.strip()}/stat") as file:
+                    return file.read().rsplit(")", 1)[1].split()[0]
+            except FileNotFoundError:
+                return "gone"
+        patience = time.monotonic() + 30  # the signal is sent, and takes effect when the process is next scheduled
+        while state() not in ("gone", "Z") and time.monotonic() < patience:
+            time.sleep(0.02)
+        self.assertIn(state(), ("gone", "Z"), "nobody may have waited for it yet")
 
 
 FAKE_TESTS = """#!/bin/sh

@@ -137,11 +137,12 @@ TEST_P(BatchNormTest, InferenceUsesTheRunningStatistics) {
 }
 
 TEST_P(BatchNormTest, RunningStatisticsMoveTowardsTheMeanOfTheGlobalBatch) {
-  const auto sums = random_values(6, 1, 0, 8), old = random_values(6, 2, 0, 1);
+  constexpr int64_t count = 2000;  // more than one round of a kernel
+  const auto sums = random_values(count, 1, 0, 8), old = random_values(count, 2, 0, 1);
   Doubles expected;
-  for (size_t i = 0; i < 6; ++i) expected.push_back(0.9 * old[i] + 0.1 * sums[i] / 8);
+  for (size_t i = 0; i < old.size(); ++i) expected.push_back(0.9 * old[i] + 0.1 * sums[i] / 8);
   const OnBackend<MicroBatchInfo> info(exec(), {.step = 0, .valid = 2, .weight = 0.125f});
-  const Guarded<float> in(exec(), {2, 3}, sums), running(exec(), {2, 3}, old);
+  const Guarded<float> in(exec(), {2, count / 2}, sums), running(exec(), {2, count / 2}, old);
   batch_norm_running_update(exec(), info.get(), 0.1f, in, running);
   expect_close(running.values(), expected, kRounding, "running");
 }

@@ -20,7 +20,7 @@ constexpr Activation kActivations[] = {Activation::relu, Activation::sigmoid, Ac
 
 TEST_P(ActivationTest, ForwardAndGradientMatchTheOracle) {
   for (const Activation kind : kActivations)
-    for (const int64_t count : {1, 7, 33, 1000}) {
+    for (const int64_t count : {1, 7, 33, 1000, 4099}) {
       SCOPED_TRACE(fmt::format("{} of {}", to_string(kind), count));
       const auto x = random_values(count, 1, -6, 6), dy = random_values(count, 2);
       const Guarded<float> in(exec(), {count}, x), in_dy(exec(), {count}, dy), y(exec(), {count}),
