@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "src/ops/activation.h"
 #include "src/ops/add.h"
 #include "src/ops/bias.h"
@@ -77,6 +79,19 @@ TEST_P(ActivationTest, WorksInPlace) {
     activation_forward(exec(), kind, in, in);
     EXPECT_EQ(in.values(), y.values());
   }
+}
+
+TEST_P(ActivationTest, WorksAtAddressesThatNoVectorLoadReads) {
+  constexpr int64_t kCount = 2001;
+  const auto x = random_values(kCount + 1, 5, -3, 3);
+  const Guarded<float> in(exec(), {kCount + 1}, x), y(exec(), {kCount + 1}), shifted(exec(), {kCount + 1});
+  const auto but_the_first = [](const Guarded<float>& whole) {
+    return Tensor(whole.tensor().data<float>() + 1, DType::f32, {kCount});
+  };
+  activation_forward(exec(), Activation::tanh, in, y);
+  activation_forward(exec(), Activation::tanh, but_the_first(in), but_the_first(shifted));
+  const std::vector<float> expected = y.values(), actual = shifted.values();
+  EXPECT_TRUE(std::equal(expected.begin() + 1, expected.end(), actual.begin() + 1));
 }
 
 TEST_P(ActivationTest, AcceptsNothing) {

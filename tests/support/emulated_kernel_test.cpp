@@ -130,7 +130,43 @@ TEST(EmulatedKernel, BarriersOrderAccessesToSharedMemory) {
   }
 }
 
+/// Two rounds over one array: without the second barrier, a thread may overwrite what another has yet to
+/// read.
+template <bool kSecondBarrier>
+__global__ void rotate_twice_kernel(int* values) {
+  __shared__ int shared[kThreads];
+  int value = values[threadIdx.x];
+  for (int round = 0; round < 2; ++round) {
+    if (kSecondBarrier) __syncthreads();
+    shared[threadIdx.x] = __shfl_sync(0xffffffffu, value, static_cast<int>(threadIdx.x % 32));
+    __syncthreads();
+    value = shared[(threadIdx.x + 32) % kThreads];
+  }
+  values[threadIdx.x] = value;
+}
+
+/// How many of ten runs of a kernel that should rotate by two warps do.
+int right_rotations(void (*kernel)(int*)) {
+  int right = 0;
+  for (int i = 0; i < 10; ++i) {
+    const OnGpu<int> values(count_up(kThreads));
+    launch(kernel, 1, kThreads, 0, values.stream(), values.get());
+    std::vector<int> rotated = count_up(kThreads);
+    std::rotate(rotated.begin(), rotated.begin() + 64, rotated.end());
+    right += values.values() == rotated ? 1 : 0;
+  }
+  return right;
+}
+
+TEST(EmulatedKernel, WarpsGetFarAheadOfEachOther) {
+  EXPECT_EQ(right_rotations(rotate_twice_kernel<true>), 10);
+}
+
 #if !defined(__SANITIZE_THREAD__)
+
+TEST(EmulatedKernel, AMissingBarrierBeforeAnOverwriteGivesAWrongResult) {
+  EXPECT_LT(right_rotations(rotate_twice_kernel<false>), 10);
+}
 
 TEST(EmulatedKernel, AMissingBarrierGivesAWrongResult) {
   for (int i = 0; i < 10; ++i) {

@@ -67,7 +67,7 @@ class Block {
       fiber->start([this, fiber, &body] { run_threads(fiber, body); });
       fiber->resume();
     }
-    while (release_waiting()) {
+    while (choose_threads()) {
       shuffle(order_);
       for (const unsigned thread : order_) {
         enter(thread);
@@ -127,16 +127,30 @@ class Block {
     built_ins.thread = threads_[thread].index;
   }
 
-  /// Lets threads that wait go on, and puts them into order_. False when all have returned.
-  bool release_waiting() {
+  /// Puts into order_ the threads of one warp that can go on; false when all have returned. Mostly the warp
+  /// that ran last, so that warps get far ahead of each other and overwrite what others have yet to read.
+  bool choose_threads() {
     release_warps();
-    order_.clear();
+    std::vector<unsigned> runnable = runnable_threads();
+    if (runnable.empty()) {
+      if (!release_barrier()) return false;
+      runnable = runnable_threads();
+    }
+    const auto of_warp = [&](unsigned warp) {
+      order_.clear();
+      for (const unsigned thread : runnable)
+        if (thread / kWarp == warp) order_.push_back(thread);
+      return !order_.empty();
+    };
+    const bool stays = random_below(4) != 0 && of_warp(current_ / kWarp);
+    return stays || of_warp(runnable[random_below(static_cast<unsigned>(runnable.size()))] / kWarp);
+  }
+
+  std::vector<unsigned> runnable_threads() const {
+    std::vector<unsigned> runnable;
     for (unsigned i = 0; i < count_; ++i)
-      if (threads_[i].state == Thread::State::runnable) order_.push_back(i);
-    if (!order_.empty()) return true;
-    if (!release_barrier()) return false;
-    for (unsigned i = 0; i < count_; ++i) order_.push_back(i);
-    return true;
+      if (threads_[i].state == Thread::State::runnable) runnable.push_back(i);
+    return runnable;
   }
 
   [[noreturn]] void fail(const std::string& what) {
