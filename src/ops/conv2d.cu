@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "src/core/log.h"
+#include "src/device/compatibility.h"
 #include "src/device/cuda_context.h"
 #include "src/ops/bias_cuda.h"
 #include "src/ops/conv2d_cuda.h"
@@ -103,7 +104,8 @@ auto Conv2d::Cuda::Impl::choose(const std::array<Performance, kCount>& listed, i
   log_warning(
       "cuDNN {} has no deterministic algorithm for {} of a convolution of {} filters {}x{} over "
       "({}, {}, {}, {}) in {} groups: a slower kernel takes its place",
-      cudnnGetVersion(), direction, spec.k, spec.r, spec.s, spec.n, spec.h, spec.w, spec.c, spec.groups);
+      dotted_version(static_cast<int64_t>(cudnnGetVersion())), direction, spec.k, spec.r, spec.s, spec.n,
+      spec.h, spec.w, spec.c, spec.groups);
   return std::nullopt;
 }
 

@@ -1,6 +1,7 @@
 #include <array>
 
 #include "src/device/buffer.h"
+#include "src/device/compatibility.h"
 #include "src/device/cuda_context.h"
 #include "src/ops/cuda_ops.h"
 #include "src/ops/matmul_cuda.h"
@@ -111,7 +112,7 @@ void Matmul::Cuda::Impl::choose_algorithm() {
     return;
   }
   fail(ExitCode::bug, "cuBLASLt {} offers no deterministic algorithm for a product of ({}, {}) and ({}, {})",
-       cublasLtGetVersion(), spec.m, spec.k, spec.k, spec.n);
+       dotted_version(static_cast<int64_t>(cublasLtGetVersion())), spec.m, spec.k, spec.k, spec.n);
 }
 
 void Matmul::Cuda::Impl::run(ConstTensor x, ConstTensor w, ConstTensor bias, Tensor y, Tensor workspace) {

@@ -318,10 +318,10 @@ std::string Trainer::describe() const {
       "\nmodel: {} parameters; activations {:.1f} MiB, gradients {:.1f} MiB, optimizer {:.1f} MiB a rank",
       t.parameters.layout().parameter_count, static_cast<double>(t.step.activation_bytes()) / mib,
       static_cast<double>(t.step.gradient_bytes()) / mib, static_cast<double>(t.optimizer.bytes()) / mib);
-  text +=
-      fmt::format("\nbatch: {} = {} ranks x {} micro-batches x {}{}; {} steps of {} an epoch",
-                  t.batching.global_batch, t.world.size(), t.batching.micro_batches, t.batching.micro_batch,
-                  t.options.reproducible ? ", reproducible" : "", t.total_steps, t.sampler.steps_per_epoch());
+  text += fmt::format(
+      "\nbatch: {} = {} rank{} x {} micro-batches x {}{}; {} steps of {} an epoch", t.batching.global_batch,
+      t.world.size(), t.world.size() == 1 ? "" : "s", t.batching.micro_batches, t.batching.micro_batch,
+      t.options.reproducible ? ", reproducible" : "", t.total_steps, t.sampler.steps_per_epoch());
   return text;
 }
 
