@@ -52,6 +52,7 @@ ScalingPlan plan_of(const ScalingArguments& arguments, const Environment& enviro
   const int64_t cores = usable_cores();
   plan.ranks = arguments.ranks.empty() ? doublings_up_to(cores) : sorted_ranks(arguments.ranks);
   plan.modes = modes;
+  plan.reproducible = config.train.reproducible;
   plan.global_batch = config.train.global_batch;
   plan.steps = arguments.steps;
   plan.repeats = arguments.repeats;

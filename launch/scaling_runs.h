@@ -19,6 +19,7 @@ struct ScalingPlan {
   std::vector<std::string> launcher;   ///< words in front of "-n RANKS lockstep ..."
   std::vector<std::string> arguments;  ///< of bench step, without what a point sets
   std::string device;                  ///< "" as the config says
+  bool reproducible = false;           ///< which of the sums the steps use
   int64_t global_batch = 0;
   int64_t steps = 0, repeats = 0;
   std::vector<int64_t> ranks;  ///< rising
