@@ -51,6 +51,8 @@ const Case kCases[] = {
       .stride_w = 3,
       .pad_h = 0,
       .pad_w = 2}},
+    {"more elements than a kernel does in one round",
+     {.n = 1, .h = 20, .w = 20, .c = 2, .window_h = 1, .window_w = 1, .stride_h = 1, .stride_w = 1}},
     {"256 positions",
      {.n = 1, .h = 17, .w = 16, .c = 2, .window_h = 16, .window_w = 16, .stride_h = 1, .stride_w = 1}},
 };
@@ -133,7 +135,8 @@ TEST_P(Pool2dTest, MeansAndGradientsMatchTheOracle) {
 }
 
 TEST_P(Pool2dTest, GlobalMeansAreMeansOverTheWholeInput) {
-  for (const Shape& shape : {Shape{2, 3, 5, 7}, Shape{1, 1, 1, 1}, Shape{3, 9, 2}, Shape{2, 4}}) {
+  for (const Shape& shape :
+       {Shape{2, 3, 5, 7}, Shape{1, 1, 1, 1}, Shape{3, 9, 2}, Shape{2, 4}, Shape{2, 10, 10, 4}}) {
     SCOPED_TRACE(to_string(shape));
     const int64_t n = shape[0], c = shape[-1], positions = shape.elements() / (n * c);
     const Pool2dSpec whole{.n = n, .h = positions, .w = 1, .c = c, .window_h = positions, .window_w = 1};

@@ -111,8 +111,8 @@ class Guarded {
   operator ConstTensor() const { return tensor(); }
 
  private:
-  static constexpr size_t kGuard = 256;  // a multiple of the alignment that Buffer gives
-  static constexpr std::byte kPattern{0xA5};
+  static constexpr size_t kGuard = 256;       // a multiple of the alignment that Buffer gives
+  static constexpr std::byte kPattern{0xFE};  // a float near -1.7e38: who reads it by mistake, shows it
   static T garbage() {
     if constexpr (std::is_floating_point_v<T>)
       return std::numeric_limits<T>::quiet_NaN();
