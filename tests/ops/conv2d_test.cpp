@@ -90,7 +90,7 @@ TEST_P(Conv2dTest, ForwardAndGradientsMatchTheOracle) {
         .groups = 2}},
       {"groups", {.n = 1, .h = 4, .w = 4, .c = 6, .k = 9, .r = 3, .s = 3, .groups = 3}},
       {"depthwise",
-       {.n = 2, .h = 5, .w = 5, .c = 5, .k = 5, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1, .groups = 5}},
+       {.n = 2, .h = 9, .w = 9, .c = 5, .k = 5, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1, .groups = 5}},
       {"depthwise with a multiplier", {.n = 1, .h = 4, .w = 5, .c = 3, .k = 6, .r = 2, .s = 2, .groups = 3}},
       {"1 x 1", {.n = 3, .h = 3, .w = 4, .c = 7, .k = 5, .r = 1, .s = 1}},
       {"1 x 1 with a stride",
