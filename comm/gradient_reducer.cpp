@@ -43,18 +43,33 @@ struct Tree {
   }
 };
 
+/// How many floats of a bucket belong to the head of the flat buffer.
+int64_t head_of(const Bucket& bucket, int64_t head) {
+  return std::clamp<int64_t>(head - bucket.offset, 0, bucket.size);
+}
+
 }  // namespace
+
+Slice bucket_slice(const Communicator& communicator, const Bucket& bucket, int64_t head) {
+  const int64_t skipped = head_of(bucket, head);
+  const Slice slice = communicator.slice(bucket.size - skipped);
+  return {bucket.offset + skipped + slice.offset, slice.size};
+}
 
 struct GradientReducer::Impl {
   Impl(Exec exec, Communicator& communicator_, std::span<float> total_, std::vector<Bucket> buckets_,
-       int micro_batches, int lanes)
-      : communicator(communicator_), total(total_), buckets(std::move(buckets_)), tree(micro_batches) {
+       int micro_batches, int lanes, const GradientSums& sums_)
+      : communicator(communicator_),
+        total(total_),
+        buckets(std::move(buckets_)),
+        sums(sums_),
+        tree(micro_batches) {
     // With every started micro-batch done, `lanes` buffers are free, so leaf() never waits for ever.
     const int nodes = std::min(micro_batches, tree.most_waiting() + lanes);
     for (int i = 1; i < nodes; ++i) pool.emplace_back(exec, Memory::device, total.size_bytes());
     int64_t longest = 0;
     for (const Bucket& bucket : buckets) longest = std::max(longest, bucket.size);
-    communicator.reserve(longest);
+    communicator.prepare(total, longest);
     begin();
   }
 
@@ -144,13 +159,25 @@ struct GradientReducer::Impl {
     if (starting) return;  // that lane looks again before it leaves
     starting = true;
     while (next_bucket < buckets.size() && complete[next_bucket]) {
-      const std::span<float> sum = slice(0, static_cast<int>(next_bucket));
+      const Bucket& bucket = buckets[next_bucket];
       lock.unlock();
-      communicator.start_sum(exec, sum);
+      start_sum(exec, bucket);
       lock.lock();
       ++next_bucket;
     }
     starting = false;
+  }
+
+  void start_sum(Exec exec, const Bucket& bucket) {
+    const std::span<float> all =
+        total.subspan(static_cast<size_t>(bucket.offset), static_cast<size_t>(bucket.size));
+    if (sums.wire == Wire::fp32 && !sums.sharded) return communicator.start_sum(exec, all);
+    const auto head = static_cast<size_t>(head_of(bucket, sums.head));
+    if (head > 0) communicator.start_sum(exec, all.first(head));
+    if (sums.sharded)
+      communicator.start_sum_slice(exec, all.subspan(head), sums.wire);
+    else
+      communicator.start_sum(exec, all.subspan(head), sums.wire);
   }
 
   void finish(Exec exec) {
@@ -171,6 +198,7 @@ struct GradientReducer::Impl {
   Communicator& communicator;
   const std::span<float> total;
   const std::vector<Bucket> buckets;
+  const GradientSums sums;
   const Tree tree;
   std::vector<Buffer> pool;  ///< of total's length each
 
@@ -188,9 +216,10 @@ struct GradientReducer::Impl {
 };
 
 GradientReducer::GradientReducer(Exec exec, Communicator& communicator, std::span<float> total,
-                                 std::vector<Bucket> buckets, int micro_batches, int lanes) {
+                                 std::vector<Bucket> buckets, int micro_batches, int lanes,
+                                 const GradientSums& sums) {
   INVARIANT(micro_batches > 0 && lanes > 0, "{} micro-batches on {} lanes", micro_batches, lanes);
-  impl_ = std::make_unique<Impl>(exec, communicator, total, std::move(buckets), micro_batches, lanes);
+  impl_ = std::make_unique<Impl>(exec, communicator, total, std::move(buckets), micro_batches, lanes, sums);
 }
 GradientReducer::~GradientReducer() = default;
 

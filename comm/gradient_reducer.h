@@ -23,6 +23,18 @@ struct Bucket {
 /// early; the others close at the first boundary past bucket_bytes.
 std::vector<Bucket> make_buckets(std::span<const int64_t> ready_ends, int64_t bucket_bytes);
 
+/// How sums of gradients travel and where they are needed.
+struct GradientSums {
+  Wire wire = Wire::fp32;
+  bool sharded = false;  ///< each rank needs the sum of its own slice of a bucket only (bucket_slice)
+  /// So many floats at the start of the flat buffer are no gradients: every rank needs their sums as they
+  /// are.
+  int64_t head = 0;
+};
+
+/// The part of a bucket whose sum this rank gets when sums are sharded, as a part of the flat buffer.
+Slice bucket_slice(const Communicator& communicator, const Bucket& bucket, int64_t head);
+
 /// Adds the gradients of this rank's micro-batches in one fixed binary tree, bucket by bucket, and starts a
 /// bucket's sum over the ranks as soon as its root is complete, while backward goes on.
 ///
@@ -38,7 +50,7 @@ class GradientReducer {
   /// total (of the last bucket's end) receives the sum; it is the flat gradient buffer in the backend's
   /// memory. lanes: how many micro-batches are computed at the same time.
   GradientReducer(Exec exec, Communicator& communicator, std::span<float> total, std::vector<Bucket> buckets,
-                  int micro_batches, int lanes);
+                  int micro_batches, int lanes, const GradientSums& sums = {});
   ~GradientReducer();
 
   /// Forgets the last step. Called once before the micro-batches of a step start.
@@ -49,7 +61,8 @@ class GradientReducer {
   std::span<float> leaf(int micro_batch);
   /// Micro-batch m's gradients of this bucket are complete (enqueued). Called for each bucket in order.
   void bucket_ready(Exec exec, int micro_batch, int bucket);
-  /// What is enqueued on `exec` from here on sees the sums over all ranks in `total`.
+  /// What is enqueued on `exec` from here on sees the sums over all ranks in `total`; of sharded ones, this
+  /// rank's slices, and anything elsewhere.
   void finish(Exec exec);
   /// A lane failed with `cause` and its micro-batch will never come: leaf() throws the same on the other
   /// lanes instead of waiting for it, until the next begin().

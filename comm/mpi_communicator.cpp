@@ -1,10 +1,14 @@
 #include "comm/mpi_communicator.h"
 
-#include <vector>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
 
-#include "comm/mpi_check.h"
-#include "comm/tree_sum.h"
-#include "src/device/elementwise.h"
+#include "comm/collectives.h"
+#include "comm/mpi_transport.h"
 
 namespace lockstep {
 
@@ -12,70 +16,131 @@ namespace {
 
 class MpiCommunicator : public Communicator {
  public:
-  MpiCommunicator(bool reproducible, int64_t most_elements)
-      : reproducible_(reproducible), most_elements_(most_elements) {
-    // An own communicator: a sum started by a worker thread never meets one of World's collectives.
-    CHECK(MPI_Comm_dup(MPI_COMM_WORLD, &comm_));
-    CHECK(MPI_Comm_rank(comm_, &rank_));
-    CHECK(MPI_Comm_size(comm_, &size_));
-  }
-  ~MpiCommunicator() override {
-    // Freeing is collective in name; Open MPI's waits for nobody.
-    MPI_Comm_free(&comm_);
-  }
+  explicit MpiCommunicator(const MpiCommunicatorOptions& options)
+      : transport_(options.most_elements),
+        collectives_(transport_, options.reproducible, options.ranks_per_node) {}
 
-  int rank() const override { return rank_; }
-  int size() const override { return size_; }
-
-  void reserve(int64_t elements) override {
-    const auto size = static_cast<size_t>(elements);
-    if (reproducible_ && scratch_.size() < size) scratch_.resize(size);
-  }
-
-  void start_sum(Exec, std::span<float> data) override {
-    const auto n = static_cast<int64_t>(data.size());
-    if (reproducible_) {
-      reserve(n);
-      tree_sum(*this, rank_, size_, 1, data, scratch_);
-      return;
-    }
-    for (int64_t i = 0; i < chunk_count(n, most_elements_); ++i)
-      CHECK(MPI_Allreduce(MPI_IN_PLACE, data.data() + i * most_elements_, chunk_size(n, most_elements_, i),
-                          MPI_FLOAT, MPI_SUM, comm_));
-  }
-
+  int rank() const override { return transport_.rank(); }
+  int size() const override { return transport_.size(); }
+  Slice slice(int64_t elements) const override { return collectives_.slice(elements); }
+  void prepare(std::span<float>, int64_t longest) override { transport_.scratch(longest); }
+  void start(Exec, const Collective& collective) override { collectives_.run(collective); }
   void wait(Exec) override {}
 
-  // The transport of tree_sum(). Whole vectors took 0.6 to 0.8 of the time from 2048 to 4096 floats on 2 and
-  // 4 ranks in shared memory, and the same time from 8192 on.
-  static constexpr int64_t kWholeVectorElements = 4096;
-  void exchange(int partner, std::span<const float> send, std::span<float> receive) {
-    const auto sent = static_cast<int64_t>(send.size()), received = static_cast<int64_t>(receive.size());
-    const int64_t send_chunks = chunk_count(sent, most_elements_);
-    const int64_t receive_chunks = chunk_count(received, most_elements_);
-    for (int64_t i = 0; i < std::max(send_chunks, receive_chunks); ++i) {
-      CHECK(MPI_Sendrecv(send.data() + i * most_elements_, chunk_size(sent, most_elements_, i), MPI_FLOAT,
-                         i < send_chunks ? partner : MPI_PROC_NULL, 0, receive.data() + i * most_elements_,
-                         chunk_size(received, most_elements_, i), MPI_FLOAT,
-                         i < receive_chunks ? partner : MPI_PROC_NULL, 0, comm_, MPI_STATUS_IGNORE));
+ private:
+  MpiTransport transport_;
+  Collectives<MpiTransport> collectives_;
+};
+
+/// Collectives of another communicator in the order in which they were started, by whoever comes first: a
+/// thread of its own, or the one that waits for them.
+class Queue {
+ public:
+  explicit Queue(std::unique_ptr<Communicator> communicator) : inner(std::move(communicator)) {}
+
+  void push(const Collective& collective) {
+    {
+      const std::scoped_lock lock(mutex_);
+      waiting_.push_back(collective);
     }
-  }
-  void add(std::span<float> destination, std::span<const float> source) {
-    add_in_place(Exec{}, destination.data(), source.data(), static_cast<int64_t>(source.size()));
+    changed_.notify_one();
   }
 
+  /// Runs what is left. Rethrows what any of them has thrown.
+  void drain() {
+    std::unique_lock lock(mutex_);
+    while (!waiting_.empty() || running_) {
+      if (running_)
+        changed_.wait(lock);
+      else
+        run_first(lock);
+    }
+    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+  }
+
+  void serve() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      changed_.wait(lock, [&] { return stop_ || (!waiting_.empty() && !running_); });
+      if (stop_) return;
+      run_first(lock);
+    }
+  }
+
+  void stop() {
+    {
+      const std::scoped_lock lock(mutex_);
+      stop_ = true;
+    }
+    changed_.notify_all();
+  }
+
+  const std::unique_ptr<Communicator> inner;
+
  private:
-  MPI_Comm comm_ = MPI_COMM_NULL;
-  int rank_ = 0, size_ = 1;
-  bool reproducible_;
-  int64_t most_elements_;
-  std::vector<float> scratch_;
+  void run_first(std::unique_lock<std::mutex>& lock) {
+    const Collective collective = waiting_.front();
+    waiting_.pop_front();
+    running_ = true;
+    lock.unlock();
+    std::exception_ptr failure;
+    try {
+      inner->start(Exec{}, collective);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    lock.lock();
+    running_ = false;
+    if (failure) {
+      failure_ = failure;
+      waiting_.clear();
+    }
+    changed_.notify_all();
+  }
+
+  std::mutex mutex_;  // guards all below
+  std::condition_variable changed_;
+  std::deque<Collective> waiting_;
+  bool running_ = false, stop_ = false;
+  std::exception_ptr failure_;
+};
+
+class BackgroundCommunicator : public Communicator {
+ public:
+  explicit BackgroundCommunicator(std::unique_ptr<Communicator> inner)
+      : queue_(std::make_shared<Queue>(std::move(inner))),
+        exceptions_at_start_(std::uncaught_exceptions()),
+        thread_([queue = queue_] { queue->serve(); }) {}
+
+  ~BackgroundCommunicator() override {
+    queue_->stop();
+    // After an error here the peers may never take part in what has been started, and the thread stays in MPI
+    // until the process ends.
+    if (std::uncaught_exceptions() > exceptions_at_start_)
+      thread_.detach();
+    else
+      thread_.join();
+  }
+
+  int rank() const override { return queue_->inner->rank(); }
+  int size() const override { return queue_->inner->size(); }
+  Slice slice(int64_t elements) const override { return queue_->inner->slice(elements); }
+  void prepare(std::span<float> buffer, int64_t longest) override { queue_->inner->prepare(buffer, longest); }
+  void start(Exec, const Collective& collective) override { queue_->push(collective); }
+  void wait(Exec) override { queue_->drain(); }
+
+ private:
+  const std::shared_ptr<Queue> queue_;  ///< shared with the thread, which may outlive this object
+  int exceptions_at_start_;
+  std::thread thread_;
 };
 
 }  // namespace
 
-std::unique_ptr<Communicator> make_mpi_communicator(bool reproducible, int64_t most_elements) {
-  return std::make_unique<MpiCommunicator>(reproducible, most_elements);
+std::unique_ptr<Communicator> make_mpi_communicator(const MpiCommunicatorOptions& options) {
+  auto communicator = std::make_unique<MpiCommunicator>(options);
+  if (!options.background) return communicator;
+  return std::make_unique<BackgroundCommunicator>(std::move(communicator));
 }
 
 }  // namespace lockstep

@@ -7,10 +7,16 @@
 
 namespace lockstep {
 
-/// Sums over MPI, in host memory. start_sum() does the whole sum before it returns: MPI makes progress only
-/// inside its calls, so a sum left for later would only be done later. most_elements: the longest single
-/// message, for tests.
-std::unique_ptr<Communicator> make_mpi_communicator(bool reproducible,
-                                                    int64_t most_elements = kMostMpiElements);
+struct MpiCommunicatorOptions {
+  bool reproducible = false;
+  int ranks_per_node = 0;  ///< see Collectives
+  /// A thread runs collectives while the callers compute: MPI makes progress only inside its calls. Without
+  /// it start() returns when the collective is done.
+  bool background = false;
+  int64_t most_elements = kMostMpiElements;  ///< of the longest single message, for tests
+};
+
+/// Collectives over MPI, in host memory. Collective.
+std::unique_ptr<Communicator> make_mpi_communicator(const MpiCommunicatorOptions& options);
 
 }  // namespace lockstep

@@ -4,8 +4,9 @@
 #include <thread>
 #include <utility>
 
+#include "comm/collectives.h"
 #include "comm/nccl_check.h"
-#include "comm/tree_sum.h"
+#include "comm/wire.h"
 #include "comm/world.h"
 #include "src/core/hash.h"
 #include "src/device/buffer.h"
@@ -48,94 +49,136 @@ ncclComm_t connect(World& world, const CudaContext& context) {
   return comm;
 }
 
+/// Collectives' transport over NCCL between GPU memories, on the communication stream; every call enqueues.
+class NcclTransport {
+ public:
+  NcclTransport(World& world, CudaContext& context)
+      : context_(context), rank_(world.rank()), size_(world.size()), comm_(connect(world, context)) {}
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  ncclComm_t& comm() { return comm_; }
+  cudaStream_t stream() const { return context_.communication_stream(); }
+
+  std::span<float> scratch(int64_t elements) {
+    const size_t bytes = static_cast<size_t>(elements) * sizeof(float);
+    if (scratch_.size() < bytes) scratch_ = Buffer(Exec{&context_}, Memory::device, bytes);
+    return scratch_.as<float>().first(static_cast<size_t>(elements));
+  }
+
+  void all_reduce(std::span<float> data) {
+    CHECK(ncclAllReduce(data.data(), data.data(), data.size(), ncclFloat, ncclSum, comm_, stream()));
+  }
+
+  // A message over NVLink takes about 10 us however short it is, in which 256 KiB would pass; the right
+  // figure for a given machine has not been measured.
+  static constexpr int64_t kWholeVectorElements = 1 << 16;
+
+  void exchange(int to, std::span<const std::byte> send, int from, std::span<std::byte> receive) {
+    CHECK(ncclGroupStart());
+    if (!send.empty()) CHECK(ncclSend(send.data(), send.size(), ncclInt8, to, comm_, stream()));
+    if (!receive.empty()) CHECK(ncclRecv(receive.data(), receive.size(), ncclInt8, from, comm_, stream()));
+    CHECK(ncclGroupEnd());
+  }
+
+  void add(std::span<float> destination, std::span<const float> source) {
+    cuda::add_in_place(stream(), destination.data(), source.data(), static_cast<int64_t>(source.size()));
+  }
+  void narrow(Wire wire, std::span<const float> source, uint16_t* destination) {
+    cuda::narrow(stream(), narrow_float(wire), source.data(), destination,
+                 static_cast<int64_t>(source.size()));
+  }
+  void add_narrow(Wire wire, std::span<float> destination, const uint16_t* source) {
+    cuda::add_narrow(stream(), narrow_float(wire), source, destination.data(),
+                     static_cast<int64_t>(destination.size()));
+  }
+  void widen(Wire wire, std::span<float> destination, const uint16_t* source) {
+    cuda::widen(stream(), narrow_float(wire), source, destination.data(),
+                static_cast<int64_t>(destination.size()));
+  }
+
+ private:
+  CudaContext& context_;
+  int rank_, size_;
+  ncclComm_t comm_;
+  Buffer scratch_;
+};
+
 class NcclCommunicator : public Communicator {
  public:
-  NcclCommunicator(World& world, CudaContext& context, bool reproducible)
+  NcclCommunicator(World& world, CudaContext& context, bool reproducible, int ranks_per_node)
       : context_(context),
-        rank_(world.rank()),
-        size_(world.size()),
-        reproducible_(reproducible),
         exceptions_at_start_(std::uncaught_exceptions()),
-        comm_(connect(world, context)) {}
+        transport_(world, context),
+        collectives_(transport_, reproducible, ranks_per_node) {}
 
   ~NcclCommunicator() override {
-    if (comm_ == nullptr) return;  // aborted
+    ncclComm_t const comm = transport_.comm();
+    if (comm == nullptr) return;  // aborted
     // ncclCommDestroy lets the peers finish what they still read from this GPU. After an error they may never
     // do so.
-    if (std::uncaught_exceptions() > exceptions_at_start_)
-      ncclCommAbort(comm_);
-    else
-      ncclCommDestroy(comm_);
+    if (std::uncaught_exceptions() > exceptions_at_start_) {
+      ncclCommAbort(comm);
+      return;
+    }
+    if (registration_ != nullptr) ncclCommDeregister(comm, registration_);
+    ncclCommDestroy(comm);
   }
 
-  int rank() const override { return rank_; }
-  int size() const override { return size_; }
+  int rank() const override { return transport_.rank(); }
+  int size() const override { return transport_.size(); }
+  Slice slice(int64_t elements) const override { return collectives_.slice(elements); }
 
-  void reserve(int64_t elements) override {
-    const size_t bytes = static_cast<size_t>(elements) * sizeof(float);
-    if (reproducible_ && scratch_.size() < bytes) scratch_ = Buffer(Exec{&context_}, Memory::device, bytes);
+  void prepare(std::span<float> buffer, int64_t longest) override {
+    transport_.scratch(longest);
+    if (registration_ != nullptr) CHECK(ncclCommDeregister(transport_.comm(), registration_));
+    registration_ = nullptr;
+    // Where the fabric can, NCCL then reads and writes the buffer itself, without copies through its own.
+    if (!buffer.empty())
+      CHECK(ncclCommRegister(transport_.comm(), buffer.data(), buffer.size_bytes(), &registration_));
   }
 
-  void start_sum(Exec, std::span<float> data) override {
-    if (data.empty()) return;
-    reserve(static_cast<int64_t>(data.size()));
-    context_.order(context_.compute_stream(), stream());
-    if (reproducible_)
-      tree_sum(*this, rank_, size_, 1, data, scratch_.as<float>());
-    else
-      CHECK(ncclAllReduce(data.data(), data.data(), data.size(), ncclFloat, ncclSum, comm_, stream()));
+  void start(Exec, const Collective& collective) override {
+    if (collective.data.empty()) return;
+    context_.order(context_.compute_stream(), transport_.stream());
+    collectives_.run(collective);
     started_ = true;
   }
 
   void wait(Exec) override {
     // With nothing started in this capture, the communication stream is no part of it and may not be waited
     // for.
-    if (started_) context_.order(stream(), context_.compute_stream());
+    if (started_) context_.order(transport_.stream(), context_.compute_stream());
     started_ = false;
   }
 
   void check() override {
     ncclResult_t state = ncclSuccess;
-    CHECK(ncclCommGetAsyncError(comm_, &state));
+    CHECK(ncclCommGetAsyncError(transport_.comm(), &state));
     if (state == ncclSuccess || state == ncclInProgress) return;
     // Ends the kernels that wait for the peer: until then no memory of this GPU can be freed. In a thread of
     // its own, because NCCL (from 2.26 on) then waits until every graph that captured a sum is destroyed, and
     // those are destroyed by whoever catches what is thrown here.
-    std::thread([comm = std::exchange(comm_, nullptr)] { ncclCommAbort(comm); }).detach();
+    std::thread([comm = std::exchange(transport_.comm(), nullptr)] { ncclCommAbort(comm); }).detach();
     fail(ExitCode::lost,
          "rank {} of {}: NCCL lost a peer or the network: {}. Set NCCL_DEBUG=WARN for its own account.",
-         rank_, size_, describe(state));
-  }
-
-  // The transport of tree_sum(). A message over NVLink takes about 10 us however short it is, in which 256
-  // KiB would pass; the right figure for a given machine has not been measured.
-  static constexpr int64_t kWholeVectorElements = 1 << 16;
-  void exchange(int partner, std::span<const float> send, std::span<float> receive) {
-    CHECK(ncclGroupStart());
-    CHECK(ncclSend(send.data(), send.size(), ncclFloat, partner, comm_, stream()));
-    CHECK(ncclRecv(receive.data(), receive.size(), ncclFloat, partner, comm_, stream()));
-    CHECK(ncclGroupEnd());
-  }
-  void add(std::span<float> destination, std::span<const float> source) {
-    cuda::add_in_place(stream(), destination.data(), source.data(), static_cast<int64_t>(source.size()));
+         rank(), size(), describe(state));
   }
 
  private:
-  cudaStream_t stream() const { return context_.communication_stream(); }
-
   CudaContext& context_;
-  int rank_, size_;
-  bool reproducible_;
   int exceptions_at_start_;
-  ncclComm_t comm_;
-  Buffer scratch_;
-  bool started_ = false;  ///< since the last wait()
+  NcclTransport transport_;
+  Collectives<NcclTransport> collectives_;
+  void* registration_ = nullptr;  ///< of the buffer last prepared for
+  bool started_ = false;          ///< since the last wait()
 };
 
 }  // namespace
 
-std::unique_ptr<Communicator> make_nccl_communicator(World& world, CudaContext& context, bool reproducible) {
-  return std::make_unique<NcclCommunicator>(world, context, reproducible);
+std::unique_ptr<Communicator> make_nccl_communicator(World& world, CudaContext& context, bool reproducible,
+                                                     int ranks_per_node) {
+  return std::make_unique<NcclCommunicator>(world, context, reproducible, ranks_per_node);
 }
 
 }  // namespace lockstep

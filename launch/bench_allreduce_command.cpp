@@ -77,8 +77,8 @@ class AllReduceBench {
     const bool power_of_two = (world.size() & (world.size() - 1)) == 0;
     for (const bool reproducible : {false, true}) {
       if (reproducible && !power_of_two) continue;
-      communicators_.push_back(make_communicator(world, exec, reproducible));
-      communicators_.back()->reserve(most_bytes / static_cast<int64_t>(sizeof(float)));
+      communicators_.push_back(make_communicator(world, exec, {.reproducible = reproducible}));
+      communicators_.back()->prepare(buffer_.as<float>(), most_bytes / static_cast<int64_t>(sizeof(float)));
       Communicator& communicator = *communicators_.back();
       transports_.push_back({reproducible     ? "reproducible"
                              : exec.on_cuda() ? "nccl"

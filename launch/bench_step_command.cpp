@@ -87,7 +87,7 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   Parameters parameters(exec, graph);
   parameters.initialize(options.seed);
   Optimizer optimizer(exec, options.optimizer, parameters.layout().weights_size, parameters.layout().decay);
-  TimedCommunicator communicator(make_communicator(world, exec, options.reproducible));
+  TimedCommunicator communicator(make_communicator(world, exec, options.communicator()));
   Step step({exec, pool, communicator, task, graph, parameters, optimizer}, batching, options.bucket_bytes,
             options.capture);
   const RandomBatch random(exec, data, batching, world.rank());

@@ -53,10 +53,10 @@ StepTimes::Shares shares_of(World& world, const Series& mine, const std::vector<
 
 }  // namespace
 
-void TimedCommunicator::start_sum(Exec exec, std::span<float> data) {
-  const Clock::time_point start = Clock::now();
-  inner_->start_sum(exec, data);
-  starting_ += nanoseconds_since(start);
+void TimedCommunicator::start(Exec exec, const Collective& collective) {
+  const Clock::time_point begin = Clock::now();
+  inner_->start(exec, collective);
+  starting_ += nanoseconds_since(begin);
 }
 
 void TimedCommunicator::wait(Exec exec) {

@@ -17,12 +17,13 @@ class TimedCommunicator : public Communicator {
   explicit TimedCommunicator(std::unique_ptr<Communicator> inner) : inner_(std::move(inner)) {}
   int rank() const override { return inner_->rank(); }
   int size() const override { return inner_->size(); }
-  void reserve(int64_t elements) override { inner_->reserve(elements); }
-  void start_sum(Exec exec, std::span<float> data) override;
+  Slice slice(int64_t elements) const override { return inner_->slice(elements); }
+  void prepare(std::span<float> buffer, int64_t longest) override { inner_->prepare(buffer, longest); }
+  void start(Exec exec, const Collective& collective) override;
   void wait(Exec exec) override;
   void check() override { inner_->check(); }
 
-  /// Seconds that this rank's step stood still since the last call: all of wait(), and of start_sum() the
+  /// Seconds that this rank's step stood still since the last call: all of wait(), and of start() the
   /// share of the one lane of `lanes` that was in it. On CUDA both only enqueue, and this says nothing.
   double take_seconds(int lanes);
 

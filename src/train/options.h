@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "comm/communicator.h"
 #include "io/dataset.h"
 #include "src/graph/graph.h"
 #include "src/optim/early_stop.h"
@@ -64,8 +65,15 @@ struct TrainOptions {
 
   // [comm]
   int64_t bucket_bytes = int64_t{25} << 20;
+  Wire gradients = Wire::fp32;
+  bool hierarchical = false;
+  Transport transport = Transport::automatic;
 
   std::string config_text;  ///< the config in force, stored in checkpoints
+
+  CommunicatorOptions communicator() const {
+    return {.reproducible = reproducible, .hierarchical = hierarchical, .transport = transport};
+  }
 };
 
 /// Makes the network once the data's shape is known: input is one sample, channels-last; outputs are the

@@ -108,7 +108,7 @@ struct Trainer::Impl {
         batching(plan_batches(o, w.size(), pool.lanes())),
         parameters(e, graph),
         optimizer(e, o.optimizer, parameters.layout().weights_size, parameters.layout().decay),
-        communicator(make_communicator(w, e, o.reproducible)),
+        communicator(make_communicator(w, e, o.communicator())),
         sampler(o.seed, data.train->size(), batching.global_batch, /*shuffle=*/true),
         total_steps(o.steps > 0 ? o.steps : o.epochs * sampler.steps_per_epoch()),
         schedule(o.schedule, o.optimizer.lr, total_steps),

@@ -20,18 +20,25 @@ class TwinCommunicator : public Communicator {
  public:
   int rank() const override { return 0; }
   int size() const override { return 2; }
-  void reserve(int64_t elements) override { reserved = elements; }
-  void start_sum(Exec, std::span<float> data) override {
-    EXPECT_FALSE(busy.exchange(true)) << "two lanes in start_sum at the same time";
-    EXPECT_LE(static_cast<int64_t>(data.size()), reserved);
-    for (float& value : data) value *= 2;
-    started.push_back(data);
+  Slice slice(int64_t elements) const override { return {elements / 2, elements - elements / 2}; }
+  void prepare(std::span<float> buffer, int64_t longest) override {
+    prepared = buffer;
+    reserved = longest;
+  }
+  void start(Exec, const Collective& collective) override {
+    EXPECT_FALSE(busy.exchange(true)) << "two lanes in start() at the same time";
+    EXPECT_LE(static_cast<int64_t>(collective.data.size()), reserved);
+    for (float& value : collective.data) value *= 2;
+    started.push_back(collective.data);
+    collectives.push_back(collective);
     busy = false;
   }
   void wait(Exec) override { ++waits; }
 
   int64_t reserved = 0;
+  std::span<float> prepared;
   std::vector<std::span<float>> started;
+  std::vector<Collective> collectives;
   int waits = 0;
   std::atomic<bool> busy = false;
 };
@@ -122,8 +129,8 @@ TEST(GradientReducer, StartsABucketBeforeTheNextIsReady) {
 
 TEST(GradientReducer, ALaneLeavesItsBucketToTheLaneThatIsStartingOne) {
   struct SlowCommunicator : TwinCommunicator {
-    void start_sum(Exec exec, std::span<float> data) override {
-      TwinCommunicator::start_sum(exec, data);
+    void start(Exec exec, const Collective& collective) override {
+      TwinCommunicator::start(exec, collective);
       entered = true;
       while (!may_go) std::this_thread::yield();
     }

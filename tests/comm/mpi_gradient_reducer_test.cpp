@@ -17,7 +17,7 @@ constexpr size_t kElements = 20000;
 
 /// The gradient of a global batch of `count` micro-batches, each rank computing its own consecutive share.
 std::vector<float> reduce(Exec exec, World& world, bool reproducible, int count, int lanes) {
-  const auto communicator = make_communicator(world, exec, reproducible);
+  const auto communicator = make_communicator(world, exec, {.reproducible = reproducible});
   const int share = count / world.size();
   const Guarded<float> total(exec, {kElements});
   GradientReducer reducer(exec, *communicator, total.span(),

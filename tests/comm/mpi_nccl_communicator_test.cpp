@@ -22,14 +22,14 @@ INSTANTIATE_TEST_SUITE_P(Backends, NcclCommunicator, testing::Values(Backend::cu
 
 TEST_P(NcclCommunicator, SumsOfAReplayedGraphAreThoseOfTheFirstRun) {
   for (const bool reproducible : {false, true}) {
-    const auto communicator = make_nccl_communicator(world, *exec().cuda, reproducible);
+    const auto communicator = make_nccl_communicator(world, *exec().cuda, reproducible, 0);
     const size_t elements = 5000;
     std::vector<std::vector<float>> data;
     for (int rank = 0; rank < world.size(); ++rank) data.push_back(made_up_gradient(rank, elements));
     const Guarded<float> input(exec(), {elements}, data[static_cast<size_t>(world.rank())]);
     const Guarded<float> output(exec(), {elements});
     const std::span<float> sum = output.span();
-    communicator->reserve(static_cast<int64_t>(elements));
+    communicator->prepare(sum, static_cast<int64_t>(elements));
     // Destroyed before the communicator, which waits for that.
     Replay replay(exec(), /*capture=*/true, [&] {
       copy(exec(), sum.data(), input.span().data(), sum.size_bytes());
@@ -53,7 +53,7 @@ TEST_P(NcclCommunicator, RefusesTwoRanksOnOneGpuByName) {
   if (ranks_may_share_gpus()) GTEST_SKIP() << "NCCL_HOSTID is set";
   CudaContext first_gpu(0);
   try {
-    make_nccl_communicator(world, first_gpu, false);
+    make_nccl_communicator(world, first_gpu, false, 0);
     FAIL() << "two ranks on one GPU were accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::usage);

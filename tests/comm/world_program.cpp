@@ -11,7 +11,7 @@ namespace {
 
 /// The second rank (the only one, when alone) fails; the others wait for it in a sum.
 void fail_on_one_rank(World& world) {
-  const auto communicator = make_communicator(world, Exec{}, false);
+  const auto communicator = make_communicator(world, Exec{}, {});
   const int failing = world.size() > 1 ? 1 : 0;
   if (world.rank() == failing) fail(ExitCode::data, "rank {} gives up", failing);
   std::vector<float> values(1000);

@@ -16,10 +16,11 @@ class SlowCommunicator : public Communicator {
  public:
   int rank() const override { return 2; }
   int size() const override { return 3; }
-  void reserve(int64_t elements) override { reserved = elements; }
-  void start_sum(Exec, std::span<float> data) override {
+  Slice slice(int64_t elements) const override { return {elements / 2, 1}; }
+  void prepare(std::span<float>, int64_t longest) override { reserved = longest; }
+  void start(Exec, const Collective& collective) override {
     std::this_thread::sleep_for(milliseconds(4));
-    for (float& value : data) value *= 2;
+    for (float& value : collective.data) value *= 2;
   }
   void wait(Exec) override { std::this_thread::sleep_for(milliseconds(8)); }
   void check() override { ++checks; }
@@ -34,7 +35,8 @@ TEST(TimedCommunicator, PassesEverythingOn) {
   TimedCommunicator timed(std::move(inner));
   EXPECT_EQ(timed.rank(), 2);
   EXPECT_EQ(timed.size(), 3);
-  timed.reserve(7);
+  EXPECT_EQ(timed.slice(8), (Slice{4, 1}));
+  timed.prepare({}, 7);
   timed.check();
   EXPECT_EQ(slow.reserved, 7);
   EXPECT_EQ(slow.checks, 1);

@@ -15,9 +15,10 @@ class MpiStep : public MpiBackendTest {
   const std::vector<int64_t> valid_ = {16, 16, 5, 16, 1};
 
   std::unique_ptr<TinyRun> on_all_ranks(bool reproducible, bool capture = true) {
-    return std::make_unique<TinyRun>(
-        exec(), Batching{kGlobalBatch, kMicroBatch, kMicroBatches / world.size()},
-        TinyOptions{.clip_norm = 0.5, .capture = capture}, make_communicator(world, exec(), reproducible));
+    return std::make_unique<TinyRun>(exec(),
+                                     Batching{kGlobalBatch, kMicroBatch, kMicroBatches / world.size()},
+                                     TinyOptions{.clip_norm = 0.5, .capture = capture},
+                                     make_communicator(world, exec(), {.reproducible = reproducible}));
   }
   std::unique_ptr<TinyRun> on_one_rank() {
     return std::make_unique<TinyRun>(exec(), Batching{kGlobalBatch, kMicroBatch, kMicroBatches},

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "tests/support/emulator/error.h"
@@ -92,6 +93,12 @@ cudaError_t release(Allocations& allocations, void* pointer) {
 }
 
 }  // namespace
+
+HostCode::HostCode() : accesses_(std::exchange(accesses, 0)) { lock_memory(true); }
+HostCode::~HostCode() {
+  accesses = accesses_;
+  if (accesses > 0) lock_memory(false);
+}
 
 DeviceMemoryAccess::DeviceMemoryAccess() {
   if (accesses++ == 0) lock_memory(false);

@@ -14,4 +14,16 @@ class DeviceMemoryAccess {
   DeviceMemoryAccess& operator=(const DeviceMemoryAccess&) = delete;
 };
 
+/// While one exists, a function of the host runs in the middle of the work, and may not.
+class HostCode {
+ public:
+  HostCode();
+  ~HostCode();
+  HostCode(const HostCode&) = delete;
+  HostCode& operator=(const HostCode&) = delete;
+
+ private:
+  int accesses_;
+};
+
 }  // namespace emulator

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -22,6 +23,7 @@ struct Communicator {
   MPI_Comm mpi = MPI_COMM_NULL;
   int rank = 0, size = 0;
   std::atomic<bool> failed = false;
+  std::set<void*> registered;  ///< buffers, which are their own handles
 };
 using Shared = std::shared_ptr<Communicator>;
 
@@ -67,8 +69,9 @@ Place place_of_this_rank() {
 /// One call between ncclGroupStart() and ncclGroupEnd(), or alone.
 struct Operation {
   enum class Kind { all_reduce, send, receive } kind;
-  const float* source;
-  float* destination;
+  ncclDataType_t type;
+  const void* source;
+  void* destination;
   int count;
   int peer;
   Shared comm;
@@ -79,18 +82,20 @@ struct Operation {
     requests.push_back(MPI_REQUEST_NULL);
     switch (kind) {
       case Kind::send:
-        return check(c, MPI_Isend(source, count, MPI_FLOAT, peer, 0, c.mpi, &requests.back()));
+        return check(c, MPI_Isend(source, count, mpi_type(), peer, 0, c.mpi, &requests.back()));
       case Kind::receive:
-        return check(c, MPI_Irecv(destination, count, MPI_FLOAT, peer, 0, c.mpi, &requests.back()));
+        return check(c, MPI_Irecv(destination, count, mpi_type(), peer, 0, c.mpi, &requests.back()));
       case Kind::all_reduce:
         return check(c, MPI_Iallreduce(source == destination ? MPI_IN_PLACE : source, destination, count,
-                                       MPI_FLOAT, MPI_SUM, c.mpi, &requests.back()));
+                                       mpi_type(), MPI_SUM, c.mpi, &requests.back()));
     }
   }
+  MPI_Datatype mpi_type() const { return type == ncclFloat ? MPI_FLOAT : MPI_INT8_T; }
+  size_t bytes() const { return static_cast<size_t>(count) * (type == ncclFloat ? sizeof(float) : 1); }
   void finish(const MPI_Status& status) const {
     if (kind != Kind::receive) return;
     int received = 0;
-    check(*comm, MPI_Get_count(&status, MPI_FLOAT, &received));
+    check(*comm, MPI_Get_count(&status, mpi_type(), &received));
     if (received != count)
       throw std::runtime_error("NCCL over MPI: rank " + std::to_string(peer) + " sent " +
                                std::to_string(received) + " elements where rank " +
@@ -126,19 +131,21 @@ ncclResult_t launch(std::vector<Operation> operations) {
   return started ? ncclSuccess : fail(ncclUnhandledCudaError, cudaGetErrorString(cudaPeekAtLastError()));
 }
 
-ncclResult_t add(ncclComm_t handle, ncclDataType_t type, size_t count, Operation operation) {
+ncclResult_t add(ncclComm_t handle, size_t count, Operation operation) {
   const auto refuse = [](const char* sentence) {
     if (group.depth > 0) group.error = ncclInvalidArgument;
     return fail(ncclInvalidArgument, sentence);
   };
   const Shared* comm = communicators.find(handle);
   if (comm == nullptr) return refuse("no communicator, or one that was destroyed");
-  if (type != ncclFloat) return refuse("the emulator knows ncclFloat only");
+  if (operation.type != ncclFloat && operation.type != ncclInt8)
+    return refuse("the emulator knows ncclFloat and ncclInt8 only");
   if (count > INT32_MAX) return refuse("more elements than MPI takes");
+  operation.count = static_cast<int>(count);
   if (operation.stream == nullptr) return refuse("the emulated runtime has no null stream");
   if (operation.kind == Operation::Kind::all_reduce) {
-    const emulator::Range source{operation.source, count * sizeof(float)};
-    const emulator::Range destination{operation.destination, count * sizeof(float)};
+    const emulator::Range source{operation.source, operation.bytes()};
+    const emulator::Range destination{operation.destination, operation.bytes()};
     if (source.start != destination.start && source.overlaps(destination))
       return refuse("in place means the same address");
   } else if (operation.peer < 0 || operation.peer >= (*comm)->size) {
@@ -150,7 +157,6 @@ ncclResult_t add(ncclComm_t handle, ncclDataType_t type, size_t count, Operation
   if ((sends && operation.source == nullptr) || (receives && operation.destination == nullptr))
     return refuse("a null buffer");
   operation.comm = *comm;
-  operation.count = static_cast<int>(count);
   if (group.depth == 0) return launch({std::move(operation)});
   group.operations.push_back(std::move(operation));
   return ncclSuccess;
@@ -279,6 +285,21 @@ ncclResult_t ncclCommAbort(ncclComm_t handle) {
   wait_for_graphs(comm, "ncclCommAbort");
   return ncclSuccess;  // MPI has no end without the others
 }
+ncclResult_t ncclCommRegister(ncclComm_t handle, void* buffer, size_t bytes, void** registration) {
+  const Shared* comm = communicators.find(handle);
+  if (comm == nullptr || buffer == nullptr || bytes == 0 || registration == nullptr)
+    return fail(ncclInvalidArgument, "no communicator, or no buffer to register");
+  if (!(*comm)->registered.insert(buffer).second)
+    return fail(ncclInvalidUsage, "the buffer is registered already");
+  *registration = buffer;
+  return ncclSuccess;
+}
+ncclResult_t ncclCommDeregister(ncclComm_t handle, void* registration) {
+  const Shared* comm = communicators.find(handle);
+  if (comm == nullptr || (*comm)->registered.erase(registration) == 0)
+    return fail(ncclInvalidArgument, "no communicator, or no registered buffer");
+  return ncclSuccess;
+}
 ncclResult_t ncclCommGetAsyncError(ncclComm_t handle, ncclResult_t* state) {
   const Shared* comm = communicators.find(handle);
   if (comm == nullptr || state == nullptr)
@@ -290,24 +311,15 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t handle, ncclResult_t* state) {
 ncclResult_t ncclAllReduce(const void* send, void* receive, size_t count, ncclDataType_t type,
                            ncclRedOp_t operation, ncclComm_t comm, cudaStream_t stream) {
   if (operation != ncclSum) return fail(ncclInvalidArgument, "the emulator knows ncclSum only");
-  return add(comm, type, count,
-             {Operation::Kind::all_reduce,
-              static_cast<const float*>(send),
-              static_cast<float*>(receive),
-              0,
-              0,
-              {},
-              stream});
+  return add(comm, count, {Operation::Kind::all_reduce, type, send, receive, 0, 0, {}, stream});
 }
 ncclResult_t ncclSend(const void* send, size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
                       cudaStream_t stream) {
-  return add(comm, type, count,
-             {Operation::Kind::send, static_cast<const float*>(send), nullptr, 0, peer, {}, stream});
+  return add(comm, count, {Operation::Kind::send, type, send, nullptr, 0, peer, {}, stream});
 }
 ncclResult_t ncclRecv(void* receive, size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
                       cudaStream_t stream) {
-  return add(comm, type, count,
-             {Operation::Kind::receive, nullptr, static_cast<float*>(receive), 0, peer, {}, stream});
+  return add(comm, count, {Operation::Kind::receive, type, nullptr, receive, 0, peer, {}, stream});
 }
 
 ncclResult_t ncclGroupStart() {

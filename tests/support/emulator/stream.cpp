@@ -207,6 +207,20 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEve
   });
 }
 
+cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* argument) {
+  return emulator::running([&] {
+    // At once: it may be a collective, for which other processes wait.
+    emulator::enqueue(
+        stream,
+        [=] {
+          const emulator::HostCode host;
+          function(argument);
+        },
+        emulator::When::at_once);
+    return cudaSuccess;
+  });
+}
+
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   return emulator::running([&] {
     if (stream->capture != nullptr) return cudaErrorInvalidValue;

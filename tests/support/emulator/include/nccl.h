@@ -23,7 +23,7 @@ enum ncclResult_t {
   ncclRemoteError = 6,
   ncclInProgress = 7,
 };
-enum ncclDataType_t { ncclFloat = 7 };
+enum ncclDataType_t { ncclInt8 = 0, ncclFloat = 7 };
 enum ncclRedOp_t { ncclSum = 0 };
 
 using ncclComm_t = struct ncclComm*;
@@ -42,6 +42,9 @@ ncclResult_t ncclCommInitRank(ncclComm_t* comm, int ranks, ncclUniqueId id, int 
 /// Both wait until every graph that has captured an operation of the communicator is destroyed.
 ncclResult_t ncclCommDestroy(ncclComm_t comm);
 ncclResult_t ncclCommAbort(ncclComm_t comm);
+/// The buffer is GPU memory that outlives its registration; registrations end before the communicator.
+ncclResult_t ncclCommRegister(ncclComm_t comm, void* buffer, size_t bytes, void** handle);
+ncclResult_t ncclCommDeregister(ncclComm_t comm, void* handle);
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* state);
 
 ncclResult_t ncclAllReduce(const void* send, void* receive, size_t count, ncclDataType_t type,

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <memory>
+
+#include "comm/communicator.h"
+
+namespace lockstep {
+
+/// Collectives of GPU memory through host memory and MPI, for machines where NCCL cannot be used. On the
+/// context's communication stream: start() and wait() only enqueue, and may be captured in a CUDA graph. A
+/// collective of the MPI library runs in CUDA's thread for host functions; what it throws, check() throws.
+/// Collective. Outlives every graph that captured one of its collectives.
+std::unique_ptr<Communicator> make_staged_communicator(CudaContext& context, bool reproducible,
+                                                       int ranks_per_node);
+
+}  // namespace lockstep
