@@ -86,7 +86,7 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   const Batching batching = plan_batches(options, world.size(), pool.lanes());
   Parameters parameters(exec, graph);
   parameters.initialize(options.seed);
-  Optimizer optimizer(exec, options.optimizer, parameters.layout().weights_size, parameters.layout().decay);
+  Optimizer optimizer(exec, options.optimizer, parameters.layout().blocks);
   TimedCommunicator communicator(make_communicator(world, exec, options.communicator()));
   Step step({exec, pool, communicator, task, graph, parameters, optimizer}, batching, options.bucket_bytes,
             options.capture);

@@ -68,7 +68,7 @@ struct Memory {
 Memory memory_of(const Graph& graph, const TrainOptions& options) {
   const ParameterLayout layout(graph);
   const int64_t micro_batch = options.micro_batch > 0 ? options.micro_batch : 32;
-  const Optimizer optimizer({}, options.optimizer, layout.weights_size, layout.decay);
+  const Optimizer optimizer({}, options.optimizer, layout.blocks);
   return {layout.weights_size * static_cast<int64_t>(sizeof(float)), static_cast<int64_t>(optimizer.bytes()),
           plan_network({}, fuse(graph.clone()), micro_batch, /*training=*/true).arena_bytes(), micro_batch};
 }

@@ -202,18 +202,20 @@ void add_model(std::vector<Option>& table) {
 
 void add_optimizer(std::vector<Option>& table) {
   table.push_back(choice("optimizer.name", FIELD(train.optimizer.name),
-                         {"sgd", "adam", "adamw", "adagrad", "rmsprop"}, "the update rule"));
+                         {"sgd", "adam", "adamw", "adagrad", "rmsprop", "lars", "lamb"}, "the update rule"));
   table.push_back(positive("optimizer.lr", FIELD(train.optimizer.lr), "base learning rate"));
-  table.push_back(below_one("optimizer.momentum", FIELD(train.optimizer.momentum), "sgd, rmsprop"));
+  table.push_back(below_one("optimizer.momentum", FIELD(train.optimizer.momentum), "sgd, rmsprop, lars"));
   table.push_back(flag("optimizer.nesterov", FIELD(train.optimizer.nesterov), "sgd: Nesterov's momentum"));
   table.push_back(
-      below_one("optimizer.beta1", FIELD(train.optimizer.beta1), "adam, adamw: decay of the mean"));
+      below_one("optimizer.beta1", FIELD(train.optimizer.beta1), "adam, adamw, lamb: decay of the mean"));
   table.push_back(
-      below_one("optimizer.beta2", FIELD(train.optimizer.beta2), "adam, adamw: decay of the square"));
+      below_one("optimizer.beta2", FIELD(train.optimizer.beta2), "adam, adamw, lamb: decay of the square"));
   table.push_back(below_one("optimizer.alpha", FIELD(train.optimizer.alpha), "rmsprop: decay of the square"));
   table.push_back(positive("optimizer.epsilon", FIELD(train.optimizer.epsilon), "added to the denominator"));
+  table.push_back(positive("optimizer.trust", FIELD(train.optimizer.trust),
+                           "lars: length of a parameter's update, for a length of 1 of the parameter"));
   table.push_back(not_negative("optimizer.weight_decay", FIELD(train.optimizer.weight_decay),
-                               "L2 added to the gradient; decoupled in adamw"));
+                               "L2 added to the gradient; decoupled in adamw and lamb"));
   table.push_back(
       flag("optimizer.decay_all", FIELD(train.optimizer.decay_all), "weight decay on biases and norms too"));
 }

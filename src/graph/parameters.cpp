@@ -4,7 +4,6 @@
 
 #include "src/core/error.h"
 #include "src/core/hash.h"
-#include "src/tensor/flat.h"
 
 namespace lockstep {
 
@@ -67,8 +66,8 @@ ParameterLayout::ParameterLayout(const Graph& graph) {
     Slot& slot = parameters[i];
     slot.offset = weights_size;
     weights_size += padded(slot.elements);
-    decay.insert(decay.end(), static_cast<size_t>(padded(slot.elements) / kFlatBlock),
-                 specs[i].decay ? 1 : 0);
+    blocks.insert(blocks.end(), static_cast<size_t>(padded(slot.elements) / kFlatBlock),
+                  {static_cast<int32_t>(i), specs[i].decay});
     const bool last_of_node = i == 0 || parameters[i - 1].node != slot.node;
     if (last_of_node) {
       ready_ends.push_back(weights_size);

@@ -6,6 +6,7 @@
 
 #include "src/device/buffer.h"
 #include "src/graph/graph.h"
+#include "src/tensor/flat.h"
 
 namespace lockstep {
 
@@ -35,7 +36,7 @@ struct ParameterLayout {
   int64_t weights_size = 0;            ///< floats, padding included
   int64_t states_size = 0;             ///< floats, padding included
   int64_t parameter_count = 0;         ///< without padding
-  std::vector<uint8_t> decay;          ///< one for each 256-byte block of weights: weight decay applies
+  std::vector<FlatBlock> blocks;       ///< what each block of the weights is
   std::vector<int64_t> ready_ends;     ///< ends in `reduced`, in the order in which backward reaches them
   std::vector<int> node_of_ready_end;  ///< the layer whose backward completes that end
 

@@ -1,4 +1,3 @@
-#include "src/device/block_reduce.h"
 #include "src/device/launch.h"
 #include "src/optim/optimizer_kernels.h"
 
@@ -14,6 +13,7 @@ constexpr int64_t kMaxBlocks = 1024;
 struct alignas(16) Four {
   float value[4];
 };
+constexpr int64_t kFoursInBlock = kFlatBlock / 4;
 
 /// The numbers of this step, worked out in double once a block: 1 - 0.999^t has few digits left in float.
 struct Step {
@@ -54,6 +54,14 @@ struct Sgd {
   static constexpr int kStates = 0;
   __device__ float operator()(const Step& step, float w, float g, float&, float&) const {
     return w - step.lr * g;
+  }
+};
+
+struct LarsMomentum {
+  static constexpr int kStates = 1;
+  __device__ float operator()(const Step& step, float w, float g, float& velocity, float&) const {
+    velocity = step.momentum * velocity + step.lr * g;
+    return w - velocity;
   }
 };
 
@@ -101,79 +109,52 @@ __global__ void update_kernel(OptimizerUpdate u, Rule rule) {
   if (threadIdx.x == 0) shared_step = step_of(u);
   __syncthreads();
   const Step step = shared_step;
-  Four* const weights = reinterpret_cast<Four*>(u.weights);
-  const Four* const gradients = reinterpret_cast<const Four*>(u.gradients);
   Four* const state0 = reinterpret_cast<Four*>(u.state0);
   Four* const state1 = reinterpret_cast<Four*>(u.state1);
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < u.size / 4; i += stride) {
-    const bool decays = u.decay != nullptr && u.decay[i / (kFlatBlock / 4)] != 0;
-    const float l2 = decays ? step.l2 : 0.0f, kept = decays ? step.kept : 1.0f;
-    const Four g = gradients[i];
-    Four w = weights[i], first{}, second{};
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < u.blocks * kFoursInBlock;
+       i += stride) {
+    const int64_t block = i / kFoursInBlock;
+    const float l2 = u.decays(block) ? step.l2 : 0.0f, kept = u.decays(block) ? step.kept : 1.0f;
+    const float ratio = u.ratio(block);
+    const int64_t offset = u.flat_offset(block) + i % kFoursInBlock * 4;
+    Four* const weights = reinterpret_cast<Four*>(u.weights + offset);
+    const Four g = *reinterpret_cast<const Four*>(u.gradients + offset);
+    Four w = *weights, first{}, second{};
     if constexpr (Rule::kStates >= 1) first = state0[i];
     if constexpr (Rule::kStates >= 2) second = state1[i];
     for (int e = 0; e < 4; ++e)
-      w.value[e] = rule(step, kept * w.value[e], step.clip * g.value[e] + l2 * w.value[e], first.value[e],
-                        second.value[e]);
-    weights[i] = w;
+      w.value[e] = rule(step, kept * w.value[e], ratio * (step.clip * g.value[e] + l2 * w.value[e]),
+                        first.value[e], second.value[e]);
+    *weights = w;
     if constexpr (Rule::kStates >= 1) state0[i] = first;
     if constexpr (Rule::kStates >= 2) state1[i] = second;
   }
 }
 
-__global__ void sum_of_squares_kernel(const float* gradients, int64_t n, double* partial) {
-  __shared__ double shared[kBlock / 32];
-  double sum = 0;
-  const int64_t stride = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride)
-    sum += double{gradients[i]} * gradients[i];
-  sum = block_reduce(sum, Sum{}, shared);
-  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
-}
-
-__global__ void norm_kernel(const double* partial, int64_t count, double clip_norm, float* norm,
-                            float* clip_scale) {
-  __shared__ double shared[kBlock / 32];
-  double sum = 0;
-  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) sum += partial[i];
-  sum = block_reduce(sum, Sum{}, shared);
-  if (threadIdx.x != 0) return;
-  const double result = sqrt(sum);
-  if (norm != nullptr) *norm = static_cast<float>(result);
-  if (clip_scale == nullptr) return;
-  // Written so that a norm that is not a number stays one and reaches the weights, where it is noticed.
-  const double scale = clip_norm > 0 ? clip_norm / (result + 1e-6) : 1.0;
-  *clip_scale = static_cast<float>(scale > 1.0 ? 1.0 : scale);
-}
-
 }  // namespace
 
 void optimizer_update(Exec exec, const OptimizerUpdate& update) {
-  if (update.size == 0) return;
+  if (update.blocks == 0) return;
   const auto run = [&](auto rule) {
-    launch(update_kernel<decltype(rule)>, blocks_for(update.size / 4, kBlock, kMaxBlocks), kBlock, 0,
-           compute_stream(exec), update, rule);
+    launch(update_kernel<decltype(rule)>, blocks_for(update.blocks * kFoursInBlock, kBlock, kMaxBlocks),
+           kBlock, 0, compute_stream(exec), update, rule);
   };
   switch (update.rule) {
     case OptimizerUpdate::Rule::sgd:
       if (update.state0 == nullptr) return run(Sgd{});
       return update.nesterov ? run(SgdMomentum<true>{}) : run(SgdMomentum<false>{});
+    case OptimizerUpdate::Rule::lars:
+      return update.state0 == nullptr ? run(Sgd{}) : run(LarsMomentum{});
     case OptimizerUpdate::Rule::adam:
       return run(Adam{});
+    case OptimizerUpdate::Rule::lamb:
+      return lamb_update(exec, update);
     case OptimizerUpdate::Rule::adagrad:
       return run(Adagrad{});
     case OptimizerUpdate::Rule::rmsprop:
       return update.state1 != nullptr ? run(RmsProp<true>{}) : run(RmsProp<false>{});
   }
-}
-
-void gradient_norm(Exec exec, const float* gradients, int64_t n, double clip_norm, double* scratch,
-                   float* norm, float* clip_scale) {
-  const unsigned blocks = n == 0 ? 0 : blocks_for(n, 8 * kBlock, kNormScratch);
-  if (blocks > 0)
-    launch(sum_of_squares_kernel, blocks, kBlock, 0, compute_stream(exec), gradients, n, scratch);
-  launch(norm_kernel, 1, kBlock, 0, compute_stream(exec), scratch, blocks, clip_norm, norm, clip_scale);
 }
 
 }  // namespace lockstep::cuda

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,16 +14,18 @@
 namespace lockstep {
 
 struct OptimizerSpec {
-  std::string name = "adam";  ///< sgd, adam, adamw, adagrad, rmsprop
+  std::string name = "adam";  ///< sgd, adam, adamw, adagrad, rmsprop, lars, lamb
   double lr = 1e-3;
-  double momentum = 0;  ///< sgd, rmsprop
+  double momentum = 0;  ///< sgd, rmsprop, lars
   bool nesterov = false;
   double beta1 = 0.9, beta2 = 0.999;
   double alpha = 0.99;  ///< rmsprop's decay of the squared average
   double epsilon = 1e-8;
-  double weight_decay = 0;  ///< L2 added to the gradient; decoupled in adamw (Loshchilov and Hutter 2019)
-  bool decay_all = false;   ///< also on biases and norms
-  double clip_norm = 0;     ///< of the global gradient; 0: off
+  double trust = 0.001;  ///< lars: the length of an update for a length of 1 of the weights
+  /// L2 added to the gradient; decoupled in adamw and lamb (Loshchilov and Hutter 2019)
+  double weight_decay = 0;
+  bool decay_all = false;  ///< also on biases and norms
+  double clip_norm = 0;    ///< of the global gradient; 0: off
 };
 
 /// One step's numbers, in the memory of the backend so that a captured step reads new values.
@@ -30,23 +34,43 @@ struct OptimizerScalars {
   int32_t step = 0;  ///< of this update, from 1: for Adam's bias correction
 };
 
-/// Updates flat fp32 master weights from flat gradients, one launch (two when clipping). The formulas are
-/// PyTorch's.
+/// The part of the flat buffers that one of several ranks updates (Rajbhandari et al. 2020, "ZeRO: memory
+/// optimizations toward training trillion parameter models", stage 1). Each block is of one rank.
+struct OptimizerShare {
+  struct Range {
+    int64_t offset = 0, size = 0;  ///< floats; multiples of kFlatBlock
+  };
+  std::vector<Range> ranges;  ///< ascending
+  int ranks = 1;
+  int slot = 0;  ///< which part of what is gathered is this rank's
+  /// Makes known to every rank what each has in its part of `data`: `ranks` parts of equal length, a multiple
+  /// of kFlatBlock floats, whose bits are copied. Enqueues; what is enqueued later sees all parts.
+  std::function<void(std::span<float> data)> gather = nullptr;
+};
+
+/// Updates flat fp32 master weights from flat gradients, one launch (a few more for norms). The formulas are
+/// PyTorch's; LARS is of You, Gitman and Ginsburg 2017 ("Large batch training of convolutional networks",
+/// algorithm 1) and LAMB of You et al. 2020 ("Large batch optimization for deep learning: training BERT in 76
+/// minutes", algorithm 2). Those two scale the update of each parameter by norms of its own, except where
+/// weight decay does not apply (biases and norms), as the authors' code does.
+///
+/// Norms are exact sums: the bits of an update do not depend on how many ranks share it.
 class Optimizer {
  public:
-  /// size: floats in the flat buffers, a multiple of kFlatBlock. decay (size / kFlatBlock) on the host: 1
-  /// where weight decay applies. Throws Error(usage) for an unknown name or impossible number, naming the
-  /// config key.
-  Optimizer(Exec exec, const OptimizerSpec& spec, int64_t size, std::span<const uint8_t> decay);
+  /// blocks: of the flat buffers. share: what this rank updates; without it, everything. Throws Error(usage)
+  /// for an unknown name or impossible number, naming the config key.
+  Optimizer(Exec exec, const OptimizerSpec& spec, std::span<const FlatBlock> blocks,
+            const std::optional<OptimizerShare>& share = std::nullopt);
   ~Optimizer();
 
-  /// weights and gradients (size) in the backend's memory; scalars too. Enqueues; does not wait.
-  /// gradient_norm (1): the global norm before clipping is stored there when clip_norm is set or it is not
-  /// null.
+  /// weights and gradients (whole flat buffers) in the backend's memory; scalars too. Reads and writes this
+  /// rank's share of them alone. Enqueues; does not wait. gradient_norm (1): the global norm before clipping
+  /// is stored there when it is not null; every rank must want it, or none.
   void update(const OptimizerScalars* scalars, std::span<float> weights, std::span<const float> gradients,
               float* gradient_norm);
 
-  /// State buffers by name, flat like the weights: sgd {momentum}, adam {m, v}, ... for checkpoints.
+  /// State buffers by name, one value for each weight of this rank's share, in its order: sgd {momentum},
+  /// adam {m, v}, ... for checkpoints.
   struct State {
     std::string name;
     std::span<float> values;

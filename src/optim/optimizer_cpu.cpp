@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "src/optim/optimizer_kernels.h"
 
@@ -10,23 +9,24 @@ namespace lockstep::cpu {
 
 namespace {
 
-/// w = element(i, w, g) for every weight, with g clipped and decayed. One block of the flat layout has one
-/// weight decay, so the loop inside has no branch and no changing factor: it runs at the speed of memory.
+/// w = element(i, w, g) for every weight, with g clipped, decayed and scaled; i counts the weights of this
+/// update. One block of the flat layout has one weight decay and one ratio, so the loop inside has no branch
+/// and no changing factor: it runs at the speed of memory.
 template <typename Element>
 void for_each_element(const OptimizerUpdate& u, Element element) {
   const float clip = u.clip_scale == nullptr ? 1.0f : *u.clip_scale;
-  const float decay = u.decay == nullptr ? 0.0f : static_cast<float>(u.weight_decay);
+  const float decay = static_cast<float>(u.weight_decay);
   const float shrink = static_cast<float>(1.0 - static_cast<double>(u.scalars->lr) * u.weight_decay);
-  for (int64_t block = 0; block < u.size / kFlatBlock; ++block) {
-    const bool decays = u.decay != nullptr && u.decay[block] != 0;
-    const float l2 = decays && !u.decoupled ? decay : 0.0f;
-    const float kept = decays && u.decoupled ? shrink : 1.0f;
-    float* const weights = u.weights + block * kFlatBlock;
-    const float* const gradients = u.gradients + block * kFlatBlock;
+  for (int64_t block = 0; block < u.blocks; ++block) {
+    const float l2 = u.decays(block) && !u.decoupled ? decay : 0.0f;
+    const float kept = u.decays(block) && u.decoupled ? shrink : 1.0f;
+    const float ratio = u.ratio(block);
+    float* const weights = u.weights + u.flat_offset(block);
+    const float* const gradients = u.gradients + u.flat_offset(block);
 #pragma omp simd
     for (int64_t i = 0; i < kFlatBlock; ++i) {
       const float w = weights[i];
-      weights[i] = element(block * kFlatBlock + i, kept * w, clip * gradients[i] + l2 * w);
+      weights[i] = element(block * kFlatBlock + i, kept * w, ratio * (clip * gradients[i] + l2 * w));
     }
   }
 }
@@ -49,8 +49,17 @@ void sgd(const OptimizerUpdate& u) {
   }
 }
 
+void lars(const OptimizerUpdate& u) {
+  const float lr = u.scalars->lr, momentum = static_cast<float>(u.momentum);
+  float* const velocity = u.state0;
+  if (velocity == nullptr) return sgd(u);
+  for_each_element(u, [=](int64_t i, float w, float g) {
+    const float v = velocity[i] = momentum * velocity[i] + lr * g;
+    return w - v;
+  });
+}
+
 void adam(const OptimizerUpdate& u) {
-  // In double: 1 - 0.999^t loses all but four digits in float at the first steps.
   const double step = u.scalars->step;
   const float rate = static_cast<float>(static_cast<double>(u.scalars->lr) / (1.0 - std::pow(u.beta1, step)));
   const float scale = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(u.beta2, step)));
@@ -96,43 +105,21 @@ void rmsprop(const OptimizerUpdate& u) {
 
 }  // namespace
 
-void optimizer_update(Exec, const OptimizerUpdate& update) {
+void optimizer_update(Exec exec, const OptimizerUpdate& update) {
   switch (update.rule) {
     case OptimizerUpdate::Rule::sgd:
       return sgd(update);
+    case OptimizerUpdate::Rule::lars:
+      return lars(update);
     case OptimizerUpdate::Rule::adam:
       return adam(update);
     case OptimizerUpdate::Rule::adagrad:
       return adagrad(update);
     case OptimizerUpdate::Rule::rmsprop:
       return rmsprop(update);
+    case OptimizerUpdate::Rule::lamb:
+      return lamb_update(exec, update);
   }
-}
-
-void gradient_norm(Exec, const float* gradients, int64_t n, double clip_norm, double*, float* norm,
-                   float* clip_scale) {
-  // Sixteen running sums, so that the order of the additions is written here and not chosen by the compiler.
-  constexpr int64_t kLanes = 16;
-  double lanes[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (int64_t lane = 0; lane < kLanes; ++lane) {
-      const double g = static_cast<double>(gradients[i + lane]);
-      lanes[lane] += g * g;
-    }
-  }
-  for (int64_t lane = 0; i < n; ++i, ++lane) {
-    const double g = static_cast<double>(gradients[i]);
-    lanes[lane] += g * g;
-  }
-  double sum = 0;
-  for (const double lane : lanes) sum += lane;
-  const double result = std::sqrt(sum);
-  if (norm != nullptr) *norm = static_cast<float>(result);
-  if (clip_scale == nullptr) return;
-  // A norm that is not a number must not pass as "no clipping": it has to reach the weights and be noticed.
-  const double scale = clip_norm > 0 ? clip_norm / (result + 1e-6) : 1.0;
-  *clip_scale = static_cast<float>(scale > 1.0 ? 1.0 : scale);
 }
 
 }  // namespace lockstep::cpu

@@ -3,64 +3,110 @@
 #include <cstdint>
 
 #include "src/device/exec.h"
+#include "src/optim/exact_sum.h"
 #include "src/optim/optimizer.h"
 
 namespace lockstep {
 
-/// One optimizer step over flat buffers, element by element. All pointers are in the backend's memory. Every
-/// buffer starts at a kFlatBlock boundary of the flat layout and size is a multiple of kFlatBlock.
+/// One optimizer step over some blocks of flat buffers. All pointers are in the backend's memory. weights and
+/// gradients are the whole flat buffers; everything else has one entry for each block of this update, or one
+/// float for each of its weights, in the same order.
 ///
-/// With g = clip_scale * gradient (+ weight_decay * w where it is L2), w the weight and t the step from 1:
-///   sgd      state0 = momentum * state0 + g;  d = g + momentum * state0 (nesterov), else state0;  w -= lr *
-///   d
-///            without momentum: w -= lr * g, state0 is null
+/// With g = clip_scale * gradient (+ weight_decay * w where it is L2), w the weight, t the step from 1 and
+/// ratio that of the block's parameter, or 1:
+///   sgd      state0 = momentum * state0 + g;  d = g + momentum * state0 (nesterov), else state0
+///            w -= lr * d;  without momentum: w -= lr * g, state0 is null
+///   lars     state0 = momentum * state0 + lr * ratio * g;  w -= state0
+///            without momentum: w -= lr * ratio * g, state0 is null
 ///   adam     state0 += (1 - beta1) * (g - state0);  state1 = beta2 * state1 + (1 - beta2) * g * g
 ///            w -= lr / (1 - beta1^t) * state0 / (sqrt(state1) / sqrt(1 - beta2^t) + epsilon)
+///   lamb     state0 and state1 as in adam;  w -= lr * ratio * d, where
+///            d = state0 / (1 - beta1^t) / (sqrt(state1) / sqrt(1 - beta2^t) + epsilon) + weight_decay * w
 ///   adagrad  state0 += g * g;  w -= lr * g / (sqrt(state0) + epsilon)
 ///   rmsprop  state0 = alpha * state0 + (1 - alpha) * g * g;  d = g / (sqrt(state0) + epsilon)
 ///            with momentum state1 = momentum * state1 + d, d = state1, else state1 is null;  w -= lr * d
 /// Decoupled weight decay (AdamW) multiplies w by 1 - lr * weight_decay first.
 struct OptimizerUpdate {
-  enum class Rule { sgd, adam, adagrad, rmsprop };
+  enum class Rule { sgd, lars, adam, lamb, adagrad, rmsprop };
   Rule rule = Rule::sgd;
   double momentum = 0;
   bool nesterov = false;
   double beta1 = 0.9, beta2 = 0.999;
   double alpha = 0.99;
   double epsilon = 1e-8;
+  double trust = 0.001;
   double weight_decay = 0;
-  bool decoupled = false;          ///< weight decay on the weights (AdamW), not in the gradient
-  int64_t size = 0;                ///< floats
-  const uint8_t* decay = nullptr;  ///< (size / kFlatBlock): 1 where weight decay applies; null: nowhere
+  bool decoupled = false;  ///< weight decay on the weights (AdamW), not in the gradient
+
+  int64_t blocks = 0;                   ///< of kFlatBlock floats
+  const int32_t* flat_block = nullptr;  ///< which block of the flat buffers each one is; null: the same
+  const uint8_t* decay = nullptr;       ///< 1 where weight decay applies; null: nowhere
+  const int32_t* adapted = nullptr;     ///< lars, lamb: which ratio applies, -1 for none; else null
+  int64_t ratio_count = 0;
+  float* ratios = nullptr;  ///< (ratio_count)
   float* weights = nullptr;
   const float* gradients = nullptr;
   float* state0 = nullptr;
   float* state1 = nullptr;
   const OptimizerScalars* scalars = nullptr;
   const float* clip_scale = nullptr;  ///< one float that every gradient is multiplied by; null: 1
+
+  /// Where a block's weights and gradients start in the flat buffers.
+  LOCKSTEP_HOST_DEVICE int64_t flat_offset(int64_t block) const {
+    return (flat_block == nullptr ? block : flat_block[block]) * kFlatBlock;
+  }
+  LOCKSTEP_HOST_DEVICE bool decays(int64_t block) const { return decay != nullptr && decay[block] != 0; }
+  LOCKSTEP_HOST_DEVICE int32_t ratio_index(int64_t block) const {
+    return adapted == nullptr ? -1 : adapted[block];
+  }
+  LOCKSTEP_HOST_DEVICE float ratio(int64_t block) const {
+    const int32_t index = ratio_index(block);
+    return index < 0 ? 1.0f : ratios[index];
+  }
 };
 
-/// How many doubles of scratch memory gradient_norm() needs.
-inline constexpr int64_t kNormScratch = 1024;
+/// The exact sums of all ranks: rank r's sum i is at sums[r * stride + i].
+struct SumsOfRanks {
+  const ExactSum* sums = nullptr;
+  int ranks = 1;
+  int64_t stride = 0;
+};
 
-// Both backends. They enqueue and do not wait. Sums run in an order that depends on n alone.
+// Both backends. They enqueue and do not wait.
+//
+// A block's squares are added in double in one order: sixteen lanes add elements lane, lane + 16, lane + 32
+// and lane + 48; then lane i adds lane i + 8, and so on with 4, 2 and 1. From there on sums are exact.
 
 namespace cpu {
 
+/// The update of the weights. Lamb's states are up to date already.
 void optimizer_update(Exec exec, const OptimizerUpdate& update);
+void lamb_update(Exec exec, const OptimizerUpdate& update);
 
-/// norm (1) = the Euclidean norm of n gradients. clip_scale (1) = min(1, clip_norm / (norm + 1e-6)), as
-/// PyTorch's clip_grad_norm_ computes it, or 1 when clip_norm is 0. Either output may be null.
-void gradient_norm(Exec exec, const float* gradients, int64_t n, double clip_norm, double* scratch,
-                   float* norm, float* clip_scale);
+/// sum (1) += the squares of this update's gradients.
+void add_squares_of_gradients(Exec exec, const OptimizerUpdate& update, ExactSum* sum);
+/// norm (1) = the Euclidean norm of the gradients, from all ranks' sum 0. clip_scale (1) = min(1, clip_norm /
+/// (norm + 1e-6)), as PyTorch's clip_grad_norm_ computes it, or 1 when clip_norm is 0. Either may be null.
+void clip(Exec exec, const SumsOfRanks& squares, double clip_norm, float* norm, float* clip_scale);
+
+/// For each parameter with a ratio, sums (2 * ratio_count) += the squares of its weights, and, ratio_count
+/// further on, of what the ratio scales: lars, its gradients as they are, without clipping or decay; lamb, d
+/// as above. Lamb updates both states, of all blocks.
+void add_squares_by_parameter(Exec exec, const OptimizerUpdate& update, ExactSum* sums);
+/// ratios = |w| / |d| for lamb, trust * |w| / (clip_scale * |g| + weight_decay * |w|) for lars; 1 where a
+/// norm is 0.
+void trust_ratios(Exec exec, const OptimizerUpdate& update, const SumsOfRanks& squares);
 
 }  // namespace cpu
 
 namespace cuda {
 
 void optimizer_update(Exec exec, const OptimizerUpdate& update);
-void gradient_norm(Exec exec, const float* gradients, int64_t n, double clip_norm, double* scratch,
-                   float* norm, float* clip_scale);
+void lamb_update(Exec exec, const OptimizerUpdate& update);
+void add_squares_of_gradients(Exec exec, const OptimizerUpdate& update, ExactSum* sum);
+void clip(Exec exec, const SumsOfRanks& squares, double clip_norm, float* norm, float* clip_scale);
+void add_squares_by_parameter(Exec exec, const OptimizerUpdate& update, ExactSum* sums);
+void trust_ratios(Exec exec, const OptimizerUpdate& update, const SumsOfRanks& squares);
 
 }  // namespace cuda
 

@@ -107,7 +107,7 @@ struct Trainer::Impl {
         pool(lanes_of(o, e, w)),
         batching(plan_batches(o, w.size(), pool.lanes())),
         parameters(e, graph),
-        optimizer(e, o.optimizer, parameters.layout().weights_size, parameters.layout().decay),
+        optimizer(e, o.optimizer, parameters.layout().blocks),
         communicator(make_communicator(w, e, o.communicator())),
         sampler(o.seed, data.train->size(), batching.global_batch, /*shuffle=*/true),
         total_steps(o.steps > 0 ? o.steps : o.epochs * sampler.steps_per_epoch()),

@@ -114,7 +114,7 @@ TEST(ParameterLayout, PutsTheLastLayerFirstAndPadsToBlocks) {
   EXPECT_EQ(layout.parameters[3].offset, 0);
   EXPECT_GT(layout.parameters[0].offset, layout.parameters[2].offset);
   for (const ParameterLayout::Slot& slot : layout.parameters) EXPECT_EQ(slot.offset % kFlatBlock, 0);
-  EXPECT_EQ(static_cast<int64_t>(layout.decay.size()), layout.weights_size / kFlatBlock);
+  EXPECT_EQ(static_cast<int64_t>(layout.blocks.size()), layout.weights_size / kFlatBlock);
   EXPECT_EQ(layout.ready_ends.back(), layout.reduced_size());
   EXPECT_EQ(layout.node_of_ready_end, (std::vector<int>{4, 0}));
 }

@@ -126,6 +126,7 @@ const std::vector<std::string>& unusual_values() {
       "optimizer.beta2=0.25",
       "optimizer.alpha=0.125",
       "optimizer.epsilon=1e-3",
+      "optimizer.trust=0.02",
       "optimizer.weight_decay=0.01",
       "optimizer.decay_all=true",
       "schedule.name=step",

@@ -11,15 +11,12 @@
 
 #include "src/core/error.h"
 #include "src/core/rng.h"
-#include "src/optim/optimizer_kernels.h"
-#include "tests/support/backend.h"
-#include "tests/support/gradient_tree.h"
+#include "tests/optim/trained.h"
 
 namespace lockstep {
 namespace {
 
-using test::BackendTest, test::from_backend, test::Guarded, test::OnBackend, test::random_values,
-    test::to_backend;
+using test::BackendTest, test::to_backend;
 using testing::HasSubstr;
 
 // ---- Known answers of PyTorch 2.15
@@ -41,38 +38,6 @@ OptimizerSpec spec_named(const std::string& name) {
   return spec;
 }
 
-/// Weights in the backend's memory and what trains them.
-class Trained {
- public:
-  Trained(Exec exec, const OptimizerSpec& spec, const std::vector<float>& weights,
-          const std::vector<uint8_t>& decay)
-      : optimizer(exec, spec, static_cast<int64_t>(weights.size()), decay),
-        exec_(exec),
-        weights_(exec, {static_cast<int64_t>(weights.size())}, weights),
-        gradients_(exec, {static_cast<int64_t>(weights.size())}),
-        norm_(exec, {1}, {-1.0f}) {}
-
-  /// Returns the gradients' norm, or -1 if it was not asked for.
-  float update(const OptimizerScalars& scalars, const std::vector<float>& gradients, bool wants_norm = true) {
-    const OnBackend<OptimizerScalars> on_backend(exec_, scalars);
-    gradients_.set(gradients);
-    norm_.set({-1.0f});
-    optimizer.update(on_backend.get(), weights_.span(), gradients_.span(),
-                     wants_norm ? norm_.span().data() : nullptr);
-    EXPECT_TRUE(same_bits(gradients_.values(), gradients)) << "gradients changed";
-    return norm_.values()[0];
-  }
-
-  std::vector<float> weights() const { return weights_.values(); }
-  std::vector<float> state(size_t i) const { return from_backend(exec_, optimizer.state()[i].values); }
-
-  Optimizer optimizer;
-
- private:
-  Exec exec_;
-  Guarded<float> weights_, gradients_, norm_;
-};
-
 struct Trajectory {
   std::vector<float> weights;
   float norm = 0;
@@ -81,7 +46,7 @@ struct Trajectory {
 Trajectory five_steps(Exec exec, const OptimizerSpec& spec) {
   std::vector<float> start(kFlatBlock), gradients(kFlatBlock);
   start[0] = 0.5f, start[1] = -1.25f, start[2] = 2.0f;
-  Trained trained(exec, spec, start, {1});
+  Trained trained(exec, spec, start, blocks_of({{1, true}}));
   Trajectory result;
   for (int t = 1; t <= 5; ++t) {
     const float time = static_cast<float>(t);
@@ -227,15 +192,15 @@ void expect_agreement_over_twenty_steps(Exec exec, const Case& test_case) {
   spec.decay_all = test_case.decay_all;
   spec.clip_norm = test_case.clip_norm;
   constexpr int64_t kSize = 5 * kFlatBlock;
-  const std::vector<uint8_t> decay = {1, 0, 0, 1, 0};
+  const std::vector<FlatBlock> blocks = blocks_of({{1, true}, {2, false}, {1, true}, {1, false}});
   std::vector<float> weights(kSize), gradients(kSize);
   std::vector<Oracle> oracles(kSize);
   RandomStream random(1, 2);
   for (size_t i = 0; i < weights.size(); ++i) {
     weights[i] = random.next_normal();
-    oracles[i] = {spec, decay[i / kFlatBlock] != 0, static_cast<double>(weights[i]), 0, 0};
+    oracles[i] = {spec, blocks[i / kFlatBlock].decays, static_cast<double>(weights[i]), 0, 0};
   }
-  Trained trained(exec, spec, weights, decay);
+  Trained trained(exec, spec, weights, blocks);
   for (int t = 1; t <= 20; ++t) {
     double squares = 0;
     for (float& g : gradients) {
@@ -279,17 +244,19 @@ TEST_P(OptimizerTest, StateIsNamedAndContinuesWhereItWasSaved) {
            {"adam", 0, {"m", "v"}},
            {"adagrad", 0, {"sum"}},
            {"rmsprop", 0, {"square_average"}},
-           {"rmsprop", 0.9, {"square_average", "momentum"}}}) {
+           {"rmsprop", 0.9, {"square_average", "momentum"}},
+           {"lars", 0.9, {"momentum"}},
+           {"lamb", 0, {"m", "v"}}}) {
     OptimizerSpec spec;
     spec.name = name;
     spec.momentum = momentum;
     const std::vector<float> gradients(kFlatBlock, 0.25f);
-    Trained whole(exec(), spec, std::vector(kFlatBlock, 1.0f), {0});
+    Trained whole(exec(), spec, std::vector(kFlatBlock, 1.0f), blocks_of({{1, false}}));
     std::vector<std::string> names;
     for (const Optimizer::State& state : whole.optimizer.state()) names.push_back(state.name);
     EXPECT_EQ(names, states);
     whole.update({0.1f, 1}, gradients);
-    Trained resumed(exec(), spec, whole.weights(), {0});
+    Trained resumed(exec(), spec, whole.weights(), blocks_of({{1, false}}));
     for (size_t i = 0; i < names.size(); ++i)
       to_backend(exec(), resumed.optimizer.state()[i].values, whole.state(i));
     whole.update({0.1f, 2}, gradients);
@@ -309,71 +276,9 @@ TEST_P(OptimizerTest, ALargeModelIsUpdatedToItsLastWeight) {
   }
   OptimizerSpec spec;
   spec.name = "sgd";
-  Trained trained(exec(), spec, start, std::vector<uint8_t>(kSize / kFlatBlock));
+  Trained trained(exec(), spec, start, blocks_of({{kSize / kFlatBlock, false}}));
   trained.update({0.5f, 1}, gradients, /*wants_norm=*/false);
   EXPECT_TRUE(same_bits(trained.weights(), expected));
-}
-
-struct Norm {
-  float norm, clip_scale;
-};
-
-/// Of these gradients, `offset` floats behind the start of an allocation.
-Norm norm_of(Exec exec, std::vector<float> gradients, double clip_norm, size_t offset = 0) {
-  const auto count = static_cast<int64_t>(gradients.size());
-  gradients.insert(gradients.begin(), offset, 1e6f);
-  const Guarded<float> values(exec, {count + static_cast<int64_t>(offset)}, gradients);
-  const Guarded<float> norm(exec, {1}), scale(exec, {1});
-  const Guarded<uint8_t> scratch(exec, {kNormScratch * static_cast<int64_t>(sizeof(double))});
-  const auto compute = [&](float* norm_or_null, float* scale_or_null) {
-    const float* const first = values.span().data() + offset;
-    auto* const doubles = reinterpret_cast<double*>(scratch.span().data());
-    if constexpr (kCuda) {
-      if (exec.on_cuda())
-        return cuda::gradient_norm(exec, first, count, clip_norm, doubles, norm_or_null, scale_or_null);
-    }
-    cpu::gradient_norm(exec, first, count, clip_norm, doubles, norm_or_null, scale_or_null);
-  };
-  compute(norm.span().data(), nullptr);
-  compute(nullptr, scale.span().data());
-  scratch.values();  // looks at its guards
-  return {norm.values()[0], scale.values()[0]};
-}
-
-TEST_P(OptimizerTest, NormIsExactAndTheSameBitsWhereverTheBufferLies) {
-  for (const int64_t count : {0, 1, 7, 255, 1007, 2048, 2049, 5003}) {  // a block of a kernel takes 2048
-    const std::vector<float> values = random_values(count, 5);
-    double squares = 0;
-    for (const float v : values) squares += static_cast<double>(v) * static_cast<double>(v);
-    const Norm result = norm_of(exec(), values, 0.5);
-    EXPECT_FLOAT_EQ(result.norm, static_cast<float>(std::sqrt(squares))) << count;
-    EXPECT_FLOAT_EQ(result.clip_scale, static_cast<float>(std::min(1.0, 0.5 / (std::sqrt(squares) + 1e-6))))
-        << count;
-    const Norm moved = norm_of(exec(), values, 0.5, 3);
-    EXPECT_EQ(moved.norm, result.norm);
-    EXPECT_EQ(moved.clip_scale, result.clip_scale);
-    EXPECT_EQ(norm_of(exec(), values, 0).clip_scale, 1.0f) << "a clip_norm of 0 is none";
-  }
-}
-
-TEST_P(OptimizerTest, NormIsAsLargeAsGradientsMayBe) {
-  // Their squares pass what a float can hold.
-  EXPECT_FLOAT_EQ(norm_of(exec(), std::vector(3000, 1e25f), 1).norm, 1e25f * std::sqrt(3000.0f));
-  EXPECT_FLOAT_EQ(norm_of(exec(), std::vector(3000, 1e-30f), 1).norm, 1e-30f * std::sqrt(3000.0f));
-}
-
-TEST_P(OptimizerTest, NormOfNotANumberAndOfInfinity) {
-  constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  for (const size_t at : {0, 31, 2999}) {
-    std::vector<float> gradients(3000, 0.5f);
-    gradients[at] = kNaN;
-    EXPECT_TRUE(std::isnan(norm_of(exec(), gradients, 1).norm)) << at;
-    EXPECT_TRUE(std::isnan(norm_of(exec(), gradients, 1).clip_scale)) << at;
-    gradients[at] = -kInfinity;
-    EXPECT_EQ(norm_of(exec(), gradients, 1).norm, kInfinity) << at;
-    EXPECT_EQ(norm_of(exec(), gradients, 1).clip_scale, 0.0f) << at;
-  }
 }
 
 TEST_P(OptimizerTest, WhatIsNoNumberReachesTheWeights) {
@@ -385,7 +290,7 @@ TEST_P(OptimizerTest, WhatIsNoNumberReachesTheWeights) {
     spec.nesterov = test_case.nesterov;
     std::vector<float> gradients(2 * kFlatBlock);
     gradients[7] = std::numeric_limits<float>::quiet_NaN();
-    Trained trained(exec(), spec, std::vector(2 * kFlatBlock, 1.0f), {0, 0});
+    Trained trained(exec(), spec, std::vector(2 * kFlatBlock, 1.0f), blocks_of({{2, false}}));
     trained.update({0.1f, 1}, gradients);
     std::vector<float> weights = trained.weights();
     EXPECT_TRUE(std::isnan(weights[7]));
@@ -394,12 +299,12 @@ TEST_P(OptimizerTest, WhatIsNoNumberReachesTheWeights) {
 
     // The length of all gradients is no number either, and clips every one of them.
     spec.clip_norm = 1;
-    Trained clipped(exec(), spec, std::vector(2 * kFlatBlock, 1.0f), {0, 0});
+    Trained clipped(exec(), spec, std::vector(2 * kFlatBlock, 1.0f), blocks_of({{2, false}}));
     clipped.update({0.1f, 1}, gradients);
     EXPECT_THAT(clipped.weights(), testing::Each(testing::IsNan()));
     // An infinite gradient is clipped to 0 times infinity, and the others to 0.
     gradients[7] = std::numeric_limits<float>::infinity();
-    Trained infinite(exec(), spec, std::vector(2 * kFlatBlock, 1.0f), {0, 0});
+    Trained infinite(exec(), spec, std::vector(2 * kFlatBlock, 1.0f), blocks_of({{2, false}}));
     infinite.update({0.1f, 1}, gradients);
     EXPECT_TRUE(std::isnan(infinite.weights()[7]));
   }
@@ -413,7 +318,7 @@ TEST_P(OptimizerTest, AnEmptyModelIsUpdatedToo) {
 
 std::string error_of(const OptimizerSpec& spec) {
   try {
-    Optimizer({}, spec, 0, {});
+    Optimizer({}, spec, {});
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::usage);
     return error.what();
@@ -426,12 +331,13 @@ TEST(Optimizer, SaysWhichKeyIsWrong) {
   EXPECT_THAT(error_of({.lr = -1}), HasSubstr("optimizer.lr = -1 must be"));
   EXPECT_THAT(error_of({.lr = std::nan("")}), HasSubstr("optimizer.lr = nan must be"));
   EXPECT_THAT(error_of({.name = "sgd", .momentum = 1}), HasSubstr("optimizer.momentum = 1 must be"));
-  EXPECT_THAT(error_of({.momentum = 0.9}), HasSubstr("applies to sgd and rmsprop, not to adam"));
+  EXPECT_THAT(error_of({.momentum = 0.9}), HasSubstr("applies to sgd, rmsprop and lars, not to adam"));
   EXPECT_THAT(error_of({.name = "sgd", .nesterov = true}), HasSubstr("optimizer.nesterov needs"));
   EXPECT_THAT(error_of({.beta1 = 1}), HasSubstr("optimizer.beta1 = 1 must be"));
   EXPECT_THAT(error_of({.beta2 = -0.1}), HasSubstr("optimizer.beta2 = -0.1 must be"));
   EXPECT_THAT(error_of({.alpha = 2}), HasSubstr("optimizer.alpha = 2 must be"));
   EXPECT_THAT(error_of({.epsilon = -1e-8}), HasSubstr("optimizer.epsilon = -1e-08 must be"));
+  EXPECT_THAT(error_of({.trust = -1}), HasSubstr("optimizer.trust = -1 must be"));
   EXPECT_THAT(error_of({.weight_decay = -1}), HasSubstr("optimizer.weight_decay = -1 must be"));
   EXPECT_THAT(error_of({.clip_norm = -1}), HasSubstr("optimizer.clip_norm = -1 must be"));
 }

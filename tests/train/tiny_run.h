@@ -30,8 +30,7 @@ class TinyRun {
         batching_(batching),
         pool_(options.lanes),
         communicator_(std::move(communicator)),
-        optimizer_(exec, optimizer_spec(options.clip_norm), parameters_.layout().weights_size,
-                   parameters_.layout().decay),
+        optimizer_(exec, optimizer_spec(options.clip_norm), parameters_.layout().blocks),
         step_({exec, pool_, *communicator_, task_, graph_, parameters_, optimizer_}, batching, 256,
               options.capture) {
     parameters_.initialize(3);

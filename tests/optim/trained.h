@@ -1,0 +1,59 @@
+#pragma once
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "src/optim/optimizer.h"
+#include "tests/support/backend.h"
+#include "tests/support/gradient_tree.h"
+
+namespace lockstep {
+
+/// Weights in the backend's memory and what trains them.
+class Trained {
+ public:
+  Trained(Exec exec, const OptimizerSpec& spec, const std::vector<float>& weights,
+          const std::vector<FlatBlock>& blocks, const std::optional<OptimizerShare>& share = std::nullopt)
+      : optimizer(exec, spec, blocks, share),
+        exec_(exec),
+        weights_(exec, {static_cast<int64_t>(weights.size())}, weights),
+        gradients_(exec, {static_cast<int64_t>(weights.size())}),
+        norm_(exec, {1}, {-1.0f}) {}
+
+  /// Returns the gradients' norm, or -1 if it was not asked for.
+  float update(const OptimizerScalars& scalars, const std::vector<float>& gradients, bool wants_norm = true) {
+    const test::OnBackend<OptimizerScalars> on_backend(exec_, scalars);
+    gradients_.set(gradients);
+    norm_.set({-1.0f});
+    optimizer.update(on_backend.get(), weights_.span(), gradients_.span(),
+                     wants_norm ? norm_.span().data() : nullptr);
+    EXPECT_TRUE(same_bits(gradients_.values(), gradients)) << "gradients changed";
+    return norm_.values()[0];
+  }
+
+  std::vector<float> weights() const { return weights_.values(); }
+  std::vector<float> state(size_t i) const { return test::from_backend(exec_, optimizer.state()[i].values); }
+
+  Optimizer optimizer;
+
+ private:
+  Exec exec_;
+  test::Guarded<float> weights_, gradients_, norm_;
+};
+
+/// A parameter of so many blocks.
+struct ParameterBlocks {
+  size_t count;
+  bool decays;
+};
+
+/// The blocks of parameters that lie one after another.
+inline std::vector<FlatBlock> blocks_of(const std::vector<ParameterBlocks>& parameters) {
+  std::vector<FlatBlock> blocks;
+  for (size_t i = 0; i < parameters.size(); ++i)
+    blocks.insert(blocks.end(), parameters[i].count, {static_cast<int32_t>(i), parameters[i].decays});
+  return blocks;
+}
+
+}  // namespace lockstep
