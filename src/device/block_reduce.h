@@ -12,6 +12,7 @@ namespace lockstep::cuda {
 struct Sum {
   __device__ float operator()(float a, float b) const { return a + b; }
   __device__ double operator()(double a, double b) const { return a + b; }
+  __device__ uint64_t operator()(uint64_t a, uint64_t b) const { return a + b; }
 };
 
 struct Maximum {

@@ -3,6 +3,8 @@
 // The CUDA side of the free functions of src/ops, one for one and with the same signatures: NAME.cpp checks
 // the arguments and forwards them here, NAME.cu defines. Never called in a CPU-only build, where nothing
 // defines them.
+#include <span>
+
 #include "src/device/exec.h"
 #include "src/ops/activation.h"
 #include "src/ops/dropout.h"
@@ -34,6 +36,9 @@ void bias_backward(Exec exec, ConstTensor dy, Tensor db);
 
 void dropout(Exec exec, const MicroBatchInfo* info, const DropoutSpec& spec, ConstTensor sample_index,
              ConstTensor x, Tensor y);
+
+void add_fingerprint(Exec exec, std::span<const float> values, int64_t first_block, uint64_t* sum);
+void cut_fingerprint(Exec exec, const uint64_t* sum, float* pieces);
 
 void softmax_cross_entropy(Exec exec, const MicroBatchInfo* info, float label_smoothing, ConstTensor logits,
                            ConstTensor labels, Tensor dlogits, Tensor metrics);

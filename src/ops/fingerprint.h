@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "src/core/host_device.h"
+#include "src/device/exec.h"
+#include "src/tensor/flat.h"
+
+namespace lockstep {
+
+/// Adds the fingerprint of some floats to *sum: a number that tells copies apart that should be equal. It
+/// always changes when one float changes a bit, and all but surely when several do. Zeros of both signs
+/// differ.
+///
+/// values: whole blocks of kFlatBlock. first_block: where they start among all that go into the same sum.
+/// values and sum are in the memory of the backend. Enqueues; does not wait.
+///
+/// A block's 32-bit words are added with odd coefficients (multilinear hashing: Lemire and Kaser 2014,
+/// "Strongly universal string hashing is fast"), a bijection makes that and the block's number one word, and
+/// the words of all blocks are added, everything modulo 2^64: so neither the order of additions nor the
+/// backend matters.
+void add_fingerprint(Exec exec, std::span<const float> values, int64_t first_block, uint64_t* sum);
+
+/// A fingerprint cut into pieces of 6 bits, each followed by its square: what its pieces and squares add up
+/// to over ranks is exact in float for kMostFingerprintRanks ranks, in any order.
+inline constexpr int kFingerprintFloats = 22;
+inline constexpr int kMostFingerprintRanks = 4096;
+
+/// pieces (kFingerprintFloats) = *sum cut up. Both in the memory of the backend. Enqueues; does not wait.
+void cut_fingerprint(Exec exec, const uint64_t* sum, float* pieces);
+
+/// Whether all ranks had the same fingerprint, from the sum of their pieces: by the inequality of Cauchy and
+/// Schwarz, ranks * (sum of squares) is (sum)^2 for equal pieces alone. On the host.
+bool fingerprints_agree(std::span<const float> summed_pieces, int ranks);
+
+/// The finalizer of SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number
+/// generators").
+LOCKSTEP_HOST_DEVICE constexpr uint64_t splitmix(uint64_t z) {
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+  return z ^ (z >> 31);
+}
+
+/// The odd factor of the float at this place of a block.
+LOCKSTEP_HOST_DEVICE constexpr uint32_t fingerprint_factor(int place) {
+  return static_cast<uint32_t>(splitmix(static_cast<uint64_t>(place) + 1)) | 1u;
+}
+
+/// What a block adds to a fingerprint: for each block a bijection of its weighted sum.
+LOCKSTEP_HOST_DEVICE constexpr uint64_t fingerprint_word(uint64_t weighted_sum, int64_t block) {
+  return splitmix(weighted_sum + (static_cast<uint64_t>(block) + 1) * 0x9E3779B97F4A7C15u);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,145 @@
+#include "src/ops/fingerprint.h"
+
+#include <bit>
+#include <set>
+
+#include "tests/support/backend.h"
+
+namespace lockstep::test {
+namespace {
+
+class FingerprintTest : public BackendTest {
+ protected:
+  /// Of whole blocks, the first of which is number first_block; added to `start`.
+  uint64_t fingerprint(const std::vector<float>& values, int64_t first_block = 0, uint64_t start = 0) const {
+    const Guarded<float> data(exec(), {static_cast<int64_t>(values.size())}, values);
+    const Buffer sum(exec(), Memory::device, sizeof(uint64_t));
+    to_backend(exec(), sum.as<uint64_t>(), {start});
+    add_fingerprint(exec(), data.span(), first_block, sum.as<uint64_t>().data());
+    return from_backend(exec(), sum.as<uint64_t>())[0];
+  }
+  std::vector<float> cut(uint64_t sum) const {
+    const OnBackend<uint64_t> on_backend(exec(), sum);
+    const Guarded<float> pieces(exec(), {kFingerprintFloats});
+    cut_fingerprint(exec(), on_backend.get(), pieces.span().data());
+    return pieces.values();
+  }
+};
+INSTANTIATE_FOR_BACKENDS(FingerprintTest);
+
+/// What the documentation says, written for reading.
+uint64_t oracle(const std::vector<float>& values, uint64_t first_block) {
+  uint64_t total = 0;
+  for (size_t block = 0; block < values.size() / 64; ++block) {
+    uint64_t weighted = 0;
+    for (size_t place = 0; place < 64; ++place) {
+      const uint64_t factor = splitmix(place + 1) % (uint64_t{1} << 32);
+      weighted += uint64_t{std::bit_cast<uint32_t>(values[64 * block + place])} *
+                  (factor % 2 == 1 ? factor : factor + 1);
+    }
+    total += splitmix(weighted + 11400714819323198485u * (first_block + block + 1));
+  }
+  return total;
+}
+
+TEST_P(FingerprintTest, IsWhatTheDocumentationSaysOnBothBackends) {
+  // From less than a block of threads to several rounds of all.
+  for (const int64_t blocks : {1, 2, 3, 15, 16, 17, 63, 200}) {
+    const std::vector<float> values = random_values(blocks * kFlatBlock, 5);
+    EXPECT_EQ(fingerprint(values), oracle(values, 0)) << blocks;
+    EXPECT_EQ(fingerprint(values, 1000, 17), oracle(values, 1000) + 17) << blocks;
+  }
+  EXPECT_EQ(fingerprint({}, 0, 17), 17u);
+}
+
+TEST_P(FingerprintTest, EveryBitOfEveryFloatOfABlockCounts) {
+  std::vector<float> values = random_values(kFlatBlock, 6);
+  values[3] = 0;
+  values[4] = std::numeric_limits<float>::quiet_NaN();
+  std::set<uint64_t> seen = {fingerprint(values)};
+  // All bits on the CPU; a launch for each would take long.
+  const uint32_t step = exec().on_cuda() ? 13 : 1;
+  size_t flips = 0;
+  for (uint32_t flip = 0; flip < 32 * kFlatBlock; flip += step, ++flips) {
+    std::vector<float> flipped = values;
+    float& value = flipped[flip / 32];
+    value = std::bit_cast<float>(std::bit_cast<uint32_t>(value) ^ (1u << flip % 32));
+    seen.insert(fingerprint(flipped));
+  }
+  EXPECT_EQ(seen.size(), flips + 1) << "each flip has a fingerprint of its own";
+}
+
+TEST_P(FingerprintTest, ExchangedFloatsAndBlocksAreSeen) {
+  const std::vector<float> values = random_values(2 * kFlatBlock, 7);
+  std::vector<float> floats = values, blocks = values;
+  std::swap(floats[10], floats[11]);
+  std::swap_ranges(blocks.begin(), blocks.begin() + kFlatBlock, blocks.begin() + kFlatBlock);
+  EXPECT_NE(fingerprint(floats), fingerprint(values));
+  EXPECT_NE(fingerprint(blocks), fingerprint(values));
+}
+
+TEST_P(FingerprintTest, PartsAddUpToTheWhole) {
+  const std::vector<float> values = random_values(5 * kFlatBlock, 8);
+  const auto cut = values.begin() + 2 * kFlatBlock;
+  const uint64_t last = fingerprint({cut, values.end()}, 2);
+  EXPECT_EQ(fingerprint({values.begin(), cut}, 0, last), fingerprint(values));
+}
+
+TEST_P(FingerprintTest, PiecesHoldAllBitsAndTheirSquares) {
+  for (const uint64_t sum : {uint64_t{0}, ~uint64_t{0}, uint64_t{0x0123456789ABCDEF}}) {
+    const std::vector<float> pieces = cut(sum);
+    uint64_t joined = 0;
+    for (size_t i = 0; i < pieces.size(); i += 2) {
+      EXPECT_TRUE(pieces[i] >= 0 && pieces[i] < 64) << pieces[i];
+      EXPECT_EQ(pieces[i + 1], pieces[i] * pieces[i]);
+      joined |= static_cast<uint64_t>(pieces[i]) << 3 * i;
+    }
+    EXPECT_EQ(joined, sum);
+  }
+}
+
+/// The pieces of all ranks, added in float as a sum over ranks might: one after another, or pairwise.
+std::vector<float> summed(const std::vector<uint64_t>& sums, bool pairwise) {
+  std::vector<std::vector<float>> nodes;
+  for (const uint64_t sum : sums) {
+    std::vector<float>& pieces = nodes.emplace_back(kFingerprintFloats);
+    cut_fingerprint(Exec{}, &sum, pieces.data());
+  }
+  const auto add = [](std::vector<float>& to, const std::vector<float>& from) {
+    for (size_t i = 0; i < to.size(); ++i) to[i] += from[i];
+  };
+  for (size_t distance = 1; pairwise && distance < nodes.size(); distance *= 2)
+    for (size_t i = 0; i + distance < nodes.size(); i += 2 * distance) add(nodes[i], nodes[i + distance]);
+  for (size_t i = 1; !pairwise && i < nodes.size(); ++i) add(nodes[0], nodes[i]);
+  return nodes[0];
+}
+
+TEST(Fingerprints, OneRankOfManyThatDiffersInOneBitIsSeenInAnyOrderOfSums) {
+  for (const int ranks : {1, 2, 3, 16, 1000, kMostFingerprintRanks}) {
+    for (const uint64_t value : {~uint64_t{0}, uint64_t{0}, uint64_t{0xFEDCBA9876543210}}) {
+      std::vector<uint64_t> sums(static_cast<size_t>(ranks), value);
+      for (const bool pairwise : {false, true}) {
+        EXPECT_TRUE(fingerprints_agree(summed(sums, pairwise), ranks)) << ranks;
+        if (ranks == 1) continue;
+        for (const int bit : {0, 5, 6, 63}) {
+          sums.back() = value ^ (uint64_t{1} << bit);
+          EXPECT_FALSE(fingerprints_agree(summed(sums, pairwise), ranks)) << ranks << ", bit " << bit;
+        }
+        sums.back() = value;
+      }
+    }
+  }
+}
+
+TEST(Fingerprints, TwoRanksThatDifferInOppositeWaysAreSeen) {
+  EXPECT_FALSE(fingerprints_agree(summed({7, 6, 8, 7}, false), 4));
+}
+
+TEST(Fingerprints, WhatIsNoSumOfPiecesDoesNotAgree) {
+  std::vector<float> sums = summed({3, 3}, false);
+  sums[20] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_FALSE(fingerprints_agree(sums, 2));
+}
+
+}  // namespace
+}  // namespace lockstep::test
