@@ -284,6 +284,9 @@ void add_rest(std::vector<Option>& table) {
                                         return toml_text(static_cast<double>(config.train.bucket_bytes) /
                                                          0x1p20);
                                       }}));
+  table.push_back(
+      free_on_resume(integer("comm.fingerprint_steps", FIELD(train.fingerprint_steps), 0,
+                             "every so many steps, check that all ranks hold the same bits; 0: never")));
 }
 
 #undef FIELD

@@ -4,6 +4,7 @@
 
 #include "src/core/error.h"
 #include "src/core/hash.h"
+#include "src/ops/fingerprint.h"
 
 namespace lockstep {
 
@@ -77,7 +78,10 @@ ParameterLayout::ParameterLayout(const Graph& graph) {
   for (int64_t& end : ready_ends) end += gradients_offset();
 }
 
-int64_t ParameterLayout::state_sums_offset() const { return kFlatBlock; }
+int64_t ParameterLayout::state_sums_offset() const {
+  static_assert(2 + kFingerprintFloats <= kFlatBlock, "the metrics have one block");
+  return kFlatBlock;
+}
 
 Parameters::Parameters(Exec exec, const Graph& graph)
     : exec_(exec),

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <bit>
-#include <cmath>
 
 #include "src/core/error.h"
 #include "src/ops/cuda_ops.h"
@@ -26,8 +25,11 @@ void add_fingerprint(std::span<const float> values, int64_t first_block, uint64_
   for (int64_t block = 0; block < blocks; ++block) {
     const float* floats = values.data() + block * kFlatBlock;
     uint64_t weighted = 0;
-    for (size_t place = 0; place < kFactors.size(); ++place)
-      weighted += uint64_t{std::bit_cast<uint32_t>(floats[place])} * kFactors[place];
+    for (size_t place = 0; place < kFactors.size(); ++place) {
+      const bool is_nan = floats[place] != floats[place];
+      weighted +=
+          uint64_t{is_nan ? kFingerprintNaN : std::bit_cast<uint32_t>(floats[place])} * kFactors[place];
+    }
     total += fingerprint_word(weighted, first_block + block);
   }
   *sum += total;

@@ -13,6 +13,8 @@ constexpr int kThreads = 256;
 constexpr int kLanes = kFlatBlock / 4;
 static_assert(2 * kLanes == 32, "a warp takes two blocks");
 
+__device__ uint64_t word_of(float value) { return isnan(value) ? kFingerprintNaN : __float_as_uint(value); }
+
 __global__ void fingerprint_kernel(const float* values, int64_t blocks, int64_t first_block,
                                    unsigned long long* sum) {
   __shared__ uint64_t shared[kThreads / 32];
@@ -29,8 +31,8 @@ __global__ void fingerprint_kernel(const float* values, int64_t blocks, int64_t 
     uint64_t weighted = 0;
     if (block < blocks) {
       const float4 v = reinterpret_cast<const float4*>(values)[block * kLanes + lane];
-      weighted = __float_as_uint(v.x) * factor[0] + __float_as_uint(v.y) * factor[1] +
-                 __float_as_uint(v.z) * factor[2] + __float_as_uint(v.w) * factor[3];
+      weighted = word_of(v.x) * factor[0] + word_of(v.y) * factor[1] + word_of(v.z) * factor[2] +
+                 word_of(v.w) * factor[3];
     }
     for (int offset = kLanes / 2; offset > 0; offset /= 2)
       weighted += __shfl_xor_sync(0xffffffffu, weighted, offset);

@@ -11,7 +11,7 @@ namespace lockstep {
 
 /// Adds the fingerprint of some floats to *sum: a number that tells copies apart that should be equal. It
 /// always changes when one float changes a bit, and all but surely when several do. Zeros of both signs
-/// differ.
+/// differ; all NaNs are the same, because which bits a sum of two has is nobody's promise.
 ///
 /// values: whole blocks of kFlatBlock. first_block: where they start among all that go into the same sum.
 /// values and sum are in the memory of the backend. Enqueues; does not wait.
@@ -41,6 +41,9 @@ LOCKSTEP_HOST_DEVICE constexpr uint64_t splitmix(uint64_t z) {
   z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
   return z ^ (z >> 31);
 }
+
+/// What stands for every NaN.
+inline constexpr uint32_t kFingerprintNaN = 0x7FC00000u;
 
 /// The odd factor of the float at this place of a block.
 LOCKSTEP_HOST_DEVICE constexpr uint32_t fingerprint_factor(int place) {

@@ -68,6 +68,7 @@ struct TrainOptions {
   Wire gradients = Wire::fp32;
   bool hierarchical = false;
   Transport transport = Transport::automatic;
+  int64_t fingerprint_steps = 100;  ///< how often ranks are compared (ReplicaCheck); 0: never
 
   std::string config_text;  ///< the config in force, stored in checkpoints
 

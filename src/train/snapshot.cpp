@@ -6,20 +6,11 @@
 
 namespace lockstep {
 
-namespace {
-
-/// One flat buffer and what its parts are called in a checkpoint.
-struct Section {
-  std::string prefix;
-  const std::vector<ParameterLayout::Slot>* slots;
-  std::span<float> flat;
-};
-
-std::vector<Section> sections_of(const Parameters& parameters, const std::string& optimizer_name,
-                                 const Optimizer* optimizer) {
+std::vector<ModelSection> model_sections(const Parameters& parameters, const std::string& optimizer_name,
+                                         const Optimizer* optimizer) {
   const ParameterLayout& layout = parameters.layout();
-  std::vector<Section> sections = {{"model/", &layout.parameters, parameters.weights()},
-                                   {"state/", &layout.states, parameters.states()}};
+  std::vector<ModelSection> sections = {{"model/", &layout.parameters, parameters.weights()},
+                                        {"state/", &layout.states, parameters.states()}};
   if (optimizer != nullptr)
     for (const Optimizer::State& state : optimizer->state())
       sections.push_back(
@@ -27,11 +18,9 @@ std::vector<Section> sections_of(const Parameters& parameters, const std::string
   return sections;
 }
 
-}  // namespace
-
 void add_model(Checkpoint& checkpoint, Exec exec, const Parameters& parameters,
                const std::string& optimizer_name, const Optimizer* optimizer) {
-  for (const Section& section : sections_of(parameters, optimizer_name, optimizer)) {
+  for (const ModelSection& section : model_sections(parameters, optimizer_name, optimizer)) {
     const std::vector<std::vector<float>> tensors = to_logical(exec, *section.slots, section.flat);
     for (size_t i = 0; i < tensors.size(); ++i) {
       const ParameterLayout::Slot& slot = (*section.slots)[i];
@@ -48,7 +37,7 @@ void restore_model(const Checkpoint& checkpoint, const std::string& path, Exec e
                    const Optimizer* optimizer) {
   std::unordered_map<std::string, ConstTensor> by_name;
   for (const Checkpoint::Named& named : checkpoint.tensors) by_name.emplace(named.name, named.tensor);
-  for (const Section& section : sections_of(parameters, optimizer_name, optimizer)) {
+  for (const ModelSection& section : model_sections(parameters, optimizer_name, optimizer)) {
     std::vector<std::vector<float>> tensors;
     for (const ParameterLayout::Slot& slot : *section.slots) {
       const auto found = by_name.find(section.prefix + slot.name);

@@ -6,6 +6,18 @@
 
 namespace lockstep {
 
+/// A flat buffer that belongs to a model's state, and what its tensors are called in a checkpoint: `prefix`
+/// and the name of the slot.
+struct ModelSection {
+  std::string prefix;  ///< "model/", "optimizer/adam/m/"
+  const std::vector<ParameterLayout::Slot>* slots = nullptr;
+  std::span<float> flat;
+};
+
+/// Weights, running statistics and each state of the optimizer (null: without).
+std::vector<ModelSection> model_sections(const Parameters& parameters, const std::string& optimizer_name,
+                                         const Optimizer* optimizer);
+
 /// Adds the model's values to a checkpoint as logical tensors: "model/NAME" for parameters, "state/NAME" for
 /// running statistics, "optimizer/KIND/NAME" for each state buffer of the optimizer (null: without). Waits
 /// for the device.

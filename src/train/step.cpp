@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "src/ops/fingerprint.h"
+
 namespace lockstep {
 
 namespace {
@@ -50,15 +52,23 @@ Step::Step(const Parts& parts, const Batching& batching, int64_t bucket_bytes, b
   host_infos_ = pinned(infos_.size());
   scalars_ = device(sizeof(OptimizerScalars));
   host_scalars_ = pinned(sizeof(OptimizerScalars));
-  host_metrics_ = pinned(2 * sizeof(float));
+  host_metrics_ =
+      pinned(static_cast<size_t>(layout.fingerprint_offset() + kFingerprintFloats) * sizeof(float));
+}
+
+std::span<float> Step::pieces_in(std::span<float> metrics) const {
+  const auto offset = static_cast<size_t>(parts_.parameters.layout().fingerprint_offset());
+  return metrics.subspan(offset, kFingerprintFloats);
 }
 
 std::optional<StepMetrics> Step::take_metrics() {
   if (!pending_) return std::nullopt;
-  const std::span<const float> metrics = host_metrics_.as<float>();
+  const std::span<float> metrics = host_metrics_.as<float>();
   std::optional<StepMetrics> result = std::exchange(pending_, std::nullopt);
   result->loss = metrics[0];
   result->correct = metrics[1];
+  if (result->ranks_agreed)
+    result->ranks_agreed = fingerprints_agree(pieces_in(metrics), parts_.communicator.size());
   return result;
 }
 
@@ -82,10 +92,16 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
   copy(exec, sample_index_.data(), batch.sample_index.raw(), sample_index_.size());
   copied_.record();
 
+  // Into micro-batch 0's gradients; those of the others have zeros there. Not captured, because few steps do
+  // it.
+  const bool asks =
+      parts_.replicas != nullptr && parts_.replicas->enqueue(step, pieces_in(reduced_.as<float>()));
   replay_.run();
   wait_for_copies();
   std::optional<StepMetrics> last = take_metrics();
   pending_ = StepMetrics{.step = step, .samples = batch.global_valid};
+  // What the ranks say is known when the metrics are.
+  if (asks) pending_->ranks_agreed = false;
   return last;
 }
 

@@ -12,6 +12,7 @@
 #include "src/graph/network.h"
 #include "src/optim/optimizer.h"
 #include "src/train/batching.h"
+#include "src/train/replica_check.h"
 #include "src/train/task.h"
 
 namespace lockstep {
@@ -22,6 +23,9 @@ struct StepMetrics {
   double loss = 0;   ///< mean over the real samples
   double correct = 0;
   int64_t samples = 0;
+  /// Whether all ranks started the step with the same bits (see ReplicaCheck); none when this step did not
+  /// say.
+  std::optional<bool> ranks_agreed = std::nullopt;
 };
 
 /// One optimizer step on the global batch: forward, loss and backward of each micro-batch, gradients added
@@ -36,6 +40,7 @@ class Step {
     const Graph& graph;
     Parameters& parameters;
     Optimizer& optimizer;
+    ReplicaCheck* replicas = nullptr;  ///< null: nobody watches that the ranks stay equal
   };
   Step(const Parts& parts, const Batching& batching, int64_t bucket_bytes, bool capture);
 
@@ -56,6 +61,8 @@ class Step {
   /// Blocks until the GPU has reached `copied_`, with an eye on the other ranks.
   void wait_for_copies();
   std::optional<StepMetrics> take_metrics();
+  /// The pieces of a fingerprint in a copy of the metrics or in a reduced buffer.
+  std::span<float> pieces_in(std::span<float> metrics) const;
 
   Parts parts_;
   Batching batching_;

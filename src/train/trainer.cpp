@@ -10,6 +10,7 @@
 
 #include "io/probe.h"
 #include "src/device/devices.h"
+#include "src/ops/fingerprint.h"
 #include "src/train/snapshot.h"
 
 namespace lockstep {
@@ -82,6 +83,7 @@ struct Trainer::Impl {
   Parameters parameters;
   Optimizer optimizer;
   std::unique_ptr<Communicator> communicator;
+  std::optional<ReplicaCheck> replicas;  // none: one rank, or switched off
   Sampler sampler;
   int64_t total_steps;
   Schedule schedule;
@@ -109,12 +111,13 @@ struct Trainer::Impl {
         parameters(e, graph),
         optimizer(e, o.optimizer, parameters.layout().blocks),
         communicator(make_communicator(w, e, o.communicator())),
+        replicas(make_replica_check()),
         sampler(o.seed, data.train->size(), batching.global_batch, /*shuffle=*/true),
         total_steps(o.steps > 0 ? o.steps : o.epochs * sampler.steps_per_epoch()),
         schedule(o.schedule, o.optimizer.lr, total_steps),
         early_stop(o.early_stop.value_or(EarlyStopSpec{.patience = std::numeric_limits<int64_t>::max()})),
-        step({e, pool, *communicator, task, graph, parameters, optimizer}, batching, o.bucket_bytes,
-             o.capture) {
+        step({e, pool, *communicator, task, graph, parameters, optimizer, replicas ? &*replicas : nullptr},
+             batching, o.bucket_bytes, o.capture) {
     if (data.validation) task.check_compatible(*data.validation, "data.validation");
     if (data.test) task.check_compatible(*data.test, "data.test");
     if (o.early_stop && !data.validation)
@@ -130,6 +133,15 @@ struct Trainer::Impl {
     parameters.initialize(o.seed);
   }
 
+  std::optional<ReplicaCheck> make_replica_check() const {
+    if (options.fingerprint_steps == 0 || world.size() == 1) return std::nullopt;
+    if (world.size() > kMostFingerprintRanks)
+      fail(ExitCode::usage, "comm.fingerprint_steps works for up to {} ranks, and there are {}. Set it to 0.",
+           kMostFingerprintRanks, world.size());
+    return ReplicaCheck(exec, model_sections(parameters, options.optimizer.name, &optimizer),
+                        options.fingerprint_steps);
+  }
+
   void check_same_start() {
     const uint64_t hash = parameters.weights_hash();
     for (const uint64_t other : world.gather(hash))
@@ -138,6 +150,7 @@ struct Trainer::Impl {
              "the ranks do not start from the same weights: do all machines run the same Lockstep and read "
              "the same "
              "checkpoint?");
+    if (replicas) replicas->agreed_after(position);
   }
 
   Evaluation evaluate(const Dataset& dataset) {
@@ -152,6 +165,8 @@ struct Trainer::Impl {
     epoch_loss_sum += metrics->loss * static_cast<double>(metrics->samples);
     epoch_samples += metrics->samples;
     const int64_t at = metrics->step - 1;
+    if (metrics->ranks_agreed == false) replicas->fail_naming_rank(world, at);
+    if (metrics->ranks_agreed == true) replicas->agreed_after(at);
     if (observer.on_step)
       observer.on_step({.step = metrics->step,
                         .total_steps = total_steps,
@@ -202,7 +217,10 @@ struct Trainer::Impl {
     return stop;
   }
 
+  /// Collective.
   void save(const std::string& path) {
+    // A checkpoint of ranks that differ would hide that they did.
+    if (replicas) replicas->check(world, position);
     if (world.rank() != 0) return;
     Checkpoint checkpoint;
     add_model(checkpoint, exec, parameters, options.optimizer.name, &optimizer);
@@ -230,12 +248,14 @@ struct Trainer::Impl {
     last_checkpoint = Clock::now();
   }
 
-  bool checkpoint_due(bool epoch_ended) const {
+  /// Collective where the clock decides.
+  bool checkpoint_due(bool epoch_ended) {
     const int64_t epochs = options.checkpoint_every_epochs, steps = options.checkpoint_every_steps;
     if (epoch_ended && epochs > 0 && epoch_of(position) % epochs == 0) return true;
     if (steps > 0 && position % steps == 0) return true;
+    // All must save at the same step, and their clocks are not the same.
     return options.checkpoint_every_minutes > 0 &&
-           seconds_since(last_checkpoint) > 60 * options.checkpoint_every_minutes;
+           world.any(seconds_since(last_checkpoint) > 60 * options.checkpoint_every_minutes);
   }
 
   void restore(const ResumeFrom& from) {

@@ -19,6 +19,7 @@ struct TinyOptions {
   int lanes = 1;
   double clip_norm = 0;
   bool capture = true;
+  int64_t fingerprint_steps = 0;  ///< 0: nobody compares the ranks
 };
 
 /// A rank that trains a small network on random bytes, without files.
@@ -31,8 +32,10 @@ class TinyRun {
         pool_(options.lanes),
         communicator_(std::move(communicator)),
         optimizer_(exec, optimizer_spec(options.clip_norm), parameters_.layout().blocks),
-        step_({exec, pool_, *communicator_, task_, graph_, parameters_, optimizer_}, batching, 256,
-              options.capture) {
+        replicas_(make_replica_check(options.fingerprint_steps)),
+        step_({exec, pool_, *communicator_, task_, graph_, parameters_, optimizer_,
+               replicas_ ? &*replicas_ : nullptr},
+              batching, 256, options.capture) {
     parameters_.initialize(3);
   }
 
@@ -84,6 +87,8 @@ class TinyRun {
 
   std::vector<float> weights() const { return test::from_backend(exec_, parameters_.weights()); }
   std::vector<float> states() const { return test::from_backend(exec_, parameters_.states()); }
+  const Parameters& parameters() const { return parameters_; }
+  ReplicaCheck& replicas() { return *replicas_; }
   uint64_t hash() const { return parameters_.weights_hash(); }
 
   Checkpoint snapshot() const {
@@ -105,6 +110,10 @@ class TinyRun {
   static OptimizerSpec optimizer_spec(double clip_norm) {
     return {.name = "sgd", .lr = 0.05, .momentum = 0.9, .clip_norm = clip_norm};
   }
+  std::optional<ReplicaCheck> make_replica_check(int64_t every_steps) const {
+    if (every_steps == 0) return std::nullopt;
+    return ReplicaCheck(exec_, model_sections(parameters_, "sgd", &optimizer_), every_steps);
+  }
   static Graph make_graph() {
     Graph graph({6, 6, 1});
     graph.add("conv", make_conv2d({.filters = 8}));
@@ -124,6 +133,7 @@ class TinyRun {
   Graph graph_ = fuse(make_graph());
   Parameters parameters_{exec_, graph_};
   Optimizer optimizer_;
+  std::optional<ReplicaCheck> replicas_;
   Step step_;
   int64_t steps_done_ = 0;
 };
