@@ -136,17 +136,18 @@ void ReplicaCheck::fail_naming_rank(World& world, int64_t steps) {
                                                         differing == 2 ? "" : "s");
   const bool all_apart = static_cast<int>(ranks.size()) == world.size();
   const std::string who = name_ranks(world, ranks);
-  fail(ExitCode::lost,
-       "{} {} in {}, since {}: bits of memory, of arithmetic or on the network went wrong without an error, "
-       "or "
-       "the machines differ. Test {} (GPU: nvidia-smi -q -d ECC), leave the bad one out, and go on from the "
-       "newest checkpoint with --resume auto.",
-       who,
-       all_apart
-           ? "differ from each other, with no majority to tell which is right,"
-           : fmt::format("no longer {} the same as the other {} ranks", ranks.size() == 1 ? "holds" : "hold",
-                         static_cast<size_t>(world.size()) - ranks.size()),
-       what, when, ranks.size() == 1 ? "its memory" : "their memory");
+  fail(
+      ExitCode::lost,
+      "{} {} in {}, since {}: bits of memory, of arithmetic or on the network went wrong without an error, "
+      "or "
+      "the machines differ. Test {} (GPU: nvidia-smi -q -d ECC), leave a bad machine out, and go on from the "
+      "newest checkpoint with --resume auto.",
+      who,
+      all_apart
+          ? "differ from each other, with no majority to tell which is right,"
+          : fmt::format("no longer {} the same as the other {} ranks", ranks.size() == 1 ? "holds" : "hold",
+                        static_cast<size_t>(world.size()) - ranks.size()),
+      what, when, ranks.size() == 1 ? "its memory" : "their memory");
 }
 
 }  // namespace lockstep

@@ -99,7 +99,7 @@ struct Trainer::Impl {
   Clock::time_point epoch_started, last_checkpoint;
   double step_seconds = 0;  // of the newest step whose metrics are not reported yet
 
-  Impl(World& w, Exec e, const TrainOptions& o, const ModelFactory& model)
+  Impl(World& w, Exec e, const TrainOptions& o, const ModelFactory& model, TrainerParts parts)
       : world(w),
         exec(e),
         options(o),
@@ -110,7 +110,8 @@ struct Trainer::Impl {
         batching(plan_batches(o, w.size(), pool.lanes())),
         parameters(e, graph),
         optimizer(e, o.optimizer, parameters.layout().blocks),
-        communicator(make_communicator(w, e, o.communicator())),
+        communicator(parts.communicator ? std::move(parts.communicator)
+                                        : make_communicator(w, e, o.communicator())),
         replicas(make_replica_check()),
         sampler(o.seed, data.train->size(), batching.global_batch, /*shuffle=*/true),
         total_steps(o.steps > 0 ? o.steps : o.epochs * sampler.steps_per_epoch()),
@@ -318,8 +319,8 @@ struct Trainer::Impl {
 };
 
 Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const ModelFactory& model,
-                 const std::optional<ResumeFrom>& resume)
-    : impl_(std::make_unique<Impl>(world, exec, options, model)) {
+                 const std::optional<ResumeFrom>& resume, TrainerParts parts)
+    : impl_(std::make_unique<Impl>(world, exec, options, model, std::move(parts))) {
   if (resume) impl_->restore(*resume);
   impl_->check_same_start();
 }

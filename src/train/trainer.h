@@ -51,12 +51,17 @@ struct ResumeFrom {
   Checkpoint checkpoint;
 };
 
+/// What a caller gives the trainer in place of what the options describe; null: nothing.
+struct TrainerParts {
+  std::unique_ptr<Communicator> communicator;
+};
+
 /// Trains a model from its options to the end: epochs, validation, early stopping, checkpoints, the test.
 class Trainer {
  public:
   /// Collective. Opens the data, builds and plans everything; the first step costs nothing extra.
   Trainer(World& world, Exec exec, const TrainOptions& options, const ModelFactory& model,
-          const std::optional<ResumeFrom>& resume);
+          const std::optional<ResumeFrom>& resume, TrainerParts parts = {});
   ~Trainer();
 
   /// Collective. Throws Error(diverged) when the loss is not finite, after the end event.

@@ -74,6 +74,7 @@ every_minutes = 2.5
 keep = 2
 [comm]
 bucket_mib = 0.5
+fingerprint_steps = 0
 )");
   EXPECT_EQ(config.name, "mnist-cnn");
   EXPECT_EQ(config.train.seed, 7u);
@@ -96,6 +97,7 @@ bucket_mib = 0.5
   EXPECT_EQ(config.train.early_stop->patience, 4);
   EXPECT_EQ(config.train.checkpoint_every_minutes, 2.5);
   EXPECT_EQ(config.train.bucket_bytes, 1 << 19);
+  EXPECT_EQ(config.train.fingerprint_steps, 0);
 }
 
 /// One value for each key that is not the default, so that a key bound to another key's field is noticed.
@@ -150,6 +152,7 @@ const std::vector<std::string>& unusual_values() {
       "checkpoint.every_minutes=10",
       "checkpoint.keep=2",
       "comm.bucket_mib=16",
+      "comm.fingerprint_steps=7",
   };
   return sets;
 }
