@@ -57,9 +57,8 @@ std::unique_ptr<Communicator> make_communicator(World& world, [[maybe_unused]] E
 #endif
   if (options.transport == Transport::nccl)
     fail(ExitCode::usage, "comm.transport = 'nccl' needs GPUs, and this run is on the CPU. Remove the key.");
-  return make_mpi_communicator({.reproducible = options.reproducible,
-                                .ranks_per_node = ranks_per_node,
-                                .background = options.background});
+  return make_mpi_communicator(
+      {.reproducible = options.reproducible, .ranks_per_node = ranks_per_node, .background = true});
 }
 
 }  // namespace lockstep

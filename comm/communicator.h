@@ -50,9 +50,9 @@ class Communicator {
   /// call of prepare().
   virtual void prepare(std::span<float> buffer, int64_t longest) = 0;
 
-  /// Starts a collective after what is enqueued on `exec` so far, and returns at once, or, on the CPU without
-  /// a thread for it, when it is done. The data is in the memory of the backend and may not be touched
-  /// before wait(). May be called from any thread, one at a time. Collectives run in the order of the calls.
+  /// Starts a collective after what is enqueued on `exec` so far, and returns at once. The data is in the
+  /// memory of the backend and may not be touched before wait(). May be called from any thread, one at a
+  /// time. Collectives run in the order of the calls.
   virtual void start(Exec exec, const Collective& collective) = 0;
   void start_sum(Exec exec, std::span<float> data, Wire wire = Wire::fp32) {
     start(exec, {Collective::Kind::sum, data, wire});
@@ -86,8 +86,6 @@ struct CommunicatorOptions {
   /// Sums within each machine first, then across machines, in fp32 within and on the given wire across.
   bool hierarchical = false;
   Transport transport = Transport::automatic;
-  /// On the CPU: a thread of each rank runs collectives while the others compute (see make_mpi_communicator).
-  bool background = false;
 };
 
 /// Of one rank alone, which already holds the sum.

@@ -25,8 +25,9 @@ struct AllReduceArguments {
 constexpr uint64_t kDefaultMax = uint64_t{64} << 20;
 
 /// One way to sum over the ranks, in place; `sum` leaves nothing pending but work on the device.
-struct Transport {
+struct Method {
   std::string name;
+  Wire wire;
   std::function<void(std::span<float>)> sum;
 };
 
@@ -74,47 +75,39 @@ class AllReduceBench {
  public:
   AllReduceBench(World& world, Exec exec, int64_t most_bytes)
       : world_(world), exec_(exec), buffer_(exec, Memory::device, static_cast<size_t>(most_bytes)) {
-    const bool power_of_two = (world.size() & (world.size() - 1)) == 0;
-    for (const bool reproducible : {false, true}) {
-      if (reproducible && !power_of_two) continue;
-      communicators_.push_back(make_communicator(world, exec, {.reproducible = reproducible}));
-      communicators_.back()->prepare(buffer_.as<float>(), most_bytes / static_cast<int64_t>(sizeof(float)));
-      Communicator& communicator = *communicators_.back();
-      transports_.push_back({reproducible     ? "reproducible"
-                             : exec.on_cuda() ? "nccl"
-                                              : "mpi",
-                             [&communicator, exec](std::span<float> data) {
-                               communicator.start_sum(exec, data);
-                               communicator.wait(exec);
-                             }});
-    }
+    const std::string library = exec.on_cuda() ? "nccl" : "mpi";
+    add(library, {}, Wire::fp32);
+    if ((world.size() & (world.size() - 1)) == 0) add("reproducible", {.reproducible = true}, Wire::fp32);
+    add("bf16", {}, Wire::bf16);
+    if (world.any(world.local_size() < world.size())) add("hierarchical", {.hierarchical = true}, Wire::fp32);
+    if (exec.on_cuda()) add("staged", {.transport = Transport::mpi}, Wire::fp32);
     // GPU memory is out of reach of an MPI library that was not built for it.
     if (!exec.on_cuda())
-      transports_.push_back({kPlain, [&world](std::span<float> data) { world.all_reduce(data); }});
+      methods_.push_back({kPlain, Wire::fp32, [&world](std::span<float> data) { world.all_reduce(data); }});
   }
 
   std::vector<Row> measure(int64_t bytes, const AllReduceArguments& arguments) {
     const std::span<float> data = buffer_.as<float>().first(static_cast<size_t>(bytes) / sizeof(float));
-    for (const Transport& transport : transports_) check(transport, data);
+    for (const Method& method : methods_) check(method, data);
 
     // Zeros stay zeros however often they are summed.
     fill_zero(exec_, data.data(), data.size_bytes());
     const int64_t iterations = arguments.iterations > 0 ? arguments.iterations : choose_iterations(data);
-    const size_t repeats = static_cast<size_t>(arguments.repeats), count = transports_.size();
+    const size_t repeats = static_cast<size_t>(arguments.repeats), count = methods_.size();
     std::vector<std::vector<double>> seconds(count, std::vector<double>(repeats));
     for (size_t repeat = 0; repeat < repeats; ++repeat) {
       // In turn, each first once in a while: a busy moment of the machine hits all of them.
       for (size_t i = 0; i < count; ++i) {
-        const size_t transport = (i + repeat) % count;
-        seconds[transport][repeat] = time_calls(transports_[transport], data, iterations);
+        const size_t method = (i + repeat) % count;
+        seconds[method][repeat] = time_calls(methods_[method], data, iterations);
       }
     }
     std::vector<Row> rows;
     for (size_t t = 0; t < count; ++t) {
       world_.max(seconds[t]);
-      rows.push_back({transports_[t].name, bytes, iterations, spread_of(seconds[t]), std::nullopt});
+      rows.push_back({methods_[t].name, bytes, iterations, spread_of(seconds[t]), std::nullopt});
     }
-    if (transports_.back().name == kPlain) {
+    if (methods_.back().name == kPlain) {
       for (size_t t = 0; t + 1 < count; ++t) {
         std::vector<double> ratios(repeats);
         for (size_t i = 0; i < repeats; ++i) ratios[i] = seconds.back()[i] / seconds[t][i];
@@ -127,36 +120,50 @@ class AllReduceBench {
  private:
   static constexpr const char* kPlain = "MPI_Allreduce";
 
+  void add(const std::string& name, const CommunicatorOptions& options, Wire wire) {
+    communicators_.push_back(make_communicator(world_, exec_, options));
+    Communicator& communicator = *communicators_.back();
+    communicator.prepare(buffer_.as<float>(), static_cast<int64_t>(buffer_.size() / sizeof(float)));
+    methods_.push_back({name, wire, [this, &communicator, wire](std::span<float> data) {
+                          communicator.start_sum(exec_, data, wire);
+                          communicator.wait(exec_);
+                        }});
+  }
+
   /// Sums values whose sum is known exactly.
-  void check(const Transport& transport, std::span<float> data) {
+  void check(const Method& method, std::span<float> data) {
     Buffer host(exec_, Memory::pinned, data.size_bytes());
     const std::span<float> values = host.as<float>();
-    // Small integers: every partial sum is exact, in whatever order.
+    // Small integers: each is exact even in bf16, and every partial sum in fp32, in whatever order.
     constexpr size_t kPeriod = 61;
+    constexpr int kRankPeriod = 8;
     const int ranks = world_.size(), rank = world_.rank();
-    for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % kPeriod + 1) + float(rank);
+    int64_t of_ranks = 0;
+    for (int each = 0; each < ranks; ++each) of_ranks += each % kRankPeriod;
+    for (size_t i = 0; i < values.size(); ++i)
+      values[i] = static_cast<float>(i % kPeriod + 1) + static_cast<float>(rank % kRankPeriod);
     copy(exec_, data.data(), values.data(), data.size_bytes());
-    transport.sum(data);
+    method.sum(data);
     copy(exec_, values.data(), data.data(), data.size_bytes());
     synchronize(exec_);
     for (size_t i = 0; i < values.size(); ++i) {
-      const auto expected = static_cast<float>(static_cast<int64_t>(i % kPeriod + 1) * ranks +
-                                               int64_t{ranks} * (ranks - 1) / 2);
-      if (values[i] != expected)
+      const auto expected = static_cast<float>(static_cast<int64_t>(i % kPeriod + 1) * ranks + of_ranks);
+      const float rounding = method.wire == Wire::bf16 ? expected * 0x1p-8f : 0;
+      if (!(std::abs(values[i] - expected) <= rounding))
         fail(
             ExitCode::bug,
             "{} summed {} over {} ranks to {} instead of {} at element {}: the library or a link is damaged.",
-            transport.name, readable_bytes(static_cast<int64_t>(data.size_bytes())), ranks, values[i],
-            expected, i);
+            method.name, readable_bytes(static_cast<int64_t>(data.size_bytes())), ranks, values[i], expected,
+            i);
     }
   }
 
   /// Seconds of one call on this rank.
-  double time_calls(const Transport& transport, std::span<float> data, int64_t iterations) {
+  double time_calls(const Method& method, std::span<float> data, int64_t iterations) {
     using Clock = std::chrono::steady_clock;
     world_.barrier();
     const Clock::time_point start = Clock::now();
-    for (int64_t i = 0; i < iterations; ++i) transport.sum(data);
+    for (int64_t i = 0; i < iterations; ++i) method.sum(data);
     synchronize(exec_);
     return std::chrono::duration<double>(Clock::now() - start).count() / static_cast<double>(iterations);
   }
@@ -164,8 +171,7 @@ class AllReduceBench {
   /// So many that a repeat of the slowest transport takes about 10 ms.
   int64_t choose_iterations(std::span<float> data) {
     double slowest = 1e-9;
-    for (const Transport& transport : transports_)
-      slowest = std::max(slowest, time_calls(transport, data, 2));
+    for (const Method& method : methods_) slowest = std::max(slowest, time_calls(method, data, 2));
     world_.max(std::span(&slowest, 1));
     return std::clamp<int64_t>(std::llround(0.01 / slowest), 1, 10000);
   }
@@ -174,7 +180,7 @@ class AllReduceBench {
   Exec exec_;
   Buffer buffer_;
   std::vector<std::unique_ptr<Communicator>> communicators_;
-  std::vector<Transport> transports_;
+  std::vector<Method> methods_;
 };
 
 /// GB/s as nccl-tests define them (doc/PERFORMANCE.md there): algbw = bytes / time, and busbw = algbw *

@@ -65,7 +65,7 @@ void add_sums(Report& report, const std::vector<Bucket>& buckets, Exec exec) {
   Json bytes = Json::array();
   for (const Bucket& bucket : buckets) bytes.push_back(bucket.size * static_cast<int64_t>(sizeof(float)));
   report.value("bucket_bytes", bytes);
-  // MPI makes progress only inside its calls: see make_mpi_communicator().
+  // On the CPU the thread that sums takes its time from those that compute.
   report.value("overlap", exec.on_cuda());
 }
 
@@ -88,8 +88,8 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   parameters.initialize(options.seed);
   Optimizer optimizer(exec, options.optimizer, parameters.layout().blocks);
   TimedCommunicator communicator(make_communicator(world, exec, options.communicator()));
-  Step step({exec, pool, communicator, task, graph, parameters, optimizer}, batching, options.bucket_bytes,
-            options.capture);
+  Step step({exec, pool, communicator, task, graph, parameters, optimizer}, batching,
+            step_options(options, world, exec, communicator, parameters.layout()));
   const RandomBatch random(exec, data, batching, world.rank());
 
   const StepTimes times = time_steps(
@@ -126,7 +126,7 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
                   readable_count(std::llround(samples_per_s(times.step.max))),
                   readable_count(std::llround(samples_per_s(times.step.min)))),
       "samples_per_s", samples_per_s(times.step.median));
-  add_sums(report, make_buckets(parameters.layout().ready_ends, options.bucket_bytes), exec);
+  add_sums(report, step.buckets(), exec);
   if (exec.on_cuda())
     report.fact("GPU memory", fmt::format("{} beyond the CUDA context", readable_bytes(device_bytes)),
                 "device_bytes", device_bytes);

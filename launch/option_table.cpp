@@ -56,6 +56,23 @@ Option choice(const char* key, Field field, std::vector<std::string> choices, co
   });
 }
 
+/// A field of an enumeration whose values, from 0, have these names.
+template <typename Field>
+Option one_of(const char* key, Field field, std::vector<std::string> names, const char* help) {
+  using Value = std::remove_cvref_t<decltype(field(std::declval<Config&>()))>;
+  return {.key = key,
+          .type = fmt::format("{}", fmt::join(names, " | ")),
+          .help = help,
+          .set =
+              [=](Config& config, const GivenValue& given) {
+                const std::string name = read_text(given);
+                const auto found = std::find(names.begin(), names.end(), name);
+                if (found == names.end()) given.reject("there is no '{}'{}", name, suggestion(name, names));
+                field(config) = static_cast<Value>(found - names.begin());
+              },
+          .get = [=](const Config& config) { return toml_text(names[static_cast<size_t>(field(config))]); }};
+}
+
 /// An integer of at least `least`.
 template <typename Field>
 Option integer(const char* key, Field field, int64_t least, const char* help) {
@@ -82,23 +99,6 @@ Option number(const char* key, Field field, double least, Edge least_edge, doubl
       given.reject("must be {} {}, is {}", most_edge == Edge::open ? "below" : "at most", most, value);
     return value;
   });
-}
-
-/// A field that is true or false, written as one of two words.
-template <typename Field>
-Option switch_between(const char* key, Field field, const char* no, const char* yes, const char* help) {
-  const std::vector<std::string> words{no, yes};
-  return {.key = key,
-          .type = fmt::format("{} | {}", no, yes),
-          .help = help,
-          .set =
-              [=](Config& config, const GivenValue& given) {
-                const std::string value = read_text(given);
-                if (value != words[0] && value != words[1])
-                  given.reject("there is no '{}'{}", value, suggestion(value, words));
-                field(config) = value == words[1];
-              },
-          .get = [=](const Config& config) { return toml_text(words[field(config) ? 1 : 0]); }};
 }
 
 /// Samples in files; the field is a DataSource or an optional one.
@@ -178,8 +178,8 @@ void add_data(std::vector<Option>& table) {
        .help = "unit: uint8 / 255; none: as stored; mean, std: then (x - mean) / std by channel",
        .set = [](Config& config, const GivenValue& given) { config.train.normalize = read_normalize(given); },
        .get = [](const Config& config) { return toml_text(config.train.normalize); }});
-  table.push_back(switch_between("data.layout", FIELD(train.channels_first), "channels_last",
-                                 "channels_first", "order of the axes of a sample with channels"));
+  table.push_back(one_of("data.layout", FIELD(train.channels_first), {"channels_last", "channels_first"},
+                         "order of the axes of a sample with channels"));
   table.push_back(
       free_on_resume(scalar("data.memory_budget", "bytes",
                             "a data set that fits is read into memory once, a larger one is streamed",
@@ -246,8 +246,8 @@ void add_train(std::vector<Option>& table) {
       integer("train.micro_batch", FIELD(train.micro_batch), 0, "samples computed together; 0: chosen"));
   table.push_back(integer("train.accumulation", FIELD(train.accumulation), 0,
                           "micro-batches of a rank in a step; 0: follows from the two above"));
-  table.push_back(switch_between("train.loss", FIELD(train.regression), "auto", "mean_squared_error",
-                                 "auto: cross-entropy for class targets, else mean squared error"));
+  table.push_back(one_of("train.loss", FIELD(train.regression), {"auto", "mean_squared_error"},
+                         "auto: cross-entropy for class targets, else mean squared error"));
   table.push_back(below_one("train.label_smoothing", FIELD(train.label_smoothing),
                             "part of each label spread over all classes"));
   table.push_back(not_negative("train.clip_norm", FIELD(train.optimizer.clip_norm),
@@ -269,21 +269,32 @@ void add_rest(std::vector<Option>& table) {
       not_negative("checkpoint.every_minutes", FIELD(train.checkpoint_every_minutes), "0: not by time")));
   table.push_back(free_on_resume(integer("checkpoint.keep", FIELD(train.checkpoint_keep), 1,
                                          "newest checkpoints kept, besides the best one")));
-  table.push_back(free_on_resume({.key = "comm.bucket_mib",
-                                  .type = "number",
-                                  .help = "gradients summed over the ranks in one call, in MiB",
-                                  .set =
-                                      [](Config& config, const GivenValue& given) {
-                                        const double mib = read_number(given);
-                                        if (mib <= 0 || mib > 4096)
-                                          given.reject("must be above 0 and at most 4096, is {}", mib);
-                                        config.train.bucket_bytes = static_cast<int64_t>(mib * 0x1p20);
-                                      },
-                                  .get =
-                                      [](const Config& config) {
-                                        return toml_text(static_cast<double>(config.train.bucket_bytes) /
-                                                         0x1p20);
-                                      }}));
+  table.push_back(free_on_resume(
+      {.key = "comm.bucket_mib",
+       .type = "auto | number",
+       .help = "gradients summed over the ranks in one call; auto: from how long sums take",
+       .set =
+           [](Config& config, const GivenValue& given) {
+             if (given.raw == "auto" || given.node.value<std::string>() == "auto") {
+               config.train.bucket_bytes = 0;
+               return;
+             }
+             const double mib = read_number(given);
+             if (mib <= 0 || mib > 4096) given.reject("must be above 0 and at most 4096, is {}", mib);
+             config.train.bucket_bytes = std::max<int64_t>(1, static_cast<int64_t>(mib * 0x1p20));
+           },
+       .get =
+           [](const Config& config) {
+             const int64_t bytes = config.train.bucket_bytes;
+             return bytes == 0 ? toml_text(std::string("auto"))
+                               : toml_text(static_cast<double>(bytes) / 0x1p20);
+           }}));
+  table.push_back(one_of("comm.gradients", FIELD(train.gradients), {"fp32", "bf16", "fp16"},
+                         "how gradients travel; they are always added in fp32"));
+  table.push_back(free_on_resume(flag("comm.hierarchical", FIELD(train.hierarchical),
+                                      "sum within each machine first, then across machines")));
+  table.push_back(free_on_resume(one_of("comm.transport", FIELD(train.transport), {"auto", "nccl", "mpi"},
+                                        "auto: NCCL on GPUs; mpi on GPUs goes through host memory")));
   table.push_back(
       free_on_resume(integer("comm.fingerprint_steps", FIELD(train.fingerprint_steps), 0,
                              "every so many steps, check that all ranks hold the same bits; 0: never")));

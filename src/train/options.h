@@ -64,7 +64,7 @@ struct TrainOptions {
   int checkpoint_keep = 3;
 
   // [comm]
-  int64_t bucket_bytes = int64_t{25} << 20;
+  int64_t bucket_bytes = 0;  ///< 0: chosen from how long sums take
   Wire gradients = Wire::fp32;
   bool hierarchical = false;
   Transport transport = Transport::automatic;

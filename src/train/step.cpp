@@ -19,7 +19,7 @@ std::vector<Network> make_networks(const Step::Parts& parts, int64_t micro_batch
 
 }  // namespace
 
-Step::Step(const Parts& parts, const Batching& batching, int64_t bucket_bytes, bool capture)
+Step::Step(const Parts& parts, const Batching& batching, const Options& options)
     : parts_(parts),
       batching_(batching),
       networks_(
@@ -27,10 +27,11 @@ Step::Step(const Parts& parts, const Batching& batching, int64_t bucket_bytes, b
       reduced_(parts.exec, Memory::device,
                static_cast<size_t>(parts.parameters.layout().reduced_size()) * sizeof(float)),
       reducer_(parts.exec, parts.communicator, reduced_.as<float>(),
-               make_buckets(parts.parameters.layout().ready_ends, bucket_bytes), batching.micro_batches,
-               static_cast<int>(networks_.size())),
+               make_buckets(parts.parameters.layout().ready_ends, options.bucket_bytes),
+               batching.micro_batches, static_cast<int>(networks_.size()),
+               {.wire = options.gradients, .head = parts.parameters.layout().gradients_offset()}),
       copied_(parts.exec),
-      replay_(parts.exec, capture, [this] { enqueue(); }) {
+      replay_(parts.exec, options.capture, [this] { enqueue(); }) {
   const ParameterLayout& layout = parts.parameters.layout();
   bucket_of_node_.assign(parts.graph.nodes().size(), -1);
   for (size_t bucket = 0; bucket < reducer_.buckets().size(); ++bucket) {

@@ -42,7 +42,12 @@ class Step {
     Optimizer& optimizer;
     ReplicaCheck* replicas = nullptr;  ///< null: nobody watches that the ranks stay equal
   };
-  Step(const Parts& parts, const Batching& batching, int64_t bucket_bytes, bool capture);
+  struct Options {
+    int64_t bucket_bytes = int64_t{1} << 20;
+    Wire gradients = Wire::fp32;  ///< how they travel
+    bool capture = true;
+  };
+  Step(const Parts& parts, const Batching& batching, const Options& options);
 
   /// Starts step number `step` (from 1). On CUDA it returns while the GPU computes, and the batch may be
   /// reused. Returns what the step before measured.
@@ -53,6 +58,8 @@ class Step {
   /// Memory for activations over all lanes, and for gradients.
   size_t activation_bytes() const;
   size_t gradient_bytes() const { return reduced_.size() + reducer_.bytes(); }
+  /// What is summed over the ranks in one call.
+  const std::vector<Bucket>& buckets() const { return reducer_.buckets(); }
 
  private:
   /// The step itself: the same function runs uncaptured and while it is captured.

@@ -8,6 +8,7 @@
 #include <limits>
 #include <thread>
 
+#include "comm/measure_link.h"
 #include "io/probe.h"
 #include "src/device/devices.h"
 #include "src/ops/fingerprint.h"
@@ -37,6 +38,22 @@ int lanes_of(const TrainOptions& options, Exec exec, World& world) {
   if (exec.on_cuda()) lanes = 1;
   const std::vector<uint64_t> all = world.gather(static_cast<uint64_t>(std::max(1, lanes)));
   return static_cast<int>(*std::ranges::min_element(all));
+}
+
+Step::Options step_options(const TrainOptions& options, World& world, Exec exec, Communicator& communicator,
+                           const ParameterLayout& layout) {
+  if (options.reproducible && options.gradients != Wire::fp32)
+    fail(
+        ExitCode::usage,
+        "run.reproducible needs comm.gradients = 'fp32': what is rounded on its way depends on the number of "
+        "ranks.");
+  Step::Options result{
+      .bucket_bytes = options.bucket_bytes, .gradients = options.gradients, .capture = options.capture};
+  const auto bytes = layout.reduced_size() * static_cast<int64_t>(sizeof(float));
+  if (result.bucket_bytes == 0)
+    result.bucket_bytes =
+        world.size() == 1 ? bytes : choose_bucket_bytes(measure_sums(world, exec, communicator), bytes);
+  return result;
 }
 
 int64_t evaluation_batch(const TrainOptions& options) { return std::min<int64_t>(options.global_batch, 64); }
@@ -118,7 +135,7 @@ struct Trainer::Impl {
         schedule(o.schedule, o.optimizer.lr, total_steps),
         early_stop(o.early_stop.value_or(EarlyStopSpec{.patience = std::numeric_limits<int64_t>::max()})),
         step({e, pool, *communicator, task, graph, parameters, optimizer, replicas ? &*replicas : nullptr},
-             batching, o.bucket_bytes, o.capture) {
+             batching, step_options(o, w, e, *communicator, parameters.layout())) {
     if (data.validation) task.check_compatible(*data.validation, "data.validation");
     if (data.test) task.check_compatible(*data.test, "data.test");
     if (o.early_stop && !data.validation)
@@ -339,6 +356,16 @@ std::string Trainer::describe() const {
       "\nmodel: {} parameters; activations {:.1f} MiB, gradients {:.1f} MiB, optimizer {:.1f} MiB a rank",
       t.parameters.layout().parameter_count, static_cast<double>(t.step.activation_bytes()) / mib,
       static_cast<double>(t.step.gradient_bytes()) / mib, static_cast<double>(t.optimizer.bytes()) / mib);
+  if (t.world.size() > 1) {
+    const std::vector<Bucket>& buckets = t.step.buckets();
+    const auto longest =
+        std::ranges::max(buckets, {}, &Bucket::size).size * static_cast<int64_t>(sizeof(float));
+    text += fmt::format("\nsums: {} bucket{} of up to {:.2f} MiB{}", buckets.size(),
+                        buckets.size() == 1 ? "" : "s", static_cast<double>(longest) / mib,
+                        t.options.gradients == Wire::bf16   ? ", sent as bf16"
+                        : t.options.gradients == Wire::fp16 ? ", sent as fp16"
+                                                            : "");
+  }
   text += fmt::format(
       "\nbatch: {} = {} rank{} x {} micro-batches x {}{}; {} steps of {} an epoch", t.batching.global_batch,
       t.world.size(), t.world.size() == 1 ? "" : "s", t.batching.micro_batches, t.batching.micro_batch,

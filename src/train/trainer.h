@@ -79,6 +79,11 @@ class Trainer {
 /// Collective. The same on every rank, namely the fewest: who evaluates which samples follows from it.
 int lanes_of(const TrainOptions& options, Exec exec, World& world);
 
+/// How this run's steps sum gradients. Collective; measures the ranks' connection when the size of buckets is
+/// to be chosen. Throws Error(usage) for keys that contradict each other.
+Step::Options step_options(const TrainOptions& options, World& world, Exec exec, Communicator& communicator,
+                           const ParameterLayout& layout);
+
 /// Micro-batch of evaluation: the same for any number of ranks.
 int64_t evaluation_batch(const TrainOptions& options);
 

@@ -152,6 +152,9 @@ const std::vector<std::string>& unusual_values() {
       "checkpoint.every_minutes=10",
       "checkpoint.keep=2",
       "comm.bucket_mib=16",
+      "comm.gradients=\"bf16\"",
+      "comm.hierarchical=true",
+      "comm.transport=\"mpi\"",
       "comm.fingerprint_steps=7",
   };
   return sets;
@@ -276,6 +279,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "model.hidden: expects an array of integers, found text"},
         Refused{"[model]\nfile = \"net.toml\"\nhidden = [3]", "", "model.file is given"},
         Refused{"[comm]\nbucket_mib = 0", "", "must be above 0"},
+        Refused{"[comm]\nbucket_mib = \"large\"", "", "expects a number"},
+        Refused{"[comm]\ngradients = \"bf61\"", "", "Did you mean 'bf16'?"},
         Refused{"[train\nepochs = 3", "", "test.toml:1: "},
         Refused{"[train]\nepochs = 3\nepochs = 4", "", "test.toml:3: "},
         Refused{"", "train.epoch=3", "--set unknown key 'train.epoch'. Did you mean 'train.epochs'?"},

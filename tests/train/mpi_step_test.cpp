@@ -49,5 +49,41 @@ TEST_P(MpiStep, DefaultTrainingIsCloseToOneRankAndTheSameOnEveryRank) {
   for (const uint64_t hash : world.gather(together->hash())) EXPECT_EQ(hash, together->hash());
 }
 
+TEST_P(MpiStep, EveryWayOfSummingIsCloseAndTheSameOnEveryRank) {
+  struct Way {
+    const char* name;
+    CommunicatorOptions options;
+    Wire gradients;
+    double tolerance;
+  };
+  // A gradient in bf16 is off by up to 2^-8 of itself.
+  const Way ways[] = {
+      {"bf16", {}, Wire::bf16, 2e-2},
+      {"fp16", {}, Wire::fp16, 3e-3},
+      {"hierarchical", {.hierarchical = true}, Wire::fp32, 1e-5},
+      {"hierarchical bf16", {.hierarchical = true}, Wire::bf16, 2e-2},
+      {"over MPI", {.transport = Transport::mpi}, Wire::fp32, 1e-5},
+      {"over MPI, reproducible", {.reproducible = true, .transport = Transport::mpi}, Wire::fp32, 1e-5}};
+  const auto alone = on_one_rank();
+  const std::vector<double> expected = alone->train(valid_);
+  for (const Way& way : ways) {
+    SCOPED_TRACE(way.name);
+    for (const bool capture : {false, true}) {
+      TinyRun together(exec(), Batching{kGlobalBatch, kMicroBatch, kMicroBatches / world.size()},
+                       TinyOptions{.clip_norm = 0.5, .capture = capture, .gradients = way.gradients},
+                       make_communicator(world, exec(), way.options));
+      const std::vector<double> losses = together.train(valid_);
+      ASSERT_EQ(losses.size(), expected.size());
+      // The loss travels in fp32: the first is exact.
+      EXPECT_NEAR(losses[0], expected[0], 1e-5);
+      for (size_t i = 1; i < losses.size(); ++i) EXPECT_NEAR(losses[i], expected[i], way.tolerance) << i;
+      if (way.options.reproducible) {
+        EXPECT_EQ(together.hash(), alone->hash());
+      }
+      for (const uint64_t hash : world.gather(together.hash())) EXPECT_EQ(hash, together.hash());
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lockstep

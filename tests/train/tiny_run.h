@@ -20,6 +20,7 @@ struct TinyOptions {
   double clip_norm = 0;
   bool capture = true;
   int64_t fingerprint_steps = 0;  ///< 0: nobody compares the ranks
+  Wire gradients = Wire::fp32;
 };
 
 /// A rank that trains a small network on random bytes, without files.
@@ -35,7 +36,7 @@ class TinyRun {
         replicas_(make_replica_check(options.fingerprint_steps)),
         step_({exec, pool_, *communicator_, task_, graph_, parameters_, optimizer_,
                replicas_ ? &*replicas_ : nullptr},
-              batching, 256, options.capture) {
+              batching, {.bucket_bytes = 256, .gradients = options.gradients, .capture = options.capture}) {
     parameters_.initialize(3);
   }
 
