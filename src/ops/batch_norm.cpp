@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
+#include "src/ops/batch_norm_cpu.h"
 #include "src/ops/check.h"
 #include "src/ops/column_sum.h"
 #include "src/ops/cuda_ops.h"
@@ -11,12 +13,6 @@
 namespace lockstep {
 
 namespace cpu {
-namespace {
-
-/// The rows of a tensor (N, ..., C): positions of samples, of which the first belong to real samples.
-struct Rows {
-  int64_t all, valid, per_sample, channels;
-};
 
 Rows rows_of(const MicroBatchInfo& info, const Shape& shape) {
   const int64_t samples = shape[0], channels = shape[-1];
@@ -25,6 +21,8 @@ Rows rows_of(const MicroBatchInfo& info, const Shape& shape) {
           channels};
 }
 
+namespace {
+
 /// y = x * factor[c] + offset[c] over `rows` rows.
 void scale_and_shift(const float* x, int64_t rows, int64_t channels, const float* factor, const float* offset,
                      float* y) {
@@ -32,53 +30,73 @@ void scale_and_shift(const float* x, int64_t rows, int64_t channels, const float
     for (int64_t c = 0; c < channels; ++c) y[c] = x[c] * factor[c] + offset[c];
 }
 
-void forward(const Rows& rows, int32_t valid, float epsilon, const float* x, const float* scale,
-             const float* shift, float* y, float* saved_mean, float* saved_inverse_std, float* sums) {
+double count_of(const Rows& rows) { return static_cast<double>(std::max<int64_t>(rows.valid, 1)); }
+
+}  // namespace
+
+Moments moments_of(const Rows& rows, const float* x, float* mean) {
   const int64_t channels = rows.channels;
-  const auto count = static_cast<double>(std::max<int64_t>(rows.valid, 1));
-  std::vector<double> total(static_cast<size_t>(channels)), squares(total.size());
-  column_sum(rows.valid, channels, total.data(),
+  Moments moments{std::vector<double>(static_cast<size_t>(channels)),
+                  std::vector<double>(static_cast<size_t>(channels))};
+  column_sum(rows.valid, channels, moments.total.data(),
              [=](int64_t row, int64_t c) { return x[row * channels + c]; });
   for (int64_t c = 0; c < channels; ++c)
-    saved_mean[c] = static_cast<float>(total[static_cast<size_t>(c)] / count);
-  column_sum(rows.valid, channels, squares.data(), [=](int64_t row, int64_t c) {
-    const float deviation = x[row * channels + c] - saved_mean[c];
+    mean[c] = static_cast<float>(moments.total[static_cast<size_t>(c)] / count_of(rows));
+  column_sum(rows.valid, channels, moments.squares.data(), [=](int64_t row, int64_t c) {
+    const float deviation = x[row * channels + c] - mean[c];
     return deviation * deviation;
   });
+  return moments;
+}
 
-  std::vector<float> factor(total.size()), offset(total.size());
-  for (size_t c = 0; c < total.size(); ++c) {
-    const double inverse_std = 1 / std::sqrt(squares[c] / count + epsilon);
+void normalize(const Rows& rows, const MicroBatchInfo& info, const Statistics& statistics, float epsilon,
+               const float* x, const float* scale, const float* shift, float* y, float* saved_mean,
+               float* saved_inverse_std, float* sums) {
+  const int64_t channels = rows.channels;
+  const double count = statistics.count;
+  std::vector<float> factor(static_cast<size_t>(channels)), offset(factor.size());
+  for (size_t c = 0; c < factor.size(); ++c) {
+    const double inverse_std = 1 / std::sqrt(statistics.squares[c] / count + epsilon);
+    saved_mean[c] = static_cast<float>(statistics.mean[c]);
     saved_inverse_std[c] = static_cast<float>(inverse_std);
     factor[c] = static_cast<float>(inverse_std) * scale[c];
     offset[c] = shift[c] - saved_mean[c] * factor[c];
-    sums[c] = static_cast<float>(valid * (total[c] / count));
+    sums[c] = static_cast<float>(info.valid * statistics.mean[c]);
     sums[static_cast<size_t>(channels) + c] =
-        static_cast<float>(valid * (squares[c] / std::max(count - 1, 1.0)));
+        static_cast<float>(info.valid * (statistics.squares[c] / std::max(count - 1, 1.0)));
   }
   scale_and_shift(x, rows.valid, channels, factor.data(), offset.data(), y);
   std::fill(y + rows.valid * channels, y + rows.all * channels, 0.f);
 }
 
-void backward(const Rows& rows, const float* x, const float* scale, const float* mean,
-              const float* inverse_std, const float* dy, float* dx, float* dscale, float* dshift) {
+GradientSums gradient_sums_of(const Rows& rows, const float* x, const float* mean, const float* inverse_std,
+                              const float* dy, float* dscale, float* dshift) {
   const int64_t channels = rows.channels;
-  const auto count = static_cast<double>(std::max<int64_t>(rows.valid, 1));
-  std::vector<double> sum_dy(static_cast<size_t>(channels)), sum_dy_x(sum_dy.size());
-  column_sum(rows.valid, channels, sum_dy.data(),
+  GradientSums sums{std::vector<double>(static_cast<size_t>(channels)),
+                    std::vector<double>(static_cast<size_t>(channels))};
+  column_sum(rows.valid, channels, sums.dy.data(),
              [=](int64_t row, int64_t c) { return dy[row * channels + c]; });
-  column_sum(rows.valid, channels, sum_dy_x.data(), [=](int64_t row, int64_t c) {
+  column_sum(rows.valid, channels, sums.dy_normalized.data(), [=](int64_t row, int64_t c) {
     return dy[row * channels + c] * (x[row * channels + c] - mean[c]);
   });
+  for (size_t c = 0; c < sums.dy.size(); ++c) {
+    sums.dy_normalized[c] *= inverse_std[c];
+    dshift[c] = static_cast<float>(sums.dy[c]);
+    dscale[c] = static_cast<float>(sums.dy_normalized[c]);
+  }
+  return sums;
+}
 
+void input_gradient(const Rows& rows, double count, const GradientSums& sums, const float* x,
+                    const float* scale, const float* mean, const float* inverse_std, const float* dy,
+                    float* dx) {
+  const int64_t channels = rows.channels;
   // dx = factor (dy - mean(dy) - normalized x * mean(dy * normalized x)) as one fused line per element.
-  std::vector<float> factor(sum_dy.size()), slope(sum_dy.size()), mean_dy(sum_dy.size());
-  for (size_t c = 0; c < sum_dy.size(); ++c) {
-    dshift[c] = static_cast<float>(sum_dy[c]);
-    dscale[c] = static_cast<float>(sum_dy_x[c] * inverse_std[c]);
+  std::vector<float> factor(static_cast<size_t>(channels)), slope(factor.size()), mean_dy(factor.size());
+  for (size_t c = 0; c < factor.size(); ++c) {
     factor[c] = scale[c] * inverse_std[c];
-    slope[c] = static_cast<float>(sum_dy_x[c] * inverse_std[c] * inverse_std[c] / count);
-    mean_dy[c] = static_cast<float>(sum_dy[c] / count);
+    slope[c] = static_cast<float>(sums.dy_normalized[c] * inverse_std[c] / count);
+    mean_dy[c] = static_cast<float>(sums.dy[c] / count);
   }
   for (int64_t row = 0; row < rows.valid; ++row)
     for (int64_t c = 0; c < channels; ++c) {
@@ -87,6 +105,22 @@ void backward(const Rows& rows, const float* x, const float* scale, const float*
       dx[at] = factor[i] * (dy[at] - mean_dy[i] - (x[at] - mean[c]) * slope[i]);
     }
   std::fill(dx + rows.valid * channels, dx + rows.all * channels, 0.f);
+}
+
+namespace {
+
+void forward(const Rows& rows, const MicroBatchInfo& info, float epsilon, const float* x, const float* scale,
+             const float* shift, float* y, float* saved_mean, float* saved_inverse_std, float* sums) {
+  Moments moments = moments_of(rows, x, saved_mean);
+  for (double& total : moments.total) total /= count_of(rows);
+  const Statistics statistics{count_of(rows), std::move(moments.total), std::move(moments.squares)};
+  normalize(rows, info, statistics, epsilon, x, scale, shift, y, saved_mean, saved_inverse_std, sums);
+}
+
+void backward(const Rows& rows, const float* x, const float* scale, const float* mean,
+              const float* inverse_std, const float* dy, float* dx, float* dscale, float* dshift) {
+  const GradientSums sums = gradient_sums_of(rows, x, mean, inverse_std, dy, dscale, dshift);
+  input_gradient(rows, count_of(rows), sums, x, scale, mean, inverse_std, dy, dx);
 }
 
 }  // namespace
@@ -110,7 +144,7 @@ void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, Co
                                       sums);
   }
   const cpu::Rows rows = cpu::rows_of(*info, x.shape());
-  cpu::forward(rows, info->valid, epsilon, x.data<float>(), scale.data<float>(), shift.data<float>(),
+  cpu::forward(rows, *info, epsilon, x.data<float>(), scale.data<float>(), shift.data<float>(),
                y.data<float>(), saved_mean.data<float>(), saved_inverse_std.data<float>(),
                sums.data<float>());
 }

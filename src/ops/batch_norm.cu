@@ -1,50 +1,23 @@
-#include "src/ops/columns.h"
-#include "src/ops/cuda_ops.h"
+#include "src/ops/batch_norm_cuda.h"
 
 namespace lockstep::cuda {
 
 namespace {
 
-/// How many rows of the matrix (N * positions, C) belong to real samples.
-__device__ int64_t real_rows(const MicroBatchInfo* info, int64_t positions) {
-  return info->valid * positions;
-}
-
-/// Sums of x and x^2, both measured from the channel's first element: it is near the mean compared with the
-/// spread, so that one pass loses no digits to cancellation.
-struct Moments {
-  const MicroBatchInfo* info;
-  const float* x;
-  int64_t positions, columns;
-
-  __device__ Pair operator()(int64_t row, int64_t column) const {
-    if (row >= real_rows(info, positions)) return {0.0f, 0.0f};
-    const float centered = x[row * columns + column] - x[column];
-    return {centered, centered * centered};
-  }
-};
-
 struct StoreStatistics {
-  const MicroBatchInfo* info;
   const float* x;
-  int64_t positions, columns;
-  float epsilon;
-  float *mean, *inverse_std, *sums;
+  int64_t positions;
+  Statistics statistics;
 
   __device__ void operator()(int64_t column, Pair moments) const {
-    const double n = static_cast<double>(real_rows(info, positions));
-    double average = 0, sum_of_squares = 0;
+    const double n = static_cast<double>(real_rows(statistics.info, positions));
+    double average = 0, squares = 0;
     if (n > 0) {
       const double offset = moments.first / n;
       average = x[column] + offset;
-      sum_of_squares = fmax(0.0, moments.second - n * offset * offset);
+      squares = fmax(0.0, moments.second - n * offset * offset);
     }
-    const double variance = n > 0 ? sum_of_squares / n : 0.0;
-    const double unbiased = n > 1 ? sum_of_squares / (n - 1) : variance;
-    mean[column] = static_cast<float>(average);
-    inverse_std[column] = static_cast<float>(1.0 / sqrt(variance + epsilon));
-    sums[column] = static_cast<float>(info->valid * average);
-    sums[columns + column] = static_cast<float>(info->valid * unbiased);
+    statistics.store(column, n, average, squares);
   }
 };
 
@@ -67,19 +40,6 @@ struct Normalize {
   }
 };
 
-/// Sums of dy and dy * normalized x.
-struct GradientSums {
-  const MicroBatchInfo* info;
-  const float *x, *mean, *inverse_std, *dy;
-  int64_t positions, columns;
-
-  __device__ Pair operator()(int64_t row, int64_t column) const {
-    if (row >= real_rows(info, positions)) return {0.0f, 0.0f};
-    const float gradient = dy[row * columns + column];
-    return {gradient, gradient * (x[row * columns + column] - mean[column]) * inverse_std[column]};
-  }
-};
-
 struct StoreGradients {
   float *dshift, *dscale;
   __device__ void operator()(int64_t column, Pair sums) const {
@@ -90,7 +50,8 @@ struct StoreGradients {
 
 struct InputGradient {
   const MicroBatchInfo* info;
-  const float *x, *scale, *mean, *inverse_std, *dy, *dshift, *dscale;
+  const float *x, *scale, *mean, *inverse_std, *dy, *sum_dy, *sum_dy_normalized;
+  const float* samples;  ///< behind these sums; null: this micro-batch's
   int64_t positions;
 
   struct Column {
@@ -105,14 +66,16 @@ struct InputGradient {
   };
   __device__ Column operator()(int64_t column) const {
     const int64_t rows = real_rows(info, positions);
-    const float inverse_rows = rows > 0 ? 1.0f / static_cast<float>(rows) : 0.0f;
+    const float summed =
+        samples == nullptr ? static_cast<float>(rows) : *samples * static_cast<float>(positions);
+    const float inverse_rows = summed > 0 ? 1.0f / summed : 0.0f;
     return {x,
             dy,
             mean[column],
             inverse_std[column],
             inverse_std[column] * scale[column],
-            dshift[column] * inverse_rows,
-            dscale[column] * inverse_rows,
+            sum_dy[column] * inverse_rows,
+            sum_dy_normalized[column] * inverse_rows,
             rows};
   }
 };
@@ -140,29 +103,37 @@ __global__ void running_update_kernel(const MicroBatchInfo* info, float momentum
     running[i] = (1.0f - momentum) * running[i] + momentum * (sums[i] * info->weight);
 }
 
-/// The matrix that a tensor (N, ..., C) is.
-struct Matrix {
-  int64_t rows, columns, positions;
-  explicit Matrix(const Shape& shape)
-      : rows(shape[-1] == 0 ? 0 : shape.elements() / shape[-1]),
-        columns(shape[-1]),
-        positions(shape[0] == 0 ? 0 : rows / shape[0]) {}
-};
-
 }  // namespace
+
+void batch_norm_apply(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
+                      ConstTensor shift, ConstTensor mean, ConstTensor inverse_std, Tensor y) {
+  const auto [rows, columns, positions] = Matrix(x.shape());
+  column_map(exec,
+             Normalize{info, x.data<float>(), scale.data<float>(), shift.data<float>(), mean.data<float>(),
+                       inverse_std.data<float>(), positions},
+             rows, columns, y.data<float>());
+}
+
+void batch_norm_input_gradient(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
+                               ConstTensor mean, ConstTensor inverse_std, ConstTensor dy, const float* sum_dy,
+                               const float* sum_dy_normalized, const float* samples, Tensor dx) {
+  const auto [rows, columns, positions] = Matrix(x.shape());
+  column_map(
+      exec,
+      InputGradient{info, x.data<float>(), scale.data<float>(), mean.data<float>(), inverse_std.data<float>(),
+                    dy.data<float>(), sum_dy, sum_dy_normalized, samples, positions},
+      rows, columns, dx.data<float>());
+}
 
 void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
                         ConstTensor scale, ConstTensor shift, Tensor y, Tensor saved_mean,
                         Tensor saved_inverse_std, Tensor sums) {
   const auto [rows, columns, positions] = Matrix(x.shape());
+  const Statistics statistics{
+      info, columns, epsilon, saved_mean.data<float>(), saved_inverse_std.data<float>(), sums.data<float>()};
   column_sums(exec, Moments{info, x.data<float>(), positions, columns},
-              StoreStatistics{info, x.data<float>(), positions, columns, epsilon, saved_mean.data<float>(),
-                              saved_inverse_std.data<float>(), sums.data<float>()},
-              rows, columns);
-  column_map(exec,
-             Normalize{info, x.data<float>(), scale.data<float>(), shift.data<float>(),
-                       saved_mean.data<float>(), saved_inverse_std.data<float>(), positions},
-             rows, columns, y.data<float>());
+              StoreStatistics{x.data<float>(), positions, statistics}, rows, columns);
+  batch_norm_apply(exec, info, x, scale, shift, saved_mean, saved_inverse_std, y);
 }
 
 void batch_norm_backward(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
@@ -173,11 +144,8 @@ void batch_norm_backward(Exec exec, const MicroBatchInfo* info, ConstTensor x, C
               GradientSums{info, x.data<float>(), saved_mean.data<float>(), saved_inverse_std.data<float>(),
                            dy.data<float>(), positions, columns},
               StoreGradients{dshift.data<float>(), dscale.data<float>()}, rows, columns);
-  column_map(exec,
-             InputGradient{info, x.data<float>(), scale.data<float>(), saved_mean.data<float>(),
-                           saved_inverse_std.data<float>(), dy.data<float>(), dshift.data<float>(),
-                           dscale.data<float>(), positions},
-             rows, columns, dx.data<float>());
+  batch_norm_input_gradient(exec, info, x, scale, saved_mean, saved_inverse_std, dy, dshift.data<float>(),
+                            dscale.data<float>(), /*samples=*/nullptr, dx);
 }
 
 void batch_norm_inference(Exec exec, float epsilon, ConstTensor x, ConstTensor scale, ConstTensor shift,

@@ -58,4 +58,19 @@ void global_average_pool_backward(Exec exec, ConstTensor dy, Tensor dx);
 void preprocess(Exec exec, const PreprocessSpec& spec, ConstTensor x, ConstTensor scale, ConstTensor shift,
                 Tensor y);
 
+void sync_batch_norm_moments(Exec exec, const MicroBatchInfo* info, ConstTensor x, Tensor moments,
+                             Tensor totals);
+void sync_batch_norm_deviations(Exec exec, const MicroBatchInfo* info, int64_t positions, ConstTensor moments,
+                                ConstTensor totals, Tensor deviations);
+void sync_batch_norm_normalize(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
+                               ConstTensor scale, ConstTensor shift, ConstTensor totals,
+                               ConstTensor deviations, Tensor y, Tensor saved_mean, Tensor saved_inverse_std,
+                               Tensor sums);
+void sync_batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstTensor x,
+                                   ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy,
+                                   Tensor dscale, Tensor dshift, Tensor totals);
+void sync_batch_norm_input_gradient(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
+                                    ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy,
+                                    ConstTensor totals, Tensor dx);
+
 }  // namespace lockstep::cuda

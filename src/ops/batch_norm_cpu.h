@@ -1,0 +1,50 @@
+#pragma once
+
+// The parts of batch normalization on the CPU, for a micro-batch alone and for several together.
+#include <cstdint>
+#include <vector>
+
+#include "src/ops/micro_batch.h"
+#include "src/tensor/tensor.h"
+
+namespace lockstep::cpu {
+
+/// The rows of a tensor (N, ..., C): positions of samples, of which the first belong to real samples.
+struct Rows {
+  int64_t all, valid, per_sample, channels;
+};
+Rows rows_of(const MicroBatchInfo& info, const Shape& shape);
+
+/// For each channel, over the real rows: the sum, and the sum of squares of what differs from the mean
+/// rounded to float.
+struct Moments {
+  std::vector<double> total, squares;
+};
+/// mean (C) is overwritten; 0 without any real row.
+Moments moments_of(const Rows& rows, const float* x, float* mean);
+
+/// What a channel is normalized with: its mean, and the sum of squares of what differs from it, over `count`
+/// rows.
+struct Statistics {
+  double count;
+  std::vector<double> mean, squares;
+};
+/// y, and what forward leaves behind (see batch_norm_forward).
+void normalize(const Rows& rows, const MicroBatchInfo& info, const Statistics& statistics, float epsilon,
+               const float* x, const float* scale, const float* shift, float* y, float* saved_mean,
+               float* saved_inverse_std, float* sums);
+
+/// For each channel, over the real rows: sums of dy and of dy * normalized x. They are the gradients of shift
+/// and scale.
+struct GradientSums {
+  std::vector<double> dy, dy_normalized;
+};
+GradientSums gradient_sums_of(const Rows& rows, const float* x, const float* mean, const float* inverse_std,
+                              const float* dy, float* dscale, float* dshift);
+
+/// dx, from sums over `count` rows.
+void input_gradient(const Rows& rows, double count, const GradientSums& sums, const float* x,
+                    const float* scale, const float* mean, const float* inverse_std, const float* dy,
+                    float* dx);
+
+}  // namespace lockstep::cpu

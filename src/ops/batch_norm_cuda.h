@@ -1,0 +1,79 @@
+#pragma once
+
+// The parts of batch normalization on CUDA, for a micro-batch alone and for several together. Included by .cu
+// files.
+#include "src/ops/columns.h"
+#include "src/ops/cuda_ops.h"
+
+namespace lockstep::cuda {
+
+/// The matrix that a tensor (N, ..., C) is.
+struct Matrix {
+  int64_t rows, columns, positions;
+  explicit Matrix(const Shape& shape)
+      : rows(shape[-1] == 0 ? 0 : shape.elements() / shape[-1]),
+        columns(shape[-1]),
+        positions(shape[0] == 0 ? 0 : rows / shape[0]) {}
+};
+
+/// How many rows of the matrix (N * positions, C) belong to real samples.
+inline __device__ int64_t real_rows(const MicroBatchInfo* info, int64_t positions) {
+  return info->valid * positions;
+}
+
+/// Sums of x and x^2, both measured from the channel's first element: it is near the mean compared with the
+/// spread, so that one pass loses no digits to cancellation.
+struct Moments {
+  const MicroBatchInfo* info;
+  const float* x;
+  int64_t positions, columns;
+
+  __device__ Pair operator()(int64_t row, int64_t column) const {
+    if (row >= real_rows(info, positions)) return {0.0f, 0.0f};
+    const float centered = x[row * columns + column] - x[column];
+    return {centered, centered * centered};
+  }
+};
+
+/// What forward leaves behind (see lockstep::batch_norm_forward).
+struct Statistics {
+  const MicroBatchInfo* info;
+  int64_t columns;
+  float epsilon;
+  float *mean, *inverse_std, *sums;
+
+  /// squares: the sum of (x - average)^2 over n rows.
+  __device__ void store(int64_t column, double n, double average, double squares) const {
+    const double variance = n > 0 ? squares / n : 0.0;
+    const double unbiased = n > 1 ? squares / (n - 1) : variance;
+    mean[column] = static_cast<float>(average);
+    inverse_std[column] = static_cast<float>(1.0 / sqrt(variance + epsilon));
+    sums[column] = static_cast<float>(info->valid * average);
+    sums[columns + column] = static_cast<float>(info->valid * unbiased);
+  }
+};
+
+/// Sums of dy and dy * normalized x.
+struct GradientSums {
+  const MicroBatchInfo* info;
+  const float *x, *mean, *inverse_std, *dy;
+  int64_t positions, columns;
+
+  __device__ Pair operator()(int64_t row, int64_t column) const {
+    if (row >= real_rows(info, positions)) return {0.0f, 0.0f};
+    const float gradient = dy[row * columns + column];
+    return {gradient, gradient * (x[row * columns + column] - mean[column]) * inverse_std[column]};
+  }
+};
+
+/// y = (x - mean) * inverse_std * scale + shift for rows of real samples, zero behind them.
+void batch_norm_apply(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
+                      ConstTensor shift, ConstTensor mean, ConstTensor inverse_std, Tensor y);
+
+/// dx from the sums of dy and of dy * normalized x, (C) each, over this micro-batch, or over the
+/// micro-batches that have *samples real samples together.
+void batch_norm_input_gradient(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
+                               ConstTensor mean, ConstTensor inverse_std, ConstTensor dy, const float* sum_dy,
+                               const float* sum_dy_normalized, const float* samples, Tensor dx);
+
+}  // namespace lockstep::cuda

@@ -1,0 +1,50 @@
+#pragma once
+
+#include "src/device/exec.h"
+#include "src/ops/micro_batch.h"
+#include "src/tensor/tensor.h"
+
+namespace lockstep {
+
+/// Synchronized batch normalization: several micro-batches that are computed at the same time, on other
+/// threads and ranks too, are normalized as if they were one, each counting by its real samples.
+///
+/// It comes in stages. Between two stages, the `totals` or `deviations` that the first has written are
+/// replaced by their sum over these micro-batches; all of them take part, one of padding alone as well. The
+/// first sum gives a mean, and the second what is left around it: the corrected two-pass algorithm of Chan,
+/// Golub and LeVeque 1983, "Algorithms for computing the sample variance", which keeps its digits in float
+/// whatever the mean and however many are added. Each micro-batch reads its x once for both (Chan, Golub and
+/// LeVeque 1979, "Updating formulae and a pairwise algorithm").
+///
+/// Shapes and what else is not said are as in batch_norm.h. All enqueue and do not wait.
+
+/// Stage 1 of forward. moments (3, C) out: a pivot near this micro-batch's mean, and the sums of x - pivot
+/// and of (x - pivot)^2. totals (C + 1) out: the sums of x, and the number of real samples.
+void sync_batch_norm_moments(Exec exec, const MicroBatchInfo* info, ConstTensor x, Tensor moments,
+                             Tensor totals);
+
+/// Stage 2. deviations (2, C) out: the sums of x - m and of (x - m)^2, where m is the mean that the summed
+/// totals give. positions: of one sample, the product of the axes between N and C.
+void sync_batch_norm_deviations(Exec exec, const MicroBatchInfo* info, int64_t positions, ConstTensor moments,
+                                ConstTensor totals, Tensor deviations);
+
+/// Stage 3, with totals and deviations that are both summed: y, and what forward leaves behind. The mean and
+/// the unbiased variance in `sums` are those of all micro-batches together, times the real samples of this
+/// one.
+void sync_batch_norm_normalize(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
+                               ConstTensor scale, ConstTensor shift, ConstTensor totals,
+                               ConstTensor deviations, Tensor y, Tensor saved_mean, Tensor saved_inverse_std,
+                               Tensor sums);
+
+/// Stage 1 of backward: dscale and dshift of this micro-batch alone, which are added over the global batch
+/// like any gradient. totals (2 C + 1) out: dshift, dscale, and the number of real samples.
+void sync_batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstTensor x,
+                                   ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy,
+                                   Tensor dscale, Tensor dshift, Tensor totals);
+
+/// Stage 2, with summed totals: dx, which may alias dy.
+void sync_batch_norm_input_gradient(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
+                                    ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy,
+                                    ConstTensor totals, Tensor dx);
+
+}  // namespace lockstep
