@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -50,6 +51,11 @@ struct LayerTraits {
   bool reshape = false;            ///< output is input 0 under another shape: nothing runs, memory is shared
 };
 
+/// Replaces values, in the memory of the backend, by their sum over all micro-batches that are computed at
+/// the same time, on other threads and ranks too. Every one of them makes the same calls in the same order.
+/// Enqueues; on the CPU it waits for the others. Throws when one of them has failed.
+using JointSum = std::function<void(std::span<float> values)>;
+
 /// Everything a layer touches in one micro-batch. Tensors have the batch axis in front. Optional ones are
 /// empty.
 struct LayerContext {
@@ -61,9 +67,10 @@ struct LayerContext {
   std::span<const ConstTensor> parameters;  ///< in the order of Layer::parameters()
   std::span<const Tensor> states;           ///< in the order of Layer::states()
   std::span<const Tensor> state_sums;       ///< written by forward when training; like states
-  std::span<const Tensor> saved;  ///< in the order of Layer::saved(), written by forward for backward
-  Tensor workspace;               ///< scratch, at least workspace_bytes()
-  Tensor output_gradient;         ///< backward only; may be overwritten
+  std::span<const Tensor> saved;        ///< in the order of Layer::saved(), written by forward for backward
+  Tensor workspace;                     ///< scratch, at least workspace_bytes()
+  const JointSum* joint_sum = nullptr;  ///< training only; null: the micro-batch is on its own
+  Tensor output_gradient;               ///< backward only; may be overwritten
   std::span<const Tensor> input_gradients;      ///< backward only; overwritten, empty where nobody reads it
   std::span<const Tensor> parameter_gradients;  ///< backward only; overwritten
 };

@@ -124,6 +124,7 @@ void Network::forward(const MicroBatch& batch) {
     context.state_sums = state_sums;
     context.saved = bound.saved;
     context.workspace = bound.forward_workspace;
+    context.joint_sum = batch.joint_sum;
     graph_.nodes()[i].layer->forward(context);
   }
 }
@@ -144,6 +145,7 @@ void Network::backward(const MicroBatch& batch, const std::function<void(int)>& 
       context.states = bound.states;
       context.saved = bound.saved;
       context.workspace = bound.backward_workspace;
+      context.joint_sum = batch.joint_sum;
       context.output_gradient = bound.output_gradient;
       context.input_gradients = bound.input_gradients;
       const std::vector<Tensor> parameter_gradients =

@@ -29,6 +29,9 @@ class Network {
     ConstTensor sample_index;  ///< (micro_batch) int64
     /// Of the reduced buffer (ParameterLayout): where sums and gradients of this micro-batch go.
     std::span<float> reduced;
+    /// With what batch norm takes its statistics over all micro-batches that are computed at the same time;
+    /// null: over this one alone.
+    const JointSum* joint_sum = nullptr;
   };
 
   /// (micro_batch, ...) float32: the caller fills it before forward().

@@ -2,6 +2,7 @@
 
 #include "src/graph/layers/layers.h"
 #include "src/graph/layers/shapes.h"
+#include "src/ops/sync_batch_norm.h"
 
 namespace lockstep {
 
@@ -25,6 +26,7 @@ class BatchNormLayer final : public Layer {
     if (!(options_.epsilon > 0))
       fail(ExitCode::usage, "epsilon is {}, but it must be positive.", options_.epsilon);
     channels_ = input[-1];
+    positions_ = channels_ == 0 ? 0 : input.elements() / channels_;
     return input;
   }
 
@@ -40,10 +42,12 @@ class BatchNormLayer final : public Layer {
   LayerTraits traits() const override { return {.backward_reads_input = true, .backward_in_place = true}; }
   void prepare(Exec exec, int64_t, bool) override { exec_ = exec; }
   std::vector<Saved> saved() const override { return {{DType::f32, {channels_}}, {DType::f32, {channels_}}}; }
+  size_t workspace_bytes() const override { return static_cast<size_t>(6 * channels_ + 1) * sizeof(float); }
 
   void forward(const LayerContext& context) override {
     const float epsilon = static_cast<float>(options_.epsilon);
     const ConstTensor x = context.inputs[0], scale = context.parameters[0], shift = context.parameters[1];
+    if (context.joint_sum != nullptr) return joint_forward(context, epsilon);
     if (context.training) {
       batch_norm_forward(exec_, context.info, epsilon, x, scale, shift, context.output, context.saved[0],
                          context.saved[1], context.state_sums[0]);
@@ -58,6 +62,7 @@ class BatchNormLayer final : public Layer {
   void backward(const LayerContext& context) override {
     // The op always writes dx; where nobody reads it, it may overwrite the gradient that it came from.
     const Tensor dx = context.input_gradients[0] ? context.input_gradients[0] : context.output_gradient;
+    if (context.joint_sum != nullptr) return joint_backward(context, dx);
     batch_norm_backward(exec_, context.info, context.inputs[0], context.parameters[0], context.saved[0],
                         context.saved[1], context.output_gradient, dx, context.parameter_gradients[0],
                         context.parameter_gradients[1]);
@@ -69,8 +74,41 @@ class BatchNormLayer final : public Layer {
   }
 
  private:
+  /// A part of the workspace, from so many floats on.
+  Tensor scratch(const LayerContext& context, int64_t start, const Shape& shape) const {
+    return {context.workspace.data<uint8_t>() + static_cast<size_t>(start) * sizeof(float), DType::f32,
+            shape};
+  }
+  static void add_over_others(const LayerContext& context, const Tensor& values) {
+    (*context.joint_sum)({values.data<float>(), static_cast<size_t>(values.elements())});
+  }
+
+  void joint_forward(const LayerContext& context, float epsilon) {
+    const ConstTensor x = context.inputs[0];
+    const Tensor moments = scratch(context, 0, {3, channels_});
+    const Tensor deviations = scratch(context, 3 * channels_, {2, channels_});
+    const Tensor totals = scratch(context, 5 * channels_, {channels_ + 1});
+    sync_batch_norm_moments(exec_, context.info, x, moments, totals);
+    add_over_others(context, totals);
+    sync_batch_norm_deviations(exec_, context.info, positions_, moments, totals, deviations);
+    add_over_others(context, deviations);
+    sync_batch_norm_normalize(exec_, context.info, epsilon, x, context.parameters[0], context.parameters[1],
+                              totals, deviations, context.output, context.saved[0], context.saved[1],
+                              context.state_sums[0]);
+  }
+
+  void joint_backward(const LayerContext& context, const Tensor& dx) {
+    const ConstTensor x = context.inputs[0], mean = context.saved[0], inverse_std = context.saved[1];
+    const Tensor totals = scratch(context, 0, {2 * channels_ + 1});
+    sync_batch_norm_gradient_sums(exec_, context.info, x, mean, inverse_std, context.output_gradient,
+                                  context.parameter_gradients[0], context.parameter_gradients[1], totals);
+    add_over_others(context, totals);
+    sync_batch_norm_input_gradient(exec_, context.info, x, context.parameters[0], mean, inverse_std,
+                                   context.output_gradient, totals, dx);
+  }
+
   BatchNormOptions options_;
-  int64_t channels_ = 0;
+  int64_t channels_ = 0, positions_ = 0;  ///< positions of a sample
   Exec exec_;
 };
 
