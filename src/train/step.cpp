@@ -32,6 +32,7 @@ Step::Step(const Parts& parts, const Batching& batching, const Options& options)
                {.wire = options.gradients, .head = parts.parameters.layout().gradients_offset()}),
       copied_(parts.exec),
       replay_(parts.exec, options.capture, [this] { enqueue(); }) {
+  if (parts.statistics != nullptr) statistics_.emplace(*parts.statistics);
   const ParameterLayout& layout = parts.parameters.layout();
   bucket_of_node_.assign(parts.graph.nodes().size(), -1);
   for (size_t bucket = 0; bucket < reducer_.buckets().size(); ++bucket) {
@@ -123,15 +124,16 @@ void Step::wait_for_copies() {
 
 void Step::enqueue() {
   reducer_.begin();
+  if (statistics_) statistics_->begin();
   next_micro_batch_ = 0;
   parts_.pool.run([this](int lane) {
     if (static_cast<size_t>(lane) >= networks_.size()) return;
     try {
-      for (int m = next_micro_batch_++; m < batching_.micro_batches; m = next_micro_batch_++)
-        compute(networks_[static_cast<size_t>(lane)], m);
+      compute_share(lane);
     } catch (...) {
-      // The other lanes must not wait for this one's gradients.
+      // The other lanes must not wait for what this one would have brought.
       reducer_.cancel(std::current_exception());
+      if (statistics_) statistics_->cancel(std::current_exception());
       throw;
     }
   });
@@ -145,7 +147,24 @@ void Step::enqueue() {
                           /*gradient_norm=*/nullptr);
 }
 
-void Step::compute(Network& network, int m) {
+void Step::compute_share(int lane) {
+  Network& network = networks_[static_cast<size_t>(lane)];
+  const int count = batching_.micro_batches;
+  if (!statistics_) {
+    for (int m = next_micro_batch_++; m < count; m = next_micro_batch_++) compute(network, m, nullptr);
+    return;
+  }
+  // In rounds, because all ranks must agree on which micro-batches are normalized together.
+  const auto lanes = static_cast<int>(networks_.size());
+  for (int first = 0; first + lane < count; first += lanes) {
+    const JointSum joint_sum = [&, in_round = std::min(lanes, count - first)](std::span<float> values) {
+      statistics_->sum(parts_.exec, lane, in_round, values);
+    };
+    compute(network, first + lane, &joint_sum);
+  }
+}
+
+void Step::compute(Network& network, int m, const JointSum* joint_sum) {
   const int64_t rows = batching_.micro_batch;
   const Task& task = parts_.task;
   const auto rows_of = [&](const Buffer& buffer, DType dtype, const Shape& shape) {
@@ -155,7 +174,7 @@ void Step::compute(Network& network, int m) {
   };
   const MicroBatchInfo* info = infos_.as<MicroBatchInfo>().data() + m;
   const std::span<float> reduced = reducer_.leaf(m);
-  const Network::MicroBatch batch{info, rows_of(sample_index_, DType::i64, {rows}), reduced};
+  const Network::MicroBatch batch{info, rows_of(sample_index_, DType::i64, {rows}), reduced, joint_sum};
 
   task.preprocess(rows_of(x_, task.x_dtype(), task.raw_x_shape(rows)), network.input());
   network.forward(batch);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "comm/gradient_reducer.h"
+#include "comm/round_reducer.h"
 #include "io/loader.h"
 #include "src/core/thread_pool.h"
 #include "src/device/fence.h"
@@ -41,6 +42,10 @@ class Step {
     Parameters& parameters;
     Optimizer& optimizer;
     ReplicaCheck* replicas = nullptr;  ///< null: nobody watches that the ranks stay equal
+    /// Synchronizes batch norm: it takes its statistics over the micro-batches that all lanes and ranks
+    /// compute at the same time, and sums them on this communicator (see RoundReducer). Null: over each one
+    /// alone.
+    Communicator* statistics = nullptr;
   };
   struct Options {
     int64_t bucket_bytes = int64_t{1} << 20;
@@ -64,7 +69,8 @@ class Step {
  private:
   /// The step itself: the same function runs uncaptured and while it is captured.
   void enqueue();
-  void compute(Network& network, int micro_batch);
+  void compute_share(int lane);
+  void compute(Network& network, int micro_batch, const JointSum* joint_sum);
   /// Blocks until the GPU has reached `copied_`, with an eye on the other ranks.
   void wait_for_copies();
   std::optional<StepMetrics> take_metrics();
@@ -76,6 +82,7 @@ class Step {
   std::vector<Network> networks_;  // one a lane
   Buffer reduced_;                 // see ParameterLayout
   GradientReducer reducer_;
+  std::optional<RoundReducer> statistics_;
   std::vector<int> bucket_of_node_;  // which bucket a layer's gradients complete; -1: none
 
   // The batch in the backend's memory; addresses are fixed, so that a captured step can be replayed.

@@ -21,21 +21,31 @@ struct TinyOptions {
   bool capture = true;
   int64_t fingerprint_steps = 0;  ///< 0: nobody compares the ranks
   Wire gradients = Wire::fp32;
+  bool sync_batch_norm = false;
+  bool second_block = false;  ///< one more convolution, batch norm and ReLU
 };
 
-/// A rank that trains a small network on random bytes, without files.
+/// A rank that trains a small network on random bytes, without files. Without a communicator of their own,
+/// statistics are summed on that of the gradients.
 class TinyRun {
  public:
   TinyRun(Exec exec, const Batching& batching, const TinyOptions& options = {},
-          std::unique_ptr<Communicator> communicator = make_self_communicator())
+          std::unique_ptr<Communicator> communicator = make_self_communicator(),
+          std::unique_ptr<Communicator> statistics = nullptr)
       : exec_(exec),
         batching_(batching),
         pool_(options.lanes),
         communicator_(std::move(communicator)),
+        statistics_(std::move(statistics)),
+        graph_(fuse(make_graph(options.second_block))),
+        parameters_(exec, graph_),
         optimizer_(exec, optimizer_spec(options.clip_norm), parameters_.layout().blocks),
         replicas_(make_replica_check(options.fingerprint_steps)),
         step_({exec, pool_, *communicator_, task_, graph_, parameters_, optimizer_,
-               replicas_ ? &*replicas_ : nullptr},
+               replicas_ ? &*replicas_ : nullptr,
+               !options.sync_batch_norm ? nullptr
+               : statistics_            ? statistics_.get()
+                                        : communicator_.get()},
               batching, {.bucket_bytes = 256, .gradients = options.gradients, .capture = options.capture}) {
     parameters_.initialize(3);
   }
@@ -115,11 +125,16 @@ class TinyRun {
     if (every_steps == 0) return std::nullopt;
     return ReplicaCheck(exec_, model_sections(parameters_, "sgd", &optimizer_), every_steps);
   }
-  static Graph make_graph() {
+  static Graph make_graph(bool second_block) {
     Graph graph({6, 6, 1});
     graph.add("conv", make_conv2d({.filters = 8}));
     graph.add("norm", make_batch_norm({}));
     graph.add("relu", make_activation(Activation::relu));
+    if (second_block) {
+      graph.add("conv2", make_conv2d({.filters = 6}));
+      graph.add("norm2", make_batch_norm({}));
+      graph.add("relu2", make_activation(Activation::relu));
+    }
     graph.add("flatten", make_flatten());
     graph.add("dropout", make_dropout("dropout", 0.2, 1));
     graph.add("dense", make_linear({.outputs = kClasses}));
@@ -129,10 +144,10 @@ class TinyRun {
   Exec exec_;
   Batching batching_;
   ThreadPool pool_;
-  std::unique_ptr<Communicator> communicator_;
+  std::unique_ptr<Communicator> communicator_, statistics_;
   Task task_{exec_, TrainOptions{}, signature()};
-  Graph graph_ = fuse(make_graph());
-  Parameters parameters_{exec_, graph_};
+  Graph graph_;
+  Parameters parameters_;
   Optimizer optimizer_;
   std::optional<ReplicaCheck> replicas_;
   Step step_;
