@@ -61,4 +61,10 @@ std::unique_ptr<Communicator> make_communicator(World& world, [[maybe_unused]] E
       {.reproducible = options.reproducible, .ranks_per_node = ranks_per_node, .background = true});
 }
 
+std::unique_ptr<Communicator> make_statistics_communicator(World& world, Exec exec) {
+  if (exec.on_cuda()) return nullptr;
+  if (world.size() == 1) return make_self_communicator();
+  return make_mpi_communicator({});
+}
+
 }  // namespace lockstep

@@ -95,4 +95,9 @@ std::unique_ptr<Communicator> make_self_communicator();
 /// for options that these ranks cannot have, naming the config key.
 std::unique_ptr<Communicator> make_communicator(World& world, Exec exec, const CommunicatorOptions& options);
 
+/// For a RoundReducer, which waits for every sum: on the CPU, a second communicator, which sums on the
+/// calling thread. Null on GPUs, where one thread enqueues everything and the communicator of the gradients
+/// serves. Collective.
+std::unique_ptr<Communicator> make_statistics_communicator(World& world, Exec exec);
+
 }  // namespace lockstep

@@ -88,8 +88,11 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   parameters.initialize(options.seed);
   Optimizer optimizer(exec, options.optimizer, parameters.layout().blocks);
   TimedCommunicator communicator(make_communicator(world, exec, options.communicator()));
-  Step step({exec, pool, communicator, task, graph, parameters, optimizer}, batching,
-            step_options(options, world, exec, communicator, parameters.layout()));
+  const auto statistics = options.sync_batch_norm ? make_statistics_communicator(world, exec) : nullptr;
+  Communicator* const shared = options.sync_batch_norm ? &communicator : nullptr;
+  Step step({exec, pool, communicator, task, graph, parameters, optimizer, /*replicas=*/nullptr,
+             statistics ? statistics.get() : shared},
+            batching, step_options(options, world, exec, communicator, parameters.layout()));
   const RandomBatch random(exec, data, batching, world.rank());
 
   const StepTimes times = time_steps(

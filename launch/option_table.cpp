@@ -250,6 +250,8 @@ void add_train(std::vector<Option>& table) {
                          "auto: cross-entropy for class targets, else mean squared error"));
   table.push_back(below_one("train.label_smoothing", FIELD(train.label_smoothing),
                             "part of each label spread over all classes"));
+  table.push_back(flag("train.sync_batch_norm", FIELD(train.sync_batch_norm),
+                       "batch norm over what all ranks and threads compute together"));
   table.push_back(not_negative("train.clip_norm", FIELD(train.optimizer.clip_norm),
                                "limit of the gradient's global norm; 0: off"));
   table.push_back(

@@ -7,11 +7,12 @@
 namespace lockstep {
 
 /// Batch normalization (Ioffe and Szegedy 2015, algorithms 1 and 2) over every axis but the last, for one
-/// micro-batch alone. Only the first info->valid samples count in the statistics; the padding's y and dx are
-/// zero. x, y (N, ..., C); scale, shift, saved_mean, saved_inverse_std (C). sums (2, C), overwritten: valid *
-/// mean and valid * unbiased variance, for the running statistics; both are sums over micro-batches when
-/// added, and running_update divides them by the samples of the global batch. Sums run in an order that
-/// depends on the shape alone. Enqueues; does not wait.
+/// micro-batch alone (for several together: sync_batch_norm.h). Only the first info->valid samples count in
+/// the statistics; the padding's y and dx are zero. x, y (N, ..., C); scale, shift, saved_mean,
+/// saved_inverse_std (C). sums (2, C), overwritten: valid * mean and valid * unbiased variance, for the
+/// running statistics; both are sums over micro-batches when added, and running_update divides them by the
+/// samples of the global batch. Sums run in an order that depends on the shape alone. Enqueues; does not
+/// wait.
 void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
                         ConstTensor scale, ConstTensor shift, Tensor y, Tensor saved_mean,
                         Tensor saved_inverse_std, Tensor sums);

@@ -55,6 +55,7 @@ struct TrainOptions {
   int64_t accumulation = 0;  ///< micro-batches a rank; 0: follows from the other two
   double label_smoothing = 0;
   bool regression = false;  ///< [model] loss = "mean_squared_error"
+  bool sync_batch_norm = false;
   std::optional<EarlyStopSpec> early_stop;
 
   // [checkpoint]

@@ -47,6 +47,11 @@ Step::Options step_options(const TrainOptions& options, World& world, Exec exec,
         ExitCode::usage,
         "run.reproducible needs comm.gradients = 'fp32': what is rounded on its way depends on the number of "
         "ranks.");
+  if (options.reproducible && options.sync_batch_norm)
+    fail(
+        ExitCode::usage,
+        "run.reproducible = true does not go with train.sync_batch_norm = true: which samples are normalized "
+        "together depends on the number of ranks and threads. Set one of them to false.");
   Step::Options result{
       .bucket_bytes = options.bucket_bytes, .gradients = options.gradients, .capture = options.capture};
   const auto bytes = layout.reduced_size() * static_cast<int64_t>(sizeof(float));
@@ -99,7 +104,7 @@ struct Trainer::Impl {
   Batching batching;
   Parameters parameters;
   Optimizer optimizer;
-  std::unique_ptr<Communicator> communicator;
+  std::unique_ptr<Communicator> communicator, statistics;
   std::optional<ReplicaCheck> replicas;  // none: one rank, or switched off
   Sampler sampler;
   int64_t total_steps;
@@ -129,12 +134,16 @@ struct Trainer::Impl {
         optimizer(e, o.optimizer, parameters.layout().blocks),
         communicator(parts.communicator ? std::move(parts.communicator)
                                         : make_communicator(w, e, o.communicator())),
+        statistics(o.sync_batch_norm ? make_statistics_communicator(w, e) : nullptr),
         replicas(make_replica_check()),
         sampler(o.seed, data.train->size(), batching.global_batch, /*shuffle=*/true),
         total_steps(o.steps > 0 ? o.steps : o.epochs * sampler.steps_per_epoch()),
         schedule(o.schedule, o.optimizer.lr, total_steps),
         early_stop(o.early_stop.value_or(EarlyStopSpec{.patience = std::numeric_limits<int64_t>::max()})),
-        step({e, pool, *communicator, task, graph, parameters, optimizer, replicas ? &*replicas : nullptr},
+        step({e, pool, *communicator, task, graph, parameters, optimizer, replicas ? &*replicas : nullptr,
+              !o.sync_batch_norm ? nullptr
+              : statistics       ? statistics.get()
+                                 : communicator.get()},
              batching, step_options(o, w, e, *communicator, parameters.layout())) {
     if (data.validation) task.check_compatible(*data.validation, "data.validation");
     if (data.test) task.check_compatible(*data.test, "data.test");

@@ -145,6 +145,7 @@ const std::vector<std::string>& unusual_values() {
       "train.accumulation=3",
       "train.loss=mean_squared_error",
       "train.label_smoothing=0.2",
+      "train.sync_batch_norm=true",
       "train.clip_norm=4",
       "train.early_stop={ patience = 6 }",
       "checkpoint.every_epochs=8",

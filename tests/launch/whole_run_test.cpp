@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 
@@ -86,6 +87,25 @@ TEST_F(WholeRun, DefaultModeAgreesBetweenOneAndFourRanks) {
   const double one = loss_after(1), four = loss_after(4);
   EXPECT_GT(one, 0);
   EXPECT_NEAR(one, four, 1e-5);
+}
+
+TEST_F(WholeRun, SyncBatchNormMakesOneMicroBatchOfWhatIsComputedTogether) {
+  const std::string model = *folder_ / "synchronized.toml";
+  std::ofstream(model) << kModel;
+  // The last batch of the epoch is short.
+  const auto loss_after = [&](int ranks, int threads, bool synchronized) {
+    const std::string name = "norm-" + std::to_string(ranks) + (synchronized ? "-together" : "-alone");
+    const std::vector<json> all =
+        train(name, ranks,
+              set({"train.epochs=1", "optimizer.name=sgd", "optimizer.lr=0.05", "model.file=" + model,
+                   "run.threads=" + std::to_string(threads),
+                   "train.sync_batch_norm=" + std::string(synchronized ? "true" : "false")}));
+    return all.back()["test_loss"].get<double>();
+  };
+  const double one = loss_after(1, 1, false);
+  EXPECT_NEAR(loss_after(2, 2, true), one, 1e-5);
+  EXPECT_NEAR(loss_after(4, 1, true), one, 1e-5);
+  EXPECT_GT(std::abs(loss_after(4, 1, false) - one), 1e-4);
 }
 
 TEST_F(WholeRun, EarlyStopKeepsTheBestCheckpoint) {

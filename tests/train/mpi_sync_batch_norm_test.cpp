@@ -19,8 +19,7 @@ class MpiSyncBatchNorm : public MpiBackendTest {
     return std::make_unique<TinyRun>(
         exec(), Batching{kGlobalBatch, kGlobalBatch / (world.size() * micro_batches), micro_batches},
         TinyOptions{.lanes = lanes, .capture = capture, .sync_batch_norm = true, .second_block = true},
-        make_communicator(world, exec(), {}),
-        exec().on_cuda() ? nullptr : make_communicator(world, exec(), {}));
+        make_communicator(world, exec(), {}), make_statistics_communicator(world, exec()));
   }
   /// The same global batch on one rank in so many micro-batches, without synchronization.
   std::unique_ptr<TinyRun> on_one_rank(int micro_batches) {
