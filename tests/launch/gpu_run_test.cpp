@@ -70,5 +70,15 @@ TEST_F(GpuRun, DefaultModeAgreesWithTheCpu) {
   EXPECT_NEAR(gpu["test_loss"], cpu["test_loss"], 1e-4);
 }
 
+TEST_F(GpuRun, SyncBatchNormAgreesWithTheCpu) {
+  if (!has_gpus(2)) GTEST_SKIP() << "fewer than two GPUs";
+  const std::vector<std::string> synchronized =
+      settings(5, {"run.reproducible=false", "optimizer.name=sgd", "optimizer.lr=0.05", "run.threads=1",
+                   "train.sync_batch_norm=true"});
+  const json cpu = train("cpu-norm", 2, synchronized).back();
+  const json gpu = train("gpu-norm", 2, synchronized, "cuda").back();
+  EXPECT_NEAR(gpu["test_loss"], cpu["test_loss"], 1e-4);
+}
+
 }  // namespace
 }  // namespace lockstep
