@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "src/core/activity.h"
 #include "src/core/error.h"
 #include "src/device/elementwise.h"
 
@@ -169,6 +170,7 @@ struct GradientReducer::Impl {
   }
 
   void start_sum(Exec exec, const Bucket& bucket) {
+    const SumScope scope(&bucket - buckets.data());
     const std::span<float> all =
         total.subspan(static_cast<size_t>(bucket.offset), static_cast<size_t>(bucket.size));
     if (sums.wire == Wire::fp32 && !sums.sharded) return communicator.start_sum(exec, all);
@@ -186,6 +188,7 @@ struct GradientReducer::Impl {
       INVARIANT(next_bucket == buckets.size(), "only {} of {} buckets are complete", next_bucket,
                 buckets.size());
     }
+    const SumScope scope(static_cast<int64_t>(next_bucket) - 1);
     communicator.wait(exec);
   }
 

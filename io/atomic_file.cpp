@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
 
+#include "src/core/activity.h"
 #include "src/core/error.h"
 
 namespace lockstep {
@@ -25,7 +27,10 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+    // In pieces that a slow file system takes in seconds, so that a long write is seen to move.
+    constexpr size_t kPiece = size_t{64} << 20;
+    const FileActivity writing(path_);
+    const ssize_t written = ::write(descriptor_, bytes.data(), std::min(bytes.size(), kPiece));
     if (written < 0) {
       if (errno == EINTR) continue;
       fail_with_errno("write the file");
@@ -35,6 +40,7 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 }
 
 void AtomicFile::commit() {
+  const FileActivity writing(path_);
   // Some file systems report a full disk or a spent quota no earlier than here.
   if (::fsync(descriptor_) != 0) fail_with_errno("flush the file");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_with_errno("rename the temporary file to it");

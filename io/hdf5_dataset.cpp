@@ -1,6 +1,7 @@
 #include <array>
 
 #include "io/hdf5.h"
+#include "src/core/activity.h"
 
 namespace lockstep::hdf5 {
 
@@ -220,6 +221,7 @@ void Dataset::require_filters() const {
 
 void Dataset::read(DType dtype, void* out) const {
   const Lock lock;
+  const FileActivity reading(file_, name_, 0, 0);
   require_filters();
   if (H5Dread(id_.get(), memory_type(dtype), H5S_ALL, H5S_ALL, H5P_DEFAULT, out) < 0)
     fail(ExitCode::data, "{} cannot be read: {}. The file is damaged.", where(), last_error());
@@ -228,6 +230,7 @@ void Dataset::read(DType dtype, void* out) const {
 void Dataset::read_box(const std::vector<hsize_t>& start, const std::vector<hsize_t>& size, DType dtype,
                        void* out) const {
   const Lock lock;
+  const FileActivity reading(file_, name_, static_cast<int64_t>(start[0]), static_cast<int64_t>(size[0]));
   require_filters();
   const Id stored(H5Dget_space(id_.get()));
   const Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr));

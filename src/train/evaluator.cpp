@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "io/loader.h"
+#include "src/core/activity.h"
 #include "src/device/fence.h"
 #include "src/ops/loss.h"
 
@@ -48,7 +49,9 @@ void Evaluator::run(const Dataset& dataset, int rank, int ranks,
       exec_, dataset, sampler,
       {.first_slot = rank * rows, .rows = rows, .last_epoch = 1, .threads = loader_threads(dataset, exec_)});
   Fence copied(exec_);
+  const PhaseScope evaluating(Phase::evaluate);
   for (int64_t round = 0; round < rounds; ++round) {
+    activity().enter(Phase::evaluate, round);
     const Batch* batch = loader.next();
     INVARIANT(batch != nullptr, "the loader ended at round {} of {}", round, rounds);
     const auto round_of = [&](int64_t lane) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "src/core/activity.h"
 #include "src/ops/fingerprint.h"
 
 namespace lockstep {
@@ -76,6 +77,8 @@ std::optional<StepMetrics> Step::take_metrics() {
 
 std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr) {
   const Exec exec = parts_.exec;
+  activity().start_step(step);
+  activity().enter(Phase::copy);
   // The last step's numbers are read before this one overwrites them.
   if (pending_) copy(exec, host_metrics_.data(), reduced_.data(), host_metrics_.size());
 
@@ -116,6 +119,7 @@ std::optional<StepMetrics> Step::flush() {
 
 void Step::wait_for_copies() {
   // A lost peer lets the GPU wait for ever, and nothing of a replayed step runs on the host to notice.
+  if (parts_.exec.on_cuda()) activity().enter(Phase::device);
   while (!copied_.reached()) {
     parts_.communicator.check();
     std::this_thread::yield();
@@ -138,6 +142,7 @@ void Step::enqueue() {
     }
   });
   reducer_.finish(parts_.exec);
+  activity().enter(Phase::update);
 
   const ParameterLayout& layout = parts_.parameters.layout();
   const std::span<float> reduced = reduced_.as<float>();
@@ -165,6 +170,7 @@ void Step::compute_share(int lane) {
 }
 
 void Step::compute(Network& network, int m, const JointSum* joint_sum) {
+  activity().enter(Phase::compute, m);
   const int64_t rows = batching_.micro_batch;
   const Task& task = parts_.task;
   const auto rows_of = [&](const Buffer& buffer, DType dtype, const Shape& shape) {
@@ -181,6 +187,7 @@ void Step::compute(Network& network, int m, const JointSum* joint_sum) {
   task.loss(info, network.output(), rows_of(y_, task.y_dtype(), task.raw_y_shape(rows)),
             network.output_gradient(), Tensor(reduced.data(), DType::f32, {2}));
   network.backward(batch, [&](int node) {
+    activity().progress();
     if (const int bucket = bucket_of_node_[static_cast<size_t>(node)]; bucket >= 0)
       reducer_.bucket_ready(parts_.exec, m, bucket);
   });

@@ -10,6 +10,7 @@
 
 #include "comm/measure_link.h"
 #include "io/probe.h"
+#include "src/core/activity.h"
 #include "src/device/devices.h"
 #include "src/ops/fingerprint.h"
 #include "src/train/snapshot.h"
@@ -189,6 +190,7 @@ struct Trainer::Impl {
 
   void report(const std::optional<StepMetrics>& metrics, const TrainObserver& observer) {
     if (!metrics) return;
+    activity().enter(Phase::report);
     epoch_loss_sum += metrics->loss * static_cast<double>(metrics->samples);
     epoch_samples += metrics->samples;
     const int64_t at = metrics->step - 1;
@@ -249,6 +251,7 @@ struct Trainer::Impl {
     // A checkpoint of ranks that differ would hide that they did.
     if (replicas) replicas->check(world, position);
     if (world.rank() != 0) return;
+    const PhaseScope saving(Phase::checkpoint);
     Checkpoint checkpoint;
     add_model(checkpoint, exec, parameters, options.optimizer.name, &optimizer);
     const EarlyStop::State& watched = early_stop.state();
@@ -324,6 +327,7 @@ struct Trainer::Impl {
     epoch_started = last_checkpoint = Clock::now();
     while (!stop && position < total_steps) {
       const Clock::time_point step_started = Clock::now();
+      activity().enter(Phase::read);
       const Batch* batch = loader.next();
       INVARIANT(batch != nullptr, "the loader ended at step {} of {}", position, total_steps);
       report(step.run(*batch, position + 1, schedule.lr(position)), observer);
