@@ -1,11 +1,16 @@
 #include "comm/world.h"
 
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 
 #include "comm/chunks.h"
 #include "comm/mpi_check.h"
+#include "src/core/activity.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/lsan_interface.h>
@@ -86,9 +91,13 @@ World::~World() {
   MPI_Finalize();
 }
 
-void World::barrier() { CHECK(MPI_Barrier(MPI_COMM_WORLD)); }
+void World::barrier() {
+  const PhaseScope waiting(Phase::wait);
+  CHECK(MPI_Barrier(MPI_COMM_WORLD));
+}
 
 void World::broadcast(std::span<std::byte> bytes, int root) {
+  const PhaseScope waiting(Phase::wait);
   const auto n = static_cast<int64_t>(bytes.size());
   for (int64_t i = 0; i < chunk_count(n, kMostMpiElements); ++i)
     CHECK(MPI_Bcast(bytes.data() + i * kMostMpiElements, chunk_size(n, kMostMpiElements, i), MPI_BYTE, root,
@@ -104,6 +113,7 @@ std::string World::broadcast(const std::string& text, int root) {
 }
 
 void World::sum(std::span<double> values) {
+  const PhaseScope waiting(Phase::wait);
   const auto n = static_cast<int64_t>(values.size());
   for (int64_t i = 0; i < chunk_count(n, kMostMpiElements); ++i)
     CHECK(MPI_Allreduce(MPI_IN_PLACE, values.data() + i * kMostMpiElements,
@@ -111,6 +121,7 @@ void World::sum(std::span<double> values) {
 }
 
 void World::all_reduce(std::span<float> values) {
+  const PhaseScope waiting(Phase::wait);
   const auto n = static_cast<int64_t>(values.size());
   for (int64_t i = 0; i < chunk_count(n, kMostMpiElements); ++i)
     CHECK(MPI_Allreduce(MPI_IN_PLACE, values.data() + i * kMostMpiElements,
@@ -118,6 +129,7 @@ void World::all_reduce(std::span<float> values) {
 }
 
 void World::max(std::span<double> values) {
+  const PhaseScope waiting(Phase::wait);
   const auto n = static_cast<int64_t>(values.size());
   for (int64_t i = 0; i < chunk_count(n, kMostMpiElements); ++i)
     CHECK(MPI_Allreduce(MPI_IN_PLACE, values.data() + i * kMostMpiElements,
@@ -125,23 +137,42 @@ void World::max(std::span<double> values) {
 }
 
 bool World::any(bool value) {
+  const PhaseScope waiting(Phase::wait);
   int result = value ? 1 : 0;
   CHECK(MPI_Allreduce(MPI_IN_PLACE, &result, 1, MPI_INT, MPI_LOR, MPI_COMM_WORLD));
   return result != 0;
 }
 
 std::vector<uint64_t> World::gather(uint64_t value) {
+  const PhaseScope waiting(Phase::wait);
   std::vector<uint64_t> values(static_cast<size_t>(size_));
   CHECK(MPI_Allgather(&value, 1, MPI_UINT64_T, values.data(), 1, MPI_UINT64_T, MPI_COMM_WORLD));
   return values;
 }
 
+std::optional<int> World::find_different(uint64_t value) {
+  const std::vector<uint64_t> values = gather(value);
+  for (size_t rank = 1; rank < values.size(); ++rank)
+    if (values[rank] != values[0]) return static_cast<int>(rank);
+  return std::nullopt;
+}
+
 void World::abort(int exit_code) {
+  // What follows may wait for a terminal or for a launcher that is gone with the network.
+  end_process_soon(exit_code);
   std::fflush(nullptr);
   // Alone, there is nobody to end, and MPI_Abort would add a paragraph to the one line that says what was
   // wrong.
   if (size_ > 1) MPI_Abort(MPI_COMM_WORLD, exit_code);
   std::_Exit(exit_code);
+}
+
+void end_process_soon(int exit_code) {
+  // An alarm needs neither memory nor a thread, of which there may be none left.
+  static std::atomic<int> code;
+  code = exit_code;
+  std::signal(SIGALRM, [](int) { std::_Exit(code); });
+  ::alarm(5);
 }
 
 }  // namespace lockstep

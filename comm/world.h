@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -50,13 +51,20 @@ class World {
   bool any(bool value);
   /// Every rank's value, in rank order.
   std::vector<uint64_t> gather(uint64_t value);
+  /// The first rank whose value is not that of rank 0, if there is one.
+  std::optional<int> find_different(uint64_t value);
 
-  /// Ends every process of the job at once with this exit code; not collective, never returns.
+  /// Ends every process of the job at once with this exit code; not collective, never returns. May be called
+  /// from any thread.
   [[noreturn]] void abort(int exit_code);
 
  private:
   int rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
   int exceptions_at_start_ = 0;
 };
+
+/// Ends this process with the exit code in five seconds, whatever else it hangs in until then. Returns at
+/// once.
+void end_process_soon(int exit_code);
 
 }  // namespace lockstep

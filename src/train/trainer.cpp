@@ -64,6 +64,20 @@ Step::Options step_options(const TrainOptions& options, World& world, Exec exec,
 
 int64_t evaluation_batch(const TrainOptions& options) { return std::min<int64_t>(options.global_batch, 64); }
 
+/// Collective. Throws Error(data) on every rank unless all of them opened the same data.
+void check_same_data(World& world, const std::string& key, const Dataset& dataset) {
+  constexpr const char* kRemedy =
+      "All ranks must read the same files: copy them anew, or name a shared folder.";
+  if (const auto rank = world.find_different(static_cast<uint64_t>(dataset.size()))) {
+    const std::vector<uint64_t> sizes = world.gather(static_cast<uint64_t>(dataset.size()));
+    fail(ExitCode::data, "{}: rank {} sees {} samples where rank 0 sees {}. This rank opened {}. {}", key,
+         *rank, sizes[static_cast<size_t>(*rank)], sizes[0], dataset.describe(), kRemedy);
+  }
+  if (const auto rank = world.find_different(dataset.fingerprint()))
+    fail(ExitCode::data, "{}: rank {} sees other samples than rank 0. This rank opened {}. {}", key, *rank,
+         dataset.describe(), kRemedy);
+}
+
 /// The data sets of a run, opened and checked against each other.
 struct TrainData {
   std::unique_ptr<Dataset> train, validation, test;
@@ -89,6 +103,9 @@ struct TrainData {
     }
     train = std::move(whole);
     if (options.test) test = open_dataset(*options.test, dataset_options);
+    check_same_data(world, "data.train", *train);
+    if (validation) check_same_data(world, "data.validation", *validation);
+    if (test) check_same_data(world, "data.test", *test);
   }
 };
 
@@ -171,13 +188,12 @@ struct Trainer::Impl {
   }
 
   void check_same_start() {
-    const uint64_t hash = parameters.weights_hash();
-    for (const uint64_t other : world.gather(hash))
-      if (other != hash)
-        fail(ExitCode::lost,
-             "the ranks do not start from the same weights: do all machines run the same Lockstep and read "
-             "the same "
-             "checkpoint?");
+    if (const auto rank = world.find_different(parameters.weights_hash()))
+      fail(
+          ExitCode::lost,
+          "rank {} does not start from the same weights as rank 0: do all machines run the same Lockstep and "
+          "read the same checkpoint?",
+          *rank);
     if (replicas) replicas->agreed_after(position);
   }
 

@@ -31,6 +31,15 @@ TEST(World, BroadcastsTextAndBytesOfAnyLengthFromAnyRoot) {
   }
 }
 
+TEST(World, FindsTheFirstRankThatDiffers) {
+  World& world = test_world();
+  EXPECT_EQ(world.find_different(7), std::nullopt);
+  for (int odd = 1; odd < world.size(); ++odd)
+    EXPECT_EQ(world.find_different(world.rank() < odd ? 7 : uint64_t{1} << 63), odd);
+  if (world.size() > 1)
+    EXPECT_EQ(world.find_different(world.rank() == 0 ? 1 : 7), 1) << "rank 0 is the measure";
+}
+
 TEST(World, SumsAndTakesMaxima) {
   World& world = test_world();
   const double size = world.size();
