@@ -1,3 +1,4 @@
+#include "comm/watchdog.h"
 #include "launch/bench.h"
 #include "launch/choose_device.h"
 #include "launch/config.h"
@@ -74,6 +75,7 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   World& world = program.world();
   const Config config = load_config(arguments.config, arguments.sets);
   const TrainOptions& options = config.train;
+  const Watchdog watchdog(world, options.timeout_seconds);
   const Device device = choose_device(world, arguments.device.empty() ? config.device : arguments.device);
   const Exec exec = device.exec();
   const int64_t device_bytes_before = used_device_bytes(exec);

@@ -133,6 +133,13 @@ Option free_on_resume(Option option) {
   return option;
 }
 
+/// 0, or seconds of which a rank's signs of life, four in each, are not many too few.
+double read_timeout(const GivenValue& given) {
+  const double seconds = read_number(given);
+  if (seconds != 0 && !(seconds >= 2)) given.reject("must be 0 or at least 2, is {}", seconds);
+  return seconds;
+}
+
 /// The field of a key: a path of members from the config, as a callable for both Config& and const Config&.
 #define FIELD(path) \
   [](auto& config) -> auto& { return config.path; }
@@ -300,6 +307,9 @@ void add_rest(std::vector<Option>& table) {
   table.push_back(
       free_on_resume(integer("comm.fingerprint_steps", FIELD(train.fingerprint_steps), 0,
                              "every so many steps, check that all ranks hold the same bits; 0: never")));
+  table.push_back(free_on_resume(scalar("comm.timeout_seconds", "number",
+                                        "end the job when a rank does not move for so long; 0: never",
+                                        FIELD(train.timeout_seconds), read_timeout)));
 }
 
 #undef FIELD

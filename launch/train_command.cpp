@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "comm/watchdog.h"
 #include "io/metrics_writer.h"
 #include "launch/choose_device.h"
 #include "launch/config.h"
@@ -122,6 +123,7 @@ int run_train(Program& program, const TrainArguments& arguments) {
   Config config = parse_config(decision.config_text, "the config in force", "/", {});
   config.train.config_text = decision.config_text;
 
+  const Watchdog watchdog(world, config.train.timeout_seconds);
   const Device device = choose_device(world, config.device);
   make_generated_digits(config.train, world, program.environment().cache_folder);
   std::optional<ResumeFrom> resume;

@@ -33,6 +33,7 @@ TrainedModel::TrainedModel(World& world, const std::string& from, const std::str
     : path_(find(from)) {
   const Checkpoint checkpoint = load_checkpoint(path_);
   config_ = parse_config(text_of(checkpoint, path_, "config"), path_, "/", {});
+  watchdog_.emplace(world, config_.train.timeout_seconds);
   device_ = choose_device(world, device);
   const TrainOptions& options = config_.train;
   const Exec exec = device_.exec();

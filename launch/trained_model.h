@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "comm/watchdog.h"
 #include "launch/config.h"
 #include "launch/program.h"
 #include "src/device/device.h"
@@ -39,6 +40,7 @@ class TrainedModel {
 
   std::string path_;
   Config config_;
+  std::optional<Watchdog> watchdog_;
   Device device_;
   std::optional<Task> task_;
   std::optional<Graph> graph_;

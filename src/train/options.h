@@ -70,6 +70,7 @@ struct TrainOptions {
   bool hierarchical = false;
   Transport transport = Transport::automatic;
   int64_t fingerprint_steps = 100;  ///< how often ranks are compared (ReplicaCheck); 0: never
+  double timeout_seconds = 300;     ///< see Watchdog; 0: off
 
   std::string config_text;  ///< the config in force, stored in checkpoints
 

@@ -157,6 +157,7 @@ const std::vector<std::string>& unusual_values() {
       "comm.hierarchical=true",
       "comm.transport=\"mpi\"",
       "comm.fingerprint_steps=7",
+      "comm.timeout_seconds=30",
   };
   return sets;
 }
@@ -282,6 +283,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"[comm]\nbucket_mib = 0", "", "must be above 0"},
         Refused{"[comm]\nbucket_mib = \"large\"", "", "expects a number"},
         Refused{"[comm]\ngradients = \"bf61\"", "", "Did you mean 'bf16'?"},
+        Refused{"[comm]\ntimeout_seconds = 1.5", "", "must be 0 or at least 2, is 1.5"},
+        Refused{"[comm]\ntimeout_seconds = -1", "", "must be 0 or at least 2"},
         Refused{"[train\nepochs = 3", "", "test.toml:1: "},
         Refused{"[train]\nepochs = 3\nepochs = 4", "", "test.toml:3: "},
         Refused{"", "train.epoch=3", "--set unknown key 'train.epoch'. Did you mean 'train.epochs'?"},
@@ -309,9 +312,9 @@ TEST(Config, AMissingFileAndAFolderAreToldApart) {
 
 TEST(Config, AResumedRunMayRaiseItsEndAndMoveButNotChange) {
   const Config before = parse("[data]\ntrain = \"a.h5\"");
-  const std::vector<std::string> free = {"train.epochs=9",   "run.threads=4",     "run.name=x",
-                                         "run.device=cpu",   "checkpoint.keep=1", "run.dir=/other",
-                                         "comm.bucket_mib=1"};
+  const std::vector<std::string> free = {"train.epochs=9",    "run.threads=4",         "run.name=x",
+                                         "run.device=cpu",    "checkpoint.keep=1",     "run.dir=/other",
+                                         "comm.bucket_mib=1", "comm.timeout_seconds=0"};
   EXPECT_THAT(changed_keys(before, parse("[data]\ntrain = \"a.h5\"", free)), ::testing::IsEmpty());
   const std::vector<std::string> changes = {"train.epochs=2", "optimizer.lr=0.5", "model.filters=[8]",
                                             "data.train=/b.h5"};
