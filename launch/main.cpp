@@ -12,7 +12,9 @@
 
 #include "io/probe.h"
 #include "launch/program.h"
+#include "launch/supervise.h"
 #include "src/core/error.h"
+#include "src/core/hash.h"
 #include "src/core/log.h"
 #include "src/core/suggest.h"
 
@@ -22,6 +24,13 @@ World& Program::world() {
   if (!world_) {
     world_ = std::make_unique<World>(environment_.launcher);
     set_log_rank(world_->rank(), world_->size());
+    const std::string version = LOCKSTEP_VERSION;
+    if (const auto rank = world_->find_different(hash_bytes(std::as_bytes(std::span(version)))))
+      fail(ExitCode::usage,
+           "rank {} runs another version of Lockstep than rank 0; this one is {}. Start the same program on "
+           "every "
+           "machine.",
+           *rank, version);
   }
   return *world_;
 }
@@ -111,7 +120,9 @@ int main(int argc, char** argv) {
   // after, instead of ending the process.
   std::signal(SIGXFSZ, SIG_IGN);
   if (const auto code = lockstep::run_probe(argc, argv)) return *code;
-  lockstep::Program program(lockstep::read_environment());
+  const lockstep::Environment environment = lockstep::read_environment();
+  lockstep::supervise(environment);
+  lockstep::Program program(environment);
   try {
     return lockstep::run(argc, argv, program);
   } catch (const lockstep::Error& error) {
