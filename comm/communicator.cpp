@@ -4,6 +4,7 @@
 
 #include "comm/mpi_communicator.h"
 #include "comm/world.h"
+#include "src/core/activity.h"
 #include "src/core/error.h"
 #ifdef LOCKSTEP_HAVE_CUDA
 #include "comm/nccl_communicator.h"
@@ -49,6 +50,7 @@ std::unique_ptr<Communicator> make_communicator(World& world, [[maybe_unused]] E
   const int size = world.size();
   INVARIANT(!options.reproducible || (size & (size - 1)) == 0, "{} ranks are not a power of two", size);
   if (size == 1) return make_self_communicator();
+  const PhaseScope waiting(Phase::wait);
   const int ranks_per_node = options.hierarchical ? even_ranks_per_node(world) : 0;
 #ifdef LOCKSTEP_HAVE_CUDA
   if (exec.on_cuda() && options.transport == Transport::mpi)

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "src/core/activity.h"
 #include "src/device/buffer.h"
 
 namespace lockstep {
@@ -25,6 +26,7 @@ double time_sum(World& world, Exec exec, Communicator& communicator, std::span<f
 }  // namespace
 
 Link measure_sums(World& world, Exec exec, Communicator& communicator) {
+  const PhaseScope waiting(Phase::wait);
   constexpr size_t kFew = 64, kMany = size_t{1} << 20;
   constexpr int kRepeats = 5;
   const Buffer buffer(exec, Memory::device, kMany * sizeof(float));
