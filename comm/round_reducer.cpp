@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/core/activity.h"
 #include "src/core/error.h"
 #include "src/device/elementwise.h"
 
@@ -33,6 +34,7 @@ void RoundReducer::sum(Exec exec, int lane, int lanes, std::span<float> values) 
     if (other.data() != sum.data())
       add_in_place(exec, sum.data(), other.data(), static_cast<int64_t>(sum.size()));
   }
+  const SumScope scope;
   communicator_.start_sum(exec, sum);
   communicator_.wait(exec);
   for (const std::span<float>& other : waiting_)

@@ -18,9 +18,9 @@ Activity::Snapshot Activity::snapshot() const {
                   .number = static_cast<int64_t>(place & ((uint64_t{1} << 48) - 1)) - 1,
                   .progress = progress_.load(std::memory_order_relaxed),
                   .file = {}};
-  if (const int64_t bucket = bucket_.load(std::memory_order_relaxed); bucket != kNoSum) {
+  if (summing_.load(std::memory_order_relaxed) > 0) {
     result.phase = Phase::sum;
-    result.number = bucket;
+    result.number = bucket_.load(std::memory_order_relaxed);
   }
   const std::scoped_lock lock(mutex_);
   if (!files_.empty()) result.file = files_.front()->describe();

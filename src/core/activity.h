@@ -15,7 +15,7 @@ enum class Phase : uint8_t {
   read,        ///< waits for its next batch
   copy,        ///< hands the batch to the device
   compute,     ///< forward and backward; number: of the micro-batch
-  sum,         ///< inside a sum of gradients over the ranks; number: of the bucket
+  sum,         ///< inside a sum of gradients over the ranks; number: of the bucket, -1 for other sums
   wait,        ///< inside any other call that all ranks must make
   device,      ///< waits for its GPU, whose work includes sums over the ranks
   update,      ///< the optimizer
@@ -52,7 +52,6 @@ class Activity {
   friend class PhaseScope;
   friend class SumScope;
   friend class FileActivity;
-  static constexpr int64_t kNoSum = -1;
 
   void restore(uint64_t place) {
     place_.store(place, std::memory_order_relaxed);
@@ -60,8 +59,9 @@ class Activity {
   }
 
   std::atomic<int64_t> step_ = 0;
-  std::atomic<uint64_t> place_ = 0;       ///< phase and number + 1, in one word so that they belong together
-  std::atomic<int64_t> bucket_ = kNoSum;  ///< which a thread is summing
+  std::atomic<uint64_t> place_ = 0;   ///< phase and number + 1, in one word so that they belong together
+  std::atomic<int> summing_ = 0;      ///< threads in a sum
+  std::atomic<int64_t> bucket_ = -1;  ///< of the newest sum
   std::atomic<uint64_t> progress_ = 0;
   mutable std::mutex mutex_;                // guards files_
   std::vector<const FileActivity*> files_;  ///< open operations, the oldest first
@@ -85,13 +85,17 @@ class PhaseScope {
   uint64_t before_;
 };
 
-/// A thread of many sums a bucket of gradients over the ranks. While it does, the process counts as waiting
-/// for the others, whatever its other threads do: at the end of the step they wait for this one.
+/// A thread of many sums values over the ranks: a bucket of gradients, or others (-1). While it does, the
+/// process counts as waiting for the others, whatever its other threads do: at the end of the step they wait
+/// for this one.
 class SumScope {
  public:
-  explicit SumScope(int64_t bucket) { activity().bucket_.store(bucket, std::memory_order_relaxed); }
+  explicit SumScope(int64_t bucket = -1) {
+    activity().bucket_.store(bucket, std::memory_order_relaxed);
+    activity().summing_.fetch_add(1, std::memory_order_relaxed);
+  }
   ~SumScope() {
-    activity().bucket_.store(Activity::kNoSum, std::memory_order_relaxed);
+    activity().summing_.fetch_sub(1, std::memory_order_relaxed);
     activity().progress();
   }
   SumScope(const SumScope&) = delete;

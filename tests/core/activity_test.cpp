@@ -73,6 +73,8 @@ TEST(Activity, ASumHidesWhatTheOtherThreadsDo) {
     std::thread([] { activity().enter(Phase::compute, 2); }).join();
     EXPECT_EQ(activity().snapshot().phase, Phase::sum);
     EXPECT_EQ(activity().snapshot().number, 7);
+    { const SumScope another; }
+    EXPECT_EQ(activity().snapshot().phase, Phase::sum) << "the first goes on";
   }
   EXPECT_EQ(activity().snapshot().phase, Phase::compute);
   EXPECT_EQ(activity().snapshot().number, 2);
