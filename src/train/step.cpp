@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <thread>
 
-#include "src/core/activity.h"
 #include "src/ops/fingerprint.h"
 
 namespace lockstep {
@@ -78,7 +77,7 @@ std::optional<StepMetrics> Step::take_metrics() {
 std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr) {
   const Exec exec = parts_.exec;
   activity().start_step(step);
-  activity().enter(Phase::copy);
+  enter(Phase::copy);
   // The last step's numbers are read before this one overwrites them.
   if (pending_) copy(exec, host_metrics_.data(), reduced_.data(), host_metrics_.size());
 
@@ -117,9 +116,17 @@ std::optional<StepMetrics> Step::flush() {
   return take_metrics();
 }
 
+void Step::enter(Phase phase, int64_t number) {
+  // Any call of CUDA may wait until the GPU has room for more work, and so for the sums over the ranks.
+  if (parts_.exec.on_cuda())
+    activity().enter(Phase::device);
+  else
+    activity().enter(phase, number);
+}
+
 void Step::wait_for_copies() {
   // A lost peer lets the GPU wait for ever, and nothing of a replayed step runs on the host to notice.
-  if (parts_.exec.on_cuda()) activity().enter(Phase::device);
+  enter(Phase::update);
   while (!copied_.reached()) {
     parts_.communicator.check();
     std::this_thread::yield();
@@ -142,7 +149,7 @@ void Step::enqueue() {
     }
   });
   reducer_.finish(parts_.exec);
-  activity().enter(Phase::update);
+  enter(Phase::update);
 
   const ParameterLayout& layout = parts_.parameters.layout();
   const std::span<float> reduced = reduced_.as<float>();
@@ -170,7 +177,7 @@ void Step::compute_share(int lane) {
 }
 
 void Step::compute(Network& network, int m, const JointSum* joint_sum) {
-  activity().enter(Phase::compute, m);
+  enter(Phase::compute, m);
   const int64_t rows = batching_.micro_batch;
   const Task& task = parts_.task;
   const auto rows_of = [&](const Buffer& buffer, DType dtype, const Shape& shape) {

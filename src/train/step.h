@@ -7,6 +7,7 @@
 #include "comm/gradient_reducer.h"
 #include "comm/round_reducer.h"
 #include "io/loader.h"
+#include "src/core/activity.h"
 #include "src/core/thread_pool.h"
 #include "src/device/fence.h"
 #include "src/device/replay.h"
@@ -71,6 +72,8 @@ class Step {
   void enqueue();
   void compute_share(int lane);
   void compute(Network& network, int micro_batch, const JointSum* joint_sum);
+  /// Publishes what this process is doing.
+  void enter(Phase phase, int64_t number = -1);
   /// Blocks until the GPU has reached `copied_`, with an eye on the other ranks.
   void wait_for_copies();
   std::optional<StepMetrics> take_metrics();

@@ -101,14 +101,16 @@ class FaultTest : public WholeRun {
   }
 
   /// Runs the program of tests/train/fault_program.cpp on four ranks.
-  static ProgramResult fault_program(const std::string& fault, const std::string& name) {
+  static ProgramResult fault_program(const std::string& fault, const std::string& name,
+                                     const std::string& device = "cpu") {
     std::vector<std::string> command = lockstep_command(4, {});
     command.back() = LOCKSTEP_FAULT_PROGRAM;
     for (const std::string& argument :
          {fault, *folder_ / name, "data.train=" + (*folder_ / "digits.h5") + ":/train",
           std::string("model.name=mlp"), std::string("run.threads=1"), std::string("train.steps=40"),
-          timeout()})
+          "run.device=" + device, timeout()})
       command.push_back(argument);
+    if (device == "cuda") command.insert(command.begin(), {"env", "LOCKSTEP_EMULATED_GPUS=4"});
     return run_program(command, folder_->path(), 90);
   }
 };
@@ -188,6 +190,15 @@ TEST_F(FaultTest, ADelayBeyondTheTimeoutEndsTheRun) {
   EXPECT_EQ(result.exit_code, 4);
   EXPECT_THAT(result.err, HasSubstr("[rank 0] error: rank 2 has not moved for 3 s: it reports."));
 }
+
+#ifdef LOCKSTEP_EMULATED_CUDA
+TEST_F(FaultTest, RanksWhoseGpusWaitForTheDelayedOneAreNotAtFault) {
+  const ProgramResult result = fault_program("delay-80", "delayed-gpu", "cuda");
+  EXPECT_EQ(result.exit_code, 4);
+  EXPECT_THAT(result.err, HasSubstr("[rank 0] error: rank 2 has not moved for 3 s: it reports."));
+  EXPECT_THAT(result.err, HasSubstr("waits for its GPU"));
+}
+#endif
 
 TEST_F(FaultTest, AShorterDelayDoesNot) {
   const ProgramResult result = fault_program("delay-1.2", "shortly-delayed");

@@ -12,6 +12,7 @@
 
 #include "comm/watchdog.h"
 #include "io/probe.h"
+#include "launch/choose_device.h"
 #include "launch/config.h"
 #include "src/core/log.h"
 #include "src/train/trainer.h"
@@ -37,7 +38,8 @@ void train(World& world, const std::string& fault, const std::string& run_dir,
   const ModelFactory model = [&](const Shape& input, int64_t outputs) {
     return build_model(config.model, input, outputs, config.train.seed);
   };
-  Trainer trainer(world, Exec{}, config.train, model, std::nullopt);
+  const Device device = choose_device(world, config.device);
+  Trainer trainer(world, device.exec(), config.train, model, std::nullopt);
   if (world.rank() == 0) std::filesystem::create_directories(run_dir + "/checkpoints");
   TrainObserver observer;
   observer.on_step = [&](const StepEvent& event) {
