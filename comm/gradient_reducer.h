@@ -16,6 +16,7 @@ namespace lockstep {
 struct Bucket {
   int64_t offset = 0;
   int64_t size = 0;
+  bool operator==(const Bucket&) const = default;
 };
 
 /// Cuts a flat buffer into buckets. ready_ends are the offsets at which a layer's gradients end, in ready

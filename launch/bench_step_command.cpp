@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "comm/watchdog.h"
 #include "launch/bench.h"
 #include "launch/choose_device.h"
@@ -70,6 +72,16 @@ void add_sums(Report& report, const std::vector<Bucket>& buckets, Exec exec) {
   report.value("overlap", exec.on_cuda());
 }
 
+void add_optimizer_memory(Report& report, const std::vector<uint64_t>& of_ranks, bool sharded) {
+  const auto [least, most] = std::ranges::minmax(of_ranks);
+  report.line("optimizer memory", sharded
+                                      ? fmt::format("{} a rank, sharded ({} at least)",
+                                                    readable_bytes(static_cast<int64_t>(most)),
+                                                    readable_bytes(static_cast<int64_t>(least)))
+                                      : fmt::format("{} a rank", readable_bytes(static_cast<int64_t>(most))));
+  report.value("optimizer_bytes", of_ranks);
+}
+
 int run_bench_step(Program& program, const StepArguments& arguments) {
   if (arguments.json) log_information_to_stderr();
   World& world = program.world();
@@ -88,13 +100,18 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   const Batching batching = plan_batches(options, world.size(), pool.lanes());
   Parameters parameters(exec, graph);
   parameters.initialize(options.seed);
-  Optimizer optimizer(exec, options.optimizer, parameters.layout().blocks);
   TimedCommunicator communicator(make_communicator(world, exec, options.communicator()));
   const auto statistics = options.sync_batch_norm ? make_statistics_communicator(world, exec) : nullptr;
   Communicator* const shared = options.sync_batch_norm ? &communicator : nullptr;
+  const Step::Options settings = step_options(options, world, exec, communicator, parameters.layout());
+  const std::optional<Sharding> sharding =
+      make_sharding(world, exec, options, communicator, parameters.layout(), settings);
+  Optimizer optimizer(exec, options.optimizer, parameters.layout().blocks,
+                      sharding ? std::optional(sharding->optimizer_share()) : std::nullopt);
+  const std::vector<uint64_t> optimizer_bytes = world.gather(optimizer.bytes());
   Step step({exec, pool, communicator, task, graph, parameters, optimizer, /*replicas=*/nullptr,
-             statistics ? statistics.get() : shared},
-            batching, step_options(options, world, exec, communicator, parameters.layout()));
+             statistics ? statistics.get() : shared, sharding ? &*sharding : nullptr},
+            batching, settings);
   const RandomBatch random(exec, data, batching, world.rank());
 
   const StepTimes times = time_steps(
@@ -132,6 +149,7 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
                   readable_count(std::llround(samples_per_s(times.step.min)))),
       "samples_per_s", samples_per_s(times.step.median));
   add_sums(report, step.buckets(), exec);
+  add_optimizer_memory(report, optimizer_bytes, sharding.has_value());
   if (exec.on_cuda())
     report.fact("GPU memory", fmt::format("{} beyond the CUDA context", readable_bytes(device_bytes)),
                 "device_bytes", device_bytes);

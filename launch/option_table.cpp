@@ -225,6 +225,8 @@ void add_optimizer(std::vector<Option>& table) {
                                "L2 added to the gradient; decoupled in adamw and lamb"));
   table.push_back(
       flag("optimizer.decay_all", FIELD(train.optimizer.decay_all), "weight decay on biases and norms too"));
+  table.push_back(free_on_resume(flag("optimizer.sharded", FIELD(train.sharded),
+                                      "each rank keeps a part of the optimizer's state (ZeRO-1)")));
 }
 
 void add_schedule(std::vector<Option>& table) {

@@ -45,6 +45,7 @@ struct TrainOptions {
 
   // [optimizer] [schedule]
   OptimizerSpec optimizer;
+  bool sharded = false;  ///< ranks share out the optimizer's work and memory (Sharding)
   ScheduleSpec schedule;
 
   // [train]

@@ -6,6 +6,12 @@
 
 namespace lockstep {
 
+namespace {
+
+bool is_optimizers(const ModelSection& section) { return section.prefix.starts_with("optimizer/"); }
+
+}  // namespace
+
 std::vector<ModelSection> model_sections(const Parameters& parameters, const std::string& optimizer_name,
                                          const Optimizer* optimizer) {
   const ParameterLayout& layout = parameters.layout();
@@ -19,9 +25,14 @@ std::vector<ModelSection> model_sections(const Parameters& parameters, const std
 }
 
 void add_model(Checkpoint& checkpoint, Exec exec, const Parameters& parameters,
-               const std::string& optimizer_name, const Optimizer* optimizer) {
+               const std::string& optimizer_name, const Optimizer* optimizer, const SharedState* shared) {
   for (const ModelSection& section : model_sections(parameters, optimizer_name, optimizer)) {
-    const std::vector<std::vector<float>> tensors = to_logical(exec, *section.slots, section.flat);
+    std::span<const float> flat = section.flat;
+    if (shared != nullptr && is_optimizers(section)) {
+      shared->sharding.gather(section.flat, shared->scratch);
+      flat = shared->scratch;
+    }
+    const std::vector<std::vector<float>> tensors = to_logical(exec, *section.slots, flat);
     for (size_t i = 0; i < tensors.size(); ++i) {
       const ParameterLayout::Slot& slot = (*section.slots)[i];
       std::vector<std::byte>& bytes = checkpoint.storage.emplace_back(tensors[i].size() * sizeof(float));
@@ -32,9 +43,14 @@ void add_model(Checkpoint& checkpoint, Exec exec, const Parameters& parameters,
   }
 }
 
+void send_state(const Optimizer& optimizer, const SharedState& shared) {
+  for (const Optimizer::State& state : optimizer.state())
+    shared.sharding.gather(state.values, shared.scratch);
+}
+
 void restore_model(const Checkpoint& checkpoint, const std::string& path, Exec exec,
                    const Parameters& parameters, const std::string& optimizer_name,
-                   const Optimizer* optimizer) {
+                   const Optimizer* optimizer, const SharedState* shared) {
   std::unordered_map<std::string, ConstTensor> by_name;
   for (const Checkpoint::Named& named : checkpoint.tensors) by_name.emplace(named.name, named.tensor);
   for (const ModelSection& section : model_sections(parameters, optimizer_name, optimizer)) {
@@ -52,7 +68,12 @@ void restore_model(const Checkpoint& checkpoint, const std::string& path, Exec e
       tensors.emplace_back(values, values + slot.elements);
       by_name.erase(found);
     }
-    from_logical(exec, *section.slots, tensors, section.flat);
+    if (shared != nullptr && is_optimizers(section)) {
+      from_logical(exec, *section.slots, tensors, shared->scratch);
+      shared->sharding.take(shared->scratch, section.flat);
+    } else {
+      from_logical(exec, *section.slots, tensors, section.flat);
+    }
   }
   const auto left_over = std::find_if(by_name.begin(), by_name.end(), [&](const auto& entry) {
     return optimizer != nullptr || !entry.first.starts_with("optimizer/");

@@ -29,10 +29,14 @@ Step::Step(const Parts& parts, const Batching& batching, const Options& options)
       reducer_(parts.exec, parts.communicator, reduced_.as<float>(),
                make_buckets(parts.parameters.layout().ready_ends, options.bucket_bytes),
                batching.micro_batches, static_cast<int>(networks_.size()),
-               {.wire = options.gradients, .head = parts.parameters.layout().gradients_offset()}),
+               {.wire = options.gradients,
+                .sharded = parts.sharding != nullptr,
+                .head = parts.parameters.layout().gradients_offset()}),
       copied_(parts.exec),
       replay_(parts.exec, options.capture, [this] { enqueue(); }) {
   if (parts.statistics != nullptr) statistics_.emplace(*parts.statistics);
+  INVARIANT(parts.sharding == nullptr || parts.sharding->buckets() == reducer_.buckets(),
+            "gradients are shared out in other buckets than weights");
   const ParameterLayout& layout = parts.parameters.layout();
   bucket_of_node_.assign(parts.graph.nodes().size(), -1);
   for (size_t bucket = 0; bucket < reducer_.buckets().size(); ++bucket) {
@@ -151,12 +155,10 @@ void Step::enqueue() {
   reducer_.finish(parts_.exec);
   enter(Phase::update);
 
-  const ParameterLayout& layout = parts_.parameters.layout();
-  const std::span<float> reduced = reduced_.as<float>();
-  networks_[0].update_states(infos_.as<MicroBatchInfo>().data(), reduced);
-  parts_.optimizer.update(scalars_.as<OptimizerScalars>().data(), parts_.parameters.weights(),
-                          reduced.subspan(static_cast<size_t>(layout.gradients_offset())),
+  networks_[0].update_states(infos_.as<MicroBatchInfo>().data(), reduced_.as<float>());
+  parts_.optimizer.update(scalars_.as<OptimizerScalars>().data(), parts_.parameters.weights(), gradients(),
                           /*gradient_norm=*/nullptr);
+  if (parts_.sharding != nullptr) parts_.sharding->gather(parts_.parameters.weights());
 }
 
 void Step::compute_share(int lane) {
@@ -198,6 +200,10 @@ void Step::compute(Network& network, int m, const JointSum* joint_sum) {
     if (const int bucket = bucket_of_node_[static_cast<size_t>(node)]; bucket >= 0)
       reducer_.bucket_ready(parts_.exec, m, bucket);
   });
+}
+
+std::span<float> Step::gradients() const {
+  return reduced_.as<float>().subspan(static_cast<size_t>(parts_.parameters.layout().gradients_offset()));
 }
 
 size_t Step::activation_bytes() const {

@@ -15,6 +15,7 @@
 #include "src/optim/optimizer.h"
 #include "src/train/batching.h"
 #include "src/train/replica_check.h"
+#include "src/train/sharding.h"
 #include "src/train/task.h"
 
 namespace lockstep {
@@ -47,6 +48,7 @@ class Step {
     /// compute at the same time, and sums them on this communicator (see RoundReducer). Null: over each one
     /// alone.
     Communicator* statistics = nullptr;
+    const Sharding* sharding = nullptr;  ///< null: every rank updates all weights
   };
   struct Options {
     int64_t bucket_bytes = int64_t{1} << 20;
@@ -66,6 +68,8 @@ class Step {
   size_t gradient_bytes() const { return reduced_.size() + reducer_.bytes(); }
   /// What is summed over the ranks in one call.
   const std::vector<Bucket>& buckets() const { return reducer_.buckets(); }
+  /// As long as the weights. Between flush() and run() its values are of no use, and others may write there.
+  std::span<float> gradients() const;
 
  private:
   /// The step itself: the same function runs uncaptured and while it is captured.

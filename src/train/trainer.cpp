@@ -62,6 +62,13 @@ Step::Options step_options(const TrainOptions& options, World& world, Exec exec,
   return result;
 }
 
+std::optional<Sharding> make_sharding(World& world, Exec exec, const TrainOptions& options,
+                                      Communicator& communicator, const ParameterLayout& layout,
+                                      const Step::Options& settings) {
+  if (!options.sharded || world.size() == 1) return std::nullopt;
+  return Sharding(exec, communicator, layout, settings.bucket_bytes);
+}
+
 int64_t evaluation_batch(const TrainOptions& options) { return std::min<int64_t>(options.global_batch, 64); }
 
 /// Collective. Throws Error(data) on every rank unless all of them opened the same data.
@@ -121,9 +128,12 @@ struct Trainer::Impl {
   ThreadPool pool;
   Batching batching;
   Parameters parameters;
-  Optimizer optimizer;
   std::unique_ptr<Communicator> communicator, statistics;
-  std::optional<ReplicaCheck> replicas;  // none: one rank, or switched off
+  Step::Options step_settings;
+  std::optional<Sharding> sharding;
+  Optimizer optimizer;
+  std::vector<uint64_t> optimizer_bytes;  // of each rank
+  std::optional<ReplicaCheck> replicas;   // none: one rank, or switched off
   Sampler sampler;
   int64_t total_steps;
   Schedule schedule;
@@ -149,10 +159,14 @@ struct Trainer::Impl {
         pool(lanes_of(o, e, w)),
         batching(plan_batches(o, w.size(), pool.lanes())),
         parameters(e, graph),
-        optimizer(e, o.optimizer, parameters.layout().blocks),
         communicator(parts.communicator ? std::move(parts.communicator)
                                         : make_communicator(w, e, o.communicator())),
         statistics(o.sync_batch_norm ? make_statistics_communicator(w, e) : nullptr),
+        step_settings(step_options(o, w, e, *communicator, parameters.layout())),
+        sharding(make_sharding(w, e, o, *communicator, parameters.layout(), step_settings)),
+        optimizer(e, o.optimizer, parameters.layout().blocks,
+                  sharding ? std::optional(sharding->optimizer_share()) : std::nullopt),
+        optimizer_bytes(w.gather(optimizer.bytes())),
         replicas(make_replica_check()),
         sampler(o.seed, data.train->size(), batching.global_batch, /*shuffle=*/true),
         total_steps(o.steps > 0 ? o.steps : o.epochs * sampler.steps_per_epoch()),
@@ -161,8 +175,9 @@ struct Trainer::Impl {
         step({e, pool, *communicator, task, graph, parameters, optimizer, replicas ? &*replicas : nullptr,
               !o.sync_batch_norm ? nullptr
               : statistics       ? statistics.get()
-                                 : communicator.get()},
-             batching, step_options(o, w, e, *communicator, parameters.layout())) {
+                                 : communicator.get(),
+              sharding ? &*sharding : nullptr},
+             batching, step_settings) {
     if (data.validation) task.check_compatible(*data.validation, "data.validation");
     if (data.test) task.check_compatible(*data.test, "data.test");
     if (o.early_stop && !data.validation)
@@ -183,7 +198,9 @@ struct Trainer::Impl {
     if (world.size() > kMostFingerprintRanks)
       fail(ExitCode::usage, "comm.fingerprint_steps works for up to {} ranks, and there are {}. Set it to 0.",
            kMostFingerprintRanks, world.size());
-    return ReplicaCheck(exec, model_sections(parameters, options.optimizer.name, &optimizer),
+    // Each rank has a state of its own where they share it out.
+    return ReplicaCheck(exec,
+                        model_sections(parameters, options.optimizer.name, sharding ? nullptr : &optimizer),
                         options.fingerprint_steps);
   }
 
@@ -241,6 +258,11 @@ struct Trainer::Impl {
             .peak_device_bytes = used_device_bytes(exec)};
   }
 
+  std::optional<SharedState> shared_state() const {
+    if (!sharding) return std::nullopt;
+    return SharedState{*sharding, step.gradients()};
+  }
+
   /// Validation and early stopping at the end of an epoch; true when the run should stop.
   bool end_epoch(const TrainObserver& observer) {
     EpochEvent event{.epoch = epoch_of(position - 1) + 1,
@@ -266,10 +288,14 @@ struct Trainer::Impl {
   void save(const std::string& path) {
     // A checkpoint of ranks that differ would hide that they did.
     if (replicas) replicas->check(world, position);
-    if (world.rank() != 0) return;
     const PhaseScope saving(Phase::checkpoint);
+    const std::optional<SharedState> shared = shared_state();
+    if (world.rank() != 0) {
+      if (shared) send_state(optimizer, *shared);
+      return;
+    }
     Checkpoint checkpoint;
-    add_model(checkpoint, exec, parameters, options.optimizer.name, &optimizer);
+    add_model(checkpoint, exec, parameters, options.optimizer.name, &optimizer, shared ? &*shared : nullptr);
     const EarlyStop::State& watched = early_stop.state();
     checkpoint.integers = {{"position", position},
                            {"best_epoch", watched.best_epoch},
@@ -322,7 +348,9 @@ struct Trainer::Impl {
       fail(ExitCode::data,
            "{} has {} steps an epoch, and this run has {}: train.global_batch or the data changed.",
            from.path, integer("steps_per_epoch"), sampler.steps_per_epoch());
-    restore_model(from.checkpoint, from.path, exec, parameters, options.optimizer.name, &optimizer);
+    const std::optional<SharedState> shared = shared_state();
+    restore_model(from.checkpoint, from.path, exec, parameters, options.optimizer.name, &optimizer,
+                  shared ? &*shared : nullptr);
     position = integer("position");
     epoch_samples = integer("epoch_samples");
     epoch_loss_sum = real("epoch_loss_sum");
@@ -381,10 +409,14 @@ std::string Trainer::describe() const {
   std::string text = fmt::format("data: {}", t.data.train->describe());
   if (t.data.validation) text += fmt::format("\nvalidation: {}", t.data.validation->describe());
   if (t.data.test) text += fmt::format("\ntest: {}", t.data.test->describe());
+  const auto [least, most] = std::ranges::minmax(t.optimizer_bytes);
   text += fmt::format(
       "\nmodel: {} parameters; activations {:.1f} MiB, gradients {:.1f} MiB, optimizer {:.1f} MiB a rank",
       t.parameters.layout().parameter_count, static_cast<double>(t.step.activation_bytes()) / mib,
-      static_cast<double>(t.step.gradient_bytes()) / mib, static_cast<double>(t.optimizer.bytes()) / mib);
+      static_cast<double>(t.step.gradient_bytes()) / mib, static_cast<double>(most) / mib);
+  if (t.sharding)
+    text += fmt::format(" (sharded over {} ranks, {:.1f} MiB at least)", t.world.size(),
+                        static_cast<double>(least) / mib);
   if (t.world.size() > 1) {
     const std::vector<Bucket>& buckets = t.step.buckets();
     const auto longest =

@@ -84,6 +84,11 @@ int lanes_of(const TrainOptions& options, Exec exec, World& world);
 Step::Options step_options(const TrainOptions& options, World& world, Exec exec, Communicator& communicator,
                            const ParameterLayout& layout);
 
+/// How this run's ranks share out the optimizer; none when they do not.
+std::optional<Sharding> make_sharding(World& world, Exec exec, const TrainOptions& options,
+                                      Communicator& communicator, const ParameterLayout& layout,
+                                      const Step::Options& settings);
+
 /// Micro-batch of evaluation: the same for any number of ranks.
 int64_t evaluation_batch(const TrainOptions& options);
 

@@ -131,6 +131,7 @@ const std::vector<std::string>& unusual_values() {
       "optimizer.trust=0.02",
       "optimizer.weight_decay=0.01",
       "optimizer.decay_all=true",
+      "optimizer.sharded=true",
       "schedule.name=step",
       "schedule.warmup_steps=11",
       "schedule.gamma=0.3",

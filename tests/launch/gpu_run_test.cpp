@@ -51,6 +51,17 @@ TEST_F(GpuRun, StoppedAndResumedEndsInTheSameBits) {
   EXPECT_EQ(hash(train("parts", 1, resume, "cuda")), whole);
 }
 
+TEST_F(GpuRun, ShardedOnTwoAndResumedOnOneEndsInTheSameBits) {
+  if (!has_gpus(2)) GTEST_SKIP() << "fewer than two GPUs";
+  const std::vector<std::string> lamb = {"optimizer.name=lamb", "train.clip_norm=0.5",
+                                         "optimizer.sharded=true"};
+  const std::string whole = hash(train("unsharded", 1, settings(6, lamb), "cuda"));
+  train("sharded", 2, settings(4, lamb), "cuda");
+  std::vector<std::string> resume = settings(6, lamb);
+  resume.insert(resume.end(), {"--resume", "auto"});
+  EXPECT_EQ(hash(train("sharded", 1, resume, "cuda")), whole);
+}
+
 TEST_F(GpuRun, ContinuesWhatTheCpuBegan) {
   if (!has_gpus(1)) GTEST_SKIP() << "no GPU";
   const json whole = train("cpu-whole", 1, settings(6)).back();

@@ -57,6 +57,24 @@ TEST_F(WholeRun, StoppedOnFourRanksAndResumedOnOneEndsInTheSameBits) {
   EXPECT_EQ(step, whole["step"]);
 }
 
+TEST_F(WholeRun, ShardedOnFourRanksAndResumedOnTwoWithoutEndsInTheSameBits) {
+  const auto settings = [](int steps, bool sharded) {
+    return set({"run.reproducible=true", "optimizer.name=lamb", "optimizer.weight_decay=0.01",
+                "train.clip_norm=0.5", "train.steps=" + std::to_string(steps),
+                "optimizer.sharded=" + std::string(sharded ? "true" : "false")});
+  };
+  const json whole = train("shards-whole", 1, settings(9, false)).back();
+  train("shards", 4, settings(5, true));
+  std::vector<std::string> resume = settings(7, false);
+  resume.insert(resume.end(), {"--resume", "auto"});
+  train("shards", 2, resume);
+  resume = settings(9, true);
+  resume.insert(resume.end(), {"--resume", "auto"});
+  const json resumed = train("shards", 4, resume).back();
+  EXPECT_EQ(resumed["weights_hash"], whole["weights_hash"]);
+  EXPECT_EQ(resumed["test_loss"], whole["test_loss"]);
+}
+
 TEST_F(WholeRun, ResumeInTheMiddleOfAnEpochEndsInTheSameBits) {
   const std::vector<std::string> settings = set({"train.global_batch=100", "checkpoint.every_steps=7"});
   std::vector<std::string> first = settings, second = settings, whole = settings;

@@ -23,6 +23,8 @@ struct TinyOptions {
   Wire gradients = Wire::fp32;
   bool sync_batch_norm = false;
   bool second_block = false;  ///< one more convolution, batch norm and ReLU
+  std::string optimizer = "sgd";
+  bool sharded = false;  ///< with a communicator of several ranks
 };
 
 /// A rank that trains a small network on random bytes, without files. Without a communicator of their own,
@@ -39,14 +41,21 @@ class TinyRun {
         statistics_(std::move(statistics)),
         graph_(fuse(make_graph(options.second_block))),
         parameters_(exec, graph_),
-        optimizer_(exec, optimizer_spec(options.clip_norm), parameters_.layout().blocks),
+        sharding_(options.sharded
+                      ? std::make_optional<Sharding>(exec, *communicator_, parameters_.layout(), kBucketBytes)
+                      : std::nullopt),
+        spec_(optimizer_spec(options)),
+        optimizer_(exec, spec_, parameters_.layout().blocks,
+                   sharding_ ? std::optional(sharding_->optimizer_share()) : std::nullopt),
         replicas_(make_replica_check(options.fingerprint_steps)),
         step_({exec, pool_, *communicator_, task_, graph_, parameters_, optimizer_,
                replicas_ ? &*replicas_ : nullptr,
                !options.sync_batch_norm ? nullptr
                : statistics_            ? statistics_.get()
-                                        : communicator_.get()},
-              batching, {.bucket_bytes = 256, .gradients = options.gradients, .capture = options.capture}) {
+                                        : communicator_.get(),
+               sharding_ ? &*sharding_ : nullptr},
+              batching,
+              {.bucket_bytes = kBucketBytes, .gradients = options.gradients, .capture = options.capture}) {
     parameters_.initialize(3);
   }
 
@@ -100,30 +109,46 @@ class TinyRun {
   std::vector<float> states() const { return test::from_backend(exec_, parameters_.states()); }
   const Parameters& parameters() const { return parameters_; }
   ReplicaCheck& replicas() { return *replicas_; }
+  const Optimizer& optimizer() const { return optimizer_; }
   uint64_t hash() const { return parameters_.weights_hash(); }
 
+  /// Collective when sharded: the other ranks' are complete too.
   Checkpoint snapshot() const {
+    const std::optional<SharedState> shared = shared_state();
     Checkpoint checkpoint;
-    add_model(checkpoint, exec_, parameters_, "sgd", &optimizer_);
+    add_model(checkpoint, exec_, parameters_, spec_.name, &optimizer_, shared ? &*shared : nullptr);
     checkpoint.integers["position"] = steps_done_;
     return checkpoint;
   }
   void restore(const Checkpoint& checkpoint) {
-    restore_model(checkpoint, "a snapshot", exec_, parameters_, "sgd", &optimizer_);
+    const std::optional<SharedState> shared = shared_state();
+    restore_model(checkpoint, "a snapshot", exec_, parameters_, spec_.name, &optimizer_,
+                  shared ? &*shared : nullptr);
     steps_done_ = checkpoint.integers.at("position");
   }
 
  private:
   static constexpr int64_t kPixels = 36;
   static constexpr uint32_t kClasses = 3;
+  static constexpr int64_t kBucketBytes = 256;
 
   static DataSignature signature() { return {{6, 6, 1}, DType::u8, TargetKind::classes, {}, kClasses}; }
-  static OptimizerSpec optimizer_spec(double clip_norm) {
-    return {.name = "sgd", .lr = 0.05, .momentum = 0.9, .clip_norm = clip_norm};
+  static OptimizerSpec optimizer_spec(const TinyOptions& options) {
+    const bool has_momentum = options.optimizer == "sgd" || options.optimizer == "lars";
+    return {.name = options.optimizer,
+            .lr = 0.05,
+            .momentum = has_momentum ? 0.9 : 0.0,
+            .weight_decay = options.optimizer == "sgd" ? 0 : 0.01,
+            .clip_norm = options.clip_norm};
+  }
+  std::optional<SharedState> shared_state() const {
+    if (!sharding_) return std::nullopt;
+    return SharedState{*sharding_, step_.gradients()};
   }
   std::optional<ReplicaCheck> make_replica_check(int64_t every_steps) const {
     if (every_steps == 0) return std::nullopt;
-    return ReplicaCheck(exec_, model_sections(parameters_, "sgd", &optimizer_), every_steps);
+    return ReplicaCheck(exec_, model_sections(parameters_, spec_.name, sharding_ ? nullptr : &optimizer_),
+                        every_steps);
   }
   static Graph make_graph(bool second_block) {
     Graph graph({6, 6, 1});
@@ -148,6 +173,8 @@ class TinyRun {
   Task task_{exec_, TrainOptions{}, signature()};
   Graph graph_;
   Parameters parameters_;
+  std::optional<Sharding> sharding_;
+  OptimizerSpec spec_;
   Optimizer optimizer_;
   std::optional<ReplicaCheck> replicas_;
   Step step_;
