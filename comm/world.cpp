@@ -58,6 +58,14 @@ std::string launch_mistake(const LauncherFacts& facts, int size) {
       facts.slurm_tasks, size, facts.slurm_tasks);
 }
 
+void reduce_doubles(std::span<double> values, MPI_Op operation) {
+  const PhaseScope waiting(Phase::wait);
+  const auto n = static_cast<int64_t>(values.size());
+  for (int64_t i = 0; i < chunk_count(n, kMostMpiElements); ++i)
+    CHECK(MPI_Allreduce(MPI_IN_PLACE, values.data() + i * kMostMpiElements,
+                        chunk_size(n, kMostMpiElements, i), MPI_DOUBLE, operation, MPI_COMM_WORLD));
+}
+
 }  // namespace
 
 World::World(const LauncherFacts& facts) : exceptions_at_start_(std::uncaught_exceptions()) {
@@ -112,13 +120,7 @@ std::string World::broadcast(const std::string& text, int root) {
   return result;
 }
 
-void World::sum(std::span<double> values) {
-  const PhaseScope waiting(Phase::wait);
-  const auto n = static_cast<int64_t>(values.size());
-  for (int64_t i = 0; i < chunk_count(n, kMostMpiElements); ++i)
-    CHECK(MPI_Allreduce(MPI_IN_PLACE, values.data() + i * kMostMpiElements,
-                        chunk_size(n, kMostMpiElements, i), MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD));
-}
+void World::sum(std::span<double> values) { reduce_doubles(values, MPI_SUM); }
 
 void World::all_reduce(std::span<float> values) {
   const PhaseScope waiting(Phase::wait);
@@ -128,12 +130,15 @@ void World::all_reduce(std::span<float> values) {
                         chunk_size(n, kMostMpiElements, i), MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD));
 }
 
-void World::max(std::span<double> values) {
-  const PhaseScope waiting(Phase::wait);
-  const auto n = static_cast<int64_t>(values.size());
-  for (int64_t i = 0; i < chunk_count(n, kMostMpiElements); ++i)
-    CHECK(MPI_Allreduce(MPI_IN_PLACE, values.data() + i * kMostMpiElements,
-                        chunk_size(n, kMostMpiElements, i), MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD));
+void World::max(std::span<double> values) { reduce_doubles(values, MPI_MAX); }
+
+void World::min(std::span<double> values) { reduce_doubles(values, MPI_MIN); }
+
+std::string World::host_of(int rank) {
+  char name[MPI_MAX_PROCESSOR_NAME] = {};
+  int length = 0;
+  CHECK(MPI_Get_processor_name(name, &length));
+  return broadcast(std::string(name, static_cast<size_t>(length)), rank);
 }
 
 bool World::any(bool value) {

@@ -47,8 +47,11 @@ class World {
   /// The sum, in place, as the MPI library does it by itself: what a Communicator is measured against.
   void all_reduce(std::span<float> values);
   void max(std::span<double> values);
+  void min(std::span<double> values);
   /// Whether any rank says so.
   bool any(bool value);
+  /// The name of the machine that a rank runs on.
+  std::string host_of(int rank);
   /// Every rank's value, in rank order.
   std::vector<uint64_t> gather(uint64_t value);
   /// The first rank whose value is not that of rank 0, if there is one.

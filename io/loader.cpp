@@ -1,5 +1,7 @@
 #include "io/loader.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -14,6 +16,19 @@ namespace lockstep {
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Seconds for which the calling thread has run.
+double thread_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
 size_t round_up(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
 }  // namespace
@@ -27,6 +42,7 @@ struct Loader::Impl {
     std::vector<int64_t> indices;  ///< of the real rows
     std::exception_ptr failure;
     bool ready = false;
+    double read_seconds = 0, decode_seconds = 0;  ///< see Seconds
   };
 
   Impl(Exec exec, const Dataset& data, const Sampler& order, const Options& wanted);
@@ -42,7 +58,7 @@ struct Loader::Impl {
   size_t x_row_bytes, y_row_bytes;
   int64_t batches;  ///< given out until the end
   std::vector<Slot> slots;
-  double waited = 0;
+  Seconds seconds;
 
   std::mutex mutex;
   std::condition_variable filled;    ///< the slot that next() waits for is ready
@@ -92,6 +108,9 @@ Loader::Impl::~Impl() {
 }
 
 void Loader::Impl::fill(int64_t number, Slot& slot) const {
+  const Clock::time_point begin = Clock::now();
+  // In memory there is nothing to wait for, and this clock takes as long as gathering a small batch.
+  const double ran_before = dataset.in_memory() ? 0 : thread_seconds();
   const int64_t steps = sampler.steps_per_epoch();
   const int64_t step = options.first_step + number;
   Batch& batch = slot.batch;
@@ -110,6 +129,10 @@ void Loader::Impl::fill(int64_t number, Slot& slot) const {
   const size_t real = slot.indices.size(), padding = static_cast<size_t>(options.rows) - real;
   std::memset(x + real * x_row_bytes, 0, padding * x_row_bytes);
   if (y != nullptr) std::memset(y + real * y_row_bytes, 0, padding * y_row_bytes);
+
+  const double took = seconds_since(begin);
+  slot.decode_seconds = dataset.in_memory() ? took : std::min(took, thread_seconds() - ran_before);
+  slot.read_seconds = took - slot.decode_seconds;
 }
 
 void Loader::Impl::serve() {
@@ -137,7 +160,7 @@ void Loader::Impl::serve() {
 
 const Batch* Loader::Impl::next() {
   if (to_give >= batches) return nullptr;
-  const auto begin = std::chrono::steady_clock::now();
+  const Clock::time_point begin = Clock::now();
   Slot& slot = slot_of(to_give);
   if (threads.empty()) {
     fill(to_give, slot);
@@ -153,7 +176,9 @@ const Batch* Loader::Impl::next() {
     if (slot.failure) std::rethrow_exception(slot.failure);
     ++to_give;
   }
-  waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  seconds.waited += seconds_since(begin);
+  seconds.read += slot.read_seconds;
+  seconds.decode += slot.decode_seconds;
   return &slot.batch;
 }
 
@@ -164,6 +189,6 @@ Loader::~Loader() = default;
 
 const Batch* Loader::next() { return impl_->next(); }
 
-double Loader::wait_seconds() const { return impl_->waited; }
+Loader::Seconds Loader::seconds() const { return impl_->seconds; }
 
 }  // namespace lockstep

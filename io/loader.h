@@ -43,8 +43,14 @@ class Loader {
   /// to a GPU must be done by then. Blocks until it is read; rethrows a reader's Error at the batch it
   /// belongs to, again on every call.
   const Batch* next();
-  /// Seconds that next() has waited so far.
-  double wait_seconds() const;
+  /// Since the start.
+  struct Seconds {
+    double waited = 0;  ///< next() has held up its caller
+    /// Of whoever assembled the batches that next() has returned: not running, for want of bytes, the HDF5
+    /// library's lock or a core; and at work on them (decompressing, converting, gathering).
+    double read = 0, decode = 0;
+  };
+  Seconds seconds() const;
 
  private:
   struct Impl;

@@ -88,6 +88,7 @@ void Progress::epoch(const EpochEvent& event, int64_t epochs) {
     if (event.classifies) line += fmt::format("  accuracy {}", percent(event.validation->accuracy));
   }
   log_info("{}  {:.1f} s", line, event.seconds);
+  if (event.straggler) log_warning("{}", *event.straggler);
 }
 
 void Progress::end(const EndEvent& event) {
@@ -100,6 +101,7 @@ void Progress::end(const EndEvent& event) {
   }
   log_info("{} at step {} after {}, peak memory {}, weights {:016x}", event.reason, event.step,
            readable_seconds(event.seconds), readable_bytes(event.peak_host_bytes), event.weights_hash);
+  if (event.straggler) log_warning("over the whole run, {}", *event.straggler);
 }
 
 }  // namespace lockstep

@@ -70,6 +70,32 @@ void make_run_folder(const std::string& folder, const std::string& config_text) 
   set_log_file(folder + "/log.txt");
 }
 
+namespace {
+
+/// Milliseconds of a step, by what they went into.
+Json milliseconds(const StepSplit& split, bool on_device) {
+  Json parts{{"read", 1000 * split.read}, {"decode", 1000 * split.decode}};
+  if (on_device) {
+    parts["device"] = 1000 * split.device;
+    return parts;
+  }
+  parts["copy"] = 1000 * split.copy;
+  parts["compute"] = 1000 * split.compute;
+  parts["communication"] = 1000 * split.communication;
+  parts["wait"] = 1000 * split.wait;
+  return parts;
+}
+
+void add_steps(Json& line, const StepReport& report) {
+  const bool on_device = report.mean.device > 0;
+  line["step_ms"] = milliseconds(report.mean, on_device);
+  if (report.ranks == 1) return;
+  line["slowest_rank"] = report.slowest_rank;
+  line["slowest_rank_step_ms"] = milliseconds(report.slowest, on_device);
+}
+
+}  // namespace
+
 Json metrics_line(const StepEvent& event) {
   return {{"event", "step"},    {"step", event.step}, {"epoch", event.epoch},
           {"loss", event.loss}, {"lr", event.lr},     {"samples_per_s", event.samples_per_s}};
@@ -83,6 +109,7 @@ Json metrics_line(const EpochEvent& event) {
     if (event.classifies) line["validation_accuracy"] = event.validation->accuracy;
   }
   line["seconds"] = event.seconds;
+  add_steps(line, event.steps);
   return line;
 }
 
@@ -96,6 +123,7 @@ Json metrics_line(const EndEvent& event) {
   line["seconds"] = event.seconds;
   line["peak_host_bytes"] = event.peak_host_bytes;
   line["peak_device_bytes"] = event.peak_device_bytes;
+  if (event.steps) add_steps(line, *event.steps);
   return line;
 }
 

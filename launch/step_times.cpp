@@ -15,10 +15,6 @@ double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-int64_t nanoseconds_since(Clock::time_point start) {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
-}
-
 /// One number a step, of this rank.
 struct Series {
   std::vector<double> compute, communication;
@@ -40,35 +36,17 @@ StepTimes::Shares shares_of(World& world, const Series& mine, const std::vector<
   world.sum(squares);
   world.max(slowest);
   std::vector<double> least = pick(mine.communication);
-  for (double& value : least) value = -value;
-  world.max(least);
+  world.min(least);
 
   StepTimes::Shares shares;
   shares.compute = mean(sum) / ranks;
   shares.wait = mean(slowest) - shares.compute;
-  shares.communication = -mean(least);
+  shares.communication = mean(least);
   shares.compute_spread = std::sqrt(std::max(0.0, mean(squares) / ranks - shares.compute * shares.compute));
   return shares;
 }
 
 }  // namespace
-
-void TimedCommunicator::start(Exec exec, const Collective& collective) {
-  const Clock::time_point begin = Clock::now();
-  inner_->start(exec, collective);
-  starting_ += nanoseconds_since(begin);
-}
-
-void TimedCommunicator::wait(Exec exec) {
-  const Clock::time_point start = Clock::now();
-  inner_->wait(exec);
-  waiting_ += nanoseconds_since(start);
-}
-
-double TimedCommunicator::take_seconds(int lanes) {
-  const auto starting = static_cast<double>(starting_.exchange(0));
-  return 1e-9 * (starting / lanes + static_cast<double>(waiting_.exchange(0)));
-}
 
 StepTimes time_steps(World& world, Exec exec, TimedCommunicator& communicator, int lanes, int64_t steps,
                      const std::function<void(int64_t)>& run, const std::function<void()>& flush) {

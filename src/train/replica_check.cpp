@@ -1,7 +1,5 @@
 #include "src/train/replica_check.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <numeric>
 
@@ -12,11 +10,6 @@ namespace lockstep {
 
 namespace {
 
-std::string host_name() {
-  char name[256] = {};
-  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown host";
-}
-
 /// "rank 2 (node7)", "ranks 0 (node1) and 1 (node2)". Collective: the hosts are asked for.
 std::string name_ranks(World& world, const std::vector<int>& ranks) {
   constexpr size_t kMost = 8;
@@ -24,7 +17,7 @@ std::string name_ranks(World& world, const std::vector<int>& ranks) {
   for (size_t i = 0; i < std::min(ranks.size(), kMost); ++i) {
     const bool is_last = i + 1 == ranks.size();
     if (i > 0) text += is_last ? " and " : ", ";
-    text += fmt::format("{} ({})", ranks[i], world.broadcast(host_name(), ranks[i]));
+    text += fmt::format("{} ({})", ranks[i], world.host_of(ranks[i]));
   }
   if (ranks.size() > kMost) text += fmt::format(" and {} more", ranks.size() - kMost);
   return text;

@@ -1,6 +1,7 @@
 #include "src/train/step.h"
 
 #include <algorithm>
+#include <chrono>
 #include <thread>
 
 #include "src/ops/fingerprint.h"
@@ -8,6 +9,8 @@
 namespace lockstep {
 
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 std::vector<Network> make_networks(const Step::Parts& parts, int64_t micro_batch, int lanes) {
   std::vector<Network> networks;
@@ -85,6 +88,7 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
   // The last step's numbers are read before this one overwrites them.
   if (pending_) copy(exec, host_metrics_.data(), reduced_.data(), host_metrics_.size());
 
+  const Clock::time_point copies_start = Clock::now();
   const int64_t rank_start = parts_.communicator.rank() * batching_.rank_batch();
   for (int m = 0; m < batching_.micro_batches; ++m) {
     const int64_t first = rank_start + m * batching_.micro_batch;
@@ -99,6 +103,7 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
   copy(exec, y_.data(), batch.y.raw(), y_.size());
   copy(exec, sample_index_.data(), batch.sample_index.raw(), sample_index_.size());
   copied_.record();
+  if (!exec.on_cuda()) copy_seconds_ += std::chrono::duration<double>(Clock::now() - copies_start).count();
 
   // Into micro-batch 0's gradients; those of the others have zeros there. Not captured, because few steps do
   // it.

@@ -63,6 +63,9 @@ class Step {
   /// Waits for the newest step and returns what it measured, once.
   std::optional<StepMetrics> flush();
 
+  /// Seconds since the start in which copies of batches held up the CPU; on CUDA they are only enqueued.
+  double copy_seconds() const { return copy_seconds_; }
+
   /// Memory for activations over all lanes, and for gradients.
   size_t activation_bytes() const;
   size_t gradient_bytes() const { return reduced_.size() + reducer_.bytes(); }
@@ -99,6 +102,7 @@ class Step {
   Fence copied_;
   Replay replay_;
   std::atomic<int> next_micro_batch_ = 0;
+  double copy_seconds_ = 0;
   std::optional<StepMetrics> pending_;  // started, not yet read back
 };
 

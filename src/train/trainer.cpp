@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "comm/measure_link.h"
+#include "comm/timed_communicator.h"
 #include "io/probe.h"
 #include "src/core/activity.h"
 #include "src/device/devices.h"
@@ -89,7 +90,8 @@ void check_same_data(World& world, const std::string& key, const Dataset& datase
 struct TrainData {
   std::unique_ptr<Dataset> train, validation, test;
 
-  TrainData(World& world, const TrainOptions& options) {
+  /// given: takes the place of the training data, if not null.
+  TrainData(World& world, const TrainOptions& options, std::unique_ptr<Dataset> given) {
     // One rank of a machine looks at the files in a child process; only then do all of them open them.
     if (world.local_rank() == 0) {
       for (const DataSource* source : {&options.train, options.validation ? &*options.validation : nullptr,
@@ -99,7 +101,7 @@ struct TrainData {
     world.barrier();
     DatasetOptions dataset_options{
         .memory_budget = options.memory_budget, .regression = options.regression, .probe = false};
-    std::unique_ptr<Dataset> whole = open_dataset(options.train, dataset_options);
+    std::unique_ptr<Dataset> whole = given ? std::move(given) : open_dataset(options.train, dataset_options);
     if (whole->target_kind() == TargetKind::classes) dataset_options.classes = whole->classes();
     if (options.validation) {
       validation = open_dataset(*options.validation, dataset_options);
@@ -116,6 +118,14 @@ struct TrainData {
   }
 };
 
+namespace {
+
+std::unique_ptr<TimedCommunicator> timed(std::unique_ptr<Communicator> communicator) {
+  return communicator ? std::make_unique<TimedCommunicator>(std::move(communicator)) : nullptr;
+}
+
+}  // namespace
+
 struct Trainer::Impl {
   World& world;
   Exec exec;
@@ -128,7 +138,8 @@ struct Trainer::Impl {
   ThreadPool pool;
   Batching batching;
   Parameters parameters;
-  std::unique_ptr<Communicator> communicator, statistics;
+  TimedCommunicator communicator;
+  std::unique_ptr<TimedCommunicator> statistics;  // of batch norm, where they need another
   Step::Options step_settings;
   std::optional<Sharding> sharding;
   Optimizer optimizer;
@@ -148,12 +159,13 @@ struct Trainer::Impl {
   int64_t saved_position = -1;  // of the newest checkpoint of this process
   Clock::time_point epoch_started, last_checkpoint;
   double step_seconds = 0;  // of the newest step whose metrics are not reported yet
+  StepSplitRecorder split;
 
   Impl(World& w, Exec e, const TrainOptions& o, const ModelFactory& model, TrainerParts parts)
       : world(w),
         exec(e),
         options(o),
-        data(w, o),
+        data(w, o, std::move(parts.train)),
         task(e, o, signature_of(*data.train)),
         graph(fuse(model(task.input_shape(), task.outputs()))),
         pool(lanes_of(o, e, w)),
@@ -161,9 +173,9 @@ struct Trainer::Impl {
         parameters(e, graph),
         communicator(parts.communicator ? std::move(parts.communicator)
                                         : make_communicator(w, e, o.communicator())),
-        statistics(o.sync_batch_norm ? make_statistics_communicator(w, e) : nullptr),
-        step_settings(step_options(o, w, e, *communicator, parameters.layout())),
-        sharding(make_sharding(w, e, o, *communicator, parameters.layout(), step_settings)),
+        statistics(o.sync_batch_norm ? timed(make_statistics_communicator(w, e)) : nullptr),
+        step_settings(step_options(o, w, e, communicator, parameters.layout())),
+        sharding(make_sharding(w, e, o, communicator, parameters.layout(), step_settings)),
         optimizer(e, o.optimizer, parameters.layout().blocks,
                   sharding ? std::optional(sharding->optimizer_share()) : std::nullopt),
         optimizer_bytes(w.gather(optimizer.bytes())),
@@ -172,12 +184,13 @@ struct Trainer::Impl {
         total_steps(o.steps > 0 ? o.steps : o.epochs * sampler.steps_per_epoch()),
         schedule(o.schedule, o.optimizer.lr, total_steps),
         early_stop(o.early_stop.value_or(EarlyStopSpec{.patience = std::numeric_limits<int64_t>::max()})),
-        step({e, pool, *communicator, task, graph, parameters, optimizer, replicas ? &*replicas : nullptr,
+        step({e, pool, communicator, task, graph, parameters, optimizer, replicas ? &*replicas : nullptr,
               !o.sync_batch_norm ? nullptr
               : statistics       ? statistics.get()
-                                 : communicator.get(),
+                                 : &communicator,
               sharding ? &*sharding : nullptr},
-             batching, step_settings) {
+             batching, step_settings),
+        split(e.on_cuda()) {
     if (data.validation) task.check_compatible(*data.validation, "data.validation");
     if (data.test) task.check_compatible(*data.test, "data.test");
     if (o.early_stop && !data.validation)
@@ -263,12 +276,25 @@ struct Trainer::Impl {
     return SharedState{*sharding, step.gradients()};
   }
 
+  /// Seconds in which this rank stood still in sums since the last call.
+  double take_seconds_in_sums() {
+    // All lanes wait for statistics.
+    return communicator.take_seconds(pool.lanes()) + (statistics ? statistics->take_seconds(1) : 0);
+  }
+
+  /// Collective.
+  std::optional<std::string> straggler_in(const StepReport& report) {
+    return straggler_line(report, world.host_of(report.slowest_rank), options.train.files);
+  }
+
   /// Validation and early stopping at the end of an epoch; true when the run should stop.
-  bool end_epoch(const TrainObserver& observer) {
+  bool end_epoch(const Loader& loader, const TrainObserver& observer) {
     EpochEvent event{.epoch = epoch_of(position - 1) + 1,
                      .step = position,
                      .train_loss = epoch_loss_sum / static_cast<double>(epoch_samples),
-                     .classifies = task.classifies()};
+                     .classifies = task.classifies(),
+                     .steps = split.gather(world, loader.seconds(), step.copy_seconds())};
+    event.straggler = straggler_in(event.steps);
     if (data.validation) event.validation = evaluate(*data.validation);
     event.seconds = seconds_since(epoch_started);
     if (observer.on_epoch) observer.on_epoch(event);
@@ -369,6 +395,7 @@ struct Trainer::Impl {
     // A run that was stopped early is over, however often it is resumed.
     bool stop = early_stop.stops();
     epoch_started = last_checkpoint = Clock::now();
+    take_seconds_in_sums();  // of what was summed before the first step
     while (!stop && position < total_steps) {
       const Clock::time_point step_started = Clock::now();
       activity().enter(Phase::read);
@@ -376,17 +403,23 @@ struct Trainer::Impl {
       INVARIANT(batch != nullptr, "the loader ended at step {} of {}", position, total_steps);
       report(step.run(*batch, position + 1, schedule.lr(position)), observer);
       step_seconds = seconds_since(step_started);
+      split.add(step_seconds, take_seconds_in_sums());
       ++position;
       const bool epoch_ended = position % steps_per_epoch == 0;
       const bool save_due = checkpoint_due(epoch_ended);
       if (epoch_ended || save_due || position == total_steps) report(step.flush(), observer);
-      stop = epoch_ended && end_epoch(observer);
+      stop = epoch_ended && end_epoch(loader, observer);
       if (save_due) save_periodic();
     }
     // The last weights are worth keeping even when no checkpoint was due at the last step.
     if (saved_position != position) save_periodic();
-    const EndEvent event = end_event(stop ? "early_stop" : "finished",
-                                     data.test ? std::optional(evaluate(*data.test)) : std::nullopt);
+    EndEvent event = end_event(stop ? "early_stop" : "finished",
+                               data.test ? std::optional(evaluate(*data.test)) : std::nullopt);
+    // A run of one epoch has said it already.
+    const bool one_epoch = split.steps_since_gather() == 0 && split.gathers() == 1;
+    if (split.steps_since_gather() > 0) split.gather(world, loader.seconds(), step.copy_seconds());
+    if (split.gathers() > 0) event.steps = split.whole_run();
+    if (event.steps && !one_epoch) event.straggler = straggler_in(*event.steps);
     if (observer.on_end) observer.on_end(event);
     return event;
   }

@@ -10,6 +10,7 @@
 #include "src/train/evaluator.h"
 #include "src/train/options.h"
 #include "src/train/step.h"
+#include "src/train/step_split.h"
 
 namespace lockstep {
 
@@ -25,7 +26,9 @@ struct EpochEvent {
   double train_loss = 0;
   std::optional<Evaluation> validation = std::nullopt;
   bool classifies = true;
-  double seconds = 0;  ///< of this epoch
+  double seconds = 0;                                   ///< of this epoch
+  StepReport steps;                                     ///< where the time of this epoch's steps went
+  std::optional<std::string> straggler = std::nullopt;  ///< who holds up the others, if anybody does
 };
 
 struct EndEvent {
@@ -36,6 +39,8 @@ struct EndEvent {
   uint64_t weights_hash = 0;
   double seconds = 0;
   int64_t peak_host_bytes = 0, peak_device_bytes = 0;
+  std::optional<StepReport> steps = std::nullopt;  ///< of all steps; none without one, or when diverged
+  std::optional<std::string> straggler = std::nullopt;
 };
 
 /// Who wants to know how a run goes: the progress bar and metrics.jsonl. Called on every rank.
@@ -54,6 +59,7 @@ struct ResumeFrom {
 /// What a caller gives the trainer in place of what the options describe; null: nothing.
 struct TrainerParts {
   std::unique_ptr<Communicator> communicator;
+  std::unique_ptr<Dataset> train;
 };
 
 /// Trains a model from its options to the end: epochs, validation, early stopping, checkpoints, the test.

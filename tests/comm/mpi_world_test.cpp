@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <cmath>
 
 #include "tests/support/mpi_world.h"
@@ -41,17 +43,20 @@ TEST(World, FindsTheFirstRankThatDiffers) {
             world.size() > 1 ? std::optional(1) : std::nullopt);
 }
 
-TEST(World, SumsAndTakesMaxima) {
+TEST(World, SumsAndTakesMaximaAndMinima) {
   World& world = test_world();
   const double size = world.size();
   std::vector<double> values = {1, static_cast<double>(world.rank()), -static_cast<double>(world.rank())};
-  std::vector<double> largest = values;
+  std::vector<double> largest = values, least = values;
   world.sum(values);
   world.max(largest);
+  world.min(least);
   EXPECT_THAT(values, testing::ElementsAre(size, size * (size - 1) / 2, -size * (size - 1) / 2));
   EXPECT_THAT(largest, testing::ElementsAre(1, size - 1, 0));
+  EXPECT_THAT(least, testing::ElementsAre(1, 0, 1 - size));
   world.sum({});
   world.max({});
+  world.min({});
 
   // Exact where one rank holds the value and the others zero.
   std::vector<double> owned(static_cast<size_t>(world.size()));
@@ -67,6 +72,13 @@ TEST(World, SumsAndTakesMaxima) {
   world.all_reduce(floats);
   world.all_reduce({});
   EXPECT_THAT(floats, testing::ElementsAre(size, size * (size - 1) / 2));
+}
+
+TEST(World, KnowsTheMachineOfEachRank) {
+  World& world = test_world();
+  char name[256] = {};
+  ASSERT_EQ(gethostname(name, sizeof name - 1), 0);
+  for (int rank = 0; rank < world.size(); ++rank) EXPECT_EQ(world.host_of(rank), name);
 }
 
 TEST(World, AnyHearsEveryRank) {

@@ -1,6 +1,7 @@
 #include "io/loader.h"
 
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <thread>
 
@@ -21,6 +22,7 @@ class CountingDataset final : public Dataset {
   int64_t classes() const override { return 10; }
   void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const override {
     ++reads;
+    if (sleep.count() > 0) std::this_thread::sleep_for(sleep);
     for (size_t i = 0; i < indices.size(); ++i) {
       if (indices[i] == fail_at) fail(ExitCode::data, "sample {} is bad", indices[i]);
       const auto value = static_cast<float>(indices[i]);
@@ -33,11 +35,12 @@ class CountingDataset final : public Dataset {
     if (!indices.empty() && indices[0] % 3 == 0) std::this_thread::yield();
   }
   uint64_t fingerprint() const override { return 0; }
-  bool in_memory() const override { return true; }
+  bool in_memory() const override { return sleep.count() == 0; }
   std::string describe() const override { return "counting"; }
 
   mutable std::atomic<int> reads = 0;
   int64_t fail_at = -1;
+  std::chrono::milliseconds sleep{};  ///< of each read, as for bytes of a file; 0: in memory
 
  private:
   int64_t size_;
@@ -64,8 +67,30 @@ std::vector<Row> rows_of(const Dataset& data, const Sampler& sampler, const Load
                       batch->x.data<float>()[3 * i + 2], batch->y.data<int32_t>()[i]});
   }
   EXPECT_EQ(loader.next(), nullptr);
-  EXPECT_GE(loader.wait_seconds(), 0);
   return rows;
+}
+
+TEST(Loader, TellsWaitingForBytesFromWorkingOnThem) {
+  for (const int threads : {0, 1, 3}) {
+    SCOPED_TRACE(threads);
+    CountingDataset data(32);
+    const Sampler sampler(5, data.size(), 8, true);
+    const auto seconds_of_all = [&] {
+      Loader loader(Exec{}, data, sampler, {.rows = 8, .last_epoch = 1, .threads = threads});
+      while (loader.next() != nullptr) {
+      }
+      return loader.seconds();
+    };
+    const Loader::Seconds in_memory = seconds_of_all();
+    EXPECT_EQ(in_memory.read, 0);
+    EXPECT_GT(in_memory.decode, 0);
+    EXPECT_GT(in_memory.waited, 0);
+    data.sleep = std::chrono::milliseconds(3);
+    const Loader::Seconds from_a_file = seconds_of_all();
+    EXPECT_GE(from_a_file.read, 4 * 0.003);
+    EXPECT_GT(from_a_file.decode, 0);
+    EXPECT_GE(from_a_file.waited, 0.003) << "the first batch is not there";
+  }
 }
 
 TEST(Loader, GivesTheSamplersOrderWithAnyNumberOfThreads) {

@@ -138,6 +138,10 @@ TEST_F(WholeRun, EarlyStopKeepsTheBestCheckpoint) {
   for (const json& event : all) {
     if (event["event"] != "epoch") continue;
     last_epoch = event["epoch"];
+    for (const char* part : {"read", "decode", "copy", "compute", "communication", "wait"})
+      EXPECT_GE(event["step_ms"][part].get<double>(), 0) << part;
+    EXPECT_GT(event["slowest_rank_step_ms"]["compute"], 0);
+    EXPECT_LT(event["slowest_rank"], 2);
     if (event["validation_loss"] < best) {
       best = event["validation_loss"];
       best_epoch = last_epoch;

@@ -51,7 +51,9 @@ void train(World& world, const fs::path& folder, int64_t step, int64_t fingerpri
   auto communicator = std::make_unique<FlippingCommunicator>(
       make_communicator(world, Exec{}, options.communicator()),
       Flip{.rank = kFaultyRank, .step = step, .from_end = kFromEnd, .bit = 22});
-  Trainer(world, Exec{}, options, model, std::nullopt, {.communicator = std::move(communicator)}).run({});
+  TrainerParts parts;
+  parts.communicator = std::move(communicator);
+  Trainer(world, Exec{}, options, model, std::nullopt, std::move(parts)).run({});
 }
 
 int run(const fs::path& folder, int64_t step, int64_t fingerprint_steps) {

@@ -1,4 +1,4 @@
-#include "launch/step_times.h"
+#include "comm/timed_communicator.h"
 
 #include <gtest/gtest.h>
 
