@@ -10,11 +10,11 @@
 
 #include "comm/measure_link.h"
 #include "comm/timed_communicator.h"
-#include "io/probe.h"
 #include "src/core/activity.h"
 #include "src/device/devices.h"
 #include "src/ops/fingerprint.h"
 #include "src/train/snapshot.h"
+#include "src/train/train_data.h"
 
 namespace lockstep {
 
@@ -30,6 +30,10 @@ int64_t peak_host_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return int64_t{usage.ru_maxrss} * 1024;
+}
+
+std::unique_ptr<TimedCommunicator> timed(std::unique_ptr<Communicator> communicator) {
+  return communicator ? std::make_unique<TimedCommunicator>(std::move(communicator)) : nullptr;
 }
 
 }  // namespace
@@ -71,60 +75,6 @@ std::optional<Sharding> make_sharding(World& world, Exec exec, const TrainOption
 }
 
 int64_t evaluation_batch(const TrainOptions& options) { return std::min<int64_t>(options.global_batch, 64); }
-
-/// Collective. Throws Error(data) on every rank unless all of them opened the same data.
-void check_same_data(World& world, const std::string& key, const Dataset& dataset) {
-  constexpr const char* kRemedy =
-      "All ranks must read the same files: copy them anew, or name a shared folder.";
-  if (const auto rank = world.find_different(static_cast<uint64_t>(dataset.size()))) {
-    const std::vector<uint64_t> sizes = world.gather(static_cast<uint64_t>(dataset.size()));
-    fail(ExitCode::data, "{}: rank {} sees {} samples where rank 0 sees {}. This rank opened {}. {}", key,
-         *rank, sizes[static_cast<size_t>(*rank)], sizes[0], dataset.describe(), kRemedy);
-  }
-  if (const auto rank = world.find_different(dataset.fingerprint()))
-    fail(ExitCode::data, "{}: rank {} sees other samples than rank 0. This rank opened {}. {}", key, *rank,
-         dataset.describe(), kRemedy);
-}
-
-/// The data sets of a run, opened and checked against each other.
-struct TrainData {
-  std::unique_ptr<Dataset> train, validation, test;
-
-  /// given: takes the place of the training data, if not null.
-  TrainData(World& world, const TrainOptions& options, std::unique_ptr<Dataset> given) {
-    // One rank of a machine looks at the files in a child process; only then do all of them open them.
-    if (world.local_rank() == 0) {
-      for (const DataSource* source : {&options.train, options.validation ? &*options.validation : nullptr,
-                                       options.test ? &*options.test : nullptr})
-        if (source != nullptr) probe_files(source->files, {source->x, source->y});
-    }
-    world.barrier();
-    DatasetOptions dataset_options{
-        .memory_budget = options.memory_budget, .regression = options.regression, .probe = false};
-    std::unique_ptr<Dataset> whole = given ? std::move(given) : open_dataset(options.train, dataset_options);
-    if (whole->target_kind() == TargetKind::classes) dataset_options.classes = whole->classes();
-    if (options.validation) {
-      validation = open_dataset(*options.validation, dataset_options);
-    } else if (options.validation_split > 0) {
-      Split split = split_dataset(std::move(whole), options.validation_split, options.seed);
-      whole = std::move(split.train);
-      validation = std::move(split.validation);
-    }
-    train = std::move(whole);
-    if (options.test) test = open_dataset(*options.test, dataset_options);
-    check_same_data(world, "data.train", *train);
-    if (validation) check_same_data(world, "data.validation", *validation);
-    if (test) check_same_data(world, "data.test", *test);
-  }
-};
-
-namespace {
-
-std::unique_ptr<TimedCommunicator> timed(std::unique_ptr<Communicator> communicator) {
-  return communicator ? std::make_unique<TimedCommunicator>(std::move(communicator)) : nullptr;
-}
-
-}  // namespace
 
 struct Trainer::Impl {
   World& world;

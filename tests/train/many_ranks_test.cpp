@@ -91,5 +91,24 @@ TEST_F(ManyRanks, ACorruptedSumLeavesOneRankWithOtherWeights) {
     EXPECT_EQ(results[rank].hash == results[0].hash, rank != 6) << "rank " << rank;
 }
 
+TEST_F(ManyRanks, AllKnowInTheSameStepWhetherTheyAgree) {
+  using Agreed = std::vector<std::optional<bool>>;
+  const auto agreements = [](const std::vector<Fault>& faults) {
+    ThreadRanks ranks(16, {.reproducible = true, .faults = faults});
+    std::vector<Agreed> results(16);
+    ranks.run_all([&](int rank, std::unique_ptr<Communicator> communicator) {
+      TinyRun run(Exec{}, {kGlobalBatch, kMicroBatch, 1}, {.fingerprint_steps = 2}, std::move(communicator));
+      Agreed& agreed = results[static_cast<size_t>(rank)];
+      for (int64_t step = 1; step <= 5; ++step)
+        if (const auto metrics = run.run(run.make_batch(step, kGlobalBatch).batch))
+          agreed.push_back(metrics->ranks_agreed);
+    });
+    return results;
+  };
+  EXPECT_THAT(agreements({}), testing::Each(Agreed{std::nullopt, true, std::nullopt, true}));
+  EXPECT_THAT(agreements({{.kind = Fault::Kind::corruption, .rank = 6, .at = 1, .element = 3, .bit = 29}}),
+              testing::Each(Agreed{std::nullopt, false, std::nullopt, false}));
+}
+
 }  // namespace
 }  // namespace lockstep

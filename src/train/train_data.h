@@ -1,0 +1,19 @@
+#pragma once
+
+#include <memory>
+
+#include "comm/world.h"
+#include "io/dataset.h"
+#include "src/train/options.h"
+
+namespace lockstep {
+
+/// The data sets of a run, opened and checked against each other.
+struct TrainData {
+  std::unique_ptr<Dataset> train, validation, test;
+
+  /// Collective. given: takes the place of the training data, if not null. Throws Error(data).
+  TrainData(World& world, const TrainOptions& options, std::unique_ptr<Dataset> given);
+};
+
+}  // namespace lockstep
