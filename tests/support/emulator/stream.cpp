@@ -93,6 +93,7 @@ bool is_capturing(CUstream_st* stream) { return stream->capture != nullptr; }
 using emulator::Mark;
 
 struct CUevent_st {
+  bool timed = true;
   std::shared_ptr<Mark> mark;  ///< of the newest recording
 };
 
@@ -148,9 +149,9 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   });
 }
 
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   return emulator::running([&] {
-    *event = new CUevent_st;
+    *event = new CUevent_st{.timed = (flags & cudaEventDisableTiming) == 0, .mark = nullptr};
     return cudaSuccess;
   });
 }
@@ -161,11 +162,17 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  return cudaEventRecordWithFlags(event, stream, cudaEventRecordDefault);
+}
+
+cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, unsigned flags) {
   return emulator::running([&] {
+    const bool external = flags == cudaEventRecordExternal;
+    if (external && stream->capture == nullptr) return cudaErrorInvalidValue;
     auto mark = std::make_shared<Mark>();
     event->mark = mark;
     mark->stream = stream;
-    if (stream->capture != nullptr) {
+    if (stream->capture != nullptr && !external) {
       mark->capture = stream->capture;
       mark->after = stream->capture->last(stream);
       return cudaSuccess;
@@ -201,6 +208,8 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
   return emulator::running([&] {
     if (start->mark == nullptr || end->mark == nullptr) return cudaErrorInvalidResourceHandle;
+    if (!start->timed || !end->timed || start->mark->capture != nullptr || end->mark->capture != nullptr)
+      return cudaErrorInvalidResourceHandle;
     if (!start->mark->reached || !end->mark->reached) return cudaErrorNotReady;
     *milliseconds = std::chrono::duration<float, std::milli>(end->mark->time - start->mark->time).count();
     return cudaSuccess;
@@ -217,6 +226,13 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void*
           function(argument);
         },
         emulator::When::at_once);
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
+  return emulator::running([&] {
+    *status = stream->capture != nullptr ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
     return cudaSuccess;
   });
 }
