@@ -70,6 +70,9 @@ class Communicator {
   /// Throws Error(lost) if a peer is known to be lost; never blocks. On CUDA a sum that is only enqueued
   /// cannot throw: whoever waits for the GPU calls this meanwhile, or would wait for ever.
   virtual void check() {}
+
+  /// Seconds that collectives have run so far, by the clock of the host; 0 where only a GPU knows.
+  virtual double busy_seconds() const { return 0; }
 };
 
 /// How ranks reach each other.

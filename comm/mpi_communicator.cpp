@@ -1,5 +1,7 @@
 #include "comm/mpi_communicator.h"
 
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -24,12 +26,20 @@ class MpiCommunicator : public Communicator {
   int size() const override { return transport_.size(); }
   Slice slice(int64_t elements) const override { return collectives_.slice(elements); }
   void prepare(std::span<float>, int64_t longest) override { transport_.scratch(longest); }
-  void start(Exec, const Collective& collective) override { collectives_.run(collective); }
+  void start(Exec, const Collective& collective) override {
+    const Clock::time_point start = Clock::now();
+    collectives_.run(collective);
+    busy_nanoseconds_ += std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
+  }
   void wait(Exec) override {}
+  double busy_seconds() const override { return 1e-9 * static_cast<double>(busy_nanoseconds_); }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   MpiTransport transport_;
   Collectives<MpiTransport> collectives_;
+  std::atomic<int64_t> busy_nanoseconds_ = 0;
 };
 
 /// Collectives of another communicator in the order in which they were started, by whoever comes first: a
@@ -128,6 +138,7 @@ class BackgroundCommunicator : public Communicator {
   void prepare(std::span<float> buffer, int64_t longest) override { queue_->inner->prepare(buffer, longest); }
   void start(Exec, const Collective& collective) override { queue_->push(collective); }
   void wait(Exec) override { queue_->drain(); }
+  double busy_seconds() const override { return queue_->inner->busy_seconds(); }
 
  private:
   const std::shared_ptr<Queue> queue_;  ///< shared with the thread, which may outlive this object

@@ -84,24 +84,17 @@ ScalingPlan plan_of(const ScalingArguments& arguments, const Environment& enviro
 
 std::vector<MeasuredStep> measured_steps(const std::vector<ScalingPoint>& points) {
   std::vector<MeasuredStep> steps;
-  for (const ScalingPoint& point : points) {
-    // Alone, a rank does nothing but compute.
-    const double compute = point.has_shares ? point.compute_ms : point.step_ms.median;
-    if (point.has_shares || point.ranks == 1)
-      steps.push_back(
-          {point.ranks, point.samples_per_rank(), 1e-3 * compute, 1e-3 * point.compute_spread_ms});
-  }
+  for (const ScalingPoint& point : points)
+    steps.push_back(
+        {point.ranks, point.samples_per_rank(), 1e-3 * point.compute_ms, 1e-3 * point.compute_spread_ms});
   return steps;
 }
 
 /// The model of the ranks that were measured, and its error on each.
 void fit_measured(ScalingResult& result, const ScalingPlan& plan) {
-  if (!result.points.front().has_shares)
-    fail(ExitCode::usage,
-         "what a GPU computes beside its sums is not measured yet, so nothing can be fitted to these runs: "
-         "describe the GPUs with --fabric.");
   ScalingModel known;
-  known.bucket_bytes = result.points.front().bucket_bytes;
+  // One rank alone has no reason to cut its gradients.
+  known.bucket_bytes = std::ranges::max(result.points, {}, &ScalingPoint::ranks).bucket_bytes;
   known.overlap = result.points.front().overlap;
   known.fabric.places_per_node =
       std::max<int64_t>(1, usable_cores() / std::max<int64_t>(1, result.points.front().threads));

@@ -52,15 +52,16 @@ class RandomBatch {
 };
 
 void add_shares(Report& report, const StepTimes::Shares& shares) {
-  report.line(
-      "of which",
-      fmt::format("{:.3f} ms compute (standard deviation {:.3f}), {:.3f} ms wait for the slowest rank, "
-                  "{:.3f} ms communication",
-                  shares.compute, shares.compute_spread, shares.wait, shares.communication));
+  report.line("of which", fmt::format("{:.3f} ms compute (standard deviation {:.3f})", shares.compute,
+                                      shares.compute_spread));
+  report.line("", fmt::format("{:.3f} ms wait for the slowest rank", shares.wait));
+  report.line("", fmt::format("{:.3f} ms exposed communication", shares.communication));
+  report.line("sums", fmt::format("{:.3f} ms in all, exposed or hidden behind backward", shares.sums));
   report.value("compute_ms", shares.compute);
   report.value("compute_spread_ms", shares.compute_spread);
   report.value("wait_ms", shares.wait);
   report.value("communication_ms", shares.communication);
+  report.value("sums_ms", shares.sums);
 }
 
 /// What a model of the step must know: the sums of one step, and whether they hide behind backward.
@@ -141,7 +142,7 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
               fmt::format("{:.3f} ms median of {} parts of {} steps ({:.3f} to {:.3f})", times.step.median,
                           times.parts, times.steps_a_part, times.step.min, times.step.max),
               "ms_per_step", times.step.median);
-  if (times.shares) add_shares(report, *times.shares);
+  add_shares(report, times.shares);
   report.fact(
       "speed",
       fmt::format("{} samples/s ({} to {})", readable_count(std::llround(samples_per_s(times.step.median))),

@@ -136,7 +136,7 @@ class StepPanel {
   explicit StepPanel(const ScalingResult& result) {
     for (const ScalingMode mode : {ScalingMode::weak, ScalingMode::strong}) {
       for (const ScalingPoint& point : result.points)
-        if (point.mode == mode && point.has_shares)
+        if (point.mode == mode)
           bars_.push_back(
               {point.ranks, mode, false, point.compute_ms, point.wait_ms, point.communication_ms});
       for (const PredictedPoint& point : result.predictions)

@@ -129,12 +129,11 @@ Json json_of(const ScalingResult& result, const ScalingPoint& point) {
                {"speed_up", speed_up(result, point)},
                {"efficiency", efficiency(result, point)},
                {"step_ms", point.step_ms.median},
-               {"ideal_ms", ideal_ms(result, point)}};
-  if (point.has_shares)
-    json.update({{"compute_ms", point.compute_ms},
-                 {"compute_spread_ms", point.compute_spread_ms},
-                 {"wait_ms", point.wait_ms},
-                 {"communication_ms", point.communication_ms}});
+               {"ideal_ms", ideal_ms(result, point)},
+               {"compute_ms", point.compute_ms},
+               {"compute_spread_ms", point.compute_spread_ms},
+               {"wait_ms", point.wait_ms},
+               {"communication_ms", point.communication_ms}};
   return json;
 }
 
@@ -164,7 +163,7 @@ void print_scaling(const ScalingResult& result) {
   fmt::print("{}", wrapped(result.title, 0));
   for (const ScalingMode mode : modes_of(result)) {
     print_points(result, mode);
-    if (base_of(result, mode).has_shares) print_losses(result, mode);
+    print_losses(result, mode);
   }
   if (!result.model) return;
   fmt::print("\n{}", wrapped("model: " + result.model_basis, 0));
@@ -205,12 +204,10 @@ std::string scaling_csv(const ScalingResult& result) {
       "kind,mode,ranks,samples_per_s,samples_per_s_min,samples_per_s_max,efficiency,step_ms,"
       "compute_ms,wait_ms,communication_ms\n";
   for (const ScalingPoint& point : result.points) {
-    text += fmt::format("measured,{},{},{},{},{},{},{},", to_string(point.mode), point.ranks,
+    text += fmt::format("measured,{},{},{},{},{},{},{},{},{},{}\n", to_string(point.mode), point.ranks,
                         point.samples_per_s.median, point.samples_per_s.min, point.samples_per_s.max,
-                        efficiency(result, point), point.step_ms.median);
-    text += point.has_shares
-                ? fmt::format("{},{},{}\n", point.compute_ms, point.wait_ms, point.communication_ms)
-                : std::string(",,\n");
+                        efficiency(result, point), point.step_ms.median, point.compute_ms, point.wait_ms,
+                        point.communication_ms);
   }
   for (const HeldOutPoint& point : result.held_out)
     text += fmt::format("held out,{},{},,,,,{},,,\n", to_string(point.mode), point.ranks, point.predicted_ms);

@@ -74,13 +74,10 @@ ScalingPoint summarize(ScalingMode mode, const RunKey& key, const std::vector<Js
   point.threads = first["threads"];
   point.samples_per_s = over_runs("samples_per_s");
   point.step_ms = over_runs("ms_per_step");
-  point.has_shares = first.contains("compute_ms");
-  if (point.has_shares) {
-    point.compute_ms = over_runs("compute_ms").median;
-    point.compute_spread_ms = over_runs("compute_spread_ms").median;
-    point.wait_ms = over_runs("wait_ms").median;
-    point.communication_ms = over_runs("communication_ms").median;
-  }
+  point.compute_ms = over_runs("compute_ms").median;
+  point.compute_spread_ms = over_runs("compute_spread_ms").median;
+  point.wait_ms = over_runs("wait_ms").median;
+  point.communication_ms = over_runs("communication_ms").median;
   point.bucket_bytes = first["bucket_bytes"].get<std::vector<double>>();
   point.overlap = first["overlap"];
   return point;

@@ -36,7 +36,6 @@ struct ScalingPoint {
   ScalingMode mode = ScalingMode::weak;
   int64_t ranks = 0, global_batch = 0, threads = 0;
   Spread samples_per_s, step_ms;
-  bool has_shares = false;  ///< whether the four that follow were measured
   double compute_ms = 0, compute_spread_ms = 0, wait_ms = 0, communication_ms = 0;
   std::vector<double> bucket_bytes;
   bool overlap = false;

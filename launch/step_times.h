@@ -14,15 +14,18 @@ struct StepTimes {
   int64_t parts = 0, steps_a_part = 0;
   Spread step;  ///< on the slowest rank, over the parts
 
-  /// Where that went in the steps of the middle parts, as means: step = compute + wait + communication, but
-  /// for what lies between the clocks.
+  /// Where that went, as means: step = compute + wait + communication, but for what lies between the clocks.
+  /// On the CPU in the steps of the middle parts, by the host's clock; on CUDA in steps of their own, each
+  /// waited for, by the GPU's.
   struct Shares {
     double compute = 0;         ///< of the mean rank
     double wait = 0;            ///< of the mean rank for the slowest
     double communication = 0;   ///< exposed: of the rank that stood still least
     double compute_spread = 0;  ///< standard deviation over steps and ranks
+    double sums = 0;            ///< all collectives, those included that nothing stood still for: of the
+                                ///< rank on which they took least
   };
-  std::optional<Shares> shares;  ///< none where work is only enqueued
+  Shares shares;
 };
 
 /// Collective. Runs a few steps to warm up and then `steps` in ten equal parts, each ended by flush(). `run`

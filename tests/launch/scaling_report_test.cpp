@@ -21,7 +21,6 @@ ScalingPoint point(ScalingMode mode, int64_t ranks, double samples_per_s) {
   result.samples_per_s = {samples_per_s, 0.9 * samples_per_s, 1.1 * samples_per_s};
   const double ms = 1e3 * static_cast<double>(result.global_batch) / samples_per_s;
   result.step_ms = {ms, ms, ms};
-  result.has_shares = true;
   result.compute_ms = 0.8 * ms;
   result.wait_ms = 0.05 * ms;
   result.communication_ms = 0.15 * ms;
