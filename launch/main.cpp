@@ -54,7 +54,7 @@ int end_with(Program& program, ExitCode code, const std::string& message) {
   World& world = program.world();
   // Mostly every rank meets the same error: the first to end the job speaks for all, and rank 0 goes first.
   if (world.rank() > 0)
-    std::this_thread::sleep_for(std::chrono::milliseconds(500 + 500 * world.rank() / world.size()));
+    std::this_thread::sleep_for(std::chrono::milliseconds(1000 + 500 * world.rank() / world.size()));
   log_error("{}", one_line(message));
   if (world.size() > 1) world.abort(static_cast<int>(code));
   return static_cast<int>(code);
