@@ -31,6 +31,8 @@ struct Collective {
   Kind kind = Kind::sum;
   std::span<float> data;
   Wire wire = Wire::fp32;
+  /// The caller has nothing left to do but wait(): no other thread need be woken for it.
+  bool awaited = false;
 };
 
 /// Sums gradients over all ranks. Every rank makes the same calls in the same order.

@@ -161,25 +161,26 @@ struct GradientReducer::Impl {
     starting = true;
     while (next_bucket < buckets.size() && complete[next_bucket]) {
       const Bucket& bucket = buckets[next_bucket];
+      const bool last = next_bucket + 1 == buckets.size();
       lock.unlock();
-      start_sum(exec, bucket);
+      start_sum(exec, bucket, /*awaited=*/last);
       lock.lock();
       ++next_bucket;
     }
     starting = false;
   }
 
-  void start_sum(Exec exec, const Bucket& bucket) {
+  void start_sum(Exec exec, const Bucket& bucket, bool awaited) {
+    using Kind = Collective::Kind;
     const SumScope scope(&bucket - buckets.data());
     const std::span<float> all =
         total.subspan(static_cast<size_t>(bucket.offset), static_cast<size_t>(bucket.size));
-    if (sums.wire == Wire::fp32 && !sums.sharded) return communicator.start_sum(exec, all);
+    if (sums.wire == Wire::fp32 && !sums.sharded)
+      return communicator.start(exec, {Kind::sum, all, Wire::fp32, awaited});
     const auto head = static_cast<size_t>(head_of(bucket, sums.head));
-    if (head > 0) communicator.start_sum(exec, all.first(head));
-    if (sums.sharded)
-      communicator.start_sum_slice(exec, all.subspan(head), sums.wire);
-    else
-      communicator.start_sum(exec, all.subspan(head), sums.wire);
+    if (head > 0) communicator.start(exec, {Kind::sum, all.first(head), Wire::fp32, awaited});
+    communicator.start(exec,
+                       {sums.sharded ? Kind::sum_slice : Kind::sum, all.subspan(head), sums.wire, awaited});
   }
 
   void finish(Exec exec) {

@@ -45,7 +45,7 @@ Link measure_sums(World& world, Exec exec, Communicator& communicator) {
 }
 
 int64_t choose_bucket_bytes(const Link& sums, int64_t total_bytes) {
-  constexpr double kLeast = 64 << 10;
+  constexpr double kLeast = 1 << 20;
   const auto total = static_cast<double>(std::max<int64_t>(total_bytes, 1));
   const double best =
       sums.seconds_per_byte > 0 ? std::sqrt(total * sums.latency / sums.seconds_per_byte) : total;

@@ -53,7 +53,8 @@ class Queue {
       const std::scoped_lock lock(mutex_);
       waiting_.push_back(collective);
     }
-    changed_.notify_one();
+    // Waking the thread would take longer than its head start is worth.
+    if (!collective.awaited) started_.notify_one();
   }
 
   /// Runs what is left. Rethrows what any of them has thrown.
@@ -61,7 +62,7 @@ class Queue {
     std::unique_lock lock(mutex_);
     while (!waiting_.empty() || running_) {
       if (running_)
-        changed_.wait(lock);
+        done_.wait(lock);
       else
         run_first(lock);
     }
@@ -71,7 +72,7 @@ class Queue {
   void serve() {
     std::unique_lock lock(mutex_);
     while (true) {
-      changed_.wait(lock, [&] { return stop_ || (!waiting_.empty() && !running_); });
+      started_.wait(lock, [&] { return stop_ || (!waiting_.empty() && !running_); });
       if (stop_) return;
       run_first(lock);
     }
@@ -82,7 +83,7 @@ class Queue {
       const std::scoped_lock lock(mutex_);
       stop_ = true;
     }
-    changed_.notify_all();
+    started_.notify_all();
   }
 
   const std::unique_ptr<Communicator> inner;
@@ -105,11 +106,12 @@ class Queue {
       failure_ = failure;
       waiting_.clear();
     }
-    changed_.notify_all();
+    done_.notify_all();
   }
 
-  std::mutex mutex_;  // guards all below
-  std::condition_variable changed_;
+  std::mutex mutex_;                 // guards all below
+  std::condition_variable started_;  ///< for the thread: there is something to run
+  std::condition_variable done_;     ///< for drain(): nothing runs
   std::deque<Collective> waiting_;
   bool running_ = false, stop_ = false;
   std::exception_ptr failure_;

@@ -125,7 +125,7 @@ class AllReduceBench {
     Communicator& communicator = *communicators_.back();
     communicator.prepare(buffer_.as<float>(), static_cast<int64_t>(buffer_.size() / sizeof(float)));
     methods_.push_back({name, wire, [this, &communicator, wire](std::span<float> data) {
-                          communicator.start_sum(exec_, data, wire);
+                          communicator.start(exec_, {Collective::Kind::sum, data, wire, /*awaited=*/true});
                           communicator.wait(exec_);
                         }});
   }

@@ -150,6 +150,8 @@ TEST(GradientReducer, ALaneLeavesItsBucketToTheLaneThatIsStartingOne) {
   ASSERT_EQ(communicator.started.size(), 2u);
   EXPECT_EQ(communicator.started[0].data(), total.data());
   EXPECT_EQ(communicator.started[1].data(), total.data() + 2);
+  EXPECT_FALSE(communicator.collectives[0].awaited);
+  EXPECT_TRUE(communicator.collectives[1].awaited) << "behind the last bucket there is nothing left to do";
   reducer.finish(Exec{});
 }
 
