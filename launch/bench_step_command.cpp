@@ -11,8 +11,8 @@
 #include "src/core/log.h"
 #include "src/core/rng.h"
 #include "src/device/devices.h"
+#include "src/train/run_settings.h"
 #include "src/train/step.h"
-#include "src/train/trainer.h"
 
 namespace lockstep {
 

@@ -6,8 +6,8 @@
 #include "launch/choose_device.h"
 #include "launch/config_value.h"
 #include "src/core/suggest.h"
+#include "src/train/run_settings.h"
 #include "src/train/snapshot.h"
-#include "src/train/trainer.h"
 
 namespace lockstep {
 

@@ -6,14 +6,13 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <thread>
 
-#include "comm/measure_link.h"
 #include "comm/timed_communicator.h"
 #include "src/core/activity.h"
 #include "src/device/devices.h"
 #include "src/ops/fingerprint.h"
-#include "src/train/snapshot.h"
+#include "src/train/run_settings.h"
+#include "src/train/step.h"
 #include "src/train/train_data.h"
 
 namespace lockstep {
@@ -37,44 +36,6 @@ std::unique_ptr<TimedCommunicator> timed(std::unique_ptr<Communicator> communica
 }
 
 }  // namespace
-
-int lanes_of(const TrainOptions& options, Exec exec, World& world) {
-  int lanes = static_cast<int>(std::thread::hardware_concurrency()) / world.local_size();
-  if (options.threads > 0) lanes = options.threads;
-  if (exec.on_cuda()) lanes = 1;
-  const std::vector<uint64_t> all = world.gather(static_cast<uint64_t>(std::max(1, lanes)));
-  return static_cast<int>(*std::ranges::min_element(all));
-}
-
-Step::Options step_options(const TrainOptions& options, World& world, Exec exec, Communicator& communicator,
-                           const ParameterLayout& layout) {
-  if (options.reproducible && options.gradients != Wire::fp32)
-    fail(
-        ExitCode::usage,
-        "run.reproducible needs comm.gradients = 'fp32': what is rounded on its way depends on the number of "
-        "ranks.");
-  if (options.reproducible && options.sync_batch_norm)
-    fail(
-        ExitCode::usage,
-        "run.reproducible = true does not go with train.sync_batch_norm = true: which samples are normalized "
-        "together depends on the number of ranks and threads. Set one of them to false.");
-  Step::Options result{
-      .bucket_bytes = options.bucket_bytes, .gradients = options.gradients, .capture = options.capture};
-  const auto bytes = layout.reduced_size() * static_cast<int64_t>(sizeof(float));
-  if (result.bucket_bytes == 0)
-    result.bucket_bytes =
-        world.size() == 1 ? bytes : choose_bucket_bytes(measure_sums(world, exec, communicator), bytes);
-  return result;
-}
-
-std::optional<Sharding> make_sharding(World& world, Exec exec, const TrainOptions& options,
-                                      Communicator& communicator, const ParameterLayout& layout,
-                                      const Step::Options& settings) {
-  if (!options.sharded || world.size() == 1) return std::nullopt;
-  return Sharding(exec, communicator, layout, settings.bucket_bytes);
-}
-
-int64_t evaluation_batch(const TrainOptions& options) { return std::min<int64_t>(options.global_batch, 64); }
 
 struct Trainer::Impl {
   World& world;
@@ -100,14 +61,14 @@ struct Trainer::Impl {
   Schedule schedule;
   EarlyStop early_stop;  // also tells which epoch was the best when it may not stop
   Step step;
+  Checkpointing checkpoints;
   std::optional<Evaluator> evaluator;
 
   // Where the run stands. The next batch is number `position` of the run.
   int64_t position = 0;
   double epoch_loss_sum = 0;  // over the samples of the epoch so far
   int64_t epoch_samples = 0;
-  int64_t saved_position = -1;  // of the newest checkpoint of this process
-  Clock::time_point epoch_started, last_checkpoint;
+  Clock::time_point epoch_started;
   double step_seconds = 0;  // of the newest step whose metrics are not reported yet
   StepSplitRecorder split;
 
@@ -140,6 +101,8 @@ struct Trainer::Impl {
                                  : &communicator,
               sharding ? &*sharding : nullptr},
              batching, step_settings),
+        checkpoints({w, e, options, parameters, optimizer, shared_state(), replicas ? &*replicas : nullptr,
+                     sampler.steps_per_epoch(), *data.train, to_json(task.data())}),
         split(e.on_cuda()) {
     if (data.validation) task.check_compatible(*data.validation, "data.validation");
     if (data.test) task.check_compatible(*data.test, "data.test");
@@ -256,81 +219,19 @@ struct Trainer::Impl {
     const bool watch_accuracy = options.early_stop && options.early_stop->metric == "validation_accuracy";
     const bool stop =
         early_stop.update(event.epoch, watch_accuracy ? event.validation->accuracy : event.validation->loss);
-    if (early_stop.improved()) save(best_checkpoint_path(options.run_dir));
+    if (early_stop.improved()) checkpoints.save_best(state());
     return stop;
   }
 
-  /// Collective.
-  void save(const std::string& path) {
-    // A checkpoint of ranks that differ would hide that they did.
-    if (replicas) replicas->check(world, position);
-    const PhaseScope saving(Phase::checkpoint);
-    const std::optional<SharedState> shared = shared_state();
-    if (world.rank() != 0) {
-      if (shared) send_state(optimizer, *shared);
-      return;
-    }
-    Checkpoint checkpoint;
-    add_model(checkpoint, exec, parameters, options.optimizer.name, &optimizer, shared ? &*shared : nullptr);
-    const EarlyStop::State& watched = early_stop.state();
-    checkpoint.integers = {{"position", position},
-                           {"best_epoch", watched.best_epoch},
-                           {"bad_epochs", watched.bad_epochs},
-                           {"steps_per_epoch", sampler.steps_per_epoch()},
-                           {"seed", static_cast<int64_t>(options.seed)},
-                           {"epoch_samples", epoch_samples},
-                           {"data_fingerprint", static_cast<int64_t>(data.train->fingerprint())}};
-    checkpoint.reals = {{"epoch_loss_sum", epoch_loss_sum}, {"best", watched.best}};
-    checkpoint.strings = {{"lockstep_version", LOCKSTEP_VERSION},
-                          {"config", options.config_text},
-                          {"data", to_json(task.data())},
-                          {"weights_hash", fmt::format("{:016x}", parameters.weights_hash())}};
-    save_checkpoint(path, checkpoint);
-  }
-
-  void save_periodic() {
-    const std::string path = checkpoint_path(options.run_dir, position);
-    save(path);
-    if (world.rank() == 0) publish_checkpoint(options.run_dir, path, options.checkpoint_keep);
-    saved_position = position;
-    last_checkpoint = Clock::now();
-  }
-
-  /// Collective where the clock decides.
-  bool checkpoint_due(bool epoch_ended) {
-    const int64_t epochs = options.checkpoint_every_epochs, steps = options.checkpoint_every_steps;
-    if (epoch_ended && epochs > 0 && epoch_of(position) % epochs == 0) return true;
-    if (steps > 0 && position % steps == 0) return true;
-    // All must save at the same step, and their clocks are not the same.
-    return options.checkpoint_every_minutes > 0 &&
-           world.any(seconds_since(last_checkpoint) > 60 * options.checkpoint_every_minutes);
-  }
+  /// Where the run stands, for a checkpoint.
+  RunState state() const { return {position, epoch_loss_sum, epoch_samples, early_stop.state()}; }
 
   void restore(const ResumeFrom& from) {
-    const auto value = [&](const auto& values, const std::string& name) {
-      const auto found = values.find(name);
-      if (found == values.end())
-        fail(ExitCode::data, "{} lacks '{}': it is not a checkpoint of a training run.", from.path, name);
-      return found->second;
-    };
-    const auto integer = [&](const std::string& name) { return value(from.checkpoint.integers, name); };
-    const auto real = [&](const std::string& name) { return value(from.checkpoint.reals, name); };
-    const auto fingerprint = static_cast<int64_t>(data.train->fingerprint());
-    if (integer("data_fingerprint") != fingerprint)
-      fail(ExitCode::data,
-           "{} was trained on other data than {}. Start a new run, or name the data it was trained on.",
-           from.path, data.train->describe());
-    if (integer("steps_per_epoch") != sampler.steps_per_epoch())
-      fail(ExitCode::data,
-           "{} has {} steps an epoch, and this run has {}: train.global_batch or the data changed.",
-           from.path, integer("steps_per_epoch"), sampler.steps_per_epoch());
-    const std::optional<SharedState> shared = shared_state();
-    restore_model(from.checkpoint, from.path, exec, parameters, options.optimizer.name, &optimizer,
-                  shared ? &*shared : nullptr);
-    position = integer("position");
-    epoch_samples = integer("epoch_samples");
-    epoch_loss_sum = real("epoch_loss_sum");
-    early_stop.restore({real("best"), integer("best_epoch"), integer("bad_epochs")});
+    const RunState saved = checkpoints.restore(from);
+    position = saved.position;
+    epoch_loss_sum = saved.epoch_loss_sum;
+    epoch_samples = saved.epoch_samples;
+    early_stop.restore(saved.watched);
   }
 
   EndEvent run(const TrainObserver& observer) {
@@ -344,7 +245,8 @@ struct Trainer::Impl {
                    .threads = loader_threads(*data.train, exec)});
     // A run that was stopped early is over, however often it is resumed.
     bool stop = early_stop.stops();
-    epoch_started = last_checkpoint = Clock::now();
+    epoch_started = Clock::now();
+    checkpoints.start();
     take_seconds_in_sums();  // of what was summed before the first step
     while (!stop && position < total_steps) {
       const Clock::time_point step_started = Clock::now();
@@ -356,13 +258,12 @@ struct Trainer::Impl {
       split.add(step_seconds, take_seconds_in_sums());
       ++position;
       const bool epoch_ended = position % steps_per_epoch == 0;
-      const bool save_due = checkpoint_due(epoch_ended);
+      const bool save_due = checkpoints.due(position);
       if (epoch_ended || save_due || position == total_steps) report(step.flush(), observer);
       stop = epoch_ended && end_epoch(loader, observer);
-      if (save_due) save_periodic();
+      if (save_due) checkpoints.save(state());
     }
-    // The last weights are worth keeping even when no checkpoint was due at the last step.
-    if (saved_position != position) save_periodic();
+    checkpoints.save_last(state());
     EndEvent event = end_event(stop ? "early_stop" : "finished",
                                data.test ? std::optional(evaluate(*data.test)) : std::nullopt);
     // A run of one epoch has said it already.

@@ -6,10 +6,9 @@
 #include <string>
 
 #include "comm/world.h"
-#include "io/checkpoint.h"
+#include "src/train/checkpointing.h"
 #include "src/train/evaluator.h"
 #include "src/train/options.h"
-#include "src/train/step.h"
 #include "src/train/step_split.h"
 
 namespace lockstep {
@@ -50,12 +49,6 @@ struct TrainObserver {
   std::function<void(const EndEvent&)> on_end;
 };
 
-/// A checkpoint to go on from, and where it was read.
-struct ResumeFrom {
-  std::string path;
-  Checkpoint checkpoint;
-};
-
 /// What a caller gives the trainer in place of what the options describe; null: nothing.
 struct TrainerParts {
   std::unique_ptr<Communicator> communicator;
@@ -80,22 +73,5 @@ class Trainer {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-/// CPU threads of a rank: run.threads, or this machine's cores shared out to its ranks; one on CUDA.
-/// Collective. The same on every rank, namely the fewest: who evaluates which samples follows from it.
-int lanes_of(const TrainOptions& options, Exec exec, World& world);
-
-/// How this run's steps sum gradients. Collective; measures the ranks' connection when the size of buckets is
-/// to be chosen. Throws Error(usage) for keys that contradict each other.
-Step::Options step_options(const TrainOptions& options, World& world, Exec exec, Communicator& communicator,
-                           const ParameterLayout& layout);
-
-/// How this run's ranks share out the optimizer; none when they do not.
-std::optional<Sharding> make_sharding(World& world, Exec exec, const TrainOptions& options,
-                                      Communicator& communicator, const ParameterLayout& layout,
-                                      const Step::Options& settings);
-
-/// Micro-batch of evaluation: the same for any number of ranks.
-int64_t evaluation_batch(const TrainOptions& options);
 
 }  // namespace lockstep

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "src/train/trainer.h"
+#include "src/train/run_settings.h"
 #include "tests/support/mpi_world.h"
 
 namespace lockstep {
