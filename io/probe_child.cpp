@@ -36,6 +36,8 @@ void answer(const nlohmann::json& line) {
 
 void limit_myself(rlim_t seconds) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // A launcher signals all processes of a rank, and what it means is for the one that waits for this one.
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGUSR2}) ::signal(signal, SIG_IGN);
   const rlimit no_core{0, 0}, cpu{seconds, seconds + 1};
   setrlimit(RLIMIT_CORE, &no_core);
   setrlimit(RLIMIT_CPU, &cpu);

@@ -99,7 +99,8 @@ void Progress::end(const EndEvent& event) {
     log_info("{}test loss {:.4f}, {} samples", accuracy, event.test->loss,
              readable_count(event.test->samples));
   }
-  log_info("{} at step {} after {}, peak memory {}, weights {:016x}", event.reason, event.step,
+  log_info("{}{} at step {} after {}, peak memory {}, weights {:016x}", event.reason,
+           event.cause.empty() ? "" : fmt::format(" ({})", event.cause), event.step,
            readable_seconds(event.seconds), readable_bytes(event.peak_host_bytes), event.weights_hash);
   if (event.straggler) log_warning("over the whole run, {}", *event.straggler);
 }

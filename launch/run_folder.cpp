@@ -109,7 +109,7 @@ Json metrics_line(const EpochEvent& event) {
     if (event.classifies) line["validation_accuracy"] = event.validation->accuracy;
   }
   line["seconds"] = event.seconds;
-  add_steps(line, event.steps);
+  if (event.steps) add_steps(line, *event.steps);
   return line;
 }
 

@@ -10,6 +10,7 @@
 #include "launch/program.h"
 #include "launch/progress.h"
 #include "launch/run_folder.h"
+#include "launch/stop_signals.h"
 #include "src/core/log.h"
 
 namespace lockstep {
@@ -107,7 +108,15 @@ TrainObserver observe(const Config& config, Progress& progress, MetricsWriter& m
               [&](const EndEvent& event) {
                 metrics.write(metrics_line(event));
                 progress.end(event);
+                if (event.reason == "preempted")
+                  log_info(
+                      "go on with the same command and --resume auto, or with lockstep train --resume {}",
+                      config.train.run_dir);
               }};
+}
+
+int exit_code_of(const EndEvent& end) {
+  return static_cast<int>(end.reason == "preempted" ? ExitCode::preempted : ExitCode::ok);
 }
 
 int run_train(Program& program, const TrainArguments& arguments) {
@@ -115,6 +124,8 @@ int run_train(Program& program, const TrainArguments& arguments) {
     std::fputs(config_help().c_str(), stdout);
     return 0;
   }
+  // Before MPI starts, which takes a while.
+  take_stop_signals(/*speaks=*/program.environment().rank_hint == 0);
   World& world = program.world();
   Decision decision;
   if (world.rank() == 0) decision = decide(arguments, program.environment());
@@ -134,10 +145,11 @@ int run_train(Program& program, const TrainArguments& arguments) {
   };
   Trainer trainer(world, device.exec(), config.train, model, resume);
 
+  const StopConditions stop{.asked = stop_signal};
+
   // Nothing is left behind by a run that could not start.
   if (world.rank() != 0) {
-    trainer.run({});
-    return 0;
+    return exit_code_of(trainer.run({}, stop));
   }
   make_run_folder(config.train.run_dir, decision.config_text);
   if (resume) log_info("resuming from {}", decision.checkpoint);
@@ -146,8 +158,7 @@ int run_train(Program& program, const TrainArguments& arguments) {
   Progress progress(program.environment());
   MetricsWriter metrics(config.train.run_dir + "/metrics.jsonl",
                         resume ? std::optional(resume->checkpoint.integers.at("position")) : std::nullopt);
-  trainer.run(observe(config, progress, metrics));
-  return 0;
+  return exit_code_of(trainer.run(observe(config, progress, metrics), stop));
 }
 
 }  // namespace

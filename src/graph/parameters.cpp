@@ -78,8 +78,10 @@ ParameterLayout::ParameterLayout(const Graph& graph) {
   for (int64_t& end : ready_ends) end += gradients_offset();
 }
 
+int64_t ParameterLayout::requests_offset() const { return fingerprint_offset() + kFingerprintFloats; }
+
 int64_t ParameterLayout::state_sums_offset() const {
-  static_assert(2 + kFingerprintFloats <= kFlatBlock, "the metrics have one block");
+  static_assert(2 + kFingerprintFloats + kRequestFloats <= kFlatBlock, "the metrics have one block");
   return kFlatBlock;
 }
 

@@ -43,6 +43,9 @@ struct ParameterLayout {
   int64_t metrics_offset() const { return 0; }
   /// Behind the loss and the count of right answers: the pieces of a fingerprint (src/ops/fingerprint.h).
   int64_t fingerprint_offset() const { return metrics_offset() + 2; }
+  /// What ranks ask of each other (Requests): one float each.
+  static constexpr int64_t kRequestFloats = 2;
+  int64_t requests_offset() const;
   int64_t state_sums_offset() const;
   int64_t gradients_offset() const { return state_sums_offset() + states_size; }
   int64_t reduced_size() const { return gradients_offset() + weights_size; }

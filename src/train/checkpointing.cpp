@@ -10,25 +10,34 @@ Checkpointing::Checkpointing(Parts parts) : parts_(std::move(parts)) {}
 
 void Checkpointing::start() { saved_at_ = Clock::now(); }
 
-bool Checkpointing::due(int64_t position) {
+bool Checkpointing::due(int64_t position) const {
   const TrainOptions& options = parts_.options;
   const bool epoch_ended = position % parts_.steps_per_epoch == 0;
   const int64_t epochs = options.checkpoint_every_epochs, steps = options.checkpoint_every_steps;
   if (epoch_ended && epochs > 0 && position / parts_.steps_per_epoch % epochs == 0) return true;
-  if (steps > 0 && position % steps == 0) return true;
-  // All must save at the same step, and their clocks are not the same.
-  const double seconds = std::chrono::duration<double>(Clock::now() - saved_at_).count();
-  return options.checkpoint_every_minutes > 0 &&
-         parts_.world.any(seconds > 60 * options.checkpoint_every_minutes);
+  return steps > 0 && position % steps == 0;
+}
+
+bool Checkpointing::minutes_passed() const {
+  const double minutes = parts_.options.checkpoint_every_minutes;
+  return minutes > 0 && std::chrono::duration<double>(Clock::now() - saved_at_).count() > 60 * minutes;
+}
+
+double Checkpointing::expected_seconds() const {
+  constexpr double kBytesPerSecond = 1e8;  // of a file system that is shared with other jobs
+  const size_t floats = parts_.parameters.weights().size() * (1 + parts_.optimizer.state().size());
+  return static_cast<double>(floats * sizeof(float)) / kBytesPerSecond;
 }
 
 void Checkpointing::save(const RunState& state) {
+  const Clock::time_point begin = Clock::now();
   const std::string path = checkpoint_path(parts_.options.run_dir, state.position);
   write(path, state);
   if (parts_.world.rank() == 0)
     publish_checkpoint(parts_.options.run_dir, path, parts_.options.checkpoint_keep);
   saved_position_ = state.position;
   saved_at_ = Clock::now();
+  newest_seconds_ = std::chrono::duration<double>(saved_at_ - begin).count();
 }
 
 void Checkpointing::save_last(const RunState& state) {

@@ -46,8 +46,14 @@ class Checkpointing {
 
   /// The run's first step begins: from here on counts checkpoint.every_minutes.
   void start();
-  /// Whether to save after so many steps. Collective where the clock decides.
-  bool due(int64_t position);
+  /// Whether every rank saves after so many steps.
+  bool due(int64_t position) const;
+  /// Whether checkpoint.every_minutes have passed by this rank's clock. All must save at the same step, so it
+  /// has to ask the others.
+  bool minutes_passed() const;
+  /// Seconds that a checkpoint may take as long as none was made, and those that the newest took.
+  double expected_seconds() const;
+  double newest_seconds() const { return newest_seconds_; }
   /// Collective. Saves as the newest checkpoint.
   void save(const RunState& state);
   /// The same, unless the newest one was saved at this position: the last weights are worth keeping even when
@@ -67,6 +73,7 @@ class Checkpointing {
 
   Parts parts_;
   Clock::time_point saved_at_;
+  double newest_seconds_ = 0;
   int64_t saved_position_ = -1;  ///< of the newest checkpoint of this process
 };
 

@@ -9,6 +9,13 @@
 
 namespace lockstep {
 
+namespace {
+
+/// Asking all ranks costs little next to so many rounds, and so many take little time.
+constexpr int64_t kRoundsBetweenLooks = 8;
+
+}  // namespace
+
 int loader_threads(const Dataset& dataset, Exec exec) {
   return dataset.in_memory() && !exec.on_cuda() ? 0 : 1;
 }
@@ -26,9 +33,7 @@ Evaluator::Evaluator(Exec exec, ThreadPool& pool, const Task& task, const Graph&
                       device(micro_batch, DType::i64)});
 }
 
-void Evaluator::run(const Dataset& dataset, int rank, int ranks,
-                    const std::function<void(const Round&)>& computed,
-                    const std::function<void(const Round&)>& in_order) {
+bool Evaluator::run(const Dataset& dataset, int rank, int ranks, const Calls& calls) {
   const int64_t lanes = pool_.lanes();
   const int64_t rows = lanes * micro_batch_;
   const Sampler sampler(0, dataset.size(), rows * ranks, /*shuffle=*/false);
@@ -52,6 +57,7 @@ void Evaluator::run(const Dataset& dataset, int rank, int ranks,
   const PhaseScope evaluating(Phase::evaluate);
   for (int64_t round = 0; round < rounds; ++round) {
     activity().enter(Phase::evaluate, round);
+    if (calls.stops && round % kRoundsBetweenLooks == 0 && calls.stops()) return false;
     const Batch* batch = loader.next();
     INVARIANT(batch != nullptr, "the loader ended at round {} of {}", round, rounds);
     const auto round_of = [&](int64_t lane) {
@@ -78,31 +84,37 @@ void Evaluator::run(const Dataset& dataset, int rank, int ranks,
                        lane.network.input());
       lane.network.forward(
           {current.info, ConstTensor(lane.sample_index.data(), DType::i64, {micro_batch_}), {}});
-      computed(current);
+      calls.computed(current);
     });
     copied.record();
     copied.wait();
-    if (!in_order) continue;
+    if (!calls.in_order) continue;
     for (int64_t lane = 0; lane < lanes; ++lane)
-      if (holds_samples(lane)) in_order(round_of(lane));
+      if (holds_samples(lane)) calls.in_order(round_of(lane));
   }
+  return true;
 }
 
 Evaluation Evaluator::evaluate(World& world, const Dataset& dataset) {
+  return *evaluate(world, dataset, nullptr);
+}
+
+std::optional<Evaluation> Evaluator::evaluate(World& world, const Dataset& dataset,
+                                              const std::function<bool()>& wants_to_stop) {
   const int64_t micro_batches = (dataset.size() + micro_batch_ - 1) / micro_batch_;
   const int64_t lanes = pool_.lanes();
   const int64_t local = (micro_batches + world.size() * lanes - 1) / (world.size() * lanes) * lanes;
   const Buffer metrics(exec_, Memory::device, static_cast<size_t>(2 * local) * sizeof(float));
   std::vector<int64_t> number_of_local(static_cast<size_t>(local), -1);
-  run(
-      dataset, world.rank(), world.size(),
-      [&](const Round& round) {
-        number_of_local[static_cast<size_t>(round.local)] = round.micro_batch;
-        task_.loss(round.info, round.lane.network.output(),
-                   ConstTensor(round.lane.y.data(), task_.y_dtype(), task_.raw_y_shape(micro_batch_)), {},
-                   Tensor(metrics.as<float>().data() + 2 * round.local, DType::f32, {2}));
-      },
-      nullptr);
+  Calls calls;
+  calls.computed = [&](const Round& round) {
+    number_of_local[static_cast<size_t>(round.local)] = round.micro_batch;
+    task_.loss(round.info, round.lane.network.output(),
+               ConstTensor(round.lane.y.data(), task_.y_dtype(), task_.raw_y_shape(micro_batch_)), {},
+               Tensor(metrics.as<float>().data() + 2 * round.local, DType::f32, {2}));
+  };
+  if (wants_to_stop) calls.stops = [&] { return world.any(wants_to_stop()); };
+  if (!run(dataset, world.rank(), world.size(), calls)) return std::nullopt;
   std::vector<float> host(static_cast<size_t>(2 * local));
   copy(exec_, host.data(), metrics.data(), metrics.size());
   synchronize(exec_);
@@ -130,19 +142,19 @@ Evaluation Evaluator::evaluate(World& world, const Dataset& dataset) {
 void Evaluator::predict(const Dataset& dataset, const Visit& visit) {
   const int64_t outputs = task_.outputs();
   std::vector<float> host(static_cast<size_t>(micro_batch_ * outputs));
-  run(
-      dataset, 0, 1,
-      [&](const Round& round) {
-        const Tensor output = round.lane.network.output();
-        if (task_.classifies()) softmax(exec_, output, output);
-      },
-      [&](const Round& round) {
-        copy(exec_, host.data(), round.lane.network.output().raw(), host.size() * sizeof(float));
-        synchronize(exec_);
-        const int64_t first = round.micro_batch * micro_batch_;
-        const int64_t rows = std::min(micro_batch_, dataset.size() - first);
-        visit(first, ConstTensor(host.data(), DType::f32, {rows, outputs}));
-      });
+  Calls calls;
+  calls.computed = [&](const Round& round) {
+    const Tensor output = round.lane.network.output();
+    if (task_.classifies()) softmax(exec_, output, output);
+  };
+  calls.in_order = [&](const Round& round) {
+    copy(exec_, host.data(), round.lane.network.output().raw(), host.size() * sizeof(float));
+    synchronize(exec_);
+    const int64_t first = round.micro_batch * micro_batch_;
+    const int64_t rows = std::min(micro_batch_, dataset.size() - first);
+    visit(first, ConstTensor(host.data(), DType::f32, {rows, outputs}));
+  };
+  run(dataset, 0, 1, calls);
 }
 
 }  // namespace lockstep

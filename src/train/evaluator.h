@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -32,6 +33,9 @@ class Evaluator {
 
   /// Collective. Mean loss and accuracy on every rank.
   Evaluation evaluate(World& world, const Dataset& dataset);
+  /// The same, but asks each rank from time to time whether it wants to stop; none as soon as one does.
+  std::optional<Evaluation> evaluate(World& world, const Dataset& dataset,
+                                     const std::function<bool()>& wants_to_stop);
 
   /// One rank, no collective: calls visit(first sample, outputs) for each micro-batch in order. Outputs are
   /// softmax probabilities (rows, classes), or predictions (rows, width) for regression, in host memory;
@@ -52,10 +56,13 @@ class Evaluator {
     int64_t local;               ///< among this rank's
     const MicroBatchInfo* info;  ///< in the backend's memory
   };
-  /// Runs forward over this rank's micro-batches that hold any sample. `computed` is called on each lane when
-  /// its outputs are enqueued; `in_order`, if any, for each lane in order when the whole round is done.
-  void run(const Dataset& dataset, int rank, int ranks, const std::function<void(const Round&)>& computed,
-           const std::function<void(const Round&)>& in_order);
+  struct Calls {
+    std::function<void(const Round&)> computed;            ///< on each lane when its outputs are enqueued
+    std::function<void(const Round&)> in_order = nullptr;  ///< for each lane in order, after a whole round
+    std::function<bool()> stops = nullptr;  ///< after every few rounds, the same ones on all ranks
+  };
+  /// Runs forward over this rank's micro-batches that hold any sample; false when it was stopped.
+  bool run(const Dataset& dataset, int rank, int ranks, const Calls& calls);
 
   Exec exec_;
   ThreadPool& pool_;

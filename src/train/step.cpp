@@ -61,13 +61,19 @@ Step::Step(const Parts& parts, const Batching& batching, const Options& options)
   host_infos_ = pinned(infos_.size());
   scalars_ = device(sizeof(OptimizerScalars));
   host_scalars_ = pinned(sizeof(OptimizerScalars));
+  host_requests_ = pinned(ParameterLayout::kRequestFloats * sizeof(float));
   host_metrics_ =
-      pinned(static_cast<size_t>(layout.fingerprint_offset() + kFingerprintFloats) * sizeof(float));
+      pinned(static_cast<size_t>(layout.requests_offset() + ParameterLayout::kRequestFloats) * sizeof(float));
 }
 
 std::span<float> Step::pieces_in(std::span<float> metrics) const {
   const auto offset = static_cast<size_t>(parts_.parameters.layout().fingerprint_offset());
   return metrics.subspan(offset, kFingerprintFloats);
+}
+
+std::span<float> Step::requests_in(std::span<float> metrics) const {
+  const auto offset = static_cast<size_t>(parts_.parameters.layout().requests_offset());
+  return metrics.subspan(offset, ParameterLayout::kRequestFloats);
 }
 
 std::optional<StepMetrics> Step::take_metrics() {
@@ -78,10 +84,12 @@ std::optional<StepMetrics> Step::take_metrics() {
   result->correct = metrics[1];
   if (result->ranks_agreed)
     result->ranks_agreed = fingerprints_agree(pieces_in(metrics), parts_.communicator.size());
+  const std::span<const float> requests = requests_in(metrics);
+  result->requests = {.stop = requests[0] > 0, .save = requests[1] > 0};
   return result;
 }
 
-std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr) {
+std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr, const Requests& requests) {
   const Exec exec = parts_.exec;
   activity().start_step(step);
   enter(Phase::copy);
@@ -102,11 +110,14 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
   copy(exec, x_.data(), batch.x.raw(), x_.size());
   copy(exec, y_.data(), batch.y.raw(), y_.size());
   copy(exec, sample_index_.data(), batch.sample_index.raw(), sample_index_.size());
+  // Into micro-batch 0's gradients, like a fingerprint; those of the others have zeros there.
+  host_requests_.as<float>()[0] = requests.stop ? 1.0f : 0.0f;
+  host_requests_.as<float>()[1] = requests.save ? 1.0f : 0.0f;
+  copy(exec, requests_in(reduced_.as<float>()).data(), host_requests_.data(), host_requests_.size());
   copied_.record();
   if (!exec.on_cuda()) copy_seconds_ += std::chrono::duration<double>(Clock::now() - copies_start).count();
 
-  // Into micro-batch 0's gradients; those of the others have zeros there. Not captured, because few steps do
-  // it.
+  // Not captured, because few steps do it.
   const bool asks =
       parts_.replicas != nullptr && parts_.replicas->enqueue(step, pieces_in(reduced_.as<float>()));
   replay_.run();

@@ -15,6 +15,7 @@
 #include "src/optim/optimizer.h"
 #include "src/train/batching.h"
 #include "src/train/replica_check.h"
+#include "src/train/requests.h"
 #include "src/train/sharding.h"
 #include "src/train/task.h"
 
@@ -29,6 +30,7 @@ struct StepMetrics {
   /// Whether all ranks started the step with the same bits (see ReplicaCheck); none when this step did not
   /// say.
   std::optional<bool> ranks_agreed = std::nullopt;
+  Requests requests = {};  ///< what any rank asked for when it started the step
 };
 
 /// One optimizer step on the global batch: forward, loss and backward of each micro-batch, gradients added
@@ -58,8 +60,8 @@ class Step {
   Step(const Parts& parts, const Batching& batching, const Options& options);
 
   /// Starts step number `step` (from 1). On CUDA it returns while the GPU computes, and the batch may be
-  /// reused. Returns what the step before measured.
-  std::optional<StepMetrics> run(const Batch& batch, int64_t step, double lr);
+  /// reused. `requests` are this rank's. Returns what the step before measured.
+  std::optional<StepMetrics> run(const Batch& batch, int64_t step, double lr, const Requests& requests = {});
   /// Waits for the newest step and returns what it measured, once.
   std::optional<StepMetrics> flush();
 
@@ -84,8 +86,9 @@ class Step {
   /// Blocks until the GPU has reached `copied_`, with an eye on the other ranks.
   void wait_for_copies();
   std::optional<StepMetrics> take_metrics();
-  /// The pieces of a fingerprint in a copy of the metrics or in a reduced buffer.
+  /// The pieces of a fingerprint, and the requests, in a copy of the metrics or in a reduced buffer.
   std::span<float> pieces_in(std::span<float> metrics) const;
+  std::span<float> requests_in(std::span<float> metrics) const;
 
   Parts parts_;
   Batching batching_;
@@ -98,7 +101,7 @@ class Step {
   // The batch in the backend's memory; addresses are fixed, so that a captured step can be replayed.
   Buffer x_, y_, sample_index_, infos_, scalars_;
   // Page-locked copies of small numbers on their way to and from the device.
-  Buffer host_infos_, host_scalars_, host_metrics_;
+  Buffer host_infos_, host_scalars_, host_requests_, host_metrics_;
   Fence copied_;
   Replay replay_;
   std::atomic<int> next_micro_batch_ = 0;

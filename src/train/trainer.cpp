@@ -71,6 +71,9 @@ struct Trainer::Impl {
   Clock::time_point epoch_started;
   double step_seconds = 0;  // of the newest step whose metrics are not reported yet
   StepSplitRecorder split;
+  StopRequest stop_request{{}, 0};
+  Requests asked;          // by any rank, as far as this one knows
+  bool preempted = false;  // the same on all ranks
 
   Impl(World& w, Exec e, const TrainOptions& o, const ModelFactory& model, TrainerParts parts)
       : world(w),
@@ -140,9 +143,18 @@ struct Trainer::Impl {
     if (replicas) replicas->agreed_after(position);
   }
 
-  Evaluation evaluate(const Dataset& dataset) {
+  /// None, and `preempted`, when the run is to stop meanwhile: the next process evaluates.
+  std::optional<Evaluation> evaluate(const Dataset& dataset) {
     if (!evaluator) evaluator.emplace(exec, pool, task, graph, parameters, evaluation_batch(options));
-    return evaluator->evaluate(world, dataset);
+    const std::optional<Evaluation> result =
+        evaluator->evaluate(world, dataset, [&] { return !stop_request.reason().empty(); });
+    if (!result) preempted = true;
+    return result;
+  }
+
+  /// What this rank asks for in the next step.
+  Requests requests() const {
+    return {.stop = !stop_request.reason().empty(), .save = checkpoints.minutes_passed()};
   }
 
   int64_t epoch_of(int64_t at) const { return at / sampler.steps_per_epoch(); }
@@ -152,6 +164,8 @@ struct Trainer::Impl {
     activity().enter(Phase::report);
     epoch_loss_sum += metrics->loss * static_cast<double>(metrics->samples);
     epoch_samples += metrics->samples;
+    asked.stop |= metrics->requests.stop;
+    asked.save |= metrics->requests.save;
     const int64_t at = metrics->step - 1;
     if (metrics->ranks_agreed == false) replicas->fail_naming_rank(world, at);
     if (metrics->ranks_agreed == true) replicas->agreed_after(at);
@@ -173,8 +187,14 @@ struct Trainer::Impl {
     }
   }
 
+  std::string cause() const {
+    const std::string mine = stop_request.reason();
+    return mine.empty() ? "asked for by another rank" : mine;
+  }
+
   EndEvent end_event(const std::string& reason, std::optional<Evaluation> test) const {
     return {.reason = reason,
+            .cause = preempted ? cause() : "",
             .step = position,
             .test = test,
             .classifies = task.classifies(),
@@ -200,15 +220,19 @@ struct Trainer::Impl {
     return straggler_line(report, world.host_of(report.slowest_rank), options.train.files);
   }
 
-  /// Validation and early stopping at the end of an epoch; true when the run should stop.
+  /// Validation and early stopping at the end of an epoch; true when the run should stop early. When it is
+  /// preempted meanwhile, nothing has happened.
   bool end_epoch(const Loader& loader, const TrainObserver& observer) {
     EpochEvent event{.epoch = epoch_of(position - 1) + 1,
                      .step = position,
                      .train_loss = epoch_loss_sum / static_cast<double>(epoch_samples),
-                     .classifies = task.classifies(),
-                     .steps = split.gather(world, loader.seconds(), step.copy_seconds())};
-    event.straggler = straggler_in(event.steps);
+                     .classifies = task.classifies()};
     if (data.validation) event.validation = evaluate(*data.validation);
+    if (preempted) return false;
+    if (split.steps_since_gather() > 0) {
+      event.steps = split.gather(world, loader.seconds(), step.copy_seconds());
+      event.straggler = straggler_in(*event.steps);
+    }
     event.seconds = seconds_since(epoch_started);
     if (observer.on_epoch) observer.on_epoch(event);
     epoch_loss_sum = 0;
@@ -234,7 +258,11 @@ struct Trainer::Impl {
     early_stop.restore(saved.watched);
   }
 
-  EndEvent run(const TrainObserver& observer) {
+  /// Whether the run stands at the end of an epoch that has not been evaluated.
+  bool epoch_is_full() const { return epoch_samples > 0 && position % sampler.steps_per_epoch() == 0; }
+
+  EndEvent run(const TrainObserver& observer, const StopConditions& conditions) {
+    stop_request = StopRequest(conditions, checkpoints.expected_seconds());
     const int64_t steps_per_epoch = sampler.steps_per_epoch();
     Loader loader(exec, *data.train, sampler,
                   {.first_slot = world.rank() * batching.rank_batch(),
@@ -248,31 +276,43 @@ struct Trainer::Impl {
     epoch_started = Clock::now();
     checkpoints.start();
     take_seconds_in_sums();  // of what was summed before the first step
-    while (!stop && position < total_steps) {
+    preempted = world.any(!stop_request.reason().empty());
+    if (epoch_is_full() && !preempted) stop = end_epoch(loader, observer);
+    while (!stop && !preempted && position < total_steps) {
       const Clock::time_point step_started = Clock::now();
       activity().enter(Phase::read);
       const Batch* batch = loader.next();
       INVARIANT(batch != nullptr, "the loader ended at step {} of {}", position, total_steps);
-      report(step.run(*batch, position + 1, schedule.lr(position)), observer);
+      report(step.run(*batch, position + 1, schedule.lr(position), requests()), observer);
       step_seconds = seconds_since(step_started);
+      stop_request.step_took(step_seconds);
       split.add(step_seconds, take_seconds_in_sums());
       ++position;
-      const bool epoch_ended = position % steps_per_epoch == 0;
-      const bool save_due = checkpoints.due(position);
-      if (epoch_ended || save_due || position == total_steps) report(step.flush(), observer);
-      stop = epoch_ended && end_epoch(loader, observer);
-      if (save_due) checkpoints.save(state());
+      const bool save_due = checkpoints.due(position) || asked.save || asked.stop;
+      if (position % steps_per_epoch == 0 || save_due || position == total_steps)
+        report(step.flush(), observer);
+      preempted = asked.stop;
+      if (epoch_is_full() && !preempted) stop = end_epoch(loader, observer);
+      if (save_due && !preempted) save_periodic();
     }
     checkpoints.save_last(state());
-    EndEvent event = end_event(stop ? "early_stop" : "finished",
-                               data.test ? std::optional(evaluate(*data.test)) : std::nullopt);
+    const std::optional<Evaluation> test = data.test && !preempted ? evaluate(*data.test) : std::nullopt;
+    EndEvent event = end_event(preempted ? "preempted" : stop ? "early_stop" : "finished", test);
     // A run of one epoch has said it already.
     const bool one_epoch = split.steps_since_gather() == 0 && split.gathers() == 1;
     if (split.steps_since_gather() > 0) split.gather(world, loader.seconds(), step.copy_seconds());
     if (split.gathers() > 0) event.steps = split.whole_run();
     if (event.steps && !one_epoch) event.straggler = straggler_in(*event.steps);
     if (observer.on_end) observer.on_end(event);
+    // The first rank that ends with another code than 0 ends the job.
+    if (preempted) world.barrier();
     return event;
+  }
+
+  void save_periodic() {
+    checkpoints.save(state());
+    asked.save = false;
+    stop_request.checkpoint_took(checkpoints.newest_seconds());
   }
 };
 
@@ -285,7 +325,9 @@ Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const Mod
 
 Trainer::~Trainer() = default;
 
-EndEvent Trainer::run(const TrainObserver& observer) { return impl_->run(observer); }
+EndEvent Trainer::run(const TrainObserver& observer, const StopConditions& stop) {
+  return impl_->run(observer, stop);
+}
 
 std::string Trainer::describe() const {
   const Impl& t = *impl_;

@@ -10,6 +10,7 @@
 #include "src/train/evaluator.h"
 #include "src/train/options.h"
 #include "src/train/step_split.h"
+#include "src/train/stop_request.h"
 
 namespace lockstep {
 
@@ -25,13 +26,15 @@ struct EpochEvent {
   double train_loss = 0;
   std::optional<Evaluation> validation = std::nullopt;
   bool classifies = true;
-  double seconds = 0;                                   ///< of this epoch
-  StepReport steps;                                     ///< where the time of this epoch's steps went
+  double seconds = 0;  ///< of this epoch
+  /// Where the time of this epoch's steps went; none when another process took all of them.
+  std::optional<StepReport> steps = std::nullopt;
   std::optional<std::string> straggler = std::nullopt;  ///< who holds up the others, if anybody does
 };
 
 struct EndEvent {
-  std::string reason;  ///< finished, early_stop, diverged
+  std::string reason;  ///< finished, early_stop, preempted, diverged
+  std::string cause;   ///< preempted: what this rank knows of why, "SIGTERM" say
   int64_t step = 0;
   std::optional<Evaluation> test = std::nullopt;
   bool classifies = true;
@@ -63,8 +66,10 @@ class Trainer {
           const std::optional<ResumeFrom>& resume, TrainerParts parts = {});
   ~Trainer();
 
-  /// Collective. Throws Error(diverged) when the loss is not finite, after the end event.
-  EndEvent run(const TrainObserver& observer);
+  /// Collective. Ends early, after a checkpoint, when a rank's `stop` says so: with reason "preempted" on all
+  /// of them, and on none before the checkpoint is on disk. Throws Error(diverged) when the loss is not
+  /// finite, after the end event.
+  EndEvent run(const TrainObserver& observer, const StopConditions& stop = {});
 
   /// What was planned, one line each, for the log: data, model, batches, memory.
   std::string describe() const;

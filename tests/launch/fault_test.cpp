@@ -6,10 +6,9 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
-#include <set>
-#include <sstream>
 #include <thread>
 
+#include "tests/launch/rank_processes.h"
 #include "tests/launch/whole_run.h"
 #include "tests/support/binary.h"
 
@@ -28,34 +27,6 @@ constexpr double kTimeout = 3;
 /// Until a hanging run is over: the timeout, a second in which the launcher kills what does not end by
 /// itself, and what two cores with ranks and sanitizers need for that.
 constexpr double kSoon = kTimeout + 25;
-
-std::string contents(const fs::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
-
-/// The process that is a rank of the run whose command line holds `mark`; 0: there is none.
-pid_t find_rank(int rank, const std::string& mark) {
-  const std::string variable = "OMPI_COMM_WORLD_RANK=" + std::to_string(rank) + '\0';
-  std::set<pid_t> found, parents;
-  std::error_code gone;  // processes end while this looks at them
-  for (fs::directory_iterator at("/proc", gone), end; at != end; at.increment(gone)) {
-    const std::string name = at->path().filename();
-    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    if (contents(at->path() / "cmdline").find(mark) == std::string::npos) continue;
-    if (contents(at->path() / "environ").find(variable) == std::string::npos) continue;
-    const std::string status = contents(at->path() / "status");
-    const size_t parent = status.find("PPid:");
-    if (parent == std::string::npos) continue;
-    found.insert(std::stoi(name));
-    parents.insert(std::stoi(status.substr(parent + 5)));
-  }
-  // The process that mpirun started waits for the rank, its child.
-  for (const pid_t process : found)
-    if (!parents.contains(process)) return process;
-  return 0;
-}
 
 class FaultTest : public WholeRun {
  protected:
@@ -157,10 +128,6 @@ TEST_F(FaultTest, TheEndOfMpirunIsTheEndOfAll) {
   const std::string name = "interrupted";
   const Outcome outcome = run_with_fault(name, endless_run(name), 2, [](pid_t victim) {
     // mpirun is the parent of the rank's parent.
-    const auto parent_of = [](pid_t process) {
-      const std::string status = contents("/proc/" + std::to_string(process) + "/status");
-      return std::stoi(status.substr(status.find("PPid:") + 5));
-    };
     kill(parent_of(parent_of(victim)), SIGINT);
   });
   EXPECT_EQ(outcome.result.exit_code, 1);

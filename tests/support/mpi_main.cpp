@@ -3,6 +3,7 @@
 
 #include <cstdio>
 
+#include "io/probe.h"
 #include "tests/support/mpi_world.h"
 
 namespace lockstep {
@@ -34,6 +35,7 @@ World& test_world() { return *the_world; }
 }  // namespace lockstep
 
 int main(int argc, char** argv) {
+  if (const auto code = lockstep::run_probe(argc, argv)) return *code;
   testing::InitGoogleTest(&argc, argv);
   lockstep::World world({.launcher = "mpirun", .one_machine = true});
   lockstep::the_world = &world;

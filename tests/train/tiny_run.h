@@ -88,7 +88,9 @@ class TinyRun {
   }
 
   /// Trains the next step on a batch, or waits for the newest step; returns what Step returns.
-  std::optional<StepMetrics> run(const Batch& batch) { return step_.run(batch, ++steps_done_, 0.05); }
+  std::optional<StepMetrics> run(const Batch& batch, const Requests& requests = {}) {
+    return step_.run(batch, ++steps_done_, 0.05, requests);
+  }
   std::optional<StepMetrics> flush() { return step_.flush(); }
 
   /// Trains steps on batches with so many real samples; returns their losses.

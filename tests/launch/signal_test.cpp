@@ -1,0 +1,156 @@
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <thread>
+
+#include "tests/launch/rank_processes.h"
+#include "tests/launch/whole_run.h"
+
+// Signals to real processes; see also tests/train/mpi_preemption_test.cpp.
+
+namespace lockstep {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class SignalTest : public WholeRun {
+ protected:
+  static std::vector<std::string> command(const std::string& name, int ranks,
+                                          const std::vector<std::string>& settings,
+                                          const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {"train", "--run", *folder_ / name};
+    for (const std::string& setting :
+         set({"data.train=" + (*folder_ / "digits.h5") + ":/train", "model.name=mlp", "run.device=cpu",
+              "run.threads=1", "run.reproducible=true", "checkpoint.every_epochs=0"}))
+      arguments.push_back(setting);
+    for (const std::string& setting : set(settings)) arguments.push_back(setting);
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return lockstep_command(ranks, arguments);
+  }
+
+  /// Runs a command; when it has written a few steps, does something to its processes.
+  static ProgramResult run_and(const std::string& name, const std::vector<std::string>& command,
+                               const std::function<void()>& act) {
+    std::atomic<bool> over = false;
+    std::thread other([&] {
+      const auto steps = [&] {
+        return std::ranges::count(contents(*folder_ / name + "/metrics.jsonl"), '\n');
+      };
+      while (!over && steps() < 3) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      if (!over) act();
+    });
+    ProgramResult result = run_program(command, folder_->path(), 90);
+    over = true;
+    other.join();
+    return result;
+  }
+
+  /// A run without an end of its own on so many ranks, which ends by what is done to it.
+  static ProgramResult stop(const std::string& name, int ranks, const std::function<void()>& act) {
+    return run_and(name, command(name, ranks, {"train.steps=1000000"}), act);
+  }
+
+  /// The run `name` was preempted: goes on from there on `ranks` to a few steps more, and gets as far as a
+  /// run that was never stopped.
+  static void expect_goes_on(const std::string& name, int ranks) {
+    const json end = events(name).back();
+    ASSERT_EQ(end.at("event"), "end");
+    EXPECT_EQ(end.at("reason"), "preempted");
+    const std::string steps = "train.steps=" + std::to_string(end.at("step").get<int64_t>() + 5);
+    const ProgramResult resumed =
+        run_program(command(name, ranks, {steps}, {"--resume", "auto", "--allow-changed"}), folder_->path());
+    ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+    const ProgramResult whole = run_program(command(name + "-whole", 1, {steps}), folder_->path());
+    ASSERT_EQ(whole.exit_code, 0) << whole.err;
+    EXPECT_EQ(events(name).back().at("reason"), "finished");
+    EXPECT_EQ(events(name).back().at("weights_hash"), events(name + "-whole").back().at("weights_hash"));
+  }
+
+  static pid_t rank_of(const std::string& name, int rank) { return find_rank(rank, *folder_ / name); }
+};
+
+TEST_F(SignalTest, EachSignalSavesAndEndsOneRankWith75) {
+  const struct {
+    int signal;
+    std::string name;
+  } cases[] = {{SIGTERM, "SIGTERM"}, {SIGINT, "SIGINT"}, {SIGUSR1, "SIGUSR1"}, {SIGUSR2, "SIGUSR2"}};
+  for (const auto& [signal, name] : cases) {
+    const ProgramResult result = stop(name, 1, [&, number = signal, run = name] {
+      // Without mpirun there is no rank to look for, but only one process with this folder in its arguments.
+      for (const pid_t process : find_processes(*folder_ / run)) kill(process, number);
+    });
+    EXPECT_EQ(result.exit_code, 75) << result.err;
+    EXPECT_THAT(result.out, HasSubstr("preempted (" + name + ") at step"));
+    EXPECT_THAT(result.out, HasSubstr("--resume auto"));
+  }
+  expect_goes_on("SIGTERM", 2);
+}
+
+TEST_F(SignalTest, OneRankThatIsSignalledStopsAll) {
+  for (const int ranks : {2, 4}) {
+    const std::string name = "one-of-" + std::to_string(ranks);
+    const ProgramResult result = stop(name, ranks, [&] { kill(rank_of(name, ranks - 1), SIGUSR1); });
+    EXPECT_EQ(result.exit_code, 75) << result.err;
+    EXPECT_THAT(result.out, HasSubstr("preempted (asked for by another rank)"));
+    expect_goes_on(name, 6 - ranks);
+  }
+}
+
+TEST_F(SignalTest, AllRanksCanBeSignalledAtOnce) {
+  const ProgramResult result = stop("all", 4, [&] {
+    for (int rank = 0; rank < 4; ++rank) kill(rank_of("all", rank), SIGTERM);
+  });
+  EXPECT_EQ(result.exit_code, 75) << result.err;
+  expect_goes_on("all", 2);
+}
+
+TEST_F(SignalTest, TheProcessThatSupervisesARankForwardsSignals) {
+  const ProgramResult result =
+      stop("forwarded", 2, [&] { kill(parent_of(rank_of("forwarded", 0)), SIGTERM); });
+  EXPECT_EQ(result.exit_code, 75) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("preempted (SIGTERM)"));
+  expect_goes_on("forwarded", 1);
+}
+
+TEST_F(SignalTest, MpirunForwardsTheUserSignals) {
+  const ProgramResult result =
+      stop("mpirun", 2, [&] { kill(parent_of(parent_of(rank_of("mpirun", 0))), SIGUSR2); });
+  EXPECT_EQ(result.exit_code, 75) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("preempted (SIGUSR2)"));
+  expect_goes_on("mpirun", 4);
+}
+
+TEST_F(SignalTest, AnInterruptOfTheWholeGroupCountsOnce) {
+  // Rank 1 stands still, so no step can end before both have come.
+  const ProgramResult result = stop("group", 2, [&] {
+    const pid_t still = rank_of("group", 1), rank = rank_of("group", 0);
+    kill(still, SIGSTOP);
+    kill(-getpgid(rank), SIGINT);
+    // Until the parent has taken it, which it then forwards.
+    while (signal_is_pending(parent_of(rank), SIGINT)) std::this_thread::yield();
+    kill(still, SIGCONT);
+  });
+  EXPECT_EQ(result.exit_code, 75) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("interrupted: stopping after this step"));
+  expect_goes_on("group", 2);
+}
+
+TEST_F(SignalTest, ASecondInterruptEndsAtOnce) {
+  const ProgramResult result = stop("twice", 2, [&] {
+    const pid_t rank = rank_of("twice", 0);
+    kill(rank_of("twice", 1), SIGSTOP);
+    kill(rank, SIGINT);
+    while (signal_is_pending(rank, SIGINT)) std::this_thread::yield();
+    kill(rank, SIGINT);
+  });
+  EXPECT_EQ(result.exit_code, 130) << result.err;
+  EXPECT_EQ(rank_of("twice", 1), 0) << "nothing is left behind";
+}
+
+}  // namespace
+}  // namespace lockstep
