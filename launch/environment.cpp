@@ -27,6 +27,15 @@ int number(const char* name, int missing) {
   return status == std::errc{} && end == text.data() + text.size() && value >= 0 ? value : missing;
 }
 
+/// Seconds since 1970.
+std::optional<std::chrono::system_clock::time_point> time_point(const char* name) {
+  const std::string text = variable(name);
+  int64_t seconds = 0;
+  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (status != std::errc{} || end != text.data() + text.size() || seconds <= 0) return std::nullopt;
+  return std::chrono::system_clock::time_point(std::chrono::seconds(seconds));
+}
+
 LauncherFacts find_launcher() {
   LauncherFacts facts;
   // Open MPI's and MPICH's mpirun mark their processes. Inside a Slurm job those processes see Slurm's
@@ -94,6 +103,7 @@ Environment read_environment() {
       environment.launcher.launcher == "srun" ? environment.launcher.slurm_rank : find_rank_hint();
   environment.slurm_job = variable("SLURM_JOB_ID");
   environment.slurm_nodes = number("SLURM_JOB_NUM_NODES", 0);
+  environment.slurm_job_end = time_point("SLURM_JOB_END_TIME");
   environment.cache_folder = find_cache_folder();
   environment.has_sbatch = on_path("sbatch");
   const std::string kind = variable("TERM");

@@ -169,6 +169,9 @@ void add_run(std::vector<Option>& table) {
                              "CPU threads of a rank; 0: the machine's cores divided by its ranks")));
   table.push_back(free_on_resume(flag("run.capture", FIELD(train.capture),
                                       "on a GPU, capture the step once and replay it as a CUDA graph")));
+  table.push_back(free_on_resume(
+      not_negative("run.wall_time_minutes", FIELD(train.wall_time_minutes),
+                   "save and end with 75 before so many have passed; 0: when the Slurm job's time is up")));
 }
 
 void add_data(std::vector<Option>& table) {

@@ -1,6 +1,9 @@
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "comm/watchdog.h"
 #include "io/metrics_writer.h"
@@ -16,6 +19,8 @@
 namespace lockstep {
 
 namespace {
+
+using std::chrono::system_clock;
 
 struct TrainArguments {
   std::string config, run, resume, device;
@@ -115,6 +120,21 @@ TrainObserver observe(const Config& config, Progress& progress, MetricsWriter& m
               }};
 }
 
+/// When this process must have ended, by its job or by the config; none when nothing says so.
+std::optional<system_clock::time_point> end_of_time(system_clock::time_point started,
+                                                    const Environment& environment, double minutes) {
+  std::optional<system_clock::time_point> end = environment.slurm_job_end;
+  // Of a job that was given more time since this was set, or of none: to stop at once would help nobody.
+  if (end && *end <= started) end.reset();
+  if (minutes <= 0) return end;
+  // What is further away than a clock can say is no limit.
+  constexpr double kMostMinutes = 60.0 * 24 * 365 * 100;
+  const auto limit =
+      started + std::chrono::duration_cast<system_clock::duration>(
+                    std::chrono::duration<double, std::ratio<60>>(std::min(minutes, kMostMinutes)));
+  return end ? std::min(*end, limit) : limit;
+}
+
 int exit_code_of(const EndEvent& end) {
   return static_cast<int>(end.reason == "preempted" ? ExitCode::preempted : ExitCode::ok);
 }
@@ -124,6 +144,7 @@ int run_train(Program& program, const TrainArguments& arguments) {
     std::fputs(config_help().c_str(), stdout);
     return 0;
   }
+  const auto started = std::chrono::system_clock::now();
   // Before MPI starts, which takes a while.
   take_stop_signals(/*speaks=*/program.environment().rank_hint == 0);
   World& world = program.world();
@@ -145,12 +166,11 @@ int run_train(Program& program, const TrainArguments& arguments) {
   };
   Trainer trainer(world, device.exec(), config.train, model, resume);
 
-  const StopConditions stop{.asked = stop_signal};
-
+  const StopConditions stop{
+      .asked = stop_signal,
+      .ends_at = end_of_time(started, program.environment(), config.train.wall_time_minutes)};
   // Nothing is left behind by a run that could not start.
-  if (world.rank() != 0) {
-    return exit_code_of(trainer.run({}, stop));
-  }
+  if (world.rank() != 0) return exit_code_of(trainer.run({}, stop));
   make_run_folder(config.train.run_dir, decision.config_text);
   if (resume) log_info("resuming from {}", decision.checkpoint);
   log_info("{}", trainer.describe());

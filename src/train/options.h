@@ -34,6 +34,7 @@ struct TrainOptions {
   bool reproducible = false;
   int threads = 0;  ///< CPU threads a rank; 0: the cores of this machine divided by its ranks
   bool capture = true;
+  double wall_time_minutes = 0;  ///< this process is to have ended after so many; 0: no limit
 
   // [data]
   DataSource train;

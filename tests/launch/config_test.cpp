@@ -111,6 +111,7 @@ const std::vector<std::string>& unusual_values() {
       "run.precision=fp32",
       "run.threads=3",
       "run.capture=false",
+      "run.wall_time_minutes=90.5",
       "data.train=/a.h5:/one",
       "data.validation=/b.h5:/two",
       "data.test=/c.h5",

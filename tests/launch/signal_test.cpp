@@ -140,6 +140,33 @@ TEST_F(SignalTest, AnInterruptOfTheWholeGroupCountsOnce) {
   expect_goes_on("group", 2);
 }
 
+TEST_F(SignalTest, ARunEndsBeforeItsSlurmJobDoes) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto end = std::chrono::duration_cast<std::chrono::seconds>(now).count() + 8;
+  std::vector<std::string> train = command("job", 2, {"train.steps=1000000"});
+  train.insert(train.begin(), {"env", "SLURM_JOB_END_TIME=" + std::to_string(end)});
+  const ProgramResult result = run_program(train, folder_->path(), 90);
+  EXPECT_EQ(result.exit_code, 75) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("preempted (the time is up at "));
+  expect_goes_on("job", 1);
+}
+
+TEST_F(SignalTest, AJobEndInThePastAndAnUnreadableOneCountNothing) {
+  for (const std::string value : {"1700000000", "soon", "-5", ""}) {
+    std::vector<std::string> train = command("past" + value, 1, {"train.steps=5"});
+    train.insert(train.begin(), {"env", "SLURM_JOB_END_TIME=" + value});
+    EXPECT_EQ(run_program(train, folder_->path()).exit_code, 0);
+  }
+}
+
+TEST_F(SignalTest, WallTimeFromTheConfigEndsARunToo) {
+  const ProgramResult result = run_program(
+      command("wall", 1, {"train.steps=1000000", "run.wall_time_minutes=0.1"}), folder_->path(), 90);
+  EXPECT_EQ(result.exit_code, 75) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("preempted (the time is up at "));
+  expect_goes_on("wall", 2);
+}
+
 TEST_F(SignalTest, ASecondInterruptEndsAtOnce) {
   const ProgramResult result = stop("twice", 2, [&] {
     const pid_t rank = rank_of("twice", 0);
