@@ -17,7 +17,7 @@ int64_t nanoseconds_since(Clock::time_point start) {
 
 void TimedCommunicator::start(Exec exec, const Collective& collective) {
   const Clock::time_point begin = Clock::now();
-  if (on_device_ && !collective.data.empty()) {
+  if (times_on_device(exec) && !collective.data.empty()) {
     Interval& interval = next(collectives_, next_collective_, exec);
     interval.begin.record(Timestamp::Of::compute);
     inner_->start(exec, collective);
@@ -30,7 +30,7 @@ void TimedCommunicator::start(Exec exec, const Collective& collective) {
 
 void TimedCommunicator::wait(Exec exec) {
   const Clock::time_point start = Clock::now();
-  if (on_device_) {
+  if (times_on_device(exec)) {
     Interval& interval = next(waits_, next_wait_, exec);
     interval.begin.record(Timestamp::Of::compute);
     inner_->wait(exec);
@@ -52,7 +52,10 @@ TimedCommunicator::Interval& TimedCommunicator::next(std::vector<Interval>& inte
   return intervals[used++];
 }
 
-void TimedCommunicator::begin_step() { next_collective_ = next_wait_ = 0; }
+void TimedCommunicator::begin_step() {
+  in_step_ = true;
+  next_collective_ = next_wait_ = 0;
+}
 
 TimedCommunicator::DeviceSeconds TimedCommunicator::device_seconds() const {
   DeviceSeconds seconds;

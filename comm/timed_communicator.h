@@ -26,11 +26,10 @@ class TimedCommunicator : public Communicator {
   /// share of the one lane of `lanes` that was in it. On CUDA both only enqueue, and this says nothing.
   double take_seconds(int lanes);
 
-  /// From here on, timestamps on a GPU surround each collective and each wait, in captured steps too. Called
-  /// before the first step; every step makes the same calls. Costs a few microseconds a step.
-  void time_on_device() { on_device_ = size() > 1; }
-  /// A new step starts.
+  /// Between these, on CUDA, timestamps of the GPU surround each collective and each wait, in captured steps
+  /// too. Every step makes the same calls. Costs a few microseconds a step.
   void begin_step();
+  void end_step() { in_step_ = false; }
 
   struct DeviceSeconds {
     double running = 0;  ///< all collectives, each from when it could start
@@ -43,12 +42,13 @@ class TimedCommunicator : public Communicator {
   struct Interval {
     Timestamp begin, end;
   };
+  bool times_on_device(Exec exec) const { return in_step_ && exec.on_cuda() && size() > 1; }
   /// The next of the step's intervals; makes it in the first step.
   static Interval& next(std::vector<Interval>& intervals, size_t& used, Exec exec);
 
   std::unique_ptr<Communicator> inner_;
   std::atomic<int64_t> starting_ = 0, waiting_ = 0;  ///< nanoseconds
-  bool on_device_ = false;
+  bool in_step_ = false;
   std::vector<Interval> collectives_, waits_;  ///< of one step, in order
   size_t next_collective_ = 0, next_wait_ = 0;
 };

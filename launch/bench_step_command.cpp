@@ -98,7 +98,7 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   const Task task(exec, options, data);
   const Graph graph = fuse(build_model(config.model, task.input_shape(), task.outputs(), options.seed));
   ThreadPool pool(lanes_of(options, exec, world));
-  const Batching batching = plan_batches(options, world.size(), pool.lanes());
+  const Batching batching = plan_batches(options, world.size(), pool.lanes(), best_micro_batch(exec, graph));
   Parameters parameters(exec, graph);
   parameters.initialize(options.seed);
   TimedCommunicator communicator(make_communicator(world, exec, options.communicator()));

@@ -73,25 +73,20 @@ void make_run_folder(const std::string& folder, const std::string& config_text) 
 namespace {
 
 /// Milliseconds of a step, by what they went into.
-Json milliseconds(const StepSplit& split, bool on_device) {
-  Json parts{{"read", 1000 * split.read}, {"decode", 1000 * split.decode}};
-  if (on_device) {
-    parts["device"] = 1000 * split.device;
-    return parts;
-  }
-  parts["copy"] = 1000 * split.copy;
-  parts["compute"] = 1000 * split.compute;
-  parts["communication"] = 1000 * split.communication;
-  parts["wait"] = 1000 * split.wait;
-  return parts;
+Json milliseconds(const StepSplit& split) {
+  return {{"read", 1000 * split.read},
+          {"decode", 1000 * split.decode},
+          {"copy", 1000 * split.copy},
+          {"compute", 1000 * split.compute},
+          {"communication", 1000 * split.communication},
+          {"wait", 1000 * split.wait}};
 }
 
 void add_steps(Json& line, const StepReport& report) {
-  const bool on_device = report.mean.device > 0;
-  line["step_ms"] = milliseconds(report.mean, on_device);
+  line["step_ms"] = milliseconds(report.mean);
   if (report.ranks == 1) return;
   line["slowest_rank"] = report.slowest_rank;
-  line["slowest_rank_step_ms"] = milliseconds(report.slowest, on_device);
+  line["slowest_rank_step_ms"] = milliseconds(report.slowest);
 }
 
 }  // namespace

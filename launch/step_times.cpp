@@ -79,8 +79,8 @@ StepTimes time_steps(World& world, Exec exec, TimedCommunicator& communicator, i
   const auto run_next = [&] {
     communicator.begin_step();
     run(next++);
+    communicator.end_step();
   };
-  if (exec.on_cuda()) communicator.time_on_device();
   while (next <= warm_up) run_next();
   flush();
   communicator.take_seconds(lanes);

@@ -1,12 +1,17 @@
 #include "src/train/batching.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "src/core/error.h"
+#include "src/graph/network.h"
 
 namespace lockstep {
 
 namespace {
+
+/// Fewer samples at a time cost more than they save, and are few for the statistics of batch norm.
+constexpr int64_t kFewSamples = 32;
 
 int64_t largest_divisor(int64_t n, int64_t at_most) {
   int64_t divisor = std::min(n, at_most);
@@ -50,7 +55,7 @@ Batching plan_reproducible(const TrainOptions& options, int ranks) {
 
 }  // namespace
 
-Batching plan_batches(const TrainOptions& options, int ranks, int lanes) {
+Batching plan_batches(const TrainOptions& options, int ranks, int lanes, int64_t most) {
   const int64_t global = options.global_batch;
   for (const auto& [key, value] :
        {std::pair{"global_batch", global}, std::pair{"micro_batch", options.micro_batch},
@@ -78,6 +83,9 @@ Batching plan_batches(const TrainOptions& options, int ranks, int lanes) {
       fail(ExitCode::usage, "train.global_batch = {} does not divide over {} ranks x {} micro-batches. {}.",
            global, ranks, pieces, neighbours(global, ranks * pieces));
     micro = rank_batch / pieces;
+    if (const int64_t smaller = largest_divisor(micro, most);
+        options.accumulation == 0 && 2 * smaller >= kFewSamples)
+      micro = smaller;
   }
   const int64_t accumulation =
       options.accumulation != 0 ? options.accumulation : std::max<int64_t>(1, rank_batch / micro);
@@ -94,6 +102,14 @@ Batching plan_batches(const TrainOptions& options, int ranks, int lanes) {
          ranks, micro, neighbours(global, step));
   }
   return {global, micro, static_cast<int>(accumulation)};
+}
+
+int64_t best_micro_batch(Exec exec, const Graph& graph) {
+  if (exec.on_cuda()) return std::numeric_limits<int64_t>::max();
+  // Of a core: its own cache and a share of the common one. Between 4 and 16 MiB hardly differ.
+  constexpr int64_t kCacheBytes = int64_t{8} << 20;
+  const int64_t bytes = plan_network(exec, graph, kFewSamples, /*training=*/true).arena_bytes();
+  return std::max(kFewSamples, kFewSamples * kCacheBytes / std::max<int64_t>(1, bytes));
 }
 
 }  // namespace lockstep

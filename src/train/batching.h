@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "src/device/exec.h"
+#include "src/graph/graph.h"
 #include "src/train/options.h"
 
 namespace lockstep {
@@ -16,10 +18,13 @@ struct Batching {
 };
 
 /// Cuts options.global_batch over the ranks: global_batch = ranks x micro_batches x micro_batch.
-/// In the default mode a missing micro_batch is chosen so that each lane (CPU thread) has one. In the
-/// reproducible mode it may not depend on ranks or lanes: it is the largest divisor of global_batch up to 32,
-/// and the number of ranks must be a power of two that divides the number of micro-batches. Throws
-/// Error(usage) that says which numbers would fit.
-Batching plan_batches(const TrainOptions& options, int ranks, int lanes);
+/// In the default mode a missing micro_batch is chosen so that all lanes (CPU threads) have equally many, of
+/// at most about `most` samples. In the reproducible mode it may not depend on ranks or lanes: it is the
+/// largest divisor of global_batch up to 32, and the number of ranks must be a power of two that divides the
+/// number of micro-batches. Throws Error(usage) that says which numbers would fit.
+Batching plan_batches(const TrainOptions& options, int ranks, int lanes, int64_t most);
+
+/// How many samples are best computed together at most: on a CPU, those whose activations stay in its caches.
+int64_t best_micro_batch(Exec exec, const Graph& graph);
 
 }  // namespace lockstep

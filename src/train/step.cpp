@@ -1,7 +1,6 @@
 #include "src/train/step.h"
 
 #include <algorithm>
-#include <chrono>
 #include <thread>
 
 #include "src/ops/fingerprint.h"
@@ -9,8 +8,6 @@
 namespace lockstep {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 std::vector<Network> make_networks(const Step::Parts& parts, int64_t micro_batch, int lanes) {
   std::vector<Network> networks;
@@ -36,6 +33,9 @@ Step::Step(const Parts& parts, const Batching& batching, const Options& options)
                 .sharded = parts.sharding != nullptr,
                 .head = parts.parameters.layout().gradients_offset()}),
       copied_(parts.exec),
+      started_(parts.exec),
+      has_batch_(parts.exec),
+      done_(parts.exec),
       replay_(parts.exec, options.capture, [this] { enqueue(); }) {
   if (parts.statistics != nullptr) statistics_.emplace(*parts.statistics);
   INVARIANT(parts.sharding == nullptr || parts.sharding->buckets() == reducer_.buckets(),
@@ -96,7 +96,7 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
   // The last step's numbers are read before this one overwrites them.
   if (pending_) copy(exec, host_metrics_.data(), reduced_.data(), host_metrics_.size());
 
-  const Clock::time_point copies_start = Clock::now();
+  started_.record(Timestamp::Of::compute);
   const int64_t rank_start = parts_.communicator.rank() * batching_.rank_batch();
   for (int m = 0; m < batching_.micro_batches; ++m) {
     const int64_t first = rank_start + m * batching_.micro_batch;
@@ -114,13 +114,14 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
   host_requests_.as<float>()[0] = requests.stop ? 1.0f : 0.0f;
   host_requests_.as<float>()[1] = requests.save ? 1.0f : 0.0f;
   copy(exec, requests_in(reduced_.as<float>()).data(), host_requests_.data(), host_requests_.size());
+  has_batch_.record(Timestamp::Of::compute);
   copied_.record();
-  if (!exec.on_cuda()) copy_seconds_ += std::chrono::duration<double>(Clock::now() - copies_start).count();
 
   // Not captured, because few steps do it.
   const bool asks =
       parts_.replicas != nullptr && parts_.replicas->enqueue(step, pieces_in(reduced_.as<float>()));
   replay_.run();
+  done_.record(Timestamp::Of::compute);
   wait_for_copies();
   std::optional<StepMetrics> last = take_metrics();
   pending_ = StepMetrics{.step = step, .samples = batch.global_valid};
@@ -131,9 +132,13 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
 
 std::optional<StepMetrics> Step::flush() {
   if (pending_) copy(parts_.exec, host_metrics_.data(), reduced_.data(), host_metrics_.size());
-  copied_.record();
-  wait_for_copies();
+  wait_for_all();
   return take_metrics();
+}
+
+Step::Seconds Step::seconds() {
+  wait_for_all();
+  return {has_batch_.seconds_since(started_), done_.seconds_since(started_)};
 }
 
 void Step::enter(Phase phase, int64_t number) {
@@ -151,6 +156,11 @@ void Step::wait_for_copies() {
     parts_.communicator.check();
     std::this_thread::yield();
   }
+}
+
+void Step::wait_for_all() {
+  copied_.record();
+  wait_for_copies();
 }
 
 void Step::enqueue() {

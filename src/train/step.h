@@ -11,6 +11,7 @@
 #include "src/core/thread_pool.h"
 #include "src/device/fence.h"
 #include "src/device/replay.h"
+#include "src/device/timestamp.h"
 #include "src/graph/network.h"
 #include "src/optim/optimizer.h"
 #include "src/train/batching.h"
@@ -65,8 +66,12 @@ class Step {
   /// Waits for the newest step and returns what it measured, once.
   std::optional<StepMetrics> flush();
 
-  /// Seconds since the start in which copies of batches held up the CPU; on CUDA they are only enqueued.
-  double copy_seconds() const { return copy_seconds_; }
+  /// How long the newest step took to copy its batch, and altogether. On CUDA it waits for the step, and the
+  /// clock is the GPU's.
+  struct Seconds {
+    double copy = 0, total = 0;
+  };
+  Seconds seconds();
 
   /// Memory for activations over all lanes, and for gradients.
   size_t activation_bytes() const;
@@ -85,6 +90,8 @@ class Step {
   void enter(Phase phase, int64_t number = -1);
   /// Blocks until the GPU has reached `copied_`, with an eye on the other ranks.
   void wait_for_copies();
+  /// The same for everything enqueued so far.
+  void wait_for_all();
   std::optional<StepMetrics> take_metrics();
   /// The pieces of a fingerprint, and the requests, in a copy of the metrics or in a reduced buffer.
   std::span<float> pieces_in(std::span<float> metrics) const;
@@ -103,9 +110,9 @@ class Step {
   // Page-locked copies of small numbers on their way to and from the device.
   Buffer host_infos_, host_scalars_, host_requests_, host_metrics_;
   Fence copied_;
+  Timestamp started_, has_batch_, done_;  // of the newest step
   Replay replay_;
   std::atomic<int> next_micro_batch_ = 0;
-  double copy_seconds_ = 0;
   std::optional<StepMetrics> pending_;  // started, not yet read back
 };
 

@@ -21,8 +21,7 @@ constexpr double kWorthTelling = 0.1;
 constexpr double kLeastSeconds = 1e-4;
 
 constexpr std::array kParts = {&StepSplit::read,    &StepSplit::decode,        &StepSplit::copy,
-                               &StepSplit::compute, &StepSplit::communication, &StepSplit::wait,
-                               &StepSplit::device};
+                               &StepSplit::compute, &StepSplit::communication, &StepSplit::wait};
 
 StepSplit scaled(const StepSplit& split, double factor) {
   StepSplit result;
@@ -50,10 +49,15 @@ std::vector<StepSplit> gather_splits(World& world, const StepSplit& mine) {
 
 }  // namespace
 
-void StepSplitRecorder::add(double seconds, double in_sums) {
+void StepSplitRecorder::add(double seconds) {
   ++steps_;
   seconds_ += seconds;
-  if (on_device_) return;
+}
+
+void StepSplitRecorder::add_parts(double copy, double compute, double in_sums) {
+  ++steps_with_parts_;
+  copy_ += copy;
+  compute_ += compute;
   if (steps_in_last_ == 0) in_sums_.push_back(0);
   in_sums_.back() += in_sums;
   steps_in_last_ = (steps_in_last_ + 1) % steps_a_sum_;
@@ -63,24 +67,25 @@ void StepSplitRecorder::add(double seconds, double in_sums) {
   steps_a_sum_ *= 2;
 }
 
-StepReport StepSplitRecorder::gather(World& world, const Loader::Seconds& input, double copy) {
+StepReport StepSplitRecorder::gather(World& world, const Loader::Seconds& input) {
   INVARIANT(steps_ > 0, "no steps to compare");
-  StepSplit mine;
+  if (!in_sums_.empty()) {
+    const double in_sums = std::accumulate(in_sums_.begin(), in_sums_.end(), 0.0);
+    world.min(in_sums_);
+    const double communication = std::accumulate(in_sums_.begin(), in_sums_.end(), 0.0);
+    parts_ = scaled(
+        {.copy = copy_, .compute = compute_, .communication = communication, .wait = in_sums - communication},
+        1 / static_cast<double>(steps_with_parts_));
+  }
   // Reading ahead costs nothing; what the step stood still for is shared out as the readers spent their time.
   const double waited = input.waited - input_before_.waited;
   const double read = input.read - input_before_.read, decode = input.decode - input_before_.decode;
+  const double rest = seconds_ - waited;
+  StepSplit mine = scaled(parts_, std::min(static_cast<double>(steps_), rest / parts_.total()));
+  // What a GPU does not know of, this rank's host spent.
+  mine.compute += rest - mine.total();
   mine.read = read > 0 ? waited * read / (read + decode) : 0;
   mine.decode = waited - mine.read;
-  if (on_device_) {
-    mine.device = seconds_ - waited;
-  } else {
-    const double in_sums = std::accumulate(in_sums_.begin(), in_sums_.end(), 0.0);
-    world.min(in_sums_);
-    mine.communication = std::accumulate(in_sums_.begin(), in_sums_.end(), 0.0);
-    mine.wait = in_sums - mine.communication;
-    mine.copy = copy - copy_before_;
-    mine.compute = seconds_ - waited - mine.copy - in_sums;
-  }
   const std::vector<StepSplit> all = gather_splits(world, mine);
   run_.resize(all.size());
   for (size_t rank = 0; rank < all.size(); ++rank) add_to(run_[rank], all[rank]);
@@ -88,12 +93,12 @@ StepReport StepSplitRecorder::gather(World& world, const Loader::Seconds& input,
   ++gathers_;
 
   const int64_t steps = std::exchange(steps_, 0);
-  seconds_ = 0;
+  seconds_ = copy_ = compute_ = 0;
+  steps_with_parts_ = 0;
   in_sums_.clear();
   steps_a_sum_ = 1;
   steps_in_last_ = 0;
   input_before_ = input;
-  copy_before_ = copy;
   return compare_ranks(all, steps);
 }
 

@@ -18,11 +18,9 @@ struct StepSplit {
   double compute = 0;
   double communication = 0;  ///< stood still for sums for which no rank was late
   double wait = 0;           ///< stood still for sums for which others were late
-  /// On a GPU, in place of the last four, which the host cannot tell apart: the rest of the step.
-  double device = 0;
 
-  double total() const { return own() + communication + wait + device; }
-  /// What this rank spent by itself, as far as the host sees it: the rank with the most holds up the others.
+  double total() const { return own() + communication + wait; }
+  /// What this rank spent by itself: the rank with the most holds up the others.
   double own() const { return read + decode + copy + compute; }
 };
 
@@ -38,15 +36,15 @@ struct StepReport {
 /// Adds up the split of this rank's steps, and compares it with the other ranks' now and then.
 class StepSplitRecorder {
  public:
-  /// on_device: the step only enqueues its work on a GPU.
-  explicit StepSplitRecorder(bool on_device) : on_device_(on_device) {}
+  /// A step has taken so long.
+  void add(double seconds);
+  /// What a step's time went into while this rank did not stand still for samples. Every step on the CPU; on
+  /// a GPU, where it takes a wait for the step, some of them, which stand for the others. The same steps on
+  /// every rank.
+  void add_parts(double copy, double compute, double in_sums);
 
-  /// A step has taken so long, of which this rank stood still in sums so long.
-  void add(double seconds, double in_sums);
-
-  /// Collective: the steps since the last call; there is at least one. input and copy are totals since the
-  /// start.
-  StepReport gather(World& world, const Loader::Seconds& input, double copy);
+  /// Collective: the steps since the last call; there is at least one. input: totals since the start.
+  StepReport gather(World& world, const Loader::Seconds& input);
   /// Everything gathered so far. The same on every rank, not collective.
   StepReport whole_run() const;
 
@@ -54,16 +52,15 @@ class StepSplitRecorder {
   int64_t gathers() const { return gathers_; }
 
  private:
-  bool on_device_;
-  int64_t steps_ = 0, gathers_ = 0, run_steps_ = 0;
-  double seconds_ = 0;
+  int64_t steps_ = 0, steps_with_parts_ = 0, gathers_ = 0, run_steps_ = 0;
+  double seconds_ = 0, copy_ = 0, compute_ = 0;
   /// Time in sums, each of `steps_a_sum_` steps: what no rank was late for is the least over the ranks of
   /// each.
   std::vector<double> in_sums_;
   int64_t steps_a_sum_ = 1, steps_in_last_ = 0;
   Loader::Seconds input_before_;
-  double copy_before_ = 0;
-  std::vector<StepSplit> run_;  ///< by rank
+  StepSplit parts_{.compute = 1};  ///< mean of the newest steps that told theirs, for those that did not
+  std::vector<StepSplit> run_;     ///< by rank
 };
 
 /// Means of a step from sums over so many steps, one a rank.

@@ -31,6 +31,10 @@ int64_t peak_host_bytes() {
   return int64_t{usage.ru_maxrss} * 1024;
 }
 
+// On a GPU the host waits for one of so many steps, to ask where its time went. Not for the first two, which
+// set up libraries and capture.
+constexpr int64_t kSplitEvery = 16, kSplitFirst = 2;
+
 std::unique_ptr<TimedCommunicator> timed(std::unique_ptr<Communicator> communicator) {
   return communicator ? std::make_unique<TimedCommunicator>(std::move(communicator)) : nullptr;
 }
@@ -71,6 +75,7 @@ struct Trainer::Impl {
   Clock::time_point epoch_started;
   double step_seconds = 0;  // of the newest step whose metrics are not reported yet
   StepSplitRecorder split;
+  bool split_step = false;  // the newest step is one whose parts are still to be asked for
   StopRequest stop_request{{}, 0};
   Requests asked;          // by any rank, as far as this one knows
   bool preempted = false;  // the same on all ranks
@@ -83,7 +88,7 @@ struct Trainer::Impl {
         task(e, o, signature_of(*data.train)),
         graph(fuse(model(task.input_shape(), task.outputs()))),
         pool(lanes_of(o, e, w)),
-        batching(plan_batches(o, w.size(), pool.lanes())),
+        batching(plan_batches(o, w.size(), pool.lanes(), best_micro_batch(e, graph))),
         parameters(e, graph),
         communicator(parts.communicator ? std::move(parts.communicator)
                                         : make_communicator(w, e, o.communicator())),
@@ -105,8 +110,7 @@ struct Trainer::Impl {
               sharding ? &*sharding : nullptr},
              batching, step_settings),
         checkpoints({w, e, options, parameters, optimizer, shared_state(), replicas ? &*replicas : nullptr,
-                     sampler.steps_per_epoch(), *data.train, to_json(task.data())}),
-        split(e.on_cuda()) {
+                     sampler.steps_per_epoch(), *data.train, to_json(task.data())}) {
     if (data.validation) task.check_compatible(*data.validation, "data.validation");
     if (data.test) task.check_compatible(*data.test, "data.test");
     if (o.early_stop && !data.validation)
@@ -215,6 +219,19 @@ struct Trainer::Impl {
     return communicator.take_seconds(pool.lanes()) + (statistics ? statistics->take_seconds(1) : 0);
   }
 
+  /// Without its wait for samples the newest step has taken so long.
+  void split_on_host(double seconds) {
+    const double in_sums = take_seconds_in_sums(), copy = step.seconds().copy;
+    split.add_parts(copy, seconds - copy - in_sums, in_sums);
+  }
+
+  /// Waits for the newest step: the next one would overwrite its timestamps.
+  void split_on_device() {
+    const Step::Seconds seconds = step.seconds();
+    const double in_sums = communicator.device_seconds().exposed;
+    split.add_parts(seconds.copy, seconds.total - seconds.copy - in_sums, in_sums);
+  }
+
   /// Collective.
   std::optional<std::string> straggler_in(const StepReport& report) {
     return straggler_line(report, world.host_of(report.slowest_rank), options.train.files);
@@ -230,7 +247,7 @@ struct Trainer::Impl {
     if (data.validation) event.validation = evaluate(*data.validation);
     if (preempted) return false;
     if (split.steps_since_gather() > 0) {
-      event.steps = split.gather(world, loader.seconds(), step.copy_seconds());
+      event.steps = split.gather(world, loader.seconds());
       event.straggler = straggler_in(*event.steps);
     }
     event.seconds = seconds_since(epoch_started);
@@ -283,10 +300,16 @@ struct Trainer::Impl {
       activity().enter(Phase::read);
       const Batch* batch = loader.next();
       INVARIANT(batch != nullptr, "the loader ended at step {} of {}", position, total_steps);
+      const Clock::time_point has_batch = Clock::now();
+      if (split_step) split_on_device();
+      communicator.begin_step();
       report(step.run(*batch, position + 1, schedule.lr(position), requests()), observer);
+      communicator.end_step();
       step_seconds = seconds_since(step_started);
       stop_request.step_took(step_seconds);
-      split.add(step_seconds, take_seconds_in_sums());
+      split.add(step_seconds);
+      split_step = exec.on_cuda() && position % kSplitEvery == kSplitFirst;
+      if (!exec.on_cuda()) split_on_host(seconds_since(has_batch));
       ++position;
       const bool save_due = checkpoints.due(position) || asked.save || asked.stop;
       if (position % steps_per_epoch == 0 || save_due || position == total_steps)
@@ -300,7 +323,7 @@ struct Trainer::Impl {
     EndEvent event = end_event(preempted ? "preempted" : stop ? "early_stop" : "finished", test);
     // A run of one epoch has said it already.
     const bool one_epoch = split.steps_since_gather() == 0 && split.gathers() == 1;
-    if (split.steps_since_gather() > 0) split.gather(world, loader.seconds(), step.copy_seconds());
+    if (split.steps_since_gather() > 0) split.gather(world, loader.seconds());
     if (split.gathers() > 0) event.steps = split.whole_run();
     if (event.steps && !one_epoch) event.straggler = straggler_in(*event.steps);
     if (observer.on_end) observer.on_end(event);

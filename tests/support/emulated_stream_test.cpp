@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <functional>
 #include <set>
+#include <thread>
 #include <vector>
 
 #include "src/device/handle.h"
@@ -62,6 +64,46 @@ class EmulatedStream : public testing::Test {
 TEST_F(EmulatedStream, AStreamKeepsItsOrder) {
   for (int i = 0; i < 5; ++i) append(first, i);
   EXPECT_THAT(appended(), ElementsAre(0, 1, 2, 3, 4));
+}
+
+/// Work that takes so many milliseconds or more: how many is written over it.
+void take(const Stream& stream, float& milliseconds) {
+  const auto sleep = [](void* argument) {
+    auto& time = *static_cast<float*>(argument);
+    const auto start = std::chrono::steady_clock::now();
+    std::this_thread::sleep_for(std::chrono::duration<float, std::milli>(time));
+    time = std::chrono::duration<float, std::milli>(std::chrono::steady_clock::now() - start).count();
+  };
+  CHECK(cudaLaunchHostFunc(stream.get(), sleep, &milliseconds));
+}
+
+TEST_F(EmulatedStream, TimesOfEventsAreThoseOfStreamsThatRunSideBySide) {
+  Event start, joined, end;
+  for (Event* timed : {&start, &joined, &end})
+    CHECK(cudaEventCreateWithFlags(timed->out(), cudaEventDefault));
+  const auto milliseconds = [](const Event& from, const Event& to) {
+    float result = 0;
+    CHECK(cudaEventElapsedTime(&result, from.get(), to.get()));
+    return result;
+  };
+  CHECK(cudaStreamBeginCapture(first.get(), cudaStreamCaptureModeThreadLocal));
+  CHECK(cudaEventRecordWithFlags(start.get(), first.get(), cudaEventRecordExternal));
+  order(first, second);
+  float shorter = 30, longer = 50;
+  take(first, shorter);
+  take(second, longer);
+  CHECK(cudaEventRecordWithFlags(joined.get(), first.get(), cudaEventRecordExternal));
+  order(second, first);
+  CHECK(cudaEventRecordWithFlags(end.get(), first.get(), cudaEventRecordExternal));
+  Graph graph;
+  CHECK(cudaStreamEndCapture(first.get(), graph.out()));
+  GraphExec executable;
+  CHECK(cudaGraphInstantiate(executable.out(), graph.get(), 0));
+  CHECK(cudaGraphLaunch(executable.get(), first.get()));
+  CHECK(cudaStreamSynchronize(first.get()));
+  EXPECT_GE(milliseconds(start, joined), shorter);
+  EXPECT_GE(milliseconds(start, end), longer);
+  EXPECT_LT(milliseconds(start, end), shorter + longer) << "one after the other";
 }
 
 TEST_F(EmulatedStream, TwoStreamsHaveNoneButThatOfTheirEvents) {

@@ -22,10 +22,11 @@ INSTANTIATE_FOR_BACKENDS(MpiStepSplit);
 
 TEST(MpiStepSplitRecorder, SharesOutEachSecondOnce) {
   World& world = test_world();
-  StepSplitRecorder recorder(/*on_device=*/false);
+  StepSplitRecorder recorder;
   const Loader::Seconds before{.waited = 1, .read = 30, .decode = 10};
-  recorder.add(1.5, 0);
-  recorder.gather(world, before, 0.5);  // what follows must not count this again
+  recorder.add(1.5);
+  recorder.add_parts(0, 0.5, 0);
+  recorder.gather(world, before);  // what follows must not count this again
 
   // In each of the steps another rank is late: it stands still 0.001 s, the others 0.003 s. More steps than
   // are kept one by one.
@@ -33,13 +34,13 @@ TEST(MpiStepSplitRecorder, SharesOutEachSecondOnce) {
   double in_sums = 0, least = 0;
   for (int64_t step = 0; step < steps; ++step) {
     const double mine = step % world.size() == world.rank() ? 0.001 : 0.003;
-    recorder.add(0.010, mine);
+    recorder.add(0.010);
+    recorder.add_parts(0.0005, 0.0075 - mine, mine);
     in_sums += mine;
     least += 0.001;
   }
   EXPECT_EQ(recorder.steps_since_gather(), steps);
-  const StepReport report =
-      recorder.gather(world, {.waited = 1 + 0.002 * steps, .read = 60, .decode = 20}, 0.5 + 0.0005 * steps);
+  const StepReport report = recorder.gather(world, {.waited = 1 + 0.002 * steps, .read = 60, .decode = 20});
   EXPECT_EQ(recorder.steps_since_gather(), 0);
   EXPECT_EQ(report.steps, steps);
   EXPECT_EQ(report.ranks, world.size());
@@ -59,19 +60,45 @@ TEST(MpiStepSplitRecorder, SharesOutEachSecondOnce) {
 
 TEST(MpiStepSplitRecorder, WaitIsWhatRanksStandStillLongerThanTheLeast) {
   World& world = test_world();
-  StepSplitRecorder recorder(/*on_device=*/false);
+  StepSplitRecorder recorder;
   double mine = 0;
   for (int step = 0; step < 100; ++step) {
     const double in_sums = step % world.size() == world.rank() ? 0.001 : 0.003;
     mine += in_sums;
-    recorder.add(0.010, in_sums);
+    recorder.add(0.010);
+    recorder.add_parts(0, 0.010 - in_sums, in_sums);
   }
-  const StepReport report = recorder.gather(world, {}, 0);
+  const StepReport report = recorder.gather(world, {});
   std::vector<double> all = {mine};
   world.sum(all);
   EXPECT_NEAR(report.mean.communication, 0.001, 1e-9);
   EXPECT_NEAR(report.mean.wait, all[0] / world.size() / 100 - 0.001, 1e-9);
   EXPECT_NEAR(report.mean.compute, 0.010 - all[0] / world.size() / 100, 1e-9);
+}
+
+TEST(MpiStepSplitRecorder, AFewStepsStandForTheOthers) {
+  World& world = test_world();
+  StepSplitRecorder recorder;
+  recorder.add(0.5);
+  EXPECT_NEAR(recorder.gather(world, {.waited = 0.2}).mean.compute, 0.3, 1e-9) << "nothing is known yet";
+
+  const double late = world.rank() == 0 ? 0 : 0.002;  // rank 0 is the one that the others wait for
+  for (int step = 0; step < 32; ++step) {
+    recorder.add(0.020);
+    if (step % 16 == 2) recorder.add_parts(0.001, 0.009 - late, 0.002 + late);
+  }
+  const double waited = 0.2 + 32 * 0.004;
+  const StepReport report = recorder.gather(world, {.waited = waited, .decode = 1});
+  EXPECT_NEAR(report.mean.decode, 0.004, 1e-9);
+  EXPECT_NEAR(report.slowest.copy, 0.001, 1e-9);
+  EXPECT_NEAR(report.slowest.compute, 0.013, 1e-9) << "and what is missing";
+  EXPECT_NEAR(report.slowest.communication, 0.002, 1e-9);
+  EXPECT_EQ(report.slowest_rank, 0);
+  EXPECT_NEAR(report.mean.wait, 0.002 * (world.size() - 1) / world.size(), 1e-9);
+
+  recorder.add(0.006);
+  EXPECT_NEAR(recorder.gather(world, {.waited = waited, .decode = 1}).slowest.compute, 0.0045, 1e-9)
+      << "no such step in this epoch, and a faster one";
 }
 
 /// A data set that takes its time.
@@ -140,9 +167,8 @@ TEST_P(MpiStepSplit, ARankThatReadsSlowlyIsNamed) {
   EXPECT_THAT(*epoch.straggler, HasSubstr("data.h5)"));
 }
 
-TEST(MpiStepSplitOnCpu, ARankThatComputesSlowlyIsNamed) {
-  World& world = test_world();
-  const EpochEvent epoch = train(world, Exec{}, milliseconds(0), milliseconds(60));
+TEST_P(MpiStepSplit, ARankThatComputesSlowlyIsNamed) {
+  const EpochEvent epoch = train(world, exec(), milliseconds(0), milliseconds(60));
   EXPECT_GE(epoch.steps->slowest.compute, 0.040) << "the first step is reported after the second";
   if (world.size() == 1) return;
   EXPECT_EQ(epoch.steps->slowest_rank, world.size() - 1);

@@ -76,13 +76,5 @@ TEST(StragglerLine, IsQuietWhenRanksAreEven) {
   EXPECT_TRUE(quiet({StepSplit{.compute = 0.0001}, StepSplit{.compute = 0.00015}}));
 }
 
-TEST(StragglerLine, OnAGpuOnlyTheInputTellsRanksApart) {
-  std::vector<StepSplit> ranks(4, StepSplit{.device = 0.030});
-  ranks[2] = {.read = 0.010, .device = 0.020};
-  EXPECT_THAT(straggler_line(compare_ranks(ranks, 1), "h", {"f"}),
-              Optional(std::string("rank 2 (h) makes steps 50 % slower than the median rank would: "
-                                   "read +10.00 ms a step (f)")));
-}
-
 }  // namespace
 }  // namespace lockstep

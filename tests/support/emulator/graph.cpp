@@ -40,6 +40,8 @@ namespace {
 /// Runs all nodes, of those that may run a random one next.
 void run_graph(const std::vector<Node>& nodes) {
   std::vector<bool> done(nodes.size(), false);
+  const Moment start = current_moment();
+  std::vector<Moment> ends(nodes.size(), start);
   for (size_t count = 0; count < nodes.size(); ++count) {
     std::vector<size_t> ready;
     for (size_t i = 0; i < nodes.size(); ++i)
@@ -47,9 +49,12 @@ void run_graph(const std::vector<Node>& nodes) {
                                   [&](size_t before) { return done[before]; }))
         ready.push_back(i);
     const size_t next = ready[random_below(static_cast<unsigned>(ready.size()))];
-    nodes[next].work();
+    Moment begin = start;
+    for (const size_t before : nodes[next].after) begin = std::max(begin, ends[before]);
+    ends[next] = run_timed(nodes[next].work, begin);
     done[next] = true;
   }
+  for (const Moment end : ends) go_on_at(end);
 }
 
 }  // namespace

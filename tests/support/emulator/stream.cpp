@@ -1,10 +1,12 @@
 #include "tests/support/emulator/stream.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <deque>
 #include <memory>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "tests/support/emulator/device_memory.h"
@@ -13,7 +15,12 @@
 
 /// A queue of work that has not run.
 struct CUstream_st {
-  std::deque<emulator::Work> queue;
+  struct Item {
+    emulator::Work work;
+    emulator::Moment enqueued;
+  };
+  std::deque<Item> queue;
+  emulator::Moment done;  ///< when what it has run so far ended
   std::shared_ptr<emulator::Capture> capture;
 };
 
@@ -27,7 +34,7 @@ using Clock = std::chrono::steady_clock;
 struct Mark {
   CUstream_st* stream = nullptr;
   bool reached = false;
-  Clock::time_point time;
+  Moment time;
   std::shared_ptr<Capture> capture;  ///< when it was recorded in a capture, and after which work:
   std::vector<size_t> after;
 };
@@ -38,10 +45,10 @@ std::vector<CUstream_st*>& streams() {
 }
 
 void run_first(CUstream_st* stream) {
-  const Work work = std::move(stream->queue.front());
+  const CUstream_st::Item item = std::move(stream->queue.front());
   stream->queue.pop_front();
   const DeviceMemoryAccess access;
-  work();
+  stream->done = run_timed(item.work, std::max(stream->done, item.enqueued));
 }
 
 void run_all(CUstream_st* stream) {
@@ -51,6 +58,11 @@ void run_all(CUstream_st* stream) {
 void run_until(const std::shared_ptr<Mark>& mark) {
   while (!mark->reached) run_first(mark->stream);
 }
+
+/// Of the work that is running; under the runtime's lock.
+Moment current;
+/// Time spent so far in work that other work has started.
+Clock::duration in_nested{};
 
 /// A capture that this thread has begun and not ended.
 thread_local std::shared_ptr<Capture> own_capture;
@@ -62,6 +74,30 @@ cudaError_t refuse_in_capture() {
   own_capture->valid = false;
   return report(cudaErrorStreamCaptureUnsupported);
 }
+
+Moment run_timed(const Work& work, Moment start) {
+  const Moment outer = std::exchange(current, start);
+  const Clock::time_point wall = Clock::now();
+  const Clock::duration nested = in_nested;
+  const auto leave = [&] {
+    const Clock::duration whole = Clock::now() - wall;
+    const Moment end = current + whole - (in_nested - nested);
+    in_nested = nested + whole;
+    current = outer;
+    return end;
+  };
+  try {
+    work();
+  } catch (...) {
+    leave();
+    throw;
+  }
+  return leave();
+}
+
+Moment current_moment() { return current; }
+
+void go_on_at(Moment moment) { current = std::max(current, moment); }
 
 void run_everything() {
   for (CUstream_st* stream : streams()) run_all(stream);
@@ -81,7 +117,7 @@ void enqueue(CUstream_st* stream, Work work, When when) {
     stream->capture->add(stream, std::move(work), when);
     return;
   }
-  stream->queue.push_back(std::move(work));
+  stream->queue.push_back({std::move(work), Clock::now()});
   // Sometimes a GPU is fast, too.
   if (when == When::at_once || random_below(4) == 0) run_all(stream);
 }
@@ -139,7 +175,10 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
         stream->capture->valid = false;
         return cudaErrorStreamCaptureUnsupported;
       }
-      emulator::enqueue(stream, [mark] { emulator::run_until(mark); });
+      emulator::enqueue(stream, [mark] {
+        emulator::run_until(mark);
+        emulator::go_on_at(mark->time);
+      });
       return cudaSuccess;
     }
     if (stream->capture != nullptr && stream->capture != mark->capture) return cudaErrorInvalidValue;
@@ -179,7 +218,7 @@ cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, uns
     }
     emulator::enqueue(stream, [mark] {
       mark->reached = true;
-      mark->time = emulator::Clock::now();
+      mark->time = emulator::current_moment();
     });
     return cudaSuccess;
   });
