@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,18 +19,17 @@ struct Checkpoint {
     ConstTensor tensor;
   };
   std::vector<Named> tensors;
-  std::map<std::string, int64_t>
-      integers;  ///< position: epoch, step_in_epoch, step, seed, early-stop counters, ...
-  std::map<std::string, double> reals;  ///< best metric, ...
-  std::map<std::string, std::string>
-      strings;  ///< config, versions, data fingerprints, model description, weights_hash
+  std::map<std::string, int64_t> integers;     ///< position, seed, fingerprints, early-stop counters, ...
+  std::map<std::string, double> reals;         ///< best metric, ...
+  std::map<std::string, std::string> strings;  ///< config, version, description of the data
 
   std::vector<std::vector<std::byte>> storage;
 };
 
 /// Writes FILE: to a temporary name beside it, each tensor with its XXH3-64, flushed (fsync of file and
-/// folder), then renamed. On any failure (full disk, no permission) the temporary file is removed, whatever
-/// FILE was stays, and Error(data) says which file and why.
+/// folder), then renamed (see CheckpointLayout, also for writing many). On any failure (full disk, no
+/// permission) the temporary file is removed, whatever FILE was stays, and Error(data) says which file and
+/// why.
 void save_checkpoint(const std::string& path, const Checkpoint& checkpoint);
 
 /// Reads and verifies a file. Throws Error(data) naming the file and the tensor whose hash is wrong, or what
@@ -39,10 +39,27 @@ Checkpoint load_checkpoint(const std::string& path);
 /// RUN_DIR/checkpoints: names "step-XXXXXXXX.h5", "best.h5" and the text file "latest" that names the newest.
 std::string checkpoint_path(const std::string& run_dir, int64_t step);
 std::string best_checkpoint_path(const std::string& run_dir);
-/// Writes "latest" atomically; then removes the oldest step files beyond `keep` (never best.h5).
-void publish_checkpoint(const std::string& run_dir, const std::string& path, int keep);
-/// The newest complete checkpoint of a run folder, from "latest", else by step number; "" if there is none.
-/// A path to a file is returned as it is.
-std::string find_checkpoint(const std::string& run_dir_or_file);
+/// Which checkpoints of a run stay.
+struct KeepCheckpoints {
+  int newest = 3;
+  double every_minutes = 0;  ///< of the older ones, one of so many minutes, by the files' times; 0: none
+};
+/// Writes "latest" atomically; then removes step files that are older than `keep` says, those of steps behind
+/// the one just published, which the run gave up when it went on from an older one, and what killed processes
+/// left half written. best.h5 stays.
+void publish_checkpoint(const std::string& run_dir, const std::string& path, const KeepCheckpoints& keep);
+/// The checkpoints of a run folder, the newest first: the one that "latest" names, then the others by step
+/// number; none where there is no such folder.
+std::vector<std::string> find_checkpoints(const std::string& run_dir);
+
+/// A checkpoint and where it was read.
+struct LoadedCheckpoint {
+  std::string path;
+  Checkpoint checkpoint;
+};
+/// Of a run folder: the newest checkpoint that is whole, with a warning on the log for each newer one that is
+/// not; none when there is none at all. Of a file: that one. Throws Error(data) when the file is damaged, or
+/// all of the folder's are: then with what is wrong with the newest.
+std::optional<LoadedCheckpoint> load_newest_checkpoint(const std::string& run_dir_or_file);
 
 }  // namespace lockstep

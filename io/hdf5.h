@@ -94,6 +94,8 @@ class Dataset {
   int64_t stored_bytes() const;
   /// Chunks that exist; walks the whole index. 0 unless chunked.
   int64_t chunks() const;
+  /// Where the elements of a contiguous data set begin in the file, in bytes; -1 when they have no room yet.
+  int64_t offset() const;
   hid_t id() const { return id_.get(); }
 
   /// Reads all elements, converted to `dtype`, in row-major order into `out`.
@@ -121,8 +123,9 @@ class Dataset {
 
 /// How a data set is stored when written.
 struct Storage {
-  std::vector<int64_t> chunk;  ///< empty: contiguous
-  int deflate = 0;             ///< 1..9; needs chunks
+  std::vector<int64_t> chunk = {};  ///< empty: contiguous
+  int deflate = 0;                  ///< 1..9; needs chunks
+  bool allocate = false;  ///< contiguous: has its room in the file at once, with nothing written there
 };
 
 /// An HDF5 file. File locking is off: it fails on NFS and on read-only mounts.

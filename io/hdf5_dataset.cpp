@@ -208,6 +208,13 @@ int64_t Dataset::chunks() const {
   return static_cast<int64_t>(count);
 }
 
+int64_t Dataset::offset() const {
+  const Lock lock;
+  const haddr_t offset = H5Dget_offset(id_.get());
+  H5Eclear2(H5E_DEFAULT);
+  return offset == HADDR_UNDEF ? -1 : static_cast<int64_t>(offset);
+}
+
 void Dataset::require_filters() const {
   for (const Filter& filter : filters_) {
     if (!filter.available)

@@ -72,6 +72,10 @@ void File::create_dataset(const std::string& name, DType dtype, const Shape& sha
       H5Pset_deflate(creation.get(), static_cast<unsigned>(storage.deflate));
     }
   }
+  if (storage.allocate) {
+    H5Pset_alloc_time(creation.get(), H5D_ALLOC_TIME_EARLY);
+    H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER);
+  }
   const Id space = simple_space(shape.extents());
   const Id id(H5Dcreate2(id_.get(), name.c_str(), memory_type(dtype), space.get(), links.get(),
                          creation.get(), H5P_DEFAULT));

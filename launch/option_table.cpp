@@ -283,6 +283,9 @@ void add_rest(std::vector<Option>& table) {
       not_negative("checkpoint.every_minutes", FIELD(train.checkpoint_every_minutes), "0: not by time")));
   table.push_back(free_on_resume(integer("checkpoint.keep", FIELD(train.checkpoint_keep), 1,
                                          "newest checkpoints kept, besides the best one")));
+  table.push_back(
+      free_on_resume(not_negative("checkpoint.keep_every_minutes", FIELD(train.checkpoint_keep_every_minutes),
+                                  "of older checkpoints, one of so many minutes is kept too; 0: none")));
   table.push_back(free_on_resume(
       {.key = "comm.bucket_mib",
        .type = "auto | number",

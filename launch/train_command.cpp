@@ -31,7 +31,8 @@ struct TrainArguments {
 /// What rank 0 decides and tells the others: they need not see the config file.
 struct Decision {
   std::string config_text;
-  std::string checkpoint;  ///< to resume from; "" for a new run
+  std::string checkpoint;                       ///< to resume from; "" for a new run
+  std::optional<LoadedCheckpoint> loaded = {};  ///< the same on rank 0, which has looked into it
 };
 
 /// The options of the command line are --set by shorter names.
@@ -42,17 +43,15 @@ std::vector<std::string> all_sets(const TrainArguments& arguments) {
   return sets;
 }
 
-/// The checkpoint that --resume names; "" when "auto" finds none and the run starts from the beginning.
-std::string checkpoint_to_resume(const TrainArguments& arguments, const Config& config) {
-  if (arguments.resume == "auto") {
-    const std::string folder = choose_run_folder(config, /*resume=*/true);
-    return std::filesystem::exists(folder) ? find_checkpoint(folder) : "";
-  }
+/// The checkpoint that --resume names; none when "auto" finds none and the run starts from the beginning.
+std::optional<LoadedCheckpoint> checkpoint_to_resume(const TrainArguments& arguments, const Config& config) {
+  if (arguments.resume == "auto") return load_newest_checkpoint(choose_run_folder(config, /*resume=*/true));
   if (!std::filesystem::exists(arguments.resume))
     fail(ExitCode::usage, "--resume {}: there is no such file or folder", arguments.resume);
-  const std::string found = find_checkpoint(arguments.resume);
-  if (found.empty()) fail(ExitCode::data, "--resume {}: there is no checkpoint in it", arguments.resume);
-  return std::filesystem::absolute(found).lexically_normal().string();
+  std::optional<LoadedCheckpoint> found =
+      load_newest_checkpoint(std::filesystem::absolute(arguments.resume).lexically_normal().string());
+  if (!found) fail(ExitCode::data, "--resume {}: there is no checkpoint in it", arguments.resume);
+  return found;
 }
 
 /// The run folder of RUN/checkpoints/FILE; "" for a checkpoint that lies elsewhere.
@@ -76,11 +75,12 @@ Decision decide(const TrainArguments& arguments, const Environment& environment)
   const std::vector<std::string> sets = all_sets(arguments);
   Config config = load_config(arguments.config, sets);
   Decision decision;
-  if (!arguments.resume.empty()) decision.checkpoint = checkpoint_to_resume(arguments, config);
-  if (!decision.checkpoint.empty()) {
-    const Checkpoint checkpoint = load_checkpoint(decision.checkpoint);
-    const auto text = checkpoint.strings.find("config");
-    if (text == checkpoint.strings.end())
+  if (!arguments.resume.empty()) decision.loaded = checkpoint_to_resume(arguments, config);
+  if (decision.loaded) {
+    decision.checkpoint = decision.loaded->path;
+    const std::map<std::string, std::string>& strings = decision.loaded->checkpoint.strings;
+    const auto text = strings.find("config");
+    if (text == strings.end())
       fail(ExitCode::data, "{} holds no config: it is not a checkpoint of a training run",
            decision.checkpoint);
     const Config before = parse_config(text->second, decision.checkpoint, "/", {});
@@ -158,9 +158,9 @@ int run_train(Program& program, const TrainArguments& arguments) {
   const Watchdog watchdog(world, config.train.timeout_seconds);
   const Device device = choose_device(world, config.device);
   make_generated_digits(config.train, world, program.environment().cache_folder);
-  std::optional<ResumeFrom> resume;
-  if (!decision.checkpoint.empty())
-    resume = ResumeFrom{decision.checkpoint, load_checkpoint(decision.checkpoint)};
+  std::optional<LoadedCheckpoint> resume = std::move(decision.loaded);
+  if (!resume && !decision.checkpoint.empty())
+    resume = LoadedCheckpoint{decision.checkpoint, load_checkpoint(decision.checkpoint)};
   const ModelFactory model = [&](const Shape& input, int64_t outputs) {
     return build_model(config.model, input, outputs, config.train.seed);
   };

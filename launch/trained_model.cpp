@@ -13,11 +13,17 @@ namespace lockstep {
 
 namespace {
 
-std::string find(const std::string& from) {
-  if (!std::filesystem::exists(from)) fail(ExitCode::data, "{}: there is no such file or folder", from);
-  const std::string found = find_checkpoint(from);
-  if (found.empty()) fail(ExitCode::data, "{}: there is no checkpoint in it", from);
-  return found;
+/// Collective. Rank 0 chooses, and every rank reads what it chose.
+LoadedCheckpoint load(World& world, const std::string& from) {
+  std::optional<LoadedCheckpoint> loaded;
+  if (world.rank() == 0) {
+    if (!std::filesystem::exists(from)) fail(ExitCode::data, "{}: there is no such file or folder", from);
+    loaded = load_newest_checkpoint(from);
+    if (!loaded) fail(ExitCode::data, "{}: there is no checkpoint in it", from);
+  }
+  const std::string path = world.broadcast(loaded ? loaded->path : "");
+  if (!loaded) loaded = LoadedCheckpoint{path, load_checkpoint(path)};
+  return *std::move(loaded);
 }
 
 std::string text_of(const Checkpoint& checkpoint, const std::string& path, const std::string& name) {
@@ -29,9 +35,10 @@ std::string text_of(const Checkpoint& checkpoint, const std::string& path, const
 
 }  // namespace
 
-TrainedModel::TrainedModel(World& world, const std::string& from, const std::string& device)
-    : path_(find(from)) {
-  const Checkpoint checkpoint = load_checkpoint(path_);
+TrainedModel::TrainedModel(World& world, const std::string& from, const std::string& device) {
+  LoadedCheckpoint loaded = load(world, from);
+  path_ = loaded.path;
+  const Checkpoint& checkpoint = loaded.checkpoint;
   config_ = parse_config(text_of(checkpoint, path_, "config"), path_, "/", {});
   watchdog_.emplace(world, config_.train.timeout_seconds);
   device_ = choose_device(world, device);

@@ -118,23 +118,35 @@ void Parameters::initialize(uint64_t seed) {
 }
 
 uint64_t Parameters::weights_hash() const {
-  const std::vector<float> host = to_host(exec_, weights());
+  return hash_weights(layout_.parameters, to_host(exec_, weights()));
+}
+
+uint64_t hash_weights(const std::vector<ParameterLayout::Slot>& parameters, std::span<const float> weights) {
   StreamingHash hash;
-  for (const ParameterLayout::Slot& slot : layout_.parameters)
-    hash.update(std::as_bytes(
-        std::span(host).subspan(static_cast<size_t>(slot.offset), static_cast<size_t>(slot.elements))));
+  for (const ParameterLayout::Slot& slot : parameters)
+    hash.update(
+        std::as_bytes(weights.subspan(static_cast<size_t>(slot.offset), static_cast<size_t>(slot.elements))));
   return hash.digest();
+}
+
+void make_logical(const std::vector<ParameterLayout::Slot>& slots, std::span<float> host) {
+  std::vector<float> stored;
+  for (const ParameterLayout::Slot& slot : slots) {
+    if (slot.shape.rank() != 4) continue;
+    float* values = host.data() + slot.offset;
+    stored.assign(values, values + slot.elements);
+    permute_filters(slot.shape, true, stored.data(), values);
+  }
 }
 
 std::vector<std::vector<float>> to_logical(Exec exec, const std::vector<ParameterLayout::Slot>& slots,
                                            std::span<const float> flat) {
-  const std::vector<float> host = to_host(exec, flat);
+  std::vector<float> host = to_host(exec, flat);
+  make_logical(slots, host);
   std::vector<std::vector<float>> tensors;
   for (const ParameterLayout::Slot& slot : slots) {
-    const float* source = host.data() + slot.offset;
-    std::vector<float> tensor(source, source + slot.elements);
-    if (slot.shape.rank() == 4) permute_filters(slot.shape, true, source, tensor.data());
-    tensors.push_back(std::move(tensor));
+    const float* values = host.data() + slot.offset;
+    tensors.emplace_back(values, values + slot.elements);
   }
   return tensors;
 }

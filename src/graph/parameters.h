@@ -75,6 +75,12 @@ class Parameters {
   Buffer weights_, states_;
 };
 
+/// What Parameters::weights_hash() says, of a copy of the weights in host memory.
+uint64_t hash_weights(const std::vector<ParameterLayout::Slot>& parameters, std::span<const float> weights);
+
+/// Puts a flat buffer in host memory into logical order (see below), in place.
+void make_logical(const std::vector<ParameterLayout::Slot>& slots, std::span<float> host);
+
 /// A flat buffer laid out like the weights <-> one host tensor a parameter in logical order (convolution
 /// weights (K, C, R, S), everything else as stored). For checkpoints: weights and optimizer state alike.
 /// Waits.

@@ -1,12 +1,74 @@
 #include "src/train/checkpointing.h"
 
+#include <algorithm>
+#include <atomic>
 #include <utility>
 
+#include "io/checkpoint_layout.h"
 #include "src/core/activity.h"
 
 namespace lockstep {
 
-Checkpointing::Checkpointing(Parts parts) : parts_(std::move(parts)) {}
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+/// What the writing thread uses. It may outlive the run when a disk hangs.
+struct Checkpointing::Writing {
+  Snapshot snapshot;
+  std::optional<CheckpointLayout> layout;
+  std::string diverged;  ///< why nothing was written; "": it was
+  std::atomic<double> longest_seconds = 0;
+
+  struct Job {
+    std::string run_dir;
+    int64_t position = 0;
+    Files files;
+    KeepCheckpoints keep;
+    Checkpoint values;  ///< without tensors
+    Clock::time_point started;
+  };
+
+  void write(Job& job) {
+    snapshot.finish();
+    if (!snapshot.not_finite().empty()) {
+      diverged = fmt::format(
+          "{} has values that are not finite after step {}: the training diverged, and no checkpoint of it "
+          "was "
+          "written. Lower optimizer.lr, set train.clip_norm, or look at the data with `lockstep data check`.",
+          snapshot.not_finite(), job.position);
+      return;
+    }
+    snapshot.add_to(job.values);
+    job.values.integers["weights_hash"] = static_cast<int64_t>(snapshot.weights_hash());
+    // The first save lays out the file for all.
+    if (!layout || !layout->fits(job.values)) layout.emplace(job.values);
+    if (job.files.best) layout->write(best_checkpoint_path(job.run_dir), job.values);
+    if (job.files.newest) {
+      const std::string path = checkpoint_path(job.run_dir, job.position);
+      layout->write(path, job.values);
+      publish_checkpoint(job.run_dir, path, job.keep);
+    }
+    longest_seconds = std::max(longest_seconds.load(), seconds_since(job.started));
+  }
+};
+
+Checkpointing::Checkpointing(Parts parts)
+    : parts_(std::move(parts)), data_fingerprint_(static_cast<int64_t>(parts_.train.fingerprint())) {
+  if (parts_.world.rank() == 0)
+    writing_.reset(
+        new Writing{.snapshot = Snapshot(parts_.exec, parts_.parameters, parts_.options.optimizer.name,
+                                         &parts_.optimizer, parts_.shared.has_value()),
+                    .layout = std::nullopt,
+                    .diverged = "",
+                    .longest_seconds = 0});
+}
+
+Checkpointing::~Checkpointing() = default;
 
 void Checkpointing::start() { saved_at_ = Clock::now(); }
 
@@ -20,7 +82,7 @@ bool Checkpointing::due(int64_t position) const {
 
 bool Checkpointing::minutes_passed() const {
   const double minutes = parts_.options.checkpoint_every_minutes;
-  return minutes > 0 && std::chrono::duration<double>(Clock::now() - saved_at_).count() > 60 * minutes;
+  return minutes > 0 && seconds_since(saved_at_) > 60 * minutes;
 }
 
 double Checkpointing::expected_seconds() const {
@@ -29,53 +91,66 @@ double Checkpointing::expected_seconds() const {
   return static_cast<double>(floats * sizeof(float)) / kBytesPerSecond;
 }
 
-void Checkpointing::save(const RunState& state) {
-  const Clock::time_point begin = Clock::now();
-  const std::string path = checkpoint_path(parts_.options.run_dir, state.position);
-  write(path, state);
-  if (parts_.world.rank() == 0)
-    publish_checkpoint(parts_.options.run_dir, path, parts_.options.checkpoint_keep);
-  saved_position_ = state.position;
-  saved_at_ = Clock::now();
-  newest_seconds_ = std::chrono::duration<double>(saved_at_ - begin).count();
-}
-
-void Checkpointing::save_last(const RunState& state) {
-  if (saved_position_ != state.position) save(state);
-}
-
-void Checkpointing::save_best(const RunState& state) {
-  write(best_checkpoint_path(parts_.options.run_dir), state);
-}
-
-void Checkpointing::write(const std::string& path, const RunState& state) {
+void Checkpointing::save(const RunState& state, const Files& files) {
   // A checkpoint of ranks that differ would hide that they did.
   if (parts_.replicas != nullptr) parts_.replicas->check(parts_.world, state.position);
   const PhaseScope saving(Phase::checkpoint);
-  const SharedState* shared = parts_.shared ? &*parts_.shared : nullptr;
-  if (parts_.world.rank() != 0) {
-    if (shared != nullptr) send_state(parts_.optimizer, *shared);
-    return;
-  }
   const TrainOptions& options = parts_.options;
-  Checkpoint checkpoint;
-  add_model(checkpoint, parts_.exec, parts_.parameters, options.optimizer.name, &parts_.optimizer, shared);
-  checkpoint.integers = {{"position", state.position},
-                         {"best_epoch", state.watched.best_epoch},
-                         {"bad_epochs", state.watched.bad_epochs},
-                         {"steps_per_epoch", parts_.steps_per_epoch},
-                         {"seed", static_cast<int64_t>(options.seed)},
-                         {"epoch_samples", state.epoch_samples},
-                         {"data_fingerprint", static_cast<int64_t>(parts_.train.fingerprint())}};
-  checkpoint.reals = {{"epoch_loss_sum", state.epoch_loss_sum}, {"best", state.watched.best}};
-  checkpoint.strings = {{"lockstep_version", LOCKSTEP_VERSION},
-                        {"config", options.config_text},
-                        {"data", parts_.data_description},
-                        {"weights_hash", fmt::format("{:016x}", parts_.parameters.weights_hash())}};
-  save_checkpoint(path, checkpoint);
+  const SharedState* shared = parts_.shared ? &*parts_.shared : nullptr;
+  if (writing_ == nullptr) {
+    if (shared != nullptr) send_state(parts_.optimizer, *shared);
+  } else {
+    wait();
+    Writing::Job job{.run_dir = options.run_dir,
+                     .position = state.position,
+                     .files = files,
+                     .keep = {options.checkpoint_keep, options.checkpoint_keep_every_minutes},
+                     .values = {},
+                     .started = Clock::now()};
+    writing_->snapshot.take(shared);
+    job.values.integers = {{"position", state.position},
+                           {"best_epoch", state.watched.best_epoch},
+                           {"bad_epochs", state.watched.bad_epochs},
+                           {"steps_per_epoch", parts_.steps_per_epoch},
+                           {"seed", static_cast<int64_t>(options.seed)},
+                           {"epoch_samples", state.epoch_samples},
+                           {"data_fingerprint", data_fingerprint_}};
+    job.values.reals = {{"epoch_loss_sum", state.epoch_loss_sum}, {"best", state.watched.best}};
+    job.values.strings = {{"lockstep_version", LOCKSTEP_VERSION},
+                          {"config", options.config_text},
+                          {"data", parts_.data_description}};
+    task_.start([writing = writing_, job = std::move(job)]() mutable { writing->write(job); });
+  }
+  if (!files.newest) return;
+  saved_position_ = state.position;
+  saved_at_ = Clock::now();
 }
 
-RunState Checkpointing::restore(const ResumeFrom& from) {
+void Checkpointing::check() { task_.check(); }
+
+void Checkpointing::wait() {
+  task_.wait();
+  // Not said by check(): the loss of a step after such weights says it better.
+  if (writing_ != nullptr && !writing_->diverged.empty()) fail(ExitCode::diverged, "{}", writing_->diverged);
+}
+
+void Checkpointing::finish(const RunState& state) {
+  // The last weights are worth keeping even when no checkpoint was due.
+  if (saved_position_ != state.position) save(state, {.newest = true});
+  {
+    const PhaseScope saving(Phase::checkpoint);
+    wait();
+  }
+  parts_.world.barrier();
+}
+
+double Checkpointing::longest_seconds() const {
+  return writing_ == nullptr ? 0 : writing_->longest_seconds.load();
+}
+
+size_t Checkpointing::snapshot_bytes() const { return writing_ == nullptr ? 0 : writing_->snapshot.bytes(); }
+
+RunState Checkpointing::restore(const LoadedCheckpoint& from) {
   const auto value = [&](const auto& values, const std::string& name) {
     const auto found = values.find(name);
     if (found == values.end())
@@ -84,7 +159,7 @@ RunState Checkpointing::restore(const ResumeFrom& from) {
   };
   const auto integer = [&](const std::string& name) { return value(from.checkpoint.integers, name); };
   const auto real = [&](const std::string& name) { return value(from.checkpoint.reals, name); };
-  if (integer("data_fingerprint") != static_cast<int64_t>(parts_.train.fingerprint()))
+  if (integer("data_fingerprint") != data_fingerprint_)
     fail(ExitCode::data,
          "{} was trained on other data than {}. Start a new run, or name the data it was trained on.",
          from.path, parts_.train.describe());

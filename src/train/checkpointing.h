@@ -2,22 +2,18 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "comm/world.h"
+#include "src/core/background_task.h"
 #include "src/optim/early_stop.h"
 #include "src/train/options.h"
 #include "src/train/replica_check.h"
 #include "src/train/snapshot.h"
 
 namespace lockstep {
-
-/// A checkpoint to go on from, and where it was read.
-struct ResumeFrom {
-  std::string path;
-  Checkpoint checkpoint;
-};
 
 /// Where a run stands, besides the values of its model.
 struct RunState {
@@ -27,7 +23,8 @@ struct RunState {
   EarlyStop::State watched;
 };
 
-/// A run's checkpoints: when one is due, what is in it, and how a run goes on from it. Rank 0 writes.
+/// A run's checkpoints: when one is due, what is in it, and how a run goes on from it. Rank 0 writes, on a
+/// thread of its own: a save takes a snapshot into host memory and returns.
 class Checkpointing {
  public:
   struct Parts {
@@ -42,7 +39,9 @@ class Checkpointing {
     const Dataset& train;
     std::string data_description;  ///< see to_json(DataSignature)
   };
+  /// Takes the memory of a snapshot on rank 0.
   explicit Checkpointing(Parts parts);
+  ~Checkpointing();
 
   /// The run's first step begins: from here on counts checkpoint.every_minutes.
   void start();
@@ -51,29 +50,44 @@ class Checkpointing {
   /// Whether checkpoint.every_minutes have passed by this rank's clock. All must save at the same step, so it
   /// has to ask the others.
   bool minutes_passed() const;
-  /// Seconds that a checkpoint may take as long as none was made, and those that the newest took.
+  /// Seconds that a save may take as long as none was made.
   double expected_seconds() const;
-  double newest_seconds() const { return newest_seconds_; }
-  /// Collective. Saves as the newest checkpoint.
-  void save(const RunState& state);
-  /// The same, unless the newest one was saved at this position: the last weights are worth keeping even when
-  /// no checkpoint was due.
-  void save_last(const RunState& state);
-  /// Collective. Saves as the best one, by the metric that is watched.
-  void save_best(const RunState& state);
+  /// Which files a save writes: the newest of the run, the best by the metric that is watched, or both.
+  struct Files {
+    bool newest = false, best = false;
+  };
+  /// Collective. Starts to save, after waiting for the save before. Throws Error on rank 0 when that one
+  /// failed: data for a disk that is full, say, and diverged for weights that are not finite, which are never
+  /// written.
+  void save(const RunState& state, const Files& files);
+  /// Throws Error(data) on rank 0 when a save has failed meanwhile. Does not wait.
+  void check();
+  /// Collective. Returns when the newest checkpoint is of this position and on the disk, for all ranks: only
+  /// then may any of them end. Throws as save() does.
+  void finish(const RunState& state);
+
+  /// Seconds that the longest save so far took until it was on the disk; 0 as long as there is none, and on
+  /// other ranks than 0.
+  double longest_seconds() const;
+  /// Host memory of a snapshot, which rank 0 has; 0 on others.
+  size_t snapshot_bytes() const;
 
   /// Puts the model back as it was, on every rank from the same checkpoint. Throws Error(data) when it is of
   /// another model or other data.
-  RunState restore(const ResumeFrom& from);
+  RunState restore(const LoadedCheckpoint& from);
 
  private:
   using Clock = std::chrono::steady_clock;
+  struct Writing;
 
-  void write(const std::string& path, const RunState& state);
+  /// Waits for the save in hand.
+  void wait();
 
   Parts parts_;
+  int64_t data_fingerprint_;
+  std::shared_ptr<Writing> writing_;  ///< on rank 0; also the thread's
+  BackgroundTask task_;
   Clock::time_point saved_at_;
-  double newest_seconds_ = 0;
   int64_t saved_position_ = -1;  ///< of the newest checkpoint of this process
 };
 

@@ -65,6 +65,7 @@ struct TrainOptions {
   int64_t checkpoint_every_steps = 0;
   double checkpoint_every_minutes = 0;
   int checkpoint_keep = 3;
+  double checkpoint_keep_every_minutes = 0;  ///< older ones: one of so many minutes; 0: none
 
   // [comm]
   int64_t bucket_bytes = 0;  ///< 0: chosen from how long sums take

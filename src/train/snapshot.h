@@ -1,6 +1,7 @@
 #pragma once
 
 #include "io/checkpoint.h"
+#include "src/device/fence.h"
 #include "src/graph/parameters.h"
 #include "src/optim/optimizer.h"
 #include "src/train/sharding.h"
@@ -26,17 +27,52 @@ struct SharedState {
   std::span<float> scratch;  ///< as long as the weights, in the backend's memory; overwritten
 };
 
-/// Adds the model's values to a checkpoint as logical tensors: "model/NAME" for parameters, "state/NAME" for
-/// running statistics, "optimizer/KIND/NAME" for each state buffer of the optimizer (null: without). Waits
-/// for the device. With `shared` the other ranks call send_state() meanwhile; the checkpoint is the same.
-void add_model(Checkpoint& checkpoint, Exec exec, const Parameters& parameters,
-               const std::string& optimizer_name, const Optimizer* optimizer,
-               const SharedState* shared = nullptr);
+/// A model's values as they were at one moment, in host memory that is taken once: one rank's copy of all of
+/// them, the optimizer's state included. Page-locked on CUDA.
+class Snapshot {
+ public:
+  /// sections: of the model, as long as values are taken. gathered: ranks share out the optimizer, whose
+  /// state is as long as the weights when it is whole.
+  Snapshot(Exec exec, const Parameters& parameters, const std::string& optimizer_name,
+           const Optimizer* optimizer, bool gathered);
+
+  size_t bytes() const { return memory_.size(); }
+
+  /// Copies the values. Enqueues and does not wait: what is enqueued later may change them. With `shared` the
+  /// other ranks call send_state() meanwhile; the result is the same.
+  void take(const SharedState* shared = nullptr);
+  /// After take() and once, on any thread: waits for the copies and prepares what follows.
+  void finish();
+  /// Adds views of the values, which end with the next take(), as logical tensors: "model/NAME" for
+  /// parameters, "state/NAME" for running statistics, "optimizer/KIND/NAME" for each state buffer of the
+  /// optimizer.
+  void add_to(Checkpoint& checkpoint) const;
+  uint64_t weights_hash() const { return weights_hash_; }
+  /// The first parameter or running statistic with a value that is not finite; "" if there is none.
+  const std::string& not_finite() const { return not_finite_; }
+
+ private:
+  struct Section {
+    std::string prefix;
+    std::vector<ParameterLayout::Slot> slots;  ///< copies, because finish() may outlive the model
+    std::span<const float> source;
+    std::span<float> values;  ///< in memory_
+  };
+
+  Exec exec_;
+  std::vector<Section> sections_;
+  Buffer memory_;
+  Fence taken_;
+  uint64_t weights_hash_ = 0;
+  std::string not_finite_;
+};
+
+/// What the other ranks do while one calls Snapshot::take() with `shared`.
 void send_state(const Optimizer& optimizer, const SharedState& shared);
 
-/// The reverse, on every rank from the same checkpoint. Throws Error(data) naming the tensor when the
-/// checkpoint is of another model (or optimizer): a tensor is missing, is of another shape, or is left over.
-/// `path` is for the message.
+/// Puts the values of a checkpoint back, on every rank from the same one. Throws Error(data) naming the
+/// tensor when the checkpoint is of another model (or optimizer): a tensor is missing, is of another shape,
+/// or is left over. `path` is for the message.
 void restore_model(const Checkpoint& checkpoint, const std::string& path, Exec exec,
                    const Parameters& parameters, const std::string& optimizer_name,
                    const Optimizer* optimizer, const SharedState* shared = nullptr);

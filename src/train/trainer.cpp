@@ -73,7 +73,8 @@ struct Trainer::Impl {
   double epoch_loss_sum = 0;  // over the samples of the epoch so far
   int64_t epoch_samples = 0;
   Clock::time_point epoch_started;
-  double step_seconds = 0;  // of the newest step whose metrics are not reported yet
+  bool best_epoch_ended = false;  // with the newest step
+  double step_seconds = 0;        // of the newest step whose metrics are not reported yet
   StepSplitRecorder split;
   bool split_step = false;  // the newest step is one whose parts are still to be asked for
   StopRequest stop_request{{}, 0};
@@ -260,14 +261,14 @@ struct Trainer::Impl {
     const bool watch_accuracy = options.early_stop && options.early_stop->metric == "validation_accuracy";
     const bool stop =
         early_stop.update(event.epoch, watch_accuracy ? event.validation->accuracy : event.validation->loss);
-    if (early_stop.improved()) checkpoints.save_best(state());
+    best_epoch_ended = early_stop.improved();
     return stop;
   }
 
   /// Where the run stands, for a checkpoint.
   RunState state() const { return {position, epoch_loss_sum, epoch_samples, early_stop.state()}; }
 
-  void restore(const ResumeFrom& from) {
+  void restore(const LoadedCheckpoint& from) {
     const RunState saved = checkpoints.restore(from);
     position = saved.position;
     epoch_loss_sum = saved.epoch_loss_sum;
@@ -277,6 +278,24 @@ struct Trainer::Impl {
 
   /// Whether the run stands at the end of an epoch that has not been evaluated.
   bool epoch_is_full() const { return epoch_samples > 0 && position % sampler.steps_per_epoch() == 0; }
+
+  /// Weights that are not finite are found where they are saved.
+  template <typename Save>
+  void or_say_diverged(const TrainObserver& observer, const Save& save) {
+    try {
+      save();
+    } catch (const Error& error) {
+      if (error.code() == ExitCode::diverged && observer.on_end)
+        observer.on_end(end_event("diverged", std::nullopt));
+      throw;
+    }
+  }
+
+  void save(const Checkpointing::Files& files, const TrainObserver& observer) {
+    if (!files.newest && !files.best) return;
+    or_say_diverged(observer, [&] { checkpoints.save(state(), files); });
+    if (files.newest) asked.save = false;
+  }
 
   EndEvent run(const TrainObserver& observer, const StopConditions& conditions) {
     stop_request = StopRequest(conditions, checkpoints.expected_seconds());
@@ -294,9 +313,13 @@ struct Trainer::Impl {
     checkpoints.start();
     take_seconds_in_sums();  // of what was summed before the first step
     preempted = world.any(!stop_request.reason().empty());
-    if (epoch_is_full() && !preempted) stop = end_epoch(loader, observer);
+    if (epoch_is_full() && !preempted) {
+      stop = end_epoch(loader, observer);
+      save({.best = best_epoch_ended}, observer);
+    }
     while (!stop && !preempted && position < total_steps) {
       const Clock::time_point step_started = Clock::now();
+      checkpoints.check();
       activity().enter(Phase::read);
       const Batch* batch = loader.next();
       INVARIANT(batch != nullptr, "the loader ended at step {} of {}", position, total_steps);
@@ -307,6 +330,7 @@ struct Trainer::Impl {
       communicator.end_step();
       step_seconds = seconds_since(step_started);
       stop_request.step_took(step_seconds);
+      if (checkpoints.longest_seconds() > 0) stop_request.checkpoint_took(checkpoints.longest_seconds());
       split.add(step_seconds);
       split_step = exec.on_cuda() && position % kSplitEvery == kSplitFirst;
       if (!exec.on_cuda()) split_on_host(seconds_since(has_batch));
@@ -315,10 +339,11 @@ struct Trainer::Impl {
       if (position % steps_per_epoch == 0 || save_due || position == total_steps)
         report(step.flush(), observer);
       preempted = asked.stop;
+      best_epoch_ended = false;
       if (epoch_is_full() && !preempted) stop = end_epoch(loader, observer);
-      if (save_due && !preempted) save_periodic();
+      save({.newest = save_due && !preempted, .best = best_epoch_ended}, observer);
     }
-    checkpoints.save_last(state());
+    or_say_diverged(observer, [&] { checkpoints.finish(state()); });
     const std::optional<Evaluation> test = data.test && !preempted ? evaluate(*data.test) : std::nullopt;
     EndEvent event = end_event(preempted ? "preempted" : stop ? "early_stop" : "finished", test);
     // A run of one epoch has said it already.
@@ -331,16 +356,10 @@ struct Trainer::Impl {
     if (preempted) world.barrier();
     return event;
   }
-
-  void save_periodic() {
-    checkpoints.save(state());
-    asked.save = false;
-    stop_request.checkpoint_took(checkpoints.newest_seconds());
-  }
 };
 
 Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const ModelFactory& model,
-                 const std::optional<ResumeFrom>& resume, TrainerParts parts)
+                 const std::optional<LoadedCheckpoint>& resume, TrainerParts parts)
     : impl_(std::make_unique<Impl>(world, exec, options, model, std::move(parts))) {
   if (resume) impl_->restore(*resume);
   impl_->check_same_start();
@@ -376,6 +395,8 @@ std::string Trainer::describe() const {
                         : t.options.gradients == Wire::fp16 ? ", sent as fp16"
                                                             : "");
   }
+  text += fmt::format("\ncheckpoints: written in the background from {:.1f} MiB of rank 0's memory",
+                      static_cast<double>(t.checkpoints.snapshot_bytes()) / mib);
   text += fmt::format(
       "\nbatch: {} = {} rank{} x {} micro-batches x {}{}; {} steps of {} an epoch", t.batching.global_batch,
       t.world.size(), t.world.size() == 1 ? "" : "s", t.batching.micro_batches, t.batching.micro_batch,

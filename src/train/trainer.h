@@ -63,7 +63,7 @@ class Trainer {
  public:
   /// Collective. Opens the data, builds and plans everything; the first step costs nothing extra.
   Trainer(World& world, Exec exec, const TrainOptions& options, const ModelFactory& model,
-          const std::optional<ResumeFrom>& resume, TrainerParts parts = {});
+          const std::optional<LoadedCheckpoint>& resume, TrainerParts parts = {});
   ~Trainer();
 
   /// Collective. Ends early, after a checkpoint, when a rank's `stop` says so: with reason "preempted" on all

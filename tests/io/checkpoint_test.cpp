@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -14,6 +17,7 @@
 
 #include "io/atomic_file.h"
 #include "io/checkpoint_here.h"
+#include "io/checkpoint_layout.h"
 #include "io/hdf5.h"
 #include "src/core/rng.h"
 #include "tests/io/files.h"
@@ -24,7 +28,11 @@ namespace lockstep {
 namespace {
 
 using testing::AllOf;
+using testing::ElementsAre;
+using testing::ElementsAreArray;
 using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 
 /// A checkpoint with every type, an empty tensor, a scalar and awkward values.
 struct Sample {
@@ -94,6 +102,40 @@ TEST(Checkpoint, HoldsManyTensorsAndIsPlainHdf5) {
   EXPECT_EQ(value, 234);
 }
 
+TEST(CheckpointLayout, WritesManyThatDifferInValuesAlone) {
+  const TemporaryFolder folder;
+  Sample sample;
+  const CheckpointLayout layout(sample.checkpoint);
+  for (int step = 0; step < 3; ++step) {
+    sample.weight[0] = static_cast<float>(step);
+    sample.checkpoint.integers["step"] = step;
+    sample.checkpoint.reals["best"] = 0.5 * step;
+    ASSERT_TRUE(layout.fits(sample.checkpoint));
+    const std::string path = folder / fmt::format("{}.h5", step);
+    layout.write(path, sample.checkpoint);
+    EXPECT_TRUE(same(load_checkpoint_here(path), sample.checkpoint)) << step;
+  }
+}
+
+TEST(CheckpointLayout, FitsNoOtherKind) {
+  const Sample sample;
+  const CheckpointLayout layout(sample.checkpoint);
+  const auto fits_after = [&](const std::function<void(Checkpoint&)>& change) {
+    Checkpoint other = sample.checkpoint;
+    change(other);
+    return layout.fits(other);
+  };
+  EXPECT_TRUE(fits_after([](Checkpoint&) {}));
+  EXPECT_FALSE(fits_after([](Checkpoint& other) { other.tensors[0].name += "s"; }));
+  EXPECT_FALSE(fits_after([](Checkpoint& other) { std::swap(other.tensors[0], other.tensors[1]); }));
+  EXPECT_FALSE(fits_after([](Checkpoint& other) { other.tensors.pop_back(); }));
+  EXPECT_FALSE(
+      fits_after([](Checkpoint& other) { other.tensors[0].tensor = other.tensors[0].tensor.reshaped({6}); }));
+  EXPECT_FALSE(fits_after([](Checkpoint& other) { other.integers["more"] = 1; }));
+  EXPECT_FALSE(fits_after([](Checkpoint& other) { other.reals.erase("best"); }));
+  EXPECT_FALSE(fits_after([](Checkpoint& other) { other.strings["config"] += " "; }));
+}
+
 TEST(Checkpoint, RefusesFilesOfAnotherKind) {
   const TemporaryFolder folder;
   EXPECT_THAT(data_error_of([&] { load_checkpoint(folder / "none.h5"); }), HasSubstr("none.h5"));
@@ -159,20 +201,19 @@ TEST(Checkpoint, RefusesEditsThatHdf5Accepts) {
                 H5Lmove(file, "/m/b", file, "/m/a", H5P_DEFAULT, H5P_DEFAULT);
                 H5Lmove(file, "/m/c", file, "/m/b", H5P_DEFAULT, H5P_DEFAULT);
               }),
-              HasSubstr("metadata does not have the hash"));
+              HasSubstr("tensor m/a does not have the hash"));
   EXPECT_THAT(error_after([](hid_t file) {
                 const int64_t epoch = 4;
-                const hdf5::Id group(H5Gopen2(file, "/metadata/integers", H5P_DEFAULT));
-                H5Adelete(group.get(), "epoch");
-                const hdf5::Id space(H5Screate(H5S_SCALAR));
-                const hdf5::Id attribute(H5Acreate2(group.get(), "epoch", H5T_NATIVE_INT64, space.get(),
-                                                    H5P_DEFAULT, H5P_DEFAULT));
-                EXPECT_GE(H5Awrite(attribute.get(), H5T_NATIVE_INT64, &epoch), 0);
+                const hdf5::Id integers(H5Dopen2(file, "/metadata/integers", H5P_DEFAULT));
+                EXPECT_GE(H5Dwrite(integers.get(), H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, &epoch),
+                          0);
               }),
               HasSubstr("metadata does not have the hash"));
   EXPECT_THAT(
-      error_after([](hid_t file) { H5Adelete_by_name(file, "/metadata/integers", "epoch", H5P_DEFAULT); }),
-      HasSubstr("metadata does not have the hash"));
+      error_after([](hid_t file) { H5Adelete_by_name(file, "/metadata/integers", "names", H5P_DEFAULT); }),
+      HasSubstr("lacks the attribute /metadata/integers"));
+  EXPECT_THAT(error_after([](hid_t file) { H5Ldelete(file, "/metadata/xxh3", H5P_DEFAULT); }),
+              HasSubstr("lacks the tensor metadata/xxh3"));
   EXPECT_THAT(error_after([](hid_t file) { H5Ldelete(file, "/m/b", H5P_DEFAULT); }),
               HasSubstr("lacks the tensor m/b"));
   EXPECT_THAT(error_after([](hid_t file) {
@@ -211,7 +252,7 @@ void expect_error_or_unchanged(const std::string& path, const Checkpoint& saved,
 
 // Here and below without the child process, which is slow to start two hundred times: what libhdf5 does with
 // these files must not even need it.
-TEST(Checkpoint, SurvivesTwoHundredFlippedBytes) {
+TEST(Checkpoint, SurvivesTwoHundredFlippedBits) {
   // From the start: libhdf5 keeps blocks for reuse, so what it leaks may have been allocated while saving.
   [[maybe_unused]] const LeaksAllowed leaks;
   const TemporaryFolder folder;
@@ -222,10 +263,11 @@ TEST(Checkpoint, SurvivesTwoHundredFlippedBytes) {
   RandomStream random(5, 0);
   for (int i = 0; i < 200; ++i) {
     std::string bytes = good;
-    const uint32_t at = random.next_below(static_cast<uint32_t>(bytes.size()));
-    bytes[at] = static_cast<char>(bytes[at] ^ static_cast<char>(1 + random.next_below(255)));
+    const uint32_t at = random.next_below(static_cast<uint32_t>(bytes.size())), bit = random.next_below(8);
+    bytes[at] = static_cast<char>(bytes[at] ^ static_cast<char>(1 << bit));
     write_raw(folder / "flipped.h5", bytes);
-    expect_error_or_unchanged(folder / "flipped.h5", sample.checkpoint, fmt::format("byte {} changed", at));
+    expect_error_or_unchanged(folder / "flipped.h5", sample.checkpoint,
+                              fmt::format("bit {} of byte {} flipped", bit, at));
   }
 }
 
@@ -234,8 +276,11 @@ TEST(Checkpoint, RefusesATruncatedFile) {
   const Sample sample;
   save_checkpoint(folder / "a.h5", sample.checkpoint);
   const std::string good = content_of(folder / "a.h5");
-  for (size_t part = 0; part < 40; ++part) {
-    const size_t size = part < 20 ? good.size() * part / 20 : good.size() - (part - 19);
+  std::vector<size_t> sizes;
+  for (size_t missing = 1; missing <= 20; ++missing) sizes.push_back(good.size() - missing);
+  RandomStream random(6, 0);
+  for (int i = 0; i < 20; ++i) sizes.push_back(random.next_below(static_cast<uint32_t>(good.size())));
+  for (const size_t size : sizes) {
     write_raw(folder / "cut.h5", std::string_view(good).substr(0, size));
     EXPECT_THAT(data_error_of([&] { load_checkpoint_here(folder / "cut.h5"); }), HasSubstr("cut.h5"))
         << size << " bytes";
@@ -288,53 +333,91 @@ class PublishedCheckpoints : public testing::Test {
  protected:
   PublishedCheckpoints() { std::filesystem::create_directories(folder_ / "checkpoints"); }
 
-  void publish(int64_t step, int keep) {
+  void publish(int64_t step, int keep, double every_minutes = 0) {
     Checkpoint checkpoint;
     checkpoint.integers["step"] = step;
     save_checkpoint(checkpoint_path(folder_.path(), step), checkpoint);
-    publish_checkpoint(folder_.path(), checkpoint_path(folder_.path(), step), keep);
+    publish_checkpoint(folder_.path(), checkpoint_path(folder_.path(), step), {keep, every_minutes});
   }
-  bool exists(int64_t step) const { return std::filesystem::exists(checkpoint_path(folder_.path(), step)); }
+  std::string path(int64_t step) const { return checkpoint_path(folder_.path(), step); }
+  std::vector<std::string> files() const {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_ / "checkpoints"))
+      names.push_back(entry.path().filename());
+    return names;
+  }
 
   TemporaryFolder folder_;
 };
 
 TEST_F(PublishedCheckpoints, KeepsTheNewestAndTheBest) {
-  EXPECT_EQ(find_checkpoint(folder_.path()), "");
+  EXPECT_THAT(find_checkpoints(folder_.path()), IsEmpty());
+  EXPECT_FALSE(load_newest_checkpoint(folder_.path()));
   write_raw(best_checkpoint_path(folder_.path()), "best");
-  write_raw(folder_ / "checkpoints/step-00000001.h5.tmp-1", "left by a killed process");
+  const std::string other = fmt::format(".tmp-{}", getpid() + 1), own = fmt::format(".tmp-{}", getpid());
+  for (const std::string file : {"step-00000001.h5", "best.h5", "latest"}) {
+    write_raw(folder_ / ("checkpoints/" + file + other), "left by a killed process");
+    write_raw(folder_ / ("checkpoints/" + file + own), "just being written");
+  }
   for (const int64_t step : {10, 20, 30, 40}) publish(step, 2);
-  EXPECT_FALSE(exists(10) || exists(20));
-  EXPECT_TRUE(exists(30) && exists(40));
-  EXPECT_TRUE(std::filesystem::exists(folder_ / "checkpoints/best.h5"));
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "checkpoints/step-00000001.h5.tmp-1"));
+  EXPECT_THAT(files(), UnorderedElementsAre("best.h5", "latest", "step-00000030.h5", "step-00000040.h5",
+                                            "step-00000001.h5" + own, "best.h5" + own));
   EXPECT_EQ(content_of(folder_ / "checkpoints/latest"), "step-00000040.h5\n");
-  EXPECT_EQ(find_checkpoint(folder_.path()), checkpoint_path(folder_.path(), 40));
+  EXPECT_THAT(find_checkpoints(folder_.path()), ElementsAre(path(40), path(30)));
 }
 
-TEST_F(PublishedCheckpoints, NeverRemoveTheOneJustPublished) {
-  for (const int64_t step : {30, 40, 10}) publish(step, 1);
-  EXPECT_TRUE(exists(10));
-  EXPECT_FALSE(exists(30) || exists(40));
-  EXPECT_EQ(find_checkpoint(folder_.path()), checkpoint_path(folder_.path(), 10));
+TEST_F(PublishedCheckpoints, KeepOneOfSoManyMinutes) {
+  using std::chrono::minutes;
+  const std::filesystem::file_time_type start = std::filesystem::file_time_type::clock::now() - minutes(200);
+  // One every 4 minutes, each as old as it would be.
+  for (int64_t i = 1; i <= 20; ++i) {
+    publish(i, 2, 10);
+    std::filesystem::last_write_time(path(i), start + minutes(4 * i));
+  }
+  publish(21, 2, 10);
+  // 4, 16, 28, ... minutes: the first that is ten minutes younger than the one kept before.
+  std::vector<std::string> expected;
+  for (const int64_t step : {21, 20, 19, 16, 13, 10, 7, 4, 1}) expected.push_back(path(step));
+  EXPECT_THAT(find_checkpoints(folder_.path()), ElementsAreArray(expected));
+}
+
+TEST_F(PublishedCheckpoints, OfStepsThatTheRunGaveUpGo) {
+  for (const int64_t step : {30, 40, 10}) publish(step, 3);
+  EXPECT_THAT(find_checkpoints(folder_.path()), ElementsAre(path(10)));
 }
 
 TEST_F(PublishedCheckpoints, AreFoundByNumberWithoutLatest) {
-  for (const int64_t step : {9, 100000000, 20}) publish(step, 10);
+  for (const int64_t step : {9, 20, 100000000}) publish(step, 10);
+  write_raw(folder_ / "checkpoints/step-oops.h5", "no checkpoint");
+  const auto by_number = ElementsAre(path(100000000), path(20), path(9));
   std::filesystem::remove(folder_ / "checkpoints/latest");
-  EXPECT_EQ(find_checkpoint(folder_.path()), checkpoint_path(folder_.path(), 100000000));
-  write_raw(folder_ / "checkpoints/latest", "step-00000077.h5\n");
-  EXPECT_EQ(find_checkpoint(folder_.path()), checkpoint_path(folder_.path(), 100000000));
-  EXPECT_EQ(find_checkpoint(folder_ / "some.h5"), folder_ / "some.h5");
+  EXPECT_THAT(find_checkpoints(folder_.path()), by_number);
+  for (const std::string useless :
+       {"step-00000077.h5\n", "", "\n", "../checkpoints/step-00000009.h5", "best.h5", "\xff\x01garbage"}) {
+    write_raw(folder_ / "checkpoints/latest", useless);
+    EXPECT_THAT(find_checkpoints(folder_.path()), by_number) << useless;
+  }
+  write_raw(folder_ / "checkpoints/latest", "step-00000020.h5\n");
+  EXPECT_THAT(find_checkpoints(folder_.path()), ElementsAre(path(20), path(100000000), path(9)));
 }
 
-TEST_F(PublishedCheckpoints, StillLoadWhenOnlyTheNewestIsDamaged) {
-  publish(1, 3);
-  publish(2, 3);
-  write_raw(checkpoint_path(folder_.path(), 2), "damaged");
-  EXPECT_THAT(data_error_of([&] { load_checkpoint(find_checkpoint(folder_.path())); }),
-              HasSubstr("step-00000002.h5"));
-  EXPECT_EQ(load_checkpoint(checkpoint_path(folder_.path(), 1)).integers.at("step"), 1);
+TEST_F(PublishedCheckpoints, GiveTheOneBeforeWhenTheNewestIsDamaged) {
+  for (const int64_t step : {1, 2, 3, 4}) publish(step, 4);
+  write_raw(path(4), "damaged");
+  write_raw(path(3), "");
+  testing::internal::CaptureStderr();
+  const std::optional<LoadedCheckpoint> found = load_newest_checkpoint(folder_.path());
+  const std::string log = testing::internal::GetCapturedStderr();
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->path, path(2));
+  EXPECT_EQ(found->checkpoint.integers.at("step"), 2);
+  EXPECT_THAT(log, AllOf(HasSubstr(path(4) + " is not an HDF5 file"), HasSubstr(path(3)),
+                         HasSubstr(path(2) + " is used in its place")));
+  // One that was named is not replaced by another.
+  EXPECT_THAT(data_error_of([&] { load_newest_checkpoint(path(4)); }), HasSubstr(path(4)));
+  for (const int64_t step : {1, 2}) write_raw(path(step), "damaged");
+  EXPECT_THAT(data_error_of([&] { load_newest_checkpoint(folder_.path()); }),
+              AllOf(HasSubstr(path(4)), HasSubstr("None of the 3 older ones")));
 }
 
 }  // namespace

@@ -154,6 +154,7 @@ const std::vector<std::string>& unusual_values() {
       "checkpoint.every_steps=9",
       "checkpoint.every_minutes=10",
       "checkpoint.keep=2",
+      "checkpoint.keep_every_minutes=30.0",
       "comm.bucket_mib=16",
       "comm.gradients=\"bf16\"",
       "comm.hierarchical=true",

@@ -114,11 +114,19 @@ class TinyRun {
   const Optimizer& optimizer() const { return optimizer_; }
   uint64_t hash() const { return parameters_.weights_hash(); }
 
-  /// Collective when sharded: the other ranks' are complete too.
+  /// Collective when sharded: the other ranks' are complete too. It owns its values.
   Checkpoint snapshot() const {
     const std::optional<SharedState> shared = shared_state();
+    Snapshot snapshot(exec_, parameters_, spec_.name, &optimizer_, sharding_.has_value());
+    snapshot.take(shared ? &*shared : nullptr);
+    snapshot.finish();
     Checkpoint checkpoint;
-    add_model(checkpoint, exec_, parameters_, spec_.name, &optimizer_, shared ? &*shared : nullptr);
+    snapshot.add_to(checkpoint);
+    for (Checkpoint::Named& named : checkpoint.tensors) {
+      const auto* bytes = static_cast<const std::byte*>(named.tensor.raw());
+      checkpoint.storage.emplace_back(bytes, bytes + named.tensor.bytes());
+      named.tensor = {checkpoint.storage.back().data(), named.tensor.dtype(), named.tensor.shape()};
+    }
     checkpoint.integers["position"] = steps_done_;
     return checkpoint;
   }
