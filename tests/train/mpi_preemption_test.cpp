@@ -53,9 +53,7 @@ class MpiPreemption : public MpiBackendTest {
     options.early_stop = EarlyStopSpec{.metric = "validation_loss", .patience = 100};
     if (world.rank() == 0) std::filesystem::create_directories(options.run_dir + "/checkpoints");
     world.barrier();
-    std::optional<ResumeFrom> resume;
-    if (const std::string newest = find_checkpoint(options.run_dir); !newest.empty())
-      resume = ResumeFrom{newest, load_checkpoint(newest)};
+    const std::optional<LoadedCheckpoint> resume = load_newest_checkpoint(options.run_dir);
     const ModelFactory model = [](const Shape& input, int64_t outputs) {
       return build_model({.name = "mlp", .keys = {{"hidden", std::vector<int64_t>{8}}}}, input, outputs, 1);
     };
@@ -97,7 +95,7 @@ TEST_P(MpiPreemption, AtEveryMomentARunCanBeStoppedAndGoesOnAsIfItHadNotBeen) {
       ++preempted;
       EXPECT_EQ(told.end.cause, world.rank() == asking ? "SIGTEST" : "asked for by another rank");
       EXPECT_FALSE(told.end.test);
-      EXPECT_FALSE(find_checkpoint(world.broadcast(folder_ / name)).empty());
+      EXPECT_FALSE(find_checkpoints(world.broadcast(folder_ / name)).empty());
       go_on(name, told, 0, 0, true);
     }
     EXPECT_EQ(told.end.reason, "finished") << when;
