@@ -61,6 +61,12 @@ class CheckpointFault : public WholeRun {
     return result;
   }
 
+  /// At one stroke: a folder in which a file appears meanwhile cannot be removed.
+  static void remove_at_once(const std::string& folder) {
+    fs::rename(folder, folder + "-removed");
+    fs::remove_all(folder + "-removed");
+  }
+
   /// Runs a shell script as root of mounts of its own; skips the test by name where that is not allowed.
   static ProgramResult run_with_mounts(const std::string& script) {
     return run_program({"unshare", "--mount", "--propagation", "private", "bash", "-c", script},
@@ -83,7 +89,7 @@ TEST_F(CheckpointFault, ADeletedFolderEndsTheRunWithItsName) {
     const std::string name = "deleted-" + std::to_string(ranks);
     const ProgramResult result =
         run_and_harm(name, lockstep_command(ranks, training(name, {"train.epochs=100000"})),
-                     [&] { fs::remove_all(checkpoints(name)); });
+                     [&] { remove_at_once(checkpoints(name)); });
     EXPECT_EQ(result.exit_code, 3) << result.err;
     EXPECT_THAT(result.err,
                 AllOf(HasSubstr("error: " + checkpoints(name)), HasSubstr("No such file or directory"),
