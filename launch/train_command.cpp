@@ -45,7 +45,10 @@ std::vector<std::string> all_sets(const TrainArguments& arguments) {
 
 /// The checkpoint that --resume names; none when "auto" finds none and the run starts from the beginning.
 std::optional<LoadedCheckpoint> checkpoint_to_resume(const TrainArguments& arguments, const Config& config) {
-  if (arguments.resume == "auto") return load_newest_checkpoint(choose_run_folder(config, /*resume=*/true));
+  if (arguments.resume == "auto") {
+    const std::string folder = choose_run_folder(config, /*resume=*/true);
+    return std::filesystem::exists(folder) ? load_newest_checkpoint(folder) : std::nullopt;
+  }
   if (!std::filesystem::exists(arguments.resume))
     fail(ExitCode::usage, "--resume {}: there is no such file or folder", arguments.resume);
   std::optional<LoadedCheckpoint> found =
