@@ -47,7 +47,8 @@ std::string who_is_where(std::span<const RankState> ranks, std::span<const RankP
   };
   std::vector<const RankState*> order;
   for (const RankState& state : ranks) order.push_back(&state);
-  std::ranges::stable_partition(order, [&](const RankState* state) { return is_culprit(*state); });
+  std::stable_partition(order.begin(), order.end(),
+                        [&](const RankState* state) { return is_culprit(*state); });
 
   std::string text =
       row(fmt::format("{:>5}  {:<12}{:>8}{:>8}{:>6}", "rank", "machine", "process", "step", "for"), "");

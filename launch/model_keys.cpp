@@ -54,8 +54,7 @@ void set_model_keys(ModelSpec& spec, const std::map<std::string, GivenModelKey>&
       fail(ExitCode::usage,
            "{}model.{}: model.file is given, and a model file has no keys here. Remove the key.", given.where,
            name);
-    const auto key = std::find_if(model->keys.begin(), model->keys.end(),
-                                  [&](const ModelKey& k) { return k.name == name; });
+    const auto key = std::ranges::find(model->keys, name, &ModelKey::name);
     if (key == model->keys.end()) {
       std::vector<std::string> known{"name", "file"};
       for (const ModelKey& k : model->keys) known.push_back(k.name);
