@@ -97,7 +97,8 @@ int run(int argc, char** argv, Program& program) {
   add_model_command(app, program);
   add_bench_command(app, program);
   add_doctor_command(app, program);
-  app.footer("Several ranks: mpirun -np N lockstep train ...\nEvery command has --help.");
+  add_launch_command(app, program);
+  app.footer("Several ranks: lockstep launch -n N -- train ...\nEvery command has --help.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

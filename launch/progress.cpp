@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "launch/report.h"
+#include "launch/stop_signals.h"
 #include "src/core/log.h"
 
 namespace lockstep {
@@ -74,6 +75,8 @@ void Progress::step(const StepEvent& event) {
   const double left = done > 0 ? elapsed / done * static_cast<double>(event.total_steps - event.step) : 0;
   const std::string line = progress_line(event, 1 / seconds_per_sample_, left, interactive_ ? columns_ : 80);
   if (!interactive_) return log_info("{}", line);
+  // The line has been ended, and a launcher may kill this process before it ends another.
+  if (!stop_signal().empty()) return;
   std::fputs(("\r" + line + "\x1b[K").c_str(), stdout);
   std::fflush(stdout);
   drawn_ = true;

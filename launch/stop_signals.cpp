@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <string_view>
 
 namespace lockstep {
 
@@ -26,8 +27,13 @@ std::atomic<pid_t> parent = 0;
 std::atomic<bool> speaks_up = false;
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<pid_t>::is_always_lock_free);
 
-void write_line(const char* line, size_t length) {
-  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line, length);
+/// Begins with the end of a line that may be drawn on a terminal.
+void speak(int signal) {
+  constexpr std::string_view kLine = "\nstopping after this step and a checkpoint\n";
+  constexpr std::string_view kInterrupted =
+      "\ninterrupted: stopping after this step and a checkpoint; once more ends at once\n";
+  const std::string_view line = signal == SIGINT ? kInterrupted : kLine;
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
 }
 
 void on_interrupt(const siginfo_t& info) {
@@ -36,9 +42,6 @@ void on_interrupt(const siginfo_t& info) {
   std::atomic<int>& count = info.si_pid == parent ? forwarded_interrupts : direct_interrupts;
   ++count;
   if (std::max(direct_interrupts.load(), forwarded_interrupts.load()) >= 2) _exit(128 + SIGINT);
-  constexpr char kLine[] =
-      "\ninterrupted: stopping after this step and a checkpoint; once more ends at once\n";
-  if (speaks_up.exchange(false)) write_line(kLine, sizeof kLine - 1);
 }
 
 void on_signal(int signal, siginfo_t* info, void*) {
@@ -46,6 +49,7 @@ void on_signal(int signal, siginfo_t* info, void*) {
   int none = 0;
   first_signal.compare_exchange_strong(none, signal);
   if (signal == SIGINT) on_interrupt(*info);
+  if (speaks_up.exchange(false)) speak(signal);
   errno = error;
 }
 

@@ -6,7 +6,7 @@ namespace lockstep {
 
 /// From now on SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 are remembered instead of ending the process. A second
 /// SIGINT ends it at once with 130; one Ctrl-C that reaches a rank twice, by itself and through the process
-/// that supervises it, counts once. When `speaks`, standard error says at the first SIGINT what comes next.
+/// that supervises it, counts once. When `speaks`, standard error says at the first of them what comes next.
 void take_stop_signals(bool speaks);
 
 /// The first signal that came since, "SIGTERM"; "" when none has. From any thread.

@@ -5,8 +5,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
+#include <cstring>
 #include <fstream>
 #include <string>
 
@@ -19,6 +21,8 @@ namespace {
 
 /// What a launcher, Slurm or a person sends to a process and means for the rank.
 constexpr std::array kForwarded = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
+
+constexpr std::array kCrashes = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 
 bool is_traced() {
   std::ifstream status("/proc/self/status");
@@ -39,6 +43,9 @@ bool is_traced() {
         environment.rank_hint);
     _exit(static_cast<int>(ExitCode::lost));
   }
+  if (std::ranges::find(kCrashes, signal) != kCrashes.end())
+    log_error("rank {} crashed: signal {} ({}). This is a bug in Lockstep or in a library that it uses.",
+              environment.rank_hint, signal, strsignal(signal));
   // The child has left what is to be left for a debugger.
   const rlimit no_core{};
   setrlimit(RLIMIT_CORE, &no_core);

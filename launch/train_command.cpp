@@ -14,6 +14,7 @@
 #include "launch/progress.h"
 #include "launch/run_folder.h"
 #include "launch/stop_signals.h"
+#include "launch/train_arguments.h"
 #include "src/core/log.h"
 
 namespace lockstep {
@@ -21,12 +22,6 @@ namespace lockstep {
 namespace {
 
 using std::chrono::system_clock;
-
-struct TrainArguments {
-  std::string config, run, resume, device;
-  std::vector<std::string> sets;
-  bool allow_changed = false, config_help = false;
-};
 
 /// What rank 0 decides and tells the others: they need not see the config file.
 struct Decision {
@@ -186,18 +181,33 @@ int run_train(Program& program, const TrainArguments& arguments) {
 
 }  // namespace
 
+void add_train_options(CLI::App& command, TrainArguments& arguments) {
+  command.add_option("CONFIG", arguments.config, "TOML file; without it, a CNN on generated digits");
+  command.add_option("--set", arguments.sets, "KEY=VALUE: change a config key, any number")
+      ->type_name("")
+      ->allow_extra_args(false);
+  command.add_option("--run", arguments.run, "Run folder; default: runs/NAME")->type_name("DIR");
+  command.add_option("--resume", arguments.resume, "auto, a run folder or a checkpoint")->type_name("FROM");
+  command.add_option("--device", arguments.device, "auto, cpu or cuda")->type_name("");
+  command.add_flag("--allow-changed", arguments.allow_changed, "Resume although config keys changed");
+  command.add_flag("--help-config", arguments.config_help, "List every config key and exit");
+}
+
+std::string chosen_run_folder(const TrainArguments& arguments) {
+  const Config config = load_config(arguments.config, all_sets(arguments));
+  if (arguments.run.empty() && !arguments.resume.empty() && arguments.resume != "auto") {
+    const auto from = std::filesystem::absolute(arguments.resume).lexically_normal();
+    if (std::filesystem::is_directory(from))
+      return (from.has_filename() ? from : from.parent_path()).string();
+    if (const std::string folder = run_folder_of(from.string()); !folder.empty()) return folder;
+  }
+  return choose_run_folder(config, !arguments.resume.empty());
+}
+
 void add_train_command(CLI::App& app, Program& program) {
   CLI::App* command = app.add_subcommand("train", "Train a model");
   auto arguments = std::make_shared<TrainArguments>();
-  command->add_option("CONFIG", arguments->config, "TOML file; without it, a CNN on generated digits");
-  command->add_option("--set", arguments->sets, "KEY=VALUE: change a config key, any number")
-      ->type_name("")
-      ->allow_extra_args(false);
-  command->add_option("--run", arguments->run, "Run folder; default: runs/NAME")->type_name("DIR");
-  command->add_option("--resume", arguments->resume, "auto, a run folder or a checkpoint")->type_name("FROM");
-  command->add_option("--device", arguments->device, "auto, cpu or cuda")->type_name("");
-  command->add_flag("--allow-changed", arguments->allow_changed, "Resume although config keys changed");
-  command->add_flag("--help-config", arguments->config_help, "List every config key and exit");
+  add_train_options(*command, *arguments);
   command->callback([&program, arguments] {
     program.action = [&program, arguments] { return run_train(program, *arguments); };
   });

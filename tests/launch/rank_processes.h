@@ -23,13 +23,19 @@ inline pid_t parent_of(pid_t process) {
   return parent == std::string::npos ? 0 : std::stoi(status.substr(parent + 5));
 }
 
+/// Whether a signal is in a set of /proc/PROCESS/status.
+inline bool is_in_signal_set(pid_t process, const std::string& set, int signal) {
+  const std::string status = contents("/proc/" + std::to_string(process) + "/status");
+  const size_t at = status.find(set);
+  return at != std::string::npos &&
+         (std::stoull(status.substr(at + set.size()), nullptr, 16) >> (signal - 1) & 1) != 0;
+}
 /// Whether a signal has reached a process, which has not taken it yet.
 inline bool signal_is_pending(pid_t process, int signal) {
-  const std::string status = contents("/proc/" + std::to_string(process) + "/status");
-  const size_t pending = status.find("ShdPnd:");
-  return pending != std::string::npos &&
-         (std::stoull(status.substr(pending + 7), nullptr, 16) >> (signal - 1) & 1) != 0;
+  return is_in_signal_set(process, "ShdPnd:", signal);
 }
+/// Whether a process has a function for a signal.
+inline bool catches_signal(pid_t process, int signal) { return is_in_signal_set(process, "SigCgt:", signal); }
 
 /// The processes whose command line holds `mark` and whose environment holds `variable`, if it is not empty.
 inline std::set<pid_t> find_processes(const std::string& mark, const std::string& variable = "") {

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+/// The command line of `train`.
+struct TrainArguments {
+  std::string config, run, resume, device;
+  std::vector<std::string> sets;
+  bool allow_changed = false, config_help = false;
+};
+
+void add_train_options(CLI::App& command, TrainArguments& arguments);
+
+/// The folder in which a run with these arguments will be, absolute. Throws Error(usage or data) where
+/// `train` would.
+std::string chosen_run_folder(const TrainArguments& arguments);
+
+}  // namespace lockstep
