@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <memory>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "src/core/error.h"
 
@@ -13,12 +15,22 @@ namespace lockstep {
 
 namespace {
 
+/// A line for the file.
+struct Entry {
+  spdlog::log_clock::time_point time;
+  spdlog::level::level_enum level;
+  std::string text;
+
+  void write_to(spdlog::logger& file) const { file.log(time, spdlog::source_loc{}, level, text); }
+};
+
 struct LogState {
   std::mutex mutex;
   int rank = 0;
   int world_size = 1;
   std::FILE* information = stdout;
   std::shared_ptr<spdlog::logger> file;
+  std::vector<Entry> early;  // while there is no file
 };
 
 LogState& log_state() {
@@ -42,8 +54,10 @@ void set_log_file(const std::string& path) {
     logger->flush_on(spdlog::level::info);
     // A full disk must not end a run because of its log: the checkpoint writer reports it.
     logger->set_error_handler([](const std::string&) {});
-    const std::scoped_lock lock(log_state().mutex);
-    log_state().file = std::move(logger);
+    LogState& state = log_state();
+    const std::scoped_lock lock(state.mutex);
+    state.file = std::move(logger);
+    for (const Entry& entry : std::exchange(state.early, {})) entry.write_to(*state.file);
   } catch (const spdlog::spdlog_ex& e) {
     fail(ExitCode::data,
          "cannot open the log file {}: {}. Check the folder's permissions and the free space.", path,
@@ -68,12 +82,15 @@ void log_line(LogLevel level, const std::string& text) {
   const std::string line = fmt::format("{}{}{}\n", who, kind, text);
   std::fwrite(line.data(), 1, line.size(), stream);
   std::fflush(stream);
-  if (state.file) {
-    state.file->log(level == LogLevel::error     ? spdlog::level::err
-                    : level == LogLevel::warning ? spdlog::level::warn
-                                                 : spdlog::level::info,
-                    "{}{}", who, text);
-  }
+  Entry entry{spdlog::log_clock::now(),
+              level == LogLevel::error     ? spdlog::level::err
+              : level == LogLevel::warning ? spdlog::level::warn
+                                           : spdlog::level::info,
+              who + text};
+  if (state.file)
+    entry.write_to(*state.file);
+  else
+    state.early.push_back(std::move(entry));
 }
 
 }  // namespace lockstep

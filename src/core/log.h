@@ -13,7 +13,8 @@ enum class LogLevel { info, warning, error };
 /// "[rank R]" when there is more than one rank.
 void set_log_rank(int rank, int world_size);
 
-/// Also appends every line to this file (rank 0's run log). Throws Error(data) when it cannot be opened.
+/// Also appends every line to this file (rank 0's run log), those from before this call too. Throws
+/// Error(data) when it cannot be opened.
 void set_log_file(const std::string& path);
 
 /// Information goes to standard error from now on: standard output is for a document (--json).
