@@ -119,6 +119,16 @@ TensorList read_metadata(const hdf5::File& file, Checkpoint& checkpoint) {
   return list;
 }
 
+template <typename Value>
+const Value& stored(const std::string& path, const std::map<std::string, Value>& values,
+                    const std::string& name) {
+  const auto found = values.find(name);
+  if (found == values.end())
+    fail(ExitCode::data, "{} lacks '{}': it is not a checkpoint of a training run of this Lockstep ({}).",
+         path, name, LOCKSTEP_VERSION);
+  return found->second;
+}
+
 }  // namespace
 
 Checkpoint load_checkpoint_here(const std::string& path) {
@@ -147,6 +157,16 @@ Checkpoint load_checkpoint(const std::string& path) {
   constexpr double kSeconds = 60;
   run_in_probe("checkpoint", {path}, {}, kSeconds);
   return load_checkpoint_here(path);
+}
+
+int64_t LoadedCheckpoint::integer(const std::string& name) const {
+  return stored(path, checkpoint.integers, name);
+}
+
+double LoadedCheckpoint::real(const std::string& name) const { return stored(path, checkpoint.reals, name); }
+
+const std::string& LoadedCheckpoint::text(const std::string& name) const {
+  return stored(path, checkpoint.strings, name);
 }
 
 }  // namespace lockstep

@@ -56,6 +56,12 @@ std::vector<std::string> find_checkpoints(const std::string& run_dir);
 struct LoadedCheckpoint {
   std::string path;
   Checkpoint checkpoint;
+
+  /// A value by its name. Throws Error(data) when there is none: then no training run wrote it, or another
+  /// Lockstep.
+  int64_t integer(const std::string& name) const;
+  double real(const std::string& name) const;
+  const std::string& text(const std::string& name) const;
 };
 /// Of a run folder: the newest checkpoint that is whole, with a warning on the log for each newer one that is
 /// not; none when there is none at all. Of a file: that one. Throws Error(data) when the file is damaged, or

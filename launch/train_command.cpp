@@ -28,6 +28,7 @@ struct Decision {
   std::string config_text;
   std::string checkpoint;                       ///< to resume from; "" for a new run
   std::optional<LoadedCheckpoint> loaded = {};  ///< the same on rank 0, which has looked into it
+  std::string warning;                          ///< on rank 0, when the run goes on; "": none
 };
 
 /// The options of the command line are --set by shorter names.
@@ -58,14 +59,14 @@ std::string run_folder_of(const std::string& checkpoint) {
   return folder.filename() == "checkpoints" ? folder.parent_path().string() : "";
 }
 
-void refuse_changes(const Config& before, const Config& now, const std::string& checkpoint) {
-  const std::vector<std::string> changed = changed_keys(before, now);
-  if (changed.empty()) return;
-  std::string list;
-  for (const std::string& change : changed) list += (list.empty() ? "" : "; ") + change;
-  fail(ExitCode::usage,
-       "the config differs from the one that {} was trained with: {}. Undo that, or add --allow-changed.",
-       checkpoint, list);
+/// A warning about keys that changed although they must not; "" when none did. Throws Error(usage) instead
+/// when it is not allowed.
+std::string warning_of(const std::vector<std::string>& changed, const std::string& checkpoint, bool allowed) {
+  if (changed.empty()) return "";
+  const std::string what = fmt::format("the config differs from the one that {} was trained with: {}.",
+                                       checkpoint, fmt::join(changed, "; "));
+  if (!allowed) fail(ExitCode::usage, "{} Undo that, or add --allow-changed.", what);
+  return what;
 }
 
 /// On rank 0: reads the config, finds the checkpoint and chooses the run folder.
@@ -76,16 +77,12 @@ Decision decide(const TrainArguments& arguments, const Environment& environment)
   if (!arguments.resume.empty()) decision.loaded = checkpoint_to_resume(arguments, config);
   if (decision.loaded) {
     decision.checkpoint = decision.loaded->path;
-    const std::map<std::string, std::string>& strings = decision.loaded->checkpoint.strings;
-    const auto text = strings.find("config");
-    if (text == strings.end())
-      fail(ExitCode::data, "{} holds no config: it is not a checkpoint of a training run",
-           decision.checkpoint);
-    const Config before = parse_config(text->second, decision.checkpoint, "/", {});
+    const std::string& text = decision.loaded->text("config");
+    const Config before = parse_config(text, decision.checkpoint, "/", {});
     // Without a config file, what was trained goes on.
-    if (arguments.config.empty()) config = parse_config(text->second, decision.checkpoint, "/", sets);
+    if (arguments.config.empty()) config = parse_config(text, decision.checkpoint, "/", sets);
     name_generated_digits(config.train, environment.cache_folder);
-    if (!arguments.allow_changed) refuse_changes(before, config, decision.checkpoint);
+    decision.warning = warning_of(changed_keys(before, config), decision.checkpoint, arguments.allow_changed);
     if (arguments.run.empty() && !run_folder_of(decision.checkpoint).empty())
       config.train.run_dir = run_folder_of(decision.checkpoint);
   }
@@ -156,13 +153,17 @@ int run_train(Program& program, const TrainArguments& arguments) {
   const Watchdog watchdog(world, config.train.timeout_seconds);
   const Device device = choose_device(world, config.device);
   make_generated_digits(config.train, world, program.environment().cache_folder);
-  std::optional<LoadedCheckpoint> resume = std::move(decision.loaded);
-  if (!resume && !decision.checkpoint.empty())
-    resume = LoadedCheckpoint{decision.checkpoint, load_checkpoint(decision.checkpoint)};
+  std::optional<ResumeFrom> resume;
+  if (decision.loaded)
+    resume = {*std::move(decision.loaded), arguments.allow_changed};
+  else if (!decision.checkpoint.empty())
+    resume = {{decision.checkpoint, load_checkpoint(decision.checkpoint)}, arguments.allow_changed};
   const ModelFactory model = [&](const Shape& input, int64_t outputs) {
     return build_model(config.model, input, outputs, config.train.seed);
   };
   Trainer trainer(world, device.exec(), config.train, model, resume);
+  const bool resumed = resume.has_value();
+  resume.reset();  // as large as the model
 
   const StopConditions stop{
       .asked = stop_signal,
@@ -170,12 +171,13 @@ int run_train(Program& program, const TrainArguments& arguments) {
   // Nothing is left behind by a run that could not start.
   if (world.rank() != 0) return exit_code_of(trainer.run({}, stop));
   make_run_folder(config.train.run_dir, decision.config_text);
-  if (resume) log_info("resuming from {}", decision.checkpoint);
+  if (!decision.warning.empty()) log_warning("{}", decision.warning);
+  if (resumed) log_info("resuming from {}", decision.checkpoint);
   log_info("{}", trainer.describe());
   log_info("run: {}", config.train.run_dir);
   Progress progress(program.environment());
   MetricsWriter metrics(config.train.run_dir + "/metrics.jsonl",
-                        resume ? std::optional(resume->checkpoint.integers.at("position")) : std::nullopt);
+                        resumed ? std::optional(trainer.position()) : std::nullopt);
   return exit_code_of(trainer.run(observe(config, progress, metrics), stop));
 }
 
@@ -189,7 +191,7 @@ void add_train_options(CLI::App& command, TrainArguments& arguments) {
   command.add_option("--run", arguments.run, "Run folder; default: runs/NAME")->type_name("DIR");
   command.add_option("--resume", arguments.resume, "auto, a run folder or a checkpoint")->type_name("FROM");
   command.add_option("--device", arguments.device, "auto, cpu or cuda")->type_name("");
-  command.add_flag("--allow-changed", arguments.allow_changed, "Resume although config keys changed");
+  command.add_flag("--allow-changed", arguments.allow_changed, "Resume although keys or data changed");
   command.add_flag("--help-config", arguments.config_help, "List every config key and exit");
 }
 

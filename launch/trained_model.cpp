@@ -26,29 +26,21 @@ LoadedCheckpoint load(World& world, const std::string& from) {
   return *std::move(loaded);
 }
 
-std::string text_of(const Checkpoint& checkpoint, const std::string& path, const std::string& name) {
-  const auto found = checkpoint.strings.find(name);
-  if (found == checkpoint.strings.end())
-    fail(ExitCode::data, "{} lacks '{}': it is not a checkpoint of a training run", path, name);
-  return found->second;
-}
-
 }  // namespace
 
 TrainedModel::TrainedModel(World& world, const std::string& from, const std::string& device) {
   LoadedCheckpoint loaded = load(world, from);
   path_ = loaded.path;
-  const Checkpoint& checkpoint = loaded.checkpoint;
-  config_ = parse_config(text_of(checkpoint, path_, "config"), path_, "/", {});
+  config_ = parse_config(loaded.text("config"), path_, "/", {});
   watchdog_.emplace(world, config_.train.timeout_seconds);
   device_ = choose_device(world, device);
   const TrainOptions& options = config_.train;
   const Exec exec = device_.exec();
-  task_.emplace(exec, options, parse_signature(text_of(checkpoint, path_, "data")));
+  task_.emplace(exec, options, parse_signature(loaded.text("data")));
   graph_.emplace(fuse(build_model(config_.model, task_->input_shape(), task_->outputs(), options.seed)));
   pool_.emplace(lanes_of(options, exec, world));
   parameters_.emplace(exec, *graph_);
-  restore_model(checkpoint, path_, exec, *parameters_, options.optimizer.name, nullptr);
+  restore_model(loaded.checkpoint, path_, exec, *parameters_, options.optimizer.name, nullptr);
   evaluator_.emplace(exec, *pool_, *task_, *graph_, *parameters_, evaluation_batch(options));
 }
 

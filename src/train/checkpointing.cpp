@@ -6,6 +6,7 @@
 
 #include "io/checkpoint_layout.h"
 #include "src/core/activity.h"
+#include "src/core/log.h"
 
 namespace lockstep {
 
@@ -13,6 +14,11 @@ namespace {
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// What tells which epoch is the best.
+std::string watched_metric(const TrainOptions& options) {
+  return options.early_stop ? options.early_stop->metric : "validation_loss";
 }
 
 }  // namespace
@@ -58,7 +64,7 @@ struct Checkpointing::Writing {
 };
 
 Checkpointing::Checkpointing(Parts parts)
-    : parts_(std::move(parts)), data_fingerprint_(static_cast<int64_t>(parts_.train.fingerprint())) {
+    : parts_(std::move(parts)), data_(parts_.train, parts_.validation, parts_.steps_per_epoch) {
   if (parts_.world.rank() == 0)
     writing_.reset(
         new Writing{.snapshot = Snapshot(parts_.exec, parts_.parameters, parts_.options.optimizer.name,
@@ -111,14 +117,14 @@ void Checkpointing::save(const RunState& state, const Files& files) {
     job.values.integers = {{"position", state.position},
                            {"best_epoch", state.watched.best_epoch},
                            {"bad_epochs", state.watched.bad_epochs},
-                           {"steps_per_epoch", parts_.steps_per_epoch},
                            {"seed", static_cast<int64_t>(options.seed)},
-                           {"epoch_samples", state.epoch_samples},
-                           {"data_fingerprint", data_fingerprint_}};
+                           {"epoch_samples", state.epoch_samples}};
     job.values.reals = {{"epoch_loss_sum", state.epoch_loss_sum}, {"best", state.watched.best}};
     job.values.strings = {{"lockstep_version", LOCKSTEP_VERSION},
                           {"config", options.config_text},
-                          {"data", parts_.data_description}};
+                          {"data", parts_.data_description},
+                          {"watched", watched_metric(options)}};
+    data_.add_to(job.values);
     task_.start([writing = writing_, job = std::move(job)]() mutable { writing->write(job); });
   }
   if (!files.newest) return;
@@ -150,29 +156,41 @@ double Checkpointing::longest_seconds() const {
 
 size_t Checkpointing::snapshot_bytes() const { return writing_ == nullptr ? 0 : writing_->snapshot.bytes(); }
 
-RunState Checkpointing::restore(const LoadedCheckpoint& from) {
-  const auto value = [&](const auto& values, const std::string& name) {
-    const auto found = values.find(name);
-    if (found == values.end())
-      fail(ExitCode::data, "{} lacks '{}': it is not a checkpoint of a training run.", from.path, name);
-    return found->second;
-  };
-  const auto integer = [&](const std::string& name) { return value(from.checkpoint.integers, name); };
-  const auto real = [&](const std::string& name) { return value(from.checkpoint.reals, name); };
-  if (integer("data_fingerprint") != data_fingerprint_)
-    fail(ExitCode::data,
-         "{} was trained on other data than {}. Start a new run, or name the data it was trained on.",
-         from.path, parts_.train.describe());
-  if (integer("steps_per_epoch") != parts_.steps_per_epoch)
-    fail(ExitCode::data,
-         "{} has {} steps an epoch, and this run has {}: train.global_batch or the data changed.", from.path,
-         integer("steps_per_epoch"), parts_.steps_per_epoch);
+int64_t Checkpointing::start_of_epoch(int64_t position, int64_t steps_per_epoch) const {
+  // A run of so many epochs has as many left; one of so many steps has made as many.
+  if (parts_.options.steps == 0) return position / steps_per_epoch * parts_.steps_per_epoch;
+  return position / parts_.steps_per_epoch * parts_.steps_per_epoch;
+}
+
+RunState Checkpointing::restore(const ResumeFrom& resume) {
+  const LoadedCheckpoint& from = resume.loaded;
+  RunState state{.position = from.integer("position"),
+                 .epoch_loss_sum = from.real("epoch_loss_sum"),
+                 .epoch_samples = from.integer("epoch_samples"),
+                 .watched = {from.real("best"), from.integer("best_epoch"), from.integer("bad_epochs")}};
+  std::vector<std::string> warnings;
+  const RunData::Changes changes = data_.since(from);
+  if (!changes.texts.empty()) {
+    warnings.push_back(fmt::format("data or batches differ from those of {}: {}.", from.path,
+                                   fmt::join(changes.texts, "; ")));
+    if (!resume.allow_changed) fail(ExitCode::data, "{} Undo that, or add --allow-changed.", warnings[0]);
+  }
   restore_model(from.checkpoint, from.path, parts_.exec, parts_.parameters, parts_.options.optimizer.name,
                 &parts_.optimizer, parts_.shared ? &*parts_.shared : nullptr);
-  return {.position = integer("position"),
-          .epoch_loss_sum = real("epoch_loss_sum"),
-          .epoch_samples = integer("epoch_samples"),
-          .watched = {real("best"), integer("best_epoch"), integer("bad_epochs")}};
+  if (changes.train || changes.steps) {
+    state.position = start_of_epoch(state.position, from.integer("steps_per_epoch"));
+    state.epoch_loss_sum = 0;
+    state.epoch_samples = 0;
+    warnings.push_back(fmt::format("The run goes on at the start of epoch {}, step {}.",
+                                   state.position / parts_.steps_per_epoch + 1, state.position + 1));
+  }
+  if (changes.validation || from.text("watched") != watched_metric(parts_.options)) {
+    state.watched = {};
+    warnings.emplace_back("The best epoch is looked for anew.");
+  }
+  if (parts_.world.rank() == 0)
+    for (const std::string& warning : warnings) log_warning("{}", warning);
+  return state;
 }
 
 }  // namespace lockstep

@@ -11,9 +11,16 @@
 #include "src/optim/early_stop.h"
 #include "src/train/options.h"
 #include "src/train/replica_check.h"
+#include "src/train/run_data.h"
 #include "src/train/snapshot.h"
 
 namespace lockstep {
+
+/// What a run goes on from.
+struct ResumeFrom {
+  LoadedCheckpoint loaded;
+  bool allow_changed = false;  ///< also with other data or batches than it was stopped with
+};
 
 /// Where a run stands, besides the values of its model.
 struct RunState {
@@ -37,7 +44,8 @@ class Checkpointing {
     ReplicaCheck* replicas = nullptr;   ///< null: nobody watches that the ranks stay equal
     int64_t steps_per_epoch = 0;
     const Dataset& train;
-    std::string data_description;  ///< see to_json(DataSignature)
+    const Dataset* validation = nullptr;  ///< null: none
+    std::string data_description;         ///< see to_json(DataSignature)
   };
   /// Takes the memory of a snapshot on rank 0.
   explicit Checkpointing(Parts parts);
@@ -72,9 +80,11 @@ class Checkpointing {
   /// Host memory of a snapshot, which rank 0 has; 0 on others.
   size_t snapshot_bytes() const;
 
-  /// Puts the model back as it was, on every rank from the same checkpoint. Throws Error(data) when it is of
-  /// another model or other data.
-  RunState restore(const LoadedCheckpoint& from);
+  /// Collective. Puts the model back as it was, on every rank from the same checkpoint. Throws Error(data)
+  /// when it is of another model, or of other data or batches and it does not allow that. When it
+  /// is, a run goes on at the start of the epoch it was in and watches its metric anew where that was of
+  /// other samples.
+  RunState restore(const ResumeFrom& from);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -82,9 +92,11 @@ class Checkpointing {
 
   /// Waits for the save in hand.
   void wait();
+  /// The first batch of the epoch that `position` was in when an epoch had `steps_per_epoch`.
+  int64_t start_of_epoch(int64_t position, int64_t steps_per_epoch) const;
 
   Parts parts_;
-  int64_t data_fingerprint_;
+  RunData data_;
   std::shared_ptr<Writing> writing_;  ///< on rank 0; also the thread's
   BackgroundTask task_;
   Clock::time_point saved_at_;

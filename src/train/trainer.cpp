@@ -111,7 +111,7 @@ struct Trainer::Impl {
               sharding ? &*sharding : nullptr},
              batching, step_settings),
         checkpoints({w, e, options, parameters, optimizer, shared_state(), replicas ? &*replicas : nullptr,
-                     sampler.steps_per_epoch(), *data.train, to_json(task.data())}) {
+                     sampler.steps_per_epoch(), *data.train, data.validation.get(), to_json(task.data())}) {
     if (data.validation) task.check_compatible(*data.validation, "data.validation");
     if (data.test) task.check_compatible(*data.test, "data.test");
     if (o.early_stop && !data.validation)
@@ -259,8 +259,8 @@ struct Trainer::Impl {
 
     if (!event.validation) return false;
     const bool watch_accuracy = options.early_stop && options.early_stop->metric == "validation_accuracy";
-    const bool stop =
-        early_stop.update(event.epoch, watch_accuracy ? event.validation->accuracy : event.validation->loss);
+    const double watched = watch_accuracy ? event.validation->accuracy : event.validation->loss;
+    const bool stop = early_stop.update(event.epoch, watched);
     best_epoch_ended = early_stop.improved();
     return stop;
   }
@@ -268,7 +268,7 @@ struct Trainer::Impl {
   /// Where the run stands, for a checkpoint.
   RunState state() const { return {position, epoch_loss_sum, epoch_samples, early_stop.state()}; }
 
-  void restore(const LoadedCheckpoint& from) {
+  void restore(const ResumeFrom& from) {
     const RunState saved = checkpoints.restore(from);
     position = saved.position;
     epoch_loss_sum = saved.epoch_loss_sum;
@@ -359,7 +359,7 @@ struct Trainer::Impl {
 };
 
 Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const ModelFactory& model,
-                 const std::optional<LoadedCheckpoint>& resume, TrainerParts parts)
+                 const std::optional<ResumeFrom>& resume, TrainerParts parts)
     : impl_(std::make_unique<Impl>(world, exec, options, model, std::move(parts))) {
   if (resume) impl_->restore(*resume);
   impl_->check_same_start();
@@ -370,6 +370,8 @@ Trainer::~Trainer() = default;
 EndEvent Trainer::run(const TrainObserver& observer, const StopConditions& stop) {
   return impl_->run(observer, stop);
 }
+
+int64_t Trainer::position() const { return impl_->position; }
 
 std::string Trainer::describe() const {
   const Impl& t = *impl_;

@@ -63,7 +63,7 @@ class Trainer {
  public:
   /// Collective. Opens the data, builds and plans everything; the first step costs nothing extra.
   Trainer(World& world, Exec exec, const TrainOptions& options, const ModelFactory& model,
-          const std::optional<LoadedCheckpoint>& resume, TrainerParts parts = {});
+          const std::optional<ResumeFrom>& resume, TrainerParts parts = {});
   ~Trainer();
 
   /// Collective. Ends early, after a checkpoint, when a rank's `stop` says so: with reason "preempted" on all
@@ -71,6 +71,8 @@ class Trainer {
   /// finite, after the end event.
   EndEvent run(const TrainObserver& observer, const StopConditions& stop = {});
 
+  /// Steps that lie behind the run: where a resumed one goes on.
+  int64_t position() const;
   /// What was planned, one line each, for the log: data, model, batches, memory.
   std::string describe() const;
 

@@ -53,7 +53,9 @@ class MpiPreemption : public MpiBackendTest {
     options.early_stop = EarlyStopSpec{.metric = "validation_loss", .patience = 100};
     if (world.rank() == 0) std::filesystem::create_directories(options.run_dir + "/checkpoints");
     world.barrier();
-    const std::optional<LoadedCheckpoint> resume = load_newest_checkpoint(options.run_dir);
+    std::optional<ResumeFrom> resume;
+    if (std::optional<LoadedCheckpoint> newest = load_newest_checkpoint(options.run_dir))
+      resume = ResumeFrom{*std::move(newest)};
     const ModelFactory model = [](const Shape& input, int64_t outputs) {
       return build_model({.name = "mlp", .keys = {{"hidden", std::vector<int64_t>{8}}}}, input, outputs, 1);
     };
