@@ -118,8 +118,11 @@ void Checkpointing::save(const RunState& state, const Files& files) {
                            {"best_epoch", state.watched.best_epoch},
                            {"bad_epochs", state.watched.bad_epochs},
                            {"seed", static_cast<int64_t>(options.seed)},
-                           {"epoch_samples", state.epoch_samples}};
-    job.values.reals = {{"epoch_loss_sum", state.epoch_loss_sum}, {"best", state.watched.best}};
+                           {"epoch_samples", state.epoch_samples},
+                           {"saved_best_epoch", state.best.best_epoch}};
+    job.values.reals = {{"epoch_loss_sum", state.epoch_loss_sum},
+                        {"best", state.watched.best},
+                        {"saved_best", state.best.best}};
     job.values.strings = {{"lockstep_version", LOCKSTEP_VERSION},
                           {"config", options.config_text},
                           {"data", parts_.data_description},
@@ -162,12 +165,27 @@ int64_t Checkpointing::start_of_epoch(int64_t position, int64_t steps_per_epoch)
   return position / parts_.steps_per_epoch * parts_.steps_per_epoch;
 }
 
+std::string Checkpointing::wrong_with_best(const RunState& state) const {
+  const std::string path = best_checkpoint_path(parts_.options.run_dir);
+  if (state.best.best_epoch < 0 || parts_.validation == nullptr) return "";
+  try {
+    const Checkpoint best = load_checkpoint(path);
+    const auto epoch = best.integers.find("saved_best_epoch");
+    if (epoch != best.integers.end() && epoch->second == state.best.best_epoch) return "";
+    return fmt::format("{} is of another epoch than {}, the best one until then.", path,
+                       state.best.best_epoch);
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
 RunState Checkpointing::restore(const ResumeFrom& resume) {
   const LoadedCheckpoint& from = resume.loaded;
   RunState state{.position = from.integer("position"),
                  .epoch_loss_sum = from.real("epoch_loss_sum"),
                  .epoch_samples = from.integer("epoch_samples"),
-                 .watched = {from.real("best"), from.integer("best_epoch"), from.integer("bad_epochs")}};
+                 .watched = {from.real("best"), from.integer("best_epoch"), from.integer("bad_epochs")},
+                 .best = {from.real("saved_best"), from.integer("saved_best_epoch"), 0}};
   std::vector<std::string> warnings;
   const RunData::Changes changes = data_.since(from);
   if (!changes.texts.empty()) {
@@ -185,9 +203,12 @@ RunState Checkpointing::restore(const ResumeFrom& resume) {
                                    state.position / parts_.steps_per_epoch + 1, state.position + 1));
   }
   if (changes.validation || from.text("watched") != watched_metric(parts_.options)) {
-    state.watched = {};
+    state.watched = state.best = {};
     warnings.emplace_back("The best epoch is looked for anew.");
   }
+  const std::string wrong = parts_.world.rank() == 0 ? wrong_with_best(state) : "";
+  if (!wrong.empty()) warnings.push_back(wrong + " The best epoch from here on replaces it.");
+  if (parts_.world.any(!wrong.empty())) state.best = {};
   if (parts_.world.rank() == 0)
     for (const std::string& warning : warnings) log_warning("{}", warning);
   return state;

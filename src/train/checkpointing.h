@@ -27,7 +27,8 @@ struct RunState {
   int64_t position = 0;       ///< the next batch's number in the run, from 0
   double epoch_loss_sum = 0;  ///< over the samples of the epoch so far
   int64_t epoch_samples = 0;
-  EarlyStop::State watched;
+  EarlyStop::State watched;  ///< by early stopping
+  EarlyStop::State best;     ///< what best.h5 is the best of
 };
 
 /// A run's checkpoints: when one is due, what is in it, and how a run goes on from it. Rank 0 writes, on a
@@ -94,6 +95,8 @@ class Checkpointing {
   void wait();
   /// The first batch of the epoch that `position` was in when an epoch had `steps_per_epoch`.
   int64_t start_of_epoch(int64_t position, int64_t steps_per_epoch) const;
+  /// On rank 0: why best.h5 is not what `state` takes it for; "" if it is.
+  std::string wrong_with_best(const RunState& state) const;
 
   Parts parts_;
   RunData data_;

@@ -64,6 +64,7 @@ struct Trainer::Impl {
   int64_t total_steps;
   Schedule schedule;
   EarlyStop early_stop;  // also tells which epoch was the best when it may not stop
+  EarlyStop best;        // the same of what best.h5 has seen: less, when a run goes on without that file
   Step step;
   Checkpointing checkpoints;
   std::optional<Evaluator> evaluator;
@@ -104,6 +105,7 @@ struct Trainer::Impl {
         total_steps(o.steps > 0 ? o.steps : o.epochs * sampler.steps_per_epoch()),
         schedule(o.schedule, o.optimizer.lr, total_steps),
         early_stop(o.early_stop.value_or(EarlyStopSpec{.patience = std::numeric_limits<int64_t>::max()})),
+        best(early_stop),
         step({e, pool, communicator, task, graph, parameters, optimizer, replicas ? &*replicas : nullptr,
               !o.sync_batch_norm ? nullptr
               : statistics       ? statistics.get()
@@ -260,13 +262,15 @@ struct Trainer::Impl {
     if (!event.validation) return false;
     const bool watch_accuracy = options.early_stop && options.early_stop->metric == "validation_accuracy";
     const double watched = watch_accuracy ? event.validation->accuracy : event.validation->loss;
-    const bool stop = early_stop.update(event.epoch, watched);
-    best_epoch_ended = early_stop.improved();
-    return stop;
+    best.update(event.epoch, watched);
+    best_epoch_ended = best.improved();
+    return early_stop.update(event.epoch, watched);
   }
 
   /// Where the run stands, for a checkpoint.
-  RunState state() const { return {position, epoch_loss_sum, epoch_samples, early_stop.state()}; }
+  RunState state() const {
+    return {position, epoch_loss_sum, epoch_samples, early_stop.state(), best.state()};
+  }
 
   void restore(const ResumeFrom& from) {
     const RunState saved = checkpoints.restore(from);
@@ -274,6 +278,7 @@ struct Trainer::Impl {
     epoch_loss_sum = saved.epoch_loss_sum;
     epoch_samples = saved.epoch_samples;
     early_stop.restore(saved.watched);
+    best.restore(saved.best);
   }
 
   /// Whether the run stands at the end of an epoch that has not been evaluated.

@@ -95,6 +95,26 @@ TEST_F(Resume, EarlyStoppingRemembersItsEpochs) {
   EXPECT_NEAR(validation_loss_of(checkpoint("patient-parts", "best.h5")), best_loss_in(resumed), 1e-9);
 }
 
+TEST_F(Resume, TheBestCheckpointIsOfTheEpochsThatTheFolderHasSeen) {
+  const std::vector<std::string> three =
+                                     set({"train.epochs=3", "data.validation_split=0.2", "model.name=mlp"}),
+                                 five =
+                                     set({"train.epochs=5", "data.validation_split=0.2", "model.name=mlp"});
+  const auto resume = [](std::vector<std::string> arguments, const std::string& from) {
+    arguments.insert(arguments.end(), {"--resume", from});
+    return arguments;
+  };
+  train("first", 1, three);
+  // Into another folder, where there is no best.h5.
+  const std::vector<json> elsewhere =
+      train("second", 1, resume(five, *folder_ / "first/checkpoints/step-00000014.h5"));
+  EXPECT_NEAR(validation_loss_of(checkpoint("second", "best.h5")), best_loss_in(elsewhere, 3), 1e-9);
+  // The file is lost on the way.
+  fs::remove(checkpoint("first", "best.h5"));
+  const std::vector<json> lost = train("first", 1, resume(five, "auto"));
+  EXPECT_NEAR(validation_loss_of(checkpoint("first", "best.h5")), best_loss_in(lost, 4), 1e-9);
+}
+
 TEST_F(Resume, OtherDataIsRefusedByNameOrBeginsItsEpochAnew) {
   const std::string data = *folder_ / "changing.h5";
   const auto make_data = [&](const std::string& seed, const std::string& samples) {
