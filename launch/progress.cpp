@@ -14,6 +14,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// For a shorter time any rank may be slow: something else ran on its machine.
+constexpr double kSecondsOfAStraggler = 10;
+/// What was said of one epoch holds for the next ones; metrics.jsonl has them all.
+constexpr auto kPauseBetweenWarnings = 10min;
+
 std::string percent(double fraction) { return fmt::format("{:.2f} %", 100 * fraction); }
 
 }  // namespace
@@ -91,7 +96,10 @@ void Progress::epoch(const EpochEvent& event, int64_t epochs) {
     if (event.classifies) line += fmt::format("  accuracy {}", percent(event.validation->accuracy));
   }
   log_info("{}  {:.1f} s", line, event.seconds);
-  if (event.straggler) log_warning("{}", *event.straggler);
+  const bool just_warned = warned_ && Clock::now() - *warned_ < kPauseBetweenWarnings;
+  if (!event.straggler || event.seconds < kSecondsOfAStraggler || just_warned) return;
+  log_warning("{}", *event.straggler);
+  warned_ = Clock::now();
 }
 
 void Progress::end(const EndEvent& event) {
@@ -105,7 +113,8 @@ void Progress::end(const EndEvent& event) {
   log_info("{}{} at step {} after {}, peak memory {}, weights {:016x}", event.reason,
            event.cause.empty() ? "" : fmt::format(" ({})", event.cause), event.step,
            readable_seconds(event.seconds), readable_bytes(event.peak_host_bytes), event.weights_hash);
-  if (event.straggler) log_warning("over the whole run, {}", *event.straggler);
+  if (event.straggler && event.seconds >= kSecondsOfAStraggler)
+    log_warning("over the whole run, {}", *event.straggler);
 }
 
 }  // namespace lockstep

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include "launch/environment.h"
@@ -30,8 +31,9 @@ class Progress {
   int columns_;
   bool drawn_ = false;
   Clock::time_point started_, shown_;
-  int64_t first_step_ = 0;         ///< of this process: a resumed run does not start at 1
-  double seconds_per_sample_ = 0;  ///< a moving average
+  std::optional<Clock::time_point> warned_;  ///< of a straggler
+  int64_t first_step_ = 0;                   ///< of this process: a resumed run does not start at 1
+  double seconds_per_sample_ = 0;            ///< a moving average
 };
 
 /// "step 513/2345 ..." cut to `columns`: whole fields are left out from the end.

@@ -31,6 +31,28 @@ TEST(Progress, TimesAndSizesAreReadable) {
   EXPECT_EQ(readable_count(-1234567), "-1,234,567");
 }
 
+TEST(Progress, WarnsOfARankThatIsSlowForLongAndNotAtEachEpoch) {
+  Progress progress(Environment{});
+  const auto warnings = [&](auto tell) {
+    testing::internal::CaptureStderr();
+    tell();
+    return testing::internal::GetCapturedStderr();
+  };
+  const auto epoch = [&](double seconds) {
+    return warnings([&] { progress.epoch({.seconds = seconds, .straggler = "rank 3 is slow"}, 9); });
+  };
+  EXPECT_EQ(epoch(0.5), "") << "too short to tell";
+  EXPECT_THAT(epoch(30), testing::HasSubstr("rank 3 is slow"));
+  EXPECT_EQ(epoch(30), "") << "said a moment ago";
+  const auto end = [&](double seconds) {
+    return warnings([&] {
+      progress.end({.reason = "finished", .cause = "", .seconds = seconds, .straggler = "rank 3 is slow"});
+    });
+  };
+  EXPECT_EQ(end(3), "");
+  EXPECT_THAT(end(60), testing::HasSubstr("over the whole run, rank 3 is slow"));
+}
+
 TEST(Report, WrapsAt80Columns) {
   EXPECT_EQ(wrapped("", 2), "  \n");
   const std::string word(30, 'x');
