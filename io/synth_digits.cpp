@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <thread>
 #include <vector>
 
 #include "io/atomic_hdf5.h"
 #include "io/labelled_group.h"
+#include "src/core/cores.h"
 #include "src/core/thread_pool.h"
 
 namespace lockstep {
@@ -42,7 +42,7 @@ void synth_digits(const std::string& out, const SynthDigitsOptions& options) {
     fail(ExitCode::usage, "a data set of {} train and {} test digits cannot be: give counts from 0 up.",
          options.train, options.test);
   AtomicHdf5 output(out);
-  ThreadPool pool(static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 16u)));
+  ThreadPool pool(static_cast<int>(std::min(usable_cores().size(), size_t{16})));
   write_digits(output.file(), "/train", options.seed, 0, options.train, pool);
   write_digits(output.file(), "/test", options.seed, kFirstTestSample, options.test, pool);
   output.file().set_attribute(

@@ -6,10 +6,10 @@
 #include "launch/bench.h"
 #include "launch/config.h"
 #include "launch/fabric_file.h"
-#include "launch/host.h"
 #include "launch/scaling_plot.h"
 #include "launch/scaling_report.h"
 #include "launch/scaling_runs.h"
+#include "src/core/cores.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
 
@@ -49,7 +49,7 @@ std::vector<ScalingMode> modes_of(const std::string& mode) {
 ScalingPlan plan_of(const ScalingArguments& arguments, const Environment& environment, const Config& config,
                     const std::vector<ScalingMode>& modes) {
   ScalingPlan plan;
-  const int64_t cores = usable_cores();
+  const auto cores = static_cast<int64_t>(usable_cores().size());
   plan.ranks = arguments.ranks.empty() ? doublings_up_to(cores) : sorted_ranks(arguments.ranks);
   plan.modes = modes;
   plan.reproducible = config.train.reproducible;
@@ -96,8 +96,8 @@ void fit_measured(ScalingResult& result, const ScalingPlan& plan) {
   // One rank alone has no reason to cut its gradients.
   known.bucket_bytes = std::ranges::max(result.points, {}, &ScalingPoint::ranks).bucket_bytes;
   known.overlap = result.points.front().overlap;
-  known.fabric.places_per_node =
-      std::max<int64_t>(1, usable_cores() / std::max<int64_t>(1, result.points.front().threads));
+  known.fabric.places_per_node = std::max<int64_t>(
+      1, static_cast<int64_t>(usable_cores().size()) / std::max<int64_t>(1, result.points.front().threads));
   const double largest = *std::max_element(known.bucket_bytes.begin(), known.bucket_bytes.end());
   const std::vector<MeasuredSum> sums = measure_sums(plan, largest);
   const std::vector<MeasuredStep> steps = measured_steps(result.points);

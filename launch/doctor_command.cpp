@@ -18,6 +18,7 @@
 #include "launch/host.h"
 #include "launch/program.h"
 #include "launch/report.h"
+#include "src/core/cores.h"
 #include "src/core/error.h"
 #include "src/device/compatibility.h"
 #include "src/device/device.h"
@@ -45,7 +46,7 @@ void add_machine(Report& report) {
   const std::string model = proc_field("/proc/cpuinfo", "model name");
   report.fact("CPU", model.empty() ? "unknown" : model, "cpu", model);
   const unsigned cores = std::thread::hardware_concurrency();
-  const int usable = usable_cores();
+  const size_t usable = usable_cores().size();
   report.fact("cores", fmt::format("{} usable of {}", usable, cores), "cores",
               {{"usable", usable}, {"online", cores}});
   const auto names = vector_instructions();

@@ -1,7 +1,5 @@
 #include "launch/host.h"
 
-#include <sched.h>
-
 #include <cstdlib>
 #include <fstream>
 
@@ -28,12 +26,6 @@ std::optional<int64_t> memory_limit() {
     if (in >> bytes && bytes < (int64_t{1} << 60)) return bytes;
   }
   return std::nullopt;
-}
-
-int usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
 }
 
 }  // namespace lockstep

@@ -15,7 +15,4 @@ int64_t host_memory(const std::string& name);
 /// The memory that a container or a Slurm job may use, if it is limited.
 std::optional<int64_t> memory_limit();
 
-/// The cores on which this process may run.
-int usable_cores();
-
 }  // namespace lockstep

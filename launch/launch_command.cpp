@@ -10,11 +10,11 @@
 
 #include "io/checkpoint.h"
 #include "launch/child_process.h"
-#include "launch/host.h"
 #include "launch/job.h"
 #include "launch/program.h"
 #include "launch/restart_policy.h"
 #include "launch/train_arguments.h"
+#include "src/core/cores.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
 
@@ -47,7 +47,8 @@ std::vector<std::string> mpirun_words(const LaunchArguments& arguments) {
                                     kBindings.at(arguments.bind)};
   if (geteuid() == 0) words.emplace_back("--allow-run-as-root");
   // Ranks that wait for one with which they share a core must give way to it.
-  if (arguments.ranks > usable_cores()) words.insert(words.end(), {"--mca", "mpi_yield_when_idle", "1"});
+  if (arguments.ranks > std::ssize(usable_cores()))
+    words.insert(words.end(), {"--mca", "mpi_yield_when_idle", "1"});
   words.push_back(own_program());
   return words;
 }

@@ -166,7 +166,7 @@ void add_run(std::vector<Option>& table) {
   table.push_back(precision);
   table.push_back(
       free_on_resume(integer("run.threads", FIELD(train.threads), 0,
-                             "CPU threads of a rank; 0: the machine's cores divided by its ranks")));
+                             "CPU threads of a rank; 0: the cores it may use, shared with other ranks")));
   table.push_back(free_on_resume(flag("run.capture", FIELD(train.capture),
                                       "on a GPU, capture the step once and replay it as a CUDA graph")));
   table.push_back(free_on_resume(

@@ -1,14 +1,34 @@
 #include "src/train/run_settings.h"
 
-#include <algorithm>
-#include <thread>
+#include <unistd.h>
 
+#include <algorithm>
+#include <span>
 #include "comm/measure_link.h"
+#include "src/core/cores.h"
+#include "src/core/hash.h"
 
 namespace lockstep {
 
+namespace {
+
+/// The cores that this rank may use, shared out to those ranks of its machine that may use the very same
+/// ones.
+int fair_share_of_cores(World& world) {
+  const std::vector<int> cores = usable_cores();
+  char machine[256] = {};
+  gethostname(machine, sizeof machine - 1);
+  const uint64_t own = hash_name(machine) ^ hash_bytes(std::as_bytes(std::span(cores)));
+  const std::vector<uint64_t> all = world.gather(own);
+  // Machines of one name have cores of the same numbers.
+  const auto sharing = std::min<int64_t>(std::ranges::count(all, own), world.local_size());
+  return static_cast<int>(static_cast<int64_t>(cores.size()) / sharing);
+}
+
+}  // namespace
+
 int lanes_of(const TrainOptions& options, Exec exec, World& world) {
-  int lanes = static_cast<int>(std::thread::hardware_concurrency()) / world.local_size();
+  int lanes = fair_share_of_cores(world);
   if (options.threads > 0) lanes = options.threads;
   if (exec.on_cuda()) lanes = 1;
   const std::vector<uint64_t> all = world.gather(static_cast<uint64_t>(std::max(1, lanes)));

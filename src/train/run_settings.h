@@ -9,7 +9,8 @@
 
 namespace lockstep {
 
-/// CPU threads of a rank: run.threads, or this machine's cores shared out to its ranks; one on CUDA.
+/// CPU threads of a rank: run.threads, or the cores that it may use, shared out to the ranks of its machine
+/// that may use the same; one on CUDA.
 /// Collective. The same on every rank, namely the fewest: who evaluates which samples follows from it.
 int lanes_of(const TrainOptions& options, Exec exec, World& world);
 
