@@ -69,6 +69,12 @@ void reduce_doubles(std::span<double> values, MPI_Op operation) {
 }  // namespace
 
 World::World(const LauncherFacts& facts) : exceptions_at_start_(std::uncaught_exceptions()) {
+  // Open MPI would end the process in MPI_Init, with a page about how it was built.
+  if (facts.slurm_tasks > 0 && !facts.slurm_serves_mpi)
+    fail(ExitCode::usage,
+         "srun has told MPI nothing of its tasks ({}): each would be rank 0 of 1. Start them with `srun "
+         "--mpi=pmix` (`srun --mpi=list` shows what this cluster has), or with mpirun inside sbatch.",
+         facts.slurm_tasks);
   start_quickly(facts);
   int provided = MPI_THREAD_SINGLE;
   CHECK(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided));

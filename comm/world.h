@@ -12,10 +12,11 @@ namespace lockstep {
 /// What the launcher's environment says about this process, read by launch/environment (comm never calls
 /// getenv).
 struct LauncherFacts {
-  int slurm_tasks = 0;       ///< SLURM_NTASKS of this step, 0 when not started by srun
-  int slurm_rank = 0;        ///< SLURM_PROCID
-  std::string launcher;      ///< "mpirun", "srun" or "" (started by hand)
-  bool one_machine = false;  ///< the launcher says that all ranks run here: MPI then starts faster
+  int slurm_tasks = 0;           ///< SLURM_NTASKS of this step, 0 when not started by srun
+  int slurm_rank = 0;            ///< SLURM_PROCID
+  bool slurm_serves_mpi = true;  ///< false: srun has started no process manager that tells MPI of the tasks
+  std::string launcher;          ///< "mpirun", "srun" or "" (started by hand)
+  bool one_machine = false;      ///< the launcher says that all ranks run here: MPI then starts faster
 };
 
 /// All processes of this run. Construct one, first thing in main(); MPI_Finalize on destruction, unless an
@@ -25,8 +26,8 @@ struct LauncherFacts {
 /// from the thread that made the World.
 class World {
  public:
-  /// Initializes MPI (MPI_THREAD_MULTIPLE). Throws Error(usage) naming the srun flag to add when Slurm
-  /// started several tasks and MPI sees one, or when the two sizes disagree.
+  /// Initializes MPI (MPI_THREAD_MULTIPLE). Throws Error(usage) naming the srun flag to add when srun serves
+  /// no MPI, when it started several tasks and MPI sees one, or when the two sizes disagree.
   explicit World(const LauncherFacts& facts);
   ~World();
   World(const World&) = delete;

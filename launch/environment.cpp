@@ -51,6 +51,7 @@ LauncherFacts find_launcher() {
     facts.launcher = "srun";
     facts.slurm_tasks = number("SLURM_STEP_NUM_TASKS", number("SLURM_NTASKS", 1));
     facts.slurm_rank = number("SLURM_PROCID", 0);
+    facts.slurm_serves_mpi = number("PMIX_RANK", -1) >= 0 || number("PMI_RANK", -1) >= 0;
   } else if (number("PMIX_RANK", -1) >= 0 || number("PMI_RANK", -1) >= 0) {
     facts.launcher = "mpirun";
   }

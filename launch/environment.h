@@ -16,7 +16,7 @@ struct Environment {
   int rank_hint = 0;
   std::string slurm_job;  ///< SLURM_JOB_ID; empty outside a job
   int slurm_nodes = 0;    ///< of the job
-  /// When Slurm will end the job: SLURM_JOB_END_TIME, which Slurm sets from 22.05 on.
+  /// When Slurm will end the job: SLURM_JOB_END_TIME, which Slurm sets after 22.05.
   std::optional<std::chrono::system_clock::time_point> slurm_job_end;
   /// Whether a person watches standard output on a terminal on which a line may be redrawn: not a pipe, not
   /// Slurm.
