@@ -76,6 +76,9 @@ World::World(const LauncherFacts& facts) : exceptions_at_start_(std::uncaught_ex
          "--mpi=pmix` (`srun --mpi=list` shows what this cluster has), or with mpirun inside sbatch.",
          facts.slurm_tasks);
   start_quickly(facts);
+  // The socket of a rank that is lost is then an error of an MPI call, which says so, and not the silent end
+  // of this rank, too.
+  std::signal(SIGPIPE, SIG_IGN);
   int provided = MPI_THREAD_SINGLE;
   CHECK(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided));
   CHECK(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
