@@ -4,6 +4,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -14,6 +15,7 @@
 
 #include "comm/version.h"
 #include "io/version.h"
+#include "launch/child_process.h"
 #include "launch/config.h"
 #include "launch/host.h"
 #include "launch/program.h"
@@ -133,6 +135,30 @@ std::vector<std::string> add_gpus(Report& report, const DeviceReport& devices, b
   return problems;
 }
 
+/// What `srun --mpi=list` says this cluster can start MPI with; empty when srun does not answer.
+std::vector<std::string> srun_plugins() {
+  // Without a configuration srun looks for one in the network, for as long as a name server takes.
+  const ChildResult result = run_child({"timeout", "5", "srun", "--mpi=list"});
+  std::vector<std::string> names;
+  if (result.exit_code != 0) return names;
+  std::istringstream lines(result.out + "\n" + result.err);
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with('\t')) names.push_back(line.substr(1));
+  return names;
+}
+
+void add_srun(Report& report) {
+  const std::vector<std::string> plugins = srun_plugins();
+  const bool pmix = std::any_of(plugins.begin(), plugins.end(),
+                                [](const std::string& name) { return name.starts_with("pmix"); });
+  report.fact("srun",
+              plugins.empty() ? "does not reach a cluster"
+              : pmix ? fmt::format("can start ranks (--mpi=pmix); offers {}", fmt::join(plugins, ", "))
+                     : fmt::format("cannot start ranks: offers {}, and no pmix; use mpirun inside sbatch",
+                                   fmt::join(plugins, ", ")),
+              "srun_mpi", plugins);
+}
+
 void add_cluster(Report& report, const Environment& environment) {
   report.section("cluster");
   const std::string& launcher = environment.launcher.launcher;
@@ -145,6 +171,7 @@ void add_cluster(Report& report, const Environment& environment) {
               "slurm",
               {{"sbatch", environment.has_sbatch},
                {"job", environment.slurm_job.empty() ? Json() : Json(environment.slurm_job)}});
+  if (environment.has_sbatch) add_srun(report);
 }
 
 /// The type of the file system that holds the folder, from the mount with the longest matching path.
