@@ -96,6 +96,7 @@ int run(int argc, char** argv, Program& program) {
   add_data_command(app, program);
   add_model_command(app, program);
   add_bench_command(app, program);
+  add_slurm_command(app, program);
   add_doctor_command(app, program);
   add_launch_command(app, program);
   app.footer("Several ranks: lockstep launch -n N -- train ...\nEvery command has --help.");

@@ -34,6 +34,7 @@ void add_predict_command(CLI::App& app, Program& program);
 void add_data_command(CLI::App& app, Program& program);
 void add_model_command(CLI::App& app, Program& program);
 void add_bench_command(CLI::App& app, Program& program);
+void add_slurm_command(CLI::App& app, Program& program);
 void add_doctor_command(CLI::App& app, Program& program);
 void add_launch_command(CLI::App& app, Program& program);
 

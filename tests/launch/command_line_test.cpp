@@ -151,14 +151,45 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"FabricForNothing", "bench scaling --fabric net.toml", 2, "unknown key 'layer'"},
         Mistake{"NoFabric", "bench scaling --fabric no.toml --predict 8", 2,
                 "--fabric no.toml cannot be read"},
+        Mistake{"SlurmWithoutTime", "slurm train --nodes 2", 2, "--time is required"},
+        Mistake{"SlurmTimeOfWords", "slurm train --time 2h", 2, "--time 2h: write HOURS:MINUTES:SECONDS"},
+        Mistake{"SlurmOfAPart", "slurm train --time 5 --tasks-per-node 3", 2,
+                "128 does not divide over 3 ranks"},
+        Mistake{"SlurmNoPowerOfTwo", "slurm train --time 5 --nodes 3 --set run.reproducible=true", 2,
+                "is a power of two"},
+        Mistake{"SlurmUnknownKey", "slurm train unknown-key.toml --time 5", 2, "Did you mean 'train.epochs'"},
+        Mistake{"SlurmGpusForTheCpu", "slurm train --time 5 --gpus-per-node 2 --set run.device=cpu", 2,
+                "no CUDA backend|uses none"},
+        Mistake{"SlurmNoGpusForCuda", "slurm train --time 5 --set run.device=cuda", 2,
+                "ask for them with --gpus-per-node"},
+        Mistake{"SlurmOddJobName", "slurm train --time 5 --job-name 'a b'", 2,
+                "--job-name 'a b': only letters"},
+        Mistake{"SlurmNoOption", "slurm train --time 5 --sbatch qos=long", 2, "write an option of sbatch"},
         Mistake{"ShowWrongFile", "model show net.toml", 2, "linaer"}),
     [](const auto& mistake) { return std::string(mistake.param.name); });
 
 TEST_F(CommandLine, EveryHelpFitsATerminal) {
-  for (const char* command :
-       {"", "train", "eval", "predict", "data", "data synth", "data synth digits", "data import",
-        "data import mnist", "data info", "data check", "model", "model list", "model show", "bench",
-        "bench step", "bench allreduce", "bench scaling", "doctor"}) {
+  for (const char* command : {"",
+                              "train",
+                              "eval",
+                              "predict",
+                              "data",
+                              "data synth",
+                              "data synth digits",
+                              "data import",
+                              "data import mnist",
+                              "data info",
+                              "data check",
+                              "model",
+                              "model list",
+                              "model show",
+                              "bench",
+                              "bench step",
+                              "bench allreduce",
+                              "bench scaling",
+                              "slurm",
+                              "slurm train",
+                              "doctor"}) {
     const Outcome outcome = run(std::string(command) + " --help");
     EXPECT_EQ(outcome.exit_code, 0) << command;
     EXPECT_EQ(outcome.err, "") << command;
