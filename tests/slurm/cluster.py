@@ -1,0 +1,184 @@
+"""A real Slurm cluster of two nodes on this machine, which leaves nothing behind.
+
+All of it runs in namespaces of its own: processes, so that none outlives the first, whatever kills that one; mounts, so that its files
+lie in memory and /etc/hosts can name the nodes; network, so that every port is free; and host name.
+"""
+import fcntl
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+NODES = ("n0", "n1")
+ADDRESS = "198.51.100.1"  # of all of them; RFC 5737 keeps it free
+ROOT = "/run/lockstep-slurm"
+INSIDE = "LOCKSTEP_SLURM_NAMESPACE"
+PROGRAMS = {"slurmctld": "slurmctld", "slurmd": "slurmd", "srun": "slurm-client", "munged": "munge", "unshare": "util-linux", "mpirun": "openmpi-bin"}
+UNSHARE = ["unshare", "--mount", "--uts", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
+
+# What Slurm's defaults would make a test wait for: a requeued job starts again after cred_expire seconds, and the main scheduling
+# loop runs every sched_interval seconds. The long timeouts are for a machine that is busy with other tests.
+SLURM_CONF = """\
+ClusterName=lockstep
+SlurmctldHost=controller
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket={root}/munge/socket,cred_expire={cred_expire}
+StateSaveLocation={root}/state
+SlurmctldPidFile={root}/slurmctld.pid
+SlurmctldLogFile={root}/slurmctld.log
+SlurmdPidFile={root}/slurmd-%n.pid
+SlurmdLogFile={root}/slurmd-%n.log
+SlurmdSpoolDir={root}/spool-%n
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+JobAcctGatherType=jobacct_gather/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SchedulerType=sched/backfill
+SchedulerParameters=sched_interval=1,bf_interval=1,sched_min_interval=0,batch_sched_delay=0
+SlurmdParameters=config_overrides
+ReturnToService=2
+MessageTimeout=60
+SlurmctldTimeout=300
+SlurmdTimeout=300
+TCPTimeout=30
+BatchStartTimeout=60
+KillWait=20
+MinJobAge=3600
+GresTypes=gpu
+NodeName=n0 Port=17001 CPUs={cpus} RealMemory=8000 Gres=gpu:2
+NodeName=n1 Port=17002 CPUs={cpus} RealMemory=8000 Gres=gpu:2
+PartitionName=main Nodes=n[0-1] Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+def obstacle():
+    """Why there can be no cluster here, in words; None when there can be one."""
+    if os.geteuid() != 0:
+        return "starting a cluster needs root"
+    for program, package in PROGRAMS.items():
+        if shutil.which(program) is None:
+            return f"{program} is not installed (package {package})"
+    plugins = subprocess.run(["sh", "-c", "ls /usr/lib/*/slurm-wlm/mpi_pmix.so /usr/lib*/slurm/mpi_pmix.so 2>/dev/null"],
+                             stdout=subprocess.PIPE, text=True, check=False)
+    if not plugins.stdout:
+        return "Slurm has no PMIx plugin (package slurm-wlm-basic-plugins)"
+    tried = subprocess.run([*UNSHARE, "mount", "-t", "tmpfs", "none", "/run"], stderr=subprocess.PIPE, text=True, check=False)
+    if tried.returncode != 0:
+        return f"this container may not make namespaces and mounts: {tried.stderr.strip()}"
+    return None
+
+
+def enter_namespaces():
+    """Runs this program once more in namespaces of its own, and ends as it ends. Returns at once inside of them."""
+    if os.environ.get(INSIDE):
+        return
+    os.environ[INSIDE] = "1"
+    # Not exec: unshare's child is ended by the kernel when unshare is, and so is unshare here when this process is.
+    os.execvp(UNSHARE[0], [*UNSHARE, sys.executable, *sys.argv])
+
+
+def raise_network():
+    """Everything is on the loopback interface, at an address besides 127.0.0.1: without one, Slurm resolves no name."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, 0x8914, struct.pack("16sh22x", b"lo", 0x1))  # SIOCSIFFLAGS, IFF_UP
+        family = struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton(ADDRESS))
+        fcntl.ioctl(control, 0x8916, struct.pack("16s16s8x", b"lo", family))  # SIOCSIFADDR
+
+
+class Cluster:
+    """Started on construction, in the namespaces; `with` ends it."""
+
+    def __init__(self, cred_expire=5, cpus=4):
+        self.daemons = []
+        subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
+        for folder in ("state", "munge", "pmix", "session-n0", "session-n1", "spool-n0", "spool-n1"):
+            os.makedirs(f"{ROOT}/{folder}")
+        socket.sethostname("controller")
+        raise_network()
+        self.write("hosts", f"127.0.0.1 localhost\n{ADDRESS} controller {' '.join(NODES)}\n")
+        subprocess.run(["mount", "--bind", f"{ROOT}/hosts", "/etc/hosts"], check=True)
+        self.write("slurm.conf", SLURM_CONF.format(root=ROOT, cred_expire=cred_expire, cpus=cpus))
+        self.write("mpi.conf", f"PMIxCliTmpDirBase={ROOT}/pmix\n")
+        # Devices that every machine has stand for GPUs: Slurm counts them and hands out their numbers.
+        self.write("gres.conf", "Name=gpu File=/dev/null,/dev/zero\n")
+        self.write("cgroup.conf", "CgroupAutomount=no\n")
+        os.environ["SLURM_CONF"] = f"{ROOT}/slurm.conf"
+        # The nodes reach each other through the loopback, which Open MPI otherwise takes for a machine's own.
+        # A rank that waits lets others have the core: there are more of them than cores.
+        os.environ.update(OMPI_MCA_btl_tcp_if_include="lo", OMPI_MCA_oob_tcp_if_include="lo", OMPI_MCA_mpi_yield_when_idle="1",
+                          OMPI_MCA_rmaps_base_oversubscribe="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+        self.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for daemon in reversed(self.daemons):
+            daemon.terminate()
+        for daemon in self.daemons:
+            daemon.wait()
+
+    def write(self, name, text):
+        with open(f"{ROOT}/{name}", "w") as file:
+            file.write(text)
+
+    def spawn(self, name, *command):
+        with open(f"{ROOT}/{name}.out", "ab") as out:
+            self.daemons.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out))
+
+    def start(self):
+        with open(f"{ROOT}/munge/key", "wb") as file:
+            file.write(os.urandom(128))
+        os.chmod(f"{ROOT}/munge/key", 0o600)
+        os.chmod(f"{ROOT}/munge", 0o711)
+        os.chmod(ROOT, 0o711)
+        self.spawn("munged", "munged", "--foreground", f"--socket={ROOT}/munge/socket", f"--key-file={ROOT}/munge/key", f"--pid-file={ROOT}/munge/pid",
+                   f"--seed-file={ROOT}/munge/seed", f"--log-file={ROOT}/munge.log")
+        self.wait_until(lambda: os.path.exists(f"{ROOT}/munge/socket"), "munged has not made its socket")
+        self.spawn("slurmctld", "slurmctld", "-D", "-f", f"{ROOT}/slurm.conf")
+        for node in NODES:
+            # A host name, a PMIx folder and a shared memory of its own, or two ranks of two nodes would meet there.
+            setup = (f"hostname {node} && mount --bind {ROOT}/session-{node} {ROOT}/pmix && mount -t tmpfs none /dev/shm && "
+                     f"exec slurmd -D -N {node} -f {ROOT}/slurm.conf")
+            self.spawn(f"slurmd-{node}", "unshare", "--mount", "--uts", "--propagation", "private", "sh", "-c", setup)
+        self.wait_until(self.is_up, "the nodes have not come up")
+
+    def is_up(self):
+        states = subprocess.run(["sinfo", "--noheader", "--Node", "--format=%T"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+        return states.stdout.split() == ["idle", "idle"]
+
+    def wait_until(self, condition, otherwise, seconds=60):
+        patience = time.monotonic() + seconds
+        while not condition():
+            for daemon in self.daemons:
+                if daemon.poll() is not None:
+                    raise RuntimeError(f"{' '.join(daemon.args)} ended with {daemon.returncode}\n{self.logs()}")
+            if time.monotonic() > patience:
+                raise RuntimeError(f"{otherwise} in {seconds} s\n{self.logs()}")
+            time.sleep(0.05)
+
+    def logs(self, lines=40):
+        text = ""
+        for name in sorted(os.listdir(ROOT)):
+            if name.endswith((".log", ".out")):
+                with open(f"{ROOT}/{name}", errors="replace") as file:
+                    text += f"== {name}\n{''.join(file.readlines()[-lines:])}"
+        return text
+
+
+if __name__ == "__main__":
+    # For a person: cluster.py COMMAND ... runs a command beside the cluster; without one, a shell.
+    WHY = obstacle() if not os.environ.get(INSIDE) else None
+    if WHY:
+        sys.exit(f"no Slurm cluster here: {WHY}")
+    enter_namespaces()
+    with Cluster() as cluster:
+        CODE = subprocess.run(sys.argv[1:] or ["bash"], check=False).returncode
+    sys.exit(CODE)

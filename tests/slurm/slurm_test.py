@@ -1,0 +1,376 @@
+#!/usr/bin/env python3
+"""Tests slurm/ and `lockstep slurm` on a real Slurm cluster of two nodes. Usage: slurm_test.py LOCKSTEP [TEST ...]
+
+Ends with 77 (skipped), and says why, where there can be no cluster.
+"""
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path.insert(0, HERE)
+
+import cluster  # noqa: E402
+
+SOURCE = os.path.realpath(f"{HERE}/../..")
+LOCKSTEP = os.path.realpath(sys.argv[1]) if len(sys.argv) > 1 else ""
+PATIENCE = 150  # seconds for what takes a few on a machine that does nothing else
+STEPS = 1200
+CONFIG = """\
+[run]
+reproducible = true
+[data]
+train = "{folder}/digits.h5:/train"
+[model]
+name = "mlp"
+hidden = [256]
+[train]
+steps = {steps}
+global_batch = 256
+micro_batch = 64
+[checkpoint]
+every_epochs = 0
+every_steps = 100
+"""
+
+
+def run(*command, code=0, stderr=subprocess.STDOUT, **more):
+    """What the command prints; it must end with `code`."""
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=PATIENCE, check=False, **more)
+    if result.returncode != code:
+        raise AssertionError(f"{' '.join(command)} ended with {result.returncode}, not {code}:\n{result.stdout}")
+    return result.stdout
+
+
+def wait_until(condition, what, state=lambda: ""):
+    patience = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > patience:
+            raise AssertionError(f"{what}: not within {PATIENCE} s\n{state()}")
+        time.sleep(0.05)
+
+
+def read(path):
+    try:
+        with open(path, errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def with_values(template, values):
+    """A template of slurm/ with other lines in the block at its top: {how a line begins: what takes its place}."""
+    lines = read(f"{SOURCE}/slurm/{template}").split("\n")
+    end = lines.index("# ---- End of the values ----")
+    for beginning, line in values.items():
+        found = [i for i in range(end) if lines[i].startswith(beginning)]
+        assert len(found) == 1, (beginning, found)
+        lines[found[0]] = line
+    return "\n".join(lines)
+
+
+class Job:
+    """A job of the cluster, by what it leaves in its folder."""
+
+    def __init__(self, folder, printed, name):
+        self.number = re.search(r"Submitted batch job (\d+)", printed).group(1)
+        self.log_path = f"{folder}/{name}-{self.number}.log"
+        self.run = f"{folder}/runs/{name}-{self.number}"
+
+    def log(self):
+        """Without what a run says of its progress."""
+        return "".join(line for line in read(self.log_path).splitlines(True) if not re.match("epoch |.* makes steps ", line))
+
+    def state(self):
+        return re.search(r"JobState=(\S+)", run("scontrol", "show", "job", self.number)).group(1)
+
+    def exit_code(self):
+        return re.search(r"ExitCode=(\d+:\d+)", run("scontrol", "show", "job", self.number)).group(1)
+
+    def events(self, kind):
+        # The last line may still be in the making.
+        lines = read(f"{self.run}/metrics.jsonl").split("\n")[:-1]
+        return [event for event in map(json.loads, lines) if event["event"] == kind]
+
+    def step(self):
+        steps = self.events("step")
+        return steps[-1]["step"] if steps else 0
+
+    def wait_for_step(self, step):
+        wait_until(lambda: self.step() >= step or self.ended(), f"job {self.number} at step {step}", self.log)
+        assert not self.ended(), self.log()
+
+    def ended(self):
+        return self.state() not in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "REQUEUED")
+
+    def wait_for_log(self, words):
+        wait_until(lambda: words in self.log() or self.ended(), f"'{words}' in the log of job {self.number}", self.log)
+        assert words in self.log(), f"{self.state()}\n{self.log()}"
+
+    def wait(self):
+        wait_until(self.ended, f"the end of job {self.number}", self.log)
+
+
+SHARED = f"{cluster.ROOT}/tests"
+
+
+def setUpModule():
+    """All tests share one cluster, one data set and the weights of uninterrupted runs."""
+    here = cluster.Cluster()
+    unittest.addModuleCleanup(here.__exit__)
+    os.makedirs(SHARED)
+    run(LOCKSTEP, "data", "synth", "digits", f"{SHARED}/digits.h5", "--train", "2048", "--test", "10")
+
+
+class Slurm(unittest.TestCase):
+    """A test with a folder of its own, whose jobs end with it."""
+
+    hashes = {}
+
+    def setUp(self):
+        self.folder = f"{SHARED}/{self.id().rsplit('.', 1)[1]}"
+        os.makedirs(self.folder)
+        self.write("config.toml", CONFIG.format(folder=SHARED, steps=STEPS))
+        self.jobs = []
+
+    def tearDown(self):
+        for job in self.jobs:
+            if not job.ended():
+                run("scancel", job.number)
+                job.wait()
+
+    def write(self, name, text):
+        with open(f"{self.folder}/{name}", "w") as file:
+            file.write(text)
+
+    @classmethod
+    def uninterrupted(cls, *arguments):
+        """weights_hash of the run with these arguments, in one go and without Slurm."""
+        if arguments not in cls.hashes:
+            number = len(cls.hashes)
+            config = f"{SHARED}/reference-{number}.toml"
+            with open(config, "w") as file:
+                file.write(CONFIG.format(folder=SHARED, steps=STEPS))
+            folder = f"{SHARED}/reference-{number}"
+            run(LOCKSTEP, "train", config, "--run", folder, "--device", "cpu", *arguments)
+            cls.hashes[arguments] = json.loads(read(f"{folder}/metrics.jsonl").splitlines()[-1])["weights_hash"]
+        return cls.hashes[arguments]
+
+    def submit(self, script, name):
+        self.write("job.sbatch", script)
+        return self.submitted(run("sbatch", "job.sbatch", cwd=self.folder), name)
+
+    def submitted(self, printed, name):
+        self.jobs.append(Job(self.folder, printed, name))
+        return self.jobs[-1]
+
+    def lockstep_slurm(self, *arguments, config="config.toml", name="job"):
+        return run(LOCKSTEP, "slurm", "train", config, "--nodes", "2", "--job-name", name, *arguments, stderr=None, cwd=self.folder)
+
+    def check_finished(self, job, starts, *arguments):
+        """The job has come to its end after so many starts, with the weights of the uninterrupted run."""
+        job.wait()
+        log = job.log()
+        self.assertEqual(job.state(), "COMPLETED", log)
+        end = job.events("end")[-1]
+        self.assertEqual(end["reason"], "finished")
+        self.assertEqual(end["weights_hash"], self.uninterrupted(*arguments), log)
+        self.assertEqual(re.findall(r"job [\d_]+: start (\d+) on n\[0-1\]", log), [str(n + 1) for n in range(starts)], log)
+
+    def kill_a_rank(self):
+        """Ends one rank's own process, the child of the one that srun or mpirun has started."""
+        parents = {}
+        for process in filter(str.isdigit, os.listdir("/proc")):
+            words = read(f"/proc/{process}/cmdline").split("\0")
+            if words[0] == LOCKSTEP and "train" in words:
+                parents[int(process)] = int(read(f"/proc/{process}/stat").rsplit(")", 1)[1].split()[1])
+        ranks = [process for process, parent in parents.items() if parent in parents]
+        self.assertEqual(len(ranks), 2, parents)
+        os.kill(ranks[1], signal.SIGKILL)
+
+
+class Starts(Slurm):
+    def test_doctor_says_what_is_here(self):
+        facts = json.loads(run(LOCKSTEP, "doctor", "--device", "cpu", "--json"))["cluster"]
+        self.assertTrue(facts["slurm"]["sbatch"])
+        self.assertIn("pmix", facts["srun_mpi"])
+        self.assertIn("can start ranks (--mpi=pmix)", run(LOCKSTEP, "doctor", "--device", "cpu"))
+
+    def test_srun_without_pmix_is_refused_with_the_flag_to_add(self):
+        for tasks in ("1", "2"):
+            text = run("srun", f"-n{tasks}", LOCKSTEP, "train", "config.toml", code=2, cwd=self.folder)
+            self.assertIn(f"error: srun has told MPI nothing of its tasks ({tasks}): each would be rank 0 of 1. Start them with `srun --mpi=pmix`", text)
+        self.assertEqual(os.listdir(self.folder), ["config.toml"])
+
+    def test_train_sbatch(self):
+        """The template itself, with the GPUs that the cluster pretends to have."""
+        for launcher in ("srun", "mpirun"):
+            job = self.submit(with_values("train.sbatch", {
+                "#SBATCH --ntasks-per-node=": "#SBATCH --ntasks-per-node=2", "#SBATCH --gpus-per-node=": "#SBATCH --gpus-per-node=2",
+                "#SBATCH --cpus-per-task=": "#SBATCH --cpus-per-task=1", "launcher=": f"launcher={launcher}",
+                "program=": f"program=({LOCKSTEP})", "arguments=": "arguments=(config.toml --device cpu --set train.steps=50)"}), "train")
+            self.check_finished(job, 1, "--set", "train.steps=50")
+            self.assertIn("batch: 256 = 4 ranks x 1 micro-batches x 64", job.log())
+
+    def test_each_rank_sees_the_gpus_of_its_node(self):
+        self.write("show", '#!/bin/sh\necho "gpus $SLURMD_NODENAME $SLURM_LOCALID: $CUDA_VISIBLE_DEVICES"\n')
+        os.chmod(f"{self.folder}/show", 0o700)
+        job = self.submit(with_values("train.sbatch", {
+            "#SBATCH --ntasks-per-node=": "#SBATCH --ntasks-per-node=2", "#SBATCH --gpus-per-node=": "#SBATCH --gpus-per-node=2",
+            "#SBATCH --cpus-per-task=": "#SBATCH --cpus-per-task=2", "program=": "program=(./show)"}), "train")
+        job.wait()
+        self.assertEqual(sorted(re.findall("^gpus (.*)$", job.log(), re.M)), ["n0 0: 0,1", "n0 1: 0,1", "n1 0: 0,1", "n1 1: 0,1"], job.log())
+
+    def test_array_sbatch(self):
+        job = self.submit(with_values("array.sbatch", {
+            "#SBATCH --nodes=": "#SBATCH --nodes=2", "#SBATCH --ntasks-per-node=": "#SBATCH --ntasks-per-node=1",
+            "#SBATCH --gpus-per-node=": "", "#SBATCH --cpus-per-task=": "#SBATCH --cpus-per-task=1",
+            "#SBATCH --array=": "#SBATCH --array=0-1", "program=": f"program=({LOCKSTEP})",
+            "arguments=(": "arguments=(config.toml --device cpu --set train.steps=60)",
+            '  "--set optimizer.lr=3e-4"': '  "--set optimizer.lr=2e-3 --set schedule.name=cosine"'}), "sweep")
+        sweep = {0: ("optimizer.lr=2e-3", "schedule.name=cosine"), 1: ("optimizer.lr=1e-3",)}
+        for index, sets in sweep.items():
+            element = Job(self.folder, f"Submitted batch job {job.number}", "sweep")
+            element.number = f"{job.number}_{index}"
+            element.log_path = f"{self.folder}/sweep-{job.number}-{index}.log"
+            element.run = f"{self.folder}/runs/sweep-{job.number}-{index}"
+            self.check_finished(element, 1, "--set", "train.steps=60", *(word for text in sets for word in ("--set", text)))
+
+    def test_array_sbatch_differs_from_train_sbatch_in_its_values_alone(self):
+        [train, array] = [read(f"{SOURCE}/slurm/{name}.sbatch").split("# ---- End of the values ----") for name in ("train", "array")]
+        self.assertEqual(train[1], array[1])
+
+    def test_scaling_sbatch(self):
+        for launcher in ("srun", "mpirun"):
+            job = self.submit(with_values("scaling.sbatch", {
+                "#SBATCH --ntasks-per-node=": "#SBATCH --ntasks-per-node=1", "#SBATCH --gpus-per-node=": "",
+                "#SBATCH --cpus-per-task=": "#SBATCH --cpus-per-task=1", "program=": f"program=({LOCKSTEP})", "launcher=": f"launcher={launcher}",
+                "arguments=": "arguments=(config.toml --device cpu --steps 5 --repeats 1 --mode strong --input 28,28,1)"}), "scaling")
+            job.wait()
+            self.assertEqual(job.state(), "COMPLETED", job.log())
+            with open(f"{self.folder}/scaling-{job.number}.csv") as file:
+                self.assertEqual([row["ranks"] for row in csv.DictReader(file)], ["1", "2"])
+            self.assertIn("</svg>", read(f"{self.folder}/scaling-{job.number}.svg"))
+
+    def test_lockstep_slurm_prints_what_it_submits(self):
+        """Odd names reach the run unharmed, from a script that lies elsewhere."""
+        odd = f"{self.folder}/o d$'\""
+        os.makedirs(odd)
+        with open(f"{odd}/c'1 $x.toml", "w") as file:
+            file.write(CONFIG.format(folder=SHARED, steps=10))
+        arguments = ["slurm", "train", "c'1 $x.toml", "--nodes", "2", "--time", "5", "--job-name", "odd", "--set", 'run.name="it\'s $HOME `x`"',
+                     "--setup", "export GREETING='hello there'", "--setup", 'echo "$GREETING"', "--sbatch=--comment=test"]
+        printed = subprocess.run([LOCKSTEP, *arguments, "--run", "r'n $x %j"], cwd=odd, stdout=subprocess.PIPE, text=True, check=True).stdout
+        job = self.submit(printed, "odd")
+        job.run = f"{odd}/r'n $x %j"
+        self.check_finished(job, 1, "--set", "train.steps=10")
+        self.assertIn("\nhello there\n", "\n" + job.log())
+        self.assertIn("name = \"it's $HOME `x`\"", read(f"{job.run}/config.toml"))
+        self.assertIn("Comment=test", run("scontrol", "show", "job", job.number))
+        submitted = self.submitted(run(LOCKSTEP, *arguments, "--submit", "--run", "again", cwd=odd), "odd")
+        submitted.run, submitted.log_path = f"{odd}/again", f"{odd}/odd-{submitted.number}.log"
+        self.check_finished(submitted, 1, "--set", "train.steps=10")
+
+    def test_what_sbatch_refuses_is_said(self):
+        text = run(LOCKSTEP, "slurm", "train", "config.toml", "--time", "5", "--partition", "nowhere", "--submit", code=2, cwd=self.folder)
+        self.assertIn("error: sbatch refuses the job: sbatch: error: invalid partition specified: nowhere", text)
+
+
+class Requeues(Slurm):
+    def test_a_signal_saves_and_requeues(self):
+        for launcher in ("srun", "mpirun"):
+            job = self.submitted(self.lockstep_slurm("--time", "10", "--launcher", launcher, "--submit"), "job")
+            job.wait_for_step(50)
+            run("scancel", "--batch", "--signal=USR1", job.number)
+            self.check_finished(job, 2)
+            self.assertRegex(job.log(), r"USR1: the ranks save and end\n(.*\n)*.*saved step-\d+\.h5 before the end: requeued")
+
+    def test_scontrol_requeue(self):
+        job = self.submitted(self.lockstep_slurm("--time", "10", "--submit"), "job")
+        job.wait_for_step(50)
+        run("scontrol", "requeue", job.number)
+        self.check_finished(job, 2)
+        self.assertRegex(job.log(), r"saved step-\d+\.h5 before the end; Slurm decides")
+
+    def test_the_time_limit(self):
+        """Slurm sends the signal, and the second start reaches what an uninterrupted run does. How many steps there are depends on the
+        machine: the run is ended where it is then."""
+        script = self.lockstep_slurm("--time", "1", "--set", "train.steps=1000000")
+        job = self.submit(script.replace("B:USR1@15", "B:USR1@50"), "job")
+        job.wait_for_log("requeued")
+        self.assertRegex(job.log(), r"USR1: the ranks save and end\n(.*\n)*.*saved step-\d+\.h5 before the end: requeued")
+        before = job.step()
+        job.wait_for_step(before + 20)
+        run("scancel", job.number)
+        job.wait()
+        end = job.events("end")[-1]
+        self.assertEqual(end["reason"], "preempted", job.log())
+        self.assertGreater(end["step"], before)
+        self.assertEqual(end["weights_hash"], self.uninterrupted("--set", f"train.steps={end['step']}"), job.log())
+
+    def test_a_killed_rank(self):
+        for launcher in ("srun", "mpirun"):
+            job = self.submitted(self.lockstep_slurm("--time", "10", "--launcher", launcher, "--submit"), "job")
+            job.wait_for_step(150)
+            self.kill_a_rank()
+            self.check_finished(job, 2)
+            self.assertRegex(job.log(), r"lost a rank \((4|137|143)\): requeued\n(.*\n)*.*start 2 .* resuming from step-\d+\.h5")
+
+    def test_scancel_saves_and_does_not_requeue(self):
+        job = self.submitted(self.lockstep_slurm("--time", "10", "--submit"), "job")
+        job.wait_for_step(50)
+        run("scancel", job.number)
+        job.wait()
+        self.assertEqual(job.state(), "CANCELLED")
+        self.assertRegex(job.log(), r"saved step-\d+\.h5 before the end; Slurm decides")
+        # Another job goes on with its folder.
+        other = self.submitted(self.lockstep_slurm("--time", "10", "--run", job.run, "--launcher", "mpirun", "--submit"), "job")
+        other.run = job.run
+        self.check_finished(other, 1)
+
+    def test_a_mistake_is_not_repeated(self):
+        job = self.submit(self.lockstep_slurm("--time", "10").replace("config.toml", "no.toml"), "job")
+        job.wait()
+        self.assertEqual((job.state(), job.exit_code()), ("FAILED", "2:0"), job.log())
+        self.assertEqual(job.log().count(": start "), 1, job.log())
+
+    def test_starts_that_save_nothing_come_to_an_end(self):
+        script = with_values("train.sbatch", {
+            "#SBATCH --ntasks-per-node=": "#SBATCH --ntasks-per-node=1", "#SBATCH --gpus-per-node=": "",
+            "#SBATCH --cpus-per-task=": "#SBATCH --cpus-per-task=1", "program=": "program=(sh -c 'kill -KILL $$')", "attempts=": "attempts=2"})
+        job = self.submit(script, "train")
+        job.wait()
+        self.assertEqual((job.state(), job.exit_code()), ("FAILED", "137:0"), job.log())
+        self.assertEqual(job.log().count("lost a rank (137)"), 2, job.log())
+        self.assertIn("2 starts in a row saved nothing new: not requeued", job.log())
+
+
+class Ends(unittest.TestCase):
+    def test_a_killed_cluster_leaves_no_process(self):
+        environment = {name: value for name, value in os.environ.items() if name != cluster.INSIDE}
+
+        def processes():
+            return [p for p in os.listdir("/proc") if p.isdigit() and "slurmd" in read(f"/proc/{p}/cmdline")]
+        before = set(processes())
+        with subprocess.Popen([sys.executable, f"{HERE}/cluster.py", "sleep", "1000"], env=environment,
+                              stdout=subprocess.PIPE, text=True) as program:
+            wait_until(lambda: len(set(processes()) - before) >= 2, "the cluster to be killed")
+            program.kill()
+        wait_until(lambda: not set(processes()) - before, "the end of every slurmd")
+
+
+if __name__ == "__main__":
+    WHY = None if os.environ.get(cluster.INSIDE) else cluster.obstacle()
+    if WHY:
+        print(f"skipped: {WHY}")
+        sys.exit(77)
+    cluster.enter_namespaces()
+    unittest.main(argv=[sys.argv[0], "-v", *sys.argv[2:]])
