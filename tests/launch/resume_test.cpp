@@ -68,6 +68,25 @@ TEST_F(Resume, InTheMiddleOfAnEpochEndsInTheSameBits) {
   }
 }
 
+TEST_F(Resume, ASharedOutOptimizerGoesOnOnAnyRanks) {
+  const auto part = [](const std::string& name, int ranks, const std::string& steps,
+                       const std::string& sharded) {
+    std::vector<std::string> arguments = settings("lamb");
+    for (const std::string& word :
+         set({"train.steps=" + steps, "schedule.name=constant", "optimizer.sharded=" + sharded}))
+      arguments.push_back(word);
+    arguments.insert(arguments.end(), {"--resume", "auto"});
+    return train(name, ranks, arguments).back();
+  };
+  const json whole = part("together", 1, "20", "false");
+  part("shared", 4, "7", "true");
+  part("shared", 2, "13", "true");
+  part("shared", 1, "16", "true");
+  const json resumed = part("shared", 4, "20", "true");
+  EXPECT_EQ(resumed["weights_hash"], whole["weights_hash"]);
+  EXPECT_EQ(resumed["step"], 20);
+}
+
 TEST_F(Resume, EarlyStoppingRemembersItsEpochs) {
   const auto with_epochs = [](int epochs) {
     return set({"run.reproducible=true", "train.epochs=" + std::to_string(epochs),
