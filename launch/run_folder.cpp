@@ -116,6 +116,8 @@ Json metrics_line(const EndEvent& event) {
   }
   line["weights_hash"] = fmt::format("{:016x}", event.weights_hash);
   line["seconds"] = event.seconds;
+  line["saves"] = event.saves;
+  line["save_seconds"] = event.save_seconds;
   line["peak_host_bytes"] = event.peak_host_bytes;
   line["peak_device_bytes"] = event.peak_device_bytes;
   if (event.steps) add_steps(line, *event.steps);

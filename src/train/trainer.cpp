@@ -75,7 +75,9 @@ struct Trainer::Impl {
   int64_t epoch_samples = 0;
   Clock::time_point epoch_started;
   bool best_epoch_ended = false;  // with the newest step
-  double step_seconds = 0;        // of the newest step whose metrics are not reported yet
+  int64_t saves = 0;
+  double save_seconds = 0;  // in which steps stood still for them
+  double step_seconds = 0;  // of the newest step whose metrics are not reported yet
   StepSplitRecorder split;
   bool split_step = false;  // the newest step is one whose parts are still to be asked for
   StopRequest stop_request{{}, 0};
@@ -208,7 +210,9 @@ struct Trainer::Impl {
             .weights_hash = parameters.weights_hash(),
             .seconds = seconds_since(started),
             .peak_host_bytes = peak_host_bytes(),
-            .peak_device_bytes = used_device_bytes(exec)};
+            .peak_device_bytes = used_device_bytes(exec),
+            .saves = saves,
+            .save_seconds = save_seconds};
   }
 
   std::optional<SharedState> shared_state() const {
@@ -298,7 +302,10 @@ struct Trainer::Impl {
 
   void save(const Checkpointing::Files& files, const TrainObserver& observer) {
     if (!files.newest && !files.best) return;
+    const Clock::time_point begun = Clock::now();
     or_say_diverged(observer, [&] { checkpoints.save(state(), files); });
+    save_seconds += seconds_since(begun);
+    ++saves;
     if (files.newest) asked.save = false;
   }
 

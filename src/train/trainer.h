@@ -41,6 +41,8 @@ struct EndEvent {
   uint64_t weights_hash = 0;
   double seconds = 0;
   int64_t peak_host_bytes = 0, peak_device_bytes = 0;
+  int64_t saves = 0;                               ///< that began between steps
+  double save_seconds = 0;                         ///< in which this rank's steps stood still for them
   std::optional<StepReport> steps = std::nullopt;  ///< of all steps; none without one, or when diverged
   std::optional<std::string> straggler = std::nullopt;
 };
