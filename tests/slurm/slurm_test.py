@@ -293,6 +293,22 @@ class Requeues(Slurm):
             self.check_finished(job, 2)
             self.assertRegex(job.log(), r"USR1: the ranks save and end\n(.*\n)*.*saved step-\d+\.h5 before the end: requeued")
 
+    def test_a_busy_slurmctld(self):
+        """The first answers about the job fail: it asks again, and is requeued."""
+        self.write("squeue", f"""#!/bin/sh
+n=$(cat '{self.folder}/asked' 2>/dev/null || echo 0)
+echo $((n + 1)) >'{self.folder}/asked'
+[ "$n" -ge 2 ] && exec /usr/bin/env PATH="${{PATH#*:}}" squeue "$@"
+echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2
+exit 1
+""")
+        os.chmod(f"{self.folder}/squeue", 0o700)
+        job = self.submitted(self.lockstep_slurm("--time", "10", "--setup", f"PATH='{self.folder}':$PATH", "--submit"), "job")
+        job.wait_for_step(50)
+        run("scancel", "--batch", "--signal=USR1", job.number)
+        self.check_finished(job, 2)
+        self.assertEqual(job.log().count("Unable to contact"), 2, job.log())
+
     def test_scontrol_requeue(self):
         job = self.submitted(self.lockstep_slurm("--time", "10", "--submit"), "job")
         job.wait_for_step(50)
