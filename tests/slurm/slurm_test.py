@@ -361,11 +361,11 @@ exit 1
     def test_starts_that_save_nothing_come_to_an_end(self):
         script = with_values("train.sbatch", {
             "#SBATCH --ntasks-per-node=": "#SBATCH --ntasks-per-node=1", "#SBATCH --gpus-per-node=": "",
-            "#SBATCH --cpus-per-task=": "#SBATCH --cpus-per-task=1", "program=": "program=(sh -c 'kill -KILL $$')", "attempts=": "attempts=2"})
+            "#SBATCH --cpus-per-task=": "#SBATCH --cpus-per-task=1", "program=": "program=(sh -c 'kill -SEGV $$')", "attempts=": "attempts=2"})
         job = self.submit(script, "train")
         job.wait()
-        self.assertEqual((job.state(), job.exit_code()), ("FAILED", "137:0"), job.log())
-        self.assertEqual(job.log().count("lost a rank (137)"), 2, job.log())
+        self.assertEqual((job.state(), job.exit_code()), ("FAILED", "139:0"), job.log())
+        self.assertEqual(job.log().count("lost a rank (139)"), 2, job.log())
         self.assertIn("2 starts in a row saved nothing new: not requeued", job.log())
 
 
