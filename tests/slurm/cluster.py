@@ -6,6 +6,7 @@ lie in memory and /etc/hosts can name the nodes; network, so that every port is 
 import fcntl
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -16,7 +17,7 @@ NODES = ("n0", "n1")
 ADDRESS = "198.51.100.1"  # of all of them; RFC 5737 keeps it free
 ROOT = "/run/lockstep-slurm"
 INSIDE = "LOCKSTEP_SLURM_NAMESPACE"
-PROGRAMS = {"slurmctld": "slurmctld", "slurmd": "slurmd", "srun": "slurm-client", "munged": "munge", "unshare": "util-linux", "mpirun": "openmpi-bin"}
+PROGRAMS = {"slurmctld": "slurmctld", "slurmd": "slurmd", "srun": "slurm-client", "munged": "munge", "unshare": "util-linux", "setpriv": "util-linux", "mpirun": "openmpi-bin"}
 UNSHARE = ["unshare", "--mount", "--uts", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
 
 # What Slurm's defaults would make a test wait for: a requeued job starts again after cred_expire seconds, and the main scheduling
@@ -80,8 +81,15 @@ def enter_namespaces():
     if os.environ.get(INSIDE):
         return
     os.environ[INSIDE] = "1"
-    # Not exec: unshare's child is ended by the kernel when unshare is, and so is unshare here when this process is.
-    os.execvp(UNSHARE[0], [*UNSHARE, sys.executable, *sys.argv])
+    # The kernel ends unshare when this process ends, and all that is inside when unshare does. Neither unshare nor the first process
+    # inside would obey a SIGTERM.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *UNSHARE, sys.executable, *sys.argv]) as inside:
+        try:
+            code = inside.wait()
+        finally:
+            inside.kill()
+    sys.exit(code)
 
 
 def raise_network():

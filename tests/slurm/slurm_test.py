@@ -376,11 +376,11 @@ class Ends(unittest.TestCase):
         def processes():
             return [p for p in os.listdir("/proc") if p.isdigit() and "slurmd" in read(f"/proc/{p}/cmdline")]
         before = set(processes())
-        with subprocess.Popen([sys.executable, f"{HERE}/cluster.py", "sleep", "1000"], env=environment,
-                              stdout=subprocess.PIPE, text=True) as program:
-            wait_until(lambda: len(set(processes()) - before) >= 2, "the cluster to be killed")
-            program.kill()
-        wait_until(lambda: not set(processes()) - before, "the end of every slurmd")
+        for how in (signal.SIGKILL, signal.SIGTERM):
+            with subprocess.Popen([sys.executable, f"{HERE}/cluster.py", "sleep", "1000"], env=environment) as program:
+                wait_until(lambda: len(set(processes()) - before) >= 2, "the cluster to be killed")
+                program.send_signal(how)
+            wait_until(lambda: not set(processes()) - before, "the end of every slurmd")
 
 
 if __name__ == "__main__":
