@@ -1,5 +1,7 @@
 #include "launch/slurm_script.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cctype>
 #include <optional>
@@ -17,9 +19,9 @@ namespace {
 constexpr int64_t kLongestWarning = 120;
 
 std::string quoted_words(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : " ") + shell_quoted(word);
-  return text;
+  std::vector<std::string> quoted;
+  for (const std::string& word : words) quoted.push_back(shell_quoted(word));
+  return fmt::format("{}", fmt::join(quoted, " "));
 }
 
 /// The lines of the template, of which those of the block at the top are replaced by how they begin.
@@ -110,7 +112,12 @@ std::string shell_quoted(const std::string& text) {
   });
   if (plain) return text;
   std::string quoted = "'";
-  for (const char c : text) quoted += c == '\'' ? std::string(R"('\'')") : std::string(1, c);
+  for (const char c : text) {
+    if (c == '\'')
+      quoted += R"('\'')";
+    else
+      quoted += c;
+  }
   return quoted + "'";
 }
 
