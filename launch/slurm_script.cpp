@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <optional>
-#include <regex>
 #include <sstream>
 
 #include "launch/slurm_template.h"
@@ -22,6 +22,22 @@ std::string quoted_words(const std::vector<std::string>& words) {
   std::vector<std::string> quoted;
   for (const std::string& word : words) quoted.push_back(shell_quoted(word));
   return fmt::format("{}", fmt::join(quoted, " "));
+}
+
+/// The numbers between colons; none when there is anything else.
+std::vector<int64_t> numbers_in(const std::string& text) {
+  constexpr int64_t kMost = 9'999'999;
+  std::vector<int64_t> numbers;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (;; ++at) {
+    uint32_t number = 0;
+    const auto [behind, error] = std::from_chars(at, end, number);
+    if (error != std::errc() || number > kMost || (behind != end && *behind != ':')) return {};
+    numbers.push_back(number);
+    at = behind;
+    if (at == end) return numbers;
+  }
 }
 
 /// The lines of the template, of which those of the block at the top are replaced by how they begin.
@@ -84,18 +100,16 @@ std::string sbatch_script(const SlurmJob& job) {
 }
 
 int64_t slurm_seconds(const std::string& time) {
-  static const std::regex pattern(
-      R"((\d{1,5})-(\d{1,3})(?::(\d{1,3}))?(?::(\d{1,3}))?|(\d{1,7})(?::(\d{1,5}))?(?::(\d{1,3}))?)");
-  std::smatch match;
+  const size_t dash = time.find('-');
+  const bool with_days = dash != std::string::npos;
+  const std::vector<int64_t> days = numbers_in(with_days ? time.substr(0, dash) : "0");
+  std::vector<int64_t> parts = numbers_in(with_days ? time.substr(dash + 1) : time);
   int64_t seconds = 0;
-  if (std::regex_match(time, match, pattern)) {
-    const auto part = [&](size_t index) { return match[index].matched ? std::stoll(match[index]) : 0; };
-    if (match[1].matched)
-      seconds = ((part(1) * 24 + part(2)) * 60 + part(3)) * 60 + part(4);
-    else if (match[7].matched)
-      seconds = (part(5) * 60 + part(6)) * 60 + part(7);
-    else
-      seconds = part(5) * 60 + part(6);
+  if (days.size() == 1 && !parts.empty() && parts.size() <= 3) {
+    // One number is minutes, two are minutes and seconds, but behind days the first is always hours.
+    if (!with_days && parts.size() < 3) parts.insert(parts.begin(), 0);
+    parts.resize(3);
+    seconds = ((days[0] * 24 + parts[0]) * 60 + parts[1]) * 60 + parts[2];
   }
   if (seconds == 0)
     fail(ExitCode::usage,
