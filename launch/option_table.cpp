@@ -266,6 +266,8 @@ void add_train(std::vector<Option>& table) {
                        "batch norm over what all ranks and threads compute together"));
   table.push_back(not_negative("train.clip_norm", FIELD(train.optimizer.clip_norm),
                                "limit of the gradient's global norm; 0: off"));
+  table.push_back(free_on_resume(one_of("train.on_nan", FIELD(train.skip_bad_steps), {"stop", "skip"},
+                                        "a step that is not finite ends the run, or is left out")));
   table.push_back(
       {.key = "train.early_stop",
        .type = "false | { metric, patience, min_delta }",

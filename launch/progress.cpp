@@ -69,6 +69,11 @@ void Progress::step(const StepEvent& event) {
     first_step_ = event.step;
     started_ = now;
   }
+  if (event.skipped_in_a_row > 0) {
+    clear();
+    log_warning("step {} was not finite and is skipped ({} in a row): loss {}, norm of the gradients {}",
+                event.step, event.skipped_in_a_row, event.loss, event.gradient_norm);
+  }
   const double sample_seconds = 1 / event.samples_per_s;
   seconds_per_sample_ =
       seconds_per_sample_ == 0 ? sample_seconds : 0.98 * seconds_per_sample_ + 0.02 * sample_seconds;
@@ -113,6 +118,9 @@ void Progress::end(const EndEvent& event) {
   log_info("{}{} at step {} after {}, peak memory {}, weights {:016x}", event.reason,
            event.cause.empty() ? "" : fmt::format(" ({})", event.cause), event.step,
            readable_seconds(event.seconds), readable_bytes(event.peak_host_bytes), event.weights_hash);
+  if (event.skipped_steps > 0)
+    log_warning("{} step{} of the run {} not finite and changed nothing", event.skipped_steps,
+                event.skipped_steps == 1 ? "" : "s", event.skipped_steps == 1 ? "was" : "were");
   if (event.straggler && event.seconds >= kSecondsOfAStraggler)
     log_warning("over the whole run, {}", *event.straggler);
 }

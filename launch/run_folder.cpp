@@ -92,8 +92,10 @@ void add_steps(Json& line, const StepReport& report) {
 }  // namespace
 
 Json metrics_line(const StepEvent& event) {
-  return {{"event", "step"},    {"step", event.step}, {"epoch", event.epoch},
-          {"loss", event.loss}, {"lr", event.lr},     {"samples_per_s", event.samples_per_s}};
+  Json line{{"event", "step"},    {"step", event.step}, {"epoch", event.epoch},
+            {"loss", event.loss}, {"lr", event.lr},     {"samples_per_s", event.samples_per_s}};
+  if (event.skipped_in_a_row > 0) line["skipped"] = true;
+  return line;
 }
 
 Json metrics_line(const EpochEvent& event) {
@@ -103,6 +105,7 @@ Json metrics_line(const EpochEvent& event) {
     line["validation_loss"] = event.validation->loss;
     if (event.classifies) line["validation_accuracy"] = event.validation->accuracy;
   }
+  if (event.skipped_steps > 0) line["skipped_steps"] = event.skipped_steps;
   line["seconds"] = event.seconds;
   if (event.steps) add_steps(line, *event.steps);
   return line;
@@ -114,6 +117,7 @@ Json metrics_line(const EndEvent& event) {
     line["test_loss"] = event.test->loss;
     if (event.classifies) line["test_accuracy"] = event.test->accuracy;
   }
+  if (event.skipped_steps > 0) line["skipped_steps"] = event.skipped_steps;
   line["weights_hash"] = fmt::format("{:016x}", event.weights_hash);
   line["seconds"] = event.seconds;
   line["saves"] = event.saves;

@@ -9,6 +9,7 @@
 
 #include "src/device/exec.h"
 #include "src/ops/micro_batch.h"
+#include "src/ops/step_guard.h"
 #include "src/tensor/tensor.h"
 
 namespace lockstep {
@@ -70,6 +71,7 @@ struct LayerContext {
   std::span<const Tensor> saved;        ///< in the order of Layer::saved(), written by forward for backward
   Tensor workspace;                     ///< scratch, at least workspace_bytes()
   const JointSum* joint_sum = nullptr;  ///< training only; null: the micro-batch is on its own
+  const StepGuard* guard = nullptr;     ///< update_state only; null: it always applies
   Tensor output_gradient;               ///< backward only; may be overwritten
   std::span<const Tensor> input_gradients;      ///< backward only; overwritten, empty where nobody reads it
   std::span<const Tensor> parameter_gradients;  ///< backward only; overwritten
@@ -120,7 +122,7 @@ class Layer {
   /// Enqueues; does not wait.
   virtual void forward(const LayerContext& context) = 0;
   virtual void backward(const LayerContext& context) = 0;
-  /// states from state_sums that were added over the global batch. Enqueues.
+  /// states from state_sums that were added over the global batch, if the guard lets it. Enqueues.
   virtual void update_state(const LayerContext&) {}
 };
 

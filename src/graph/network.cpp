@@ -126,6 +126,7 @@ void Network::forward(const MicroBatch& batch) {
     context.workspace = bound.forward_workspace;
     context.joint_sum = batch.joint_sum;
     graph_.nodes()[i].layer->forward(context);
+    if (batch.forward_done != nullptr) (*batch.forward_done)(static_cast<int>(i), bound.output);
   }
 }
 
@@ -164,7 +165,7 @@ void Network::backward(const MicroBatch& batch, const std::function<void(int)>& 
   }
 }
 
-void Network::update_states(const MicroBatchInfo* info, std::span<float> reduced) {
+void Network::update_states(const MicroBatchInfo* info, std::span<float> reduced, const StepGuard* guard) {
   for (size_t i = 0; i < bound_.size(); ++i) {
     const Bound& bound = bound_[i];
     if (bound.states.empty()) continue;
@@ -174,6 +175,7 @@ void Network::update_states(const MicroBatchInfo* info, std::span<float> reduced
     context.states = bound.states;
     const std::vector<Tensor> state_sums = bound.slices(bound.state_sums, reduced.data());
     context.state_sums = state_sums;
+    context.guard = guard;
     graph_.nodes()[i].layer->update_state(context);
   }
 }

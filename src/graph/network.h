@@ -32,6 +32,8 @@ class Network {
     /// With what batch norm takes its statistics over all micro-batches that are computed at the same time;
     /// null: over this one alone.
     const JointSum* joint_sum = nullptr;
+    /// Called by forward() after it has enqueued each layer, with what that gives; null: nobody looks.
+    const std::function<void(int node, ConstTensor output)>* forward_done = nullptr;
   };
 
   /// (micro_batch, ...) float32: the caller fills it before forward().
@@ -46,8 +48,9 @@ class Network {
   /// Calls node_done(i) after the gradients of layer i's parameters are enqueued, from the last layer to the
   /// first.
   void backward(const MicroBatch& batch, const std::function<void(int node)>& node_done);
-  /// Folds the sums of a reduced buffer, added over the global batch, into the running statistics. Enqueues.
-  void update_states(const MicroBatchInfo* info, std::span<float> reduced);
+  /// Folds the sums of a reduced buffer, added over the global batch, into the running statistics, unless a
+  /// guard says that the step does not apply. Enqueues.
+  void update_states(const MicroBatchInfo* info, std::span<float> reduced, const StepGuard* guard = nullptr);
 
   int64_t micro_batch() const { return micro_batch_; }
   int64_t arena_bytes() const { return plan_.arena_bytes(); }

@@ -5,6 +5,7 @@
 #include "src/core/error.h"
 #include "src/core/hash.h"
 #include "src/ops/fingerprint.h"
+#include "src/ops/step_guard.h"
 
 namespace lockstep {
 
@@ -81,7 +82,8 @@ ParameterLayout::ParameterLayout(const Graph& graph) {
 int64_t ParameterLayout::requests_offset() const { return fingerprint_offset() + kFingerprintFloats; }
 
 int64_t ParameterLayout::state_sums_offset() const {
-  static_assert(2 + kFingerprintFloats + kRequestFloats <= kFlatBlock, "the metrics have one block");
+  static_assert(2 + kFingerprintFloats + kRequestFloats + StepVerdict::kFloats <= kFlatBlock,
+                "the metrics have one block");
   return kFlatBlock;
 }
 

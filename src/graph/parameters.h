@@ -46,6 +46,8 @@ struct ParameterLayout {
   /// What ranks ask of each other (Requests): one float each.
   static constexpr int64_t kRequestFloats = 2;
   int64_t requests_offset() const;
+  /// What was found when the step was judged (StepVerdict), behind everything that is summed.
+  int64_t verdict_offset() const { return requests_offset() + kRequestFloats; }
   int64_t state_sums_offset() const;
   int64_t gradients_offset() const { return state_sums_offset() + states_size; }
   int64_t reduced_size() const { return gradients_offset() + weights_size; }

@@ -196,13 +196,14 @@ void batch_norm_inference(Exec exec, float epsilon, ConstTensor x, ConstTensor s
 }
 
 void batch_norm_running_update(Exec exec, const MicroBatchInfo* info, float momentum, ConstTensor sums,
-                               Tensor running) {
+                               Tensor running, const StepGuard* guard) {
   expect(sums, DType::f32, running.shape(), "batch_norm: sums");
   expect(running, DType::f32, sums.shape(), "batch_norm: running");
   if (is_empty(running)) return;
   if constexpr (kCuda) {
-    if (exec.on_cuda()) return cuda::batch_norm_running_update(exec, info, momentum, sums, running);
+    if (exec.on_cuda()) return cuda::batch_norm_running_update(exec, info, momentum, sums, running, guard);
   }
+  if (guard != nullptr && guard->applies == 0) return;
   const float* added = sums.data<float>();
   float* kept = running.data<float>();
   for (int64_t i = 0; i < running.elements(); ++i)

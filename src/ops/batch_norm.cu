@@ -97,7 +97,8 @@ struct NormalizeByRunning {
 };
 
 __global__ void running_update_kernel(const MicroBatchInfo* info, float momentum, const float* sums,
-                                      float* running, int64_t n) {
+                                      float* running, int64_t n, const StepGuard* guard) {
+  if (guard != nullptr && guard->applies == 0) return;
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride)
     running[i] = (1.0f - momentum) * running[i] + momentum * (sums[i] * info->weight);
@@ -158,11 +159,11 @@ void batch_norm_inference(Exec exec, float epsilon, ConstTensor x, ConstTensor s
 }
 
 void batch_norm_running_update(Exec exec, const MicroBatchInfo* info, float momentum, ConstTensor sums,
-                               Tensor running) {
+                               Tensor running, const StepGuard* guard) {
   const int64_t n = running.elements();
   if (n == 0) return;
   launch(running_update_kernel, blocks_for(n, 256), 256, 0, compute_stream(exec), info, momentum,
-         sums.data<float>(), running.data<float>(), n);
+         sums.data<float>(), running.data<float>(), n, guard);
 }
 
 }  // namespace lockstep::cuda

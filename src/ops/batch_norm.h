@@ -2,6 +2,7 @@
 
 #include "src/device/exec.h"
 #include "src/ops/micro_batch.h"
+#include "src/ops/step_guard.h"
 #include "src/tensor/tensor.h"
 
 namespace lockstep {
@@ -27,8 +28,9 @@ void batch_norm_inference(Exec exec, float epsilon, ConstTensor x, ConstTensor s
                           ConstTensor running_mean, ConstTensor running_variance, Tensor y);
 
 /// running = (1 - momentum) running + momentum * sums * info->weight, for `sums` added over the global batch.
-/// running (2, C): means, then variances.
+/// running (2, C): means, then variances; unchanged when the guard says that the step does not apply. guard
+/// may be null.
 void batch_norm_running_update(Exec exec, const MicroBatchInfo* info, float momentum, ConstTensor sums,
-                               Tensor running);
+                               Tensor running, const StepGuard* guard = nullptr);
 
 }  // namespace lockstep

@@ -11,6 +11,7 @@
 #include "src/ops/micro_batch.h"
 #include "src/ops/pool2d.h"
 #include "src/ops/preprocess.h"
+#include "src/ops/step_guard.h"
 #include "src/tensor/tensor.h"
 
 namespace lockstep::cuda {
@@ -29,7 +30,9 @@ void batch_norm_backward(Exec exec, const MicroBatchInfo* info, ConstTensor x, C
 void batch_norm_inference(Exec exec, float epsilon, ConstTensor x, ConstTensor scale, ConstTensor shift,
                           ConstTensor running_mean, ConstTensor running_variance, Tensor y);
 void batch_norm_running_update(Exec exec, const MicroBatchInfo* info, float momentum, ConstTensor sums,
-                               Tensor running);
+                               Tensor running, const StepGuard* guard);
+void judge_step(Exec exec, const float* loss, std::span<const float> statistics, int32_t most,
+                StepVerdict* verdict, StepGuard* guard);
 
 void bias_forward(Exec exec, ConstTensor x, ConstTensor b, Tensor y);
 void bias_backward(Exec exec, ConstTensor dy, Tensor db);

@@ -249,8 +249,17 @@ Optimizer::Optimizer(Exec exec, const OptimizerSpec& spec, std::span<const FlatB
 
 Optimizer::~Optimizer() = default;
 
+void Optimizer::measure(std::span<const float> gradients, float* gradient_norm) {
+  Impl& impl = *impl_;
+  INVARIANT(gradients.size() == impl.flat_size, "{} gradients for {}", gradients.size(), impl.flat_size);
+  impl.update.gradients = gradients.data();
+  impl.kernels.add_squares_of_gradients(impl.exec, impl.update, impl.norm_sums.clear(impl.exec));
+  impl.kernels.clip(impl.exec, impl.norm_sums.gather(impl.share), impl.clip_norm, gradient_norm,
+                    impl.clips ? impl.clip_scale.as<float>().data() : nullptr);
+}
+
 void Optimizer::update(const OptimizerScalars* scalars, std::span<float> weights,
-                       std::span<const float> gradients, float* gradient_norm) {
+                       std::span<const float> gradients, const StepGuard* guard) {
   Impl& impl = *impl_;
   const Exec exec = impl.exec;
   INVARIANT(weights.size() == impl.flat_size && gradients.size() == impl.flat_size,
@@ -259,11 +268,7 @@ void Optimizer::update(const OptimizerScalars* scalars, std::span<float> weights
   update.weights = weights.data();
   update.gradients = gradients.data();
   update.scalars = scalars;
-  if (impl.clips || gradient_norm != nullptr) {
-    impl.kernels.add_squares_of_gradients(exec, update, impl.norm_sums.clear(exec));
-    impl.kernels.clip(exec, impl.norm_sums.gather(impl.share), impl.clip_norm, gradient_norm,
-                      impl.clips ? impl.clip_scale.as<float>().data() : nullptr);
-  }
+  update.guard = guard;
   if (impl.adapts()) {
     impl.kernels.add_squares_by_parameter(exec, update, impl.parameter_sums.clear(exec));
     impl.kernels.trust_ratios(exec, update, impl.parameter_sums.gather(impl.share));

@@ -105,6 +105,7 @@ struct RmsProp {
 
 template <typename Rule>
 __global__ void update_kernel(OptimizerUpdate u, Rule rule) {
+  if (!u.applies()) return;
   __shared__ Step shared_step;
   if (threadIdx.x == 0) shared_step = step_of(u);
   __syncthreads();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "src/device/buffer.h"
+#include "src/ops/step_guard.h"
 #include "src/tensor/flat.h"
 
 namespace lockstep {
@@ -63,11 +64,16 @@ class Optimizer {
             const std::optional<OptimizerShare>& share = std::nullopt);
   ~Optimizer();
 
-  /// weights and gradients (whole flat buffers) in the backend's memory; scalars too. Reads and writes this
-  /// rank's share of them alone. Enqueues; does not wait. gradient_norm (1): the global norm before clipping
-  /// is stored there when it is not null; every rank must want it, or none.
+  /// gradient_norm (1) = the global norm before clipping. gradients: the whole flat buffer, of which this
+  /// rank's share is read; all in the backend's memory. Every rank calls it, or none; where gradients are
+  /// clipped, every step does before its update. Enqueues; does not wait.
+  void measure(std::span<const float> gradients, float* gradient_norm);
+
+  /// weights and gradients (whole flat buffers) in the backend's memory; scalars and guard too. Reads and
+  /// writes this rank's share of them alone, and nothing when the guard says that the step does not apply;
+  /// null: it does. Enqueues; does not wait.
   void update(const OptimizerScalars* scalars, std::span<float> weights, std::span<const float> gradients,
-              float* gradient_norm);
+              const StepGuard* guard = nullptr);
 
   /// State buffers by name, one value for each weight of this rank's share, in its order: sgd {momentum},
   /// adam {m, v}, ... for checkpoints.

@@ -106,6 +106,7 @@ void rmsprop(const OptimizerUpdate& u) {
 }  // namespace
 
 void optimizer_update(Exec exec, const OptimizerUpdate& update) {
+  if (!update.applies()) return;
   switch (update.rule) {
     case OptimizerUpdate::Rule::sgd:
       return sgd(update);

@@ -50,6 +50,9 @@ struct OptimizerUpdate {
   float* state1 = nullptr;
   const OptimizerScalars* scalars = nullptr;
   const float* clip_scale = nullptr;  ///< one float that every gradient is multiplied by; null: 1
+  const StepGuard* guard = nullptr;   ///< weights and states stay as they are when it says so; null: never
+
+  LOCKSTEP_HOST_DEVICE bool applies() const { return guard == nullptr || guard->applies != 0; }
 
   /// Where a block's weights and gradients start in the flat buffers.
   LOCKSTEP_HOST_DEVICE int64_t flat_offset(int64_t block) const {

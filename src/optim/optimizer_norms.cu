@@ -46,6 +46,7 @@ __device__ Lamb lamb_of(const OptimizerUpdate& u) {
 
 struct Gradients {
   static constexpr int kSums = 1;
+  static constexpr bool kGuarded = false;  ///< it is what the guard is judged by
   __device__ void prepare(const OptimizerUpdate&) {}
   __device__ int32_t index(const OptimizerUpdate&, int64_t) const { return 0; }
   __device__ void operator()(const OptimizerUpdate& u, int64_t, int64_t flat, int64_t, float* values) const {
@@ -55,6 +56,7 @@ struct Gradients {
 
 struct WeightsAndGradients {
   static constexpr int kSums = 2;
+  static constexpr bool kGuarded = true;
   __device__ void prepare(const OptimizerUpdate&) {}
   __device__ int32_t index(const OptimizerUpdate& u, int64_t block) const { return u.ratio_index(block); }
   __device__ void operator()(const OptimizerUpdate& u, int64_t, int64_t flat, int64_t, float* values) const {
@@ -66,6 +68,7 @@ struct WeightsAndGradients {
 /// Updates the states as it goes.
 struct WeightsAndDirections {
   static constexpr int kSums = 2;
+  static constexpr bool kGuarded = true;
   Lamb lamb;
   __device__ void prepare(const OptimizerUpdate& u) {
     __shared__ Lamb shared;
@@ -113,6 +116,7 @@ struct GroupSum {
 /// where the parameter changes, so the order in which groups do that changes no bit.
 template <typename Values>
 __global__ void sum_squares_kernel(OptimizerUpdate u, Values values_of, ExactSum* sums) {
+  if (Values::kGuarded && !u.applies()) return;
   values_of.prepare(u);
   const int lane = static_cast<int>(threadIdx.x) % kGroup;
   const unsigned group_mask = 0xffffu << (threadIdx.x % 32 / kGroup * kGroup);
@@ -186,6 +190,7 @@ __global__ void trust_ratios_kernel(OptimizerUpdate u, SumsOfRanks squares) {
 }
 
 __global__ void lamb_kernel(OptimizerUpdate u) {
+  if (!u.applies()) return;
   __shared__ Lamb shared;
   if (threadIdx.x == 0) shared = lamb_of(u);
   __syncthreads();

@@ -101,6 +101,7 @@ void clip(Exec, const SumsOfRanks& squares, double clip_norm, float* norm, float
 }
 
 void add_squares_by_parameter(Exec, const OptimizerUpdate& u, ExactSum* sums) {
+  if (!u.applies()) return;
   if (u.rule == OptimizerUpdate::Rule::lamb) return add_squares_for_lamb(u, sums);
   for (int64_t block = 0; block < u.blocks; ++block) {
     const int32_t index = u.ratio_index(block);

@@ -119,6 +119,9 @@ void Checkpointing::save(const RunState& state, const Files& files) {
                            {"bad_epochs", state.watched.bad_epochs},
                            {"seed", static_cast<int64_t>(options.seed)},
                            {"epoch_samples", state.epoch_samples},
+                           {"skipped_steps", state.skipped.count},
+                           {"skipped_in_a_row", state.skipped.in_a_row},
+                           {"epoch_skipped_samples", state.skipped.epoch_samples},
                            {"saved_best_epoch", state.best.best_epoch}};
     job.values.reals = {{"epoch_loss_sum", state.epoch_loss_sum},
                         {"best", state.watched.best},
@@ -181,11 +184,17 @@ std::string Checkpointing::wrong_with_best(const RunState& state) const {
 
 RunState Checkpointing::restore(const ResumeFrom& resume) {
   const LoadedCheckpoint& from = resume.loaded;
-  RunState state{.position = from.integer("position"),
-                 .epoch_loss_sum = from.real("epoch_loss_sum"),
-                 .epoch_samples = from.integer("epoch_samples"),
-                 .watched = {from.real("best"), from.integer("best_epoch"), from.integer("bad_epochs")},
-                 .best = {from.real("saved_best"), from.integer("saved_best_epoch"), 0}};
+  // Nothing was skipped before there were such counters.
+  const auto counter = [&](const std::string& name) {
+    return from.checkpoint.integers.contains(name) ? from.integer(name) : 0;
+  };
+  RunState state{
+      .position = from.integer("position"),
+      .epoch_loss_sum = from.real("epoch_loss_sum"),
+      .epoch_samples = from.integer("epoch_samples"),
+      .skipped = {counter("skipped_steps"), counter("skipped_in_a_row"), counter("epoch_skipped_samples")},
+      .watched = {from.real("best"), from.integer("best_epoch"), from.integer("bad_epochs")},
+      .best = {from.real("saved_best"), from.integer("saved_best_epoch"), 0}};
   std::vector<std::string> warnings;
   const RunData::Changes changes = data_.since(from);
   if (!changes.texts.empty()) {
@@ -198,7 +207,7 @@ RunState Checkpointing::restore(const ResumeFrom& resume) {
   if (changes.train || changes.steps) {
     state.position = start_of_epoch(state.position, from.integer("steps_per_epoch"));
     state.epoch_loss_sum = 0;
-    state.epoch_samples = 0;
+    state.epoch_samples = state.skipped.epoch_samples = 0;
     warnings.push_back(fmt::format("The run goes on at the start of epoch {}, step {}.",
                                    state.position / parts_.steps_per_epoch + 1, state.position + 1));
   }

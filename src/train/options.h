@@ -58,6 +58,7 @@ struct TrainOptions {
   double label_smoothing = 0;
   bool regression = false;  ///< [model] loss = "mean_squared_error"
   bool sync_batch_norm = false;
+  bool skip_bad_steps = false;  ///< [train] on_nan = "skip"
   std::optional<EarlyStopSpec> early_stop;
 
   // [checkpoint]
@@ -76,6 +77,9 @@ struct TrainOptions {
   double timeout_seconds = 300;     ///< see Watchdog; 0: off
 
   std::string config_text;  ///< the config in force, stored in checkpoints
+
+  /// After so many steps in a row that were not finite a run has diverged.
+  int32_t most_bad_steps() const { return skip_bad_steps ? 10 : 1; }
 
   CommunicatorOptions communicator() const {
     return {.reproducible = reproducible, .hierarchical = hierarchical, .transport = transport};

@@ -47,8 +47,10 @@ Step::Options step_options(const TrainOptions& options, World& world, Exec exec,
         ExitCode::usage,
         "run.reproducible = true does not go with train.sync_batch_norm = true: which samples are normalized "
         "together depends on the number of ranks and threads. Set one of them to false.");
-  Step::Options result{
-      .bucket_bytes = options.bucket_bytes, .gradients = options.gradients, .capture = options.capture};
+  Step::Options result{.bucket_bytes = options.bucket_bytes,
+                       .gradients = options.gradients,
+                       .capture = options.capture,
+                       .most_bad_steps = options.most_bad_steps()};
   const auto bytes = layout.reduced_size() * static_cast<int64_t>(sizeof(float));
   if (result.bucket_bytes == 0)
     result.bucket_bytes =

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "src/ops/fingerprint.h"
+#include "src/ops/step_guard.h"
 
 namespace lockstep {
 
@@ -22,6 +23,7 @@ std::vector<Network> make_networks(const Step::Parts& parts, int64_t micro_batch
 Step::Step(const Parts& parts, const Batching& batching, const Options& options)
     : parts_(parts),
       batching_(batching),
+      most_bad_steps_(options.most_bad_steps),
       networks_(
           make_networks(parts, batching.micro_batch, std::min(parts.pool.lanes(), batching.micro_batches))),
       reduced_(parts.exec, Memory::device,
@@ -61,9 +63,15 @@ Step::Step(const Parts& parts, const Batching& batching, const Options& options)
   host_infos_ = pinned(infos_.size());
   scalars_ = device(sizeof(OptimizerScalars));
   host_scalars_ = pinned(sizeof(OptimizerScalars));
+  guard_ = device(sizeof(StepGuard));
   host_requests_ = pinned(ParameterLayout::kRequestFloats * sizeof(float));
-  host_metrics_ =
-      pinned(static_cast<size_t>(layout.requests_offset() + ParameterLayout::kRequestFloats) * sizeof(float));
+  host_metrics_ = pinned(static_cast<size_t>(layout.verdict_offset() + StepVerdict::kFloats) * sizeof(float));
+}
+
+void Step::set_bad_in_a_row(int32_t count) {
+  const StepGuard guard{.bad_in_a_row = count};
+  copy(parts_.exec, guard_.data(), &guard, sizeof guard);
+  synchronize(parts_.exec);
 }
 
 std::span<float> Step::pieces_in(std::span<float> metrics) const {
@@ -76,6 +84,12 @@ std::span<float> Step::requests_in(std::span<float> metrics) const {
   return metrics.subspan(offset, ParameterLayout::kRequestFloats);
 }
 
+StepVerdict* Step::verdict_in(std::span<float> metrics) const {
+  static_assert(sizeof(StepVerdict) == StepVerdict::kFloats * sizeof(float));
+  const auto offset = static_cast<size_t>(parts_.parameters.layout().verdict_offset());
+  return reinterpret_cast<StepVerdict*>(metrics.subspan(offset, StepVerdict::kFloats).data());
+}
+
 std::optional<StepMetrics> Step::take_metrics() {
   if (!pending_) return std::nullopt;
   const std::span<float> metrics = host_metrics_.as<float>();
@@ -86,6 +100,9 @@ std::optional<StepMetrics> Step::take_metrics() {
     result->ranks_agreed = fingerprints_agree(pieces_in(metrics), parts_.communicator.size());
   const std::span<const float> requests = requests_in(metrics);
   result->requests = {.stop = requests[0] > 0, .save = requests[1] > 0};
+  const StepVerdict verdict = *verdict_in(metrics);
+  result->gradient_norm = verdict.gradient_norm;
+  result->is_finite = verdict.is_bad == 0;
   return result;
 }
 
@@ -181,9 +198,18 @@ void Step::enqueue() {
   reducer_.finish(parts_.exec);
   enter(Phase::update);
 
-  networks_[0].update_states(infos_.as<MicroBatchInfo>().data(), reduced_.as<float>());
+  const std::span<float> reduced = reduced_.as<float>();
+  const ParameterLayout& layout = parts_.parameters.layout();
+  StepVerdict* const verdict = verdict_in(reduced);
+  StepGuard* const guard = guard_.as<StepGuard>().data();
+  parts_.optimizer.measure(gradients(), &verdict->gradient_norm);
+  judge_step(parts_.exec, reduced.data(),
+             reduced.subspan(static_cast<size_t>(layout.state_sums_offset()),
+                             static_cast<size_t>(layout.states_size)),
+             most_bad_steps_, verdict, guard);
+  networks_[0].update_states(infos_.as<MicroBatchInfo>().data(), reduced, guard);
   parts_.optimizer.update(scalars_.as<OptimizerScalars>().data(), parts_.parameters.weights(), gradients(),
-                          /*gradient_norm=*/nullptr);
+                          guard);
   if (parts_.sharding != nullptr) parts_.sharding->gather(parts_.parameters.weights());
 }
 

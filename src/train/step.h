@@ -13,6 +13,7 @@
 #include "src/device/replay.h"
 #include "src/device/timestamp.h"
 #include "src/graph/network.h"
+#include "src/ops/step_guard.h"
 #include "src/optim/optimizer.h"
 #include "src/train/batching.h"
 #include "src/train/replica_check.h"
@@ -31,7 +32,11 @@ struct StepMetrics {
   /// Whether all ranks started the step with the same bits (see ReplicaCheck); none when this step did not
   /// say.
   std::optional<bool> ranks_agreed = std::nullopt;
-  Requests requests = {};  ///< what any rank asked for when it started the step
+  Requests requests = {};    ///< what any rank asked for when it started the step
+  double gradient_norm = 0;  ///< before clipping
+  /// Whether the loss, the gradients and the statistics of batch norm were all finite. The same on every
+  /// rank; the step has changed nothing where they were not (see StepGuard).
+  bool is_finite = true;
 };
 
 /// One optimizer step on the global batch: forward, loss and backward of each micro-batch, gradients added
@@ -57,6 +62,7 @@ class Step {
     int64_t bucket_bytes = int64_t{1} << 20;
     Wire gradients = Wire::fp32;  ///< how they travel
     bool capture = true;
+    int32_t most_bad_steps = 1;  ///< in a row; from then on no step changes the model
   };
   Step(const Parts& parts, const Batching& batching, const Options& options);
 
@@ -72,6 +78,9 @@ class Step {
     double copy = 0, total = 0;
   };
   Seconds seconds();
+
+  /// How many steps in a row were not finite when the run went on from here. Before the first step.
+  void set_bad_in_a_row(int32_t count);
 
   /// Memory for activations over all lanes, and for gradients.
   size_t activation_bytes() const;
@@ -96,9 +105,11 @@ class Step {
   /// The pieces of a fingerprint, and the requests, in a copy of the metrics or in a reduced buffer.
   std::span<float> pieces_in(std::span<float> metrics) const;
   std::span<float> requests_in(std::span<float> metrics) const;
+  StepVerdict* verdict_in(std::span<float> metrics) const;
 
   Parts parts_;
   Batching batching_;
+  int32_t most_bad_steps_;
   std::vector<Network> networks_;  // one a lane
   Buffer reduced_;                 // see ParameterLayout
   GradientReducer reducer_;
@@ -106,7 +117,7 @@ class Step {
   std::vector<int> bucket_of_node_;  // which bucket a layer's gradients complete; -1: none
 
   // The batch in the backend's memory; addresses are fixed, so that a captured step can be replayed.
-  Buffer x_, y_, sample_index_, infos_, scalars_;
+  Buffer x_, y_, sample_index_, infos_, scalars_, guard_;
   // Page-locked copies of small numbers on their way to and from the device.
   Buffer host_infos_, host_scalars_, host_requests_, host_metrics_;
   Fence copied_;

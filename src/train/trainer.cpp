@@ -8,9 +8,11 @@
 #include <limits>
 
 #include "comm/timed_communicator.h"
+#include "io/atomic_file.h"
 #include "src/core/activity.h"
 #include "src/device/devices.h"
 #include "src/ops/fingerprint.h"
+#include "src/train/diagnosis.h"
 #include "src/train/run_settings.h"
 #include "src/train/step.h"
 #include "src/train/train_data.h"
@@ -30,6 +32,9 @@ int64_t peak_host_bytes() {
   getrusage(RUSAGE_SELF, &usage);
   return int64_t{usage.ru_maxrss} * 1024;
 }
+
+/// NaN has a sign, which means nothing.
+double readable(double number) { return std::isnan(number) ? std::fabs(number) : number; }
 
 // On a GPU the host waits for one of so many steps, to ask where its time went. Not for the first two, which
 // set up libraries and capture.
@@ -71,8 +76,9 @@ struct Trainer::Impl {
 
   // Where the run stands. The next batch is number `position` of the run.
   int64_t position = 0;
-  double epoch_loss_sum = 0;  // over the samples of the epoch so far
+  double epoch_loss_sum = 0;  // over the samples of the epoch so far that were not skipped
   int64_t epoch_samples = 0;
+  SkippedSteps skipped;
   Clock::time_point epoch_started;
   bool best_epoch_ended = false;  // with the newest step
   int64_t saves = 0;
@@ -171,8 +177,7 @@ struct Trainer::Impl {
   void report(const std::optional<StepMetrics>& metrics, const TrainObserver& observer) {
     if (!metrics) return;
     activity().enter(Phase::report);
-    epoch_loss_sum += metrics->loss * static_cast<double>(metrics->samples);
-    epoch_samples += metrics->samples;
+    count(*metrics);
     asked.stop |= metrics->requests.stop;
     asked.save |= metrics->requests.save;
     const int64_t at = metrics->step - 1;
@@ -186,14 +191,51 @@ struct Trainer::Impl {
                         .steps_per_epoch = sampler.steps_per_epoch(),
                         .loss = metrics->loss,
                         .lr = schedule.lr(at),
-                        .samples_per_s = static_cast<double>(metrics->samples) / step_seconds});
-    if (!std::isfinite(metrics->loss)) {
-      if (observer.on_end) observer.on_end(end_event("diverged", std::nullopt));
-      fail(ExitCode::diverged,
-           "the loss is {} at step {} (epoch {}): the training diverged. Lower optimizer.lr (it was {}), set "
-           "train.clip_norm, or look at the data with `lockstep data check`.",
-           std::fabs(metrics->loss), metrics->step, epoch_of(at) + 1, schedule.lr(at));
+                        .samples_per_s = static_cast<double>(metrics->samples) / step_seconds,
+                        .gradient_norm = metrics->gradient_norm,
+                        .skipped_in_a_row = options.skip_bad_steps ? skipped.in_a_row : 0});
+    if (skipped.in_a_row >= options.most_bad_steps()) fail_diverged(*metrics, observer);
+  }
+
+  /// In the epoch's loss, or among the steps that are not.
+  void count(const StepMetrics& metrics) {
+    epoch_samples += metrics.samples;
+    if (metrics.is_finite) {
+      epoch_loss_sum += metrics.loss * static_cast<double>(metrics.samples);
+      skipped.in_a_row = 0;
+    } else {
+      ++skipped.count;
+      ++skipped.in_a_row;
+      skipped.epoch_samples += metrics.samples;
     }
+  }
+
+  /// Collective. The weights are still those with which the step was computed: see StepGuard.
+  [[noreturn]] void fail_diverged(const StepMetrics& metrics, const TrainObserver& observer) {
+    if (observer.on_end) observer.on_end(end_event("diverged", std::nullopt));
+    const double lr = schedule.lr(metrics.step - 1);
+    const Diagnosis diagnosis =
+        diagnose({world, exec, task, graph, parameters, batching, sampler, *data.train}, metrics, lr);
+    std::string saved;
+    if (world.rank() == 0) {
+      const std::string path = options.run_dir + "/diagnosis.json";
+      try {
+        write_text_atomically(path, diagnosis.to_json());
+        saved = fmt::format(" See {}.", path);
+      } catch (const Error& error) {
+        saved = fmt::format(" ({})", error.what());
+      }
+    }
+    // The first rank that ends with an error ends the job.
+    world.barrier();
+    const std::string in_a_row =
+        options.skip_bad_steps ? fmt::format(", the {}th such step in a row", skipped.in_a_row) : "";
+    fail(ExitCode::diverged,
+         "the loss is {} and the norm of the gradients {} at step {} (epoch {}){}: the training diverged. {} "
+         "Lower optimizer.lr (it was {}), set train.clip_norm, or look at the data with `lockstep data "
+         "check`.{}",
+         readable(metrics.loss), readable(metrics.gradient_norm), metrics.step,
+         epoch_of(metrics.step - 1) + 1, in_a_row, diagnosis.hints(), lr, saved);
   }
 
   std::string cause() const {
@@ -208,6 +250,7 @@ struct Trainer::Impl {
             .test = test,
             .classifies = task.classifies(),
             .weights_hash = parameters.weights_hash(),
+            .skipped_steps = skipped.count,
             .seconds = seconds_since(started),
             .peak_host_bytes = peak_host_bytes(),
             .peak_device_bytes = used_device_bytes(exec),
@@ -247,10 +290,12 @@ struct Trainer::Impl {
   /// Validation and early stopping at the end of an epoch; true when the run should stop early. When it is
   /// preempted meanwhile, nothing has happened.
   bool end_epoch(const Loader& loader, const TrainObserver& observer) {
-    EpochEvent event{.epoch = epoch_of(position - 1) + 1,
-                     .step = position,
-                     .train_loss = epoch_loss_sum / static_cast<double>(epoch_samples),
-                     .classifies = task.classifies()};
+    EpochEvent event{
+        .epoch = epoch_of(position - 1) + 1,
+        .step = position,
+        .train_loss = epoch_loss_sum / static_cast<double>(epoch_samples - skipped.epoch_samples),
+        .classifies = task.classifies(),
+        .skipped_steps = skipped.count};
     if (data.validation) event.validation = evaluate(*data.validation);
     if (preempted) return false;
     if (split.steps_since_gather() > 0) {
@@ -260,7 +305,7 @@ struct Trainer::Impl {
     event.seconds = seconds_since(epoch_started);
     if (observer.on_epoch) observer.on_epoch(event);
     epoch_loss_sum = 0;
-    epoch_samples = 0;
+    epoch_samples = skipped.epoch_samples = 0;
     epoch_started = Clock::now();
 
     if (!event.validation) return false;
@@ -273,7 +318,7 @@ struct Trainer::Impl {
 
   /// Where the run stands, for a checkpoint.
   RunState state() const {
-    return {position, epoch_loss_sum, epoch_samples, early_stop.state(), best.state()};
+    return {position, epoch_loss_sum, epoch_samples, skipped, early_stop.state(), best.state()};
   }
 
   void restore(const ResumeFrom& from) {
@@ -281,6 +326,10 @@ struct Trainer::Impl {
     position = saved.position;
     epoch_loss_sum = saved.epoch_loss_sum;
     epoch_samples = saved.epoch_samples;
+    skipped = saved.skipped;
+    // Of a run that skipped such steps and now does not.
+    skipped.in_a_row = std::clamp<int64_t>(skipped.in_a_row, 0, options.most_bad_steps() - 1);
+    step.set_bad_in_a_row(static_cast<int32_t>(skipped.in_a_row));
     early_stop.restore(saved.watched);
     best.restore(saved.best);
   }

@@ -19,6 +19,8 @@ struct StepEvent {
   int64_t epoch = 0;                               ///< from 1
   int64_t step_in_epoch = 0, steps_per_epoch = 0;  ///< from 1
   double loss = 0, lr = 0, samples_per_s = 0;
+  double gradient_norm = 0;      ///< before clipping
+  int64_t skipped_in_a_row = 0;  ///< 0: this step was applied; else how many were not, this one included
 };
 
 struct EpochEvent {
@@ -26,7 +28,8 @@ struct EpochEvent {
   double train_loss = 0;
   std::optional<Evaluation> validation = std::nullopt;
   bool classifies = true;
-  double seconds = 0;  ///< of this epoch
+  int64_t skipped_steps = 0;  ///< of the run so far
+  double seconds = 0;         ///< of this epoch
   /// Where the time of this epoch's steps went; none when another process took all of them.
   std::optional<StepReport> steps = std::nullopt;
   std::optional<std::string> straggler = std::nullopt;  ///< who holds up the others, if anybody does
@@ -39,6 +42,7 @@ struct EndEvent {
   std::optional<Evaluation> test = std::nullopt;
   bool classifies = true;
   uint64_t weights_hash = 0;
+  int64_t skipped_steps = 0;  ///< of the run so far
   double seconds = 0;
   int64_t peak_host_bytes = 0, peak_device_bytes = 0;
   int64_t saves = 0;                               ///< that began between steps
@@ -69,8 +73,9 @@ class Trainer {
   ~Trainer();
 
   /// Collective. Ends early, after a checkpoint, when a rank's `stop` says so: with reason "preempted" on all
-  /// of them, and on none before the checkpoint is on disk. Throws Error(diverged) when the loss is not
-  /// finite, after the end event.
+  /// of them, and on none before the checkpoint is on disk. Throws Error(diverged) when a step is not
+  /// finite, or ten in a row where such steps are skipped: after the end event, and with a diagnosis in the
+  /// run folder.
   EndEvent run(const TrainObserver& observer, const StopConditions& stop = {});
 
   /// Steps that lie behind the run: where a resumed one goes on.

@@ -149,6 +149,7 @@ const std::vector<std::string>& unusual_values() {
       "train.label_smoothing=0.2",
       "train.sync_batch_norm=true",
       "train.clip_norm=4",
+      "train.on_nan=skip",
       "train.early_stop={ patience = 6 }",
       "checkpoint.every_epochs=8",
       "checkpoint.every_steps=9",

@@ -16,6 +16,7 @@ class Trained {
   Trained(Exec exec, const OptimizerSpec& spec, const std::vector<float>& weights,
           const std::vector<FlatBlock>& blocks, const std::optional<OptimizerShare>& share = std::nullopt)
       : optimizer(exec, spec, blocks, share),
+        clips_(spec.clip_norm > 0),
         exec_(exec),
         weights_(exec, {static_cast<int64_t>(weights.size())}, weights),
         gradients_(exec, {static_cast<int64_t>(weights.size())}),
@@ -26,8 +27,9 @@ class Trained {
     const test::OnBackend<OptimizerScalars> on_backend(exec_, scalars);
     gradients_.set(gradients);
     norm_.set({-1.0f});
-    optimizer.update(on_backend.get(), weights_.span(), gradients_.span(),
-                     wants_norm ? norm_.span().data() : nullptr);
+    if (wants_norm || clips_)
+      optimizer.measure(gradients_.span(), wants_norm ? norm_.span().data() : nullptr);
+    optimizer.update(on_backend.get(), weights_.span(), gradients_.span());
     EXPECT_TRUE(same_bits(gradients_.values(), gradients)) << "gradients changed";
     return norm_.values()[0];
   }
@@ -38,6 +40,7 @@ class Trained {
   Optimizer optimizer;
 
  private:
+  bool clips_;
   Exec exec_;
   test::Guarded<float> weights_, gradients_, norm_;
 };

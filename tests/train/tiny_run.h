@@ -25,6 +25,8 @@ struct TinyOptions {
   bool second_block = false;  ///< one more convolution, batch norm and ReLU
   std::string optimizer = "sgd";
   bool sharded = false;  ///< with a communicator of several ranks
+  bool float_inputs = false;
+  int32_t most_bad_steps = 1;
 };
 
 /// A rank that trains a small network on random bytes, without files. Without a communicator of their own,
@@ -39,6 +41,7 @@ class TinyRun {
         pool_(options.lanes),
         communicator_(std::move(communicator)),
         statistics_(std::move(statistics)),
+        task_(exec, TrainOptions{}, signature(options.float_inputs ? DType::f32 : DType::u8)),
         graph_(fuse(make_graph(options.second_block))),
         parameters_(exec, graph_),
         sharding_(options.sharded
@@ -55,7 +58,10 @@ class TinyRun {
                                         : communicator_.get(),
                sharding_ ? &*sharding_ : nullptr},
               batching,
-              {.bucket_bytes = kBucketBytes, .gradients = options.gradients, .capture = options.capture}) {
+              {.bucket_bytes = kBucketBytes,
+               .gradients = options.gradients,
+               .capture = options.capture,
+               .most_bad_steps = options.most_bad_steps}) {
     parameters_.initialize(3);
   }
 
@@ -67,7 +73,11 @@ class TinyRun {
   HostBatch make_batch(int64_t step, int64_t valid, Memory memory = Memory::pinned) const {
     const int64_t rows = batching_.rank_batch(), first = communicator_->rank() * rows;
     const auto buffer = [&](int64_t bytes) { return Buffer(exec_, memory, static_cast<size_t>(bytes)); };
-    HostBatch host{buffer(rows * kPixels), buffer(rows * 4), buffer(rows * 8), {}};
+    const DType dtype = task_.x_dtype();
+    HostBatch host{buffer(rows * kPixels * static_cast<int64_t>(size_of(dtype))),
+                   buffer(rows * 4),
+                   buffer(rows * 8),
+                   {}};
     for (int64_t i = 0; i < rows; ++i) {
       const auto row = static_cast<size_t>(i);
       host.sample_index.as<int64_t>()[row] = -1;
@@ -76,12 +86,17 @@ class TinyRun {
       RandomStream random(77, static_cast<uint64_t>(sample));
       const uint32_t label = random.next_below(kClasses);
       host.y.as<int32_t>()[row] = static_cast<int32_t>(label);
-      for (uint8_t& pixel : host.x.as<uint8_t>().subspan(row * kPixels, kPixels))
-        pixel = static_cast<uint8_t>(random.next_below(64) + label * 60);
+      for (size_t pixel = row * kPixels; pixel < (row + 1) * kPixels; ++pixel) {
+        const uint32_t value = random.next_below(64) + label * 60;
+        if (dtype == DType::f32)
+          host.x.as<float>()[pixel] = static_cast<float>(value) / 255;
+        else
+          host.x.as<uint8_t>()[pixel] = static_cast<uint8_t>(value);
+      }
       host.sample_index.as<int64_t>()[row] = sample;
     }
     host.batch.global_valid = valid;
-    host.batch.x = Tensor(host.x.data(), DType::u8, {rows, 6, 6, 1});
+    host.batch.x = Tensor(host.x.data(), dtype, {rows, 6, 6, 1});
     host.batch.y = Tensor(host.y.data(), DType::i32, {rows});
     host.batch.sample_index = Tensor(host.sample_index.data(), DType::i64, {rows});
     return host;
@@ -92,6 +107,8 @@ class TinyRun {
     return step_.run(batch, ++steps_done_, 0.05, requests);
   }
   std::optional<StepMetrics> flush() { return step_.flush(); }
+  /// As if there had been a step that changed nothing.
+  void leave_out_step() { ++steps_done_; }
 
   /// Trains steps on batches with so many real samples; returns their losses.
   std::vector<double> train(const std::vector<int64_t>& valid) {
@@ -142,7 +159,9 @@ class TinyRun {
   static constexpr uint32_t kClasses = 3;
   static constexpr int64_t kBucketBytes = 256;
 
-  static DataSignature signature() { return {{6, 6, 1}, DType::u8, TargetKind::classes, {}, kClasses}; }
+  static DataSignature signature(DType dtype) {
+    return {{6, 6, 1}, dtype, TargetKind::classes, {}, kClasses};
+  }
   static OptimizerSpec optimizer_spec(const TinyOptions& options) {
     const bool has_momentum = options.optimizer == "sgd" || options.optimizer == "lars";
     return {.name = options.optimizer,
@@ -180,7 +199,7 @@ class TinyRun {
   Batching batching_;
   ThreadPool pool_;
   std::unique_ptr<Communicator> communicator_, statistics_;
-  Task task_{exec_, TrainOptions{}, signature()};
+  Task task_;
   Graph graph_;
   Parameters parameters_;
   std::optional<Sharding> sharding_;

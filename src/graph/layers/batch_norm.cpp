@@ -70,7 +70,7 @@ class BatchNormLayer final : public Layer {
 
   void update_state(const LayerContext& context) override {
     batch_norm_running_update(exec_, context.info, static_cast<float>(options_.momentum),
-                              context.state_sums[0], context.states[0]);
+                              context.state_sums[0], context.states[0], context.guard);
   }
 
  private:
