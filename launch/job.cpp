@@ -14,6 +14,8 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <optional>
+#include <string_view>
 
 #include "launch/host.h"
 #include "src/core/error.h"
@@ -104,6 +106,17 @@ pid_t start(const std::vector<std::string>& command, int err, const sigset_t& si
   return child;
 }
 
+/// What "error: ..." or "[rank 3] error: ..." says; "" for other lines, also those of libraries.
+std::string error_of(std::string_view line) {
+  constexpr std::string_view kRank = "[rank ", kError = "error: ";
+  if (line.starts_with(kRank)) {
+    const size_t number_end = line.find_first_not_of("0123456789", kRank.size());
+    if (number_end == std::string_view::npos || !line.substr(number_end).starts_with("] ")) return "";
+    line.remove_prefix(number_end + 2);
+  }
+  return line.starts_with(kError) ? std::string(line.substr(kError.size())) : "";
+}
+
 /// Hands on what comes, and keeps the first error.
 class ErrorStream {
  public:
@@ -130,9 +143,7 @@ class ErrorStream {
       line_ += c;
       return;
     }
-    const std::string mark = "error: ";
-    if (const size_t at = line_.find(mark); first_error_.empty() && at != std::string::npos)
-      first_error_ = line_.substr(at + mark.size());
+    if (first_error_.empty()) first_error_ = error_of(line_);
     line_.clear();
   }
 
@@ -180,7 +191,7 @@ int take_signal(int descriptor) {
 
 }  // namespace
 
-JobEnd run_job(const std::vector<std::string>& command, OnStop on_stop) {
+JobEnd run_job(const std::vector<std::string>& command, OnStop on_stop, double patience) {
   const sigset_t signals = handled_signals(/*with_children=*/true);
   const Blocked blocked(signals);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -198,12 +209,17 @@ JobEnd run_job(const std::vector<std::string>& command, OnStop on_stop) {
   ErrorStream errors(reader.get());
   const int stop_signal = signal_for(on_stop);
   int first_signal = 0, interrupts = 0, status = 0;
+  std::optional<Clock::time_point> error_seen;
   pid_t ended = 0;
   std::array<pollfd, 2> files = {pollfd{reader.get(), POLLIN, 0}, pollfd{signal_queue.get(), POLLIN, 0}};
   while (ended == 0) {
+    if (!error_seen && !errors.first_error().empty()) error_seen = Clock::now();
+    const bool watches_clock = end.asked_to_stop || error_seen;
+    const bool is_quiet = poll(files.data(), files.size(), watches_clock ? 1000 : -1) == 0;
     // What came before the ranks could take it is lost: said again, it does no harm.
-    if (poll(files.data(), files.size(), end.asked_to_stop ? 1000 : -1) == 0 && interrupts < 2)
-      kill(mpirun, stop_signal);
+    if (is_quiet && end.asked_to_stop && interrupts < 2) kill(mpirun, stop_signal);
+    if (error_seen && Clock::now() - *error_seen > std::chrono::duration<double>(patience))
+      kill(mpirun, SIGKILL);
     if (files[0].revents != 0 && !errors.pass_on()) files[0].fd = -1;
     if ((files[1].revents & POLLIN) == 0) continue;
     const int signal = take_signal(signal_queue.get());
@@ -221,10 +237,14 @@ JobEnd run_job(const std::vector<std::string>& command, OnStop on_stop) {
   }
   await_orphans();
   end.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  end.why = !WIFEXITED(status) ? fmt::format("mpirun was ended by signal {} ({})", WTERMSIG(status),
-                                             strsignal(WTERMSIG(status)))
-            : errors.first_error().empty() ? fmt::format("mpirun ended with {}", end.exit_code)
-                                           : errors.first_error();
+  // What ranks say after mpirun was killed follows from that.
+  if (!WIFEXITED(status) && !error_seen)
+    end.why =
+        fmt::format("mpirun was ended by signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)));
+  else if (errors.first_error().empty())
+    end.why = fmt::format("mpirun ended with {}", end.exit_code);
+  else
+    end.why = errors.first_error();
   // Ended by what this process passed on, before anybody had begun to take it.
   if (end.asked_to_stop && end.exit_code == 128 + stop_signal) end.exit_code = 128 + first_signal;
   if (interrupts >= 2) end.exit_code = 128 + SIGINT;
