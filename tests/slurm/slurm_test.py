@@ -109,7 +109,7 @@ class Job:
         assert not self.ended(), self.log()
 
     def ended(self):
-        return self.state() not in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "REQUEUED")
+        return self.state() in ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "BOOT_FAIL", "DEADLINE", "OUT_OF_MEMORY", "PREEMPTED")
 
     def wait_for_log(self, words):
         wait_until(lambda: words in self.log() or self.ended(), f"'{words}' in the log of job {self.number}", self.log)
@@ -294,10 +294,11 @@ class Requeues(Slurm):
             self.assertRegex(job.log(), r"USR1: the ranks save and end\n(.*\n)*.*saved step-\d+\.h5 before the end: requeued")
 
     def test_a_busy_slurmctld(self):
-        """The first answers about the job fail: it asks again, and is requeued."""
+        """The first answers about the job fail: it asks again. The next one is about a job that still gets its signal: it is requeued."""
         self.write("squeue", f"""#!/bin/sh
 n=$(cat '{self.folder}/asked' 2>/dev/null || echo 0)
 echo $((n + 1)) >'{self.folder}/asked'
+case "$n $*" in 2*%T*) echo SIGNALING; exit ;; esac
 [ "$n" -ge 2 ] && exec /usr/bin/env PATH="${{PATH#*:}}" squeue "$@"
 echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2
 exit 1
