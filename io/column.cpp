@@ -6,6 +6,8 @@
 #include <numeric>
 #include <utility>
 
+#include "io/hdf5/sources.h"
+
 namespace lockstep {
 
 namespace {
@@ -26,6 +28,19 @@ int64_t first_not_finite(const std::byte* bytes, int64_t count, Word exponent_ma
       if ((words[i] & exponent_mask) == exponent_mask) return i;
   }
   return -1;
+}
+
+/// Reads from files that must not change: says so when that is why it failed, or could have read something
+/// else.
+template <typename Read>
+void read_watched(const WatchedFiles& files, Read read) {
+  try {
+    read();
+  } catch (const Error&) {
+    files.require_all_unchanged();
+    throw;
+  }
+  files.require_unchanged();
 }
 
 }  // namespace
@@ -88,6 +103,9 @@ Column::Column(const std::vector<std::string>& files, const std::string& name) :
     // Blocks are cached here, above the library's lock, so that its own cache of chunks would only double
     // them.
     part.dataset = std::make_unique<hdf5::Dataset>(part.file->dataset(name, 0));
+    const hdf5::Sources sources = hdf5::require_sources(*part.dataset);
+    part.descriptors = sources.descriptors;
+    part.watched = std::make_unique<WatchedFiles>(sources.files);
     require_rows_of_numbers(*part.dataset);
     const Shape shape(part.dataset->extents());
     const hdf5::ElementType& type = part.dataset->type();
@@ -137,6 +155,7 @@ void Column::load() {
       part.dataset->read_rows(first, count, dtype_, rows);
       if (check_) check_(*this, rows, part.first + first, count);
     }
+    part.watched->require_all_unchanged();
     part.dataset.reset();
     part.file.reset();
   }
@@ -194,7 +213,7 @@ void Column::read(std::span<const int64_t> indices, std::byte* out) const {
 
 BlockCache::Block Column::read_block(const Part& part, int64_t first, int64_t count) const {
   auto block = std::make_shared<std::vector<std::byte>>(static_cast<size_t>(count) * row_bytes_);
-  part.dataset->read_rows(first, count, dtype_, block->data());
+  read_watched(*part.watched, [&] { part.dataset->read_rows(first, count, dtype_, block->data()); });
   if (check_) check_(*this, block->data(), part.first + first, count);
   return block;
 }
@@ -259,6 +278,7 @@ void Column::for_each_piece(DType dtype,
       part.dataset->read_rows(first, count, dtype, rows.data());
       visit(rows.data(), part.first + first, count);
     }
+    part.watched->require_all_unchanged();
   }
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "io/block_cache.h"
+#include "io/file/watched_files.h"
 #include "io/hdf5.h"
 
 namespace lockstep {
@@ -64,6 +65,8 @@ class Column {
     int64_t first = 0, rows = 0;
     std::unique_ptr<hdf5::File> file;
     std::unique_ptr<hdf5::Dataset> dataset;
+    std::shared_ptr<void> descriptors;  ///< kept free for the files below
+    std::unique_ptr<WatchedFiles> watched;
     int64_t block_rows = 0;  ///< rows that are decompressed together; 0: rows are read one by one
   };
   const Part& part_of(int64_t row) const;

@@ -6,6 +6,7 @@
 #include "io/probe.h"
 #include "io/targets.h"
 #include "src/core/hash.h"
+#include "src/core/log.h"
 
 namespace lockstep {
 
@@ -140,7 +141,9 @@ std::unique_ptr<Dataset> open_dataset(const DataSource& source, const DatasetOpt
   if (source.x.empty()) fail(ExitCode::usage, "a data source needs the name of its data set x.");
   std::vector<std::string> names = {source.x};
   if (!source.y.empty()) names.push_back(source.y);
-  if (options.probe) probe_files(source.files, names);
+  if (options.probe) {
+    for (const std::string& warning : probe_files(source.files, names)) log_warning("{}", warning);
+  }
   return std::make_unique<Hdf5Dataset>(source, options);
 }
 

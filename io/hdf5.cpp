@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
+#include "io/hdf5/raw_files.h"
 #include "src/core/suggest.h"
 
 namespace lockstep::hdf5 {
@@ -19,6 +21,12 @@ std::recursive_mutex& library_mutex() {
   static std::recursive_mutex mutex;
   return mutex;
 }
+
+/// libhdf5 has no property for the sources of virtual data sets and the files at the end of external links:
+/// it locks those unless this variable says otherwise, and reads a locked source as fill values. Set when the
+/// program is loaded, because no other thread may read the environment meanwhile. Who sets it otherwise gets
+/// that.
+[[maybe_unused]] const int kNoLocks = setenv("HDF5_USE_FILE_LOCKING", "FALSE", /*overwrite=*/0);
 
 /// Properties of opening a file: no locks, because NFS and read-only mounts refuse them.
 Id access_properties() {
@@ -122,6 +130,12 @@ File File::open(const std::string& path, unsigned flags) {
     const std::string reason = last_error();
     if (contains_text(reason, "truncated"))
       fail(ExitCode::data, "{} is truncated ({}). Copy or download it again.", path, reason);
+    // The words of EAGAIN: flock() found the lock taken.
+    if (contains_text(reason, "temporarily unavailable"))
+      fail(ExitCode::data,
+           "{} is locked by another process, which has it open for writing. Wait for that process, or set "
+           "HDF5_USE_FILE_LOCKING=FALSE to read it all the same.",
+           path);
     if (contains_text(reason, "already open"))
       fail(ExitCode::data,
            "{} is marked as open for writing: its writer still runs, or died. Wait for it, or run `h5clear "
@@ -215,12 +229,23 @@ Dataset File::dataset(const std::string& name, int64_t chunk_cache_bytes) const 
   if (chunk_cache_bytes >= 0)
     H5Pset_chunk_cache(properties.get(), H5D_CHUNK_CACHE_NSLOTS_DEFAULT,
                        static_cast<size_t>(chunk_cache_bytes), H5D_CHUNK_CACHE_W0_DEFAULT);
-  Id object(H5Oopen(id_.get(), name.c_str(), H5P_DEFAULT));
-  if (!object) fail_to("open " + name);
-  if (H5Iget_type(object.get()) != H5I_DATASET)
-    fail(ExitCode::data, "{}: {} is a group or a type, not a data set. Name a data set in it.", path_, name);
+  // libhdf5 looks for raw files in the current folder, unless it is told to look beside the file.
+  H5Pset_efile_prefix(properties.get(), "${ORIGIN}");
   Id id(H5Dopen2(id_.get(), name.c_str(), properties.get()));
-  if (!id) fail_to("open data set " + name);
+  if (!id) {
+    const std::string reason = last_error();
+    const Id object(H5Oopen(id_.get(), name.c_str(), H5P_DEFAULT));
+    if (object && H5Iget_type(object.get()) != H5I_DATASET)
+      fail(ExitCode::data, "{}: {} is a group or a type, not a data set. Name a data set in it.", path_,
+           name);
+    fail(ExitCode::data, "{}: cannot open data set {}: {}.", path_, name, reason);
+  }
+  if (const std::string prefix = raw_prefix(id.get()); prefix != "${ORIGIN}") {
+    id = Id();
+    H5Pset_efile_prefix(properties.get(), prefix.c_str());
+    id = Id(H5Dopen2(id_.get(), name.c_str(), properties.get()));
+    if (!id) fail_to("open data set " + name);
+  }
   return {path_, name, std::move(id)};
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/core/printable.h"
 #include "src/tensor/tensor.h"
 
 /// A thin, owning view of the C library: silent error stack, one lock, and every failure an Error(data) that
@@ -78,8 +79,9 @@ class Dataset {
   Dataset(const std::string& file, const std::string& name, Id id);
 
   const std::string& name() const { return name_; }
+  const std::string& file() const { return file_; }
   /// "mnist.h5:/train/x", to begin an error with.
-  std::string where() const { return file_ + ":" + name_; }
+  std::string where() const { return file_ + ":" + printable(name_); }
   /// Extents, outermost first; empty for a scalar. has_data is false for a null data space.
   const std::vector<int64_t>& extents() const { return extents_; }
   bool has_data() const { return has_data_; }

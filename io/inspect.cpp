@@ -8,6 +8,7 @@
 
 #include "io/column.h"
 #include "io/hdf5.h"
+#include "io/hdf5/sources.h"
 #include "io/probe.h"
 
 namespace lockstep {
@@ -33,6 +34,9 @@ DatasetDescription describe(const hdf5::Dataset& dataset) {
   for (const hdf5::Filter& filter : dataset.filters()) result.filters.push_back(filter.name);
   result.stored_bytes = dataset.stored_bytes();
   try {
+    result.broken = true;
+    result.warnings = hdf5::require_sources(dataset, /*thorough=*/true).warnings;
+    result.broken = false;
     require_rows_of_numbers(dataset);
     result.usable = true;
   } catch (const Error& e) {
@@ -71,6 +75,7 @@ struct Statistics {
 DatasetCheck check(const hdf5::Dataset& dataset, std::vector<std::string>& problems) {
   DatasetCheck result;
   result.description = describe(dataset);
+  if (result.description.broken) problems.push_back(result.description.problem);
   if (!result.description.usable) return result;
   const int64_t rows = dataset.extents()[0], row_values = dataset.elements() / rows;
   const int64_t chunk_rows = dataset.chunk().empty() ? 1 : dataset.chunk()[0];
@@ -166,7 +171,9 @@ void to_json(nlohmann::json& json, const DatasetDescription& value) {
           {"filters", value.filters},
           {"stored_bytes", value.stored_bytes},
           {"usable", value.usable},
-          {"problem", value.problem}};
+          {"problem", value.problem},
+          {"broken", value.broken},
+          {"warnings", value.warnings}};
 }
 
 void to_json(nlohmann::json& json, const FileDescription& value) {
@@ -197,6 +204,8 @@ static void from_json(const nlohmann::json& json, DatasetDescription& value) {
   json.at("stored_bytes").get_to(value.stored_bytes);
   json.at("usable").get_to(value.usable);
   json.at("problem").get_to(value.problem);
+  json.at("broken").get_to(value.broken);
+  json.at("warnings").get_to(value.warnings);
 }
 
 static void from_json(const nlohmann::json& json, DatasetCheck& value) {

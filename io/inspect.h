@@ -18,6 +18,9 @@ struct DatasetDescription {
   int64_t stored_bytes = 0;          ///< in the file, after compression
   bool usable = false;               ///< as x or as targets
   std::string problem;               ///< why not, or ""
+  bool broken = false;               ///< unusable because its values cannot be had
+  /// A sentence each: rows that were never written, ...
+  std::vector<std::string> warnings;
 };
 
 struct FileDescription {

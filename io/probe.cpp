@@ -216,9 +216,10 @@ nlohmann::json run_in_probe(const std::string& task, const std::vector<std::stri
        WEXITSTATUS(status), kRemedy);
 }
 
-void probe_files(const std::vector<std::string>& files, const std::vector<std::string>& names,
-                 double seconds) {
-  run_in_probe("look", files, names, seconds);
+std::vector<std::string> probe_files(const std::vector<std::string>& files,
+                                     const std::vector<std::string>& names, double seconds) {
+  const nlohmann::json answer = run_in_probe("look", files, names, seconds);
+  return answer.at("warnings").get<std::vector<std::string>>();
 }
 
 }  // namespace lockstep

@@ -13,9 +13,9 @@ namespace lockstep {
 
 /// Looks at every file as open_dataset will: opens it and each data set in `names`, walks its chunk index and
 /// reads its first and last value. Throws Error(data): what the child found, or that it crashed or passed a
-/// limit.
-void probe_files(const std::vector<std::string>& files, const std::vector<std::string>& names,
-                 double seconds = 20);
+/// limit. Returns what to warn of, a sentence each (hdf5::Sources).
+std::vector<std::string> probe_files(const std::vector<std::string>& files,
+                                     const std::vector<std::string>& names, double seconds = 20);
 
 /// Runs one task of run_probe() in a child and returns its answer. task: "look", "describe", "check" or
 /// "checkpoint".

@@ -13,6 +13,7 @@
 #include "io/checkpoint_here.h"
 #include "io/column.h"
 #include "io/hdf5.h"
+#include "io/hdf5/sources.h"
 #include "io/inspect.h"
 #include "io/probe.h"
 
@@ -51,9 +52,11 @@ void limit_myself(rlim_t seconds) {
 #endif
 }
 
-/// What open_dataset will do with a data set, short of reading all of it.
-void look_at(const hdf5::File& file, const std::string& name) {
+/// What open_dataset will do with a data set, short of reading all of it. Adds what to warn of.
+void look_at(const hdf5::File& file, const std::string& name, std::vector<std::string>& warnings) {
   const hdf5::Dataset dataset = file.dataset(name, 0);
+  for (std::string& warning : hdf5::require_sources(dataset, /*thorough=*/true).warnings)
+    warnings.push_back(std::move(warning));
   require_rows_of_numbers(dataset);
   dataset.chunks();
   // Not a whole sample: one may be as large as the limit on memory.
@@ -61,7 +64,7 @@ void look_at(const hdf5::File& file, const std::string& name) {
 }
 
 nlohmann::json run_task(const std::string& task, const std::vector<std::string>& names,
-                        const std::string& path) {
+                        const std::string& path, std::vector<std::string>& warnings) {
   if (task == "describe") return describe_here(path);
   if (task == "check") return check_here(path);
   if (task == "checkpoint") {
@@ -69,8 +72,8 @@ nlohmann::json run_task(const std::string& task, const std::vector<std::string>&
     return nlohmann::json::object();
   }
   const hdf5::File file = hdf5::File::open(path);
-  for (const std::string& name : names) look_at(file, name);
-  return nlohmann::json::object();
+  for (const std::string& name : names) look_at(file, name, warnings);
+  return {{"warnings", warnings}};
 }
 
 }  // namespace
@@ -88,11 +91,12 @@ std::optional<int> run_probe(int argc, char** argv) {
   answer({{"probe", 1}});
   try {
     nlohmann::json result;
+    std::vector<std::string> warnings;
     for (int i = 5 + name_count; i < argc; ++i) {
       // Printed first, so that the parent knows at which file this process died.
       answer({{"at", i - 5 - name_count}});
       file = argv[i];
-      result = run_task(task, names, file);
+      result = run_task(task, names, file, warnings);
     }
     answer({{"result", result}});
   } catch (const Error& e) {

@@ -10,6 +10,7 @@
 #include "launch/report.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
+#include "src/core/printable.h"
 
 namespace lockstep {
 
@@ -83,6 +84,10 @@ std::string storage_text(const DatasetDescription& dataset) {
   return text;
 }
 
+void print_warnings(const DatasetDescription& dataset) {
+  for (const std::string& warning : dataset.warnings) fmt::print("warning: {}\n", printable(warning));
+}
+
 int run_info(const std::string& file, bool json) {
   const FileDescription description = describe_file(file);
   if (json) {
@@ -97,7 +102,9 @@ int run_info(const std::string& file, bool json) {
              description.datasets.size());
   print_table(rows, {false, false, false, true, false});
   for (const DatasetDescription& dataset : description.datasets) {
-    if (!dataset.usable) fmt::print("{} cannot be trained on: {}\n", dataset.name, dataset.problem);
+    if (!dataset.usable)
+      fmt::print("{} cannot be trained on: {}\n", printable(dataset.name), printable(dataset.problem));
+    print_warnings(dataset);
   }
   return 0;
 }
@@ -120,8 +127,9 @@ int run_check(const std::string& file, bool json) {
     print_table(rows, {false, false, false, true, true, true, true});
     for (const DatasetCheck& dataset : check.datasets) {
       if (!dataset.label_counts.empty())
-        fmt::print("{}: classes 0 to {}, samples of each: {}\n", dataset.description.name,
+        fmt::print("{}: classes 0 to {}, samples of each: {}\n", printable(dataset.description.name),
                    dataset.label_counts.size() - 1, fmt::join(dataset.label_counts, " "));
+      print_warnings(dataset.description);
     }
   }
   if (check.problems.empty()) return 0;

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <sstream>
 
+#include "src/core/printable.h"
+
 namespace lockstep {
 
 std::string readable_bytes(int64_t bytes) {
@@ -76,7 +78,11 @@ void Report::print(bool json) const {
   std::fputs(out.c_str(), stdout);
 }
 
-void print_table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right) {
+void print_table(const std::vector<std::vector<std::string>>& raw_rows, const std::vector<bool>& right) {
+  std::vector<std::vector<std::string>> rows = raw_rows;
+  for (auto& row : rows) {
+    for (std::string& cell : row) cell = printable(cell);
+  }
   std::vector<size_t> widths(right.size(), 0);
   for (const auto& row : rows) {
     for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "src/core/error.h"
+#include "src/core/printable.h"
 
 namespace lockstep {
 
@@ -70,7 +71,9 @@ void log_information_to_stderr() {
   log_state().information = stderr;
 }
 
-void log_line(LogLevel level, const std::string& text) {
+void log_line(LogLevel level, const std::string& raw_text) {
+  // Names from files and the words of libraries are among it.
+  const std::string text = printable(raw_text, /*keep_lines=*/true);
   LogState& state = log_state();
   const std::scoped_lock lock(state.mutex);
   if (level == LogLevel::info && state.rank != 0) return;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "io/probe.h"
+#include "src/core/log.h"
 
 namespace lockstep {
 
@@ -29,7 +30,12 @@ TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<
   if (world.local_rank() == 0) {
     for (const DataSource* source : {&options.train, options.validation ? &*options.validation : nullptr,
                                      options.test ? &*options.test : nullptr})
-      if (source != nullptr) probe_files(source->files, {source->x, source->y});
+      if (source != nullptr) {
+        for (const std::string& warning : probe_files(source->files, {source->x, source->y})) {
+          // The other machines see the same files.
+          if (world.rank() == 0) log_warning("{}", warning);
+        }
+      }
   }
   world.barrier();
   DatasetOptions dataset_options{
