@@ -1,5 +1,7 @@
 #pragma once
 
+// HDF5 1.12 and 2.0 changed functions of 1.10; with this, later versions keep them as they were.
+#define H5_USE_110_API
 #include <hdf5.h>
 
 #include <cstdint>

@@ -52,14 +52,9 @@ dnnl::memory::desc flat(int64_t count) {
   return {{count}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::a};
 }
 
-dnnl::eltwise_forward::primitive_desc forward_desc(Activation activation, int64_t count) {
-  return {{dnnl::prop_kind::forward_training, algorithm(activation), flat(count), 0.f, 0.f},
-          onednn::engine()};
-}
-
 // oneDNN caches primitives by their description, so that making one at each call costs microseconds.
 void eltwise_forward(Activation activation, ConstTensor x, Tensor y) {
-  const auto desc = forward_desc(activation, y.elements());
+  const auto desc = onednn::describe_eltwise(algorithm(activation), flat(y.elements()));
   dnnl::memory src = onednn::unbound(desc.src_desc()), dst = onednn::unbound(desc.dst_desc());
   onednn::bind(src, x.raw());
   onednn::bind(dst, y.raw());
@@ -70,9 +65,7 @@ void eltwise_forward(Activation activation, ConstTensor x, Tensor y) {
 
 void eltwise_backward(Activation activation, ConstTensor saved, ConstTensor dy, Tensor dx) {
   const int64_t count = dx.elements();
-  const dnnl::eltwise_backward::primitive_desc desc(
-      {algorithm(activation), flat(count), flat(count), 0.f, 0.f}, onednn::engine(),
-      forward_desc(activation, count));
+  const auto desc = onednn::describe_eltwise_backward(algorithm(activation), flat(count));
   dnnl::memory data = onednn::unbound(flat(count)), diff_dst = onednn::unbound(flat(count)),
                diff_src = onednn::unbound(flat(count));
   onednn::bind(data, saved.raw());

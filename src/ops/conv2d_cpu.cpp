@@ -47,23 +47,20 @@ Conv2d::Cpu::Cpu(const Conv2dSpec& spec) : spec_(spec) {
   const auto algorithm = dnnl::algorithm::convolution_direct;
 
   const auto training = dnnl::prop_kind::forward_training;
-  const dnnl::convolution_forward::primitive_desc forward(
-      {training, algorithm, x, w, b, y, strides, dilation, padding, padding}, onednn::user_scratchpad(),
-      onednn::engine());
+  const auto forward = onednn::describe<dnnl::convolution_forward>(training, algorithm, x, w, b, y, strides,
+                                                                   dilation, padding, padding);
   forward_ = make_pass<dnnl::convolution_forward>(forward, DNNL_ARG_WEIGHTS, forward.weights_desc(),
                                                   {{DNNL_ARG_SRC, x}, {DNNL_ARG_BIAS, b}, {DNNL_ARG_DST, y}});
 
   if (spec.needs_dx) {
-    const dnnl::convolution_backward_data::primitive_desc desc(
-        {algorithm, x, w, y, strides, dilation, padding, padding}, onednn::user_scratchpad(),
-        onednn::engine(), forward);
+    const auto desc = onednn::describe_backward<dnnl::convolution_backward_data>(
+        forward, algorithm, x, w, y, strides, dilation, padding, padding);
     backward_data_ = make_pass<dnnl::convolution_backward_data>(
         desc, DNNL_ARG_WEIGHTS, desc.weights_desc(), {{DNNL_ARG_DIFF_SRC, x}, {DNNL_ARG_DIFF_DST, y}});
   }
 
-  const dnnl::convolution_backward_weights::primitive_desc desc(
-      {algorithm, x, w, b, y, strides, dilation, padding, padding}, onednn::user_scratchpad(),
-      onednn::engine(), forward);
+  const auto desc = onednn::describe_backward<dnnl::convolution_backward_weights>(
+      forward, algorithm, x, w, b, y, strides, dilation, padding, padding);
   backward_weights_ = make_pass<dnnl::convolution_backward_weights>(
       desc, DNNL_ARG_DIFF_WEIGHTS, desc.diff_weights_desc(),
       {{DNNL_ARG_SRC, x}, {DNNL_ARG_DIFF_BIAS, b}, {DNNL_ARG_DIFF_DST, y}});

@@ -20,10 +20,9 @@ struct Matmul::Cpu {
                               spec.transpose_b ? memory::format_tag::ba : memory::format_tag::ab);
     const memory::desc c_desc({spec.m, spec.n}, f32, memory::format_tag::ab);
     const memory::desc bias_desc({1, spec.n}, f32, memory::format_tag::ab);
-    const auto operation = spec.epilogue == Epilogue::none
-                               ? dnnl::matmul::desc(a_desc, b_desc, c_desc)
-                               : dnnl::matmul::desc(a_desc, b_desc, bias_desc, c_desc);
-    const dnnl::matmul::primitive_desc desc(operation, onednn::user_scratchpad(), onednn::engine());
+    const auto desc = spec.epilogue == Epilogue::none
+                          ? onednn::describe<dnnl::matmul>(a_desc, b_desc, c_desc)
+                          : onednn::describe<dnnl::matmul>(a_desc, b_desc, bias_desc, c_desc);
     primitive = dnnl::matmul(desc);
     stream = dnnl::stream(onednn::engine());
     a = onednn::unbound(a_desc);

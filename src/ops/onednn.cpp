@@ -7,4 +7,30 @@ const dnnl::engine& engine() {
   return engine;
 }
 
+#if DNNL_VERSION_MAJOR >= 3
+
+dnnl::eltwise_forward::primitive_desc describe_eltwise(dnnl::algorithm function,
+                                                       const dnnl::memory::desc& data) {
+  return {engine(), dnnl::prop_kind::forward_training, function, data, data};
+}
+
+dnnl::eltwise_backward::primitive_desc describe_eltwise_backward(dnnl::algorithm function,
+                                                                 const dnnl::memory::desc& data) {
+  return {engine(), function, data, data, data, 0.f, 0.f, describe_eltwise(function, data)};
+}
+
+#else
+
+dnnl::eltwise_forward::primitive_desc describe_eltwise(dnnl::algorithm function,
+                                                       const dnnl::memory::desc& data) {
+  return {{dnnl::prop_kind::forward_training, function, data, 0.f, 0.f}, engine()};
+}
+
+dnnl::eltwise_backward::primitive_desc describe_eltwise_backward(dnnl::algorithm function,
+                                                                 const dnnl::memory::desc& data) {
+  return {{function, data, data, 0.f, 0.f}, engine(), describe_eltwise(function, data)};
+}
+
+#endif
+
 }  // namespace lockstep::onednn

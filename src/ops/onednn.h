@@ -54,4 +54,43 @@ inline dnnl::primitive_attr user_scratchpad() {
   return attributes;
 }
 
+// How a primitive is described. oneDNN 2 wraps the operands into an operation descriptor first; since version
+// 3 the primitive takes them directly. Nothing else in src/ops depends on the version.
+#if DNNL_VERSION_MAJOR >= 3
+
+/// A forward primitive with scratch memory of the caller's; the operands in the order of oneDNN's
+/// documentation.
+template <typename Primitive, typename... Operands>
+auto describe(const Operands&... operands) {
+  return typename Primitive::primitive_desc(engine(), operands..., user_scratchpad());
+}
+
+/// A backward primitive, whose formats follow those that `forward` chose.
+template <typename Primitive, typename Forward, typename... Operands>
+auto describe_backward(const Forward& forward, const Operands&... operands) {
+  return typename Primitive::primitive_desc(engine(), operands..., forward, user_scratchpad());
+}
+
+#else
+
+template <typename Primitive, typename... Operands>
+auto describe(const Operands&... operands) {
+  return
+      typename Primitive::primitive_desc(typename Primitive::desc(operands...), user_scratchpad(), engine());
+}
+
+template <typename Primitive, typename Forward, typename... Operands>
+auto describe_backward(const Forward& forward, const Operands&... operands) {
+  return typename Primitive::primitive_desc(typename Primitive::desc(operands...), user_scratchpad(),
+                                            engine(), forward);
+}
+
+#endif
+
+/// An element-wise function of tensors that are all `data`, and its gradient.
+dnnl::eltwise_forward::primitive_desc describe_eltwise(dnnl::algorithm function,
+                                                       const dnnl::memory::desc& data);
+dnnl::eltwise_backward::primitive_desc describe_eltwise_backward(dnnl::algorithm function,
+                                                                 const dnnl::memory::desc& data);
+
 }  // namespace lockstep::onednn
