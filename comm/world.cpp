@@ -32,7 +32,12 @@ namespace {
 void start_quickly(const LauncherFacts& facts) {
   const bool alone = facts.launcher.empty();
   // Within a machine messages go through shared memory, so no network library need be probed: 0.2 s.
-  if (alone || facts.one_machine) setenv("OMPI_MCA_pml", "ob1", 0);
+  if (alone || facts.one_machine) {
+    setenv("OMPI_MCA_pml", "ob1", 0);
+    // Open MPI 5 asks the kernel for its routes, finds none from an address to itself, and says so in a line
+    // a rank.
+    setenv("OMPI_MCA_reachable", "weighted", 0);
+  }
   if (alone) {
     // The daemon that Open MPI would start for a process without a launcher serves MPI_Comm_spawn only: 0.1
     // s. Without it, every such process would use the same session folder, and one that ends would remove it

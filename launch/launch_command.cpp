@@ -38,13 +38,11 @@ struct LaunchArguments {
 std::vector<std::string> mpirun_words(const LaunchArguments& arguments) {
   // How a job ended this program says itself. Without --oversubscribe mpirun counts cores, not the threads of
   // one or what a container may use.
-  std::vector<std::string> words = {"mpirun",
-                                    "--quiet",
-                                    "-n",
-                                    std::to_string(arguments.ranks),
-                                    "--oversubscribe",
-                                    "--bind-to",
-                                    kBindings.at(arguments.bind)};
+  std::vector<std::string> words = {
+      "mpirun",
+      // --quiet in the words that version 5, which has no such option, accepts too
+      "--mca", "orte_execute_quiet", "1", "-n", std::to_string(arguments.ranks), "--oversubscribe",
+      "--bind-to", kBindings.at(arguments.bind)};
   if (geteuid() == 0) words.emplace_back("--allow-run-as-root");
   // Ranks that wait for one with which they share a core must give way to it.
   if (arguments.ranks > std::ssize(usable_cores()))
