@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "io/hdf5/needed_version.h"
 #include "io/hdf5/raw_files.h"
 #include "src/core/suggest.h"
 
@@ -238,6 +239,8 @@ Dataset File::dataset(const std::string& name, int64_t chunk_cache_bytes) const 
     if (object && H5Iget_type(object.get()) != H5I_DATASET)
       fail(ExitCode::data, "{}: {} is a group or a type, not a data set. Name a data set in it.", path_,
            name);
+    if (const std::string need = needs_later_version(*this, name); !need.empty())
+      fail(ExitCode::data, "{}: {} {}", path_, name, need);
     fail(ExitCode::data, "{}: cannot open data set {}: {}.", path_, name, reason);
   }
   if (const std::string prefix = raw_prefix(id.get()); prefix != "${ORIGIN}") {

@@ -39,6 +39,17 @@ const char* class_name(H5T_class_t type_class) {
   }
 }
 
+/// "complex64" for the compound of two floats r and i that h5py and others write complex numbers as, else
+/// "compound".
+std::string compound_name(hid_t type) {
+  if (H5Tget_nmembers(type) != 2 || H5Tget_member_index(type, "r") != 0 ||
+      H5Tget_member_index(type, "i") != 1)
+    return "compound";
+  const bool are_floats =
+      H5Tget_member_class(type, 0) == H5T_FLOAT && H5Tget_member_class(type, 1) == H5T_FLOAT;
+  return are_floats ? fmt::format("complex{}", 8 * H5Tget_size(type)) : "compound";
+}
+
 ElementType element_type(hid_t type) {
   ElementType result;
   const H5T_class_t type_class = H5Tget_class(type);
@@ -68,7 +79,10 @@ ElementType element_type(hid_t type) {
     if (result.bytes == 8 && exponent_bits == 11 && mantissa_bits == 52) result.exact = DType::f64;
     if (result.exact) result.name = to_string(*result.exact);
   } else {
-    result.name = class_name(type_class);
+    result.name = type_class == H5T_COMPOUND ? compound_name(type) : class_name(type_class);
+#if H5_VERSION_GE(2, 0, 0)
+    if (type_class == H5T_COMPLEX) result.name = fmt::format("complex{}", 8 * result.bytes);
+#endif
     return result;
   }
   if (result.big_endian && result.bytes > 1) result.name += " (big-endian)";

@@ -144,11 +144,9 @@ void compare_lengths(FileCheck& result) {
 
 FileDescription describe_here(const std::string& path) {
   const hdf5::File file = hdf5::File::open(path);
-  FileDescription result{path, bytes_of_file(path), {}};
-  std::vector<std::string> problems;
-  for_each_dataset(file, problems,
+  FileDescription result{path, bytes_of_file(path), {}, {}};
+  for_each_dataset(file, result.problems,
                    [&](const hdf5::Dataset& dataset) { result.datasets.push_back(describe(dataset)); });
-  if (!problems.empty()) throw Error(ExitCode::data, problems[0]);
   return result;
 }
 
@@ -177,7 +175,10 @@ void to_json(nlohmann::json& json, const DatasetDescription& value) {
 }
 
 void to_json(nlohmann::json& json, const FileDescription& value) {
-  json = {{"path", value.path}, {"file_bytes", value.file_bytes}, {"datasets", value.datasets}};
+  json = {{"path", value.path},
+          {"file_bytes", value.file_bytes},
+          {"datasets", value.datasets},
+          {"problems", value.problems}};
 }
 
 void to_json(nlohmann::json& json, const DatasetCheck& value) {
@@ -221,7 +222,8 @@ static void from_json(const nlohmann::json& json, DatasetCheck& value) {
 FileDescription describe_file(const std::string& path, double seconds) {
   const nlohmann::json answer = run_in_probe("describe", {path}, {}, seconds);
   return {path, answer.at("file_bytes").get<int64_t>(),
-          answer.at("datasets").get<std::vector<DatasetDescription>>()};
+          answer.at("datasets").get<std::vector<DatasetDescription>>(),
+          answer.at("problems").get<std::vector<std::string>>()};
 }
 
 FileCheck check_file(const std::string& path, double seconds) {

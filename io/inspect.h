@@ -27,6 +27,7 @@ struct FileDescription {
   std::string path;
   int64_t file_bytes = 0;
   std::vector<DatasetDescription> datasets;  ///< in name order
+  std::vector<std::string> problems;         ///< one sentence for each data set that cannot be opened
 };
 
 /// What reading every value of a data set found.
@@ -45,8 +46,8 @@ struct FileCheck {
   std::vector<std::string> problems;  ///< one sentence each; none: the file is sound
 };
 
-/// Lists what a file holds. Looks in a child process. Throws Error(data) if it is no HDF5 file, damaged or
-/// hostile.
+/// Lists what a file holds. Looks in a child process. Throws Error(data) if it is no HDF5 file, or damaged or
+/// hostile as a whole.
 FileDescription describe_file(const std::string& path, double seconds = 20);
 
 /// Reads every value of every data set of numbers, in a child process, and reports what is wrong: values that

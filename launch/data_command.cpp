@@ -92,7 +92,7 @@ int run_info(const std::string& file, bool json) {
   const FileDescription description = describe_file(file);
   if (json) {
     print_json(nlohmann::json(description));
-    return 0;
+    return description.problems.empty() ? 0 : static_cast<int>(ExitCode::data);
   }
   std::vector<std::vector<std::string>> rows{{"data set", "shape", "type", "stored", "storage"}};
   for (const DatasetDescription& dataset : description.datasets)
@@ -106,7 +106,8 @@ int run_info(const std::string& file, bool json) {
       fmt::print("{} cannot be trained on: {}\n", printable(dataset.name), printable(dataset.problem));
     print_warnings(dataset);
   }
-  return 0;
+  if (description.problems.empty()) return 0;
+  fail(ExitCode::data, "{}", fmt::join(description.problems, "\n"));
 }
 
 int run_check(const std::string& file, bool json) {
