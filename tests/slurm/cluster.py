@@ -15,6 +15,7 @@ import time
 
 NODES = ("n0", "n1")
 ADDRESS = "198.51.100.1"  # of all of them; RFC 5737 keeps it free
+TUNNEL_ADDRESS = "198.51.100.2"
 ROOT = "/run/lockstep-slurm"
 INSIDE = "LOCKSTEP_SLURM_NAMESPACE"
 PROGRAMS = {"slurmctld": "slurmctld", "slurmd": "slurmd", "srun": "slurm-client", "munged": "munge", "unshare": "util-linux", "setpriv": "util-linux", "mpirun": "openmpi-bin"}
@@ -95,9 +96,20 @@ def enter_namespaces():
 def raise_network():
     """Everything is on the loopback interface, at an address besides 127.0.0.1: without one, Slurm resolves no name."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        fcntl.ioctl(control, 0x8914, struct.pack("16sh22x", b"lo", 0x1))  # SIOCSIFFLAGS, IFF_UP
-        family = struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton(ADDRESS))
-        fcntl.ioctl(control, 0x8916, struct.pack("16s16s8x", b"lo", family))  # SIOCSIFADDR
+        raise_interface(control, b"lo", ADDRESS)
+        # mpirun of Open MPI 5 ends with a segmentation fault where there is no other interface.
+        try:
+            tunnel = os.open("/dev/net/tun", os.O_RDWR)  # the interface exists as long as this process has it open
+            fcntl.ioctl(tunnel, 0x400454CA, struct.pack("16sH22x", b"tun0", 0x1001))  # TUNSETIFF, IFF_TUN | IFF_NO_PI
+            raise_interface(control, b"tun0", TUNNEL_ADDRESS)
+        except OSError:
+            pass  # Open MPI 4 needs none
+
+
+def raise_interface(control, name, address):
+    fcntl.ioctl(control, 0x8914, struct.pack("16sh22x", name, 0x1))  # SIOCSIFFLAGS, IFF_UP
+    family = struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton(address))
+    fcntl.ioctl(control, 0x8916, struct.pack("16s16s8x", name, family))  # SIOCSIFADDR
 
 
 class Cluster:
@@ -106,7 +118,7 @@ class Cluster:
     def __init__(self, cred_expire=5, cpus=4):
         self.daemons = []
         subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
-        for folder in ("state", "munge", "pmix", "session-n0", "session-n1", "spool-n0", "spool-n1"):
+        for folder in ("state", "munge", "pmix", "prte", "session-n0", "session-n1", "spool-n0", "spool-n1"):
             os.makedirs(f"{ROOT}/{folder}")
         socket.sethostname("controller")
         raise_network()
@@ -119,9 +131,11 @@ class Cluster:
         self.write("cgroup.conf", "CgroupAutomount=no\n")
         os.environ["SLURM_CONF"] = f"{ROOT}/slurm.conf"
         # The nodes reach each other through the loopback, which Open MPI otherwise takes for a machine's own.
-        # A rank that waits lets others have the core: there are more of them than cores.
+        # A rank that waits lets others have the core: there are more of them than cores. OMPI_MCA is for Open MPI, up to version 4 for
+        # its mpirun too; PRTE_MCA is for that of version 5, whose folder in /tmp would meet that of an earlier cluster's process.
         os.environ.update(OMPI_MCA_btl_tcp_if_include="lo", OMPI_MCA_oob_tcp_if_include="lo", OMPI_MCA_mpi_yield_when_idle="1",
-                          OMPI_MCA_rmaps_base_oversubscribe="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+                          OMPI_MCA_rmaps_base_oversubscribe="1",
+                          PRTE_MCA_rmaps_default_mapping_policy=":oversubscribe", PRTE_MCA_prte_tmpdir_base=f"{ROOT}/prte", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
         self.start()
 
     def __enter__(self):
