@@ -17,7 +17,7 @@ struct Algorithm {
   const char* name;
   Rule rule;
   bool decoupled;
-  const char* state0;  ///< its name in a checkpoint
+  const char* state0;  ///< its name in a checkpoint; null: it keeps none
   const char* state1;
 };
 
@@ -173,7 +173,7 @@ struct Optimizer::Impl {
 
   /// A zeroed buffer like this share of the weights, listed under its name, or none.
   float* add_state(Buffer& buffer, const char* name, bool wanted) {
-    if (name == nullptr || !wanted) return nullptr;
+    if (!wanted) return nullptr;
     buffer = Buffer(exec, Memory::device, static_cast<size_t>(update.blocks * kFlatBlock) * sizeof(float));
     states.push_back({name, buffer.as<float>()});
     return buffer.as<float>().data();
@@ -235,11 +235,10 @@ Optimizer::Optimizer(Exec exec, const OptimizerSpec& spec, std::span<const FlatB
   update.blocks = static_cast<int64_t>(mine.size());
 
   const auto wanted = [&](const char* name) {
-    return std::string_view("momentum") != name || spec.momentum > 0;
+    return name != nullptr && (std::string_view("momentum") != name || spec.momentum > 0);
   };
   update.state0 = impl.add_state(impl.state0, algorithm.state0, wanted(algorithm.state0));
-  if (algorithm.state1 != nullptr)
-    update.state1 = impl.add_state(impl.state1, algorithm.state1, wanted(algorithm.state1));
+  update.state1 = impl.add_state(impl.state1, algorithm.state1, wanted(algorithm.state1));
 
   impl.norm_sums = SharedSums(exec, 1, impl.share);
   impl.clip_scale = Buffer(exec, Memory::device, sizeof(float));
