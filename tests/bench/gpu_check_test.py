@@ -87,7 +87,7 @@ class Running(Folder):
         self.assertEqual([o.status for o in outcomes], ["skipped"])
 
     def test_ends_the_descendants_of_what_takes_too_long(self):
-        run = self.session.run(["sh", "-c", "sleep 1000 & echo $!; wait"], 1, must=False)
+        run = self.session.run(["sh", "-c", "sleep 1000 & echo $!; wait"], 5, must=False)
         self.assertIsNone(run.code)
 
         def state():

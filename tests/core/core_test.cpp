@@ -94,8 +94,8 @@ TEST(ThreadPool, SaysHowManyThreadsTheSystemAllows) {
     }
     std::_Exit(0);
   };
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "the address sanitizer's shadow needs more address space than the limit leaves";
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer needs more address space than the limit leaves";
 #endif
   EXPECT_EXIT(with_little_memory(), testing::ExitedWithCode(2),
               "cannot start 2000 threads: the system allows");

@@ -125,11 +125,12 @@ std::string script(const TemporaryFolder& folder, const std::string& text) {
   return path;
 }
 
-/// What the parent makes of a child that does as the script says.
+/// What the parent makes of a child that does as the script says. Only one that sleeps is not waited for.
 std::string error_with_child(const std::string& text, ExitCode code) {
   const TemporaryFolder folder;
+  const double seconds = text.find("sleep") != std::string::npos ? 1.5 : 120;
   set_probe_program(script(folder, text));
-  const std::string error = error_of([&] { probe_files({"one.h5", "two.h5"}, {"/x"}, 0.5); }, code);
+  const std::string error = error_of([&] { probe_files({"one.h5", "two.h5"}, {"/x"}, seconds); }, code);
   set_probe_program(lockstep_binary());
   return error;
 }

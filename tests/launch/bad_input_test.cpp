@@ -3,6 +3,7 @@
 // are in command_line_test.cpp.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <cmath>
@@ -11,8 +12,11 @@
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <sstream>
+#include <thread>
 
 #include "tests/io/data_files.h"
+#include "tests/launch/rank_processes.h"
+#include "tests/support/await.h"
 #include "tests/support/binary.h"
 #include "tests/support/run_program.h"
 
@@ -315,29 +319,25 @@ TEST_F(BadInput, WhatCannotBePrintedIsNoSuccess) {
   EXPECT_EQ(closed.out, "{\n");
 }
 
-/// Whether a process that names `text` in its command still runs.
-bool someone_runs(const std::string& text) {
-  for (const auto& process : fs::directory_iterator("/proc"))
-    if (read_all(process.path().string() + "/cmdline").find(text) != std::string::npos) return true;
-  return false;
-}
-
 TEST_F(BadInput, ASignalToMpirunEndsEveryRank) {
-  for (const std::string signal : {"INT", "TERM"}) {
-    std::vector<std::string> command = {"timeout", "--foreground", "-s", signal, "1"};
-    for (const std::string& word : lockstep_command(
-             2, arguments("TRAIN DATA --set train.epochs=10000000 --set checkpoint.every_steps=3 --run @" +
-                          signal)))
-      command.push_back(word);
-    const ProgramResult result = run_program(command, work(), 30);
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const std::string name = "signal-" + std::to_string(signal);
+    std::thread sender([&] {
+      EXPECT_TRUE(await([&] { return fs::exists(at(name) + "/checkpoints/latest"); }));
+      const pid_t mpirun = parent_of(parent_of(find_rank(0, at(name))));
+      EXPECT_GT(mpirun, 1);
+      if (mpirun > 1) kill(mpirun, signal);
+    });
+    const ProgramResult result =
+        run("TRAIN DATA --set train.epochs=10000000 --set checkpoint.every_steps=3 --run @" + name, 2);
+    sender.join();
     EXPECT_NE(result.exit_code, 137) << "it had to be killed";
-    EXPECT_FALSE(someone_runs(at(signal)));
-    if (!fs::exists(at(signal))) continue;  // stopped before it began, on a slow machine
+    EXPECT_TRUE(await([&] { return find_processes(at(name)).empty(); }));
     // What it had written is whole.
     const ProgramResult resumed =
-        run("TRAIN DATA --resume auto --allow-changed --set train.steps=1 --run @" + signal);
+        run("TRAIN DATA --resume auto --allow-changed --set train.steps=1 --run @" + name);
     EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
-    fs::remove_all(at(signal));
+    fs::remove_all(at(name));
   }
 }
 
@@ -348,7 +348,7 @@ TEST_F(BadInput, ARankThatFailsAloneEndsTheOthers) {
   const auto program = std::find(command.begin(), command.end(), lockstep_binary());
   command.insert(program,
                  {"bash", "-c", "[ $OMPI_COMM_WORLD_RANK = 0 ] || ulimit -v 600000; exec \"$0\" \"$@\""});
-  const ProgramResult result = run_program(command, work(), 30);
+  const ProgramResult result = run_program(command, work());
   EXPECT_EQ(result.exit_code, 6) << result.err;
   EXPECT_THAT(errors_in(result.err), testing::ElementsAre(testing::StartsWith("[rank 1] error: out of")));
   EXPECT_FALSE(fs::exists(at("alone")));

@@ -1,6 +1,7 @@
 // What happens to a run whose checkpoints cannot be written or read.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -10,7 +11,9 @@
 #include <thread>
 
 #include "tests/io/files.h"
+#include "tests/launch/rank_processes.h"
 #include "tests/launch/whole_run.h"
+#include "tests/support/await.h"
 #include "tests/support/binary.h"
 
 namespace lockstep {
@@ -55,7 +58,7 @@ class CheckpointFault : public WholeRun {
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
       harm();
     });
-    const ProgramResult result = run_program(command, folder_->path(), 60);
+    const ProgramResult result = run_program(command, folder_->path());
     over = true;
     saboteur.join();
     return result;
@@ -70,7 +73,7 @@ class CheckpointFault : public WholeRun {
   /// Runs a shell script as root of mounts of its own; skips the test by name where that is not allowed.
   static ProgramResult run_with_mounts(const std::string& script) {
     return run_program({"unshare", "--mount", "--propagation", "private", "bash", "-c", script},
-                       folder_->path(), 60);
+                       folder_->path());
   }
   static bool may_mount() {
     const std::string folder = *folder_ / "mount";
@@ -98,11 +101,16 @@ TEST_F(CheckpointFault, ADeletedFolderEndsTheRunWithItsName) {
 }
 
 TEST_F(CheckpointFault, ADeletedLatestIsMadeAgain) {
+  const std::string run = *folder_ / "latest-run", latest = checkpoints("latest-run") + "/latest";
   const ProgramResult result =
-      run_and_harm("latest", lockstep_command(1, training("latest", {"train.steps=400"})),
-                   [&] { fs::remove(checkpoints("latest") + "/latest"); });
-  EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(content_of(checkpoints("latest") + "/latest"), "step-00000400.h5\n");
+      run_and_harm("latest-run", lockstep_command(1, training("latest-run", {"train.epochs=100000"})), [&] {
+        fs::remove(latest);
+        EXPECT_TRUE(await([&] { return fs::exists(latest); }));
+        for (const pid_t process : find_processes(run)) kill(process, SIGTERM);
+      });
+  EXPECT_EQ(result.exit_code, 75) << result.err;
+  const int64_t step = events("latest-run").back()["step"];
+  EXPECT_EQ(content_of(latest), fmt::format("step-{:08}.h5\n", step));
 }
 
 TEST_F(CheckpointFault, AFullDiskEndsTheRunAndLeavesWhatWasSaved) {

@@ -10,6 +10,7 @@
 
 #include "tests/launch/rank_processes.h"
 #include "tests/launch/whole_run.h"
+#include "tests/support/await.h"
 #include "tests/support/binary.h"
 
 // What happens to real ranks: they are killed, stopped, delayed, or leave; see also
@@ -19,20 +20,15 @@ namespace lockstep {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 using testing::HasSubstr;
 using testing::Not;
 
 constexpr double kTimeout = 3;
-/// Until a hanging run is over: the timeout, a second in which the launcher kills what does not end by
-/// itself, and what two cores with ranks and sanitizers need for that.
-constexpr double kSoon = kTimeout + 25;
 
 class FaultTest : public WholeRun {
  protected:
   struct Outcome {
     ProgramResult result;
-    double seconds = 0;  ///< from the fault to the end
     pid_t victim = 0;
   };
 
@@ -52,7 +48,6 @@ class FaultTest : public WholeRun {
                                 const std::function<void(pid_t)>& fault) {
     Outcome outcome;
     std::atomic<bool> over = false;
-    Clock::time_point moment = Clock::now();
     std::thread saboteur([&] {
       // Not parsed: the newest line may be half there.
       const auto steps = [&] {
@@ -60,14 +55,11 @@ class FaultTest : public WholeRun {
       };
       while (!over && steps() < 3) std::this_thread::sleep_for(std::chrono::milliseconds(20));
       outcome.victim = find_rank(rank, *folder_ / name);
-      moment = Clock::now();
       if (outcome.victim > 0) fault(outcome.victim);
     });
-    outcome.result = run_program(command, folder_->path(), 90);
-    const Clock::time_point end = Clock::now();
+    outcome.result = run_program(command, folder_->path());
     over = true;
     saboteur.join();
-    outcome.seconds = std::chrono::duration<double>(end - moment).count();
     EXPECT_GT(outcome.victim, 0) << outcome.result.out << outcome.result.err;
     return outcome;
   }
@@ -76,18 +68,23 @@ class FaultTest : public WholeRun {
     return run_with_fault(name, endless_run(name), rank, [signal](pid_t victim) { kill(victim, signal); });
   }
 
+  /// A process that was killed may still be ending when mpirun has.
+  static void expect_nothing_left(const std::string& name) {
+    EXPECT_TRUE(await([&] { return find_processes(*folder_ / name).empty(); }));
+  }
+
   /// Runs the program of tests/train/fault_program.cpp on four ranks.
   static ProgramResult fault_program(const std::string& fault, const std::string& name,
-                                     const std::string& device = "cpu") {
+                                     const std::string& device = "cpu", const std::string& more = timeout()) {
     std::vector<std::string> command = lockstep_command(4, {});
     command.back() = LOCKSTEP_FAULT_PROGRAM;
     for (const std::string& argument :
          {fault, *folder_ / name, "data.train=" + (*folder_ / "digits.h5") + ":/train",
           std::string("model.name=mlp"), std::string("run.threads=1"), std::string("train.steps=40"),
-          "run.device=" + device, timeout()})
+          "run.device=" + device, more})
       command.push_back(argument);
     if (device == "cuda") command.insert(command.begin(), {"env", "LOCKSTEP_EMULATED_GPUS=4"});
-    return run_program(command, folder_->path(), 90);
+    return run_program(command, folder_->path());
   }
 };
 
@@ -96,15 +93,13 @@ TEST_F(FaultTest, AStoppedRankEndsTheRunAndIsNamed) {
   EXPECT_EQ(outcome.result.exit_code, 4);
   EXPECT_THAT(outcome.result.err, HasSubstr("[rank 0] error: rank 2 has given no sign of life for 3 s"));
   EXPECT_THAT(outcome.result.err, HasSubstr(std::to_string(outcome.victim))) << "the table names its process";
-  EXPECT_LT(outcome.seconds, kSoon);
-  EXPECT_EQ(find_rank(2, *folder_ / "stopped"), 0) << "nothing is left behind";
+  expect_nothing_left("stopped");
 }
 
 TEST_F(FaultTest, AKilledRankEndsTheRunAtOnceAndIsNamed) {
   const Outcome outcome = stop_or_kill("killed", 2, SIGKILL);
   EXPECT_EQ(outcome.result.exit_code, 4);
   EXPECT_THAT(outcome.result.err, HasSubstr("error: rank 2 was killed (SIGKILL)"));
-  EXPECT_LT(outcome.seconds, kSoon);
 }
 
 TEST_F(FaultTest, AKilledRankEndsTheRunWhereTheLauncherLetsTheOthersLive) {
@@ -114,8 +109,7 @@ TEST_F(FaultTest, AKilledRankEndsTheRunWhereTheLauncherLetsTheOthersLive) {
       run_with_fault("survivors", command, 2, [](pid_t victim) { kill(victim, SIGKILL); });
   EXPECT_THAT(outcome.result.err, HasSubstr("error: rank 2 was killed (SIGKILL)"));
   EXPECT_THAT(outcome.result.err, HasSubstr("[rank 0] error: rank 2 has given no sign of life for 3 s"));
-  EXPECT_LT(outcome.seconds, kSoon);
-  for (int rank = 0; rank < 4; ++rank) EXPECT_EQ(find_rank(rank, *folder_ / "survivors"), 0) << rank;
+  expect_nothing_left("survivors");
 }
 
 TEST_F(FaultTest, ACrashIsReportedAsSuch) {
@@ -132,21 +126,19 @@ TEST_F(FaultTest, TheEndOfMpirunIsTheEndOfAll) {
   });
   EXPECT_EQ(outcome.result.exit_code, 1);
   EXPECT_THAT(outcome.result.err, Not(HasSubstr("hangs")));
-  EXPECT_LT(outcome.seconds, kSoon);
-  for (int rank = 0; rank < 4; ++rank) EXPECT_EQ(find_rank(rank, *folder_ / name), 0) << rank;
+  expect_nothing_left(name);
 }
 
 TEST_F(FaultTest, ARankWatchesTheOneThatWatches) {
   const Outcome outcome = stop_or_kill("watcher", 0, SIGSTOP);
   EXPECT_EQ(outcome.result.exit_code, 4);
   EXPECT_THAT(outcome.result.err, HasSubstr("[rank 1] error: rank 0 has given no sign of life for 3 s"));
-  EXPECT_LT(outcome.seconds, kSoon);
-  EXPECT_EQ(find_rank(0, *folder_ / "watcher"), 0);
+  expect_nothing_left("watcher");
 }
 
 TEST_F(FaultTest, ARankThatGoesOnInTimeIsForgiven) {
   std::vector<std::string> command = endless_run("forgiven");
-  for (const std::string& setting : set({"train.epochs=1", "train.steps=1000", "comm.timeout_seconds=10"}))
+  for (const std::string& setting : set({"train.epochs=1", "train.steps=1000", "comm.timeout_seconds=60"}))
     command.push_back(setting);
   const Outcome outcome = run_with_fault("forgiven", command, 2, [](pid_t victim) {
     kill(victim, SIGSTOP);
@@ -174,7 +166,8 @@ TEST_F(FaultTest, RanksWhoseGpusWaitForTheDelayedOneAreNotAtFault) {
 #endif
 
 TEST_F(FaultTest, AShorterDelayDoesNot) {
-  const ProgramResult result = fault_program("delay-1.2", "shortly-delayed");
+  const ProgramResult result =
+      fault_program("delay-1.2", "shortly-delayed", "cpu", "comm.timeout_seconds=60");
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("finished after 40 steps"));
   EXPECT_THAT(result.err, Not(HasSubstr("hangs")));
@@ -235,7 +228,7 @@ TEST_F(FaultTest, RanksMustSeeTheSameData) {
   add_ranks("1", other);
   command.insert(command.end(), {":", "-np"});
   add_ranks("1", folder_->path());
-  const ProgramResult result = run_program(command, folder_->path(), 90);
+  const ProgramResult result = run_program(command, folder_->path());
   EXPECT_EQ(result.exit_code, 3);
   EXPECT_THAT(result.err, HasSubstr("rank 2 sees 900 samples where rank 0 sees 1000"));
   EXPECT_FALSE(fs::exists(*folder_ / "different")) << "nothing is left behind";

@@ -10,6 +10,7 @@
 
 #include "tests/launch/rank_processes.h"
 #include "tests/launch/whole_run.h"
+#include "tests/support/await.h"
 
 namespace lockstep {
 
@@ -40,7 +41,7 @@ class InterruptedRun : public WholeRun {
       while (!over && steps() < 3) std::this_thread::sleep_for(std::chrono::milliseconds(20));
       if (!over) act();
     });
-    ProgramResult result = run_program(command, folder_->path(), 90);
+    ProgramResult result = run_program(command, folder_->path());
     over = true;
     other.join();
     return result;
@@ -69,9 +70,7 @@ class InterruptedRun : public WholeRun {
 
   /// Nothing is left behind: a process that was killed may still be ending when mpirun has.
   static void await_none(const std::string& mark) {
-    for (int i = 0; i < 500 && !find_processes(mark).empty(); ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    EXPECT_TRUE(find_processes(mark).empty());
+    EXPECT_TRUE(await([&] { return find_processes(mark).empty(); }));
   }
 
   static pid_t rank_of(const std::string& name, int rank) { return find_rank(rank, *folder_ / name); }

@@ -14,7 +14,18 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-class SignalTest : public InterruptedRun {};
+class SignalTest : public InterruptedRun {
+ protected:
+  /// How long a job is given that is to end in the middle of its training: what starting and stopping it
+  /// take here and now, several times over, and the 5 s that a run keeps in hand.
+  static int64_t seconds_of_a_job(const std::string& name) {
+    const auto start = std::chrono::steady_clock::now();
+    const ProgramResult result = run_program(command(name + "-trial", 2, {"train.steps=5"}), folder_->path());
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const std::chrono::duration<double> trial = std::chrono::steady_clock::now() - start;
+    return 6 + static_cast<int64_t>(4 * trial.count());
+  }
+};
 
 TEST_F(SignalTest, EachSignalSavesAndEndsOneRankWith75) {
   const struct {
@@ -83,11 +94,12 @@ TEST_F(SignalTest, AnInterruptOfTheWholeGroupCountsOnce) {
 }
 
 TEST_F(SignalTest, ARunEndsBeforeItsSlurmJobDoes) {
+  const int64_t seconds = seconds_of_a_job("job");
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const auto end = std::chrono::duration_cast<std::chrono::seconds>(now).count() + 8;
+  const auto end = std::chrono::duration_cast<std::chrono::seconds>(now).count() + seconds;
   std::vector<std::string> train = command("job", 2, {"train.steps=1000000"});
   train.insert(train.begin(), {"env", "SLURM_JOB_END_TIME=" + std::to_string(end)});
-  const ProgramResult result = run_program(train, folder_->path(), 90);
+  const ProgramResult result = run_program(train, folder_->path());
   EXPECT_EQ(result.exit_code, 75) << result.err;
   EXPECT_THAT(result.out, HasSubstr("preempted (the time is up at "));
   expect_goes_on("job", 1);
@@ -102,8 +114,9 @@ TEST_F(SignalTest, AJobEndInThePastAndAnUnreadableOneCountNothing) {
 }
 
 TEST_F(SignalTest, WallTimeFromTheConfigEndsARunToo) {
+  const std::string minutes = std::to_string(static_cast<double>(seconds_of_a_job("wall")) / 60);
   const ProgramResult result = run_program(
-      command("wall", 1, {"train.steps=1000000", "run.wall_time_minutes=0.1"}), folder_->path(), 90);
+      command("wall", 1, {"train.steps=1000000", "run.wall_time_minutes=" + minutes}), folder_->path());
   EXPECT_EQ(result.exit_code, 75) << result.err;
   EXPECT_THAT(result.out, HasSubstr("preempted (the time is up at "));
   expect_goes_on("wall", 2);

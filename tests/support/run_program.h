@@ -14,7 +14,7 @@ struct ProgramResult {
 /// Runs a program with these arguments in `folder` and waits for it; after `seconds` it is killed, which is
 /// exit code 137. It sees no emulated GPU.
 ProgramResult run_program(const std::vector<std::string>& command, const std::string& folder,
-                          int seconds = 120);
+                          int seconds = 240);
 
 /// `mpirun -np RANKS lockstep ARGUMENTS`, also for root and on fewer cores than ranks; with one rank,
 /// lockstep itself.

@@ -46,6 +46,12 @@ struct ThreadRanks::Shared {
     messages.pop_front();
   }
 
+  /// Returns after `delay`, or as soon as a rank has left.
+  void wait_for_leaver(std::chrono::milliseconds delay) {
+    std::unique_lock lock(mutex);
+    changed.wait_for(lock, delay, [&] { return std::ranges::find(gone, true) != gone.end(); });
+  }
+
   void leave(int rank) {
     const std::scoped_lock lock(mutex);
     gone[static_cast<size_t>(rank)] = true;
@@ -125,7 +131,7 @@ class ThreadCommunicator : public Communicator {
     const int64_t number = started_++;
     for (const Fault& fault : shared_->options.faults) {
       if (fault.rank != rank() || fault.at != number) continue;
-      if (fault.kind == Fault::Kind::delay) std::this_thread::sleep_for(fault.delay);
+      if (fault.kind == Fault::Kind::delay) shared_->wait_for_leaver(fault.delay);
       if (fault.kind == Fault::Kind::death) fail(ExitCode::lost, "rank {} dies", rank());
     }
     collectives_.run(collective);
