@@ -46,12 +46,16 @@ std::string key(double x, double y, const char* color, const std::string& text) 
   return bar(x, y - 10, y, 10, color) + text_at(x + 16, y, text, "start");
 }
 
-/// Speed-up over ranks: a doubling is as long on both axes wherever it is.
+/// Speed-up over ranks: a doubling is as long wherever it is on an axis.
 class SpeedUpPanel {
  public:
   explicit SpeedUpPanel(const ScalingResult& result) : result_(result) {
-    for (const ScalingPoint& point : result.points) include(point.ranks);
-    for (const PredictedPoint& point : result.predictions) include(point.ranks);
+    for (const ScalingPoint& point : result.points) {
+      const double up = speed_up_of(point);
+      include(point.ranks, up * point.samples_per_s.min / point.samples_per_s.median);
+      include(point.ranks, up * point.samples_per_s.max / point.samples_per_s.median);
+    }
+    for (const PredictedPoint& point : result.predictions) include(point.ranks, speed_up_of(point));
   }
 
   std::string draw() const {
@@ -60,10 +64,14 @@ class SpeedUpPanel {
     const int every = last > 8 ? 2 : 1;
     for (int power = 0; power <= last; power += every) {
       const double ranks = std::exp2(power);
-      svg += line(kLeft, y(ranks), kRight, y(ranks), "#e5e5e5") +
-             line(x(ranks), kTop, x(ranks), kBottom, "#e5e5e5");
+      svg += line(x(ranks), kTop, x(ranks), kBottom, "#e5e5e5");
       svg += text_at(x(ranks), kBottom + 18, fmt::format("{:.0f}", ranks));
-      svg += text_at(kLeft - 8, y(ranks) + 4, fmt::format("{:.0f}", ranks), "end");
+    }
+    const int lowest = static_cast<int>(lowest_), highest = static_cast<int>(highest_);
+    for (int power = lowest; power <= highest; power += highest - lowest > 8 ? 2 : 1) {
+      const double times = std::exp2(power);
+      svg += line(kLeft, y(times), kRight, y(times), "#e5e5e5");
+      svg += text_at(kLeft - 8, y(times) + 4, fmt::format("{:g}", times), "end");
     }
     svg += text_at((kLeft + kRight) / 2, kBottom + 38, "ranks");
     svg += line(x(1), y(1), x(std::exp2(last)), y(std::exp2(last)), kGrey, "stroke-dasharray=\"2 3\"");
@@ -85,11 +93,24 @@ class SpeedUpPanel {
  private:
   static constexpr double kLeft = 60, kRight = 450;
 
-  void include(int64_t ranks) { most_ = std::max(most_, std::log2(static_cast<double>(ranks))); }
+  void include(int64_t ranks, double times) {
+    most_ = std::max(most_, std::log2(static_cast<double>(ranks)));
+    if (!(times > 0)) return;
+    lowest_ = std::min(lowest_, std::floor(std::log2(times)));
+    highest_ = std::max({highest_, std::ceil(most_), std::ceil(std::log2(times))});
+  }
+  /// The fewest ranks may be more than one: they stand on the ideal line.
+  double speed_up_of(const ScalingPoint& point) const {
+    return efficiency(result_, point) * static_cast<double>(point.ranks);
+  }
+  static double speed_up_of(const PredictedPoint& point) {
+    return point.efficiency * static_cast<double>(point.ranks);
+  }
   double x(double ranks) const { return kLeft + (kRight - kLeft) * std::log2(ranks) / std::ceil(most_); }
-  /// Less than none falls on the axis.
+  /// More ranks may also be slower than one.
   double y(double times) const {
-    return kBottom - (kBottom - kTop) * std::max(0.0, std::log2(times)) / std::ceil(most_);
+    return kBottom - (kBottom - kTop) * (std::log2(std::max(times, std::exp2(lowest_))) - lowest_) /
+                         (highest_ - lowest_);
   }
 
   std::string draw_measured(ScalingMode mode) const {
@@ -97,8 +118,7 @@ class SpeedUpPanel {
     for (const ScalingPoint& point : result_.points) {
       if (point.mode != mode) continue;
       const auto ranks = static_cast<double>(point.ranks);
-      // The fewest ranks may be more than one: they stand on the ideal line.
-      const double up = efficiency(result_, point) * ranks, one = up / point.samples_per_s.median;
+      const double up = speed_up_of(point), one = up / point.samples_per_s.median;
       svg += line(x(ranks), y(one * point.samples_per_s.min), x(ranks), y(one * point.samples_per_s.max),
                   color_of(mode), "stroke-width=\"2\"");
       svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\" fill=\"{}\"/>\n", x(ranks), y(up),
@@ -113,7 +133,7 @@ class SpeedUpPanel {
     for (const PredictedPoint& point : result_.predictions) {
       if (point.mode != mode) continue;
       const auto ranks = static_cast<double>(point.ranks);
-      const double up = point.efficiency * ranks;
+      const double up = speed_up_of(point);
       svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"5\" fill=\"white\" stroke=\"{}\"/>\n",
                          x(ranks), y(up), color_of(mode));
       path += fmt::format("{:.1f},{:.1f} ", x(ranks), y(up));
@@ -127,7 +147,9 @@ class SpeedUpPanel {
   }
 
   const ScalingResult& result_;
-  double most_ = 1;  ///< of the ranks, as a power of two
+  // As powers of two.
+  double most_ = 1;                  ///< ranks
+  double lowest_ = 0, highest_ = 1;  ///< whole ones around all speed-ups
 };
 
 /// Where the time of each point's step goes.

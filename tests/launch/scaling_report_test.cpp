@@ -133,5 +133,23 @@ TEST(ScalingPlot, IsWellFormedAndStaysInsideThePicture) {
   EXPECT_THAT(scaling_plot(result), testing::HasSubstr("</svg>")) << "also of nothing";
 }
 
+TEST(ScalingPlot, DrawsASpeedUpBelowOneBelowOne) {
+  ScalingResult result;
+  // Half and a quarter of the speed of one rank.
+  for (const auto& [ranks, speed] : {std::pair{1, 1000.0}, {2, 500.0}, {4, 250.0}})
+    result.points.push_back(point(ScalingMode::strong, ranks, speed));
+  const std::string svg = scaling_plot(result);
+  std::vector<double> heights;
+  const std::regex circle("<circle [^>]*cy=\"([^\"]*)\"");
+  for (std::sregex_iterator at(svg.begin(), svg.end(), circle), end; at != end; ++at)
+    heights.push_back(std::stod((*at)[1]));
+  ASSERT_EQ(heights.size(), 3u);
+  EXPECT_NEAR(heights[1] - heights[0], heights[2] - heights[1], 0.2) << "each one octave further down";
+  EXPECT_GT(heights[1], heights[0] + 10);
+  EXPECT_LE(heights[2], 340) << "inside the axes";
+  for (const char* label : {">0.5</text>", ">0.25</text>", ">1</text>", ">4</text>"})
+    EXPECT_THAT(svg, testing::HasSubstr(label));
+}
+
 }  // namespace
 }  // namespace lockstep
