@@ -12,6 +12,7 @@
 
 #include "io/hdf5/needed_version.h"
 #include "io/hdf5/raw_files.h"
+#include "io/meant_path.h"
 #include "src/core/suggest.h"
 
 namespace lockstep::hdf5 {
@@ -50,9 +51,11 @@ Id creation_access() {
 void require_readable_file(const std::string& path) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) {
-    if (errno == ENOENT || errno == ENOTDIR)
-      fail(ExitCode::data,
-           "{} does not exist. Check the path; a config's paths are relative to the config file.", path);
+    if (errno == ENOENT || errno == ENOTDIR) {
+      const std::string advice = advice_on_missing(path);
+      fail(ExitCode::data, "{} does not exist. {}", path,
+           advice.empty() ? "Check the path; a config's paths are relative to the config file." : advice);
+    }
     fail(ExitCode::data, "{} cannot be read: {}.", path, std::strerror(errno));
   }
   if (S_ISDIR(status.st_mode))

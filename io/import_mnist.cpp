@@ -11,6 +11,8 @@ namespace lockstep {
 namespace {
 
 std::string find_idx_file(const std::string& folder, const std::string& stem, int rank) {
+  if (std::error_code error; !std::filesystem::is_directory(folder, error))
+    fail(ExitCode::data, "{} is not a folder. Name the one that holds MNIST's four idx files.", folder);
   std::string tried;
   for (const char* separator : {"-", "."})
     for (const char* suffix : {"", ".gz"}) {

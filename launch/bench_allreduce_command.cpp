@@ -4,6 +4,7 @@
 #include "comm/communicator.h"
 #include "launch/bench.h"
 #include "launch/choose_device.h"
+#include "launch/command_line.h"
 #include "launch/host.h"
 #include "launch/report.h"
 #include "launch/statistics.h"
@@ -242,10 +243,10 @@ int run_bench_allreduce(Program& program, const AllReduceArguments& arguments) {
                 {"results", results}});
     return 0;
   }
-  fmt::print("sum of floats over {} ranks on {}, in place; median of {} repeats, GB/s\n\n", world.size(),
+  print_text("sum of floats over {} ranks on {}, in place; median of {} repeats, GB/s\n\n", world.size(),
              to_string(device.exec().backend()), arguments.repeats);
   print_rows(rows, world.size());
-  fmt::print("\nEvery sum was checked. algbw = size / time; busbw = algbw x 2(n-1)/n.\n");
+  print_text("\nEvery sum was checked. algbw = size / time; busbw = algbw x 2(n-1)/n.\n");
   return 0;
 }
 
@@ -262,12 +263,12 @@ void add_bench_allreduce(CLI::App& bench, Program& program) {
   size("--min", arguments->min, "Smallest size, as 8, 64K, 1M or 1GiB; 8 by default");
   size("--max", arguments->max, "Largest size; 64M by default, if that fits");
   const auto number = [&](const char* name, int64_t& value, int64_t least, const char* help) {
-    command->add_option(name, value, help)->type_name("N")->check(CLI::Range(least, int64_t{1} << 20));
+    command->add_option(name, value, help)->type_name("N")->check(whole_number(least, int64_t{1} << 20));
   };
   number("--factor", arguments->factor, 2, "Each size is so many times the one before, 4");
   number("--iterations", arguments->iterations, 1, "Calls in a repeat; by default about 10 ms of them");
   number("--repeats", arguments->repeats, 1, "Repeats, whose median, min and max are shown, 7");
-  command->add_option("--device", arguments->device, "auto, cpu or cuda")->type_name("");
+  add_device_option(*command, arguments->device);
   command->add_flag("--json", arguments->json, "Print JSON");
   command->footer("Start it on several ranks: mpirun -np 2 lockstep bench allreduce");
   command->callback([&program, arguments] {

@@ -4,8 +4,10 @@
 
 #include "io/atomic_file.h"
 #include "launch/bench.h"
+#include "launch/command_line.h"
 #include "launch/config.h"
 #include "launch/fabric_file.h"
+#include "launch/file_format.h"
 #include "launch/scaling_plot.h"
 #include "launch/scaling_report.h"
 #include "launch/scaling_runs.h"
@@ -166,6 +168,8 @@ void predict(ScalingResult& result, const std::vector<int64_t>& ranks, const std
 int run_bench_scaling(Program& program, const ScalingArguments& arguments) {
   // What was found out is printed at the end; until then, only what is being done.
   log_information_to_stderr();
+  if (!arguments.csv.empty()) check_file_format("--csv", arguments.csv, "CSV");
+  if (!arguments.plot.empty()) check_file_format("--plot", arguments.plot, "SVG");
   const Config config = load_config(arguments.config, arguments.sets);
   std::optional<FabricFile> fabric;
   if (!arguments.fabric.empty()) fabric = read_fabric_file(arguments.fabric);
@@ -224,24 +228,24 @@ void add_bench_scaling(CLI::App& bench, Program& program) {
         ->delimiter(',')
         ->allow_extra_args(false)
         ->type_name("N,N,...")
-        ->check(CLI::Range(int64_t{1}, kMostRanks));
+        ->check(whole_number(1, kMostRanks));
   };
   const auto number = [&](const char* name, int64_t& value, const char* help) {
-    command->add_option(name, value, help)->type_name("N")->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
+    command->add_option(name, value, help)->type_name("N")->check(whole_number(1, int64_t{1} << 32));
   };
   ranks("--ranks", arguments->ranks, "Ranks to measure; 1,2,4,... up to the cores");
   text("--mode", arguments->mode, "weak, strong or both", "")
-      ->check(CLI::IsMember({"weak", "strong", "both"}));
+      ->check(one_of_names({"weak", "strong", "both"}));
   number("--repeats", arguments->repeats, "Runs of each point, 3 by default");
   number("--steps", arguments->steps, "Steps of a run, 100 by default");
   ranks("--predict", arguments->predict, "Ranks to predict by a fitted model");
   text("--fabric", arguments->fabric, "Predict on the GPUs that this TOML file describes", "FILE");
-  command->add_option("--set", arguments->sets, "KEY=VALUE: change a config key, any number")
-      ->type_name("")
+  command->add_option("--set", arguments->sets, "Change a config key, any number")
+      ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   text("--input", arguments->input, "Shape of a sample, 28,28,1 by default", "H,W,C");
   number("--outputs", arguments->outputs, "Classes, 10 by default");
-  text("--device", arguments->device, "auto, cpu or cuda", "");
+  add_device_option(*command, arguments->device);
   text("--launcher", arguments->launcher, "Starts the ranks, before -n N; 'srun --mpi=pmix' say", "COMMAND");
   text("--csv", arguments->csv, "Also write a table", "FILE");
   text("--plot", arguments->plot, "Also write a picture", "FILE.svg");

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "launch/familiar_names.h"
 #include "src/core/suggest.h"
 
 namespace lockstep {
@@ -14,7 +15,7 @@ namespace {
 
 [[noreturn]] void reject_member(const GivenValue& given, const std::string& name,
                                 const std::vector<std::string>& known) {
-  given.reject("unknown key '{}'{}", name, suggestion(name, known));
+  given.reject("unknown key '{}'{}", name, suggestion(name, known, value_synonyms(given.key)));
 }
 
 std::string absolute_file(const GivenValue& given, const std::string& file) {
@@ -109,7 +110,8 @@ Normalize read_normalize(const GivenValue& given) {
       const std::string word = read_text(given);
       if (word == "unit") return {Kind::unit, {}, {}};
       if (word == "none") return {Kind::none, {}, {}};
-      given.reject("there is no '{}'. Known: unit, none, or a table {{ mean = [...], std = [...] }}.", word);
+      static const std::vector<std::string> known{"unit", "none", "{ mean = [...], std = [...] }"};
+      given.reject("unknown value '{}'{}", word, suggestion(word, known, value_synonyms(given.key)));
     }
   }
   const toml::table* table = given.node.as_table();
@@ -166,7 +168,8 @@ void set_early_stop(std::optional<EarlyStopSpec>& early_stop, const GivenValue& 
     if (name == "metric") {
       spec.metric = read_text(member);
       if (std::find(metrics.begin(), metrics.end(), spec.metric) == metrics.end())
-        member.reject("there is no '{}'{}", spec.metric, suggestion(spec.metric, metrics));
+        member.reject("unknown value '{}'{}", spec.metric,
+                      suggestion(spec.metric, metrics, value_synonyms(member.key)));
     } else if (name == "patience") {
       const int64_t patience = read_integer(member);
       if (patience < 1) member.reject("must be at least 1, is {}", patience);

@@ -8,10 +8,10 @@
 #include <map>
 #include <sstream>
 
+#include "launch/familiar_names.h"
 #include "launch/model_keys.h"
 #include "launch/option_table.h"
 #include "launch/report.h"
-#include "src/core/suggest.h"
 
 namespace lockstep {
 
@@ -35,17 +35,15 @@ bool is_section(const std::string& key) {
                      [&](const Option& o) { return o.key.starts_with(key + "."); });
 }
 
-[[noreturn]] void fail_unknown(const std::string& where, const std::string& key) {
-  // A right name in the wrong section is told first: [train] lr -> optimizer.lr.
-  const std::string last = key.substr(key.rfind('.') + 1);
-  std::vector<std::string> known;
-  for (const Option& option : option_table()) {
-    if (option.key.ends_with("." + last))
-      fail(ExitCode::usage, "{}unknown key '{}'. Did you mean '{}'?", where, key, option.key);
-    known.push_back(option.key);
+[[noreturn]] void fail_unknown(const std::string& where, const std::string& key, const toml::node& node) {
+  if (node.is_table() && key.find('.') == std::string::npos) {
+    if (const std::string section = meant_section(key); !section.empty())
+      fail(ExitCode::usage, "{}unknown section [{}]. Did you mean [{}]?", where, key, section);
+    fail(ExitCode::usage, "{}unknown section [{}]. lockstep train --help-config lists all sections.", where,
+         key);
   }
-  if (const std::string near = nearest_name(key, known); !near.empty())
-    fail(ExitCode::usage, "{}unknown key '{}'. Did you mean '{}'?", where, key, near);
+  if (const std::string meant = meant_key(key); !meant.empty())
+    fail(ExitCode::usage, "{}unknown key '{}'. Did you mean '{}'?", where, key, meant);
   fail(ExitCode::usage, "{}unknown key '{}'. lockstep train --help-config lists all keys.", where, key);
 }
 
@@ -63,10 +61,11 @@ class Reader {
       } else if (prefix == "model.") {
         model_keys_[std::string(name.str())] = {read_model_value(given), where};
       } else if (!is_section(key)) {
-        fail_unknown(where, key);
+        fail_unknown(where, key, node);
       } else if (!node.is_table()) {
         given.reject("is a section: write [{}] and its keys below, or {}.KEY = VALUE", key, key);
       } else {
+        refuse_two_models(key, *node.as_table(), given);
         read_table(*node.as_table(), key + ".", origin);
       }
     }
@@ -106,6 +105,13 @@ class Reader {
   }
 
  private:
+  /// The last of the two would win, in an order that a table does not keep.
+  static void refuse_two_models(const std::string& key, const toml::table& table, const GivenValue& given) {
+    if (key == "model" && table["name"].value_or<std::string>("") != "" &&
+        table["file"].value_or<std::string>("") != "")
+      given.reject("has both name and file: keep file for a model file, or name for a built-in model");
+  }
+
   static toml::table parse_bare(const std::string& key, const std::string& set, const std::string& raw) {
     try {
       return toml::parse(key + " = " + toml_text(raw));
@@ -126,6 +132,7 @@ std::vector<std::pair<std::string, std::string>> values_in_force(const Config& c
     // Either of these sets the model aside when it is read back, so only the one in force is a value.
     if (option.key == "model.name" && config.model.name.empty()) value.clear();
     if (option.key == "model.file" && config.model.file.empty()) value.clear();
+    if (option.key == "run.dir" && config.train.run_dir.empty()) value.clear();
     values.emplace_back(option.key, value);
     if (option.key == "model.file") {
       for (const auto& [name, text] : model_key_texts(config.model))
@@ -174,6 +181,11 @@ std::string echo_config(const Config& config) {
     out += value.empty() ? fmt::format("# {} is not set\n", name) : fmt::format("{} = {}\n", name, value);
   }
   return out;
+}
+
+std::string config_for_another_run(Config config) {
+  config.train.run_dir.clear();
+  return echo_config(config);
 }
 
 std::vector<std::string> changed_keys(const Config& before, const Config& now) {

@@ -32,6 +32,10 @@ Config parse_config(const std::string& text, const std::string& name, const std:
 /// A complete config file: every key in force, which reads back to the same Config.
 std::string echo_config(const Config& config);
 
+/// The same for config.toml in the run folder: without run.dir, so that training it again makes a folder of
+/// its own.
+std::string config_for_another_run(Config config);
+
 /// The keys in which a resumed run differs from the run it continues, each as "KEY was A, is B"; without
 /// those that say only where and how fast it runs, and without a raised train.epochs or train.steps.
 std::vector<std::string> changed_keys(const Config& before, const Config& now);

@@ -6,6 +6,8 @@
 #include "io/import_mnist.h"
 #include "io/inspect.h"
 #include "io/synth_digits.h"
+#include "launch/command_line.h"
+#include "launch/file_format.h"
 #include "launch/program.h"
 #include "launch/report.h"
 #include "src/core/error.h"
@@ -16,8 +18,9 @@ namespace lockstep {
 
 namespace {
 
-/// A result is never written over something else without being asked.
-void check_absent(const std::string& out, bool force) {
+/// A result is what its name says, and never written over something else without being asked.
+void check_result(const std::string& out, bool force) {
+  check_file_format("OUT", out, "HDF5");
   if (!force && std::filesystem::exists(out))
     fail(ExitCode::usage, "{} exists already. Name another file, or add --force to replace it.", out);
 }
@@ -34,14 +37,14 @@ void add_synth(CLI::App& data, Program& program) {
   auto arguments = std::make_shared<Arguments>();
   digits->add_option("OUT", arguments->out, "The HDF5 file to write")->required();
   digits->add_option("--train", arguments->options.train, "Training samples, 60000 by default")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
+      ->check(whole_number(1, int64_t{1} << 32));
   digits->add_option("--test", arguments->options.test, "Test samples, 10000 by default")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
+      ->check(whole_number(1, int64_t{1} << 32));
   digits->add_option("--seed", arguments->options.seed, "Another seed draws other digits; 1 by default");
   digits->add_flag("--force", arguments->force, "Replace OUT if it exists");
   digits->callback([&program, arguments] {
     program.action = [arguments] {
-      check_absent(arguments->out, arguments->force);
+      check_result(arguments->out, arguments->force);
       synth_digits(arguments->out, arguments->options);
       log_info("wrote {}: {} training and {} test digits", arguments->out, arguments->options.train,
                arguments->options.test);
@@ -65,7 +68,7 @@ void add_import(CLI::App& data, Program& program) {
   mnist->add_flag("--force", arguments->force, "Replace OUT if it exists");
   mnist->callback([&program, arguments] {
     program.action = [arguments] {
-      check_absent(arguments->out, arguments->force);
+      check_result(arguments->out, arguments->force);
       import_mnist(arguments->folder, arguments->out);
       log_info("wrote {}", arguments->out);
       return 0;
@@ -85,7 +88,7 @@ std::string storage_text(const DatasetDescription& dataset) {
 }
 
 void print_warnings(const DatasetDescription& dataset) {
-  for (const std::string& warning : dataset.warnings) fmt::print("warning: {}\n", printable(warning));
+  for (const std::string& warning : dataset.warnings) print_text("warning: {}\n", printable(warning));
 }
 
 int run_info(const std::string& file, bool json) {
@@ -98,12 +101,12 @@ int run_info(const std::string& file, bool json) {
   for (const DatasetDescription& dataset : description.datasets)
     rows.push_back({dataset.name, shape_text(dataset.shape), dataset.type,
                     readable_bytes(dataset.stored_bytes), storage_text(dataset)});
-  fmt::print("{}: {}, {} data sets\n", file, readable_bytes(description.file_bytes),
+  print_text("{}: {}, {} data sets\n", file, readable_bytes(description.file_bytes),
              description.datasets.size());
   print_table(rows, {false, false, false, true, false});
   for (const DatasetDescription& dataset : description.datasets) {
     if (!dataset.usable)
-      fmt::print("{} cannot be trained on: {}\n", printable(dataset.name), printable(dataset.problem));
+      print_text("{} cannot be trained on: {}\n", printable(dataset.name), printable(dataset.problem));
     print_warnings(dataset);
   }
   if (description.problems.empty()) return 0;
@@ -128,7 +131,7 @@ int run_check(const std::string& file, bool json) {
     print_table(rows, {false, false, false, true, true, true, true});
     for (const DatasetCheck& dataset : check.datasets) {
       if (!dataset.label_counts.empty())
-        fmt::print("{}: classes 0 to {}, samples of each: {}\n", printable(dataset.description.name),
+        print_text("{}: classes 0 to {}, samples of each: {}\n", printable(dataset.description.name),
                    dataset.label_counts.size() - 1, fmt::join(dataset.label_counts, " "));
       print_warnings(dataset.description);
     }

@@ -16,6 +16,7 @@
 #include "comm/version.h"
 #include "io/version.h"
 #include "launch/child_process.h"
+#include "launch/command_line.h"
 #include "launch/config.h"
 #include "launch/host.h"
 #include "launch/program.h"
@@ -265,9 +266,7 @@ void add_doctor_command(CLI::App& app, Program& program) {
   CLI::App* command = app.add_subcommand("doctor", "Show what this machine offers to a run");
   auto arguments = std::make_shared<DoctorArguments>();
   command->add_option("CONFIG", arguments->config, "TOML file: is what its run.device asks for here?");
-  command->add_option("--device", arguments->device, "auto, cpu or cuda; cuda: it fails without a GPU")
-      ->type_name("")
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  add_device_option(*command, arguments->device, "auto, cpu or cuda; cuda: it fails without a GPU");
   command->add_flag("--json", arguments->json, "Print JSON");
   command->callback([&program, arguments] {
     program.action = [&program, arguments] { return run_doctor(program, *arguments); };

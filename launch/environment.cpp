@@ -65,20 +65,36 @@ int find_rank_hint() {
   return 0;
 }
 
-/// A file descriptor of the terminal that a person sees, to be closed, or -1.
-int open_terminal(const LauncherFacts& launcher) {
-  // mpirun hands each rank a pseudo-terminal of its own even when its own output goes to a file: what counts
-  // is where mpirun's output goes, which a rank on the same machine can look up.
-  const std::string path =
-      launcher.launcher == "mpirun" ? "/proc/" + std::to_string(getppid()) + "/fd/1" : "/proc/self/fd/1";
-  struct stat info {};
-  if (stat(path.c_str(), &info) != 0 || !S_ISCHR(info.st_mode)) return -1;
-  const int terminal = open(path.c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-  if (terminal >= 0 && isatty(terminal) == 0) {
-    close(terminal);
-    return -1;
+/// A terminal, opened to be asked; not when the path is of something else.
+class Terminal {
+ public:
+  explicit Terminal(const std::string& path) {
+    struct stat info {};
+    if (stat(path.c_str(), &info) != 0 || !S_ISCHR(info.st_mode)) return;
+    descriptor_ = open(path.c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
   }
-  return terminal;
+  ~Terminal() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+
+  bool exists() const { return descriptor_ >= 0 && isatty(descriptor_) != 0; }
+  /// 0 when it does not say.
+  int columns() const {
+    winsize size{};
+    return exists() && ioctl(descriptor_, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+  }
+
+ private:
+  int descriptor_ = -1;
+};
+
+/// The terminal that a person sees. mpirun hands each rank a pseudo-terminal of its own even when its own
+/// output goes to a file: what counts is where mpirun's output goes, which a rank on the same machine can
+/// look up.
+std::string terminal_path(const LauncherFacts& launcher) {
+  return launcher.launcher == "mpirun" ? "/proc/" + std::to_string(getppid()) + "/fd/1" : "/proc/self/fd/1";
 }
 
 std::string find_cache_folder() {
@@ -109,15 +125,18 @@ Environment read_environment() {
   environment.has_sbatch = on_path("sbatch");
   const std::string kind = variable("TERM");
   if (environment.slurm_job.empty() && !kind.empty() && kind != "dumb") {
-    if (const int terminal = open_terminal(environment.launcher); terminal >= 0) {
-      environment.interactive = true;
-      winsize size{};
-      if (ioctl(terminal, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) environment.columns = size.ws_col;
-      close(terminal);
-    }
+    const std::string path = terminal_path(environment.launcher);
+    if (Terminal(path).exists()) environment.terminal = path;
   }
-  environment.columns = number("COLUMNS", environment.columns);
+  environment.interactive = !environment.terminal.empty();
+  environment.columns = number("COLUMNS", 0);
   return environment;
+}
+
+int current_columns(const Environment& environment) {
+  if (environment.columns > 0) return environment.columns;
+  const int columns = environment.terminal.empty() ? 0 : Terminal(environment.terminal).columns();
+  return columns > 0 ? columns : 80;
 }
 
 std::string host_identity() {

@@ -21,7 +21,8 @@ struct Environment {
   /// Whether a person watches standard output on a terminal on which a line may be redrawn: not a pipe, not
   /// Slurm.
   bool interactive = false;
-  int columns = 80;  ///< of that terminal
+  std::string terminal;  ///< the path of that terminal; empty when there is none
+  int columns = 0;       ///< $COLUMNS, which stands for the terminal's own; 0 when it is not set
   std::string
       cache_folder;  ///< $XDG_CACHE_HOME/lockstep, else ~/.cache/lockstep, else a folder in the system's /tmp
   /// The programs of Slurm that are on PATH decide whether this machine can submit jobs.
@@ -29,6 +30,9 @@ struct Environment {
 };
 
 Environment read_environment();
+
+/// How wide the terminal is now: windows are resized. 80 when nothing says so.
+int current_columns(const Environment& environment);
 
 /// What tells this machine from the others of the job: $NCCL_HOSTID, which NCCL goes by too, else the host
 /// name.

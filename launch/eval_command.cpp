@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "launch/command_line.h"
 #include "launch/confusion.h"
 #include "launch/program.h"
 #include "launch/report.h"
@@ -75,7 +76,7 @@ void print_classes(const Confusion& confusion) {
   for (int64_t c = 0; c < confusion.classes(); ++c)
     rows.push_back({std::to_string(c), readable_count(confusion.samples(c)), percent(confusion.precision(c)),
                     percent(confusion.recall(c))});
-  fmt::print("\n");
+  print_text("\n");
   print_table(rows, {true, true, true, true});
 }
 
@@ -95,10 +96,10 @@ void print_matrix(const Confusion& confusion) {
     width += widest + 2;
   }
   if (width > 82) {
-    fmt::print("\nThe confusion matrix is too wide for a terminal: --json has it.\n");
+    print_text("\nThe confusion matrix is too wide for a terminal: --json has it.\n");
     return;
   }
-  fmt::print("\n");
+  print_text("\n");
   print_table(rows, std::vector<bool>(rows[0].size(), true));
 }
 
@@ -125,10 +126,10 @@ int run_eval(Program& program, const EvalArguments& arguments) {
     print_json(json);
     return 0;
   }
-  fmt::print("checkpoint  {}\ndata        {}\nsamples     {}\nloss        {:.6f}\n", model.checkpoint_path(),
+  print_text("checkpoint  {}\ndata        {}\nsamples     {}\nloss        {:.6f}\n", model.checkpoint_path(),
              dataset->describe(), readable_count(result.samples), result.loss);
   if (!classifies) return 0;
-  fmt::print("accuracy    {:.2f} %\n", 100 * result.accuracy);
+  print_text("accuracy    {:.2f} %\n", 100 * result.accuracy);
   print_classes(*confusion);
   print_matrix(*confusion);
   return 0;
@@ -143,9 +144,7 @@ void add_eval_command(CLI::App& app, Program& program) {
   add_data_options(*command, arguments->data);
   command->add_option("--y", arguments->data.y, "Name of the targets' data set, if not GROUP/y")
       ->type_name("");
-  command->add_option("--device", arguments->device, "auto, cpu or cuda")
-      ->type_name("")
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  add_device_option(*command, arguments->device);
   command->add_flag("--json", arguments->json, "Print JSON");
   command->callback([&program, arguments] {
     program.action = [&program, arguments] { return run_eval(program, *arguments); };

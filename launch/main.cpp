@@ -4,19 +4,19 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <cstring>
 #include <new>
 #include <system_error>
 #include <thread>
 
 #include "io/probe.h"
+#include "launch/command_line.h"
 #include "launch/program.h"
 #include "launch/supervise.h"
+#include "src/core/console.h"
 #include "src/core/error.h"
 #include "src/core/hash.h"
 #include "src/core/log.h"
-#include "src/core/suggest.h"
 
 namespace lockstep {
 
@@ -60,31 +60,23 @@ int end_with(Program& program, ExitCode code, const std::string& message) {
   return static_cast<int>(code);
 }
 
-/// Help is part of the surface: it fits a terminal of 80 columns.
-void configure_help(CLI::App& app) {
-  app.get_formatter()->column_width(26);
-  app.get_formatter()->label("REQUIRED", "(required)");
-  app.require_subcommand(1);
-  app.set_version_flag("--version", "lockstep " LOCKSTEP_VERSION, "Print the version and exit");
-  app.failure_message([](const CLI::App*, const CLI::Error& error) { return std::string(error.what()); });
+/// What a command prints is its result: that it reached its file or terminal is part of success. A reader
+/// that has left has read what it wanted, and the result of a training is its run folder.
+int finish_output(const Program& program, int code) {
+  flush_text(stdout);
+  const int error = output_error();
+  if (error == 0 || error == EPIPE) return code;
+  if (program.prints_its_result)
+    fail(ExitCode::data, "cannot write to standard output: {}", std::strerror(error));
+  log_warning("some lines could not be written to standard output: {}. log.txt in the run folder has them.",
+              std::strerror(error));
+  return code;
 }
 
-/// The command, or the command's command, that was meant but does not exist; "" when that is not the mistake.
-std::string unknown_command(const CLI::App& app) {
-  const CLI::App* command = &app;
-  while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
-  const std::vector<std::string> rest = command->remaining();
-  if (command->get_require_subcommand_min() == 0 || rest.empty()) return "";
-  std::vector<std::string> known;
-  for (const CLI::App* each : command->get_subcommands([](const CLI::App*) { return true; }))
-    known.push_back(each->get_name());
-  return fmt::format("there is no command '{}'{}", rest.front(), suggestion(rest.front(), known));
-}
-
-/// What a command prints is its result: that it reached its file or pipe is part of success.
-void finish_output() {
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
-    fail(ExitCode::data, "cannot write to standard output: {}", std::strerror(errno));
+/// The answer to a command line that does not name the command: what there is.
+int print_commands(const CLI::App& app, const Program& program) {
+  if (program.environment().rank_hint == 0) write_lines(stderr, app.help());
+  return static_cast<int>(ExitCode::usage);
 }
 
 int run(int argc, char** argv, Program& program) {
@@ -99,18 +91,17 @@ int run(int argc, char** argv, Program& program) {
   add_slurm_command(app, program);
   add_doctor_command(app, program);
   add_launch_command(app, program);
+  add_help_command(app, program);
   app.footer("Several ranks: lockstep launch -n N -- train ...\nEvery command has --help.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
-    if (const std::string message = unknown_command(app); !message.empty())
-      throw Error(ExitCode::usage, message);
-    throw Error(ExitCode::usage, std::string(error.what()) + ". See lockstep --help.");
+    if (lacks_only_a_command(app, error)) return print_commands(app, program);
+    throw Error(ExitCode::usage, mistake_in_words(app, error));
   }
   const int code = program.action();
-  finish_output();
-  return code;
+  return finish_output(program, code);
 }
 
 }  // namespace
@@ -121,6 +112,9 @@ int main(int argc, char** argv) {
   // A write beyond the file size limit then fails like one to a full disk, which is reported and cleaned up
   // after, instead of ending the process.
   std::signal(SIGXFSZ, SIG_IGN);
+  // Whoever reads the output may leave before a run ends: finish_output() decides what that means.
+  std::signal(SIGPIPE, SIG_IGN);
+  lockstep::keep_standard_streams();
   if (const auto code = lockstep::run_probe(argc, argv)) return *code;
   const lockstep::Environment environment = lockstep::read_environment();
   lockstep::supervise(environment);

@@ -1,12 +1,13 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "launch/command_line.h"
 #include "launch/config.h"
+#include "launch/layer_help.h"
 #include "launch/model_keys.h"
 #include "launch/program.h"
 #include "launch/report.h"
 #include "launch/sample_shape.h"
-#include "models/model_file.h"
 #include "src/core/error.h"
 #include "src/core/suggest.h"
 #include "src/graph/network.h"
@@ -19,18 +20,18 @@ int run_list(bool json) {
   Json list = Json::array();
   for (const ModelEntry& model : model_registry()) {
     Json keys = Json::array();
-    if (!json) fmt::print("{}\n{}", model.name, wrapped(model.description, 2));
+    if (!json) print_text("{}\n{}", model.name, wrapped(model.description, 2));
     for (const ModelKey& key : model.keys) {
       const std::string standard = toml_text(key.standard);
       keys.push_back({{"name", key.name}, {"default", standard}, {"description", key.description}});
-      if (!json) fmt::print("  model.{} = {}\n      {}\n", key.name, standard, key.description);
+      if (!json) print_text("  model.{} = {}\n{}", key.name, standard, wrapped(key.description, 6));
     }
     list.push_back({{"name", model.name}, {"description", model.description}, {"keys", keys}});
   }
   if (json)
     print_json(list);
   else
-    fmt::print("\nA model file: lockstep model list --layers shows what it may hold.\n");
+    print_text("\nA model file: lockstep model list --layers shows what it may hold.\n");
   return 0;
 }
 
@@ -48,7 +49,7 @@ Config config_of(const ShowArguments& arguments) {
   for (const ModelEntry& model : model_registry()) names.push_back(model.name);
   if (!file && std::find(names.begin(), names.end(), arguments.model) == names.end())
     fail(ExitCode::usage, "there is no model '{}'{} The name of a model file ends in .toml.", arguments.model,
-         suggestion(arguments.model, names));
+         suggestion(arguments.model, names, model_synonyms()));
   std::vector<std::string> sets{(file ? "model.file=" : "model.name=") + arguments.model};
   sets.insert(sets.end(), arguments.sets.begin(), arguments.sets.end());
   return load_config("", sets);
@@ -110,14 +111,14 @@ int run_show(const ShowArguments& arguments) {
                   {"micro_batch", memory.micro_batch}}}});
     return 0;
   }
-  fmt::print("{}: a sample {}, {} outputs\n\n", arguments.model, to_string(input), arguments.outputs);
+  print_text("{}: a sample {}, {} outputs\n\n", arguments.model, to_string(input), arguments.outputs);
   print_table(rows, {false, false, false, true, true});
-  fmt::print("\nparameters   {} ({})\n", readable_count(parameters), readable_bytes(memory.weights));
-  fmt::print("work         {:.3f} MFLOP forward, {:.3f} in training, a sample\n",
+  print_text("\nparameters   {} ({})\n", readable_count(parameters), readable_bytes(memory.weights));
+  print_text("work         {:.3f} MFLOP forward, {:.3f} in training, a sample\n",
              static_cast<double>(flops) / 1e6, 3 * static_cast<double>(flops) / 1e6);
-  fmt::print("memory       weights {}, gradients {}, optimizer ({}) {}\n", readable_bytes(memory.weights),
+  print_text("memory       weights {}, gradients {}, optimizer ({}) {}\n", readable_bytes(memory.weights),
              readable_bytes(memory.weights), config.train.optimizer.name, readable_bytes(memory.optimizer));
-  fmt::print("             activations {} for a micro-batch of {}\n", readable_bytes(memory.activations),
+  print_text("             activations {} for a micro-batch of {}\n", readable_bytes(memory.activations),
              memory.micro_batch);
   return 0;
 }
@@ -136,7 +137,10 @@ void add_model_command(CLI::App& app, Program& program) {
   list->callback([&program, list_json, layers] {
     program.action = [list_json, layers] {
       if (!*layers) return run_list(*list_json);
-      fmt::print("{}\n", model_file_help());
+      if (*list_json)
+        print_json(layer_json());
+      else
+        print_text("{}", layer_help());
       return 0;
     };
   });
@@ -147,9 +151,9 @@ void add_model_command(CLI::App& app, Program& program) {
   show->add_option("--input", arguments->input, "Shape of a sample, 28,28,1 by default")->type_name("H,W,C");
   show->add_option("--outputs", arguments->outputs, "Classes or width of the target, 10 by default")
       ->type_name("N")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
-  show->add_option("--set", arguments->sets, "KEY=VALUE: change a config key, any number")
-      ->type_name("")
+      ->check(whole_number(1, int64_t{1} << 32));
+  show->add_option("--set", arguments->sets, "Change a config key, any number")
+      ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   show->add_flag("--json", arguments->json, "Print JSON");
   show->callback([&program, arguments] { program.action = [arguments] { return run_show(*arguments); }; });

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "launch/familiar_names.h"
 #include "src/core/suggest.h"
 
 namespace lockstep {
@@ -19,7 +20,7 @@ const ModelEntry* find_model(const std::string& name) {
 
 std::string type_in_words(const ModelValue& value) {
   static constexpr const char* kWords[] = {"true or false", "an integer", "a number", "text",
-                                           "an array of integers"};
+                                           "an array of integers, such as [64, 32]"};
   return kWords[value.index()];
 }
 
@@ -30,7 +31,7 @@ std::string known_model(const GivenValue& given) {
   if (find_model(name) != nullptr) return name;
   std::vector<std::string> names;
   for (const ModelEntry& model : model_registry()) names.push_back(model.name);
-  given.reject("there is no model '{}'{}", name, suggestion(name, names));
+  given.reject("there is no model '{}'{}", name, suggestion(name, names, model_synonyms()));
 }
 
 ModelValue read_model_value(const GivenValue& given) {
@@ -58,8 +59,17 @@ void set_model_keys(ModelSpec& spec, const std::map<std::string, GivenModelKey>&
     if (key == model->keys.end()) {
       std::vector<std::string> known{"name", "file"};
       for (const ModelKey& k : model->keys) known.push_back(k.name);
+      for (const ModelEntry& other : model_registry())
+        if (std::ranges::find(other.keys, name, &ModelKey::name) != other.keys.end())
+          fail(ExitCode::usage, "{}unknown key 'model.{}' of the model {}: the model {} has it.", given.where,
+               name, model->name, other.name);
+      std::string tail = suggestion(name, known, model_key_synonyms());
+      // What no key of the model comes near may be a key of another section.
+      if (meant_name(name, known, model_key_synonyms()).empty())
+        if (const std::string key_elsewhere = meant_key("model." + name); !key_elsewhere.empty())
+          tail = fmt::format(". Did you mean '{}'?", key_elsewhere);
       fail(ExitCode::usage, "{}unknown key 'model.{}' of the model {}{}", given.where, name, model->name,
-           suggestion(name, known));
+           tail);
     }
     ModelValue value = given.value;
     const auto* integer = std::get_if<int64_t>(&value);

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "launch/composite_values.h"
+#include "launch/familiar_names.h"
 #include "launch/model_keys.h"
 #include "src/core/suggest.h"
 
@@ -51,7 +52,7 @@ Option choice(const char* key, Field field, std::vector<std::string> choices, co
   return scalar(key, type, help, field, [choices](const GivenValue& given) {
     std::string value = read_text(given);
     if (std::find(choices.begin(), choices.end(), value) == choices.end())
-      given.reject("there is no '{}'{}", value, suggestion(value, choices));
+      given.reject("unknown value '{}'{}", value, suggestion(value, choices, value_synonyms(given.key)));
     return value;
   });
 }
@@ -67,7 +68,9 @@ Option one_of(const char* key, Field field, std::vector<std::string> names, cons
               [=](Config& config, const GivenValue& given) {
                 const std::string name = read_text(given);
                 const auto found = std::find(names.begin(), names.end(), name);
-                if (found == names.end()) given.reject("there is no '{}'{}", name, suggestion(name, names));
+                if (found == names.end())
+                  given.reject("unknown value '{}'{}", name,
+                               suggestion(name, names, value_synonyms(given.key)));
                 field(config) = static_cast<Value>(found - names.begin());
               },
           .get = [=](const Config& config) { return toml_text(names[static_cast<size_t>(field(config))]); }};
@@ -161,7 +164,8 @@ void add_run(std::vector<Option>& table) {
     if (config.precision == "tf32" || config.precision == "bf16" || config.precision == "fp16")
       given.reject("this version computes in fp32 only; remove the key or set it to \"fp32\"");
     if (config.precision != "fp32")
-      given.reject("there is no precision '{}'. Known: fp32.", config.precision);
+      given.reject("unknown value '{}'{}", config.precision,
+                   suggestion(config.precision, std::vector<std::string>{"fp32"}, value_synonyms(given.key)));
   };
   table.push_back(precision);
   table.push_back(

@@ -1,6 +1,8 @@
 #include <filesystem>
 
 #include "io/prediction_writer.h"
+#include "launch/command_line.h"
+#include "launch/file_format.h"
 #include "launch/program.h"
 #include "launch/report.h"
 #include "launch/trained_model.h"
@@ -29,6 +31,7 @@ void refuse_to_replace_input(const std::string& out, const TrainedModel& model,
 }
 
 int run_predict(Program& program, const PredictArguments& arguments) {
+  check_file_format("--out", arguments.out, "HDF5");
   World& world = program.world();
   if (!arguments.force && std::filesystem::exists(arguments.out))
     fail(ExitCode::usage, "{} exists already. Name another file, or add --force to replace it.",
@@ -57,9 +60,7 @@ void add_predict_command(CLI::App& app, Program& program) {
   command->add_option("FROM", arguments->from, "A checkpoint or a run folder")->required();
   add_data_options(*command, arguments->data);
   command->add_option("--out", arguments->out, "The HDF5 file to write")->required()->type_name("OUT.h5");
-  command->add_option("--device", arguments->device, "auto, cpu or cuda")
-      ->type_name("")
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  add_device_option(*command, arguments->device);
   command->add_flag("--force", arguments->force, "Replace OUT if it exists");
   command->callback([&program, arguments] {
     program.action = [&program, arguments] { return run_predict(program, *arguments); };

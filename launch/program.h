@@ -21,6 +21,8 @@ class Program {
 
   /// The chosen subcommand, set while the command line is parsed; returns the exit code.
   std::function<int()> action;
+  /// Whether standard output holds what the command is for. Not of a training: that is its run folder.
+  bool prints_its_result = true;
 
  private:
   Environment environment_;

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "launch/report.h"
 #include "launch/stop_signals.h"
+#include "src/core/console.h"
 #include "src/core/log.h"
 
 namespace lockstep {
@@ -47,20 +47,32 @@ std::string progress_line(const StepEvent& event, double samples_per_s, double s
   return line;
 }
 
+std::string erased_line(size_t characters, int columns) {
+  const size_t width = static_cast<size_t>(std::max(columns, 1));
+  const size_t above = characters == 0 ? 0 : (characters - 1) / width;
+  return (above > 0 ? fmt::format("\x1b[{}A", above) : "") + "\r\x1b[J";
+}
+
 Progress::Progress(const Environment& environment)
-    : interactive_(environment.interactive),
-      // The last column stays free: a character there makes some terminals wrap.
-      columns_(std::min(environment.columns, 80) - 1),
-      started_(Clock::now()),
-      shown_(started_) {}
+    : environment_(environment), started_(Clock::now()), shown_(started_) {}
 
 Progress::~Progress() { clear(); }
 
+int Progress::columns() const {
+  // The last column stays free: a character there makes some terminals wrap.
+  return std::min(current_columns(environment_), 80) - 1;
+}
+
 void Progress::clear() {
-  if (!drawn_) return;
-  std::fputs("\r\x1b[K", stdout);
-  std::fflush(stdout);
-  drawn_ = false;
+  if (drawn_ == 0) return;
+  // A stop signal has ended the line.
+  if (!stop_signal().empty()) {
+    drawn_ = 0;
+    return;
+  }
+  write_text(stdout, erased_line(drawn_, current_columns(environment_)));
+  flush_text(stdout);
+  drawn_ = 0;
 }
 
 void Progress::step(const StepEvent& event) {
@@ -77,19 +89,20 @@ void Progress::step(const StepEvent& event) {
   const double sample_seconds = 1 / event.samples_per_s;
   seconds_per_sample_ =
       seconds_per_sample_ == 0 ? sample_seconds : 0.98 * seconds_per_sample_ + 0.02 * sample_seconds;
-  const auto pause = interactive_ ? Clock::duration(100ms) : Clock::duration(5s);
+  const bool interactive = environment_.interactive;
+  const auto pause = interactive ? Clock::duration(100ms) : Clock::duration(5s);
   if (now - shown_ < pause) return;
   shown_ = now;
   const auto done = static_cast<double>(event.step - first_step_);
   const double elapsed = std::chrono::duration<double>(now - started_).count();
   const double left = done > 0 ? elapsed / done * static_cast<double>(event.total_steps - event.step) : 0;
-  const std::string line = progress_line(event, 1 / seconds_per_sample_, left, interactive_ ? columns_ : 80);
-  if (!interactive_) return log_info("{}", line);
+  const std::string line = progress_line(event, 1 / seconds_per_sample_, left, interactive ? columns() : 80);
+  if (!interactive) return log_info("{}", line);
   // The line has been ended, and a launcher may kill this process before it ends another.
   if (!stop_signal().empty()) return;
-  std::fputs(("\r" + line + "\x1b[K").c_str(), stdout);
-  std::fflush(stdout);
-  drawn_ = true;
+  write_text(stdout, (drawn_ > 0 ? erased_line(drawn_, current_columns(environment_)) : "") + line);
+  flush_text(stdout);
+  drawn_ = line.size();
 }
 
 void Progress::epoch(const EpochEvent& event, int64_t epochs) {

@@ -75,7 +75,7 @@ void Report::print(bool json) const {
     text.replace(0, kText, fmt::format("  {:<{}}", line.name, kText - 2));
     out += text;
   }
-  std::fputs(out.c_str(), stdout);
+  write_lines(stdout, out);
 }
 
 void print_table(const std::vector<std::vector<std::string>>& raw_rows, const std::vector<bool>& right) {
@@ -94,12 +94,12 @@ void print_table(const std::vector<std::vector<std::string>>& raw_rows, const st
       line += right[c] ? fmt::format("{:>{}}", row[c], widths[c]) : fmt::format("{:<{}}", row[c], widths[c]);
     }
     line.erase(line.find_last_not_of(' ') + 1);
-    std::puts(line.c_str());
+    write_lines(stdout, line + "\n");
   }
 }
 
 void print_json(const Json& json) {
-  std::puts(json.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
+  write_text(stdout, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace lockstep

@@ -1,9 +1,14 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "src/core/console.h"
 
 namespace lockstep {
 
@@ -41,6 +46,12 @@ class Report {
 /// A table for people: the first row is the heading; columns are as wide as their longest cell, and those in
 /// `right` (one flag a column) are aligned to the right.
 void print_table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right);
+
+/// Text for people on standard output; see write_lines.
+template <typename... Args>
+void print_text(fmt::format_string<Args...> format, Args&&... args) {
+  write_lines(stdout, fmt::format(format, std::forward<Args>(args)...));
+}
 
 /// One JSON document on standard output, indented.
 void print_json(const Json& json);

@@ -38,7 +38,7 @@ std::vector<ScalingMode> modes_of(const ScalingResult& result) {
 }
 
 void print_points(const ScalingResult& result, ScalingMode mode) {
-  fmt::print("\n{} scaling: {}\n", to_string(mode),
+  print_text("\n{} scaling: {}\n", to_string(mode),
              mode == ScalingMode::weak ? "every rank computes the batch of one"
                                        : "the ranks share the batch of one");
   Table table = {{"ranks", "batch", "samples/s", "min", "max", "speed-up", "efficiency"}};
@@ -52,7 +52,7 @@ void print_points(const ScalingResult& result, ScalingMode mode) {
 }
 
 void print_losses(const ScalingResult& result, ScalingMode mode) {
-  fmt::print("\nwhere a step's time went, ms ({})\n", to_string(mode));
+  print_text("\nwhere a step's time went, ms ({})\n", to_string(mode));
   Table table = {{"ranks", "step", "ideal", "slower compute", "wait for slowest", "communication"}};
   for (const ScalingPoint& point : result.points) {
     if (point.mode != mode) continue;
@@ -66,7 +66,7 @@ void print_losses(const ScalingResult& result, ScalingMode mode) {
 
 void print_held_out(const ScalingResult& result) {
   if (result.held_out.empty()) return;
-  fmt::print("\neach point as the model predicts it from the other numbers of ranks\n");
+  print_text("\neach point as the model predicts it from the other numbers of ranks\n");
   Table table = {{"", "ranks", "measured ms", "predicted ms", "error"}};
   double errors = 0;
   for (const HeldOutPoint& point : result.held_out) {
@@ -76,13 +76,13 @@ void print_held_out(const ScalingResult& result) {
     errors += std::abs(point.error()) / static_cast<double>(result.held_out.size());
   }
   print_table(table, {false, true, true, true, true});
-  fmt::print("mean error {}\n", percent(errors));
+  print_text("mean error {}\n", percent(errors));
 }
 
 void print_predictions(const ScalingResult& result) {
   if (result.predictions.empty()) return;
   const ScalingModel& model = *result.model;
-  fmt::print("\npredicted step, ms\n");
+  print_text("\npredicted step, ms\n");
   Table table = {{"", "ranks", "step", "compute", "wait", "exposed", "of sums", "samples/s", "efficiency"}};
   for (const PredictedPoint& point : result.predictions)
     table.push_back(
@@ -96,7 +96,7 @@ void print_predictions(const ScalingResult& result) {
   print_table(table, right);
   if (!model.overlap) return;
 
-  fmt::print("\nexposed communication by bucket size, ms\n");
+  print_text("\nexposed communication by bucket size, ms\n");
   constexpr double kSizes[] = {0x1p20, 4 * 0x1p20, 16 * 0x1p20, 25 * 0x1p20, 64 * 0x1p20};
   const double total = std::accumulate(model.bucket_bytes.begin(), model.bucket_bytes.end(), 0.0);
   table = {{"", "ranks", "largest by"}};
@@ -160,13 +160,13 @@ double efficiency(const ScalingResult& result, const ScalingPoint& point) {
 }
 
 void print_scaling(const ScalingResult& result) {
-  fmt::print("{}", wrapped(result.title, 0));
+  print_text("{}", wrapped(result.title, 0));
   for (const ScalingMode mode : modes_of(result)) {
     print_points(result, mode);
     print_losses(result, mode);
   }
   if (!result.model) return;
-  fmt::print("\n{}", wrapped("model: " + result.model_basis, 0));
+  print_text("\n{}", wrapped("model: " + result.model_basis, 0));
   print_held_out(result);
   print_predictions(result);
 }

@@ -7,9 +7,11 @@
 #include <set>
 
 #include "launch/child_process.h"
+#include "launch/command_line.h"
 #include "launch/config.h"
 #include "launch/program.h"
 #include "launch/slurm_script.h"
+#include "src/core/console.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
 #include "src/device/exec.h"
@@ -146,7 +148,7 @@ void submit(const std::string& script) {
     while (!why.empty() && std::isspace(static_cast<unsigned char>(why.back())) != 0) why.pop_back();
     fail(ExitCode::usage, "sbatch refuses the job: {}", why.empty() ? "it says nothing" : why);
   }
-  std::fputs(result.out.c_str(), stdout);
+  write_text(stdout, result.out);
 }
 
 int run_slurm_train(const Program& program, const SlurmArguments& arguments) {
@@ -158,7 +160,7 @@ int run_slurm_train(const Program& program, const SlurmArguments& arguments) {
   if (arguments.submit) {
     submit(script);
   } else {
-    std::fputs(script.c_str(), stdout);
+    write_text(stdout, script);
   }
   return 0;
 }
@@ -169,7 +171,7 @@ void add_train(CLI::App& app, Program& program) {
   SlurmJob& job = arguments->job;
   command->add_option("CONFIG", arguments->config, "TOML file; without it, a CNN on generated digits");
   const auto count = [&](const char* name, int& value, const char* help) {
-    return command->add_option(name, value, help)->type_name("N")->check(CLI::Range(1, 1 << 20));
+    return command->add_option(name, value, help)->type_name("N")->check(whole_number(1, 1 << 20));
   };
   const auto text = [&](const char* name, std::string& value, const char* help, const char* type) {
     return command->add_option(name, value, help)->type_name(type);
@@ -186,8 +188,8 @@ void add_train(CLI::App& app, Program& program) {
   text("--job-name", job.name, "Default: run.name of the config", "NAME");
   text("--account", job.account, "What the job is charged to", "NAME");
   text("--partition", job.partition, "Default: the site's", "NAME");
-  text("--launcher", job.launcher, "srun (default) or mpirun", "")->check(CLI::IsMember({"srun", "mpirun"}));
-  texts("--set", arguments->sets, "KEY=VALUE: change a config key, any number", "");
+  text("--launcher", job.launcher, "srun (default) or mpirun", "")->check(one_of_names({"srun", "mpirun"}));
+  texts("--set", arguments->sets, "Change a config key, any number", "KEY=VALUE");
   text("--run", job.run, "Run folder; default: runs/NAME-JOB", "DIR");
   texts("--setup", job.setup, "Shell before the start: 'module load openmpi'", "LINE");
   texts("--sbatch", job.options, "More of sbatch's: --sbatch=--qos=long", "OPTION");

@@ -8,13 +8,16 @@
 #include "comm/watchdog.h"
 #include "io/metrics_writer.h"
 #include "launch/choose_device.h"
+#include "launch/command_line.h"
 #include "launch/config.h"
+#include "launch/find_run.h"
 #include "launch/generated_digits.h"
 #include "launch/program.h"
 #include "launch/progress.h"
 #include "launch/run_folder.h"
 #include "launch/stop_signals.h"
 #include "launch/train_arguments.h"
+#include "src/core/console.h"
 #include "src/core/log.h"
 
 namespace lockstep {
@@ -46,10 +49,13 @@ std::optional<LoadedCheckpoint> checkpoint_to_resume(const TrainArguments& argum
     return std::filesystem::exists(folder) ? load_newest_checkpoint(folder) : std::nullopt;
   }
   if (!std::filesystem::exists(arguments.resume))
-    fail(ExitCode::usage, "--resume {}: there is no such file or folder", arguments.resume);
+    fail(ExitCode::usage, "--resume {}: there is no such file or folder{}", arguments.resume,
+         run_suggestion(arguments.resume));
   std::optional<LoadedCheckpoint> found =
       load_newest_checkpoint(std::filesystem::absolute(arguments.resume).lexically_normal().string());
-  if (!found) fail(ExitCode::data, "--resume {}: there is no checkpoint in it", arguments.resume);
+  if (!found)
+    fail(ExitCode::data, "--resume {}: there is no checkpoint in it{}", arguments.resume,
+         run_suggestion(arguments.resume));
   return found;
 }
 
@@ -136,7 +142,7 @@ int exit_code_of(const EndEvent& end) {
 
 int run_train(Program& program, const TrainArguments& arguments) {
   if (arguments.config_help) {
-    std::fputs(config_help().c_str(), stdout);
+    write_lines(stdout, config_help());
     return 0;
   }
   const auto started = std::chrono::system_clock::now();
@@ -170,7 +176,7 @@ int run_train(Program& program, const TrainArguments& arguments) {
       .ends_at = end_of_time(started, program.environment(), config.train.wall_time_minutes)};
   // Nothing is left behind by a run that could not start.
   if (world.rank() != 0) return exit_code_of(trainer.run({}, stop));
-  make_run_folder(config.train.run_dir, decision.config_text);
+  make_run_folder(config.train.run_dir, config_for_another_run(config));
   if (!decision.warning.empty()) log_warning("{}", decision.warning);
   if (resumed) log_info("resuming from {}", decision.checkpoint);
   log_info("{}", trainer.describe());
@@ -185,12 +191,12 @@ int run_train(Program& program, const TrainArguments& arguments) {
 
 void add_train_options(CLI::App& command, TrainArguments& arguments) {
   command.add_option("CONFIG", arguments.config, "TOML file; without it, a CNN on generated digits");
-  command.add_option("--set", arguments.sets, "KEY=VALUE: change a config key, any number")
-      ->type_name("")
+  command.add_option("--set", arguments.sets, "Change a config key, any number")
+      ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   command.add_option("--run", arguments.run, "Run folder; default: runs/NAME")->type_name("DIR");
   command.add_option("--resume", arguments.resume, "auto, a run folder or a checkpoint")->type_name("FROM");
-  command.add_option("--device", arguments.device, "auto, cpu or cuda")->type_name("");
+  add_device_option(command, arguments.device);
   command.add_flag("--allow-changed", arguments.allow_changed, "Resume although keys or data changed");
   command.add_flag("--help-config", arguments.config_help, "List every config key and exit");
 }
@@ -211,6 +217,7 @@ void add_train_command(CLI::App& app, Program& program) {
   auto arguments = std::make_shared<TrainArguments>();
   add_train_options(*command, *arguments);
   command->callback([&program, arguments] {
+    program.prints_its_result = arguments->config_help;
     program.action = [&program, arguments] { return run_train(program, *arguments); };
   });
 }

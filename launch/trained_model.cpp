@@ -5,6 +5,8 @@
 #include "io/checkpoint.h"
 #include "launch/choose_device.h"
 #include "launch/config_value.h"
+#include "launch/familiar_names.h"
+#include "launch/find_run.h"
 #include "src/core/suggest.h"
 #include "src/train/run_settings.h"
 #include "src/train/snapshot.h"
@@ -13,13 +15,24 @@ namespace lockstep {
 
 namespace {
 
+LoadedCheckpoint load_run(const std::string& from) {
+  const std::filesystem::path path = from;
+  if (!std::filesystem::exists(path))
+    fail(ExitCode::data, "{}: there is no such file or folder{}", from, run_suggestion(from));
+  // A file of a run folder that is no checkpoint, such as config.toml.
+  if (const std::string run = run_suggestion(from);
+      path.extension() != ".h5" && is_regular_file(path) && !run.empty())
+    fail(ExitCode::data, "{} is not a checkpoint{}", from, run);
+  std::optional<LoadedCheckpoint> loaded = load_newest_checkpoint(from);
+  if (!loaded) fail(ExitCode::data, "{}: there is no checkpoint in it{}", from, run_suggestion(from));
+  return *std::move(loaded);
+}
+
 /// Collective. Rank 0 chooses, and every rank reads what it chose.
 LoadedCheckpoint load(World& world, const std::string& from) {
   std::optional<LoadedCheckpoint> loaded;
   if (world.rank() == 0) {
-    if (!std::filesystem::exists(from)) fail(ExitCode::data, "{}: there is no such file or folder", from);
-    loaded = load_newest_checkpoint(from);
-    if (!loaded) fail(ExitCode::data, "{}: there is no checkpoint in it", from);
+    loaded = load_run(from);
   }
   const std::string path = world.broadcast(loaded ? loaded->path : "");
   if (!loaded) loaded = LoadedCheckpoint{path, load_checkpoint(path)};
@@ -70,7 +83,7 @@ std::unique_ptr<Dataset> TrainedModel::open(const World& world, const DataArgume
   static const std::vector<std::string> splits{"train", "validation", "test"};
   if (arguments.data.empty() && std::find(splits.begin(), splits.end(), arguments.split) == splits.end())
     fail(ExitCode::usage, "--split {}: there is no such split{}", arguments.split,
-         suggestion(arguments.split, splits));
+         suggestion(arguments.split, splits, value_synonyms("--split")));
   const TrainOptions& options = config_.train;
   DatasetOptions how{.memory_budget = options.memory_budget,
                      .regression = options.regression,

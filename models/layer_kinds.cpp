@@ -1,5 +1,7 @@
 #include "models/layer_kinds.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "src/core/error.h"
@@ -122,6 +124,45 @@ const std::vector<LayerKind>& layer_kinds() {
       {"flatten", "an image as a vector", {}, flatten},
   };
   return kinds;
+}
+
+const std::vector<CommonOption>& common_layer_options() {
+  static const std::vector<CommonOption> options = {
+      {"kind", "text", "one of the kinds below; required"},
+      {"name", "text",
+       "names the layer's output and parameters; else the kind and a number, as in \"conv2d_1\""},
+      {"input", "a name", "the layer that it reads, or \"input\" for the data; else the layer before it"},
+      {"inputs", "a list of names", "the same for a layer that reads several, such as add"},
+  };
+  return options;
+}
+
+const char* type_name(OptionType type) {
+  switch (type) {
+    case OptionType::flag:
+      return "true or false";
+    case OptionType::count:
+      return "an integer";
+    case OptionType::width:
+      return "an integer or \"classes\"";
+    case OptionType::pair:
+      return "an integer or [height, width]";
+    case OptionType::number:
+      return "a number";
+    case OptionType::initializer:
+      return "an initializer";
+  }
+  return "";
+}
+
+std::string to_string(const OptionValue& value) {
+  if (const auto* pair = std::get_if<std::array<int64_t, 2>>(&value))
+    return (*pair)[0] == (*pair)[1] ? fmt::format("{}", (*pair)[0])
+                                    : fmt::format("[{}, {}]", (*pair)[0], (*pair)[1]);
+  if (const auto* text = std::get_if<std::string>(&value)) return fmt::format("\"{}\"", *text);
+  if (const auto* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
+  if (const auto* count = std::get_if<int64_t>(&value)) return fmt::format("{}", *count);
+  return fmt::format("{}", std::get<double>(value));
 }
 
 }  // namespace lockstep

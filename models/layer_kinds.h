@@ -50,6 +50,17 @@ struct LayerKind {
 
 const std::vector<LayerKind>& layer_kinds();
 
+/// What every layer of a model file may have besides the options of its kind, each with its meaning.
+struct CommonOption {
+  std::string name, type, description;
+};
+const std::vector<CommonOption>& common_layer_options();
+
+/// "an integer or [height, width]".
+const char* type_name(OptionType type);
+/// As in a model file.
+std::string to_string(const OptionValue& value);
+
 /// The names that an option of type `initializer` may have.
 const std::vector<std::string>& initializer_names();
 

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "models/layer_kinds.h"
+#include "models/layer_synonyms.h"
 #include "src/core/error.h"
 #include "src/core/suggest.h"
 
@@ -18,32 +19,8 @@ namespace {
 
 constexpr const char* kData = "input";  // the name of value 0
 
-const char* type_name(OptionType type) {
-  switch (type) {
-    case OptionType::flag:
-      return "true or false";
-    case OptionType::count:
-      return "an integer";
-    case OptionType::width:
-      return "an integer or \"classes\"";
-    case OptionType::pair:
-      return "an integer or [height, width]";
-    case OptionType::number:
-      return "a number";
-    case OptionType::initializer:
-      return "an initializer";
-  }
-  return "";
-}
-
-std::string to_string(const OptionValue& value) {
-  if (const auto* pair = std::get_if<std::array<int64_t, 2>>(&value))
-    return (*pair)[0] == (*pair)[1] ? fmt::format("{}", (*pair)[0])
-                                    : fmt::format("[{}, {}]", (*pair)[0], (*pair)[1]);
-  if (const auto* text = std::get_if<std::string>(&value)) return fmt::format("\"{}\"", *text);
-  if (const auto* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
-  if (const auto* count = std::get_if<int64_t>(&value)) return fmt::format("{}", *count);
-  return fmt::format("{}", std::get<double>(value));
+bool is_common(const std::string& key) {
+  return std::ranges::find(common_layer_options(), key, &CommonOption::name) != common_layer_options().end();
 }
 
 /// Turns the tables of one file into a graph, one after another.
@@ -94,7 +71,7 @@ class Reader {
     layer_ = name;
     LayerArguments arguments{name, seed_, {}};
     for (const auto& [key, node] : table) {
-      if (key == "kind" || key == "name" || key == "input" || key == "inputs") continue;
+      if (is_common(std::string(key.str()))) continue;
       const LayerOption& option = option_of(kind, std::string(key.str()), node);
       arguments.values[option.name] = value_of(option, node);
     }
@@ -113,16 +90,24 @@ class Reader {
     }
   }
 
+  [[noreturn]] void fail_without_kind(const toml::table& table) const {
+    const std::vector<std::string> kind = {"kind"};
+    for (const auto& [key, node] : table)
+      if (meant_name(key.str(), kind, layer_option_synonyms()) == "kind")
+        fail_at(node, "a layer has no '{}'. Did you mean 'kind'?", key.str());
+    fail_at(table, "a layer needs a 'kind', for example kind = \"linear\".");
+  }
+
   const LayerKind& kind_of(const toml::table& table) const {
     const toml::node* node = table.get("kind");
-    if (node == nullptr) fail_at(table, "a layer needs a 'kind', for example kind = \"linear\".");
+    if (node == nullptr) fail_without_kind(table);
     const std::string name = text_of(*node, "kind");
     std::vector<std::string> known;
     for (const LayerKind& kind : layer_kinds()) {
       if (kind.name == name) return kind;
       known.push_back(kind.name);
     }
-    fail_at(*node, "unknown kind of layer '{}'{}", name, suggestion(name, known));
+    fail_at(*node, "unknown kind of layer '{}'{}", name, suggestion(name, known, layer_kind_synonyms()));
   }
 
   std::string name_of(const toml::table& table, const LayerKind& kind) {
@@ -134,12 +119,13 @@ class Reader {
   }
 
   const LayerOption& option_of(const LayerKind& kind, const std::string& key, const toml::node& node) const {
-    std::vector<std::string> known = {"kind", "name", "input", "inputs"};
+    std::vector<std::string> known;
+    for (const CommonOption& option : common_layer_options()) known.push_back(option.name);
     for (const LayerOption& option : kind.options) {
       if (option.name == key) return option;
       known.push_back(option.name);
     }
-    fail_at(node, "{} has no option '{}'{}", kind.name, key, suggestion(key, known));
+    fail_at(node, "{} has no option '{}'{}", kind.name, key, suggestion(key, known, layer_option_synonyms()));
   }
 
   OptionValue value_of(const LayerOption& option, const toml::node& node) const {
@@ -166,7 +152,7 @@ class Reader {
         const std::string name = text_of(node, option.name);
         const std::vector<std::string>& known = initializer_names();
         if (std::find(known.begin(), known.end(), name) != known.end()) return name;
-        fail_at(node, "unknown initializer '{}'{}", name, suggestion(name, known));
+        fail_at(node, "unknown initializer '{}'{}", name, suggestion(name, known, initializer_synonyms()));
       }
     }
     fail_at(node, "'{}' must be {}.", option.name, type_name(option.type));
@@ -224,20 +210,6 @@ class Reader {
 
 Graph build_model_file(const std::string& path, const Shape& input, int64_t outputs, uint64_t seed) {
   return Reader(path, input, outputs, seed).read();
-}
-
-std::string model_file_help() {
-  std::string help;
-  for (const LayerKind& kind : layer_kinds()) {
-    help += fmt::format("{:<20}{}\n", kind.name, kind.description);
-    for (const LayerOption& option : kind.options)
-      help += fmt::format("  {:<18}{}: {}; {}\n", option.name, option.description, type_name(option.type),
-                          option.standard ? "else " + to_string(*option.standard) : std::string("required"));
-  }
-  help += "initializers: ";
-  for (const std::string& name : initializer_names())
-    help += name + (name == initializer_names().back() ? "\n" : ", ");
-  return help;
 }
 
 }  // namespace lockstep

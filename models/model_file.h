@@ -12,7 +12,4 @@ namespace lockstep {
 /// outputs that the data needs. input: one sample, channels-last. Throws Error(usage) with file and line.
 Graph build_model_file(const std::string& path, const Shape& input, int64_t outputs, uint64_t seed);
 
-/// All kinds of layers with their options, types and standard values, as text for a terminal.
-std::string model_file_help();
-
 }  // namespace lockstep

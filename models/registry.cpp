@@ -29,6 +29,39 @@ const std::vector<ModelEntry>& model_registry() {
 
 namespace {
 
+constexpr Synonym kModels[] = {
+    {"convnet", "cnn"},
+    {"conv", "cnn"},
+    {"lenet", "cnn"},
+    {"lenet5", "cnn"},
+    {"dnn", "mlp"},
+    {"dense", "mlp"},
+    {"perceptron", "mlp"},
+    {"fully_connected", "mlp"},
+    {"linear", "", "an mlp with model.hidden = [] is one linear layer."},
+};
+
+// Which of them a model has decides what is meant.
+constexpr Synonym kModelKeys[] = {
+    {"hidden_size", "hidden"},
+    {"hidden_sizes", "hidden"},
+    {"hidden_units", "hidden"},
+    {"hidden_layers", "hidden"},
+    {"hidden_dim", "hidden"},
+    {"layers", "hidden"},
+    {"units", "hidden"},
+    {"width", "hidden"},
+    {"act", "activation"},
+    {"nonlinearity", "activation"},
+    {"dropout_rate", "dropout"},
+    {"drop_rate", "dropout"},
+    {"p", "dropout"},
+    {"channels", "filters"},
+    {"layers", "filters"},
+    {"width", "filters"},
+    {"num_filters", "filters"},
+};
+
 const char* type_name(const ModelValue& value) {
   static constexpr const char* kNames[] = {"true or false", "an integer", "a number", "a string",
                                            "a list of integers"};
@@ -56,7 +89,8 @@ std::map<std::string, ModelValue> complete_keys(const ModelEntry& entry, const M
   }
   for (const auto& [name, value] : spec.keys)
     if (!keys.contains(name))
-      fail(ExitCode::usage, "model '{}' has no key 'model.{}'{}", entry.name, name, suggestion(name, known));
+      fail(ExitCode::usage, "model '{}' has no key 'model.{}'{}", entry.name, name,
+           suggestion(name, known, model_key_synonyms()));
   return keys;
 }
 
@@ -64,6 +98,9 @@ std::map<std::string, ModelValue> complete_keys(const ModelEntry& entry, const M
 Shape with_channels(const Shape& input) { return input.rank() == 2 ? Shape{input[0], input[1], 1} : input; }
 
 }  // namespace
+
+Synonyms model_synonyms() { return kModels; }
+Synonyms model_key_synonyms() { return kModelKeys; }
 
 Graph build_model(const ModelSpec& spec, const Shape& input, int64_t outputs, uint64_t seed) {
   INVARIANT(outputs > 0, "a model with {} outputs", outputs);
@@ -87,7 +124,7 @@ Graph build_model(const ModelSpec& spec, const Shape& input, int64_t outputs, ui
                                             to_string(input), error.what()));
     }
   }
-  fail(ExitCode::usage, "unknown model '{}'{}", spec.name, suggestion(spec.name, known));
+  fail(ExitCode::usage, "unknown model '{}'{}", spec.name, suggestion(spec.name, known, model_synonyms()));
 }
 
 }  // namespace lockstep

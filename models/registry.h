@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "src/core/suggest.h"
 #include "src/graph/graph.h"
 
 namespace lockstep {
@@ -35,6 +36,10 @@ struct ModelEntry {
 
 /// All built-in models; adding one is one file and one line here.
 const std::vector<ModelEntry>& model_registry();
+
+/// Familiar names of built-in models and of their keys.
+Synonyms model_synonyms();
+Synonyms model_key_synonyms();
 
 /// Builds from a spec. Throws Error(usage) for an unknown model or key (with the nearest known one), a value
 /// of the wrong type, or a network that does not fit the data: the message names the layer.

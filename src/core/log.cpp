@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/core/console.h"
 #include "src/core/error.h"
 #include "src/core/printable.h"
 
@@ -83,8 +84,8 @@ void log_line(LogLevel level, const std::string& raw_text) {
   // One call a line, so that lines of several ranks do not mix.
   std::FILE* stream = level == LogLevel::info ? state.information : stderr;
   const std::string line = fmt::format("{}{}{}\n", who, kind, text);
-  std::fwrite(line.data(), 1, line.size(), stream);
-  std::fflush(stream);
+  write_lines(stream, line);
+  flush_text(stream);
   Entry entry{spdlog::log_clock::now(),
               level == LogLevel::error     ? spdlog::level::err
               : level == LogLevel::warning ? spdlog::level::warn

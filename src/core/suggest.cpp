@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 #include <vector>
 
 namespace lockstep {
@@ -27,7 +28,18 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return last[b.size()];
 }
 
+/// In lower case and without what separates words.
+std::string words_of(std::string_view name) {
+  std::string words;
+  for (const unsigned char c : name)
+    if (std::string_view("_- .").find(static_cast<char>(c)) == std::string_view::npos)
+      words += static_cast<char>(std::tolower(c));
+  return words;
+}
+
 }  // namespace
+
+bool same_words(std::string_view a, std::string_view b) { return words_of(a) == words_of(b); }
 
 std::string nearest_name(std::string_view name, std::span<const std::string> known) {
   std::string best;
@@ -41,9 +53,22 @@ std::string nearest_name(std::string_view name, std::span<const std::string> kno
   return best;
 }
 
-std::string suggestion(std::string_view name, std::span<const std::string> known) {
-  if (const std::string nearest = nearest_name(name, known); !nearest.empty())
-    return fmt::format(". Did you mean '{}'?", nearest);
+std::string meant_name(std::string_view name, std::span<const std::string> known, Synonyms synonyms) {
+  for (const std::string& candidate : known)
+    if (same_words(name, candidate)) return candidate;
+  for (const Synonym& synonym : synonyms) {
+    const auto meant = std::ranges::find(known, synonym.meant);
+    if (same_words(name, synonym.typed) && meant != known.end()) return *meant;
+  }
+  return nearest_name(name, known);
+}
+
+std::string suggestion(std::string_view name, std::span<const std::string> known, Synonyms synonyms) {
+  for (const Synonym& synonym : synonyms)
+    if (!synonym.advice.empty() && same_words(name, synonym.typed))
+      return fmt::format(": {}", synonym.advice);
+  if (const std::string meant = meant_name(name, known, synonyms); !meant.empty())
+    return fmt::format(". Did you mean '{}'?", meant);
   return fmt::format(". Known: {}.", fmt::join(known, ", "));
 }
 

@@ -68,6 +68,23 @@ TEST(Suggest, OffersTheNearestNameOrAllOfThem) {
   EXPECT_EQ(suggestion("zzzzzz", known), ". Known: momentum, nesterov, lr.");
 }
 
+TEST(Suggest, TakesTheSameWordsInAnotherSpellingFirst) {
+  const std::vector<std::string> known = {"max_pool2d", "relu"};
+  EXPECT_EQ(meant_name("MaxPool2D", known), "max_pool2d");
+  EXPECT_EQ(meant_name("max-pool-2d", known), "max_pool2d");
+  EXPECT_EQ(meant_name("ReLU", known), "relu");
+  EXPECT_EQ(meant_name("zzz", known), "");
+}
+
+TEST(Suggest, ASynonymCountsWhereWhatItMeansIsKnown) {
+  const Synonym synonyms[] = {{"size", "outputs"}, {"size", "kernel"}, {"softmax", "", "leave it out."}};
+  const std::vector<std::string> linear = {"outputs", "bias"}, conv = {"filters", "kernel"};
+  EXPECT_EQ(suggestion("Size", linear, synonyms), ". Did you mean 'outputs'?");
+  EXPECT_EQ(suggestion("size", conv, synonyms), ". Did you mean 'kernel'?");
+  EXPECT_EQ(suggestion("softmax", conv, synonyms), ": leave it out.");
+  EXPECT_EQ(suggestion("size", std::vector<std::string>{"momentum"}, synonyms), ". Known: momentum.");
+}
+
 TEST(ThreadPool, RunsEveryLaneAndRethrowsAFailure) {
   ThreadPool pool(3);
   std::atomic<int> lanes = 0;

@@ -86,6 +86,9 @@ TEST_P(CommandLineMistake, IsOneLineWithTheRightExitCodeAndLeavesNothing) {
   write("broken.toml", "[train\nepochs = 3\n");
   write("digits.toml", "[data]\ntrain = \"text.h5:/train\"\n");
   write("net.toml", "[[layer]]\nkind = \"linaer\"\noutputs = 10\n");
+  write("two-models.toml", "[model]\nname = \"cnn\"\nfile = \"net.toml\"\n");
+  fs::create_directories(work() / "old/small/checkpoints");
+  write("old/small/config.toml", "");
   const auto before = left_behind();
 
   const Outcome outcome = run(GetParam().arguments);
@@ -99,10 +102,57 @@ TEST_P(CommandLineMistake, IsOneLineWithTheRightExitCodeAndLeavesNothing) {
 INSTANTIATE_TEST_SUITE_P(
     Table, CommandLineMistake,
     ::testing::Values(
-        Mistake{"NoCommand", "", 2, "subcommand is required"},
-        Mistake{"WrongCommand", "trai", 2, "there is no command 'trai'. Did you mean 'train'\\?"},
-        Mistake{"WrongOption", "train --bogus", 2, "not expected: --bogus"},
-        Mistake{"WrongSubcommand", "data synth cats x.h5", 2, "error: "},
+        Mistake{"WrongCommand", "trai", 2, "unknown command 'trai'. Did you mean 'train'\\?"},
+        Mistake{"CommandOfAnotherProgram", "fit c.toml", 2, "unknown command 'fit'. Did you mean 'train'\\?"},
+        Mistake{"CommandOfAGroup", "info d.h5", 2,
+                "unknown command 'info'. Did you mean 'lockstep data info'\\?"},
+        Mistake{"WrongOption", "train --bogus", 2,
+                "train has no option '--bogus'. See lockstep train --help."},
+        Mistake{"KeyAsOption", "train --epochs 3", 2,
+                "train has no option '--epochs'. A config key is set with --set train.epochs=VALUE."},
+        Mistake{"FamiliarKeyAsOption", "bench step --batch-size=3", 2, "--set train.global_batch=VALUE."},
+        Mistake{"FamiliarOption", "predict r --output p.h5", 2,
+                "predict has no option '--output'. Did you mean '--out'\\?"},
+        Mistake{"ConfigAsOption", "train --config c.toml", 2,
+                "the config file needs no option: lockstep train C"},
+        Mistake{"RanksAsOption", "train -n 2", 2, "lockstep launch -n N -- train CONFIG.toml starts N ranks"},
+        Mistake{
+            "KeyAsArgument", "train empty.toml train.epochs=3", 2,
+            "train: unexpected argument 'train.epochs=3'. A config key is set with --set train.epochs=3."},
+        Mistake{"KeyAndValueApart", "train --set train.epochs 3 4", 2,
+                "Write --set SECTION.KEY=VALUE, without a"},
+        Mistake{"OptionWithoutValue", "train --run", 2,
+                "train: --run needs a value. See lockstep train --help."},
+        Mistake{"WordAsNumber", "launch -n two -- train", 2, "launch: -n: expects a number, found 'two'"},
+        Mistake{"LaunchOfNothing", "launch -n 2 --", 2, "launch: COMMAND is required"},
+        Mistake{"TwoModels", "train two-models.toml", 2, "two-models.toml:1: model: has both name and file"},
+        Mistake{"KeyOfAnotherModel", "train --set model.hidden=3", 2,
+                "of the model cnn: the model mlp has it"},
+        Mistake{"RunsFolder", "eval old", 3,
+                "old: there is no checkpoint in it. Did you mean 'old/small'\\?"},
+        Mistake{"FileOfARun", "eval old/small/config.toml", 3,
+                "is not a checkpoint. Did you mean 'old/small'\\?"},
+        Mistake{"MistypedRun", "eval old/smal", 3, "no such file or folder. Did you mean 'old/small'\\?"},
+        Mistake{"MistypedResume", "train --resume old/smal", 2, "Did you mean 'old/small'\\?"},
+        Mistake{"GroupWithoutASlash", "train --set data.train=text.h5:train", 3,
+                "A group follows ':/': write .*/text.h5:/train."},
+        Mistake{"PatternOfAShell", "train --set data.train=*.h5", 3,
+                "are only understood by a shell: name each"},
+        Mistake{"MistypedData", "data info test.h5", 3, "test.h5 does not exist. Did you mean 'text.h5'\\?"},
+        Mistake{"ImportOfAFile", "data import mnist text.h5 out.h5", 3, "text.h5 is not a folder"},
+        Mistake{"PredictIntoAFolder", "predict old --out old", 2, "--out old: that is a folder"},
+        Mistake{"PredictIntoNowhere", "predict old --out no/p.h5", 3, "the folder .*/no does not exist"},
+        Mistake{"OneArgumentTooMany", "eval a b", 2,
+                "eval: unexpected argument 'b'. See lockstep eval --help."},
+        Mistake{"WrongSubcommand", "data synth cats x.h5", 2,
+                "unknown command 'data synth cats'. Known: digits."},
+        Mistake{"HelpOfNothing", "help data chek", 2, "unknown command 'data chek'. Did you mean 'check'\\?"},
+        Mistake{"PredictIntoCsv", "predict nowhere --out p.csv", 2,
+                "--out p.csv: the name says CSV, and HDF5 is what can be written. Let it end in .h5."},
+        Mistake{"SynthIntoNumpy", "data synth digits d.npy", 2, "Let it end in .h5"},
+        Mistake{"PlotIntoPng", "bench scaling --plot x.png", 2,
+                "and SVG is what can be written. Let it end in .svg"},
+        Mistake{"TableIntoJson", "bench scaling --csv x.json", 2, "and CSV is what can be written"},
         Mistake{"MissingConfig", "train nowhere.toml", 2,
                 "cannot read the config file nowhere.toml: No such file"},
         Mistake{"FolderAsConfig", "train .", 2, "\\. is a folder, not a config file"},
@@ -113,7 +163,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"WrongTypeInSet", "train --set train.epochs=many", 2, "expects an integer, found text"},
         Mistake{"SetWithoutValue", "train --set train.epochs", 2, "write --set SECTION.KEY=VALUE"},
         Mistake{"UnknownModel", "train --set model.name=cmm", 2, "there is no model 'cmm'"},
-        Mistake{"UnknownDevice", "train --device gpu", 2, "there is no 'gpu'"},
+        Mistake{"UnknownDevice", "train --device gpu", 2, "unknown value 'gpu'. Did you mean 'cuda'"},
         Mistake{"OtherPrecision", "train --set run.precision=bf16", 2, "this version computes in fp32 only"},
         Mistake{"MissingData", "train --set data.train=nowhere.h5", 3, "nowhere.h5"},
         Mistake{"NotHdf5", "train digits.toml", 3, "text.h5 is not an HDF5 file"},
@@ -142,10 +192,13 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"AllReduceOfNothing", "bench allreduce --min 0", 2, "--min 0 is not a number of floats"},
         Mistake{"AllReduceBackwards", "bench allreduce --min 1M --max 8", 2, "--max 8 is less than --min"},
         Mistake{"AllReduceSizeOfWords", "bench allreduce --max much", 2, "--max: much unit not recognized"},
-        Mistake{"ScalingOfNoRanks", "bench scaling --ranks 0", 2, "--ranks: Value 0 not in range"},
+        Mistake{"ScalingOfNoRanks", "bench scaling --ranks 0", 2,
+                "--ranks: expects an integer from 1 to 65536, found '0'"},
         Mistake{"ScalingOfWords", "bench scaling --ranks 1,two", 2, "--ranks"},
         Mistake{"ScalingOfAPart", "bench scaling --ranks 3", 2, "128 does not divide over 3 ranks"},
-        Mistake{"ScalingSideways", "bench scaling --mode sideways", 2, "--mode: sideways not in"},
+        Mistake{"ScalingSideways", "bench scaling --mode sideways", 2, "--mode: unknown value 'sideways'"},
+        Mistake{"EvalOnAGpu", "eval nowhere --device gpu", 2,
+                "--device: unknown value 'gpu'. Did you mean 'cuda'"},
         Mistake{"PredictFromOne", "bench scaling --ranks 1 --predict 8", 2,
                 "on at least two numbers of ranks"},
         Mistake{"FabricForNothing", "bench scaling --fabric net.toml", 2, "unknown key 'layer'"},
@@ -189,20 +242,34 @@ TEST_F(CommandLine, EveryHelpFitsATerminal) {
                               "bench scaling",
                               "slurm",
                               "slurm train",
-                              "doctor"}) {
+                              "doctor",
+                              "launch",
+                              "help"}) {
     const Outcome outcome = run(std::string(command) + " --help");
     EXPECT_EQ(outcome.exit_code, 0) << command;
     EXPECT_EQ(outcome.err, "") << command;
     EXPECT_THAT(outcome.out, ::testing::HasSubstr("Usage: ")) << command;
     std::istringstream lines(outcome.out);
     for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << command << ": " << line;
+    EXPECT_EQ(run(std::string("help ") + command).out, outcome.out) << command;
+  }
+}
+
+TEST_F(CommandLine, WithoutACommandItsHelpIsTheAnswer) {
+  for (const char* command : {"", "data", "data synth", "model", "bench", "slurm"}) {
+    const Outcome outcome = run(command);
+    EXPECT_EQ(outcome.exit_code, 2) << command;
+    EXPECT_EQ(outcome.out, "") << command;
+    EXPECT_EQ(outcome.err, run(std::string(command) + " --help").out) << command;
   }
 }
 
 TEST_F(CommandLine, VersionIsOneLine) {
-  const Outcome outcome = run("--version");
-  EXPECT_EQ(outcome.exit_code, 0);
-  EXPECT_EQ(outcome.out, "lockstep " LOCKSTEP_VERSION "\n");
+  for (const char* option : {"--version", "-V"}) {
+    const Outcome outcome = run(option);
+    EXPECT_EQ(outcome.exit_code, 0);
+    EXPECT_EQ(outcome.out, "lockstep " LOCKSTEP_VERSION "\n");
+  }
 }
 
 TEST_F(CommandLine, ReportsAreJsonForPrograms) {
@@ -219,6 +286,7 @@ TEST_F(CommandLine, ReportsAreJsonForPrograms) {
   EXPECT_EQ(json("data check d.h5")["problems"].size(), 0u);
   EXPECT_EQ(json("model show cnn")["parameters"].get<int>(), 34826);
   EXPECT_EQ(json("model list").size(), 2u);
+  EXPECT_GT(json("model list --layers")["kinds"].size(), 10u);
 }
 
 TEST_F(CommandLine, DoctorFailsWithoutTheGpuThatIsAskedFor) {
@@ -276,6 +344,17 @@ TEST_F(CommandLine, TrainEvalAndPredictWorkTogether) {
   ASSERT_EQ(run("predict runs/small --data d.h5:/test --out p.h5").exit_code, 0);
   const auto predicted = nlohmann::json::parse(run("data info p.h5 --json").out);
   EXPECT_EQ(predicted["datasets"][1]["shape"], nlohmann::json({70, 10}));
+
+  // What the folder says it was trained with trains again, to the same weights, into a folder of its own.
+  const std::string config = read_all(folder / "config.toml");
+  ASSERT_EQ(run("train runs/small/config.toml").exit_code, 0);
+  const auto end_of = [&](const std::string& name) {
+    const std::string metrics = read_all(work() / "runs" / name / "metrics.jsonl");
+    return nlohmann::json::parse(metrics.substr(metrics.rfind('\n', metrics.size() - 2) + 1));
+  };
+  EXPECT_EQ(end_of("small-2")["weights_hash"], end_of("small")["weights_hash"]);
+  EXPECT_EQ(read_all(work() / "runs/small-2/config.toml"), config);
+  fs::remove_all(work() / "runs/small-2");
 
   // The same name again is another folder; a folder that was named is not mixed with another run.
   EXPECT_EQ(run("train run.toml --set train.epochs=1").exit_code, 0);

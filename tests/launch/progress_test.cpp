@@ -18,6 +18,14 @@ TEST(Progress, TheLineIsCutByWholeFieldsAndNeverWiderThanAsked) {
     EXPECT_LE(progress_line(event, 7812.4, 42, columns).size(), static_cast<size_t>(columns));
 }
 
+TEST(Progress, ALineOfANarrowerTerminalIsErasedFromItsFirstRow) {
+  EXPECT_EQ(erased_line(79, 80), "\r\x1b[J");
+  EXPECT_EQ(erased_line(40, 40), "\r\x1b[J");
+  EXPECT_EQ(erased_line(79, 40), "\x1b[1A\r\x1b[J");
+  EXPECT_EQ(erased_line(79, 20), "\x1b[3A\r\x1b[J");
+  EXPECT_EQ(erased_line(0, 80), "\r\x1b[J");
+}
+
 TEST(Progress, TimesAndSizesAreReadable) {
   EXPECT_EQ(readable_seconds(-1), "0:00");
   EXPECT_EQ(readable_seconds(59.6), "1:00");
