@@ -203,17 +203,19 @@ void Column::read(std::span<const int64_t> indices, std::byte* out) const {
     size_t end = begin + 1;
     while (end < order.size() && indices[order[end]] < part.first + part.rows) ++end;
     const auto share = std::span<const uint32_t>(order).subspan(begin, end - begin);
-    if (part.block_rows > 0)
-      stream_blocks(part, share, indices, out);
-    else
-      stream_runs(part, share, indices, out);
+    read_watched(*part.watched, [&] {
+      if (part.block_rows > 0)
+        stream_blocks(part, share, indices, out);
+      else
+        stream_runs(part, share, indices, out);
+    });
     begin = end;
   }
 }
 
 BlockCache::Block Column::read_block(const Part& part, int64_t first, int64_t count) const {
   auto block = std::make_shared<std::vector<std::byte>>(static_cast<size_t>(count) * row_bytes_);
-  read_watched(*part.watched, [&] { part.dataset->read_rows(first, count, dtype_, block->data()); });
+  part.dataset->read_rows(first, count, dtype_, block->data());
   if (check_) check_(*this, block->data(), part.first + first, count);
   return block;
 }

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "io/hdf5/links.h"
 #include "io/hdf5/needed_version.h"
 #include "io/hdf5/raw_files.h"
 #include "io/meant_path.h"
@@ -190,26 +191,18 @@ bool File::contains(const std::string& name) const {
 }
 
 std::vector<std::string> File::dataset_names(size_t limit) const {
-  const Lock lock;
-  struct Visit {
-    std::vector<std::string> names;
-    size_t limit;
-  } visit{{}, limit};
-  const herr_t status = H5Ovisit2(
-      id_.get(), H5_INDEX_NAME, H5_ITER_INC,
-      [](hid_t, const char* name, const H5O_info_t* info, void* data) -> herr_t {
-        auto* out = static_cast<Visit*>(data);
-        if (info->type == H5O_TYPE_DATASET) out->names.push_back(std::string("/") + name);
-        return out->names.size() < out->limit ? 0 : 1;
-      },
-      &visit, H5O_INFO_BASIC);
-  if (status < 0) fail_to("list its data sets (the file is damaged)");
-  return std::move(visit.names);
+  std::vector<std::string> names;
+  for (Named& named : list_names(*this, limit)) {
+    if (named.problem.empty()) names.push_back(std::move(named.name));
+  }
+  return names;
 }
 
 Dataset File::dataset(const std::string& name, int64_t chunk_cache_bytes) const {
   const Lock lock;
   if (!contains(name)) {
+    std::string broken = broken_link(*this, name);
+    if (!broken.empty()) broken.insert(0, ": ");
     // The list helps a user far more than the name alone; a damaged neighbour must not hide the first
     // problem.
     std::vector<std::string> found;
@@ -219,25 +212,32 @@ Dataset File::dataset(const std::string& name, int64_t chunk_cache_bytes) const 
     if (more) names.pop_back();
     for (const std::string& other : names) {
       try {
-        found.push_back(fmt::format("{} ({})", other, fmt::join(dataset(other).extents(), ", ")));
+        found.push_back(fmt::format("{} ({})", printable(other), fmt::join(dataset(other).extents(), ", ")));
       } catch (const Error&) {
-        found.push_back(other + " (damaged)");
+        found.push_back(printable(other) + " (damaged)");
       }
     }
     if (found.empty())
-      fail(ExitCode::data, "{} has no data set {}; in fact it has none at all.", path_, name);
-    fail(ExitCode::data, "{} has no data set {}. It has: {}{}.", path_, name, fmt::join(found, ", "),
-         more ? " and more" : "");
+      fail(ExitCode::data, "{} has no data set {}{}. It has none at all.", path_, name, broken);
+    fail(ExitCode::data, "{} has no data set {}{}. It has: {}{}.", path_, name, broken,
+         fmt::join(found, ", "), more ? " and more" : "");
   }
   const Id properties(H5Pcreate(H5P_DATASET_ACCESS));
   if (chunk_cache_bytes >= 0)
     H5Pset_chunk_cache(properties.get(), H5D_CHUNK_CACHE_NSLOTS_DEFAULT,
                        static_cast<size_t>(chunk_cache_bytes), H5D_CHUNK_CACHE_W0_DEFAULT);
-  // libhdf5 looks for raw files in the current folder, unless it is told to look beside the file.
-  H5Pset_efile_prefix(properties.get(), "${ORIGIN}");
   Id id(H5Dopen2(id_.get(), name.c_str(), properties.get()));
+  // libhdf5 looks for raw files in the current folder, unless it is told to look beside the file. A data set
+  // that it has open already, as a source of another, must be opened with the same setting.
+  std::string reason = id ? "" : last_error();
+  if (const std::string prefix = id ? raw_prefix(id.get()) : "${ORIGIN}";
+      contains_text(reason, "external file prefix") || (id && !prefix.empty())) {
+    id = Id();
+    H5Pset_efile_prefix(properties.get(), prefix.c_str());
+    id = Id(H5Dopen2(id_.get(), name.c_str(), properties.get()));
+    if (!id) reason = last_error();
+  }
   if (!id) {
-    const std::string reason = last_error();
     const Id object(H5Oopen(id_.get(), name.c_str(), H5P_DEFAULT));
     if (object && H5Iget_type(object.get()) != H5I_DATASET)
       fail(ExitCode::data, "{}: {} is a group or a type, not a data set. Name a data set in it.", path_,
@@ -245,12 +245,6 @@ Dataset File::dataset(const std::string& name, int64_t chunk_cache_bytes) const 
     if (const std::string need = needs_later_version(*this, name); !need.empty())
       fail(ExitCode::data, "{}: {} {}", path_, name, need);
     fail(ExitCode::data, "{}: cannot open data set {}: {}.", path_, name, reason);
-  }
-  if (const std::string prefix = raw_prefix(id.get()); prefix != "${ORIGIN}") {
-    id = Id();
-    H5Pset_efile_prefix(properties.get(), prefix.c_str());
-    id = Id(H5Dopen2(id_.get(), name.c_str(), properties.get()));
-    if (!id) fail_to("open data set " + name);
   }
   return {path_, name, std::move(id)};
 }

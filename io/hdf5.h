@@ -147,7 +147,8 @@ class File {
 
   const std::string& path() const { return path_; }
   bool contains(const std::string& name) const;
-  /// Every data set's full name ("/train/x"), in name order; at most `limit`.
+  /// Every name ("/train/x") that leads to a data set, also over links, in name order; at most `limit`
+  /// (hdf5/links.h).
   std::vector<std::string> dataset_names(size_t limit = 1000) const;
   /// Opens a data set. Throws Error(data) that lists those that exist, with shapes, when there is none of
   /// that name. chunk_cache_bytes: the library's cache of decompressed chunks; negative: its default of 1

@@ -8,6 +8,7 @@
 
 #include "io/column.h"
 #include "io/hdf5.h"
+#include "io/hdf5/links.h"
 #include "io/hdf5/sources.h"
 #include "io/probe.h"
 
@@ -24,8 +25,9 @@ int64_t bytes_of_file(const std::string& path) {
   return error ? 0 : static_cast<int64_t>(bytes);
 }
 
-DatasetDescription describe(const hdf5::Dataset& dataset) {
+DatasetDescription describe(const hdf5::Dataset& dataset, const std::string& link) {
   DatasetDescription result;
+  result.link = link;
   result.name = dataset.name();
   result.shape = dataset.extents();
   result.type = dataset.type().name;
@@ -72,9 +74,10 @@ struct Statistics {
   }
 };
 
-DatasetCheck check(const hdf5::Dataset& dataset, std::vector<std::string>& problems) {
+DatasetCheck check(const hdf5::Dataset& dataset, const std::string& link,
+                   std::vector<std::string>& problems) {
   DatasetCheck result;
-  result.description = describe(dataset);
+  result.description = describe(dataset, link);
   if (result.description.broken) problems.push_back(result.description.problem);
   if (!result.description.usable) return result;
   const int64_t rows = dataset.extents()[0], row_values = dataset.elements() / rows;
@@ -116,10 +119,16 @@ DatasetCheck check(const hdf5::Dataset& dataset, std::vector<std::string>& probl
 
 /// Calls visit with every data set; one that cannot be opened becomes a problem, not the end.
 template <typename Visit>
-void for_each_dataset(const hdf5::File& file, std::vector<std::string>& problems, Visit visit) {
-  for (const std::string& name : file.dataset_names()) {
+void for_each_dataset(const hdf5::File& file, std::vector<std::string>& problems,
+                      std::vector<std::string>& broken_links, Visit visit) {
+  constexpr size_t kLimit = 1000;
+  for (hdf5::Named& named : hdf5::list_names(file, kLimit)) {
+    if (!named.problem.empty()) {
+      broken_links.push_back(std::move(named.problem));
+      continue;
+    }
     try {
-      visit(file.dataset(name));
+      visit(file.dataset(named.name), named.link);
     } catch (const Error& e) {
       problems.emplace_back(e.what());
     }
@@ -144,41 +153,40 @@ void compare_lengths(FileCheck& result) {
 
 FileDescription describe_here(const std::string& path) {
   const hdf5::File file = hdf5::File::open(path);
-  FileDescription result{path, bytes_of_file(path), {}, {}};
-  for_each_dataset(file, result.problems,
-                   [&](const hdf5::Dataset& dataset) { result.datasets.push_back(describe(dataset)); });
+  FileDescription result{path, bytes_of_file(path), {}, {}, {}};
+  for_each_dataset(file, result.problems, result.broken_links,
+                   [&](const hdf5::Dataset& dataset, const std::string& link) {
+                     result.datasets.push_back(describe(dataset, link));
+                   });
   return result;
 }
 
 FileCheck check_here(const std::string& path) {
   const hdf5::File file = hdf5::File::open(path);
   FileCheck result{path, {}, {}};
-  for_each_dataset(file, result.problems, [&](const hdf5::Dataset& dataset) {
-    result.datasets.push_back(check(dataset, result.problems));
-  });
+  for_each_dataset(file, result.problems, result.problems,
+                   [&](const hdf5::Dataset& dataset, const std::string& link) {
+                     result.datasets.push_back(check(dataset, link, result.problems));
+                   });
   compare_lengths(result);
   return result;
 }
 
 void to_json(nlohmann::json& json, const DatasetDescription& value) {
-  json = {{"name", value.name},
-          {"shape", value.shape},
-          {"type", value.type},
-          {"layout", value.layout},
-          {"chunk", value.chunk},
-          {"filters", value.filters},
-          {"stored_bytes", value.stored_bytes},
-          {"usable", value.usable},
-          {"problem", value.problem},
-          {"broken", value.broken},
-          {"warnings", value.warnings}};
+  json = {{"name", value.name},       {"shape", value.shape},
+          {"type", value.type},       {"link", value.link},
+          {"layout", value.layout},   {"chunk", value.chunk},
+          {"filters", value.filters}, {"stored_bytes", value.stored_bytes},
+          {"usable", value.usable},   {"problem", value.problem},
+          {"broken", value.broken},   {"warnings", value.warnings}};
 }
 
 void to_json(nlohmann::json& json, const FileDescription& value) {
   json = {{"path", value.path},
           {"file_bytes", value.file_bytes},
           {"datasets", value.datasets},
-          {"problems", value.problems}};
+          {"problems", value.problems},
+          {"broken_links", value.broken_links}};
 }
 
 void to_json(nlohmann::json& json, const DatasetCheck& value) {
@@ -199,6 +207,7 @@ static void from_json(const nlohmann::json& json, DatasetDescription& value) {
   json.at("name").get_to(value.name);
   json.at("shape").get_to(value.shape);
   json.at("type").get_to(value.type);
+  json.at("link").get_to(value.link);
   json.at("layout").get_to(value.layout);
   json.at("chunk").get_to(value.chunk);
   json.at("filters").get_to(value.filters);
@@ -223,7 +232,8 @@ FileDescription describe_file(const std::string& path, double seconds) {
   const nlohmann::json answer = run_in_probe("describe", {path}, {}, seconds);
   return {path, answer.at("file_bytes").get<int64_t>(),
           answer.at("datasets").get<std::vector<DatasetDescription>>(),
-          answer.at("problems").get<std::vector<std::string>>()};
+          answer.at("problems").get<std::vector<std::string>>(),
+          answer.at("broken_links").get<std::vector<std::string>>()};
 }
 
 FileCheck check_file(const std::string& path, double seconds) {

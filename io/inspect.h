@@ -12,6 +12,7 @@ struct DatasetDescription {
   std::string name;                  ///< "/train/x"
   std::vector<int64_t> shape;        ///< empty: a single value
   std::string type;                  ///< "uint8", "float32 (big-endian)", "string", ...
+  std::string link;                  ///< "soft link to /labels", ...; "": it is stored under this name
   std::string layout;                ///< "contiguous", "chunked", "compact", "virtual", "external"
   std::vector<int64_t> chunk;        ///< empty unless chunked
   std::vector<std::string> filters;  ///< "shuffle", "deflate", ...
@@ -28,6 +29,7 @@ struct FileDescription {
   int64_t file_bytes = 0;
   std::vector<DatasetDescription> datasets;  ///< in name order
   std::vector<std::string> problems;         ///< one sentence for each data set that cannot be opened
+  std::vector<std::string> broken_links;     ///< one sentence for each link that leads nowhere
 };
 
 /// What reading every value of a data set found.

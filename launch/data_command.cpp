@@ -84,6 +84,7 @@ std::string storage_text(const DatasetDescription& dataset) {
   std::string text = dataset.layout;
   if (!dataset.chunk.empty()) text += " " + shape_text(dataset.chunk);
   if (!dataset.filters.empty()) text += fmt::format(" {}", fmt::join(dataset.filters, "+"));
+  if (!dataset.link.empty()) text += ", " + dataset.link;
   return text;
 }
 
@@ -109,6 +110,7 @@ int run_info(const std::string& file, bool json) {
       print_text("{} cannot be trained on: {}\n", printable(dataset.name), printable(dataset.problem));
     print_warnings(dataset);
   }
+  for (const std::string& broken : description.broken_links) fmt::print("{}\n", printable(broken));
   if (description.problems.empty()) return 0;
   fail(ExitCode::data, "{}", fmt::join(description.problems, "\n"));
 }

@@ -26,6 +26,7 @@ struct Link {
     if (type == H5L_TYPE_SOFT) return "soft link to " + printable(target);
     return fmt::format("external link to {} of {}", printable(target), printable(file));
   }
+  std::string with_article() const { return (type == H5L_TYPE_SOFT ? "a " : "an ") + describe(); }
 };
 
 Link link_at(hid_t place, const std::string& name) {
@@ -50,7 +51,7 @@ Link link_at(hid_t place, const std::string& name) {
 
 /// broken_link for a name from the root of the file `place`, after `links` links.
 std::string broken_link_at(hid_t place, std::string name, int links) {
-  if (!name.starts_with('/')) name.insert(0, "/");
+  if (!name.starts_with('/')) name = fmt::format("/{}", name);
   if (links > kMaxLinks) return "and more links follow: they lead in a circle";
   for (size_t end = name.find('/', 1);; end = name.find('/', end + 1)) {
     const std::string part = name.substr(0, end);
@@ -59,7 +60,7 @@ std::string broken_link_at(hid_t place, std::string name, int links) {
       if (H5Lexists(place, part.c_str(), H5P_DEFAULT) <= 0) return "";
       const Link link = link_at(place, part);
       if (link.is_link() && H5Oexists_by_name(place, part.c_str(), H5P_DEFAULT) <= 0) {
-        const std::string begin = fmt::format("{} is a {}", printable(part), link.describe());
+        const std::string begin = fmt::format("{} is {}", printable(part), link.with_article());
         if (link.type == H5L_TYPE_SOFT) {
           const std::string target = link.target.starts_with('/') ? link.target : parent + "/" + link.target;
           const std::string deeper = broken_link_at(place, target, links + 1);
@@ -143,7 +144,7 @@ class Walk {
                            const std::string& path) const {
     try {
       if (link.type == H5L_TYPE_EXTERNAL) {
-        const std::string begin = fmt::format("{} is an {}, but ", printable(path), link.describe());
+        const std::string begin = fmt::format("{} is {}, but ", printable(path), link.with_article());
         open_referenced(Reference::external_link, link.file, own_file(group), begin);
       }
     } catch (const Error& e) {
@@ -151,7 +152,8 @@ class Walk {
     }
     if (H5Oexists_by_name(group, name.c_str(), H5P_DEFAULT) > 0) return "";
     const std::string why = broken_link_at(file_.id(), path, 0);
-    return fmt::format("{} leads to no data set: {}.", printable(path), why.empty() ? link.describe() : why);
+    return fmt::format("{} leads to no data set: {}.", printable(path),
+                       why.empty() ? "it is " + link.with_article() : why);
   }
 
   const File& file_;

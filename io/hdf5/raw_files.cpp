@@ -53,7 +53,7 @@ RawFolder choose_raw_folder(hid_t creation_properties, const std::string& from) 
 std::string raw_prefix(hid_t dataset) {
   const Id properties(H5Dget_create_plist(dataset));
   if (H5Pget_layout(properties.get()) != H5D_CONTIGUOUS || H5Pget_external_count(properties.get()) <= 0)
-    return "${ORIGIN}";
+    return "";
   return choose_raw_folder(properties.get(), own_file(dataset)).property;
 }
 
@@ -66,7 +66,10 @@ std::string own_file(hid_t object) {
 
 void SourceWalk::visit_raw_files(const Dataset& dataset, const std::string& own) {
   const Id properties(H5Dget_create_plist(dataset.id()));
-  const RawFolder folder = choose_raw_folder(properties.get(), own);
+  // Of a source libhdf5 cannot be told to look beside the file, but by the variable.
+  RawFolder folder = choose_raw_folder(properties.get(), own);
+  const bool is_source = depth_ > 1 && is_default(folder);
+  if (is_source) folder = current_raw_folder();
   const int64_t rows = dataset.extents().empty() ? 1 : dataset.extents()[0];
   const int64_t bytes = dataset.elements() * static_cast<int64_t>(dataset.type().bytes);
   const int64_t row_bytes = rows == 0 ? 0 : bytes / rows;
@@ -78,10 +81,12 @@ void SourceWalk::visit_raw_files(const Dataset& dataset, const std::string& own)
     std::error_code error;
     const auto file_bytes = fs::file_size(path, error);
     if (error == std::errc::no_such_file_or_directory)
-      fail(ExitCode::data,
-           "{} has its values in the raw file {}, which does not exist. Copy it there, or set "
-           "HDF5_EXTFILE_PREFIX to the folder that holds it.",
-           dataset.where(), path);
+      fail(
+          ExitCode::data,
+          "{} has its values in the raw file {}, which does not exist. Copy it there, or set HDF5_EXTFILE_PREFIX "
+          "to {}.",
+          dataset.where(), path,
+          is_source ? "'${ORIGIN}' if it lies beside that HDF5 file" : "the folder that holds it");
     if (error || !std::ifstream(path))
       fail(ExitCode::data,
            "{} has its values in the raw file {}, which cannot be read: {}. Check its owner and permissions.",

@@ -13,7 +13,7 @@ namespace lockstep::hdf5 {
 /// the current folder.
 RawFolder choose_raw_folder(hid_t creation_properties, const std::string& from);
 
-/// What H5Pset_efile_prefix() has to be given for an open data set; "${ORIGIN}" where it has no raw files.
+/// What H5Pset_efile_prefix() has to be given for a data set; "" where it needs nothing.
 std::string raw_prefix(hid_t dataset);
 
 /// The path by which libhdf5 knows the file that an object lies in, in full.

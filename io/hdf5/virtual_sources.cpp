@@ -84,6 +84,30 @@ void require_not_shrunk(const Dataset& dataset, const Mapping& mapping, const st
          why);
 }
 
+/// Of a mapping that grows with its source: what is left of the virtual data set, which is as long as the
+/// longest of its sources, beyond the end of this one. "" when it ends there, or when the two do not grow
+/// entry by entry.
+std::string rows_beyond(const Dataset& dataset, const Mapping& mapping, const std::vector<int64_t>& extents) {
+  std::array<hsize_t, H5S_MAX_RANK> start{}, stride{}, count{}, block{}, source_start{}, source_stride{};
+  const auto axis = static_cast<size_t>(mapping.virtual_axis),
+             source_axis = static_cast<size_t>(mapping.source_axis);
+  if (mapping.source_axis < 0 || source_axis >= extents.size() || axis >= dataset.extents().size()) return "";
+  H5Sget_regular_hyperslab(mapping.virtual_space.get(), start.data(), stride.data(), count.data(),
+                           block.data());
+  const bool is_dense = block[axis] == H5S_UNLIMITED || stride[axis] == block[axis];
+  H5Sget_regular_hyperslab(mapping.source_space.get(), source_start.data(), source_stride.data(),
+                           count.data(), block.data());
+  const bool is_source_dense =
+      block[source_axis] == H5S_UNLIMITED || source_stride[source_axis] == block[source_axis];
+  if (!is_dense || !is_source_dense) return "";
+  const int64_t end = static_cast<int64_t>(start[axis]) + extents[source_axis] -
+                      static_cast<int64_t>(source_start[source_axis]);
+  const int64_t whole = dataset.extents()[axis];
+  if (end >= whole) return "";
+  return fmt::format("which is shorter than its other sources: {} {} to {} read as the fill value there.",
+                     axis == 0 ? "rows" : fmt::format("along axis {}, entries", axis), end, whole - 1);
+}
+
 }  // namespace
 
 const SourceWalk::Extents& SourceWalk::visit_source(const std::string& takes, const std::string& own,
@@ -116,10 +140,13 @@ void SourceWalk::visit_virtual(const Dataset& dataset, const std::string& own) {
     const std::string file = numbered(mapping.file, 0), name = numbered(mapping.name, 0);
     const std::string takes = takes_from(dataset, mapping, file, name);
     const Extents& extents = visit_source(takes, own, file, name);
-    if (mapping.has_end())
+    if (mapping.has_end()) {
       require_fits(takes, mapping, extents);
-    else
-      require_not_shrunk(dataset, mapping, fmt::format("{} of {} has become shorter", name, file));
+      continue;
+    }
+    require_not_shrunk(dataset, mapping, fmt::format("{} of {} has become shorter", name, file));
+    if (std::string sentence = rows_beyond(dataset, mapping, extents); !sentence.empty())
+      found_.warnings.push_back(fmt::format("{}, {}", takes, sentence));
   }
   if (!all_have_ends) return;
   if (std::string sentence = unmapped_rows(dataset, mappings); !sentence.empty())

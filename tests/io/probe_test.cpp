@@ -75,18 +75,23 @@ std::pair<int, std::string> open_everything(const std::string& path, int probes)
 TEST(Probe, NoHostileFileHarmsThisProcess) {
   const std::vector<std::string> files = files_below("hostile-hdf5");
   if (files.empty()) GTEST_SKIP() << "hostile-hdf5 is absent";
-  std::string crashes, hangs;
+  std::string crashes;
   for (const std::string& path : files) {
     const std::string error = open_everything(path, 1000).second;
     // AddressSanitizer turns a crash into an exit.
     for (const char* const end : {"crashed", "ended the process"}) {
       if (error.find(end) != std::string::npos) crashes += path;
     }
-    if (error.find("did not come to an end") != std::string::npos) hangs += path;
   }
-  // The library must have crashed and hung somewhere, or this has proved nothing.
+  // The library must have crashed somewhere, or this has proved nothing.
   EXPECT_THAT(crashes, HasSubstr("gh-4432-poc-05.h5"));
-  EXPECT_THAT(hangs, HasSubstr("cve-2024-32618.h5"));
+}
+
+TEST(Probe, AGroupThatContainsItselfEnds) {
+  const std::string path = LOCKSTEP_SHARED_DATA "/hostile-hdf5/cve-2024-32618.h5";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is absent";
+  // libhdf5's own H5Ovisit never ends here.
+  EXPECT_THAT(describe_file(path).datasets, SizeIs(2));
 }
 
 TEST(Probe, EveryConformanceFileIsReadOrRefusedInOneSentence) {

@@ -56,6 +56,27 @@ inline void put_numbered(const std::string& path, const std::string& name, int64
   ASSERT_TRUE(id);
 }
 
+/// A virtual data set (N, files) with /x of each file as a column, which grows with them.
+inline void put_columns(const std::string& path, const std::string& name,
+                        const std::vector<std::string>& files) {
+  const hdf5::Lock lock;
+  const hdf5::File file = hdf5::File::create(path);
+  const hsize_t extents[2] = {0, files.size()}, most[2] = {H5S_UNLIMITED, files.size()};
+  const hsize_t one[2] = {1, 1}, endless[2] = {H5S_UNLIMITED, 1}, zero = 0;
+  const hdf5::Id space(H5Screate_simple(2, extents, most)), source(H5Screate_simple(1, &zero, most));
+  const hdf5::Id properties(H5Pcreate(H5P_DATASET_CREATE));
+  H5Sselect_hyperslab(source.get(), H5S_SELECT_SET, &zero, nullptr, endless, nullptr);
+  for (size_t column = 0; column < files.size(); ++column) {
+    const hsize_t start[2] = {0, column};
+    H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start, one, endless, nullptr);
+    ASSERT_GE(H5Pset_virtual(properties.get(), space.get(), files[column].c_str(), "/x", source.get()), 0);
+  }
+  H5Sselect_all(space.get());
+  const hdf5::Id id(H5Dcreate2(file.id(), name.c_str(), H5T_NATIVE_DOUBLE, space.get(), H5P_DEFAULT,
+                               properties.get(), H5P_DEFAULT));
+  ASSERT_TRUE(id);
+}
+
 /// A data set of `rows` bytes that lie in raw files, `bytes` of them in each.
 inline void put_external(const std::string& path, const std::string& name, int64_t rows,
                          const std::vector<std::string>& raw_files, int64_t bytes) {

@@ -160,6 +160,23 @@ TEST(Sources, ANumberedSeriesThatGrewSaysWhatCannotBeSeen) {
               ElementsAre(AllOf(HasSubstr("joins 3 sources"), HasSubstr("s-3.h5, which does not exist"))));
 }
 
+TEST(Sources, ASourceThatIsShorterThanTheOthersIsSaid) {
+  const TemporaryFolder folder;
+  for (const auto& [name, rows] : {std::pair("a.h5", 6), std::pair("b.h5", 4)}) {
+    hdf5::File::create(folder / name).create_dataset("/x", DType::f64, {rows}, {{2}, 0});
+    const hdf5::File file = hdf5::File::open_for_writing(folder / name);
+    const std::vector<double> ones(static_cast<size_t>(rows), 1);
+    const hdf5::Dataset dataset = file.dataset("/x");
+    H5Dwrite(dataset.id(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, ones.data());
+  }
+  put_columns(folder / "v.h5", "/x", {"a.h5", "b.h5"});
+  const std::vector<double> values = values_of(folder / "v.h5");
+  EXPECT_THAT(values, ElementsAre(1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 0));
+  EXPECT_THAT(probe_files({folder / "v.h5"}, {"/x"}),
+              ElementsAre(AllOf(HasSubstr("from /x of b.h5, which is shorter than its other sources"),
+                                HasSubstr("rows 4 to 5 read as the fill value"))));
+}
+
 TEST(Sources, MoreSourcesThanAProcessMayOpenAreNotReadAsFillValues) {
   const TemporaryFolder folder;
   std::vector<VirtualPart> parts;
@@ -198,6 +215,20 @@ TEST(Sources, ARawFileIsFoundBesideTheFileOrInTheCurrentFolderOrWhereThePrefixSa
   std::vector<std::string> prefixed = {"env", "HDF5_EXTFILE_PREFIX=" + (folder / "prefix")};
   prefixed.insert(prefixed.end(), check.begin(), check.end());
   EXPECT_EQ(run_program(prefixed, folder.path()).exit_code, 0);
+}
+
+TEST(Sources, RawFilesOfASourceAreFoundWhereTheVariableSays) {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "raw");
+  std::ofstream(folder / "raw/x.raw") << "abcd";
+  put_external(folder / "raw/e.h5", "/x", 4, {"x.raw"}, 4);
+  put_virtual(folder / "v.h5", "/x", 4, {{"raw/e.h5", "/x", 0, 4}});
+  EXPECT_THAT(
+      error_of_opening(folder / "v.h5"),
+      HasSubstr("x.raw, which does not exist. Copy it there, or set HDF5_EXTFILE_PREFIX to '${ORIGIN}'"));
+  const ProgramResult check = run_program(
+      {"env", "HDF5_EXTFILE_PREFIX=${ORIGIN}", lockstep_binary(), "data", "check", "v.h5"}, folder.path());
+  EXPECT_EQ(check.exit_code, 0) << check.err;
 }
 
 TEST(Sources, AShortRawFileSaysWhichRowsAreMissing) {
