@@ -18,7 +18,7 @@ void BlockCache::insert(int64_t key, Block block) {
   bytes_ += static_cast<int64_t>(block->size());
   recent_.push_front({key, std::move(block)});
   entries_[key] = recent_.begin();
-  while (bytes_ > capacity_ && !recent_.empty()) {
+  while (bytes_ > capacity_ && recent_.size() > 1) {
     bytes_ -= static_cast<int64_t>(recent_.back().block->size());
     entries_.erase(recent_.back().key);
     recent_.pop_back();

@@ -10,8 +10,8 @@
 
 namespace lockstep {
 
-/// The most recently used blocks of decompressed rows, up to a number of bytes. Safe to use from several
-/// threads.
+/// The most recently used blocks of decompressed rows, up to a number of bytes; always at least one block.
+/// Safe to use from several threads.
 class BlockCache {
  public:
   using Block = std::shared_ptr<const std::vector<std::byte>>;

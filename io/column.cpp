@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "io/hdf5/chunk_reader.h"
 #include "io/hdf5/sources.h"
 
 namespace lockstep {
@@ -41,6 +42,15 @@ void read_watched(const WatchedFiles& files, Read read) {
     throw;
   }
   files.require_unchanged();
+}
+
+/// Chunks that a row passes through.
+double chunks_across(const hdf5::Dataset& dataset) {
+  double count = 1;
+  for (size_t axis = 1; axis < dataset.chunk().size(); ++axis)
+    count *=
+        static_cast<double>((dataset.extents()[axis] + dataset.chunk()[axis] - 1) / dataset.chunk()[axis]);
+  return count;
 }
 
 }  // namespace
@@ -165,14 +175,30 @@ void Column::stream(int64_t cache_bytes) {
   cache_ = std::make_unique<BlockCache>(cache_bytes);
   for (Part& part : parts_) {
     const auto& chunk = part.dataset->chunk();
-    // Without filters any row can be read alone. A block that would not fit is not worth keeping either.
+    // Without filters any row can be read alone.
     if (chunk.empty() || part.dataset->filters().empty()) continue;
+    // A block of one chunk is kept even if it alone is more than the cache holds: decoding takes its memory
+    // anyway. One of many chunks may be the whole data set, when each chunk holds a few values of every row.
     const int64_t block_rows = std::min(chunk[0], part.rows);
-    if (block_rows <= cache_bytes / static_cast<int64_t>(row_bytes_))
+    if (chunks_across(*part.dataset) == 1 || block_rows <= cache_bytes / static_cast<int64_t>(row_bytes_))
       part.block_rows = block_rows;
-    else
-      oversized_block_rows_ = std::max(oversized_block_rows_, block_rows);
+    decoded_bytes_per_row_ = std::max(decoded_bytes_per_row_, decoded_bytes_per_row(part, cache_bytes));
   }
+}
+
+double Column::decoded_bytes_per_row(const Part& part, int64_t cache_bytes) const {
+  constexpr double kRowsAtOnce = 32;
+  const hdf5::Dataset& dataset = *part.dataset;
+  const double block = chunks_across(dataset) * static_cast<double>(hdf5::chunk_bytes(dataset));
+  const auto blocks = static_cast<double>((part.rows + dataset.chunk()[0] - 1) / dataset.chunk()[0]);
+  double kept = 0;
+  if (part.block_rows > 0) {
+    const double memory = static_cast<double>(part.block_rows) * static_cast<double>(row_bytes_);
+    kept = std::min(blocks, std::max(1.0, std::floor(static_cast<double>(cache_bytes) / memory)));
+  }
+  // Rows read at once fall into this many blocks at most.
+  const double touched = std::min(blocks, kRowsAtOnce);
+  return block * (1 - kept / blocks) * touched / kRowsAtOnce;
 }
 
 const Column::Part& Column::part_of(int64_t row) const {
@@ -254,17 +280,28 @@ void Column::stream_blocks(const Part& part, std::span<const uint32_t> order,
 
 void Column::stream_runs(const Part& part, std::span<const uint32_t> order, std::span<const int64_t> indices,
                          std::byte* out) const {
-  for (size_t begin = 0; begin < order.size();) {
-    const int64_t first = indices[order[begin]];
-    size_t end = begin + 1;
-    while (end < order.size() && indices[order[end]] - indices[order[end - 1]] <= 1) ++end;
-    const int64_t count = indices[order[end - 1]] - first + 1;
-    const BlockCache::Block rows = read_block(part, first - part.first, count);
-    for (size_t i = begin; i < end; ++i) {
-      const size_t row = static_cast<size_t>(indices[order[i]] - first);
-      std::memcpy(out + order[i] * row_bytes_, rows->data() + row * row_bytes_, row_bytes_);
-    }
-    begin = end;
+  std::vector<hdf5::RowRun> runs;
+  int64_t rows = 0;
+  for (size_t i = 0; i < order.size(); ++i) {
+    const int64_t row = indices[order[i]] - part.first;
+    if (i > 0 && row == indices[order[i - 1]] - part.first) continue;
+    if (i > 0 && row == runs.back().first + runs.back().count)
+      ++runs.back().count;
+    else
+      runs.push_back({row, 1});
+    ++rows;
+  }
+  const auto found = std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(rows) * row_bytes_);
+  read_watched(*part.watched, [&] { part.dataset->read_runs(runs, dtype_, found.get()); });
+  const std::byte* at = found.get();
+  for (const hdf5::RowRun& run : runs) {
+    if (check_) check_(*this, at, part.first + run.first, run.count);
+    at += static_cast<size_t>(run.count) * row_bytes_;
+  }
+  size_t position = 0;
+  for (size_t i = 0; i < order.size(); ++i) {
+    if (i > 0 && indices[order[i]] != indices[order[i - 1]]) ++position;
+    std::memcpy(out + order[i] * row_bytes_, found.get() + position * row_bytes_, row_bytes_);
   }
 }
 

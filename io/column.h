@@ -46,9 +46,10 @@ class Column {
   void load();
   /// Leaves the rows in the files; at most cache_bytes of decompressed blocks are kept.
   void stream(int64_t cache_bytes);
-  /// When streamed: rows that are compressed together and are more than the cache holds, so that each read of
-  /// a row decompresses them all; 0 if there are none.
-  int64_t oversized_block_rows() const { return oversized_block_rows_; }
+  /// When streamed: bytes that have to be decompressed to read a row, on average over rows in random order.
+  /// As if 32 rows were read at once, which is a small batch: rows that are compressed together share the
+  /// work.
+  double decoded_bytes_per_row() const { return decoded_bytes_per_row_; }
 
   /// Copies row indices[i] to out + i row_bytes().
   void read(std::span<const int64_t> indices, std::byte* out) const;
@@ -67,9 +68,10 @@ class Column {
     std::unique_ptr<hdf5::Dataset> dataset;
     std::shared_ptr<void> descriptors;  ///< kept free for the files below
     std::unique_ptr<WatchedFiles> watched;
-    int64_t block_rows = 0;  ///< rows that are decompressed together; 0: rows are read one by one
+    int64_t block_rows = 0;  ///< rows that are decompressed and kept together; 0: none are kept
   };
   const Part& part_of(int64_t row) const;
+  double decoded_bytes_per_row(const Part& part, int64_t cache_bytes) const;
   void stream_runs(const Part& part, std::span<const uint32_t> order, std::span<const int64_t> indices,
                    std::byte* out) const;
   void stream_blocks(const Part& part, std::span<const uint32_t> order, std::span<const int64_t> indices,
@@ -86,7 +88,7 @@ class Column {
   Check check_;
   std::unique_ptr<std::byte[]> memory_;  ///< all rows, when in memory
   std::unique_ptr<BlockCache> cache_;
-  int64_t oversized_block_rows_ = 0;
+  double decoded_bytes_per_row_ = 0;
 };
 
 /// Throws Error(data) unless the data set is an array of integers or floats with at least one row that can be

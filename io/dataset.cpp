@@ -1,8 +1,10 @@
 #include "io/dataset.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "io/column.h"
+#include "io/hdf5/crash_report.h"
 #include "io/probe.h"
 #include "io/targets.h"
 #include "src/core/hash.h"
@@ -46,6 +48,7 @@ class Hdf5Dataset final : public Dataset {
  private:
   void require_equal_lengths() const;
   void place_in_memory(int64_t budget);
+  std::string slowness() const;
 
   Column x_;
   std::unique_ptr<Targets> targets_;
@@ -101,17 +104,27 @@ uint64_t Hdf5Dataset::fingerprint() const {
   return hash.digest();
 }
 
+std::string Hdf5Dataset::slowness() const {
+  // Less than a tenth of a millisecond at the speed of deflate, or hardly more than what is read.
+  constexpr double kFastBytes = 0x1p16, kFastRatio = 4;
+  const double decoded = x_.decoded_bytes_per_row();
+  if (decoded < kFastBytes || decoded < kFastRatio * static_cast<double>(x_.row_bytes())) return "";
+  return fmt::format(
+      ", slowly: reading a sample of {:.1f} KiB decompresses about {:.1f} MiB (raise data.memory_budget, to "
+      "{:.0f} "
+      "MiB to hold all of it, or rewrite the file with fewer samples in a chunk)",
+      static_cast<double>(x_.row_bytes()) / 0x1p10, decoded / 0x1p20,
+      std::ceil((static_cast<double>(x_.rows()) * static_cast<double>(x_.row_bytes()) +
+                 static_cast<double>(targets_ ? targets_->bytes() : 0)) /
+                0x1p20));
+}
+
 std::string Hdf5Dataset::describe() const {
   std::string place = "in memory";
   if (!x_.in_memory()) {
     place = fmt::format("streamed (larger than the memory budget of {:.1f} MiB)",
                         static_cast<double>(budget_) / 0x1p20);
-    if (x_.oversized_block_rows() > 0)
-      place += fmt::format(
-          ", slowly: {} samples are compressed together, more than the budget holds, so each read "
-          "decompresses them all "
-          "(raise data.memory_budget, or rewrite the file with smaller chunks)",
-          x_.oversized_block_rows());
+    place += slowness();
   }
   const std::string more = x_.files() > 1 ? fmt::format(" and {} more files,", x_.files() - 1) : "";
   return fmt::format("{}:{}{} {} {}, {}", x_.file(0), x_.name(), more, to_string(x_shape().batched(size())),
@@ -144,6 +157,8 @@ std::unique_ptr<Dataset> open_dataset(const DataSource& source, const DatasetOpt
   if (options.probe) {
     for (const std::string& warning : probe_files(source.files, names)) log_warning("{}", warning);
   }
+  // What the probe could not foresee, in this process.
+  hdf5::report_crashes();
   return std::make_unique<Hdf5Dataset>(source, options);
 }
 

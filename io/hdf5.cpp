@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "io/hdf5/links.h"
+#include "io/hdf5/lzf_filter.h"
 #include "io/hdf5/needed_version.h"
 #include "io/hdf5/raw_files.h"
 #include "io/meant_path.h"
@@ -81,7 +82,9 @@ Lock::Lock() : lock_(library_mutex()) {
   // The library prints its error stack by default; here it becomes the text of an Error. It may reset this
   // setting only when it is closed, which never happens, so once is enough.
   static const bool silent = [] {
-    return H5open() >= 0 && H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
+    const bool done = H5open() >= 0 && H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
+    register_lzf();
+    return done;
   }();
   static_cast<void>(silent);
 }

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "io/filters/pipeline.h"
 #include "src/core/printable.h"
 #include "src/tensor/tensor.h"
 
@@ -71,8 +72,13 @@ struct ElementType {
 /// A filter of a chunked data set, in the order in which they were applied on writing.
 struct Filter {
   H5Z_filter_t id = 0;
-  std::string name;  ///< "deflate", "blosc", ...
-  bool available = false;
+  std::string name;        ///< "deflate", "blosc", ...
+  bool available = false;  ///< decoded here or by libhdf5
+};
+
+/// Rows [first, first + count) of the first axis.
+struct RowRun {
+  int64_t first = 0, count = 0;
 };
 
 /// An open data set. Not to be used after its File is closed.
@@ -101,11 +107,28 @@ class Dataset {
   /// Where the elements of a contiguous data set begin in the file, in bytes; -1 when they have no room yet.
   int64_t offset() const;
   hid_t id() const { return id_.get(); }
+  /// The type of the elements in the file.
+  hid_t type_id() const { return type_id_.get(); }
+  /// How chunks are decoded here; null where there is nothing to decode, or where libhdf5 has to.
+  const filters::Pipeline* pipeline() const { return pipeline_ ? &*pipeline_ : nullptr; }
+  /// Whether any value was stored; all read as the fill value otherwise.
+  bool is_written() const;
+  /// Whether every filter is on this machine.
+  bool can_be_decoded() const;
+  /// Whether libhdf5 decodes the chunks, with filters that may read and write outside their memory when the
+  /// data is damaged.
+  bool is_decoded_by_libhdf5() const { return !filters_.empty() && !pipeline_; }
 
   /// Reads all elements, converted to `dtype`, in row-major order into `out`.
   void read(DType dtype, void* out) const;
   /// Reads rows [first, first + count) of the first axis.
   void read_rows(int64_t first, int64_t count, DType dtype, void* out) const;
+  /// Reads rows one after another into `out`; runs are in order and do not overlap. A chunk that several of
+  /// them pass through is decoded once.
+  void read_runs(std::span<const RowRun> runs, DType dtype, void* out) const;
+  /// Reads the elements [start, start + size) along each axis.
+  void read_box(const std::vector<hsize_t>& start, const std::vector<hsize_t>& size, DType dtype,
+                void* out) const;
   /// Reads the first and the last element, and so decompresses the chunks they lie in, to see whether that
   /// works.
   void read_ends() const;
@@ -113,15 +136,13 @@ class Dataset {
   void require_filters() const;
 
  private:
-  void read_box(const std::vector<hsize_t>& start, const std::vector<hsize_t>& size, DType dtype,
-                void* out) const;
-
   std::string file_, name_;
-  Id id_;
+  Id id_, type_id_;
   std::vector<int64_t> extents_, chunk_;
   bool has_data_ = true;
   ElementType type_;
   std::vector<Filter> filters_;
+  std::optional<filters::Pipeline> pipeline_;
   std::string layout_;
 };
 

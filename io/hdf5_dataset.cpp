@@ -1,6 +1,9 @@
+#include <algorithm>
 #include <array>
 
 #include "io/hdf5.h"
+#include "io/hdf5/chunk_reader.h"
+#include "io/hdf5/crash_report.h"
 #include "src/core/activity.h"
 
 namespace lockstep::hdf5 {
@@ -145,9 +148,9 @@ Dataset::Dataset(const std::string& file, const std::string& name, Id id)
     : file_(file), name_(name), id_(std::move(id)) {
   const Lock lock;
   const Id space(H5Dget_space(id_.get()));
-  const Id type(H5Dget_type(id_.get()));
+  type_id_ = Id(H5Dget_type(id_.get()));
   const Id properties(H5Dget_create_plist(id_.get()));
-  if (!space || !type || !properties) fail(ExitCode::data, "{} is damaged: {}.", where(), last_error());
+  if (!space || !type_id_ || !properties) fail(ExitCode::data, "{} is damaged: {}.", where(), last_error());
   has_data_ = H5Sget_simple_extent_type(space.get()) != H5S_NULL;
   const int rank = H5Sget_simple_extent_ndims(space.get());
   if (rank < 0) fail(ExitCode::data, "{} is damaged: {}.", where(), last_error());
@@ -160,7 +163,7 @@ Dataset::Dataset(const std::string& file, const std::string& name, Id id)
     if (claimed > 0x1p59 || extent > uint64_t{1} << 59)
       fail(ExitCode::data, "{} claims more elements than any file can hold: its header is damaged.", where());
   }
-  type_ = element_type(type.get());
+  type_ = element_type(type_id_.get());
   switch (H5Pget_layout(properties.get())) {
     case H5D_COMPACT:
       layout_ = "compact";
@@ -187,17 +190,25 @@ Dataset::Dataset(const std::string& file, const std::string& name, Id id)
       chunk_.push_back(static_cast<int64_t>(chunk[static_cast<size_t>(axis)]));
   }
   const int filters = H5Pget_nfilters(properties.get());
+  bool is_decoded_here = filters > 0 && !chunk_.empty();
+  std::vector<filters::Step> steps;
   for (int index = 0; index < filters; ++index) {
     unsigned flags = 0, config = 0;
-    size_t values = 0;
+    std::array<unsigned, 32> settings{};
+    size_t values = settings.size();
     std::array<char, 64> stored{};
     Filter filter;
-    filter.id = H5Pget_filter2(properties.get(), static_cast<unsigned>(index), &flags, &values, nullptr,
-                               stored.size() - 1, stored.data(), &config);
+    filter.id = H5Pget_filter2(properties.get(), static_cast<unsigned>(index), &flags, &values,
+                               settings.data(), stored.size() - 1, stored.data(), &config);
     filter.name = filter_name(filter.id, stored.data());
-    filter.available = H5Zfilter_avail(filter.id) > 0;
+    const auto count = static_cast<std::ptrdiff_t>(std::min(values, settings.size()));
+    steps.push_back({filter.id, {settings.begin(), settings.begin() + count}});
+    const bool here = filters::is_decoded_here(steps.back());
+    is_decoded_here = is_decoded_here && here;
+    filter.available = here || H5Zfilter_avail(filter.id) > 0;
     filters_.push_back(filter);
   }
+  if (is_decoded_here) pipeline_.emplace(std::move(steps), chunk_bytes(*this));
   H5Eclear2(H5E_DEFAULT);
 }
 
@@ -229,30 +240,47 @@ int64_t Dataset::offset() const {
   return offset == HADDR_UNDEF ? -1 : static_cast<int64_t>(offset);
 }
 
+bool Dataset::is_written() const {
+  const bool has_own_place = layout_ == "chunked" || layout_ == "contiguous";
+  return elements() == 0 || !has_own_place || stored_bytes() > 0;
+}
+
+bool Dataset::can_be_decoded() const {
+  return std::ranges::all_of(filters_, [](const Filter& filter) { return filter.available; });
+}
+
 void Dataset::require_filters() const {
   for (const Filter& filter : filters_) {
     if (!filter.available)
       fail(ExitCode::data,
-           "{} is compressed with the filter {} ({}), which libhdf5 does not have here. Install its plugin "
-           "and set "
-           "HDF5_PLUGIN_PATH, or rewrite the file with `h5repack -f GZIP=4`.",
+           "{} is compressed with the filter {} ({}), which libhdf5 does not have here. "
+           "Python's package hdf5plugin has most filters: `pip install hdf5plugin`, then set "
+           "HDF5_PLUGIN_PATH to what `python3 -c 'import hdf5plugin; "
+           "print(hdf5plugin.PLUGIN_PATH)'` prints.",
            where(), filter.name, filter.id);
   }
 }
 
 void Dataset::read(DType dtype, void* out) const {
-  const Lock lock;
   const FileActivity reading(file_, name_, 0, 0);
   require_filters();
+  if (pipeline_) {
+    const std::vector<hsize_t> start(extents_.size(), 0), size(extents_.begin(), extents_.end());
+    return ChunkReader(*this).read(start, size, dtype, static_cast<std::byte*>(out));
+  }
+  const Lock lock;
+  const InsideLibhdf5 inside(file_.c_str(), name_.c_str());
   if (H5Dread(id_.get(), memory_type(dtype), H5S_ALL, H5S_ALL, H5P_DEFAULT, out) < 0)
     fail(ExitCode::data, "{} cannot be read: {}. The file is damaged.", where(), last_error());
 }
 
 void Dataset::read_box(const std::vector<hsize_t>& start, const std::vector<hsize_t>& size, DType dtype,
                        void* out) const {
-  const Lock lock;
   const FileActivity reading(file_, name_, static_cast<int64_t>(start[0]), static_cast<int64_t>(size[0]));
   require_filters();
+  if (pipeline_) return ChunkReader(*this).read(start, size, dtype, static_cast<std::byte*>(out));
+  const Lock lock;
+  const InsideLibhdf5 inside(file_.c_str(), name_.c_str());
   const Id stored(H5Dget_space(id_.get()));
   const Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr));
   if (H5Sselect_hyperslab(stored.get(), H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr) < 0 ||
@@ -268,6 +296,21 @@ void Dataset::read_rows(int64_t first, int64_t count, DType dtype, void* out) co
   start[0] = static_cast<hsize_t>(first);
   size[0] = static_cast<hsize_t>(count);
   read_box(start, size, dtype, out);
+}
+
+void Dataset::read_runs(std::span<const RowRun> runs, DType dtype, void* out) const {
+  if (runs.empty()) return;
+  if (pipeline_) {
+    const int64_t last = runs.back().first + runs.back().count;
+    const FileActivity reading(file_, name_, runs[0].first, last - runs[0].first);
+    return ChunkReader(*this).read_runs(runs, dtype, static_cast<std::byte*>(out));
+  }
+  const size_t row_bytes = static_cast<size_t>(elements() / extents_[0]) * size_of(dtype);
+  auto* at = static_cast<std::byte*>(out);
+  for (const RowRun& run : runs) {
+    read_rows(run.first, run.count, dtype, at);
+    at += static_cast<size_t>(run.count) * row_bytes;
+  }
 }
 
 void Dataset::read_ends() const {

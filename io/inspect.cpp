@@ -10,13 +10,13 @@
 #include "io/hdf5.h"
 #include "io/hdf5/links.h"
 #include "io/hdf5/sources.h"
+#include "io/hdf5/walk.h"
 #include "io/probe.h"
 
 namespace lockstep {
 
 namespace {
 
-constexpr int64_t kPieceValues = int64_t{1} << 19;
 constexpr double kLargestLabel = 9999;
 
 int64_t bytes_of_file(const std::string& path) {
@@ -35,6 +35,7 @@ DatasetDescription describe(const hdf5::Dataset& dataset, const std::string& lin
   result.chunk = dataset.chunk();
   for (const hdf5::Filter& filter : dataset.filters()) result.filters.push_back(filter.name);
   result.stored_bytes = dataset.stored_bytes();
+  result.written = dataset.is_written();
   try {
     result.broken = true;
     result.warnings = hdf5::require_sources(dataset, /*thorough=*/true).warnings;
@@ -43,6 +44,7 @@ DatasetDescription describe(const hdf5::Dataset& dataset, const std::string& lin
     result.usable = true;
   } catch (const Error& e) {
     result.problem = e.what();
+    result.unreadable = !dataset.can_be_decoded();
   }
   return result;
 }
@@ -55,22 +57,25 @@ struct Statistics {
   std::vector<int64_t> counts;
 
   void add(std::span<const double> piece) {
-    for (const double value : piece) {
-      ++values;
-      if (!std::isfinite(value)) {
-        ++not_finite;
-        labels = false;
-        continue;
-      }
-      min = std::min(min, value);
-      max = std::max(max, value);
-      sum += value;
-      labels = labels && value >= 0 && value <= kLargestLabel && value == std::floor(value);
-      if (!labels) continue;
-      const auto label = static_cast<size_t>(value);
-      if (counts.size() <= label) counts.resize(label + 1);
-      ++counts[label];
+    for (const double value : piece) add(value, 1);
+  }
+  /// The same value `times` times.
+  void add(double value, int64_t times) {
+    if (times == 0) return;
+    values += times;
+    if (!std::isfinite(value)) {
+      not_finite += times;
+      labels = false;
+      return;
     }
+    min = std::min(min, value);
+    max = std::max(max, value);
+    sum += value * static_cast<double>(times);
+    labels = labels && value >= 0 && value <= kLargestLabel && value == std::floor(value);
+    if (!labels) return;
+    const auto label = static_cast<size_t>(value);
+    if (counts.size() <= label) counts.resize(label + 1);
+    counts[label] += times;
   }
 };
 
@@ -80,26 +85,24 @@ DatasetCheck check(const hdf5::Dataset& dataset, const std::string& link,
   result.description = describe(dataset, link);
   if (result.description.broken) problems.push_back(result.description.problem);
   if (!result.description.usable) return result;
-  const int64_t rows = dataset.extents()[0], row_values = dataset.elements() / rows;
-  const int64_t chunk_rows = dataset.chunk().empty() ? 1 : dataset.chunk()[0];
-  const int64_t piece = std::min((kPieceValues / row_values / chunk_rows + 1) * chunk_rows, rows);
+  if (!result.description.written) return result;
   Statistics statistics;
-  statistics.labels = row_values == 1;
-  std::vector<double> values(static_cast<size_t>(piece * row_values));
+  statistics.labels = dataset.elements() == dataset.extents()[0];
   int64_t first_bad = -1;
+  const auto take = [&](std::span<const double> values, const std::vector<hsize_t>& start,
+                        const std::vector<hsize_t>& size) {
+    note_probe_progress();
+    const int64_t bad_before = statistics.not_finite;
+    statistics.add(values);
+    if (statistics.not_finite == bad_before) return;
+    const auto bad = std::ranges::find_if(values, [](double value) { return !std::isfinite(value); });
+    const auto row_values = static_cast<int64_t>(values.size() / size[0]);
+    const int64_t row = static_cast<int64_t>(start[0]) + (bad - values.begin()) / row_values;
+    if (first_bad < 0 || row < first_bad) first_bad = row;
+  };
   try {
-    dataset.chunks();
-    for (int64_t first = 0; first < rows; first += piece) {
-      const int64_t count = std::min(piece, rows - first);
-      dataset.read_rows(first, count, DType::f64, values.data());
-      const auto read = std::span(values).first(static_cast<size_t>(count * row_values));
-      statistics.add(read);
-      if (statistics.not_finite > 0 && first_bad < 0) {
-        const auto bad =
-            std::find_if(read.begin(), read.end(), [](double value) { return !std::isfinite(value); });
-        first_bad = first + (bad - read.begin()) / row_values;
-      }
-    }
+    const hdf5::Unwritten unwritten = hdf5::walk_values(dataset, take);
+    statistics.add(unwritten.value, unwritten.elements);
   } catch (const Error& e) {
     problems.emplace_back(e.what());
   }
@@ -111,9 +114,11 @@ DatasetCheck check(const hdf5::Dataset& dataset, const std::string& link,
     result.mean = statistics.sum / static_cast<double>(finite);
   }
   if (statistics.labels) result.label_counts = statistics.counts;
-  if (first_bad >= 0)
-    problems.push_back(fmt::format("{} holds NaN or infinity in {} of {} values, the first in sample {}.",
-                                   dataset.where(), statistics.not_finite, statistics.values, first_bad));
+  if (statistics.not_finite > 0)
+    problems.push_back(fmt::format("{} holds NaN or infinity in {} of {} values, {}.", dataset.where(),
+                                   statistics.not_finite, statistics.values,
+                                   first_bad >= 0 ? fmt::format("the first in sample {}", first_bad)
+                                                  : "all in chunks that were never written"));
   return result;
 }
 
@@ -121,14 +126,14 @@ DatasetCheck check(const hdf5::Dataset& dataset, const std::string& link,
 template <typename Visit>
 void for_each_dataset(const hdf5::File& file, std::vector<std::string>& problems,
                       std::vector<std::string>& broken_links, Visit visit) {
-  constexpr size_t kLimit = 1000;
-  for (hdf5::Named& named : hdf5::list_names(file, kLimit)) {
+  for (hdf5::Named& named : hdf5::list_names(file, std::numeric_limits<size_t>::max())) {
+    note_probe_progress();
     if (!named.problem.empty()) {
       broken_links.push_back(std::move(named.problem));
       continue;
     }
     try {
-      visit(file.dataset(named.name), named.link);
+      visit(hdf5::open_to_walk(file, named.name), named.link);
     } catch (const Error& e) {
       problems.emplace_back(e.what());
     }
@@ -147,6 +152,24 @@ void compare_lengths(FileCheck& result) {
                                               x.description.shape[0], y_name, y.description.shape[0]));
     }
   }
+}
+
+/// What no training can read is a problem of the file, unless it is something else that lies beside the data:
+/// names of classes, say.
+void require_something_to_train_on(FileCheck& result) {
+  bool is_usable = false;
+  for (const DatasetCheck& dataset : result.datasets) {
+    const DatasetDescription& description = dataset.description;
+    is_usable = is_usable || description.usable;
+    const bool is_named_so = description.name.ends_with("/x") || description.name.ends_with("/y");
+    if (!description.usable && !description.broken && (is_named_so || description.unreadable))
+      result.problems.push_back(description.problem);
+  }
+  if (is_usable || !result.problems.empty()) return;
+  result.problems.push_back(result.datasets.empty()
+                                ? fmt::format("{} holds no data sets.", result.path)
+                                : fmt::format("{} holds nothing that can be trained on: {}", result.path,
+                                              result.datasets[0].description.problem));
 }
 
 }  // namespace
@@ -169,16 +192,18 @@ FileCheck check_here(const std::string& path) {
                      result.datasets.push_back(check(dataset, link, result.problems));
                    });
   compare_lengths(result);
+  require_something_to_train_on(result);
   return result;
 }
 
 void to_json(nlohmann::json& json, const DatasetDescription& value) {
-  json = {{"name", value.name},       {"shape", value.shape},
-          {"type", value.type},       {"link", value.link},
-          {"layout", value.layout},   {"chunk", value.chunk},
-          {"filters", value.filters}, {"stored_bytes", value.stored_bytes},
-          {"usable", value.usable},   {"problem", value.problem},
-          {"broken", value.broken},   {"warnings", value.warnings}};
+  json = {{"name", value.name},        {"shape", value.shape},
+          {"type", value.type},        {"link", value.link},
+          {"layout", value.layout},    {"chunk", value.chunk},
+          {"filters", value.filters},  {"stored_bytes", value.stored_bytes},
+          {"written", value.written},  {"usable", value.usable},
+          {"problem", value.problem},  {"broken", value.broken},
+          {"warnings", value.warnings}};
 }
 
 void to_json(nlohmann::json& json, const FileDescription& value) {
@@ -212,6 +237,7 @@ static void from_json(const nlohmann::json& json, DatasetDescription& value) {
   json.at("chunk").get_to(value.chunk);
   json.at("filters").get_to(value.filters);
   json.at("stored_bytes").get_to(value.stored_bytes);
+  json.at("written").get_to(value.written);
   json.at("usable").get_to(value.usable);
   json.at("problem").get_to(value.problem);
   json.at("broken").get_to(value.broken);
@@ -237,7 +263,6 @@ FileDescription describe_file(const std::string& path, double seconds) {
 }
 
 FileCheck check_file(const std::string& path, double seconds) {
-  if (seconds <= 0) seconds = 60 + static_cast<double>(bytes_of_file(path)) / 1e7;
   const nlohmann::json answer = run_in_probe("check", {path}, {}, seconds);
   return {path, answer.at("datasets").get<std::vector<DatasetCheck>>(),
           answer.at("problems").get<std::vector<std::string>>()};

@@ -17,7 +17,9 @@ struct DatasetDescription {
   std::vector<int64_t> chunk;        ///< empty unless chunked
   std::vector<std::string> filters;  ///< "shuffle", "deflate", ...
   int64_t stored_bytes = 0;          ///< in the file, after compression
+  bool written = true;               ///< false: no value was ever stored, and all read as the fill value
   bool usable = false;               ///< as x or as targets
+  bool unreadable = false;           ///< it has values, and a filter that is missing here
   std::string problem;               ///< why not, or ""
   bool broken = false;               ///< unusable because its values cannot be had
   /// A sentence each: rows that were never written, ...
@@ -49,13 +51,13 @@ struct FileCheck {
 };
 
 /// Lists what a file holds. Looks in a child process. Throws Error(data) if it is no HDF5 file, or damaged or
-/// hostile as a whole.
+/// hostile as a whole. seconds: how long the child may take without progress.
 FileDescription describe_file(const std::string& path, double seconds = 20);
 
 /// Reads every value of every data set of numbers, in a child process, and reports what is wrong: values that
-/// cannot be read, NaN and infinities, x and y of one group that differ in length. Throws as describe_file
-/// does. seconds: the limit on time; 0: a minute, and a second more for every 10 MB of the file.
-FileCheck check_file(const std::string& path, double seconds = 0);
+/// cannot be read, NaN and infinities, x and y of one group that differ in length, nothing to train on.
+/// Throws as describe_file does.
+FileCheck check_file(const std::string& path, double seconds = 20);
 
 /// The same in this process, for the child.
 FileDescription describe_here(const std::string& path);

@@ -111,9 +111,11 @@ class Child {
     }
   }
 
-  /// Everything it prints until it closes its output; false when the time or the limit on the text is up.
-  bool read_all(std::string& text, Clock::time_point deadline) const {
+  /// Everything it prints until it closes its output; false when it prints nothing for `patience`, or more
+  /// than the limit on the text.
+  bool read_all(std::string& text, Clock::duration patience) const {
     char piece[1 << 16];
+    Clock::time_point deadline = Clock::now() + patience;
     for (;;) {
       const auto left =
           std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
@@ -122,7 +124,10 @@ class Child {
       if (poll(&waiting, 1, static_cast<int>(left)) <= 0) continue;
       const ssize_t count = ::read(output_, piece, sizeof(piece));
       if (count == 0) return true;
-      if (count > 0) text.append(piece, static_cast<size_t>(count));
+      if (count > 0) {
+        text.append(piece, static_cast<size_t>(count));
+        deadline = Clock::now() + patience;
+      }
       if (count < 0 && errno != EINTR && errno != EAGAIN) return true;
     }
   }
@@ -187,12 +192,11 @@ nlohmann::json run_in_probe(const std::string& task, const std::vector<std::stri
   arguments.insert(arguments.end(), names.begin(), names.end());
   arguments.insert(arguments.end(), files.begin(), files.end());
 
-  const auto deadline =
-      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  const auto patience = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   Child child(arguments);
   std::string text;
-  const bool in_time = child.read_all(text, deadline);
-  const int status = in_time ? child.wait_until(deadline) : -1;
+  const bool in_time = child.read_all(text, patience);
+  const int status = in_time ? child.wait_until(Clock::now() + patience) : -1;
   Answer answer = read_answer(text);
   if (answer.done) {
     if (answer.last.contains("error"))
@@ -203,8 +207,8 @@ nlohmann::json run_in_probe(const std::string& task, const std::vector<std::stri
   const std::string& file = files[std::min(answer.file, files.size() - 1)];
   constexpr const char* kRemedy = "The file is damaged or hostile: recreate it, or check where it came from.";
   if (status == -1 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU))
-    fail(ExitCode::data, "{}: libhdf5 did not come to an end within {:.0f} s while looking at it. {}", file,
-         seconds, kRemedy);
+    fail(ExitCode::data, "{}: libhdf5 made no progress for {:.0f} s while looking at it. {}", file, seconds,
+         kRemedy);
   if (!answer.is_probe)
     fail(ExitCode::bug, "{} was started to look at {} and did not answer as a probe ({} {}).", arguments[0],
          file, WIFSIGNALED(status) ? "signal" : "exit status",

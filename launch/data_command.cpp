@@ -1,7 +1,9 @@
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "io/import_mnist.h"
 #include "io/inspect.h"
@@ -92,11 +94,21 @@ void print_warnings(const DatasetDescription& dataset) {
   for (const std::string& warning : dataset.warnings) print_text("warning: {}\n", printable(warning));
 }
 
+/// The end of a command that looked at a file: an error that lists what is wrong with it.
+int end_of(const std::vector<std::string>& problems) {
+  constexpr size_t kShown = 5;
+  if (problems.empty()) return 0;
+  const auto shown = std::span(problems).first(std::min(problems.size(), kShown));
+  const std::string more =
+      problems.size() > kShown ? fmt::format(" And {} more problems.", problems.size() - kShown) : "";
+  fail(ExitCode::data, "{}{}", fmt::join(shown, " "), more);
+}
+
 int run_info(const std::string& file, bool json) {
   const FileDescription description = describe_file(file);
   if (json) {
     print_json(nlohmann::json(description));
-    return description.problems.empty() ? 0 : static_cast<int>(ExitCode::data);
+    return end_of(description.problems);
   }
   std::vector<std::vector<std::string>> rows{{"data set", "shape", "type", "stored", "storage"}};
   for (const DatasetDescription& dataset : description.datasets)
@@ -111,8 +123,7 @@ int run_info(const std::string& file, bool json) {
     print_warnings(dataset);
   }
   for (const std::string& broken : description.broken_links) fmt::print("{}\n", printable(broken));
-  if (description.problems.empty()) return 0;
-  fail(ExitCode::data, "{}", fmt::join(description.problems, "\n"));
+  return end_of(description.problems);
 }
 
 int run_check(const std::string& file, bool json) {
@@ -138,8 +149,7 @@ int run_check(const std::string& file, bool json) {
       print_warnings(dataset.description);
     }
   }
-  if (check.problems.empty()) return 0;
-  fail(ExitCode::data, "{}: {}", file, fmt::join(check.problems, " "));
+  return end_of(check.problems);
 }
 
 void add_report(CLI::App& data, Program& program, const char* name, const char* help,

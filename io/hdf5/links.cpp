@@ -136,7 +136,10 @@ class Walk {
       found_.push_back({path, says, ""});
     } else if (info.type == H5O_TYPE_GROUP) {
       const Id inner(H5Gopen2(group, name.c_str(), H5P_DEFAULT));
-      if (inner) enter(inner.get(), path, depth + 1);
+      if (inner)
+        enter(inner.get(), path, depth + 1);
+      else
+        found_.push_back({path, says, ""});
     }
   }
 

@@ -119,7 +119,8 @@ std::string unmapped_rows(const Dataset& dataset, const std::vector<Mapping>& ma
   }
   if (rows == 0) return "";
   return fmt::format(
-      "{}: {} of its {} rows, between row {} and {}, lie wholly or partly where no source is mapped to, and read as "
+      "{}: {} of its {} rows, between row {} and {}, lie wholly or partly where no source is mapped to, and "
+      "read as "
       "the fill value.",
       dataset.where(), rows, extents[0], first, last);
 }

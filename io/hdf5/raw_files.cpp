@@ -81,12 +81,12 @@ void SourceWalk::visit_raw_files(const Dataset& dataset, const std::string& own)
     std::error_code error;
     const auto file_bytes = fs::file_size(path, error);
     if (error == std::errc::no_such_file_or_directory)
-      fail(
-          ExitCode::data,
-          "{} has its values in the raw file {}, which does not exist. Copy it there, or set HDF5_EXTFILE_PREFIX "
-          "to {}.",
-          dataset.where(), path,
-          is_source ? "'${ORIGIN}' if it lies beside that HDF5 file" : "the folder that holds it");
+      fail(ExitCode::data,
+           "{} has its values in the raw file {}, which does not exist. Copy it there, or set "
+           "HDF5_EXTFILE_PREFIX "
+           "to {}.",
+           dataset.where(), path,
+           is_source ? "'${ORIGIN}' if it lies beside that HDF5 file" : "the folder that holds it");
     if (error || !std::ifstream(path))
       fail(ExitCode::data,
            "{} has its values in the raw file {}, which cannot be read: {}. Check its owner and permissions.",

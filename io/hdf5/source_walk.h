@@ -13,7 +13,7 @@ namespace lockstep::hdf5 {
 /// Goes through the sources of a data set, and through theirs.
 class SourceWalk {
  public:
-  explicit SourceWalk(bool thorough) : thorough_(thorough) {}
+  SourceWalk(bool thorough, bool decode) : thorough_(thorough), decode_(decode) {}
 
   /// Throws Error(data) as require_sources does.
   void visit(const Dataset& dataset);
@@ -32,7 +32,7 @@ class SourceWalk {
   /// The sources of a mapping whose names are numbered, as far as there are any.
   void visit_numbered(const Dataset& dataset, const std::string& own, const Mapping& mapping);
 
-  bool thorough_;
+  bool thorough_, decode_;
   int depth_ = 0;
   Sources found_;
   /// What was opened, by the file that names it, and then by the file and data set that it names.

@@ -11,6 +11,8 @@
 #include "io/hdf5/raw_files.h"
 #include "io/hdf5/search.h"
 #include "io/hdf5/source_walk.h"
+#include "io/hdf5/walk.h"
+#include "io/probe.h"
 
 namespace lockstep::hdf5 {
 
@@ -91,12 +93,14 @@ void SourceWalk::visit(const Dataset& dataset) {
     if (std::string sentence = unwritten_rows(dataset); !sentence.empty())
       found_.warnings.push_back(std::move(sentence));
   }
+  if (decode_ && depth_ > 1 && !dataset.filters().empty() && dataset.type().kind != ElementType::Kind::other)
+    walk_values(dataset, [](const auto&...) { note_probe_progress(); });
   --depth_;
 }
 
-Sources require_sources(const Dataset& dataset, bool thorough) {
+Sources require_sources(const Dataset& dataset, bool thorough, bool decode) {
   const Lock lock;
-  SourceWalk walk(thorough);
+  SourceWalk walk(thorough, decode);
   walk.visit(dataset);
   Sources found = std::move(walk).found();
   if (thorough) {

@@ -23,8 +23,10 @@ struct Sources {
 /// what is missing at the end of a raw file, as fill values. Throws Error(data) that names the full path of a
 /// source that is missing, cannot be used or is too short, the data set and rows that need it, and the
 /// remedy. thorough: also warn of chunks that were never written, which walks the index of chunks, and of
-/// processes that have one of the files open for writing.
-Sources require_sources(const Dataset& dataset, bool thorough = false);
+/// processes that have one of the files open for writing. decode: also decode every chunk of the sources of a
+/// virtual data set, which libhdf5 reads without looking at the size that a chunk decodes to; for a child
+/// process.
+Sources require_sources(const Dataset& dataset, bool thorough = false, bool decode = false);
 
 /// Opens the file `name` that the file `from` refers to, where libhdf5 would find it. Throws Error(data),
 /// which begins with `needed_by`, when it is missing or cannot be used.

@@ -1,3 +1,4 @@
+#include "io/hdf5/chunk_reader.h"
 #include "io/hdf5/source_walk.h"
 
 namespace lockstep::hdf5 {
@@ -43,12 +44,7 @@ std::string unwritten_rows(const Dataset& dataset) {
       int64_t rest = other;
       for (size_t axis = chunk.size(); axis-- > 1; rest /= counts[axis])
         offset[axis] = static_cast<hsize_t>(rest % counts[axis] * chunk[axis]);
-      unsigned mask = 0;
-      haddr_t address = HADDR_UNDEF;
-      hsize_t bytes = 0;
-      if (H5Dget_chunk_info_by_coord(dataset.id(), offset.data(), &mask, &address, &bytes) < 0)
-        fail(ExitCode::data, "{}: the index of its chunks is damaged: {}.", dataset.where(), last_error());
-      missing = address == HADDR_UNDEF;
+      missing = stored_chunk_bytes(dataset, offset) == 0;
     }
     if (!missing) continue;
     if (first < 0) first = slab * chunk[0];

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace lockstep::filters {
+
+/// HDF5's numbers of the filters that are decoded here.
+constexpr int kDeflate = 1, kShuffle = 2, kFletcher32 = 3, kNbit = 5, kScaleOffset = 6, kLzf = 32000;
+
+/// One filter of a chunked data set and its settings, as the file holds them.
+struct Step {
+  int id = 0;
+  std::vector<unsigned> settings;
+};
+
+/// Whether a filter with these settings is decoded here, by bounded code.
+bool is_decoded_here(const Step& step);
+
+/// Memory that grows as needed and is never cleared.
+class Buffer {
+ public:
+  /// At least `bytes`, whose contents are lost when it grows.
+  std::span<std::byte> take(size_t bytes) {
+    if (bytes > size_) {
+      memory_.reset();
+      size_ = 0;
+      memory_ = std::make_unique_for_overwrite<std::byte[]>(bytes);
+      size_ = bytes;
+    }
+    return {memory_.get(), bytes};
+  }
+
+ private:
+  std::unique_ptr<std::byte[]> memory_;
+  size_t size_ = 0;
+};
+
+/// What decoding needs, kept from chunk to chunk. For one thread at a time.
+struct Scratch {
+  Buffer stored, first, second;
+};
+
+/// Undoes the filters of chunks of one data set.
+class Pipeline {
+ public:
+  /// steps: in the order of writing, each of which is_decoded_here(). chunk_bytes: of a decoded chunk.
+  Pipeline(std::vector<Step> steps, size_t chunk_bytes);
+
+  size_t chunk_bytes() const { return chunk_bytes_; }
+  /// The most bytes that a sound chunk takes in the file.
+  size_t max_stored_bytes() const { return max_bytes_; }
+
+  /// Decodes one chunk. Bit i of `skipped` is set where step i was left out on writing. The result has
+  /// chunk_bytes() and lies in `stored` or in `scratch`. Throws BadChunk for what does not decode to exactly
+  /// that size.
+  std::span<const std::byte> decode(std::span<const std::byte> stored, uint32_t skipped,
+                                    Scratch& scratch) const;
+
+ private:
+  size_t bytes_before(size_t step, uint32_t skipped, bool& exact) const;
+
+  std::vector<Step> steps_;
+  size_t chunk_bytes_, max_bytes_;
+};
+
+}  // namespace lockstep::filters

@@ -1,0 +1,243 @@
+#include "io/hdf5/chunk_reader.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <numeric>
+#include <random>
+
+#include "tests/io/data_files.h"
+
+namespace lockstep {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+/// A data set of random shape, type, filters, fill value and order of bytes, some of whose chunks were never
+/// written.
+class RandomFile {
+ public:
+  RandomFile(const std::string& path, uint32_t seed) : random_(seed) {
+    const hdf5::Lock lock;
+    hdf5::File::create(path);
+    const hdf5::File file = hdf5::File::open_for_writing(path);
+    const size_t axes = 1 + below(4);
+    std::vector<hsize_t> limits;
+    for (size_t axis = 0; axis < axes; ++axis) {
+      extents_.push_back(1 + below(axes > 2 ? 9 : 40));
+      chunk_.push_back(1 + below(axes > 2 ? 5 : 17));
+      limits.push_back(H5S_UNLIMITED);
+    }
+    const std::vector<hid_t> types = {H5T_STD_I8LE,   H5T_STD_U8LE,   H5T_STD_I16BE,  H5T_STD_U16LE,
+                                      H5T_STD_I32LE,  H5T_STD_U32BE,  H5T_STD_I64LE,  H5T_STD_U64BE,
+                                      H5T_IEEE_F32LE, H5T_IEEE_F32BE, H5T_IEEE_F64LE, H5T_IEEE_F64BE};
+    const hdf5::Id type(H5Tcopy(types[below(types.size())]));
+    const bool is_integer = H5Tget_class(type.get()) == H5T_INTEGER;
+    const hdf5::Id space(H5Screate_simple(static_cast<int>(axes), extents_.data(), limits.data()));
+    const hdf5::Id properties(H5Pcreate(H5P_DATASET_CREATE));
+    H5Pset_chunk(properties.get(), static_cast<int>(axes), chunk_.data());
+    set_filters(properties.get(), type.get(), is_integer);
+    const double fill = below(2) == 0 ? 0 : 7;
+    if (fill != 0) H5Pset_fill_value(properties.get(), H5T_NATIVE_DOUBLE, &fill);
+    if (below(3) == 0) H5Pset_alloc_time(properties.get(), H5D_ALLOC_TIME_EARLY);
+    if (below(3) == 0) H5Pset_chunk_opts(properties.get(), H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS);
+    const hdf5::Id dataset(
+        H5Dcreate2(file.id(), "x", type.get(), space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT));
+    for (int box = 0; box < 3; ++box) write_box(dataset.get(), space.get());
+  }
+
+  /// A random box inside the data set.
+  std::pair<std::vector<hsize_t>, std::vector<hsize_t>> box() {
+    std::vector<hsize_t> start, size;
+    for (const hsize_t extent : extents_) {
+      start.push_back(below(extent));
+      size.push_back(1 + below(extent - start.back()));
+    }
+    return {start, size};
+  }
+
+ private:
+  hsize_t below(hsize_t limit) { return random_() % limit; }
+
+  void set_filters(hid_t properties, hid_t type, bool is_integer) {
+    const size_t bits = 8 * H5Tget_size(type);
+    switch (below(9)) {
+      case 0:
+        H5Pset_deflate(properties, 4);
+        break;
+      case 1:
+        H5Pset_shuffle(properties);
+        H5Pset_deflate(properties, 1);
+        break;
+      case 2:
+        H5Pset_fletcher32(properties);
+        break;
+      case 3:
+        H5Pset_fletcher32(properties);
+        H5Pset_deflate(properties, 9);
+        break;
+      case 4:
+        H5Pset_deflate(properties, 3);
+        H5Pset_fletcher32(properties);
+        break;
+      case 5:
+        if (is_integer) {
+          H5Tset_precision(type, bits - 1 - below(bits / 2));
+          H5Tset_offset(type, below(2));
+        }
+        H5Pset_nbit(properties);
+        break;
+      case 6:
+      case 7:
+        H5Pset_scaleoffset(properties, is_integer ? H5Z_SO_INT : H5Z_SO_FLOAT_DSCALE, is_integer ? 0 : 2);
+        if (below(2) == 0) H5Pset_deflate(properties, 2);
+        break;
+      default:
+        H5Pset_shuffle(properties);
+        break;
+    }
+  }
+
+  void write_box(hid_t dataset, hid_t space) {
+    const auto [start, size] = box();
+    hsize_t elements = 1;
+    for (const hsize_t extent : size) elements *= extent;
+    std::vector<double> values;
+    for (hsize_t i = 0; i < elements; ++i) values.push_back(static_cast<double>(below(1000)) - 300);
+    const hdf5::Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr));
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr);
+    ASSERT_GE(H5Dwrite(dataset, H5T_NATIVE_DOUBLE, memory.get(), space, H5P_DEFAULT, values.data()), 0);
+  }
+
+  std::mt19937 random_;
+  std::vector<hsize_t> extents_, chunk_;
+};
+
+/// What libhdf5 itself reads.
+std::vector<std::byte> read_by_libhdf5(const hdf5::Dataset& dataset, const std::vector<hsize_t>& start,
+                                       const std::vector<hsize_t>& size, DType dtype, size_t bytes) {
+  std::vector<std::byte> values(bytes);
+  const hdf5::Lock lock;
+  const hdf5::Id stored(H5Dget_space(dataset.id()));
+  const hdf5::Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr));
+  H5Sselect_hyperslab(stored.get(), H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr);
+  EXPECT_GE(
+      H5Dread(dataset.id(), hdf5::memory_type(dtype), memory.get(), stored.get(), H5P_DEFAULT, values.data()),
+      0);
+  return values;
+}
+
+TEST(ChunkReader, ReadsWhatLibhdf5Reads) {
+  const TemporaryFolder folder;
+  int filtered = 0;
+  for (uint32_t seed = 0; seed < 400; ++seed) {
+    const std::string path = folder / "random.h5";
+    RandomFile random(path, seed);
+    const hdf5::File file = hdf5::File::open(path);
+    const hdf5::Dataset dataset = file.dataset("x", 0);
+    ASSERT_NE(dataset.pipeline(), nullptr);
+    ++filtered;
+    for (const DType dtype : {DType::u8, DType::i32, DType::i64, DType::f32, DType::f64}) {
+      const auto [start, size] = random.box();
+      size_t bytes = size_of(dtype);
+      for (const hsize_t extent : size) bytes *= extent;
+      std::vector<std::byte> values(bytes);
+      dataset.read_box(start, size, dtype, values.data());
+      ASSERT_EQ(values, read_by_libhdf5(dataset, start, size, dtype, bytes)) << seed << to_string(dtype);
+    }
+  }
+  EXPECT_EQ(filtered, 400);
+}
+
+std::vector<std::byte> deflated(size_t values) {
+  const std::vector<float> zeros(values);
+  uLongf size = compressBound(values * sizeof(float));
+  std::vector<std::byte> stream(size);
+  compress(reinterpret_cast<Bytef*>(stream.data()), &size, reinterpret_cast<const Bytef*>(zeros.data()),
+           values * sizeof(float));
+  stream.resize(size);
+  return stream;
+}
+
+/// Replaces the stored bytes of the chunk at `offset` of /x.
+void replace_chunk(const std::string& path, hsize_t offset, const std::vector<std::byte>& stored) {
+  const hdf5::Lock lock;
+  const hdf5::File file = hdf5::File::open_for_writing(path);
+  const hdf5::Dataset dataset = file.dataset("/x");
+  const std::vector<hsize_t> corner = {offset};
+  ASSERT_GE(H5Dwrite_chunk(dataset.id(), H5P_DEFAULT, 0, corner.data(), stored.size(), stored.data()), 0);
+}
+
+TEST(ChunkReader, NamesAChunkInTheMiddleThatDecodesToAnotherSize) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "a.h5";
+  for (const size_t values : {size_t{10}, size_t{4000}}) {
+    std::filesystem::remove(path);
+    put(path, "/x", {3000}, counting<float>(3000), {{1000}, 4});
+    replace_chunk(path, 1000, deflated(values));
+    for (const int64_t budget : {int64_t{1} << 30, int64_t{6000}}) {
+      DatasetOptions options;
+      options.memory_budget = budget;
+      EXPECT_THAT(
+          error_of([&] {
+            all_x<float>(*open_dataset({{path}, "/x", ""}, options));
+          }),
+          AllOf(HasSubstr("a.h5:/x: rows 1000 to 1999 cannot be read: the chunk at (1000) is damaged"),
+                HasSubstr(values == 10 ? "40 bytes instead of 4000" : "more than 4000 bytes")));
+    }
+  }
+}
+
+/// A data set /v that is all of `name` of another file.
+void put_virtual(const std::string& path, const std::string& source, const std::string& name,
+                 const std::vector<hsize_t>& extents, hid_t type) {
+  const hdf5::Lock lock;
+  hdf5::File::create(path);
+  const hdf5::File file = hdf5::File::open_for_writing(path);
+  const hdf5::Id space(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr));
+  const hdf5::Id properties(H5Pcreate(H5P_DATASET_CREATE));
+  H5Pset_virtual(properties.get(), space.get(), source.c_str(), name.c_str(), space.get());
+  ASSERT_TRUE(
+      hdf5::Id(H5Dcreate2(file.id(), "v", type, space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT)));
+}
+
+TEST(ChunkReader, NamesADamagedChunkOfTheSourceOfAVirtualDataset) {
+  const TemporaryFolder folder;
+  put(folder / "a.h5", "/x", {3000}, counting<float>(3000), {{1000}, 4});
+  put_virtual(folder / "v.h5", folder / "a.h5", "/x", {3000}, H5T_IEEE_F32LE);
+  EXPECT_EQ(all_x<float>(*open_dataset({{folder / "v.h5"}, "/v", ""}, {})), counting<float>(3000));
+  replace_chunk(folder / "a.h5", 1000, deflated(10));
+  EXPECT_THAT(error_of([&] {
+                open_dataset({{folder / "v.h5"}, "/v", ""}, {});
+              }),
+              AllOf(HasSubstr("v.h5:/v"), HasSubstr("a.h5:/x: rows 1000 to 1999 cannot be read")));
+}
+
+TEST(ChunkReader, TheShortMiddleChunkOfARealFileIsNamed) {
+  const std::string path = LOCKSTEP_SHARED_DATA "/hdf5-trials/short_middle_chunk.h5";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is absent";
+  EXPECT_THAT(
+      error_of([&] {
+        open_dataset({{path}, "/train/x", "/train/y"}, {});
+      }),
+      AllOf(HasSubstr("short_middle_chunk.h5:/train/x: rows"), HasSubstr("cannot be read: the chunk at")));
+}
+
+TEST(ChunkReader, ReadsWhatH5pyCompressedWithLzf) {
+  const std::string path = LOCKSTEP_SHARED_DATA "/hdf5-trials/lzf.h5";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is absent";
+  const auto data = open_dataset({{path}, "/train/x", "/train/y"}, {});
+  EXPECT_EQ(data->size(), 64);
+  const std::vector<uint8_t> values = all_x<uint8_t>(*data);
+  EXPECT_EQ(std::accumulate(values.begin(), values.end(), 0), 1568198);  // as h5py reads them
+  EXPECT_EQ(values[((5 * 8 + 3) * 8 + 2) * 3 + 1], 88);
+  // libhdf5 itself reads the sources of a virtual data set.
+  const TemporaryFolder folder;
+  put_virtual(folder / "v.h5", std::filesystem::canonical(path), "/train/x", {64, 8, 8, 3}, H5T_STD_U8LE);
+  EXPECT_EQ(all_x<uint8_t>(*open_dataset({{folder / "v.h5"}, "/v", ""}, {})), values);
+}
+
+}  // namespace
+}  // namespace lockstep
