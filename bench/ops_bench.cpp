@@ -152,12 +152,12 @@ void bias_gradient(benchmark::State& state) {
 BENCHMARK(bias_gradient)->Arg(64);
 
 void batch_norm(benchmark::State& state, Pass pass) {
-  const Data x({state.range(0), 16, 16, 64}), y(x.tensor.shape()), sums({2, 64});
+  const Data x({state.range(0), 16, 16, 64}), y(x.tensor.shape()), sums({2, 64}), running({2, 64});
   const Data scale({64}), shift({64}), mean({64}), inverse_std({64}), dscale({64}), dshift({64});
   const MicroBatchInfo info{.valid = static_cast<int32_t>(state.range(0)), .weight = 1};
   for (auto _ : state) {
     if (pass == kForward)
-      batch_norm_forward({}, &info, 1e-5f, x, scale, shift, y, mean, inverse_std, sums);
+      batch_norm_forward({}, &info, 1e-5f, x, scale, shift, running, y, mean, inverse_std, sums);
     else
       batch_norm_backward({}, &info, x, scale, mean, inverse_std, y, y, dscale, dshift);
   }

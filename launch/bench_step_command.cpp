@@ -99,7 +99,8 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   const Task task(exec, options, data);
   const Graph graph = fuse(build_model(config.model, task.input_shape(), task.outputs(), options.seed));
   ThreadPool pool(lanes_of(options, exec, world));
-  const Batching batching = plan_batches(options, world.size(), pool.lanes(), best_micro_batch(exec, graph));
+  const MicroBatchNeeds needs = micro_batch_needs(exec, graph);
+  const Batching batching = plan_batches(options, world.size(), pool.lanes(), needs);
   Parameters parameters(exec, graph);
   parameters.initialize(options.seed);
   TimedCommunicator communicator(make_communicator(world, exec, options.communicator()));
@@ -136,6 +137,10 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
               fmt::format("{} = {} ranks x {} micro-batches x {}", batching.global_batch, world.size(),
                           batching.micro_batches, batching.micro_batch),
               "global_batch", batching.global_batch);
+  if (const std::string text =
+          describe_statistics(batching, options, world.size(), pool.lanes(), needs);
+      !text.empty())
+    report.line("batch norm", text);
   report.value("ranks", world.size());
   report.fact("runs on", fmt::format("{}, {} threads a rank", to_string(exec.backend()), pool.lanes()),
               "threads", pool.lanes());

@@ -72,7 +72,7 @@ void check_run(const SlurmJob& job, const Config& config) {
     fail(ExitCode::usage, "run.device = \"cuda\" needs GPUs: ask for them with --gpus-per-node.");
   // What is computed together is chosen when the run knows its model: any choice divides alike.
   const int ranks = job.nodes * job.tasks_per_node, lanes = gpus ? 1 : job.cpus_per_task;
-  const Batching batching = plan_batches(config.train, ranks, lanes, config.train.global_batch);
+  const Batching batching = plan_batches(config.train, ranks, lanes, {});
   log_info("{} ranks on {} nodes; a step: {} samples, {} a rank", ranks, job.nodes, batching.global_batch,
            batching.rank_batch());
   std::set<std::string> files(config.train.train.files.begin(), config.train.train.files.end());

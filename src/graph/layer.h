@@ -49,7 +49,9 @@ struct LayerTraits {
   bool backward_reads_output = false;
   bool forward_in_place = false;   ///< output may share the memory of input 0
   bool backward_in_place = false;  ///< gradient of input 0 may share the memory of the output's gradient
-  bool reshape = false;            ///< output is input 0 under another shape: nothing runs, memory is shared
+  /// Statistics are taken over the samples of a micro-batch, and a sample gives each so many values; 0: none.
+  int64_t statistics_per_sample = 0;
+  bool reshape = false;  ///< output is input 0 under another shape: nothing runs, memory is shared
 };
 
 /// Replaces values, in the memory of the backend, by their sum over all micro-batches that are computed at

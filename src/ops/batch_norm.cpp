@@ -23,11 +23,11 @@ Rows rows_of(const MicroBatchInfo& info, const Shape& shape) {
 
 namespace {
 
-/// y = x * factor[c] + offset[c] over `rows` rows.
-void scale_and_shift(const float* x, int64_t rows, int64_t channels, const float* factor, const float* offset,
-                     float* y) {
+/// y = (x - mean[c]) * factor[c] + offset[c] over `rows` rows: near the mean the difference is exact.
+void scale_and_shift(const float* x, int64_t rows, int64_t channels, const float* mean, const float* factor,
+                     const float* offset, float* y) {
   for (int64_t row = 0; row < rows; ++row, x += channels, y += channels)
-    for (int64_t c = 0; c < channels; ++c) y[c] = x[c] * factor[c] + offset[c];
+    for (int64_t c = 0; c < channels; ++c) y[c] = (x[c] - mean[c]) * factor[c] + offset[c];
 }
 
 double count_of(const Rows& rows) { return static_cast<double>(std::max<int64_t>(rows.valid, 1)); }
@@ -38,10 +38,15 @@ Moments moments_of(const Rows& rows, const float* x, float* mean) {
   const int64_t channels = rows.channels;
   Moments moments{std::vector<double>(static_cast<size_t>(channels)),
                   std::vector<double>(static_cast<size_t>(channels))};
-  column_sum(rows.valid, channels, moments.total.data(),
-             [=](int64_t row, int64_t c) { return x[row * channels + c]; });
-  for (int64_t c = 0; c < channels; ++c)
-    mean[c] = static_cast<float>(moments.total[static_cast<size_t>(c)] / count_of(rows));
+  // From the first row, which is near the mean compared with the spread.
+  column_sum(rows.valid, channels, moments.deviations.data(),
+             [=](int64_t row, int64_t c) { return x[row * channels + c] - x[c]; });
+  for (int64_t c = 0; c < channels; ++c) {
+    double& deviations = moments.deviations[static_cast<size_t>(c)];
+    const double first = rows.valid == 0 ? 0 : x[c];
+    mean[c] = static_cast<float>(first + deviations / count_of(rows));
+    deviations += static_cast<double>(rows.valid) * (first - mean[c]);
+  }
   column_sum(rows.valid, channels, moments.squares.data(), [=](int64_t row, int64_t c) {
     const float deviation = x[row * channels + c] - mean[c];
     return deviation * deviation;
@@ -50,8 +55,8 @@ Moments moments_of(const Rows& rows, const float* x, float* mean) {
 }
 
 void normalize(const Rows& rows, const MicroBatchInfo& info, const Statistics& statistics, float epsilon,
-               const float* x, const float* scale, const float* shift, float* y, float* saved_mean,
-               float* saved_inverse_std, float* sums) {
+               const float* x, const float* scale, const float* shift, const float* running, float* y,
+               float* saved_mean, float* saved_inverse_std, float* sums) {
   const int64_t channels = rows.channels;
   const double count = statistics.count;
   std::vector<float> factor(static_cast<size_t>(channels)), offset(factor.size());
@@ -60,12 +65,13 @@ void normalize(const Rows& rows, const MicroBatchInfo& info, const Statistics& s
     saved_mean[c] = static_cast<float>(statistics.mean[c]);
     saved_inverse_std[c] = static_cast<float>(inverse_std);
     factor[c] = static_cast<float>(inverse_std) * scale[c];
-    offset[c] = shift[c] - saved_mean[c] * factor[c];
+    offset[c] = static_cast<float>(shift[c] - (statistics.mean[c] - saved_mean[c]) * factor[c]);
+    const size_t variance = static_cast<size_t>(channels) + c;
     sums[c] = static_cast<float>(info.valid * statistics.mean[c]);
-    sums[static_cast<size_t>(channels) + c] =
-        static_cast<float>(info.valid * (statistics.squares[c] / std::max(count - 1, 1.0)));
+    sums[variance] = static_cast<float>(
+        info.valid * (count > 1 ? statistics.squares[c] / (count - 1) : double{running[variance]}));
   }
-  scale_and_shift(x, rows.valid, channels, factor.data(), offset.data(), y);
+  scale_and_shift(x, rows.valid, channels, saved_mean, factor.data(), offset.data(), y);
   std::fill(y + rows.valid * channels, y + rows.all * channels, 0.f);
 }
 
@@ -110,11 +116,18 @@ void input_gradient(const Rows& rows, double count, const GradientSums& sums, co
 namespace {
 
 void forward(const Rows& rows, const MicroBatchInfo& info, float epsilon, const float* x, const float* scale,
-             const float* shift, float* y, float* saved_mean, float* saved_inverse_std, float* sums) {
+             const float* shift, const float* running, float* y, float* saved_mean, float* saved_inverse_std,
+             float* sums) {
+  const double count = count_of(rows);
   Moments moments = moments_of(rows, x, saved_mean);
-  for (double& total : moments.total) total /= count_of(rows);
-  const Statistics statistics{count_of(rows), std::move(moments.total), std::move(moments.squares)};
-  normalize(rows, info, statistics, epsilon, x, scale, shift, y, saved_mean, saved_inverse_std, sums);
+  for (size_t c = 0; c < moments.squares.size(); ++c) {
+    const double offset = moments.deviations[c] / count;
+    moments.squares[c] -= std::min(moments.squares[c], count * offset * offset);
+    moments.deviations[c] = saved_mean[c] + offset;
+  }
+  const Statistics statistics{count, std::move(moments.deviations), std::move(moments.squares)};
+  normalize(rows, info, statistics, epsilon, x, scale, shift, running, y, saved_mean, saved_inverse_std,
+            sums);
 }
 
 void backward(const Rows& rows, const float* x, const float* scale, const float* mean,
@@ -127,26 +140,27 @@ void backward(const Rows& rows, const float* x, const float* scale, const float*
 }  // namespace cpu
 
 void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
-                        ConstTensor scale, ConstTensor shift, Tensor y, Tensor saved_mean,
-                        Tensor saved_inverse_std, Tensor sums) {
+                        ConstTensor scale, ConstTensor shift, ConstTensor running, Tensor y,
+                        Tensor saved_mean, Tensor saved_inverse_std, Tensor sums) {
   INVARIANT(x.shape().rank() >= 2, "batch_norm: x {} has no batch or no channels", to_string(x.shape()));
   const int64_t channels = x.shape()[-1];
   expect(x, DType::f32, y.shape(), "batch_norm: x");
   expect(scale, DType::f32, {channels}, "batch_norm: scale");
   expect(shift, DType::f32, {channels}, "batch_norm: shift");
+  expect(running, DType::f32, {2, channels}, "batch_norm: running");
   expect(y, DType::f32, x.shape(), "batch_norm: y");
   expect(saved_mean, DType::f32, {channels}, "batch_norm: saved_mean");
   expect(saved_inverse_std, DType::f32, {channels}, "batch_norm: saved_inverse_std");
   expect(sums, DType::f32, {2, channels}, "batch_norm: sums");
   if constexpr (kCuda) {
     if (exec.on_cuda())
-      return cuda::batch_norm_forward(exec, info, epsilon, x, scale, shift, y, saved_mean, saved_inverse_std,
-                                      sums);
+      return cuda::batch_norm_forward(exec, info, epsilon, x, scale, shift, running, y, saved_mean,
+                                      saved_inverse_std, sums);
   }
   const cpu::Rows rows = cpu::rows_of(*info, x.shape());
   cpu::forward(rows, *info, epsilon, x.data<float>(), scale.data<float>(), shift.data<float>(),
-               y.data<float>(), saved_mean.data<float>(), saved_inverse_std.data<float>(),
-               sums.data<float>());
+               running.data<float>(), y.data<float>(), saved_mean.data<float>(),
+               saved_inverse_std.data<float>(), sums.data<float>());
 }
 
 void batch_norm_backward(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
@@ -186,13 +200,11 @@ void batch_norm_inference(Exec exec, float epsilon, ConstTensor x, ConstTensor s
     if (exec.on_cuda())
       return cuda::batch_norm_inference(exec, epsilon, x, scale, shift, running_mean, running_variance, y);
   }
-  std::vector<float> factor(static_cast<size_t>(channels)), offset(factor.size());
-  for (size_t c = 0; c < factor.size(); ++c) {
+  std::vector<float> factor(static_cast<size_t>(channels));
+  for (size_t c = 0; c < factor.size(); ++c)
     factor[c] = scale.data<float>()[c] / std::sqrt(running_variance.data<float>()[c] + epsilon);
-    offset[c] = shift.data<float>()[c] - running_mean.data<float>()[c] * factor[c];
-  }
-  cpu::scale_and_shift(x.data<float>(), x.elements() / channels, channels, factor.data(), offset.data(),
-                       y.data<float>());
+  cpu::scale_and_shift(x.data<float>(), x.elements() / channels, channels, running_mean.data<float>(),
+                       factor.data(), shift.data<float>(), y.data<float>());
 }
 
 void batch_norm_running_update(Exec exec, const MicroBatchInfo* info, float momentum, ConstTensor sums,

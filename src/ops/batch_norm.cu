@@ -9,7 +9,7 @@ struct StoreStatistics {
   int64_t positions;
   Statistics statistics;
 
-  __device__ void operator()(int64_t column, Pair moments) const {
+  __device__ void operator()(int64_t column, Sums moments) const {
     const double n = static_cast<double>(real_rows(statistics.info, positions));
     double average = 0, squares = 0;
     if (n > 0) {
@@ -42,9 +42,9 @@ struct Normalize {
 
 struct StoreGradients {
   float *dshift, *dscale;
-  __device__ void operator()(int64_t column, Pair sums) const {
-    dshift[column] = sums.first;
-    dscale[column] = sums.second;
+  __device__ void operator()(int64_t column, Sums sums) const {
+    dshift[column] = static_cast<float>(sums.first);
+    dscale[column] = static_cast<float>(sums.second);
   }
 };
 
@@ -127,11 +127,16 @@ void batch_norm_input_gradient(Exec exec, const MicroBatchInfo* info, ConstTenso
 }
 
 void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
-                        ConstTensor scale, ConstTensor shift, Tensor y, Tensor saved_mean,
-                        Tensor saved_inverse_std, Tensor sums) {
+                        ConstTensor scale, ConstTensor shift, ConstTensor running, Tensor y,
+                        Tensor saved_mean, Tensor saved_inverse_std, Tensor sums) {
   const auto [rows, columns, positions] = Matrix(x.shape());
-  const Statistics statistics{
-      info, columns, epsilon, saved_mean.data<float>(), saved_inverse_std.data<float>(), sums.data<float>()};
+  const Statistics statistics{info,
+                              columns,
+                              epsilon,
+                              running.data<float>(),
+                              saved_mean.data<float>(),
+                              saved_inverse_std.data<float>(),
+                              sums.data<float>()};
   column_sums(exec, Moments{info, x.data<float>(), positions, columns},
               StoreStatistics{x.data<float>(), positions, statistics}, rows, columns);
   batch_norm_apply(exec, info, x, scale, shift, saved_mean, saved_inverse_std, y);

@@ -12,11 +12,12 @@ namespace lockstep {
 /// the statistics; the padding's y and dx are zero. x, y (N, ..., C); scale, shift, saved_mean,
 /// saved_inverse_std (C). sums (2, C), overwritten: valid * mean and valid * unbiased variance, for the
 /// running statistics; both are sums over micro-batches when added, and running_update divides them by the
-/// samples of the global batch. Sums run in an order that depends on the shape alone. Enqueues; does not
-/// wait.
+/// samples of the global batch. A channel of a single value has no variance: it counts with the variance in
+/// running (2, C), so that it leaves that where it is. Sums run in an order that depends on the shape alone,
+/// and measure x from a value near it, so that a large mean costs no digits. Enqueues; does not wait.
 void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
-                        ConstTensor scale, ConstTensor shift, Tensor y, Tensor saved_mean,
-                        Tensor saved_inverse_std, Tensor sums);
+                        ConstTensor scale, ConstTensor shift, ConstTensor running, Tensor y,
+                        Tensor saved_mean, Tensor saved_inverse_std, Tensor sums);
 
 /// dx (N, ..., C), may alias dy; dscale and dshift (C) are overwritten.
 void batch_norm_backward(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,

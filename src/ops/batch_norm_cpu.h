@@ -15,10 +15,10 @@ struct Rows {
 };
 Rows rows_of(const MicroBatchInfo& info, const Shape& shape);
 
-/// For each channel, over the real rows: the sum, and the sum of squares of what differs from the mean
-/// rounded to float.
+/// For each channel, over the real rows: the sums of what differs from the mean rounded to float, and of its
+/// squares.
 struct Moments {
-  std::vector<double> total, squares;
+  std::vector<double> deviations, squares;
 };
 /// mean (C) is overwritten; 0 without any real row.
 Moments moments_of(const Rows& rows, const float* x, float* mean);
@@ -31,8 +31,8 @@ struct Statistics {
 };
 /// y, and what forward leaves behind (see batch_norm_forward).
 void normalize(const Rows& rows, const MicroBatchInfo& info, const Statistics& statistics, float epsilon,
-               const float* x, const float* scale, const float* shift, float* y, float* saved_mean,
-               float* saved_inverse_std, float* sums);
+               const float* x, const float* scale, const float* shift, const float* running, float* y,
+               float* saved_mean, float* saved_inverse_std, float* sums);
 
 /// For each channel, over the real rows: sums of dy and of dy * normalized x. They are the gradients of shift
 /// and scale.

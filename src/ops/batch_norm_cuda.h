@@ -40,12 +40,13 @@ struct Statistics {
   const MicroBatchInfo* info;
   int64_t columns;
   float epsilon;
+  const float* running;
   float *mean, *inverse_std, *sums;
 
   /// squares: the sum of (x - average)^2 over n rows.
   __device__ void store(int64_t column, double n, double average, double squares) const {
     const double variance = n > 0 ? squares / n : 0.0;
-    const double unbiased = n > 1 ? squares / (n - 1) : variance;
+    const double unbiased = n > 1 ? squares / (n - 1) : double{running[columns + column]};
     mean[column] = static_cast<float>(average);
     inverse_std[column] = static_cast<float>(1.0 / sqrt(variance + epsilon));
     sums[column] = static_cast<float>(info->valid * average);

@@ -30,7 +30,7 @@ struct Gradient {
 
 struct StoreFirst {
   float* db;
-  __device__ void operator()(int64_t column, Pair sum) const { db[column] = sum.first; }
+  __device__ void operator()(int64_t column, Sums sum) const { db[column] = static_cast<float>(sum.first); }
 };
 
 }  // namespace

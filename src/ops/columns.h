@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "src/device/launch.h"
+#include "src/device/long_sum.h"
 
 namespace lockstep::cuda {
 
@@ -15,24 +16,28 @@ inline constexpr int64_t kMaxRowChunks = 128;
 struct Pair {
   float first, second;
 };
+struct Sums {
+  double first, second;
+};
 
 /// Sums terms(row, column), two sums at once, over the chunk of rows that blockIdx.y names. The only chunk
 /// hands its sums to finish(column, sums); otherwise they are left in partial (chunks, columns).
 template <typename Terms, typename Finish>
 __global__ void column_sums_kernel(Terms terms, Finish finish, int64_t rows, int64_t columns,
-                                   int64_t rows_per_chunk, Pair* partial) {
-  __shared__ Pair tile[kRowTile][kColumnTile];
+                                   int64_t rows_per_chunk, Sums* partial) {
+  __shared__ Sums tile[kRowTile][kColumnTile];
   const int64_t column = int64_t{blockIdx.x} * kColumnTile + threadIdx.x;
   const int64_t begin = int64_t{blockIdx.y} * rows_per_chunk;
   const int64_t end = min(begin + rows_per_chunk, rows);
-  Pair sum{0.0f, 0.0f};
+  LongSum first, second;
   if (column < columns) {
     for (int64_t row = begin + threadIdx.y; row < end; row += kRowTile) {
       const Pair term = terms(row, column);
-      sum.first += term.first;
-      sum.second += term.second;
+      first.add(term.first);
+      second.add(term.second);
     }
   }
+  Sums sum{first.value(), second.value()};
   tile[threadIdx.y][threadIdx.x] = sum;
   __syncthreads();
   if (threadIdx.y != 0 || column >= columns) return;
@@ -48,10 +53,10 @@ __global__ void column_sums_kernel(Terms terms, Finish finish, int64_t rows, int
 
 /// Adds the chunks' sums in order.
 template <typename Finish>
-__global__ void column_finish_kernel(Finish finish, int64_t columns, int64_t chunks, const Pair* partial) {
+__global__ void column_finish_kernel(Finish finish, int64_t columns, int64_t chunks, const Sums* partial) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t column = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; column < columns; column += stride) {
-    Pair sum = partial[column];
+    Sums sum = partial[column];
     for (int64_t chunk = 1; chunk < chunks; ++chunk) {
       sum.first += partial[chunk * columns + column].first;
       sum.second += partial[chunk * columns + column].second;
@@ -69,11 +74,11 @@ inline unsigned column_tiles(int64_t columns) {
 template <typename Terms, typename Finish>
 void column_sums(Exec exec, Terms terms, Finish finish, int64_t rows, int64_t columns) {
   if (columns == 0) return;
-  const int64_t in_scratch = static_cast<int64_t>(kScratchBytes / sizeof(Pair)) / columns;
+  const int64_t in_scratch = static_cast<int64_t>(kScratchBytes / sizeof(Sums)) / columns;
   const int64_t wanted = (rows + 16 * kRowTile - 1) / (16 * kRowTile);
   const int64_t chunks = std::max<int64_t>(1, std::min({wanted, in_scratch, kMaxRowChunks}));
   const int64_t rows_per_chunk = (rows + chunks - 1) / chunks;
-  Pair* partial = static_cast<Pair*>(scratch(exec));
+  Sums* partial = static_cast<Sums*>(scratch(exec));
   launch(column_sums_kernel<Terms, Finish>, dim3(column_tiles(columns), static_cast<unsigned>(chunks)),
          dim3(kColumnTile, kRowTile), 0, compute_stream(exec), terms, finish, rows, columns, rows_per_chunk,
          partial);

@@ -22,8 +22,8 @@ void activation_backward(Exec exec, Activation activation, ConstTensor saved, Co
 void add(Exec exec, ConstTensor a, ConstTensor b, Tensor y);
 
 void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
-                        ConstTensor scale, ConstTensor shift, Tensor y, Tensor saved_mean,
-                        Tensor saved_inverse_std, Tensor sums);
+                        ConstTensor scale, ConstTensor shift, ConstTensor running, Tensor y,
+                        Tensor saved_mean, Tensor saved_inverse_std, Tensor sums);
 void batch_norm_backward(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
                          ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy, Tensor dx,
                          Tensor dscale, Tensor dshift);
@@ -66,7 +66,7 @@ void sync_batch_norm_moments(Exec exec, const MicroBatchInfo* info, ConstTensor 
 void sync_batch_norm_deviations(Exec exec, const MicroBatchInfo* info, int64_t positions, ConstTensor moments,
                                 ConstTensor totals, Tensor deviations);
 void sync_batch_norm_normalize(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
-                               ConstTensor scale, ConstTensor shift, ConstTensor totals,
+                               ConstTensor scale, ConstTensor shift, ConstTensor running, ConstTensor totals,
                                ConstTensor deviations, Tensor y, Tensor saved_mean, Tensor saved_inverse_std,
                                Tensor sums);
 void sync_batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstTensor x,

@@ -21,12 +21,13 @@ void moments(const Rows& rows, const MicroBatchInfo& info, const float* x, float
              float* second, float* totals) {
   const Moments own = moments_of(rows, x, pivot);
   const auto count = static_cast<double>(rows.valid);
-  for (size_t c = 0; c < own.total.size(); ++c) {
-    first[c] = static_cast<float>(own.total[c] - count * pivot[c]);
+  const size_t channels = own.squares.size();
+  for (size_t c = 0; c < channels; ++c) {
+    first[c] = static_cast<float>(own.deviations[c]);
     second[c] = static_cast<float>(own.squares[c]);
-    totals[c] = static_cast<float>(own.total[c]);
+    totals[c] = static_cast<float>(count * pivot[c] + own.deviations[c]);
   }
-  totals[own.total.size()] = static_cast<float>(info.valid);
+  totals[channels] = static_cast<float>(info.valid);
 }
 
 /// Moves moments of `count` rows from the pivot to the first mean.
@@ -88,13 +89,14 @@ void sync_batch_norm_deviations(Exec exec, const MicroBatchInfo* info, int64_t p
 }
 
 void sync_batch_norm_normalize(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
-                               ConstTensor scale, ConstTensor shift, ConstTensor totals,
+                               ConstTensor scale, ConstTensor shift, ConstTensor running, ConstTensor totals,
                                ConstTensor deviations, Tensor y, Tensor saved_mean, Tensor saved_inverse_std,
                                Tensor sums) {
   const int64_t channels = x.shape()[-1];
   expect(x, DType::f32, y.shape(), "sync_batch_norm: x");
   expect(scale, DType::f32, {channels}, "sync_batch_norm: scale");
   expect(shift, DType::f32, {channels}, "sync_batch_norm: shift");
+  expect(running, DType::f32, {2, channels}, "sync_batch_norm: running");
   expect(totals, DType::f32, {channels + 1}, "sync_batch_norm: totals");
   expect(deviations, DType::f32, {2, channels}, "sync_batch_norm: deviations");
   expect(y, DType::f32, x.shape(), "sync_batch_norm: y");
@@ -103,15 +105,15 @@ void sync_batch_norm_normalize(Exec exec, const MicroBatchInfo* info, float epsi
   expect(sums, DType::f32, {2, channels}, "sync_batch_norm: sums");
   if constexpr (kCuda) {
     if (exec.on_cuda())
-      return cuda::sync_batch_norm_normalize(exec, info, epsilon, x, scale, shift, totals, deviations, y,
-                                             saved_mean, saved_inverse_std, sums);
+      return cuda::sync_batch_norm_normalize(exec, info, epsilon, x, scale, shift, running, totals,
+                                             deviations, y, saved_mean, saved_inverse_std, sums);
   }
   const cpu::Rows rows = cpu::rows_of(*info, x.shape());
   cpu::normalize(
       rows, *info,
       cpu::joint_statistics(rows.per_sample, channels, totals.data<float>(), deviations.data<float>()),
-      epsilon, x.data<float>(), scale.data<float>(), shift.data<float>(), y.data<float>(),
-      saved_mean.data<float>(), saved_inverse_std.data<float>(), sums.data<float>());
+      epsilon, x.data<float>(), scale.data<float>(), shift.data<float>(), running.data<float>(),
+      y.data<float>(), saved_mean.data<float>(), saved_inverse_std.data<float>(), sums.data<float>());
 }
 
 void sync_batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstTensor x,

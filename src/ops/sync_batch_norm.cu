@@ -15,13 +15,13 @@ struct StoreMoments {
   int64_t positions, columns;
   float *moments, *totals;
 
-  __device__ void operator()(int64_t column, Pair sums) const {
+  __device__ void operator()(int64_t column, Sums sums) const {
     const int64_t rows = real_rows(info, positions);
     // Padding alone may hold anything.
     const float pivot = rows > 0 ? x[column] : 0.0f;
     moments[column] = pivot;
-    moments[columns + column] = sums.first;
-    moments[2 * columns + column] = sums.second;
+    moments[columns + column] = static_cast<float>(sums.first);
+    moments[2 * columns + column] = static_cast<float>(sums.second);
     totals[column] = static_cast<float>(static_cast<double>(rows) * pivot + sums.first);
     if (column == 0) totals[columns] = static_cast<float>(info->valid);
   }
@@ -58,9 +58,9 @@ struct StoreGradientSums {
   int64_t columns;
   float *dshift, *dscale, *totals;
 
-  __device__ void operator()(int64_t column, Pair sums) const {
-    dshift[column] = totals[column] = sums.first;
-    dscale[column] = totals[columns + column] = sums.second;
+  __device__ void operator()(int64_t column, Sums sums) const {
+    dshift[column] = totals[column] = static_cast<float>(sums.first);
+    dscale[column] = totals[columns + column] = static_cast<float>(sums.second);
     if (column == 0) totals[2 * columns] = static_cast<float>(info->valid);
   }
 };
@@ -84,12 +84,17 @@ void sync_batch_norm_deviations(Exec exec, const MicroBatchInfo* info, int64_t p
 }
 
 void sync_batch_norm_normalize(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
-                               ConstTensor scale, ConstTensor shift, ConstTensor totals,
+                               ConstTensor scale, ConstTensor shift, ConstTensor running, ConstTensor totals,
                                ConstTensor deviations, Tensor y, Tensor saved_mean, Tensor saved_inverse_std,
                                Tensor sums) {
   const auto [rows, columns, positions] = Matrix(x.shape());
-  const Statistics statistics{
-      info, columns, epsilon, saved_mean.data<float>(), saved_inverse_std.data<float>(), sums.data<float>()};
+  const Statistics statistics{info,
+                              columns,
+                              epsilon,
+                              running.data<float>(),
+                              saved_mean.data<float>(),
+                              saved_inverse_std.data<float>(),
+                              sums.data<float>()};
   launch(joint_statistics_kernel, blocks_for(columns, 128), 128, 0, compute_stream(exec), positions,
          totals.data<float>(), deviations.data<float>(), statistics);
   batch_norm_apply(exec, info, x, scale, shift, saved_mean, saved_inverse_std, y);

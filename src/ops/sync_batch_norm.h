@@ -32,7 +32,7 @@ void sync_batch_norm_deviations(Exec exec, const MicroBatchInfo* info, int64_t p
 /// the unbiased variance in `sums` are those of all micro-batches together, times the real samples of this
 /// one.
 void sync_batch_norm_normalize(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
-                               ConstTensor scale, ConstTensor shift, ConstTensor totals,
+                               ConstTensor scale, ConstTensor shift, ConstTensor running, ConstTensor totals,
                                ConstTensor deviations, Tensor y, Tensor saved_mean, Tensor saved_inverse_std,
                                Tensor sums);
 

@@ -56,6 +56,7 @@ struct Trainer::Impl {
   Task task;
   Graph graph;
   ThreadPool pool;
+  MicroBatchNeeds needs;
   Batching batching;
   Parameters parameters;
   TimedCommunicator communicator;
@@ -98,7 +99,8 @@ struct Trainer::Impl {
         task(e, o, signature_of(*data.train)),
         graph(fuse(model(task.input_shape(), task.outputs()))),
         pool(lanes_of(o, e, w)),
-        batching(plan_batches(o, w.size(), pool.lanes(), best_micro_batch(e, graph))),
+        needs(micro_batch_needs(e, graph)),
+        batching(plan_batches(o, w.size(), pool.lanes(), needs)),
         parameters(e, graph),
         communicator(parts.communicator ? std::move(parts.communicator)
                                         : make_communicator(w, e, o.communicator())),
@@ -464,6 +466,10 @@ std::string Trainer::describe() const {
       "\nbatch: {} = {} rank{} x {} micro-batches x {}{}; {} steps of {} an epoch", t.batching.global_batch,
       t.world.size(), t.world.size() == 1 ? "" : "s", t.batching.micro_batches, t.batching.micro_batch,
       t.options.reproducible ? ", reproducible" : "", t.total_steps, t.sampler.steps_per_epoch());
+  if (const std::string statistics =
+          describe_statistics(t.batching, t.options, t.world.size(), t.pool.lanes(), t.needs);
+      !statistics.empty())
+    text += "\nbatch norm: " + statistics;
   return text;
 }
 

@@ -117,6 +117,7 @@ TEST_F(WholeRun, SyncBatchNormMakesOneMicroBatchOfWhatIsComputedTogether) {
         train(name, ranks,
               set({"train.epochs=1", "optimizer.name=sgd", "optimizer.lr=0.05", "model.file=" + model,
                    "run.threads=" + std::to_string(threads),
+                   "train.micro_batch=" + std::string(ranks == 1 ? "128" : "0"),
                    "train.sync_batch_norm=" + std::string(synchronized ? "true" : "false")}));
     return all.back()["test_loss"].get<double>();
   };

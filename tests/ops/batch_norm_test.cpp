@@ -9,6 +9,7 @@ namespace lockstep::test {
 namespace {
 
 constexpr float kEpsilon = 1e-3f;
+constexpr float kRunningVariance = 0.7f;
 
 class BatchNormTest : public BackendTest {};
 INSTANTIATE_FOR_BACKENDS(BatchNormTest);
@@ -26,7 +27,10 @@ Result run_batch_norm(Exec exec, const Shape& shape, int32_t valid, const std::v
   const Guarded<float> in_scale(exec, {channels}, scale), in_shift(exec, {channels}, shift);
   const Guarded<float> mean(exec, {channels}), inverse_std(exec, {channels}), sums(exec, {2, channels});
   const Guarded<float> dscale(exec, {channels}), dshift(exec, {channels});
-  batch_norm_forward(exec, info.get(), kEpsilon, in_x, in_scale, in_shift, y, mean, inverse_std, sums);
+  const Guarded<float> running(exec, {2, channels},
+                               std::vector<float>(static_cast<size_t>(2 * channels), kRunningVariance));
+  batch_norm_forward(exec, info.get(), kEpsilon, in_x, in_scale, in_shift, running, y, mean, inverse_std,
+                     sums);
   const Guarded<float>& out = in_place ? in_dy : dx;
   batch_norm_backward(exec, info.get(), in_x, in_scale, mean, inverse_std, in_dy, out, dscale, dshift);
   return {y.values(),   mean.values(),   inverse_std.values(), sums.values(),
@@ -66,7 +70,8 @@ TEST_P(BatchNormTest, ForwardStatisticsAndGradientsMatchTheOracle) {
     for (const double variance : expected.biased_variance)
       inverse_std.push_back(1 / std::sqrt(variance + kEpsilon));
     for (const double mean : expected.mean) sums.push_back(test.valid * mean);
-    for (const double variance : expected.unbiased_variance) sums.push_back(test.valid * variance);
+    for (const double variance : expected.unbiased_variance)
+      sums.push_back(test.valid * (rows == 1 ? kRunningVariance : variance));
     expect_close(run.mean, expected.mean, kSum, "saved_mean");
     expect_close(run.inverse_std, inverse_std, kNormalized, "saved_inverse_std");
     expect_close(run.sums, sums, kSum, "sums");
@@ -116,6 +121,47 @@ TEST_P(BatchNormTest, ALargeMeanDoesNotDrownTheVariance) {
   const Result run = run_batch_norm(exec(), {1000, 1}, 1000, x, {1}, {0}, x);
   const oracle::BatchNorm expected = oracle::batch_norm(1000, 1, kEpsilon, to_double(x), {1}, {0});
   EXPECT_NEAR(run.sums[1] / 1000, expected.unbiased_variance[0], 1e-4 * expected.unbiased_variance[0]);
+}
+
+// A mean of 1000 spreads, which a sum of x itself, or x * factor + offset, does not survive.
+TEST_P(BatchNormTest, ALargeMeanCostsNoDigits) {
+  constexpr int64_t rows = 2000;
+  auto x = random_values(2 * rows, 1);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = (i % 2 == 0 ? 1000.f : -3000.f) + std::round(x[i] * 512) / 512;
+  const auto scale = random_values(2, 3, 0.5f, 2), shift = random_values(2, 4);
+  const Result run = run_batch_norm(exec(), {rows, 2}, rows, x, scale, shift, x);
+  const oracle::BatchNorm expected =
+      oracle::batch_norm(rows, 2, kEpsilon, to_double(x), to_double(scale), to_double(shift));
+  expect_close(run.sums,
+               {rows * expected.mean[0], rows * expected.mean[1], rows * expected.unbiased_variance[0],
+                rows * expected.unbiased_variance[1]},
+               {0, 2e-7, "two roundings to float"}, "sums");
+  // The saved mean is a float: half a unit in the last place of 3000, in standard deviations.
+  expect_close(run.y, expected.y, {5e-4, 1e-6, "the saved mean is rounded"}, "y");
+
+  const Doubles running = {1000, -3000, 0.25, 0.5};
+  const Guarded<float> in(exec(), {rows, 2}, x), y(exec(), {rows, 2});
+  const Guarded<float> in_scale(exec(), {2}, scale), in_shift(exec(), {2}, shift);
+  const Guarded<float> mean(exec(), {2}, {1000, -3000}), variance(exec(), {2}, {0.25f, 0.5f});
+  batch_norm_inference(exec(), kEpsilon, in, in_scale, in_shift, mean, variance, y);
+  Doubles inferred;
+  for (size_t i = 0; i < x.size(); ++i)
+    inferred.push_back((double{x[i]} - running[i % 2]) / std::sqrt(double{running[2 + i % 2]} + kEpsilon) *
+                           scale[i % 2] +
+                       shift[i % 2]);
+  expect_close(y.values(), inferred, {1e-6, 1e-6, "a few roundings of numbers of size 1"}, "inference");
+}
+
+TEST_P(BatchNormTest, ManyRowsAreAddedWithoutLosingDigits) {
+  constexpr int64_t rows = 100000;
+  auto x = random_values(rows, 1, 0, 1);
+  const Result run = run_batch_norm(exec(), {rows, 1}, rows, x, {1}, {0}, x);
+  const oracle::BatchNorm expected = oracle::batch_norm(rows, 1, kEpsilon, to_double(x), {1}, {0});
+  expect_close(run.sums, {rows * expected.mean[0], rows * expected.unbiased_variance[0]},
+               {0, 2e-7, "two roundings to float"}, "sums");
+  double dshift = 0;
+  for (const float value : x) dshift += value;
+  expect_close(run.dshift, {dshift}, {0, 3e-7, "blocks are added in float, their sums in double"}, "dshift");
 }
 
 TEST_P(BatchNormTest, InferenceUsesTheRunningStatistics) {

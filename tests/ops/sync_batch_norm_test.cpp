@@ -12,6 +12,7 @@ namespace lockstep::test {
 namespace {
 
 constexpr float kEpsilon = 1e-3f;
+constexpr float kRunningVariance = 0.7f;
 
 class SyncBatchNormTest : public BackendTest {};
 INSTANTIATE_FOR_BACKENDS(SyncBatchNormTest);
@@ -27,7 +28,9 @@ class Together {
         channels_(shape[-1]),
         positions_(shape.sample().elements() / channels_),
         scale_(exec, {channels_}, scale),
-        shift_(exec, {channels_}, shift) {
+        shift_(exec, {channels_}, shift),
+        running_(exec, {2, channels_},
+                 std::vector<float>(static_cast<size_t>(2 * channels_), kRunningVariance)) {
     for (const int32_t real : valid) members_.push_back(std::make_unique<Member>(exec, shape, real));
   }
 
@@ -47,7 +50,7 @@ class Together {
       sync_batch_norm_deviations(exec_, m->info.get(), positions_, m->moments, m->totals, m->deviations);
     add(&Member::deviations);
     for (const auto& m : members_)
-      sync_batch_norm_normalize(exec_, m->info.get(), kEpsilon, m->x, scale_, shift_, m->totals,
+      sync_batch_norm_normalize(exec_, m->info.get(), kEpsilon, m->x, scale_, shift_, running_, m->totals,
                                 m->deviations, m->y, m->mean, m->inverse_std, m->sums);
     for (const auto& m : members_)
       sync_batch_norm_gradient_sums(exec_, m->info.get(), m->x, m->mean, m->inverse_std, m->dy, m->dscale,
@@ -125,7 +128,7 @@ class Together {
   Exec exec_;
   Shape shape_;
   int64_t channels_, positions_;
-  Guarded<float> scale_, shift_;
+  Guarded<float> scale_, shift_, running_;
   std::vector<std::unique_ptr<Member>> members_;
 };
 
@@ -162,7 +165,8 @@ TEST_P(SyncBatchNormTest, IsBatchNormOverTheJoinedBatch) {
       expect_close(member->inverse_std.values(), inverse_std, kNormalized, "saved_inverse_std");
       Doubles sums;
       for (const double mean : expected.mean) sums.push_back(member->valid * mean);
-      for (const double variance : expected.unbiased_variance) sums.push_back(member->valid * variance);
+      for (const double variance : expected.unbiased_variance)
+        sums.push_back(member->valid * (rows == 1 ? kRunningVariance : variance));
       expect_close(member->sums.values(), sums, kSum, "sums");
     }
 

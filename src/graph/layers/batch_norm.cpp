@@ -39,7 +39,9 @@ class BatchNormLayer final : public Layer {
     return {{"running", {2, channels_}, 0, {0, 1}}};  // means, variances
   }
 
-  LayerTraits traits() const override { return {.backward_reads_input = true, .backward_in_place = true}; }
+  LayerTraits traits() const override {
+    return {.backward_reads_input = true, .backward_in_place = true, .statistics_per_sample = positions_};
+  }
   void prepare(Exec exec, int64_t, bool) override { exec_ = exec; }
   std::vector<Saved> saved() const override { return {{DType::f32, {channels_}}, {DType::f32, {channels_}}}; }
   size_t workspace_bytes() const override { return static_cast<size_t>(6 * channels_ + 1) * sizeof(float); }
@@ -49,8 +51,8 @@ class BatchNormLayer final : public Layer {
     const ConstTensor x = context.inputs[0], scale = context.parameters[0], shift = context.parameters[1];
     if (context.joint_sum != nullptr) return joint_forward(context, epsilon);
     if (context.training) {
-      batch_norm_forward(exec_, context.info, epsilon, x, scale, shift, context.output, context.saved[0],
-                         context.saved[1], context.state_sums[0]);
+      batch_norm_forward(exec_, context.info, epsilon, x, scale, shift, context.states[0], context.output,
+                         context.saved[0], context.saved[1], context.state_sums[0]);
       return;
     }
     const float* running = context.states[0].data<float>();
@@ -93,8 +95,8 @@ class BatchNormLayer final : public Layer {
     sync_batch_norm_deviations(exec_, context.info, positions_, moments, totals, deviations);
     add_over_others(context, deviations);
     sync_batch_norm_normalize(exec_, context.info, epsilon, x, context.parameters[0], context.parameters[1],
-                              totals, deviations, context.output, context.saved[0], context.saved[1],
-                              context.state_sums[0]);
+                              context.states[0], totals, deviations, context.output, context.saved[0],
+                              context.saved[1], context.state_sums[0]);
   }
 
   void joint_backward(const LayerContext& context, const Tensor& dx) {
