@@ -40,6 +40,13 @@ double readable(double number) { return std::isnan(number) ? std::fabs(number) :
 // set up libraries and capture.
 constexpr int64_t kSplitEvery = 16, kSplitFirst = 2;
 
+/// The metric that tells which epoch is the best: however small the improvement.
+EarlyStopSpec best_of(const TrainOptions& options) {
+  EarlyStopSpec spec = options.early_stop.value_or(EarlyStopSpec{});
+  spec.min_delta = 0;
+  return spec;
+}
+
 std::unique_ptr<TimedCommunicator> timed(std::unique_ptr<Communicator> communicator) {
   return communicator ? std::make_unique<TimedCommunicator>(std::move(communicator)) : nullptr;
 }
@@ -69,8 +76,8 @@ struct Trainer::Impl {
   Sampler sampler;
   int64_t total_steps;
   Schedule schedule;
-  EarlyStop early_stop;  // also tells which epoch was the best when it may not stop
-  EarlyStop best;        // the same of what best.h5 has seen: less, when a run goes on without that file
+  EarlyStop early_stop;  // decides when the run may stop
+  EarlyStop best;        // of what best.h5 has seen: less, when a run goes on without that file
   Step step;
   Checkpointing checkpoints;
   std::optional<Evaluator> evaluator;
@@ -115,7 +122,7 @@ struct Trainer::Impl {
         total_steps(o.steps > 0 ? o.steps : o.epochs * sampler.steps_per_epoch()),
         schedule(o.schedule, o.optimizer.lr, total_steps),
         early_stop(o.early_stop.value_or(EarlyStopSpec{.patience = std::numeric_limits<int64_t>::max()})),
-        best(early_stop),
+        best(best_of(o)),
         step({e, pool, communicator, task, graph, parameters, optimizer, replicas ? &*replicas : nullptr,
               !o.sync_batch_norm ? nullptr
               : statistics       ? statistics.get()
