@@ -1,4 +1,5 @@
 #include "src/device/launch.h"
+#include "src/device/long_sum.h"
 #include "src/ops/cuda_ops.h"
 
 namespace lockstep::cuda {
@@ -104,11 +105,11 @@ __global__ void average_forward_kernel(Pool2dSpec spec, int64_t out_h, int64_t o
     const Position out = position_of(i, out_h, out_w, spec.c);
     const Window window = window_of(spec, out.row, out.column);
     const float* image = x + out.n * spec.h * spec.w * spec.c + out.channel;
-    float sum = 0.0f;
+    LongSum sum;
     for (int64_t row = window.h_begin; row < window.h_end; ++row)
       for (int64_t column = window.w_begin; column < window.w_end; ++column)
-        sum += image[(row * spec.w + column) * spec.c];
-    y[i] = sum / static_cast<float>(window.size());
+        sum.add(image[(row * spec.w + column) * spec.c]);
+    y[i] = static_cast<float>(sum.value()) / static_cast<float>(window.size());
   }
 }
 
@@ -138,19 +139,20 @@ constexpr int kPositionTile = 8;
 /// One block averages up to 32 channels of one sample over its positions.
 __global__ void global_average_forward_kernel(const float* x, float* y, int64_t samples, int64_t positions,
                                               int64_t channels) {
-  __shared__ float tile[kPositionTile][kChannelTile];
+  __shared__ double tile[kPositionTile][kChannelTile];
   const int64_t tiles = (channels + kChannelTile - 1) / kChannelTile;
   for (int64_t block = blockIdx.x; block < samples * tiles; block += gridDim.x) {
     const int64_t sample = block / tiles, channel = block % tiles * kChannelTile + threadIdx.x;
-    float sum = 0.0f;
+    LongSum mine;
     if (channel < channels)
       for (int64_t p = threadIdx.y; p < positions; p += kPositionTile)
-        sum += x[(sample * positions + p) * channels + channel];
+        mine.add(x[(sample * positions + p) * channels + channel]);
+    double sum = mine.value();
     tile[threadIdx.y][threadIdx.x] = sum;
     __syncthreads();
     if (threadIdx.y == 0 && channel < channels) {
       for (int i = 1; i < kPositionTile; ++i) sum += tile[i][threadIdx.x];
-      y[sample * channels + channel] = sum / static_cast<float>(positions);
+      y[sample * channels + channel] = static_cast<float>(sum / static_cast<double>(positions));
     }
     __syncthreads();  // the next round writes the tile
   }

@@ -22,7 +22,8 @@ void max_pool2d_forward(Exec exec, const Pool2dSpec& spec, ConstTensor x, Tensor
 /// dx (N, H, W, C) is overwritten: each dy goes to the element that was the maximum; windows may overlap.
 void max_pool2d_backward(Exec exec, const Pool2dSpec& spec, ConstTensor argmax, ConstTensor dy, Tensor dx);
 
-/// Mean over windows; padding is not counted in the divisor (as in cuDNN's COUNT_EXCLUDE_PADDING).
+/// Mean over windows of any size; padding is not counted in the divisor (as in cuDNN's
+/// COUNT_EXCLUDE_PADDING). Large windows are added as exactly as a float can hold.
 void average_pool2d_forward(Exec exec, const Pool2dSpec& spec, ConstTensor x, Tensor y);
 void average_pool2d_backward(Exec exec, const Pool2dSpec& spec, ConstTensor dy, Tensor dx);
 

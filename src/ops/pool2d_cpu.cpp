@@ -1,6 +1,9 @@
 #include "src/ops/pool2d_cpu.h"
 
 #include <algorithm>
+#include <vector>
+
+#include "src/ops/column_sum.h"
 
 namespace lockstep::cpu {
 
@@ -146,8 +149,28 @@ void max_pool2d_backward(const Pool2dSpec& spec, const uint8_t* argmax, const fl
   });
 }
 
+namespace {
+
+/// A sum in float of more elements loses digits.
+constexpr int64_t kManyElements = 64;
+
+/// y[c] = mean over a window of many elements.
+void average_many(const Pool2dSpec& spec, const Window& window, const float* sample, float* y) {
+  std::vector<double> sums(static_cast<size_t>(spec.c));
+  for (int64_t h = window.first_h; h < window.end_h; ++h) {
+    const float* row = sample + (h * spec.w + window.first_w) * spec.c;
+    column_sum(window.end_w - window.first_w, spec.c, sums.data(),
+               [=, channels = spec.c](int64_t w, int64_t c) { return row[w * channels + c]; });
+  }
+  for (size_t c = 0; c < sums.size(); ++c)
+    y[c] = static_cast<float>(sums[c] / static_cast<double>(window.area()));
+}
+
+}  // namespace
+
 void average_pool2d_forward(const Pool2dSpec& spec, const float* x, float* y) {
   for_each_window(spec, [&](const Window& window, int64_t out, int64_t sample) {
+    if (window.area() > kManyElements) return average_many(spec, window, x + sample, y + out);
     const float divisor = 1 / static_cast<float>(window.area());
     for (int64_t first = 0; first < spec.c; first += kLanes) {
       const int64_t width = std::min(kLanes, spec.c - first);
@@ -176,12 +199,13 @@ void average_pool2d_backward(const Pool2dSpec& spec, const float* dy, float* dx)
 
 void global_average_pool_forward(int64_t samples, int64_t positions, int64_t channels, const float* x,
                                  float* y) {
-  const float divisor = 1 / static_cast<float>(positions);
-  for (int64_t n = 0; n < samples; ++n, y += channels) {
-    std::fill_n(y, channels, 0.f);
-    for (int64_t position = 0; position < positions; ++position, x += channels)
-      for (int64_t c = 0; c < channels; ++c) y[c] += x[c];
-    for (int64_t c = 0; c < channels; ++c) y[c] *= divisor;
+  std::vector<double> sums(static_cast<size_t>(channels));
+  for (int64_t n = 0; n < samples; ++n, x += positions * channels, y += channels) {
+    std::fill(sums.begin(), sums.end(), 0.0);
+    column_sum(positions, channels, sums.data(),
+               [=](int64_t position, int64_t c) { return x[position * channels + c]; });
+    for (size_t c = 0; c < sums.size(); ++c)
+      y[c] = static_cast<float>(sums[c] / static_cast<double>(positions));
   }
 }
 

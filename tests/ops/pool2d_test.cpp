@@ -134,6 +134,41 @@ TEST_P(Pool2dTest, MeansAndGradientsMatchTheOracle) {
   }
 }
 
+// No position is kept for a mean, so a window may hold any number of elements.
+TEST_P(Pool2dTest, MeansOverLargeWindowsMatchTheOracle) {
+  const Pool2dSpec overlapping{
+      .n = 1, .h = 19, .w = 18, .c = 2, .window_h = 17, .window_w = 16, .stride_h = 2, .stride_w = 1};
+  const Pool2dSpec whole{
+      .n = 1, .h = 8, .w = 35, .c = 3, .window_h = 8, .window_w = 35, .stride_h = 8, .stride_w = 35};
+  Pool2dSpec padded{.n = 1, .h = 30, .w = 2, .c = 2, .window_h = 40, .window_w = 10, .stride_h = 3};
+  padded.pad_h = 12;
+  padded.pad_w = 5;
+  for (const Pool2dSpec& spec : {overlapping, whole, padded}) {
+    SCOPED_TRACE(fmt::format("{} x {}", spec.window_h, spec.window_w));
+    const Shape in{spec.n, spec.h, spec.w, spec.c}, out{spec.n, spec.out_h(), spec.out_w(), spec.c};
+    const auto values = random_values(in.elements(), 1), gradient = random_values(out.elements(), 2);
+    const Guarded<float> x(exec(), in, values), dy(exec(), out, gradient), y(exec(), out), dx(exec(), in);
+    average_pool2d_forward(exec(), spec, x, y);
+    average_pool2d_backward(exec(), spec, dy, dx);
+    const auto mean = [&](const Doubles& at) { return oracle::average_pool2d(spec, at); };
+    expect_close(y.values(), mean(to_double(values)), kRounding, "y");
+    expect_gradient(dx.values(), mean, values, gradient, "dx");
+  }
+}
+
+TEST_P(Pool2dTest, MeansOfManyNumbersKeepTheirDigits) {
+  constexpr int64_t side = 256;
+  const auto values = random_values(side * side, 1, 0, 1);
+  double expected = 0;
+  for (const float value : values) expected += value / static_cast<double>(side * side);
+  const Guarded<float> x(exec(), {1, side, side, 1}, values), y(exec(), {1, 1}), z(exec(), {1, 1, 1, 1});
+  global_average_pool_forward(exec(), x, y);
+  expect_close(y.values(), {expected}, {0, 1e-7, "rounded to float, from blocks that err both ways"}, "y");
+  average_pool2d_forward(exec(), {.n = 1, .h = side, .w = side, .c = 1, .window_h = side, .window_w = side},
+                         x, z);
+  expect_close(z.values(), {expected}, {0, 1.5e-7, "rounded twice"}, "z");
+}
+
 TEST_P(Pool2dTest, GlobalMeansAreMeansOverTheWholeInput) {
   for (const Shape& shape :
        {Shape{2, 3, 5, 7}, Shape{1, 1, 1, 1}, Shape{3, 9, 2}, Shape{2, 4}, Shape{2, 10, 10, 4}}) {
