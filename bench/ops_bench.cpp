@@ -176,9 +176,9 @@ void cross_entropy(benchmark::State& state) {
 BENCHMARK(cross_entropy)->Arg(32)->Arg(64);
 
 void preprocess_images(benchmark::State& state, int64_t channels, bool channels_first) {
-  const Data x({state.range(0), 28, 28, channels}, DType::u8), y(x.tensor.shape()), scale({channels}),
-      shift({channels});
-  for (auto _ : state) preprocess({}, {.channels_first = channels_first}, x, scale, shift, y);
+  const Data x({state.range(0), 28, 28, channels}, DType::u8), y(x.tensor.shape()), pivot({channels}),
+      scale({channels}), shift({channels});
+  for (auto _ : state) preprocess({}, {.channels_first = channels_first}, x, pivot, scale, shift, y);
   report(state, state.range(0), 0, static_cast<double>(x.tensor.bytes() + y.tensor.bytes()));
 }
 BENCHMARK_CAPTURE(preprocess_images, grey, 1, false)->Arg(64);

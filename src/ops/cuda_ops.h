@@ -58,8 +58,8 @@ void average_pool2d_backward(Exec exec, const Pool2dSpec& spec, ConstTensor dy, 
 void global_average_pool_forward(Exec exec, ConstTensor x, Tensor y);
 void global_average_pool_backward(Exec exec, ConstTensor dy, Tensor dx);
 
-void preprocess(Exec exec, const PreprocessSpec& spec, ConstTensor x, ConstTensor scale, ConstTensor shift,
-                Tensor y);
+void preprocess(Exec exec, const PreprocessSpec& spec, ConstTensor x, ConstTensor pivot, ConstTensor scale,
+                ConstTensor shift, Tensor y);
 
 void sync_batch_norm_moments(Exec exec, const MicroBatchInfo* info, ConstTensor x, Tensor moments,
                              Tensor totals);

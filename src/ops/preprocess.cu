@@ -9,15 +9,18 @@ namespace {
 
 constexpr int kBlock = 256;
 
-__device__ float to_float(uint8_t value) { return static_cast<float>(value); }
-__device__ float to_float(__half value) { return __half2float(value); }
-__device__ float to_float(float value) { return value; }
-__device__ float to_float(double value) { return static_cast<float>(value); }
+__device__ float difference(uint8_t value, float pivot) { return static_cast<float>(value) - pivot; }
+__device__ float difference(__half value, float pivot) { return __half2float(value) - pivot; }
+__device__ float difference(float value, float pivot) { return value - pivot; }
+__device__ float difference(double value, float pivot) {
+  return static_cast<float>(value - static_cast<double>(pivot));
+}
 
 /// Index is 32 bits wide where that suffices, because a division of 64 bits costs more than the rest.
 template <typename T, typename Index>
-__global__ void preprocess_kernel(const T* x, const float* scale, const float* shift, float* y, Index samples,
-                                  Index positions, Index channels, bool channels_first) {
+__global__ void preprocess_kernel(const T* x, const float* pivot, const float* scale, const float* shift,
+                                  float* y, Index samples, Index positions, Index channels,
+                                  bool channels_first) {
   const Index n = samples * positions * channels;
   const Index stride = static_cast<Index>(gridDim.x) * blockDim.x;
   for (Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += stride) {
@@ -27,20 +30,21 @@ __global__ void preprocess_kernel(const T* x, const float* scale, const float* s
       const Index position = i / channels % positions, sample = i / channels / positions;
       source = (sample * channels + channel) * positions + position;
     }
-    y[i] = to_float(x[source]) * scale[channel] + shift[channel];
+    y[i] = difference(x[source], pivot[channel]) * scale[channel] + shift[channel];
   }
 }
 
 template <typename T>
-void run(Exec exec, const PreprocessSpec& spec, const T* x, ConstTensor scale, ConstTensor shift, Tensor y) {
+void run(Exec exec, const PreprocessSpec& spec, const T* x, ConstTensor pivot, ConstTensor scale,
+         ConstTensor shift, Tensor y) {
   const int64_t n = y.elements();
   const int64_t channels = scale.elements();
   const int64_t samples = y.shape()[0];
   const int64_t positions = n / samples / channels;
   const auto enqueue = [&]<typename Index>(Index) {
     launch(preprocess_kernel<T, Index>, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), x,
-           scale.data<float>(), shift.data<float>(), y.data<float>(), samples, positions, channels,
-           spec.channels_first);
+           pivot.data<float>(), scale.data<float>(), shift.data<float>(), y.data<float>(), samples, positions,
+           channels, spec.channels_first);
   };
   // Half the range, so that adding the stride to the last index cannot wrap around.
   if (n < int64_t{1} << 31)
@@ -51,18 +55,18 @@ void run(Exec exec, const PreprocessSpec& spec, const T* x, ConstTensor scale, C
 
 }  // namespace
 
-void preprocess(Exec exec, const PreprocessSpec& spec, ConstTensor x, ConstTensor scale, ConstTensor shift,
-                Tensor y) {
+void preprocess(Exec exec, const PreprocessSpec& spec, ConstTensor x, ConstTensor pivot, ConstTensor scale,
+                ConstTensor shift, Tensor y) {
   if (y.elements() == 0) return;
   switch (x.dtype()) {
     case DType::u8:
-      return run(exec, spec, x.data<uint8_t>(), scale, shift, y);
+      return run(exec, spec, x.data<uint8_t>(), pivot, scale, shift, y);
     case DType::f16:
-      return run(exec, spec, static_cast<const __half*>(x.raw()), scale, shift, y);
+      return run(exec, spec, static_cast<const __half*>(x.raw()), pivot, scale, shift, y);
     case DType::f32:
-      return run(exec, spec, x.data<float>(), scale, shift, y);
+      return run(exec, spec, x.data<float>(), pivot, scale, shift, y);
     case DType::f64:
-      return run(exec, spec, x.data<double>(), scale, shift, y);
+      return run(exec, spec, x.data<double>(), pivot, scale, shift, y);
     default:
       INVARIANT(false, "preprocess does not read {}", to_string(x.dtype()));
   }

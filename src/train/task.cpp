@@ -80,29 +80,35 @@ Task::Task(Exec exec, const TrainOptions& options, const DataSignature& data)
       label_smoothing_(static_cast<float>(options.label_smoothing)),
       channels_first_(options.channels_first) {
   const int64_t channels = input_shape_.rank() == 0 ? 1 : input_shape_[-1];
-  std::vector<float> scale(static_cast<size_t>(channels)), shift(static_cast<size_t>(channels));
+  const auto count = static_cast<size_t>(channels);
+  std::vector<float> affine(3 * count);
   const Normalize& normalize = options.normalize;
   if (normalize.kind == Normalize::Kind::moments) {
     check_moments(normalize.mean, channels, "mean");
     check_moments(normalize.std, channels, "std");
   }
   const double unit = data.x_dtype == DType::u8 && normalize.kind != Normalize::Kind::none ? 1.0 / 255 : 1.0;
+  // Bytes and halves have no mean that is large next to their spread.
+  const bool may_be_far_from_zero = data.x_dtype == DType::f32 || data.x_dtype == DType::f64;
   for (int64_t c = 0; c < channels; ++c) {
     double factor = unit, offset = 0;
+    float pivot = 0;
     if (normalize.kind == Normalize::Kind::moments) {
       const double deviation = channel_value(normalize.std, c);
       if (!(deviation > 0))
         fail(ExitCode::usage, "data.normalize.std = {} is not a positive number.", deviation);
       factor = unit / deviation;
-      offset = -channel_value(normalize.mean, c) / deviation;
+      const double mean = channel_value(normalize.mean, c);
+      if (may_be_far_from_zero) pivot = static_cast<float>(mean);
+      offset = -(mean - pivot) / deviation;
     }
-    scale[static_cast<size_t>(c)] = static_cast<float>(factor);
-    shift[static_cast<size_t>(c)] = static_cast<float>(offset);
+    const auto at = static_cast<size_t>(c);
+    affine[at] = pivot;
+    affine[count + at] = static_cast<float>(factor);
+    affine[2 * count + at] = static_cast<float>(offset);
   }
-  scale_ = Buffer(exec, Memory::device, scale.size() * sizeof(float));
-  shift_ = Buffer(exec, Memory::device, shift.size() * sizeof(float));
-  copy(exec, scale_.data(), scale.data(), scale.size() * sizeof(float));
-  copy(exec, shift_.data(), shift.data(), shift.size() * sizeof(float));
+  affine_ = Buffer(exec, Memory::device, affine.size() * sizeof(float));
+  copy(exec, affine_.data(), affine.data(), affine_.size());
   synchronize(exec);
 }
 
@@ -125,21 +131,26 @@ Shape Task::raw_y_shape(int64_t rows) const {
 }
 
 void Task::preprocess(ConstTensor raw, Tensor input) const {
-  const ConstTensor scale(scale_.data(), DType::f32, {static_cast<int64_t>(scale_.size() / sizeof(float))});
-  const ConstTensor shift(shift_.data(), DType::f32, scale.shape());
+  const auto channels = static_cast<int64_t>(affine_.size() / (3 * sizeof(float)));
+  const auto part = [&](int64_t number) {
+    return ConstTensor(affine_.data() + static_cast<size_t>(number * channels) * sizeof(float), DType::f32,
+                       {channels});
+  };
   // The network may see (H, W, 1) where the data set says (H, W): the elements are the same.
-  lockstep::preprocess(exec_, {.channels_first = channels_first_}, raw, scale, shift,
+  lockstep::preprocess(exec_, {.channels_first = channels_first_}, raw, part(0), part(1), part(2),
                        input.reshaped(input_shape_.batched(raw.shape()[0])));
 }
 
 void Task::loss(const MicroBatchInfo* info, ConstTensor output, ConstTensor target, Tensor output_gradient,
                 Tensor metrics) const {
   const ConstTensor y = target.reshaped(raw_y_shape(target.shape()[0]));
+  // Smoothing makes a better gradient; what evaluation reports is how well the labels themselves are met.
+  const float label_smoothing = output_gradient ? label_smoothing_ : 0;
   switch (data_.target_kind) {
     case TargetKind::classes:
-      return softmax_cross_entropy(exec_, info, label_smoothing_, output, y, output_gradient, metrics);
+      return softmax_cross_entropy(exec_, info, label_smoothing, output, y, output_gradient, metrics);
     case TargetKind::probabilities:
-      return softmax_cross_entropy_soft(exec_, info, label_smoothing_, output, y, output_gradient, metrics);
+      return softmax_cross_entropy_soft(exec_, info, label_smoothing, output, y, output_gradient, metrics);
     case TargetKind::values:
       return mean_squared_error(exec_, info, output, y, output_gradient, metrics);
     case TargetKind::none:

@@ -42,7 +42,7 @@ class Task {
 
   /// Raw rows as stored -> float32 input of the network, enqueued.
   void preprocess(ConstTensor raw, Tensor input) const;
-  /// See src/ops/loss.h; output_gradient is empty in evaluation.
+  /// See src/ops/loss.h; output_gradient is empty in evaluation, which has no label smoothing.
   void loss(const MicroBatchInfo* info, ConstTensor output, ConstTensor target, Tensor output_gradient,
             Tensor metrics) const;
 
@@ -58,7 +58,7 @@ class Task {
   Shape input_shape_;
   float label_smoothing_;
   bool channels_first_;
-  Buffer scale_, shift_;  // (C) float32
+  Buffer affine_;  // (3, C) float32: pivot, scale and shift of preprocess()
 };
 
 }  // namespace lockstep

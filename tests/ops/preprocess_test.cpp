@@ -26,25 +26,28 @@ int64_t stored_first(const Shape& y, int64_t i) {
   return sample * per_sample + c * positions + position;
 }
 
-/// Runs x (of any type, as bytes) and compares with values[i] * scale + shift.
+/// Runs x (of any type, as bytes) and compares with (values[i] - pivot) * scale + shift.
 template <typename T>
 void check(Exec exec, const Shape& y_shape, bool channels_first, DType dtype, const std::vector<T>& x,
            const Doubles& values) {
   const int64_t channels = y_shape[-1];
-  const auto scale = random_values(channels, 8, 0.5f, 2), shift = random_values(channels, 9);
+  const auto pivot = random_values(channels, 7), scale = random_values(channels, 8, 0.5f, 2),
+             shift = random_values(channels, 9);
   Doubles expected;
   for (int64_t i = 0; i < y_shape.elements(); ++i) {
     const auto from = static_cast<size_t>(channels_first ? stored_first(y_shape, i) : i);
     const auto c = static_cast<size_t>(i % channels);
-    expected.push_back(values[from] * scale[c] + shift[c]);
+    expected.push_back((values[from] - pivot[c]) * scale[c] + shift[c]);
   }
   std::vector<uint8_t> bytes(x.size() * sizeof(T));
   if (!x.empty()) std::memcpy(bytes.data(), x.data(), bytes.size());
   const Guarded<uint8_t> in(exec, {static_cast<int64_t>(bytes.size())}, bytes);
-  const Guarded<float> in_scale(exec, {channels}, scale), in_shift(exec, {channels}, shift), y(exec, y_shape);
+  const Guarded<float> in_pivot(exec, {channels}, pivot), in_scale(exec, {channels}, scale),
+      in_shift(exec, {channels}, shift), y(exec, y_shape);
   preprocess(exec, {.channels_first = channels_first}, ConstTensor(in.tensor().raw(), dtype, y_shape),
-             in_scale, in_shift, y);
-  expect_close(y.values(), expected, {2e-6, 2e-6, "a product and a sum of two floats that may cancel"}, "y");
+             in_pivot, in_scale, in_shift, y);
+  expect_close(y.values(), expected,
+               {2e-6, 2e-6, "a difference, a product and a sum of floats that may cancel"}, "y");
 }
 
 TEST_P(PreprocessTest, ConvertsScalesAndTransposesEveryType) {
@@ -79,27 +82,43 @@ TEST_P(PreprocessTest, EveryHalfHasItsValue) {
     bits.push_back(static_cast<uint16_t>(i));
     values.push_back(half_value(static_cast<uint16_t>(i)));
   }
-  const Guarded<float> scale(exec(), {1}, {1}), shift(exec(), {1}, {0}), y(exec(), {0x10000, 1});
+  const Guarded<float> pivot(exec(), {1}, {0}), scale(exec(), {1}, {1}), shift(exec(), {1}, {0}),
+      y(exec(), {0x10000, 1});
   std::vector<uint8_t> bytes(2 * bits.size());
   std::memcpy(bytes.data(), bits.data(), bytes.size());
   const Guarded<uint8_t> in(exec(), {0x20000}, bytes);
-  preprocess(exec(), {}, ConstTensor(in.tensor().raw(), DType::f16, {0x10000}), scale, shift, y);
+  preprocess(exec(), {}, ConstTensor(in.tensor().raw(), DType::f16, {0x10000}), pivot, scale, shift, y);
   expect_close(y.values(), values, kExact, "y");
 }
 
 TEST_P(PreprocessTest, UnitScalingMapsBytesOntoZeroToOne) {
   const Guarded<uint8_t> in(exec(), {3}, {0, 51, 255});
-  const Guarded<float> scale(exec(), {1}, {1.f / 255}), shift(exec(), {1}, {0}), y(exec(), {3, 1});
-  preprocess(exec(), {}, in, scale, shift, y);
+  const Guarded<float> pivot(exec(), {1}, {0}), scale(exec(), {1}, {1.f / 255}), shift(exec(), {1}, {0}),
+      y(exec(), {3, 1});
+  preprocess(exec(), {}, in, pivot, scale, shift, y);
   expect_close(y.values(), {0, 0.2, 1}, kRounding, "y");
+}
+
+TEST_P(PreprocessTest, NearTheirPivotNumbersKeepAllTheirDigits) {
+  const std::vector<double> f64 = {1e9 + 0.123456789, 1e9 - 1.987654321, 1e9};
+  const std::vector<float> f32 = {16777216 - 3, 16777216 - 1.0f, 16777216};
+  const Guarded<double> doubles(exec(), {3}, f64);
+  const Guarded<float> floats(exec(), {3}, f32), scale(exec(), {1}, {0.1f}), shift(exec(), {1}, {0}),
+      y(exec(), {3, 1});
+  const Guarded<float> large(exec(), {1}, {1e9f}), larger(exec(), {1}, {16777216});
+  preprocess(exec(), {}, doubles, large, scale, shift, y);
+  expect_close(y.values(), {0.0123456789, -0.1987654321, 0}, {1e-8, 2e-7, "1e9 is known to 1e-7"}, "y");
+  preprocess(exec(), {}, floats, larger, scale, shift, y);
+  expect_close(y.values(), {-0.3, -0.1, 0}, kRounding, "y");
 }
 
 TEST_P(PreprocessTest, RefusesLabelsAndOtherShapes) {
   const Guarded<int32_t> labels(exec(), {3}, {0, 1, 2});
   const Guarded<uint8_t> bytes(exec(), {4});
-  const Guarded<float> scale(exec(), {1}, {1}), shift(exec(), {1}, {0}), y(exec(), {3, 1});
-  EXPECT_THROW(preprocess(exec(), {}, labels, scale, shift, y), Error);
-  EXPECT_THROW(preprocess(exec(), {}, bytes, scale, shift, y), Error);
+  const Guarded<float> pivot(exec(), {1}, {0}), scale(exec(), {1}, {1}), shift(exec(), {1}, {0}),
+      y(exec(), {3, 1});
+  EXPECT_THROW(preprocess(exec(), {}, labels, pivot, scale, shift, y), Error);
+  EXPECT_THROW(preprocess(exec(), {}, bytes, pivot, scale, shift, y), Error);
 }
 
 }  // namespace
