@@ -104,7 +104,7 @@ const std::vector<LayerKind>& layer_kinds() {
         init},
        conv2d},
       {"max_pool2d", "the largest value of each window", pooling_options, max_pool2d},
-      {"average_pool2d", "the mean of each window", pooling_options, average_pool2d},
+      {"average_pool2d", "the mean of each window; padding does not count", pooling_options, average_pool2d},
       {"global_average_pool", "the mean over all positions of each channel", {}, global_average_pool},
       {"bias", "adds a trained vector along the last axis", {}, bias},
       {"relu", "max(0, x)", {}, activation<Activation::relu>},
@@ -121,7 +121,7 @@ const std::vector<LayerKind>& layer_kinds() {
        {{"rate", "probability of zero", number, std::nullopt}},
        dropout},
       {"add", "the sum of two inputs of one shape", {}, add},
-      {"flatten", "an image as a vector", {}, flatten},
+      {"flatten", "an image as a vector: by row, column, channel, the channel fastest", {}, flatten},
   };
   return kinds;
 }
