@@ -121,7 +121,6 @@ class NcclCommunicator : public Communicator {
       ncclCommAbort(comm);
       return;
     }
-    if (registration_ != nullptr) ncclCommDeregister(comm, registration_);
     ncclCommDestroy(comm);
   }
 
@@ -129,14 +128,9 @@ class NcclCommunicator : public Communicator {
   int size() const override { return transport_.size(); }
   Slice slice(int64_t elements) const override { return collectives_.slice(elements); }
 
-  void prepare(std::span<float> buffer, int64_t longest) override {
-    transport_.scratch(longest);
-    if (registration_ != nullptr) CHECK(ncclCommDeregister(transport_.comm(), registration_));
-    registration_ = nullptr;
-    // Where the fabric can, NCCL then reads and writes the buffer itself, without copies through its own.
-    if (!buffer.empty())
-      CHECK(ncclCommRegister(transport_.comm(), buffer.data(), buffer.size_bytes(), &registration_));
-  }
+  // The buffer is not registered with NCCL: a send of which only one side's memory is registered is
+  // undefined, and memory of cudaMalloc gains nothing by it within a machine.
+  void prepare(std::span<float>, int64_t longest) override { transport_.scratch(longest); }
 
   void start(Exec, const Collective& collective) override {
     if (collective.data.empty()) return;
@@ -170,8 +164,7 @@ class NcclCommunicator : public Communicator {
   int exceptions_at_start_;
   NcclTransport transport_;
   Collectives<NcclTransport> collectives_;
-  void* registration_ = nullptr;  ///< of the buffer last prepared for
-  bool started_ = false;          ///< since the last wait()
+  bool started_ = false;  ///< since the last wait()
 };
 
 }  // namespace

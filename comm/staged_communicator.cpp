@@ -6,6 +6,7 @@
 
 #include "comm/collectives.h"
 #include "comm/mpi_transport.h"
+#include "src/core/background_task.h"
 #include "src/core/error.h"
 #include "src/device/buffer.h"
 #include "src/device/cuda_context.h"
@@ -86,7 +87,8 @@ class StagedCommunicator : public Communicator {
                           static_cast<size_t>(slice.size) * sizeof(float), cudaMemcpyDefault, stream()));
   }
 
-  /// In CUDA's own thread, where nothing of CUDA may be called and nothing may be thrown.
+  /// In CUDA's own thread, where nothing that may call CUDA may be called and nothing may be thrown. Host
+  /// functions of a stream follow one another.
   static void run_on_host(void* argument) {
     const Job& job = *static_cast<Job*>(argument);
     StagedCommunicator& self = *job.self;
@@ -97,7 +99,8 @@ class StagedCommunicator : public Communicator {
     try {
       Collective collective = job.collective;
       collective.data = self.staging_.as<float>().first(collective.data.size());
-      self.collectives_.run(collective);
+      self.mpi_.start([&self, collective] { self.collectives_.run(collective); });
+      self.mpi_.wait();
     } catch (...) {
       const std::scoped_lock lock(self.mutex_);
       self.failure_ = std::current_exception();
@@ -112,6 +115,7 @@ class StagedCommunicator : public Communicator {
   bool started_ = false;  ///< since the last wait()
   std::mutex mutex_;
   std::exception_ptr failure_;
+  BackgroundTask mpi_;  ///< the last member: its thread ends before what it uses
 };
 
 }  // namespace

@@ -177,6 +177,7 @@ def lockstep_kernels(session):
     for model in MODELS:
         steps = 13  # 10 are timed, and 3 come before
         session.run([ncu, "--csv", "--log-file", f"{model}.csv", "--clock-control", "none",
+                     "--cache-control", "none",  # a step finds the caches as the kernel before left them
                      "--target-processes", "all", "--metrics", "gpu__time_duration.sum", f"{session.pack}/bin/lockstep", "bench", "step",
                      "--steps", "10", "--device", session.device, "--set", f"model.name={model}", "--set",
                      f"train.global_batch={BATCH}", "--set", "run.capture=false"], 60)

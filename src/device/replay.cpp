@@ -25,7 +25,9 @@ struct Replay::Impl {
       throw;
     }
     CHECK(cudaStreamEndCapture(stream, captured.out()));
-    CHECK(cudaGraphInstantiate(graph.out(), captured.get(), 0));
+    // Without the flag every node would have the priority of the stream that the graph is launched into, and
+    // a bucket's sum would wait behind convolutions.
+    CHECK(cudaGraphInstantiate(graph.out(), captured.get(), cudaGraphInstantiateFlagUseNodePriority));
   }
 };
 

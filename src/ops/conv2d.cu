@@ -37,12 +37,16 @@ bool fits_cudnn(const Conv2dSpec& spec) {
          spec.k * spec.r * spec.s * (spec.c / spec.groups) <= INT_MAX;
 }
 
-/// How many algorithms a listing holds: none where cuDNN does not support the convolution at all.
-int listed_count(cudnnStatus_t status, int count) {
-  if (CUDNN_STATUS_CATEGORY(status) == CUDNN_STATUS_NOT_SUPPORTED) return 0;
+/// Whether cuDNN can do what it was asked. Any other error than "not supported" is thrown: a kernel of ours
+/// in its place would hide it, and be slow.
+bool supported(cudnnStatus_t status) {
+  if (CUDNN_STATUS_CATEGORY(status) == CUDNN_STATUS_NOT_SUPPORTED) return false;
   CHECK(status);
-  return count;
+  return true;
 }
+
+/// How many algorithms a listing holds: none where cuDNN does not support the convolution at all.
+int listed_count(cudnnStatus_t status, int count) { return supported(status) ? count : 0; }
 
 }  // namespace
 
@@ -93,11 +97,11 @@ auto Conv2d::Cuda::Impl::choose(const std::array<Performance, kCount>& listed, i
     -> std::optional<decltype(Performance::algo)> {
   for (int i = 0; i < count; ++i) {
     const Performance& candidate = listed[static_cast<size_t>(i)];
-    if (!ok(candidate.status) || candidate.determinism != CUDNN_DETERMINISTIC) continue;
+    if (!supported(candidate.status) || candidate.determinism != CUDNN_DETERMINISTIC) continue;
     // The listing may be of another math type, so the size is asked for under ours, which also says if that
     // is supported.
     size_t bytes = 0;
-    if (!ok(size(candidate.algo, &bytes)) || bytes > kWorkspaceLimit) continue;
+    if (!supported(size(candidate.algo, &bytes)) || bytes > kWorkspaceLimit) continue;
     workspace_bytes = std::max(workspace_bytes, bytes);
     return candidate.algo;
   }

@@ -102,11 +102,11 @@ void Matmul::Cuda::Impl::choose_algorithm() {
     const cublasLtMatmulHeuristicResult_t& candidate = candidates[static_cast<size_t>(i)];
     uint32_t reduction = CUBLASLT_REDUCTION_SCHEME_NONE;
     size_t written = 0;
-    if (!ok(candidate.state) ||
-        !ok(cublasLtMatmulAlgoConfigGetAttribute(&candidate.algo, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME,
-                                                 &reduction, sizeof reduction, &written)) ||
-        (reduction & CUBLASLT_REDUCTION_SCHEME_INPLACE) != 0)
-      continue;
+    if (candidate.state == CUBLAS_STATUS_NOT_SUPPORTED) continue;
+    CHECK(candidate.state);
+    CHECK(cublasLtMatmulAlgoConfigGetAttribute(&candidate.algo, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME,
+                                               &reduction, sizeof reduction, &written));
+    if ((reduction & CUBLASLT_REDUCTION_SCHEME_INPLACE) != 0) continue;
     algorithm = candidate.algo;
     workspace_bytes = candidate.workspaceSize;
     return;

@@ -2,6 +2,7 @@
 // than a GPU must.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <mpi.h>
 
 #include <chrono>
 #include <functional>
@@ -136,6 +137,36 @@ TEST_F(EmulatedStream, WorkIsNotDoneBeforeSomethingWaits) {
     clear();
   }
   EXPECT_GT(late, 0);
+}
+
+TEST_F(EmulatedStream, AGraphMustKeepThePrioritiesOfItsStreams) {
+  Stream urgent;
+  CHECK(cudaStreamCreateWithPriority(urgent.out(), cudaStreamNonBlocking, -1));
+  CHECK(cudaStreamBeginCapture(first.get(), cudaStreamCaptureModeThreadLocal));
+  append(first, 1);
+  order(first, urgent);
+  append(urgent, 2);
+  order(urgent, first);
+  Graph graph;
+  CHECK(cudaStreamEndCapture(first.get(), graph.out()));
+  GraphExec executable;
+  EXPECT_EQ(cudaGraphInstantiate(executable.out(), graph.get(), 0), cudaErrorInvalidValue) << "lost";
+  EXPECT_EQ(cudaGraphInstantiate(executable.out(), graph.get(), 1), cudaErrorInvalidValue) << "unknown";
+  static_cast<void>(cudaGetLastError());
+  CHECK(cudaGraphInstantiate(executable.out(), graph.get(), cudaGraphInstantiateFlagUseNodePriority));
+  CHECK(cudaGraphLaunch(executable.get(), first.get()));
+  EXPECT_THAT(appended(), ElementsAre(1, 2));
+}
+
+TEST_F(EmulatedStream, MpiIsRefusedInAHostFunction) {
+  int status = MPI_SUCCESS;
+  const auto call = [](void* argument) {
+    float value = 1;
+    *static_cast<int*>(argument) = MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
+  };
+  CHECK(cudaLaunchHostFunc(first.get(), call, &status));
+  CHECK(cudaStreamSynchronize(first.get()));
+  EXPECT_EQ(status, MPI_ERR_OTHER);
 }
 
 TEST_F(EmulatedStream, AGraphRunsWhatWasCapturedAsOftenAsItIsLaunched) {

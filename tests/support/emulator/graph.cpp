@@ -13,8 +13,8 @@ std::vector<size_t> Capture::last(CUstream_st* stream) const {
   return found == last_.end() ? std::vector<size_t>{} : found->second;
 }
 
-void Capture::add(CUstream_st* stream, Work work, When when) {
-  nodes.push_back({std::move(work), when, last(stream)});
+void Capture::add(CUstream_st* stream, int priority, Work work, When when) {
+  nodes.push_back({std::move(work), when, last(stream), priority});
   last_[stream] = {nodes.size() - 1};
 }
 
@@ -65,7 +65,14 @@ struct CUgraphExec_st {
   std::shared_ptr<const std::vector<emulator::Node>> nodes;
 };
 
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long flags) {
+  *executable = nullptr;
+  // Streams run in any order here, so a priority changes nothing; but it must not be lost.
+  const bool keeps_priorities = flags == cudaGraphInstantiateFlagUseNodePriority;
+  const bool has_priorities =
+      std::any_of(graph->nodes.begin(), graph->nodes.end(),
+                  [&](const emulator::Node& node) { return node.priority != graph->nodes.front().priority; });
+  if (!keeps_priorities && (flags != 0 || has_priorities)) return emulator::report(cudaErrorInvalidValue);
   *executable = new CUgraphExec_st{std::make_shared<std::vector<emulator::Node>>(graph->nodes)};
   return cudaSuccess;
 }

@@ -13,6 +13,7 @@ struct Node {
   Work work;
   When when;
   std::vector<size_t> after;  ///< the nodes that must have run, all with smaller numbers
+  int priority;               ///< of the stream it was captured from
 };
 
 /// A capture that is going on.
@@ -21,7 +22,7 @@ struct Capture {
 
   /// What the next work on a stream comes after.
   std::vector<size_t> last(CUstream_st* stream) const;
-  void add(CUstream_st* stream, Work work, When when);
+  void add(CUstream_st* stream, int priority, Work work, When when);
   /// The next work on a stream comes after these nodes too.
   void join(CUstream_st* stream, const std::vector<size_t>& nodes);
   /// Whether the last work of the origin comes after all other.

@@ -9,7 +9,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -23,7 +22,6 @@ struct Communicator {
   MPI_Comm mpi = MPI_COMM_NULL;
   int rank = 0, size = 0;
   std::atomic<bool> failed = false;
-  std::set<void*> registered;  ///< buffers, which are their own handles
 };
 using Shared = std::shared_ptr<Communicator>;
 
@@ -284,21 +282,6 @@ ncclResult_t ncclCommAbort(ncclComm_t handle) {
   if (const ncclResult_t result = take(handle, &comm)) return result;
   wait_for_graphs(comm, "ncclCommAbort");
   return ncclSuccess;  // MPI has no end without the others
-}
-ncclResult_t ncclCommRegister(ncclComm_t handle, void* buffer, size_t bytes, void** registration) {
-  const Shared* comm = communicators.find(handle);
-  if (comm == nullptr || buffer == nullptr || bytes == 0 || registration == nullptr)
-    return fail(ncclInvalidArgument, "no communicator, or no buffer to register");
-  if (!(*comm)->registered.insert(buffer).second)
-    return fail(ncclInvalidUsage, "the buffer is registered already");
-  *registration = buffer;
-  return ncclSuccess;
-}
-ncclResult_t ncclCommDeregister(ncclComm_t handle, void* registration) {
-  const Shared* comm = communicators.find(handle);
-  if (comm == nullptr || (*comm)->registered.erase(registration) == 0)
-    return fail(ncclInvalidArgument, "no communicator, or no registered buffer");
-  return ncclSuccess;
 }
 ncclResult_t ncclCommGetAsyncError(ncclComm_t handle, ncclResult_t* state) {
   const Shared* comm = communicators.find(handle);

@@ -15,6 +15,9 @@
 
 /// A queue of work that has not run.
 struct CUstream_st {
+  explicit CUstream_st(int its_priority) : priority(its_priority) {}
+
+  int priority;
   struct Item {
     emulator::Work work;
     emulator::Moment enqueued;
@@ -114,7 +117,7 @@ unsigned random_below(unsigned bound) {
 void enqueue(CUstream_st* stream, Work work, When when) {
   const std::lock_guard lock(runtime_lock());
   if (stream->capture != nullptr) {
-    stream->capture->add(stream, std::move(work), when);
+    stream->capture->add(stream, stream->priority, std::move(work), when);
     return;
   }
   stream->queue.push_back({std::move(work), Clock::now()});
@@ -133,9 +136,9 @@ struct CUevent_st {
   std::shared_ptr<Mark> mark;  ///< of the newest recording
 };
 
-cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned, int) {
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned, int priority) {
   return emulator::running([&] {
-    *stream = new CUstream_st;
+    *stream = new CUstream_st(priority);
     emulator::streams().push_back(*stream);
     return cudaSuccess;
   });
@@ -262,6 +265,7 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void*
         stream,
         [=] {
           const emulator::HostCode host;
+          const emulator::HostFunctionScope scope;
           function(argument);
         },
         emulator::When::at_once);

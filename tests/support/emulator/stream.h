@@ -32,6 +32,15 @@ Moment run_timed(const Work& work, Moment start);
 Moment current_moment();
 void go_on_at(Moment moment);
 
+/// While it lives, this thread runs a function of cudaLaunchHostFunc().
+class HostFunctionScope {
+ public:
+  HostFunctionScope();
+  ~HostFunctionScope();
+  HostFunctionScope(const HostFunctionScope&) = delete;
+  HostFunctionScope& operator=(const HostFunctionScope&) = delete;
+};
+
 /// Whether a capture is going on that this stream is part of.
 bool is_capturing(CUstream_st* stream);
 
