@@ -29,10 +29,12 @@ std::vector<std::string> describe_writers(const std::vector<std::string>& files)
     const auto found = writers.find(
         fmt::format("{:02x}:{:02x}:{}", major(status.st_dev), minor(status.st_dev), status.st_ino));
     if (found == writers.end()) continue;
-    sentences.push_back(
-        fmt::format("{} is open for writing in another process ({}). It can be read only as long as nothing "
-                    "is written to it.",
-                    path, found->second));
+    std::string program;
+    std::ifstream comm(fmt::format("/proc/{}/comm", found->second));
+    std::getline(comm, program);
+    sentences.push_back(fmt::format(
+        "{} is open for writing in another process ({}{}{}). It can be read only as long as nothing is written to it.",
+        path, program, program.empty() ? "" : ", ", found->second));
   }
   return sentences;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,6 +36,7 @@ class SourceWalk {
   bool thorough_, decode_;
   int depth_ = 0;
   Sources found_;
+  std::set<std::string> known_files_;
   /// What was opened, by the file that names it, and then by the file and data set that it names.
   std::map<std::string, std::map<std::pair<std::string, std::string>, Extents>> sources_;
 };

@@ -74,8 +74,7 @@ File open_referenced(Reference kind, const std::string& name, const std::string&
 }
 
 void SourceWalk::add_file(const std::string& path) {
-  if (std::find(found_.files.begin(), found_.files.end(), path) == found_.files.end())
-    found_.files.push_back(path);
+  if (known_files_.insert(path).second) found_.files.push_back(path);
 }
 
 void SourceWalk::visit(const Dataset& dataset) {
