@@ -19,8 +19,10 @@ bool is_file(const std::string& path) {
   return fs::is_regular_file(path, status);
 }
 
-/// The file beside it with nearly the same name; "" when there is none.
-std::string neighbour(const fs::path& path) {
+}  // namespace
+
+std::string similar_file(const std::string& text) {
+  const fs::path path = text;
   const fs::path folder = path.has_parent_path() ? path.parent_path() : ".";
   std::vector<std::string> names;
   std::error_code status;
@@ -31,8 +33,6 @@ std::string neighbour(const fs::path& path) {
   const std::string meant = meant_name(path.filename().string(), names);
   return meant.empty() ? "" : (path.parent_path() / meant).string();
 }
-
-}  // namespace
 
 std::string advice_on_missing(const std::string& path) {
   // "a.h5:train" and "a.h5/train" for "a.h5:/train".
@@ -45,7 +45,7 @@ std::string advice_on_missing(const std::string& path) {
     return "'~' and '$' are only understood by a shell: write the whole path.";
   if (path.find_first_of("*?") != std::string::npos)
     return "'*' and '?' are only understood by a shell: name each file, { files = [\"a.h5\", \"b.h5\"] }.";
-  if (const std::string meant = neighbour(path); !meant.empty())
+  if (const std::string meant = similar_file(path); !meant.empty())
     return fmt::format("Did you mean '{}'?", meant);
   return "";
 }

@@ -8,10 +8,12 @@
 #include <map>
 #include <sstream>
 
+#include "io/meant_path.h"
 #include "launch/familiar_names.h"
 #include "launch/model_keys.h"
 #include "launch/option_table.h"
 #include "launch/report.h"
+#include "models/toml_advice.h"
 
 namespace lockstep {
 
@@ -75,7 +77,8 @@ class Reader {
     try {
       read_table(toml::parse(text, name), "", {name, folder, ""});
     } catch (const toml::parse_error& e) {
-      fail(ExitCode::usage, "{}:{}: {}", name, e.source().begin.line, e.description());
+      fail(ExitCode::usage, "{}:{}: {}{}", name, e.source().begin.line, e.description(),
+           toml_advice(text, e.source().begin.line));
     }
   }
 
@@ -156,8 +159,12 @@ Config load_config(const std::string& path, std::span<const std::string> sets) {
     fail(ExitCode::usage, "{} is a folder, not a config file", path);
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
-  if (!file || !(text << file.rdbuf() || file.peek() == std::ifstream::traits_type::eof()))
-    fail(ExitCode::usage, "cannot read the config file {}: {}", path, std::strerror(errno));
+  if (!file || !(text << file.rdbuf() || file.peek() == std::ifstream::traits_type::eof())) {
+    const int error = errno;
+    const std::string similar = error == ENOENT ? similar_file(path) : "";
+    fail(ExitCode::usage, "cannot read the config file {}: {}{}", path, std::strerror(error),
+         similar.empty() ? "" : fmt::format(". Did you mean '{}'?", similar));
+  }
   return parse_config(text.str(), path, std::filesystem::path(path).parent_path().string(), sets);
 }
 

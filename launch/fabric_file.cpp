@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "launch/config_value.h"
+#include "models/toml_advice.h"
 #include "src/core/error.h"
 #include "src/core/suggest.h"
 
@@ -53,7 +54,8 @@ toml::table parse(const std::string& path) {
   try {
     return toml::parse(text.str(), path);
   } catch (const toml::parse_error& error) {
-    fail(ExitCode::usage, "{}:{}: {}", path, error.source().begin.line, error.description());
+    fail(ExitCode::usage, "{}:{}: {}{}", path, error.source().begin.line, error.description(),
+         toml_advice(text.str(), error.source().begin.line));
   }
 }
 

@@ -1,7 +1,11 @@
 #include "launch/file_format.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 #include "src/core/error.h"
@@ -59,6 +63,9 @@ void check_file_format(const std::string& option, const std::string& path, std::
   if (!std::filesystem::is_directory(folder, status))
     fail(ExitCode::data, "{} {}: the folder {} does not exist. Make it, or name another file.", option, path,
          folder.string());
+  if (access(folder.c_str(), W_OK) != 0)
+    fail(ExitCode::data, "{} {}: {}: {}. Name a file in a folder that you may write to.", option, path,
+         folder.string(), std::strerror(errno));
   std::string ending = std::filesystem::path(path).extension().string();
   std::ranges::transform(ending, ending.begin(),
                          [](unsigned char c) { return static_cast<char>(std::tolower(c)); });

@@ -10,6 +10,7 @@
 
 #include "models/layer_kinds.h"
 #include "models/layer_synonyms.h"
+#include "models/toml_advice.h"
 #include "src/core/error.h"
 #include "src/core/suggest.h"
 
@@ -60,7 +61,8 @@ class Reader {
     try {
       return toml::parse(text.str(), path_);
     } catch (const toml::parse_error& error) {
-      fail(ExitCode::usage, "{}:{}: {}", path_, error.source().begin.line, error.description());
+      fail(ExitCode::usage, "{}:{}: {}{}", path_, error.source().begin.line, error.description(),
+           toml_advice(text.str(), error.source().begin.line));
     }
   }
 

@@ -1,0 +1,11 @@
+#pragma once
+
+#include <string>
+
+namespace lockstep {
+
+/// What to do about a TOML text that a parser refused in line `number` (from 1), as the tail of its message: ".
+/// Text goes in quotes: name = \"a\"". "" when nothing comes to mind.
+std::string toml_advice(const std::string& text, size_t number);
+
+}  // namespace lockstep
