@@ -58,6 +58,11 @@ double chunks_across(const hdf5::Dataset& dataset) {
 void require_rows_of_numbers(const hdf5::Dataset& dataset) {
   const auto& extents = dataset.extents();
   if (!dataset.has_data()) fail(ExitCode::data, "{} is a null data set: it has no values.", dataset.where());
+  if (dataset.type().name == "string")
+    fail(ExitCode::data,
+         "{} holds text; samples and targets must be numbers. If it names classes, store their numbers 0, 1, "
+         "2, ... in its place.",
+         dataset.where());
   if (dataset.type().kind == hdf5::ElementType::Kind::other)
     fail(ExitCode::data,
          "{} holds values of type {}; samples must be integers or floating-point numbers. Convert it first.",

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "io/column.h"
+#include "io/findings.h"
 #include "io/hdf5/crash_report.h"
 #include "io/probe.h"
 #include "io/targets.h"
@@ -21,7 +22,7 @@ class Hdf5Dataset final : public Dataset {
     x_.give_out(x_.natural_dtype(), require_finite);
     if (!source.y.empty()) {
       targets_ = std::make_unique<Targets>(source.files, source.y, options);
-      require_equal_lengths();
+      require_equal_lengths(x_, targets_->column());
     }
     place_in_memory(options.memory_budget);
   }
@@ -44,9 +45,14 @@ class Hdf5Dataset final : public Dataset {
   uint64_t fingerprint() const override;
   bool in_memory() const override { return x_.in_memory(); }
   std::string describe() const override;
+  std::optional<SourceFacts> facts() const override { return facts_of(x_, targets_.get()); }
 
  private:
-  void require_equal_lengths() const;
+  /// By the data alone, whatever was declared.
+  int64_t classes_seen() const {
+    return target_kind() == TargetKind::classes ? static_cast<int64_t>(targets_->counts().counts().size())
+                                                : classes();
+  }
   void place_in_memory(int64_t budget);
   std::string slowness() const;
 
@@ -54,15 +60,6 @@ class Hdf5Dataset final : public Dataset {
   std::unique_ptr<Targets> targets_;
   int64_t budget_ = 0;
 };
-
-void Hdf5Dataset::require_equal_lengths() const {
-  const Column& y = targets_->column();
-  for (size_t i = 0; i < x_.files(); ++i) {
-    if (x_.rows_in_file(i) != y.rows_in_file(i))
-      fail(ExitCode::data, "{}: {} has {} samples, but {} has {}. Each sample needs its target.", x_.file(i),
-           x_.name(), x_.rows_in_file(i), y.name(), y.rows_in_file(i));
-  }
-}
 
 void Hdf5Dataset::place_in_memory(int64_t budget) {
   budget_ = budget;
@@ -91,7 +88,7 @@ uint64_t Hdf5Dataset::fingerprint() const {
   const std::string facts =
       fmt::format("{} {} {} {} {} {} {}", x_.name(), to_string(x_shape().batched(size())),
                   to_string(x_dtype()), targets_ ? targets_->column().name() : "",
-                  static_cast<int>(target_kind()), to_string(y_shape()), classes());
+                  static_cast<int>(target_kind()), to_string(y_shape()), classes_seen());
   hash.update(std::as_bytes(std::span(facts)));
   std::vector<std::byte> x(x_.row_bytes()), y(targets_ ? targets_->row_bytes() : 0);
   for (int64_t i = 0; i < kSpread; ++i) {
@@ -120,18 +117,24 @@ std::string Hdf5Dataset::slowness() const {
 }
 
 std::string Hdf5Dataset::describe() const {
-  std::string place = "in memory";
+  const double bytes = static_cast<double>(x_.rows()) * static_cast<double>(x_.row_bytes()) +
+                       static_cast<double>(targets_ ? targets_->bytes() : 0);
+  const bool small = bytes < 0x1p20;
+  std::string place = fmt::format("in memory ({:.1f} {} on each rank)", bytes / (small ? 0x1p10 : 0x1p20),
+                                  small ? "KiB" : "MiB");
   if (!x_.in_memory()) {
-    place = fmt::format("streamed (larger than the memory budget of {:.1f} MiB)",
+    place = fmt::format("streamed (larger than the memory budget of {:.1f} MiB on each rank)",
                         static_cast<double>(budget_) / 0x1p20);
     place += slowness();
   }
   const std::string more = x_.files() > 1 ? fmt::format(" and {} more files,", x_.files() - 1) : "";
   return fmt::format("{}:{}{} {} {}, {}", x_.file(0), x_.name(), more, to_string(x_shape().batched(size())),
-                     to_string(x_dtype()), place);
+                     x_.stored_type().name, place);
 }
 
 }  // namespace
+
+std::optional<SourceFacts> Dataset::facts() const { return std::nullopt; }
 
 DataSource parse_data_source(const std::string& text, const std::string& split) {
   DataSource source;

@@ -30,6 +30,11 @@ enum class TargetKind {
   values,         ///< regression targets (N) or (N, D); given out as float32
 };
 
+/// What targets are to be taken for; automatic: what they look like (kind_of_numbers).
+enum class TargetTask { automatic, classes, values };
+
+struct SourceFacts;  // io/findings.h
+
 /// Random access to samples. Safe to call from several threads at once.
 class Dataset {
  public:
@@ -42,7 +47,7 @@ class Dataset {
   virtual TargetKind target_kind() const = 0;
   /// () for classes, (C) or (D) otherwise.
   virtual const Shape& y_shape() const = 0;
-  /// Number of classes seen (largest label + 1, or C); 0 for values.
+  /// Number of classes (DatasetOptions::classes, else largest label + 1, or C); 0 for values.
   virtual int64_t classes() const = 0;
   /// Copies sample indices[i] to row i of x and y (y null if there are no targets). Throws Error(data) naming
   /// file and data set.
@@ -53,14 +58,18 @@ class Dataset {
   virtual bool in_memory() const = 0;
   /// "mnist.h5:/train/x (60000, 28, 28) uint8, in memory", for the log.
   virtual std::string describe() const = 0;
+  /// Where sample `index` lies in the stored data: another place in a part of a data set.
+  virtual int64_t stored_row(int64_t index) const { return index; }
+  /// What is known of the stored data, for warnings; reads a few samples. None: nothing is.
+  virtual std::optional<SourceFacts> facts() const;
 };
 
 struct DatasetOptions {
-  int64_t memory_budget =
-      int64_t{4} << 30;     ///< bytes; a data set that fits is read once into memory, a larger one streams
-  bool regression = false;  ///< targets are values even if they are integers
-  int64_t classes = 0;      ///< labels must be below this; 0: not known
-  bool probe = true;        ///< look at the files in a child process first; one rank of many is enough
+  /// Bytes of this process; a data set that fits is read once into memory, a larger one streams.
+  int64_t memory_budget = int64_t{4} << 30;
+  TargetTask task = TargetTask::automatic;
+  int64_t classes = 0;  ///< as many as there are, so that labels must be below it; 0: largest label + 1
+  bool probe = true;    ///< look at the files in a child process first; one rank of many is enough
 };
 
 /// Opens a data set after looking at each file in a child process with limits on time and memory (libhdf5

@@ -6,18 +6,20 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "io/check_groups.h"
 #include "io/column.h"
 #include "io/hdf5.h"
 #include "io/hdf5/links.h"
 #include "io/hdf5/sources.h"
 #include "io/hdf5/walk.h"
+#include "io/label_counts.h"
 #include "io/probe.h"
 
 namespace lockstep {
 
 namespace {
 
-constexpr double kLargestLabel = 9999;
+constexpr double kLargestLabelShown = 9999;
 
 int64_t bytes_of_file(const std::string& path) {
   std::error_code error;
@@ -53,8 +55,8 @@ DatasetDescription describe(const hdf5::Dataset& dataset, const std::string& lin
 struct Statistics {
   double min = std::numeric_limits<double>::infinity(), max = -min, sum = 0;
   int64_t values = 0, not_finite = 0;
-  bool labels = false;
-  std::vector<int64_t> counts;
+  bool scalar = false;  ///< one number a sample
+  LabelCounts labels;
 
   void add(std::span<const double> piece) {
     for (const double value : piece) add(value, 1);
@@ -63,19 +65,14 @@ struct Statistics {
   void add(double value, int64_t times) {
     if (times == 0) return;
     values += times;
+    if (scalar) labels.add(value, times);
     if (!std::isfinite(value)) {
       not_finite += times;
-      labels = false;
       return;
     }
     min = std::min(min, value);
     max = std::max(max, value);
     sum += value * static_cast<double>(times);
-    labels = labels && value >= 0 && value <= kLargestLabel && value == std::floor(value);
-    if (!labels) return;
-    const auto label = static_cast<size_t>(value);
-    if (counts.size() <= label) counts.resize(label + 1);
-    counts[label] += times;
   }
 };
 
@@ -87,7 +84,7 @@ DatasetCheck check(const hdf5::Dataset& dataset, const std::string& link,
   if (!result.description.usable) return result;
   if (!result.description.written) return result;
   Statistics statistics;
-  statistics.labels = dataset.elements() == dataset.extents()[0];
+  statistics.scalar = dataset.elements() == dataset.extents()[0];
   int64_t first_bad = -1;
   const auto take = [&](std::span<const double> values, const std::vector<hsize_t>& start,
                         const std::vector<hsize_t>& size) {
@@ -113,7 +110,10 @@ DatasetCheck check(const hdf5::Dataset& dataset, const std::string& link,
     result.max = statistics.max;
     result.mean = statistics.sum / static_cast<double>(finite);
   }
-  if (statistics.labels) result.label_counts = statistics.counts;
+  const bool integers = dataset.type().kind == hdf5::ElementType::Kind::integer;
+  if (statistics.labels.labels_up_to(kLargestLabelShown) &&
+      kind_of_numbers(statistics.labels, integers, TargetTask::automatic) == TargetKind::classes)
+    result.label_counts = statistics.labels.counts();
   if (statistics.not_finite > 0)
     problems.push_back(fmt::format("{} holds NaN or infinity in {} of {} values, {}.", dataset.where(),
                                    statistics.not_finite, statistics.values,
@@ -136,20 +136,6 @@ void for_each_dataset(const hdf5::File& file, std::vector<std::string>& problems
       visit(hdf5::open_to_walk(file, named.name), named.link);
     } catch (const Error& e) {
       problems.emplace_back(e.what());
-    }
-  }
-}
-
-void compare_lengths(FileCheck& result) {
-  for (const DatasetCheck& x : result.datasets) {
-    const std::string& name = x.description.name;
-    if (!name.ends_with("/x") || x.description.shape.empty()) continue;
-    const std::string y_name = name.substr(0, name.size() - 1) + "y";
-    for (const DatasetCheck& y : result.datasets) {
-      if (y.description.name == y_name && !y.description.shape.empty() &&
-          y.description.shape[0] != x.description.shape[0])
-        result.problems.push_back(fmt::format("{}: {} has {} samples, but {} has {}.", result.path, name,
-                                              x.description.shape[0], y_name, y.description.shape[0]));
     }
   }
 }
@@ -186,13 +172,13 @@ FileDescription describe_here(const std::string& path) {
 
 FileCheck check_here(const std::string& path) {
   const hdf5::File file = hdf5::File::open(path);
-  FileCheck result{path, {}, {}};
+  FileCheck result{path, {}, {}, {}};
   for_each_dataset(file, result.problems, result.problems,
                    [&](const hdf5::Dataset& dataset, const std::string& link) {
                      result.datasets.push_back(check(dataset, link, result.problems));
                    });
-  compare_lengths(result);
   require_something_to_train_on(result);
+  check_groups(result);
   return result;
 }
 
@@ -224,8 +210,17 @@ void to_json(nlohmann::json& json, const DatasetCheck& value) {
           {"label_counts", value.label_counts}};
 }
 
+void to_json(nlohmann::json& json, const GroupCheck& value) {
+  json = {{"group", value.group}, {"task", value.task}, {"findings", nlohmann::json::array()}};
+  for (const Finding& finding : value.findings)
+    json["findings"].push_back({{"text", finding.text}, {"key", finding.key}});
+}
+
 void to_json(nlohmann::json& json, const FileCheck& value) {
-  json = {{"path", value.path}, {"datasets", value.datasets}, {"problems", value.problems}};
+  json = {{"path", value.path},
+          {"datasets", value.datasets},
+          {"groups", value.groups},
+          {"problems", value.problems}};
 }
 
 static void from_json(const nlohmann::json& json, DatasetDescription& value) {
@@ -254,6 +249,13 @@ static void from_json(const nlohmann::json& json, DatasetCheck& value) {
   json.at("label_counts").get_to(value.label_counts);
 }
 
+static void from_json(const nlohmann::json& json, GroupCheck& value) {
+  json.at("group").get_to(value.group);
+  json.at("task").get_to(value.task);
+  for (const nlohmann::json& finding : json.at("findings"))
+    value.findings.push_back({finding.at("text"), finding.at("key")});
+}
+
 FileDescription describe_file(const std::string& path, double seconds) {
   const nlohmann::json answer = run_in_probe("describe", {path}, {}, seconds);
   return {path, answer.at("file_bytes").get<int64_t>(),
@@ -265,6 +267,7 @@ FileDescription describe_file(const std::string& path, double seconds) {
 FileCheck check_file(const std::string& path, double seconds) {
   const nlohmann::json answer = run_in_probe("check", {path}, {}, seconds);
   return {path, answer.at("datasets").get<std::vector<DatasetCheck>>(),
+          answer.at("groups").get<std::vector<GroupCheck>>(),
           answer.at("problems").get<std::vector<std::string>>()};
 }
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "io/finding.h"
+
 namespace lockstep {
 
 /// One data set as `lockstep data info` shows it.
@@ -40,13 +42,22 @@ struct DatasetCheck {
   int64_t values = 0;                 ///< values read; 0 if it holds no numbers
   int64_t not_finite = 0;             ///< NaN and infinities
   double min = 0, max = 0, mean = 0;  ///< over the finite values
-  /// How often 0, 1, 2, ... occurs, if it may be labels: one whole number a sample, 0 to 9999.
+  /// How often 0, 1, 2, ... occurs, if a training takes such targets for classes (kind_of_numbers) and they
+  /// are 0 to 9999.
   std::vector<int64_t> label_counts;
+};
+
+/// What training on the data sets x and y of a group means.
+struct GroupCheck {
+  std::string group;  ///< "/train"
+  std::string task;   ///< task_in_words()
+  std::vector<Finding> findings;
 };
 
 struct FileCheck {
   std::string path;
   std::vector<DatasetCheck> datasets;
+  std::vector<GroupCheck> groups;     ///< those with x and y
   std::vector<std::string> problems;  ///< one sentence each; none: the file is sound
 };
 
@@ -66,6 +77,7 @@ FileCheck check_here(const std::string& path);
 void to_json(nlohmann::json& json, const DatasetDescription& value);
 void to_json(nlohmann::json& json, const FileDescription& value);
 void to_json(nlohmann::json& json, const DatasetCheck& value);
+void to_json(nlohmann::json& json, const GroupCheck& value);
 void to_json(nlohmann::json& json, const FileCheck& value);
 
 }  // namespace lockstep

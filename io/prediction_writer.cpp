@@ -36,6 +36,10 @@ void PredictionWriter::write(int64_t first, const ConstTensor& values) {
   file.write_rows("/probabilities", first, values);
 }
 
+void PredictionWriter::write_samples(std::span<const int64_t> rows) {
+  output_.file().write("/sample", {rows.data(), DType::i64, {static_cast<int64_t>(rows.size())}});
+}
+
 void PredictionWriter::commit() { output_.commit(); }
 
 }  // namespace lockstep

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "io/dataset.h"
+#include "io/findings.h"
 #include "io/sampler.h"
 #include "src/core/rng.h"
 
@@ -37,7 +38,12 @@ class SplitDataset final : public Dataset {
     return uint64_t{words.word[0]} << 32 | words.word[1];
   }
 
+  int64_t stored_row(int64_t index) const override {
+    return whole_->stored_row(static_cast<int64_t>(order_(static_cast<uint64_t>(first_ + index))));
+  }
+
   bool in_memory() const override { return whole_->in_memory(); }
+  std::optional<SourceFacts> facts() const override { return whole_->facts(); }
 
   std::string describe() const override {
     return fmt::format("{} samples ({} part) of {}", size_, part_, whole_->describe());
@@ -56,12 +62,15 @@ Split split_dataset(std::shared_ptr<const Dataset> dataset, double fraction, uin
   constexpr uint64_t kSplitStream = 0x73706c6974;  // "split": apart from every other use of the seed
   const int64_t size = dataset->size();
   const int64_t validation = std::llround(fraction * static_cast<double>(size));
+  const double part = 1.0 / static_cast<double>(size);  // one sample
   if (!(fraction > 0 && fraction < 1) || validation < 1 || validation >= size)
     fail(ExitCode::usage,
-         "a validation split of {} leaves {} of {} samples for validation; both parts need at least one. Use "
-         "a fraction "
-         "such as 0.1.",
-         fraction, validation, size);
+         "data.validation_split = {} of the {} samples leaves {} for validation; both parts need at least "
+         "one. "
+         "{}",
+         fraction, size, validation,
+         size < 2 ? "Leave it out: one sample cannot be split."
+                  : fmt::format("With {} samples it may be {:.3g} to {:.9g}.", size, part, 1 - part));
   const Random4 words = philox(seed, kSplitStream, 0);
   const Permutation order(uint64_t{words.word[0]} << 32 | words.word[1], static_cast<uint64_t>(size));
   Split split;

@@ -5,17 +5,16 @@
 
 #include "io/column.h"
 #include "io/dataset.h"
+#include "io/label_counts.h"
 
 namespace lockstep {
 
 /// The targets of a data set: what they are, checked, and given out as Dataset promises.
 ///
 /// What a stored data set is taken for:
-///   regression                             -> values
-///   integers (N) or (N, 1)                 -> classes
-///   whole floats (N) or (N, 1), classes known -> classes (as MATLAB and CSV converters write them)
-///   other floats (N) or (N, 1)             -> values
-///   (N, C), C > 1, integers or floats      -> probabilities: no negative value, and each row sums to 1
+///   options.task = values              -> values
+///   (N) or (N, 1)                      -> classes when options.classes is set, else as kind_of_numbers()
+///   says (N, C), C > 1, integers or floats  -> probabilities: no negative value, and each row sums to 1
 class Targets {
  public:
   /// Opens and classifies; reads and checks all labels if they are classes. Throws Error(data).
@@ -25,6 +24,8 @@ class Targets {
   TargetKind kind() const { return kind_; }
   const Shape& shape() const { return shape_; }
   int64_t classes() const { return classes_; }
+  /// How often each label occurs; empty unless there was a look at one number a sample.
+  const LabelCounts& counts() const { return counts_; }
   /// Bytes of all targets in memory, and whether they are there.
   int64_t bytes() const { return column_->rows() * static_cast<int64_t>(row_bytes()); }
   bool in_memory() const { return kind_ == TargetKind::classes || column_->in_memory(); }
@@ -36,13 +37,18 @@ class Targets {
   void read(std::span<const int64_t> indices, std::byte* out) const;
 
  private:
-  void read_labels(const DatasetOptions& options);
+  void count();
+  void read_labels(int64_t declared);
 
   std::unique_ptr<Column> column_;
   TargetKind kind_ = TargetKind::none;
   Shape shape_;
   int64_t classes_ = 0;
+  LabelCounts counts_;
   std::vector<int32_t> labels_;
 };
+
+/// Throws Error(data) unless each file has as many targets as samples.
+void require_equal_lengths(const Column& x, const Column& y);
 
 }  // namespace lockstep

@@ -1,9 +1,13 @@
 #include "launch/config_value.h"
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <sstream>
+
+#include "models/toml_advice.h"
 
 namespace lockstep {
 
@@ -26,20 +30,30 @@ std::string kind_in_words(const toml::node& node) {
   }
 }
 
+namespace {
+
+/// Of a value that is text where something else was expected.
+std::string hint(const GivenValue& given) {
+  const auto* text = given.node.as_string();
+  return text == nullptr ? "" : likely_meant(text->get());
+}
+
+}  // namespace
+
 bool read_flag(const GivenValue& given) {
   if (const auto* value = given.node.as_boolean()) return value->get();
-  given.reject("expects true or false, found {}", kind_in_words(given.node));
+  given.reject("expects true or false, found {}{}", kind_in_words(given.node), hint(given));
 }
 
 int64_t read_integer(const GivenValue& given) {
   if (const auto* value = given.node.as_integer()) return value->get();
-  given.reject("expects an integer, found {}", kind_in_words(given.node));
+  given.reject("expects an integer, found {}{}", kind_in_words(given.node), hint(given));
 }
 
 double read_number(const GivenValue& given) {
   if (const auto* value = given.node.as_integer()) return static_cast<double>(value->get());
   const auto* value = given.node.as_floating_point();
-  if (value == nullptr) given.reject("expects a number, found {}", kind_in_words(given.node));
+  if (value == nullptr) given.reject("expects a number, found {}{}", kind_in_words(given.node), hint(given));
   if (!std::isfinite(value->get())) given.reject("expects a finite number");
   return value->get();
 }

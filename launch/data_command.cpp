@@ -148,6 +148,11 @@ int run_check(const std::string& file, bool json) {
                    dataset.label_counts.size() - 1, fmt::join(dataset.label_counts, " "));
       print_warnings(dataset.description);
     }
+    for (const GroupCheck& group : check.groups) {
+      fmt::print("{}: task: {}\n", printable(group.group), group.task);
+      for (const Finding& finding : group.findings)
+        fmt::print("{}: warning: {}\n", printable(group.group), printable(finding.text));
+    }
   }
   return end_of(check.problems);
 }

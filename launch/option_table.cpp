@@ -6,6 +6,7 @@
 #include <array>
 #include <limits>
 
+#include "io/label_counts.h"
 #include "launch/composite_values.h"
 #include "launch/familiar_names.h"
 #include "launch/model_keys.h"
@@ -76,16 +77,22 @@ Option one_of(const char* key, Field field, std::vector<std::string> names, cons
           .get = [=](const Config& config) { return toml_text(names[static_cast<size_t>(field(config))]); }};
 }
 
-/// An integer of at least `least`.
+/// An integer from `least` to `most`.
 template <typename Field>
-Option integer(const char* key, Field field, int64_t least, const char* help) {
+Option integer(const char* key, Field field, int64_t least, int64_t most, const char* help) {
   using Value = std::remove_cvref_t<decltype(field(std::declval<Config&>()))>;
-  return scalar(key, "integer", help, field, [least](const GivenValue& given) {
+  return scalar(key, "integer", help, field, [least, most](const GivenValue& given) {
     const int64_t value = read_integer(given);
     if (value < least) given.reject("must be at least {}, is {}", least, value);
+    if (value > most) given.reject("must be at most {}, is {}", most, value);
     if (!std::in_range<Value>(value)) given.reject("{} is too large", value);
     return static_cast<Value>(value);
   });
+}
+
+template <typename Field>
+Option integer(const char* key, Field field, int64_t least, const char* help) {
+  return integer(key, field, least, std::numeric_limits<int64_t>::max(), help);
 }
 
 enum class Edge { open, closed };  ///< whether a bound itself is allowed
@@ -133,6 +140,12 @@ Option below_one(const char* key, Field field, const char* help) {
 
 Option free_on_resume(Option option) {
   option.free_on_resume = true;
+  return option;
+}
+
+/// A key that is used only with these values of another.
+Option with(const char* key, std::vector<std::string> values, Option option) {
+  option.used_with.push_back({key, std::move(values)});
   return option;
 }
 
@@ -184,19 +197,29 @@ void add_data(std::vector<Option>& table) {
   table.push_back(source("data.validation", "validation", "samples evaluated after every epoch",
                          FIELD(train.validation)));
   table.push_back(source("data.test", "test", "samples evaluated once, at the end", FIELD(train.test)));
-  table.push_back(below_one("data.validation_split", FIELD(train.validation_split),
-                            "part of data.train that is held out for validation"));
+  table.push_back(with("data.validation", {""},
+                       below_one("data.validation_split", FIELD(train.validation_split),
+                                 "part of data.train that is held out for validation")));
   table.push_back(
       {.key = "data.normalize",
        .type = "unit | none | { mean, std }",
        .help = "unit: uint8 / 255; none: as stored; mean, std: then (x - mean) / std by channel",
        .set = [](Config& config, const GivenValue& given) { config.train.normalize = read_normalize(given); },
        .get = [](const Config& config) { return toml_text(config.train.normalize); }});
+  table.push_back(
+      one_of("data.task", FIELD(train.task), {"auto", "classes", "values"},
+             "what targets are: classes, or values to predict; auto: integers are classes, and so are "
+             "whole floats of few values"));
+  table.push_back(
+      with(kTargets, {"classes"},
+           integer("data.classes", FIELD(train.classes), 0, kMaxClasses,
+                   "number of classes, when data.train lacks the last; 0: its largest label + 1")));
   table.push_back(one_of("data.layout", FIELD(train.channels_first), {"channels_last", "channels_first"},
                          "order of the axes of a sample with channels"));
   table.push_back(
       free_on_resume(scalar("data.memory_budget", "bytes",
-                            "a data set that fits is read into memory once, a larger one is streamed",
+                            "a data set that fits is read into the memory of each rank, a larger one is "
+                            "streamed",
                             FIELD(train.memory_budget), read_bytes)));
 }
 
@@ -218,16 +241,27 @@ void add_optimizer(std::vector<Option>& table) {
   table.push_back(choice("optimizer.name", FIELD(train.optimizer.name),
                          {"sgd", "adam", "adamw", "adagrad", "rmsprop", "lars", "lamb"}, "the update rule"));
   table.push_back(positive("optimizer.lr", FIELD(train.optimizer.lr), "base learning rate"));
-  table.push_back(below_one("optimizer.momentum", FIELD(train.optimizer.momentum), "sgd, rmsprop, lars"));
-  table.push_back(flag("optimizer.nesterov", FIELD(train.optimizer.nesterov), "sgd: Nesterov's momentum"));
   table.push_back(
-      below_one("optimizer.beta1", FIELD(train.optimizer.beta1), "adam, adamw, lamb: decay of the mean"));
+      with("optimizer.name", {"sgd", "rmsprop", "lars"},
+           below_one("optimizer.momentum", FIELD(train.optimizer.momentum), "sgd, rmsprop, lars")));
   table.push_back(
-      below_one("optimizer.beta2", FIELD(train.optimizer.beta2), "adam, adamw, lamb: decay of the square"));
-  table.push_back(below_one("optimizer.alpha", FIELD(train.optimizer.alpha), "rmsprop: decay of the square"));
-  table.push_back(positive("optimizer.epsilon", FIELD(train.optimizer.epsilon), "added to the denominator"));
-  table.push_back(positive("optimizer.trust", FIELD(train.optimizer.trust),
-                           "lars: length of a parameter's update, for a length of 1 of the parameter"));
+      with("optimizer.name", {"sgd"},
+           flag("optimizer.nesterov", FIELD(train.optimizer.nesterov), "sgd: Nesterov's momentum")));
+  table.push_back(with(
+      "optimizer.name", {"adam", "adamw", "lamb"},
+      below_one("optimizer.beta1", FIELD(train.optimizer.beta1), "adam, adamw, lamb: decay of the mean")));
+  table.push_back(with(
+      "optimizer.name", {"adam", "adamw", "lamb"},
+      below_one("optimizer.beta2", FIELD(train.optimizer.beta2), "adam, adamw, lamb: decay of the square")));
+  table.push_back(
+      with("optimizer.name", {"rmsprop"},
+           below_one("optimizer.alpha", FIELD(train.optimizer.alpha), "rmsprop: decay of the square")));
+  table.push_back(
+      with("optimizer.name", {"adam", "adamw", "adagrad", "rmsprop", "lamb"},
+           positive("optimizer.epsilon", FIELD(train.optimizer.epsilon), "added to the denominator")));
+  table.push_back(with("optimizer.name", {"lars"},
+                       positive("optimizer.trust", FIELD(train.optimizer.trust),
+                                "lars: length of a parameter's update, for a length of 1 of the parameter")));
   table.push_back(not_negative("optimizer.weight_decay", FIELD(train.optimizer.weight_decay),
                                "L2 added to the gradient; decoupled in adamw and lamb"));
   table.push_back(
@@ -242,18 +276,24 @@ void add_schedule(std::vector<Option>& table) {
                          "how the learning rate changes"));
   table.push_back(integer("schedule.warmup_steps", FIELD(train.schedule.warmup_steps), 0,
                           "linear from 0 to optimizer.lr; then the schedule starts"));
-  table.push_back(positive("schedule.gamma", FIELD(train.schedule.gamma), "step, exponential: factor"));
-  table.push_back(integer("schedule.every_steps", FIELD(train.schedule.every_steps), 0,
-                          "step, exponential: multiply by gamma every so many steps"));
-  table.push_back(positive("schedule.power", FIELD(train.schedule.power), "polynomial: exponent"));
-  table.push_back(not_negative("schedule.final_lr", FIELD(train.schedule.final_lr),
-                               "polynomial, cosine: learning rate at the end"));
-  table.push_back(not_negative("schedule.max_lr", FIELD(train.schedule.max_lr),
-                               "one_cycle: the top; 0: ten times optimizer.lr"));
+  table.push_back(with("schedule.name", {"step", "exponential"},
+                       positive("schedule.gamma", FIELD(train.schedule.gamma), "step, exponential: factor")));
+  table.push_back(with("schedule.name", {"step", "exponential"},
+                       integer("schedule.every_steps", FIELD(train.schedule.every_steps), 0,
+                               "step, exponential: multiply by gamma every so many steps")));
+  table.push_back(with("schedule.name", {"polynomial"},
+                       positive("schedule.power", FIELD(train.schedule.power), "polynomial: exponent")));
+  table.push_back(with("schedule.name", {"polynomial", "cosine"},
+                       not_negative("schedule.final_lr", FIELD(train.schedule.final_lr),
+                                    "polynomial, cosine: learning rate at the end")));
+  table.push_back(with("schedule.name", {"one_cycle"},
+                       not_negative("schedule.max_lr", FIELD(train.schedule.max_lr),
+                                    "one_cycle: the top; 0: ten times optimizer.lr")));
 }
 
 void add_train(std::vector<Option>& table) {
-  table.push_back(integer("train.epochs", FIELD(train.epochs), 1, "passes over the training samples"));
+  table.push_back(with("train.steps", {"0"},
+                       integer("train.epochs", FIELD(train.epochs), 1, "passes over the training samples")));
   table.push_back(
       integer("train.steps", FIELD(train.steps), 0, "end after so many steps; 0: train.epochs decides"));
   table.push_back(
@@ -262,10 +302,12 @@ void add_train(std::vector<Option>& table) {
       integer("train.micro_batch", FIELD(train.micro_batch), 0, "samples computed together; 0: chosen"));
   table.push_back(integer("train.accumulation", FIELD(train.accumulation), 0,
                           "micro-batches of a rank in a step; 0: follows from the two above"));
-  table.push_back(one_of("train.loss", FIELD(train.regression), {"auto", "mean_squared_error"},
-                         "auto: cross-entropy for class targets, else mean squared error"));
-  table.push_back(below_one("train.label_smoothing", FIELD(train.label_smoothing),
-                            "part of each label spread over all classes"));
+  table.push_back(one_of("train.loss", FIELD(train.loss), {"auto", "cross_entropy", "mean_squared_error"},
+                         "auto: cross-entropy for classes, mean squared error for values; naming one also "
+                         "sets data.task"));
+  table.push_back(with(kTargets, {"classes"},
+                       below_one("train.label_smoothing", FIELD(train.label_smoothing),
+                                 "part of each label spread over all classes")));
   table.push_back(flag("train.sync_batch_norm", FIELD(train.sync_batch_norm),
                        "batch norm over what all ranks and threads compute together"));
   table.push_back(not_negative("train.clip_norm", FIELD(train.optimizer.clip_norm),

@@ -30,6 +30,12 @@ void refuse_to_replace_input(const std::string& out, const TrainedModel& model,
   }
 }
 
+std::vector<int64_t> stored_rows(const Dataset& dataset) {
+  std::vector<int64_t> rows(static_cast<size_t>(dataset.size()));
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = dataset.stored_row(static_cast<int64_t>(i));
+  return rows;
+}
+
 int run_predict(Program& program, const PredictArguments& arguments) {
   check_file_format("--out", arguments.out, "HDF5");
   World& world = program.world();
@@ -47,8 +53,11 @@ int run_predict(Program& program, const PredictArguments& arguments) {
   model.evaluator().predict(*dataset, [&](int64_t first, ConstTensor outputs) {
     writer.write(first, outputs.reshaped(answer.batched(outputs.shape()[0])));
   });
+  const bool part = model.is_part(arguments.data);
+  if (part) writer.write_samples(stored_rows(*dataset));
   writer.commit();
-  log_info("wrote {}: {} predictions", arguments.out, readable_count(dataset->size()));
+  log_info("wrote {}: {} predictions{}", arguments.out, readable_count(dataset->size()),
+           part ? " for " + dataset->describe() + "; /sample says which" : "");
   return 0;
 }
 

@@ -17,6 +17,7 @@
 #include "launch/run_folder.h"
 #include "launch/stop_signals.h"
 #include "launch/train_arguments.h"
+#include "launch/unused_keys.h"
 #include "src/core/console.h"
 #include "src/core/log.h"
 
@@ -181,6 +182,8 @@ int run_train(Program& program, const TrainArguments& arguments) {
   if (resumed) log_info("resuming from {}", decision.checkpoint);
   log_info("{}", trainer.describe());
   log_info("run: {}", config.train.run_dir);
+  for (const Finding& finding : trainer.findings()) log_warning("{}", finding.text);
+  for (const Finding& finding : unused_keys(config, trainer.classifies())) log_warning("{}", finding.text);
   Progress progress(program.environment());
   MetricsWriter metrics(config.train.run_dir + "/metrics.jsonl",
                         resumed ? std::optional(trainer.position()) : std::nullopt);

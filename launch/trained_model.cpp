@@ -7,6 +7,7 @@
 #include "launch/config_value.h"
 #include "launch/familiar_names.h"
 #include "launch/find_run.h"
+#include "src/core/log.h"
 #include "src/core/suggest.h"
 #include "src/train/run_settings.h"
 #include "src/train/snapshot.h"
@@ -57,10 +58,10 @@ TrainedModel::TrainedModel(World& world, const std::string& from, const std::str
   evaluator_.emplace(exec, *pool_, *task_, *graph_, *parameters_, evaluation_batch(options));
 }
 
-bool TrainedModel::held_out(const DataArguments& arguments) const {
+bool TrainedModel::is_part(const DataArguments& arguments) const {
   const TrainOptions& options = config_.train;
-  return arguments.data.empty() && arguments.split == "validation" && !options.validation &&
-         options.validation_split > 0;
+  return arguments.data.empty() && (arguments.split == "validation" || arguments.split == "train") &&
+         !options.validation && options.validation_split > 0;
 }
 
 DataSource TrainedModel::source_of(const DataArguments& arguments) const {
@@ -70,7 +71,7 @@ DataSource TrainedModel::source_of(const DataArguments& arguments) const {
     for (std::string& file : source.files) file = absolute_path(file, "");
     return source;
   }
-  if (arguments.split == "train" || held_out(arguments)) return options.train;
+  if (arguments.split == "train" || is_part(arguments)) return options.train;
   const std::optional<DataSource>& source = arguments.split == "test" ? options.test : options.validation;
   if (!source)
     fail(ExitCode::usage, "the run has no data.{}. Name the data with --data FILE.h5:/GROUP.",
@@ -86,7 +87,7 @@ std::unique_ptr<Dataset> TrainedModel::open(const World& world, const DataArgume
          suggestion(arguments.split, splits, value_synonyms("--split")));
   const TrainOptions& options = config_.train;
   DatasetOptions how{.memory_budget = options.memory_budget,
-                     .regression = options.regression,
+                     .task = task_->classifies() ? TargetTask::classes : TargetTask::values,
                      .classes = task_->classifies() ? task_->outputs() : 0,
                      .probe = world.local_rank() == 0};
   DataSource source = source_of(arguments);
@@ -95,8 +96,18 @@ std::unique_ptr<Dataset> TrainedModel::open(const World& world, const DataArgume
   if (!with_targets) source.y.clear();
   std::unique_ptr<Dataset> dataset = open_dataset(source, how);
   task_->check_compatible(*dataset, path_);
-  if (held_out(arguments))
-    return split_dataset(std::move(dataset), options.validation_split, options.seed).validation;
+  if (is_part(arguments)) {
+    Split parts = split_dataset(std::move(dataset), options.validation_split, options.seed);
+    return std::move(arguments.split == "train" ? parts.train : parts.validation);
+  }
+  const bool trained_on = source.files == options.train.files && source.x == options.train.x;
+  if (trained_on && !arguments.data.empty() && !options.validation && options.validation_split > 0 &&
+      world.rank() == 0)
+    log_warning(
+        "{} was trained on these samples but for those that data.validation_split = {} held out: without "
+        "--data, "
+        "--split train and --split validation tell them apart",
+        path_, options.validation_split);
   return dataset;
 }
 

@@ -33,11 +33,10 @@ class TrainedModel {
   /// Where that data is read from.
   DataSource source_of(const DataArguments& arguments) const;
   std::unique_ptr<Dataset> open(const World& world, const DataArguments& arguments, bool with_targets) const;
+  /// Whether the data is one of the two parts into which data.validation_split cuts the training data.
+  bool is_part(const DataArguments& arguments) const;
 
  private:
-  /// Whether the data is the part of the training data that data.validation_split holds out.
-  bool held_out(const DataArguments& arguments) const;
-
   std::string path_;
   Config config_;
   std::optional<Watchdog> watchdog_;

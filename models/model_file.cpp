@@ -194,9 +194,15 @@ class Reader {
         fail_at(tables[i], "nothing reads its output, and it is not the last layer.");
     }
     if (nodes.back().output != Shape{outputs_})
-      fail_at(tables.back(),
-              "the last layer gives {} for a sample, but the data needs ({}): write \"classes\" for it.",
-              to_string(nodes.back().output), outputs_);
+      fail_at(tables.back(), "the last layer gives {} for a sample, but the data needs ({}): {}.",
+              to_string(nodes.back().output), outputs_, right_end(*nodes.back().layer, nodes.back().output));
+  }
+
+  /// What to change where the last layer does not give the outputs.
+  static std::string right_end(const Layer& last, const Shape& output) {
+    if (last.kind() == "linear") return "set its outputs = \"classes\"";
+    return fmt::format("end with {}a linear layer with outputs = \"classes\"",
+                       output.rank() > 1 ? "a flatten layer and " : "");
   }
 
   std::string path_;

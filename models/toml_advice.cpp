@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdint>
 #include <sstream>
 
 namespace lockstep {
 
 namespace {
+
+constexpr const char* kDigits = "0123456789";
 
 std::string trimmed(const std::string& text) {
   const size_t begin = text.find_first_not_of(" \t\r");
@@ -28,14 +31,33 @@ std::string advice_on_value(const std::string& key, const std::string& value) {
     return ". A backslash in double quotes begins an escape: write \\\\, or put the text in single quotes";
   if ((first == '"' || first == '\'') && (value.size() < 2 || value.back() != first))
     return ". Is the closing quote missing?";
-  const std::string word = lower(value);
-  if (word == "true" || word == "false") return fmt::format(". Write {} in lower case", word);
+  if (const std::string meant = likely_meant(value); !meant.empty()) return meant;
   if (std::isalpha(static_cast<unsigned char>(first)) != 0 || first == '/' || first == '~' || first == '*')
     return fmt::format(". Text goes in quotes: {} = \"{}\"", key, value);
   return "";
 }
 
 }  // namespace
+
+std::string likely_meant(const std::string& text) {
+  const size_t sign = text.starts_with('-') || text.starts_with('+') ? 1 : 0;
+  const size_t point = std::min(text.find_first_not_of(kDigits, sign), text.size());
+  if (point == text.size() && point - sign > 18) return fmt::format(". The largest integer is {}", INT64_MAX);
+  if (point < text.size() && (text[point] == '.' || text[point] == ',')) {
+    const size_t end = std::min(text.find_first_not_of(kDigits, point + 1), text.size());
+    const std::string whole = text.substr(0, point), part = text.substr(point + 1, end - point - 1);
+    const bool number =
+        (point > sign || !part.empty()) && (end == text.size() || text[end] == 'e' || text[end] == 'E');
+    if (number)
+      return fmt::format(". Write {}{}.{}{} for {}", whole, point > sign ? "" : "0",
+                         part.empty() ? "0" : part, text.substr(end), text);
+  }
+  for (const char* word : {"true", "yes", "on"})
+    if (lower(text) == word) return fmt::format(". Write true for {}", text);
+  for (const char* word : {"false", "no", "off"})
+    if (lower(text) == word) return fmt::format(". Write false for {}", text);
+  return "";
+}
 
 std::string toml_advice(const std::string& text, size_t number) {
   if (text.starts_with("\x89HDF")) return ". This is an HDF5 file, where a TOML file is expected";

@@ -8,4 +8,8 @@ namespace lockstep {
 /// Text goes in quotes: name = \"a\"". "" when nothing comes to mind.
 std::string toml_advice(const std::string& text, size_t number);
 
+/// What was probably meant by a text that is no value of TOML: ". Write 0.5 for .5", or "" if nothing comes
+/// to mind.
+std::string likely_meant(const std::string& text);
+
 }  // namespace lockstep

@@ -63,12 +63,8 @@ void check(const OptimizerSpec& s, const Algorithm& algorithm) {
   not_negative("trust", s.trust);
   not_negative("weight_decay", s.weight_decay);
   not_negative("clip_norm", s.clip_norm);
-  if (s.momentum > 0 && algorithm.rule != Rule::sgd && algorithm.rule != Rule::rmsprop &&
-      algorithm.rule != Rule::lars)
-    fail(ExitCode::usage, "optimizer.momentum applies to sgd, rmsprop and lars, not to {}: leave it out.",
-         s.name);
-  if (s.nesterov && (algorithm.rule != Rule::sgd || s.momentum == 0))
-    fail(ExitCode::usage, "optimizer.nesterov needs name = \"sgd\" and a momentum greater than 0.");
+  if (s.nesterov && algorithm.rule == Rule::sgd && s.momentum == 0)
+    fail(ExitCode::usage, "optimizer.nesterov = true needs an optimizer.momentum above 0.");
 }
 
 /// The functions of one backend.

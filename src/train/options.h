@@ -26,6 +26,8 @@ struct Normalize {
   std::vector<double> mean, std;  ///< moments: one for each channel, or one for all
 };
 
+enum class Loss { automatic, cross_entropy, mean_squared_error };
+
 /// Everything that decides the mathematics and the course of a run; launch/config fills it from TOML.
 struct TrainOptions {
   // [run]
@@ -42,7 +44,9 @@ struct TrainOptions {
   double validation_split = 0;  ///< part of train that is held out, when validation is not given
   Normalize normalize;
   bool channels_first = false;
-  int64_t memory_budget = int64_t{4} << 30;
+  TargetTask task = TargetTask::automatic;
+  int64_t classes = 0;                       ///< 0: as many as the training data has
+  int64_t memory_budget = int64_t{4} << 30;  ///< of each rank
 
   // [optimizer] [schedule]
   OptimizerSpec optimizer;
@@ -56,7 +60,7 @@ struct TrainOptions {
   int64_t micro_batch = 0;   ///< 0: chosen (see plan_batches)
   int64_t accumulation = 0;  ///< micro-batches a rank; 0: follows from the other two
   double label_smoothing = 0;
-  bool regression = false;  ///< [model] loss = "mean_squared_error"
+  Loss loss = Loss::automatic;
   bool sync_batch_norm = false;
   bool skip_bad_steps = false;  ///< [train] on_nan = "skip"
   std::optional<EarlyStopSpec> early_stop;

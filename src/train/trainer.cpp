@@ -13,6 +13,7 @@
 #include "src/device/devices.h"
 #include "src/ops/fingerprint.h"
 #include "src/train/diagnosis.h"
+#include "src/train/run_findings.h"
 #include "src/train/run_settings.h"
 #include "src/train/step.h"
 #include "src/train/train_data.h"
@@ -95,8 +96,9 @@ struct Trainer::Impl {
   StepSplitRecorder split;
   bool split_step = false;  // the newest step is one whose parts are still to be asked for
   StopRequest stop_request{{}, 0};
-  Requests asked;          // by any rank, as far as this one knows
-  bool preempted = false;  // the same on all ranks
+  Requests asked;                                         // by any rank, as far as this one knows
+  bool preempted = false;                                 // the same on all ranks
+  std::optional<std::optional<SourceFacts>> train_facts;  // not looked up yet, or there are none
 
   Impl(World& w, Exec e, const TrainOptions& o, const ModelFactory& model, TrainerParts parts)
       : world(w),
@@ -174,6 +176,12 @@ struct Trainer::Impl {
         evaluator->evaluate(world, dataset, [&] { return !stop_request.reason().empty(); });
     if (!result) preempted = true;
     return result;
+  }
+
+  /// Of the training data; looked up once.
+  const std::optional<SourceFacts>& facts() {
+    if (!train_facts) train_facts = data.train->facts();
+    return *train_facts;
   }
 
   /// What this rank asks for in the next step.
@@ -449,6 +457,7 @@ std::string Trainer::describe() const {
   std::string text = fmt::format("data: {}", t.data.train->describe());
   if (t.data.validation) text += fmt::format("\nvalidation: {}", t.data.validation->describe());
   if (t.data.test) text += fmt::format("\ntest: {}", t.data.test->describe());
+  text += fmt::format("\n{}", describe_task(t.options, t.task, impl_->facts()));
   const auto [least, most] = std::ranges::minmax(t.optimizer_bytes);
   text += fmt::format(
       "\nmodel: {} parameters; activations {:.1f} MiB, gradients {:.1f} MiB, optimizer {:.1f} MiB a rank",
@@ -479,5 +488,12 @@ std::string Trainer::describe() const {
     text += "\nbatch norm: " + statistics;
   return text;
 }
+
+std::vector<Finding> Trainer::findings() const {
+  const Impl& t = *impl_;
+  return run_findings(t.options, impl_->facts(), t.data.train->size(), t.batching);
+}
+
+bool Trainer::classifies() const { return impl_->task.classifies(); }
 
 }  // namespace lockstep

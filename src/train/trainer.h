@@ -6,6 +6,7 @@
 #include <string>
 
 #include "comm/world.h"
+#include "io/finding.h"
 #include "src/train/checkpointing.h"
 #include "src/train/evaluator.h"
 #include "src/train/options.h"
@@ -82,6 +83,11 @@ class Trainer {
   int64_t position() const;
   /// What was planned, one line each, for the log: data, model, batches, memory.
   std::string describe() const;
+  /// What the user should know of the data before the first step, and of batches that do not fit it. On one
+  /// rank.
+  std::vector<Finding> findings() const;
+  /// Whether the targets are classes rather than values.
+  bool classifies() const;
 
  private:
   struct Impl;

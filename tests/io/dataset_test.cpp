@@ -120,7 +120,7 @@ TEST(Dataset, ClassesComeFromIntegersOfAnyTypeAndFromWholeFloats) {
     EXPECT_EQ(data->y_shape(), Shape{});
     EXPECT_THAT(all_y<int32_t>(*data), ElementsAre(0, 2, 1, 2));
     options = {};
-    options.regression = true;
+    options.task = TargetTask::values;
     const auto values = open_dataset({{folder / "a.h5"}, "/x", y}, options);
     EXPECT_EQ(values->target_kind(), TargetKind::values);
     EXPECT_EQ(values->y_shape(), Shape{1});
@@ -143,7 +143,7 @@ TEST(Dataset, ProbabilitiesAndRegressionTargets) {
               ElementsAre(0.25, 0.75, 0.5, 0.5));
   const auto any = [&](bool regression) {
     DatasetOptions options;
-    options.regression = regression;
+    options.task = regression ? TargetTask::values : TargetTask::automatic;
     return open_dataset({{folder / "a.h5"}, "/x", "/any"}, options);
   };
   EXPECT_THAT(all_y<float>(*any(true)), ElementsAre(-3, 8, 0.5, 0.5));
@@ -160,7 +160,7 @@ TEST(Dataset, StreamsWhatItWouldHoldInMemory) {
   const std::vector<hdf5::Storage> storages = {{},           {{5, 12}, 4}, {{7, 5}, 1},
                                                {{1, 12}, 0}, {{60, 1}, 3}, {{64, 16}, 0}};
   DatasetOptions options;
-  options.regression = true;
+  options.task = TargetTask::values;
   for (size_t i = 0; i < storages.size(); ++i) {
     hdf5::Storage storage = storages[i];
     const std::string path = folder / (std::to_string(i) + ".h5");
@@ -291,7 +291,7 @@ TEST(Dataset, SaysWhatIsWrongWithTheData) {
   EXPECT_THAT(error("/inf", "/y"),
               HasSubstr("a.h5:/inf: sample 1 holds NaN or infinity (value 0 of the sample)"));
   EXPECT_THAT(error("/x", "/negative"),
-              HasSubstr("a.h5:/negative: sample 1 has the label -1; labels must be 0 or more"));
+              HasSubstr("a.h5:/negative: sample 1 has the label -1; labels must be 0 to 1048575"));
   EXPECT_THAT(error("/x", "/huge"), HasSubstr("sample 2 has the label 4294967297"));
   DatasetOptions five;
   five.classes = 5;
@@ -348,7 +348,7 @@ TEST(Split, PartsAreDisjointCompleteAndSeeded) {
   EXPECT_NE(split_dataset(whole, 0.2, 8).train->fingerprint(), split.train->fingerprint());
   for (const double fraction : {0.0, 1.0, -0.5, 0.001, 0.999, std::numeric_limits<double>::quiet_NaN()})
     EXPECT_THAT(error_of([&] { split_dataset(whole, fraction, 7); }, ExitCode::usage),
-                HasSubstr("validation split"));
+                HasSubstr("data.validation_split = "));
 }
 
 // Real files, as they are.

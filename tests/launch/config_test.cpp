@@ -117,6 +117,8 @@ const std::vector<std::string>& unusual_values() {
       "data.test=/c.h5",
       "data.validation_split=0.25",
       "data.normalize=none",
+      "data.task=classes",
+      "data.classes=7",
       "data.layout=channels_first",
       "data.memory_budget=7 MiB",
       "model.name=mlp",
@@ -297,6 +299,17 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"", "=3", "write --set SECTION.KEY=VALUE"},
         Refused{"", "train..epochs=3", "'train..epochs' is not the name of a key"},
         Refused{"", "train.epochs=1\nrun.seed=2", "expects an integer, found text"},
+        Refused{"[optimizer]\nlr = .5", "", "saw '.'. Write 0.5 for .5"},
+        Refused{"[optimizer]\nlr = -5. # slow", "", "Write -5.0 for -5."},
+        Refused{"[optimizer]\nlr = 1.e-3", "", "Write 1.0e-3 for 1.e-3"},
+        Refused{"[optimizer]\nnesterov = True", "", "Write true for True"},
+        Refused{"[train]\nepochs = 99999999999999999999", "", "The largest integer is 9223372036854775807"},
+        Refused{"", "optimizer.lr=.5", "expects a number, found text. Write 0.5 for .5"},
+        Refused{"", "optimizer.lr=0,5", "expects a number, found text. Write 0.5 for 0,5"},
+        Refused{"", "optimizer.nesterov=True", "expects true or false, found text. Write true for True"},
+        Refused{"", "train.epochs=9223372036854775808",
+                "found text. The largest integer is 9223372036854775807"},
+        Refused{"", "data.classes=2000000", "must be at most 1048576, is 2000000"},
         Refused{"", "run.device=gpu", "unknown value 'gpu'. Did you mean 'cuda'?"}));
 
 TEST(Config, AMissingFileAndAFolderAreToldApart) {

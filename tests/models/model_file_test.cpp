@@ -207,9 +207,12 @@ TEST_F(ModelFile, NamesFileLineAndRemedy) {
   EXPECT_THAT(error_of(flatten + "[[layer]]\nkind = \"relu\"\ninput = \"input\"\n"),
               HasSubstr(":1: layer 'flatten_1': nothing reads its output, and it is not the last layer."));
   EXPECT_EQ(error_of(flatten + "[[layer]]\nkind = \"linear\"\noutputs = 4\n"),
-            ":3: layer 'linear_1': the last layer gives (4) for a sample, but the data needs (10): write "
-            "\"classes\" "
-            "for it.");
+            ":3: layer 'linear_1': the last layer gives (4) for a sample, but the data needs (10): set its "
+            "outputs = \"classes\".");
+  EXPECT_THAT(error_of(flatten + "[[layer]]\nkind = \"relu\"\n"),
+              HasSubstr("end with a linear layer with outputs = \"classes\"."));
+  EXPECT_THAT(error_of("[[layer]]\nkind = \"relu\"\n"),
+              HasSubstr("end with a flatten layer and a linear layer with outputs = \"classes\"."));
   EXPECT_THAT(error_of("layers = 3\n"), HasSubstr(":1: unknown key 'layers'"));
   EXPECT_THAT(error_of(""), HasSubstr("a model file is a list of [[layer]] tables, and there is none."));
   EXPECT_THAT(error_of("layer = [1, 2]\n"), HasSubstr("and there is none."));

@@ -8,7 +8,7 @@ namespace {
 TEST(TomlAdvice, SaysHowAValueIsWritten) {
   EXPECT_EQ(toml_advice("[data]\ntrain = d.h5  # mine", 2), ". Text goes in quotes: train = \"d.h5\"");
   EXPECT_EQ(toml_advice("train = ~/d.h5", 1), ". Text goes in quotes: train = \"~/d.h5\"");
-  EXPECT_EQ(toml_advice("reproducible = True\r\n", 1), ". Write true in lower case");
+  EXPECT_EQ(toml_advice("reproducible = True\r\n", 1), ". Write true for True");
   EXPECT_EQ(toml_advice("train = \"d.h5", 1), ". Is the closing quote missing?");
   EXPECT_EQ(toml_advice("train = \"C:\\data\\d.h5\"", 1),
             ". A backslash in double quotes begins an escape: write \\\\, or put the text in single quotes");
