@@ -31,6 +31,8 @@ namespace {
 /// start. What the user has set stays.
 void start_quickly(const LauncherFacts& facts) {
   const bool alone = facts.launcher.empty();
+  // Open MPI takes a process with such a number for a rank that srun has started, and ends it.
+  if (facts.lone_slurm_task) unsetenv("SLURM_STEP_ID");
   // Within a machine messages go through shared memory, so no network library need be probed: 0.2 s.
   if (alone || facts.one_machine) {
     setenv("OMPI_MCA_pml", "ob1", 0);

@@ -15,6 +15,7 @@ struct LauncherFacts {
   int slurm_tasks = 0;           ///< SLURM_NTASKS of this step, 0 when not started by srun
   int slurm_rank = 0;            ///< SLURM_PROCID
   bool slurm_serves_mpi = true;  ///< false: srun has started no process manager that tells MPI of the tasks
+  bool lone_slurm_task = false;  ///< the only one of its srun, which has told MPI nothing: started by hand
   std::string launcher;          ///< "mpirun", "srun" or "" (started by hand)
   bool one_machine = false;      ///< the launcher says that all ranks run here: MPI then starts faster
 };

@@ -44,6 +44,30 @@ std::vector<std::pair<int64_t, fs::path>> step_files(const fs::path& folder) {
   return found;
 }
 
+/// What "latest" says; "" where it is not there.
+std::string latest_name(const fs::path& folder) {
+  std::string name;
+  std::getline(std::ifstream(folder / "latest"), name);
+  return name;
+}
+
+/// Says when the checkpoint that "latest" names is gone. Throws Error(data) when all are: what the run wrote
+/// has been lost, and whoever starts it over should know.
+void check_latest(const std::string& run_dir, const std::vector<std::string>& found) {
+  const fs::path folder = checkpoint_folder(run_dir);
+  const std::string name = latest_name(folder);
+  if (!step_of(name) || std::ranges::find(found, (folder / name).string()) != found.end()) return;
+  if (!found.empty())
+    return log_warning("{} names {}, which is gone: {} is used in its place.", (folder / "latest").string(),
+                       name, found[0]);
+  std::error_code status;
+  const std::string best = best_checkpoint_path(run_dir);
+  fail(ExitCode::data,
+       "{} names {}, but no checkpoint of this run is left. Put it back{}, or remove {} to start over.",
+       (folder / "latest").string(), name,
+       fs::exists(best, status) ? fmt::format(", resume from {}", best) : "", (folder / "latest").string());
+}
+
 /// Whether a name is that of a file that was not yet whole: "best.h5.tmp-123", "latest.tmp-123".
 bool is_half_written(const std::string& name) {
   const size_t mark = name.find(".tmp-");
@@ -103,8 +127,7 @@ std::vector<std::string> find_checkpoints(const std::string& run_dir) {
   const fs::path folder = checkpoint_folder(run_dir);
   std::vector<std::string> found;
   for (const auto& [step, path] : step_files(folder)) found.insert(found.begin(), path.string());
-  std::string name;
-  std::getline(std::ifstream(folder / "latest"), name);
+  const std::string name = latest_name(folder);
   // What is no name of a checkpoint there is as good as no "latest".
   const auto latest = std::ranges::find(found, (folder / name).string());
   if (latest != found.end()) std::rotate(found.begin(), latest, latest + 1);
@@ -116,6 +139,7 @@ std::optional<LoadedCheckpoint> load_newest_checkpoint(const std::string& run_di
   if (!fs::is_directory(run_dir_or_file, error))
     return LoadedCheckpoint{run_dir_or_file, load_checkpoint(run_dir_or_file)};
   const std::vector<std::string> paths = find_checkpoints(run_dir_or_file);
+  check_latest(run_dir_or_file, paths);
   std::vector<std::string> reasons;
   for (const std::string& path : paths) {
     try {

@@ -218,7 +218,9 @@ FolderCheck check_folder(const std::string& folder) {
 void add_folder(Report& report, const std::string& name, const std::string& key,
                 std::filesystem::path folder) {
   // The cache folder may not exist yet: what counts is the file system on which it would be made.
-  while (!std::filesystem::exists(folder) && folder.has_parent_path() && folder != folder.parent_path())
+  std::error_code status;  // one that cannot be looked at is not there for this user
+  while (!std::filesystem::exists(folder, status) && folder.has_parent_path() &&
+         folder != folder.parent_path())
     folder = folder.parent_path();
   const std::string path = folder.string();
   struct statvfs info {};

@@ -1,6 +1,7 @@
 #include "launch/environment.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +10,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
+
+#include "launch/launch_link.h"
 
 namespace lockstep {
 
@@ -36,6 +39,13 @@ std::optional<std::chrono::system_clock::time_point> time_point(const char* name
   return std::chrono::system_clock::time_point(std::chrono::seconds(seconds));
 }
 
+/// One of several tasks, from whose environment the number of the step has been lost (by a container, say). A
+/// batch script, which is one process, has a number near 2^32, which is no int, or none in some versions.
+bool is_task_without_step(int task, int tasks) {
+  if (tasks < 2 || !variable("SLURM_STEP_ID").empty()) return false;
+  return task > 0 || (task == 0 && variable("ENVIRONMENT") != "BATCH");
+}
+
 LauncherFacts find_launcher() {
   LauncherFacts facts;
   // Open MPI's and MPICH's mpirun mark their processes. Inside a Slurm job those processes see Slurm's
@@ -46,13 +56,20 @@ LauncherFacts find_launcher() {
     facts.one_machine = ranks > 0 && ranks == number("OMPI_COMM_WORLD_LOCAL_SIZE", -1);
     return facts;
   }
-  // A batch script itself has no numbered step: Slurm gives it an id near 2^32, which is no int.
-  if (number("SLURM_STEP_ID", -1) >= 0 && number("SLURM_PROCID", -1) >= 0) {
+  const bool serves_mpi = number("PMIX_RANK", -1) >= 0 || number("PMI_RANK", -1) >= 0;
+  const int task = number("SLURM_PROCID", -1);
+  const bool has_step = number("SLURM_STEP_ID", -1) >= 0 && task >= 0;
+  const int tasks =
+      has_step ? number("SLURM_STEP_NUM_TASKS", number("SLURM_NTASKS", 1)) : number("SLURM_NTASKS", 1);
+  if (has_step && tasks == 1 && !serves_mpi) {
+    // `srun --pty bash`, say: whoever types there starts what runs.
+    facts.lone_slurm_task = true;
+  } else if (has_step || (!serves_mpi && is_task_without_step(task, tasks))) {
     facts.launcher = "srun";
-    facts.slurm_tasks = number("SLURM_STEP_NUM_TASKS", number("SLURM_NTASKS", 1));
-    facts.slurm_rank = number("SLURM_PROCID", 0);
-    facts.slurm_serves_mpi = number("PMIX_RANK", -1) >= 0 || number("PMI_RANK", -1) >= 0;
-  } else if (number("PMIX_RANK", -1) >= 0 || number("PMI_RANK", -1) >= 0) {
+    facts.slurm_tasks = tasks;
+    facts.slurm_rank = task;
+    facts.slurm_serves_mpi = serves_mpi;
+  } else if (serves_mpi) {
     facts.launcher = "mpirun";
   }
   return facts;
@@ -98,8 +115,10 @@ std::string terminal_path(const LauncherFacts& launcher) {
 }
 
 std::string find_cache_folder() {
-  if (const std::string cache = variable("XDG_CACHE_HOME"); !cache.empty()) return cache + "/lockstep";
-  if (const std::string home = variable("HOME"); !home.empty()) return home + "/.cache/lockstep";
+  // The specification of these folders says to ignore relative ones.
+  if (const std::string cache = variable("XDG_CACHE_HOME"); cache.starts_with('/'))
+    return cache + "/lockstep";
+  if (const std::string home = variable("HOME"); home.starts_with('/')) return home + "/.cache/lockstep";
   return "/tmp/lockstep-" + std::to_string(getuid());
 }
 
@@ -118,6 +137,7 @@ Environment read_environment() {
   environment.launcher = find_launcher();
   environment.rank_hint =
       environment.launcher.launcher == "srun" ? environment.launcher.slurm_rank : find_rank_hint();
+  environment.launch_link = variable(kLaunchVariable);
   environment.slurm_job = variable("SLURM_JOB_ID");
   environment.slurm_nodes = number("SLURM_JOB_NUM_NODES", 0);
   environment.slurm_job_end = time_point("SLURM_JOB_END_TIME");
@@ -137,6 +157,15 @@ int current_columns(const Environment& environment) {
   if (environment.columns > 0) return environment.columns;
   const int columns = environment.terminal.empty() ? 0 : Terminal(environment.terminal).columns();
   return columns > 0 ? columns : 80;
+}
+
+std::string home_folder() {
+  if (const std::string home = variable("HOME"); !home.empty()) return home;
+  const passwd* account = getpwuid(getuid());
+  std::error_code none;
+  return account != nullptr && account->pw_dir != nullptr && account->pw_dir[0] != '\0'
+             ? account->pw_dir
+             : std::filesystem::temp_directory_path(none).string();
 }
 
 std::string host_identity() {

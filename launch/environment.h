@@ -14,8 +14,9 @@ struct Environment {
   LauncherFacts launcher;
   /// The rank as the launcher's variables have it, before MPI is started; 0 when they say nothing.
   int rank_hint = 0;
-  std::string slurm_job;  ///< SLURM_JOB_ID; empty outside a job
-  int slurm_nodes = 0;    ///< of the job
+  std::string launch_link;  ///< of the `lockstep launch` that started this rank; "": there is none
+  std::string slurm_job;    ///< SLURM_JOB_ID; empty outside a job
+  int slurm_nodes = 0;      ///< of the job
   /// When Slurm will end the job: SLURM_JOB_END_TIME, which Slurm sets after 22.05.
   std::optional<std::chrono::system_clock::time_point> slurm_job_end;
   /// Whether a person watches standard output on a terminal on which a line may be redrawn: not a pipe, not
@@ -33,6 +34,9 @@ Environment read_environment();
 
 /// How wide the terminal is now: windows are resized. 80 when nothing says so.
 int current_columns(const Environment& environment);
+
+/// $HOME, else that of the user's account, else the folder for temporary files.
+std::string home_folder();
 
 /// What tells this machine from the others of the job: $NCCL_HOSTID, which NCCL goes by too, else the host
 /// name.

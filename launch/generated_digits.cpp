@@ -26,13 +26,15 @@ void name_generated_digits(TrainOptions& options, const std::string& cache_folde
 void make_generated_digits(const TrainOptions& options, World& world, const std::string& cache_folder) {
   const std::string file = digits_file(cache_folder);
   if (options.train.files != std::vector<std::string>{file}) return;
-  if (world.local_rank() == 0 && !std::filesystem::exists(file)) {
-    log_info("no data is named: generating 60,000 + 10,000 digits into {}", file);
-    std::error_code status;
-    std::filesystem::create_directories(cache_folder, status);
+  std::error_code status;
+  if (world.local_rank() == 0 && !std::filesystem::exists(file, status)) {
+    if (!status) std::filesystem::create_directories(cache_folder, status);
     if (status)
-      fail(ExitCode::data, "cannot make the cache folder {}: {}. Set XDG_CACHE_HOME to another one.",
+      fail(ExitCode::data,
+           "cannot make the cache folder {}: {}. Set XDG_CACHE_HOME to a folder that you may write to, or "
+           "name data with data.train.",
            cache_folder, status.message());
+    log_info("no data is named: generating 60,000 + 10,000 digits into {}", file);
     synth_digits(file, {});
   }
   world.barrier();

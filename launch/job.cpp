@@ -12,12 +12,16 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <optional>
 #include <string_view>
 
+#include "launch/environment.h"
+#include "launch/error_stream.h"
 #include "launch/host.h"
+#include "launch/launch_link.h"
 #include "src/core/error.h"
 
 namespace lockstep {
@@ -31,13 +35,16 @@ constexpr std::chrono::seconds kOrphans(5);
 /// And until the last of them, killed by then, must be gone.
 constexpr std::chrono::seconds kKilled(15);
 
-// mpirun hands SIGUSR1 on to the ranks; after SIGTERM it kills them two seconds later.
-constexpr int signal_for(OnStop on_stop) { return on_stop == OnStop::save ? SIGUSR1 : SIGTERM; }
+/// How often the ranks are told to stop: a launcher may begin to hand signals on later than they listen.
+constexpr std::chrono::seconds kTellAgain(1);
 
 sigset_t handled_signals(bool with_children) {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2}) sigaddset(&signals, signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2}) sigaddset(&signals, signal);
+  // Ignored by nohup, and meant to stay so.
+  struct sigaction hangup {};
+  if (sigaction(SIGHUP, nullptr, &hangup) != 0 || hangup.sa_handler != SIG_IGN) sigaddset(&signals, SIGHUP);
   if (with_children) sigaddset(&signals, SIGCHLD);
   return signals;
 }
@@ -49,7 +56,6 @@ class Blocked {
   ~Blocked() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
   Blocked(const Blocked&) = delete;
   Blocked& operator=(const Blocked&) = delete;
-  const sigset_t& before() const { return before_; }
 
  private:
   sigset_t before_;
@@ -72,7 +78,10 @@ class Descriptor {
 };
 
 /// Starts mpirun in a process group of its own: what a terminal sends to this group is handed on once.
-pid_t start(const std::vector<std::string>& command, int err, const sigset_t& signals_before) {
+pid_t start(const std::vector<std::string>& command, int err, const sigset_t& handled,
+            const std::string& link) {
+  // mpirun would crash where neither the environment nor the system knows of one.
+  const std::string home = home_folder();
   std::vector<char*> arguments;
   for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
@@ -89,7 +98,11 @@ pid_t start(const std::vector<std::string>& command, int err, const sigset_t& si
     if (getppid() != parent) _exit(1);
     const int none = open("/dev/null", O_RDONLY);
     if (dup2(none, STDIN_FILENO) >= 0 && dup2(err, STDERR_FILENO) >= 0) {
-      sigprocmask(SIG_SETMASK, &signals_before, nullptr);
+      setenv(kLaunchVariable, link.c_str(), 1);
+      setenv("HOME", home.c_str(), 1);
+      // It hands SIGUSR1 on while it runs its job. Before and after that, it is not to end of one.
+      std::signal(SIGUSR1, SIG_IGN);
+      sigprocmask(SIG_UNBLOCK, &handled, nullptr);
       execvp(arguments[0], arguments.data());
     }
     const int error = errno;
@@ -106,50 +119,22 @@ pid_t start(const std::vector<std::string>& command, int err, const sigset_t& si
   return child;
 }
 
-/// What "error: ..." or "[rank 3] error: ..." says; "" for other lines, also those of libraries.
-std::string error_of(std::string_view line) {
-  constexpr std::string_view kRank = "[rank ", kError = "error: ";
-  if (line.starts_with(kRank)) {
-    const size_t number_end = line.find_first_not_of("0123456789", kRank.size());
-    if (number_end == std::string_view::npos || !line.substr(number_end).starts_with("] ")) return "";
-    line.remove_prefix(number_end + 2);
+void write_all(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
+    if (written < 0 && errno != EINTR) return;  // nobody reads it any more
+    if (written > 0) text.remove_prefix(static_cast<size_t>(written));
   }
-  return line.starts_with(kError) ? std::string(line.substr(kError.size())) : "";
 }
 
-/// Hands on what comes, and keeps the first error.
-class ErrorStream {
- public:
-  explicit ErrorStream(int descriptor) : descriptor_(descriptor) {}
-
-  /// Without waiting; false at the end.
-  bool pass_on() {
-    std::array<char, 4096> piece;
-    const ssize_t count = read(descriptor_, piece.data(), piece.size());
-    if (count < 0) return errno == EAGAIN || errno == EINTR;
-    for (ssize_t done = 0; done < count;) {
-      const ssize_t written = write(STDERR_FILENO, piece.data() + done, static_cast<size_t>(count - done));
-      if (written < 0 && errno != EINTR) break;  // nobody reads it any more
-      if (written > 0) done += written;
-    }
-    for (ssize_t i = 0; i < count; ++i) take(piece[static_cast<size_t>(i)]);
-    return count > 0;
-  }
-  const std::string& first_error() const { return first_error_; }
-
- private:
-  void take(char c) {
-    if (c != '\n') {
-      line_ += c;
-      return;
-    }
-    if (first_error_.empty()) first_error_ = error_of(line_);
-    line_.clear();
-  }
-
-  int descriptor_;
-  std::string line_, first_error_;
-};
+/// Hands on what has come, without waiting; false at the end.
+bool pass_on(int descriptor, ErrorStream& errors) {
+  std::array<char, 4096> piece;
+  const ssize_t count = read(descriptor, piece.data(), piece.size());
+  if (count < 0) return errno == EAGAIN || errno == EINTR;
+  write_all(errors.pass({piece.data(), static_cast<size_t>(count)}));
+  return count > 0;
+}
 
 std::vector<pid_t> children() {
   std::vector<pid_t> found;
@@ -191,7 +176,14 @@ int take_signal(int descriptor) {
 
 }  // namespace
 
-JobEnd run_job(const std::vector<std::string>& command, OnStop on_stop, double patience) {
+HeldSignals::HeldSignals() {
+  const sigset_t signals = handled_signals(/*with_children=*/false);
+  sigprocmask(SIG_BLOCK, &signals, &before_);
+}
+
+HeldSignals::~HeldSignals() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+
+JobEnd run_job(const std::vector<std::string>& command, int saving_ranks, double patience) {
   const sigset_t signals = handled_signals(/*with_children=*/true);
   const Blocked blocked(signals);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -202,25 +194,31 @@ JobEnd run_job(const std::vector<std::string>& command, OnStop on_stop, double p
   // Only this end does not wait.
   fcntl(ends[1], F_SETFL, 0);
   const Descriptor signal_queue(signalfd(-1, &signals, SFD_CLOEXEC));
-  const pid_t mpirun = start(command, ends[1], blocked.before());
+  LaunchLink link;
+  const pid_t mpirun = start(command, ends[1], signals, link.name());
   writer.reset();
 
   JobEnd end;
-  ErrorStream errors(reader.get());
-  const int stop_signal = signal_for(on_stop);
+  ErrorStream errors;
+  // mpirun hands SIGUSR1 on to the ranks; after SIGTERM it kills them two seconds later.
+  const int stop_signal = saving_ranks > 0 ? SIGUSR1 : SIGTERM;
   int first_signal = 0, interrupts = 0, status = 0;
-  std::optional<Clock::time_point> error_seen;
+  std::optional<Clock::time_point> error_seen, told;
   pid_t ended = 0;
-  std::array<pollfd, 2> files = {pollfd{reader.get(), POLLIN, 0}, pollfd{signal_queue.get(), POLLIN, 0}};
+  std::array<pollfd, 3> files = {pollfd{reader.get(), POLLIN, 0}, pollfd{signal_queue.get(), POLLIN, 0},
+                                 pollfd{link.descriptor(), POLLIN, 0}};
   while (ended == 0) {
     if (!error_seen && !errors.first_error().empty()) error_seen = Clock::now();
-    const bool watches_clock = end.asked_to_stop || error_seen;
-    const bool is_quiet = poll(files.data(), files.size(), watches_clock ? 1000 : -1) == 0;
-    // What came before the ranks could take it is lost: said again, it does no harm.
-    if (is_quiet && end.asked_to_stop && interrupts < 2) kill(mpirun, stop_signal);
+    const bool tells = end.asked_to_stop && interrupts < 2 && link.listening() >= saving_ranks;
+    if (tells && (!told || Clock::now() - *told >= kTellAgain)) {
+      kill(mpirun, stop_signal);
+      told = Clock::now();
+    }
+    poll(files.data(), files.size(), end.asked_to_stop || error_seen ? 1000 : -1);
     if (error_seen && Clock::now() - *error_seen > std::chrono::duration<double>(patience))
       kill(mpirun, SIGKILL);
-    if (files[0].revents != 0 && !errors.pass_on()) files[0].fd = -1;
+    if (files[0].revents != 0 && !pass_on(reader.get(), errors)) files[0].fd = -1;
+    if (files[2].revents != 0) link.take();
     if ((files[1].revents & POLLIN) == 0) continue;
     const int signal = take_signal(signal_queue.get());
     if (signal == SIGCHLD) {
@@ -229,12 +227,16 @@ JobEnd run_job(const std::vector<std::string>& command, OnStop on_stop, double p
     }
     if (!end.asked_to_stop) first_signal = signal;
     end.asked_to_stop = true;
-    if (signal == SIGINT && ++interrupts == 1 && on_stop == OnStop::save)
+    if (signal != SIGINT) continue;
+    if (++interrupts >= 2) kill(mpirun, interrupts == 2 ? SIGTERM : SIGKILL);
+    if (interrupts == 1 && saving_ranks > 0)
       std::fputs("\nlaunch: the ranks are told; once more ends at once, without a checkpoint\n", stderr);
-    kill(mpirun, interrupts < 2 ? stop_signal : interrupts == 2 ? SIGTERM : SIGKILL);
   }
-  while (files[0].fd >= 0 && poll(files.data(), 1, 0) > 0 && errors.pass_on()) {
+  link.take();
+  end.run_folder = link.run_folder();
+  while (files[0].fd >= 0 && poll(files.data(), 1, 0) > 0 && pass_on(reader.get(), errors)) {
   }
+  write_all(errors.finish());
   await_orphans();
   end.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   // What ranks say after mpirun was killed follows from that.

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -67,15 +68,20 @@ class Training {
       throw Error(ExitCode::usage, std::string(error.what()) + ". See lockstep train --help.");
     }
     if (arguments_.config_help) return;
-    // A second try would take the next free folder.
     folder_ = chosen_run_folder(arguments_);
     newest_ = first_newest_ = find_newest();
   }
 
   std::vector<std::string> first_try() const { return with_folder(given_); }
+  /// The ranks have taken this folder: a second try would take the next free one.
+  void took(const std::string& folder) {
+    if (folder.empty()) return;
+    folder_ = folder;
+    has_folder_ = true;
+  }
   /// From the newest checkpoint, or from the beginning.
   std::vector<std::string> next_try() const {
-    if (starts_where_it_was_told_to()) return first_try();
+    if (!has_folder_ || starts_where_it_was_told_to()) return first_try();
     std::vector<std::string> words;
     for (size_t i = 0; i < given_.size(); ++i) {
       if (given_[i].starts_with("--resume=")) continue;
@@ -118,7 +124,7 @@ class Training {
     return !arguments_.resume.empty() && arguments_.resume != "auto" && newest_ == first_newest_;
   }
   std::vector<std::string> with_folder(std::vector<std::string> words) const {
-    if (arguments_.run.empty() && !folder_.empty()) words.insert(words.end(), {"--run", folder_});
+    if (arguments_.run.empty() && has_folder_) words.insert(words.end(), {"--run", folder_});
     words.insert(words.begin(), "train");
     return words;
   }
@@ -126,6 +132,7 @@ class Training {
   std::vector<std::string> given_;
   TrainArguments arguments_;
   std::string folder_;
+  bool has_folder_ = false;  ///< or the ranks would take that one if nobody else does before
   Newest newest_, first_newest_;
 };
 
@@ -135,12 +142,15 @@ std::vector<std::string> joined(std::vector<std::string> words, const std::vecto
 }
 
 int launch_training(const LaunchArguments& arguments, const std::vector<std::string>& mpirun) {
+  // Also those between two tries.
+  const HeldSignals held;
   Training training({arguments.command.begin() + 1, arguments.command.end()});
   RestartPolicy policy(arguments.restarts);
   std::vector<std::string> next = training.first_try();
   for (;;) {
-    const JobEnd end = run_job(joined(mpirun, next), OnStop::save);
+    const JobEnd end = run_job(joined(mpirun, next), arguments.ranks);
     if (end.asked_to_stop) return end.exit_code;
+    training.took(end.run_folder);
     const std::optional<double> wait = policy.after(end.exit_code, training.progressed());
     if (!wait) {
       if (lost_a_rank(end.exit_code) && arguments.restarts.most_in_a_row > 0)
@@ -168,10 +178,23 @@ int run_launch(const Program& program, const LaunchArguments& arguments) {
   const std::vector<std::string> mpirun = mpirun_words(arguments);
   if (arguments.command[0] == "train") return launch_training(arguments, mpirun);
   // These end at once, as they do without mpirun.
-  return run_job(joined(mpirun, arguments.command), OnStop::end_now).exit_code;
+  return run_job(joined(mpirun, arguments.command), /*saving_ranks=*/0).exit_code;
 }
 
 }  // namespace
+
+void separate_launched_command(std::vector<std::string>& words) {
+  static const std::set<std::string> kWithValue = {"-n", "--restarts", "--backoff", "--bind"};
+  for (size_t i = 1; i < words.size(); ++i) {
+    if (words[i] == "--") return;
+    if (kWithValue.contains(words[i]))
+      ++i;
+    else if (!words[i].starts_with('-')) {
+      words.insert(words.begin() + static_cast<std::ptrdiff_t>(i), "--");
+      return;
+    }
+  }
+}
 
 void add_launch_command(CLI::App& app, Program& program) {
   CLI::App* command = app.add_subcommand("launch", "Start ranks on this machine; restart a training");
@@ -188,8 +211,8 @@ void add_launch_command(CLI::App& app, Program& program) {
       ->type_name("S");
   command->add_option("--bind", arguments->bind, "none, core, socket or numa: see mpirun; none")
       ->type_name("");
-  command->add_option("COMMAND", arguments->command, "What to start: -- train CONFIG.toml ...")->required();
-  command->footer("For example: lockstep launch -n 2 -- train CONFIG.toml --set run.name=two");
+  command->add_option("COMMAND", arguments->command, "What to start: train CONFIG.toml ...")->required();
+  command->footer("For example: lockstep launch -n 2 train CONFIG.toml --set run.name=two");
   command->callback([&program, arguments] {
     program.action = [&program, arguments] { return run_launch(program, *arguments); };
   });

@@ -5,9 +5,12 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <new>
+#include <string>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 #include "io/probe.h"
 #include "launch/command_line.h"
@@ -79,6 +82,23 @@ int print_commands(const CLI::App& app, const Program& program) {
   return static_cast<int>(ExitCode::usage);
 }
 
+/// The words after the program's name, the last one first, as CLI11 takes them.
+std::vector<std::string> words_to_parse(int argc, char** argv) {
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (!words.empty() && words[0] == "launch") separate_launched_command(words);
+  std::ranges::reverse(words);
+  return words;
+}
+
+/// Relative paths and run folders start there.
+void check_current_folder() {
+  std::error_code status;
+  [[maybe_unused]] const std::filesystem::path here = std::filesystem::current_path(status);
+  if (status)
+    fail(ExitCode::usage, "the current folder cannot be used ({}): change to another one with cd first.",
+         status == std::errc::no_such_file_or_directory ? "it was deleted" : status.message());
+}
+
 int run(int argc, char** argv, Program& program) {
   CLI::App app("Lockstep: a distributed data-parallel trainer for HDF5 data", "lockstep");
   configure_help(app);
@@ -92,14 +112,16 @@ int run(int argc, char** argv, Program& program) {
   add_doctor_command(app, program);
   add_launch_command(app, program);
   add_help_command(app, program);
-  app.footer("Several ranks: lockstep launch -n N -- train ...\nEvery command has --help.");
+  app.footer("Several ranks: lockstep launch -n N train ...\nEvery command has --help.");
   try {
-    app.parse(argc, argv);
+    app.parse(words_to_parse(argc, argv));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
     if (lacks_only_a_command(app, error)) return print_commands(app, program);
     throw Error(ExitCode::usage, mistake_in_words(app, error));
   }
+  check_current_folder();
+  if (!program.takes_signals) let_signals_in();
   const int code = program.action();
   return finish_output(program, code);
 }

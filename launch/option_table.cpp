@@ -276,6 +276,9 @@ void add_schedule(std::vector<Option>& table) {
                          "how the learning rate changes"));
   table.push_back(integer("schedule.warmup_steps", FIELD(train.schedule.warmup_steps), 0,
                           "linear from 0 to optimizer.lr; then the schedule starts"));
+  table.push_back(with("schedule.name", {"polynomial", "cosine", "one_cycle"},
+                       integer("schedule.steps", FIELD(train.schedule.steps), 0,
+                               "polynomial, cosine, one_cycle: steps until it ends; 0: those of the run")));
   table.push_back(with("schedule.name", {"step", "exponential"},
                        positive("schedule.gamma", FIELD(train.schedule.gamma), "step, exponential: factor")));
   table.push_back(with("schedule.name", {"step", "exponential"},
@@ -300,8 +303,9 @@ void add_train(std::vector<Option>& table) {
       integer("train.global_batch", FIELD(train.global_batch), 1, "samples of a step, over all ranks"));
   table.push_back(
       integer("train.micro_batch", FIELD(train.micro_batch), 0, "samples computed together; 0: chosen"));
-  table.push_back(integer("train.accumulation", FIELD(train.accumulation), 0,
-                          "micro-batches of a rank in a step; 0: follows from the two above"));
+  table.push_back(
+      free_on_resume(integer("train.accumulation", FIELD(train.accumulation), 0,
+                             "micro-batches of a rank in a step; 0: follows from the two above")));
   table.push_back(one_of("train.loss", FIELD(train.loss), {"auto", "cross_entropy", "mean_squared_error"},
                          "auto: cross-entropy for classes, mean squared error for values; naming one also "
                          "sets data.task"));

@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "comm/world.h"
 #include "launch/environment.h"
@@ -23,6 +25,8 @@ class Program {
   std::function<int()> action;
   /// Whether standard output holds what the command is for. Not of a training: that is its run folder.
   bool prints_its_result = true;
+  /// Whether the chosen subcommand takes signals by itself, and calls let_signals_in().
+  bool takes_signals = false;
 
  private:
   Environment environment_;
@@ -39,5 +43,8 @@ void add_bench_command(CLI::App& app, Program& program);
 void add_slurm_command(CLI::App& app, Program& program);
 void add_doctor_command(CLI::App& app, Program& program);
 void add_launch_command(CLI::App& app, Program& program);
+
+/// Puts "--" before what `launch` starts where it was left out: what follows belongs to that command.
+void separate_launched_command(std::vector<std::string>& words);
 
 }  // namespace lockstep

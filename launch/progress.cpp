@@ -65,14 +65,13 @@ int Progress::columns() const {
 
 void Progress::clear() {
   if (drawn_ == 0) return;
-  // A stop signal has ended the line.
-  if (!stop_signal().empty()) {
-    drawn_ = 0;
-    return;
+  // A stop signal has removed the line.
+  if (stop_signal().empty()) {
+    write_text(stdout, erased_line(drawn_, current_columns(environment_)));
+    flush_text(stdout);
   }
-  write_text(stdout, erased_line(drawn_, current_columns(environment_)));
-  flush_text(stdout);
   drawn_ = 0;
+  set_line_drawn(false);
 }
 
 void Progress::step(const StepEvent& event) {
@@ -98,11 +97,16 @@ void Progress::step(const StepEvent& event) {
   const double left = done > 0 ? elapsed / done * static_cast<double>(event.total_steps - event.step) : 0;
   const std::string line = progress_line(event, 1 / seconds_per_sample_, left, interactive ? columns() : 80);
   if (!interactive) return log_info("{}", line);
-  // The line has been ended, and a launcher may kill this process before it ends another.
+  // The line has been removed, and a launcher may kill this process before it removes another.
   if (!stop_signal().empty()) return;
   write_text(stdout, (drawn_ > 0 ? erased_line(drawn_, current_columns(environment_)) : "") + line);
   flush_text(stdout);
   drawn_ = line.size();
+  set_line_drawn(true);
+  if (stop_signal().empty()) return;
+  // It came meanwhile, perhaps before there was a line to remove.
+  write_text(stdout, erased_line(0, 1));
+  flush_text(stdout);
 }
 
 void Progress::epoch(const EpochEvent& event, int64_t epochs) {

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -35,29 +36,62 @@ void check_writable(const fs::path& folder) {
          there.string(), std::strerror(errno));
 }
 
-}  // namespace
-
-std::string choose_run_folder(const Config& config, bool resume) {
-  if (!config.train.run_dir.empty()) {
-    if (!resume && holds_run(config.train.run_dir))
-      fail(ExitCode::usage, "{} holds a run already. Continue it with --resume auto, or name another folder.",
-           config.train.run_dir);
-    check_writable(config.train.run_dir);
-    return config.train.run_dir;
-  }
+/// runs/NAME in the current folder.
+fs::path first_folder(const Config& config) {
   if (config.name.empty() || config.name.find('/') != std::string::npos)
     fail(ExitCode::usage,
          "run.name = \"{}\" cannot name a folder below runs. Choose one word, or a folder with --run.",
          config.name);
-  const fs::path first = fs::current_path() / "runs" / config.name;
-  fs::path newest = first, next = first;
-  for (int number = 2; holds_run(next); ++number) {
-    newest = next;
-    next = first.string() + "-" + std::to_string(number);
+  return fs::current_path() / "runs" / config.name;
+}
+
+/// runs/NAME, runs/NAME-2, runs/NAME-3, ...
+fs::path numbered(const fs::path& first, int number) {
+  return number == 1 ? first : fs::path(first.string() + "-" + std::to_string(number));
+}
+
+void check_holds_no_run(const std::string& folder) {
+  if (holds_run(folder))
+    fail(ExitCode::usage, "{} holds a run already. Continue it with --resume auto, or name another folder.",
+         folder);
+}
+
+}  // namespace
+
+std::string choose_run_folder(const Config& config, bool resume) {
+  if (!config.train.run_dir.empty()) {
+    if (!resume) check_holds_no_run(config.train.run_dir);
+    check_writable(config.train.run_dir);
+    return config.train.run_dir;
   }
-  const fs::path chosen = resume ? newest : next;
+  const fs::path first = first_folder(config);
+  int number = 1;
+  while (holds_run(numbered(first, number))) ++number;
+  const fs::path chosen = numbered(first, resume ? std::max(1, number - 1) : number);
   check_writable(chosen);
   return chosen.string();
+}
+
+std::unique_ptr<RunLock> take_run_folder(const Config& config, bool resume) {
+  // The ranks of a launcher that was killed may still be ending.
+  constexpr double kEndingSeconds = 5;
+  if (resume) return RunLock::take(choose_run_folder(config, resume), kEndingSeconds);
+  if (!config.train.run_dir.empty()) {
+    check_writable(config.train.run_dir);
+    std::unique_ptr<RunLock> lock = RunLock::take(config.train.run_dir, 0);
+    check_holds_no_run(config.train.run_dir);
+    return lock;
+  }
+  const fs::path first = first_folder(config);
+  for (int number = 1;; ++number) {
+    const fs::path folder = numbered(first, number);
+    if (holds_run(folder)) continue;
+    check_writable(folder);
+    std::string holder;
+    std::unique_ptr<RunLock> lock = RunLock::try_take(folder.string(), holder);
+    // Looked at again: a run may have been made there meanwhile, and be over.
+    if (lock && !holds_run(folder)) return lock;
+  }
 }
 
 void make_run_folder(const std::string& folder, const std::string& config_text) {

@@ -24,10 +24,10 @@ constexpr std::array kStopSignals = {Named{SIGTERM, "SIGTERM"}, Named{SIGINT, "S
 std::atomic<int> first_signal = 0;
 std::atomic<int> direct_interrupts = 0, forwarded_interrupts = 0;
 std::atomic<pid_t> parent = 0;
-std::atomic<bool> speaks_up = false;
+std::atomic<bool> speaks_up = false, line_drawn = false;
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<pid_t>::is_always_lock_free);
 
-/// Begins with the end of a line that may be drawn on a terminal.
+/// Begins with the end of a line: a terminal shows Ctrl-C as "^C".
 void speak(int signal) {
   constexpr std::string_view kLine = "\nstopping after this step and a checkpoint\n";
   constexpr std::string_view kInterrupted =
@@ -49,6 +49,10 @@ void on_signal(int signal, siginfo_t* info, void*) {
   int none = 0;
   first_signal.compare_exchange_strong(none, signal);
   if (signal == SIGINT) on_interrupt(*info);
+  if (line_drawn.exchange(false)) {
+    constexpr std::string_view kRemove = "\r\x1b[K";
+    [[maybe_unused]] const ssize_t written = write(STDOUT_FILENO, kRemove.data(), kRemove.size());
+  }
   if (speaks_up.exchange(false)) speak(signal);
   errno = error;
 }
@@ -65,6 +69,8 @@ void take_stop_signals(bool speaks) {
   for (const Named& each : kStopSignals) sigaddset(&action.sa_mask, each.signal);
   for (const Named& each : kStopSignals) sigaction(each.signal, &action, nullptr);
 }
+
+void set_line_drawn(bool drawn) { line_drawn = drawn; }
 
 std::string stop_signal() {
   const int signal = first_signal;

@@ -9,6 +9,10 @@ namespace lockstep {
 /// that supervises it, counts once. When `speaks`, standard error says at the first of them what comes next.
 void take_stop_signals(bool speaks);
 
+/// Whether a line that is redrawn stands on standard output: the first signal removes it, for a launcher may
+/// kill this process before it gets to do so.
+void set_line_drawn(bool drawn);
+
 /// The first signal that came since, "SIGTERM"; "" when none has. From any thread.
 std::string stop_signal();
 

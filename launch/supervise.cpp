@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <string>
 
 #include "src/core/error.h"
@@ -21,6 +22,9 @@ namespace {
 
 /// What a launcher, Slurm or a person sends to a process and means for the rank.
 constexpr std::array kForwarded = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
+
+/// The signals that were blocked before supervise(), where this is the child.
+std::optional<sigset_t> blocked_before;
 
 constexpr std::array kCrashes = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 
@@ -83,10 +87,14 @@ void supervise(const Environment& environment) {
   sigprocmask(SIG_BLOCK, &signals, &before);
   const pid_t parent = getpid(), child = fork();
   if (child > 0) wait_for(child, signals, environment);
-  sigprocmask(SIG_SETMASK, &before, nullptr);
+  blocked_before = before;
   if (child < 0) return;  // no room for another process: the rank runs without
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(static_cast<int>(ExitCode::lost));
+}
+
+void let_signals_in() {
+  if (blocked_before) sigprocmask(SIG_SETMASK, &*blocked_before, nullptr);
 }
 
 }  // namespace lockstep

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <sstream>
 
 #include "comm/watchdog.h"
 #include "io/metrics_writer.h"
@@ -12,10 +13,13 @@
 #include "launch/config.h"
 #include "launch/find_run.h"
 #include "launch/generated_digits.h"
+#include "launch/launch_link.h"
 #include "launch/program.h"
 #include "launch/progress.h"
+#include "launch/resumed_config.h"
 #include "launch/run_folder.h"
 #include "launch/stop_signals.h"
+#include "launch/supervise.h"
 #include "launch/train_arguments.h"
 #include "launch/unused_keys.h"
 #include "src/core/console.h"
@@ -25,7 +29,7 @@ namespace lockstep {
 
 namespace {
 
-using std::chrono::system_clock;
+using std::chrono::steady_clock;
 
 /// What rank 0 decides and tells the others: they need not see the config file.
 struct Decision {
@@ -33,6 +37,7 @@ struct Decision {
   std::string checkpoint;                       ///< to resume from; "" for a new run
   std::optional<LoadedCheckpoint> loaded = {};  ///< the same on rank 0, which has looked into it
   std::string warning;                          ///< on rank 0, when the run goes on; "": none
+  std::unique_ptr<RunLock> folder = {};         ///< on rank 0, of the run
 };
 
 /// The options of the command line are --set by shorter names.
@@ -76,25 +81,50 @@ std::string warning_of(const std::vector<std::string>& changed, const std::strin
   return what;
 }
 
-/// On rank 0: reads the config, finds the checkpoint and chooses the run folder.
-Decision decide(const TrainArguments& arguments, const Environment& environment) {
+/// Two warnings, or one, or none.
+std::string both(const std::string& one, const std::string& other) {
+  return one.empty() || other.empty() ? one + other : one + "\n" + other;
+}
+
+/// On rank 0: reads the config, finds the checkpoint and takes the run folder.
+Decision decide(const TrainArguments& arguments, const Environment& environment, int ranks) {
   const std::vector<std::string> sets = all_sets(arguments);
   Config config = load_config(arguments.config, sets);
   Decision decision;
-  if (!arguments.resume.empty()) decision.loaded = checkpoint_to_resume(arguments, config);
+  // Before anything in it is read: whoever has it may be writing its newest checkpoint.
+  if (!arguments.resume.empty()) {
+    Config there = config;
+    there.train.run_dir = chosen_run_folder(arguments);
+    decision.folder = take_run_folder(there, /*resume=*/true);
+    decision.loaded = checkpoint_to_resume(arguments, config);
+    if (!decision.loaded && std::filesystem::exists(decision.folder->folder() + "/config.toml"))
+      decision.warning =
+          fmt::format("{} holds a run that has saved no checkpoint: it starts from the beginning.",
+                      decision.folder->folder());
+  }
   if (decision.loaded) {
     decision.checkpoint = decision.loaded->path;
     const std::string& text = decision.loaded->text("config");
-    const Config before = parse_config(text, decision.checkpoint, "/", {});
+    Config before = parse_config(text, decision.checkpoint, "/", {});
     // Without a config file, what was trained goes on.
     if (arguments.config.empty()) config = parse_config(text, decision.checkpoint, "/", sets);
     name_generated_digits(config.train, environment.cache_folder);
-    decision.warning = warning_of(changed_keys(before, config), decision.checkpoint, arguments.allow_changed);
+    const Standing standing = {decision.loaded->integer("position"),
+                               decision.loaded->integer("steps_per_epoch")};
+    name_schedule_length(before, config, standing);
+    decision.warning =
+        both(warning_of(changed_keys(before, config), decision.checkpoint, arguments.allow_changed),
+             both(schedule_change(before, config, standing), follow_ranks(config.train, ranks)));
     if (arguments.run.empty() && !run_folder_of(decision.checkpoint).empty())
       config.train.run_dir = run_folder_of(decision.checkpoint);
   }
   name_generated_digits(config.train, environment.cache_folder);
-  config.train.run_dir = choose_run_folder(config, !arguments.resume.empty());
+  if (arguments.resume.empty() || choose_run_folder(config, /*resume=*/true) != decision.folder->folder()) {
+    decision.folder.reset();
+    decision.folder = take_run_folder(config, !arguments.resume.empty());
+  }
+  config.train.run_dir = decision.folder->folder();
+  tell_launch_run_folder(environment.launch_link, config.train.run_dir);
   decision.config_text = echo_config(config);
   return decision;
 }
@@ -122,17 +152,22 @@ TrainObserver observe(const Config& config, Progress& progress, MetricsWriter& m
               }};
 }
 
-/// When this process must have ended, by its job or by the config; none when nothing says so.
-std::optional<system_clock::time_point> end_of_time(system_clock::time_point started,
+/// When this process must have ended, by its job or by the config; none when nothing says so. Slurm says it
+/// by the clock of the wall, which is looked at once: it may be set later.
+std::optional<steady_clock::time_point> end_of_time(steady_clock::time_point started,
                                                     const Environment& environment, double minutes) {
-  std::optional<system_clock::time_point> end = environment.slurm_job_end;
-  // Of a job that was given more time since this was set, or of none: to stop at once would help nobody.
-  if (end && *end <= started) end.reset();
+  std::optional<steady_clock::time_point> end;
+  if (environment.slurm_job_end) {
+    const auto left = *environment.slurm_job_end - std::chrono::system_clock::now();
+    // Of a job that was given more time since this was set, or of none: to stop at once would help nobody.
+    if (left > left.zero())
+      end = steady_clock::now() + std::chrono::duration_cast<steady_clock::duration>(left);
+  }
   if (minutes <= 0) return end;
   // What is further away than a clock can say is no limit.
   constexpr double kMostMinutes = 60.0 * 24 * 365 * 100;
   const auto limit =
-      started + std::chrono::duration_cast<system_clock::duration>(
+      started + std::chrono::duration_cast<steady_clock::duration>(
                     std::chrono::duration<double, std::ratio<60>>(std::min(minutes, kMostMinutes)));
   return end ? std::min(*end, limit) : limit;
 }
@@ -146,12 +181,14 @@ int run_train(Program& program, const TrainArguments& arguments) {
     write_lines(stdout, config_help());
     return 0;
   }
-  const auto started = std::chrono::system_clock::now();
+  const auto started = steady_clock::now();
   // Before MPI starts, which takes a while.
   take_stop_signals(/*speaks=*/program.environment().rank_hint == 0);
+  let_signals_in();
+  tell_launch_listening(program.environment().launch_link);
   World& world = program.world();
   Decision decision;
-  if (world.rank() == 0) decision = decide(arguments, program.environment());
+  if (world.rank() == 0) decision = decide(arguments, program.environment(), world.size());
   decision.config_text = world.broadcast(decision.config_text);
   decision.checkpoint = world.broadcast(decision.checkpoint);
   Config config = parse_config(decision.config_text, "the config in force", "/", {});
@@ -178,7 +215,8 @@ int run_train(Program& program, const TrainArguments& arguments) {
   // Nothing is left behind by a run that could not start.
   if (world.rank() != 0) return exit_code_of(trainer.run({}, stop));
   make_run_folder(config.train.run_dir, config_for_another_run(config));
-  if (!decision.warning.empty()) log_warning("{}", decision.warning);
+  std::istringstream warnings(decision.warning);
+  for (std::string line; std::getline(warnings, line);) log_warning("{}", line);
   if (resumed) log_info("resuming from {}", decision.checkpoint);
   log_info("{}", trainer.describe());
   log_info("run: {}", config.train.run_dir);
@@ -221,6 +259,7 @@ void add_train_command(CLI::App& app, Program& program) {
   add_train_options(*command, *arguments);
   command->callback([&program, arguments] {
     program.prints_its_result = arguments->config_help;
+    program.takes_signals = true;
     program.action = [&program, arguments] { return run_train(program, *arguments); };
   });
 }

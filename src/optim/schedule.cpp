@@ -18,13 +18,14 @@ void check(const ScheduleSpec& s, double base_lr, int64_t total_steps) {
                                                  "polynomial", "cosine", "one_cycle"};
   if (std::find(known.begin(), known.end(), s.name) == known.end())
     fail(ExitCode::usage, "unknown schedule.name '{}'{}", s.name, suggestion(s.name, known));
+  if (s.steps < 0) fail(ExitCode::usage, "schedule.steps = {} must not be negative.", s.steps);
   if (s.warmup_steps < 0)
     fail(ExitCode::usage, "schedule.warmup_steps = {} must not be negative.", s.warmup_steps);
   if (s.warmup_steps > 0 && s.warmup_steps >= total_steps)
     fail(ExitCode::usage,
-         "schedule.warmup_steps = {} must be smaller than the {} steps of the run: the schedule would never "
+         "schedule.warmup_steps = {} must be smaller than the {} steps of the {}: the schedule would never "
          "start.",
-         s.warmup_steps, total_steps);
+         s.warmup_steps, total_steps, s.steps > 0 ? "schedule" : "run");
   const auto require = [](const char* key, double value, bool good, const char* range) {
     if (!std::isfinite(value) || !good)
       fail(ExitCode::usage, "schedule.{} = {} must be {}.", key, value, range);
@@ -59,8 +60,8 @@ double one_cycle(double start, double top, double t, double total) {
 }  // namespace
 
 Schedule::Schedule(const ScheduleSpec& spec, double base_lr, int64_t total_steps)
-    : spec_(spec), base_lr_(base_lr), total_steps_(total_steps) {
-  check(spec, base_lr, total_steps);
+    : spec_(spec), base_lr_(base_lr), total_steps_(spec.steps > 0 ? spec.steps : total_steps) {
+  check(spec, base_lr, total_steps_);
 }
 
 double Schedule::lr(int64_t step) const {

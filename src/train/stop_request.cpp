@@ -10,7 +10,7 @@ namespace lockstep {
 
 namespace {
 
-using Clock = std::chrono::system_clock;
+using Clock = std::chrono::steady_clock;
 
 /// A step asks, the next one is under way when its answer comes, and one more may read late.
 constexpr double kSteps = 3;
@@ -45,7 +45,10 @@ std::string StopRequest::reason() const {
   if (!conditions_.ends_at) return "";
   const double left = std::chrono::duration<double>(*conditions_.ends_at - Clock::now()).count();
   if (left > seconds_to_stop(durations_)) return "";
-  return fmt::format("the time is up at {:%H:%M:%S}", fmt::localtime(Clock::to_time_t(*conditions_.ends_at)));
+  using std::chrono::system_clock;
+  const auto end = system_clock::now() +
+                   std::chrono::duration_cast<system_clock::duration>(std::chrono::duration<double>(left));
+  return fmt::format("the time is up at {:%H:%M:%S}", fmt::localtime(system_clock::to_time_t(end)));
 }
 
 }  // namespace lockstep

@@ -11,8 +11,8 @@ namespace lockstep {
 struct StopConditions {
   /// Why somebody wants the run to stop, "SIGTERM" say; "" as long as nobody does. Null: nobody ever will.
   std::function<std::string()> asked = nullptr;
-  /// When this process must have ended: that of its job, say.
-  std::optional<std::chrono::system_clock::time_point> ends_at = std::nullopt;
+  /// When this process must have ended: that of its job, say. By a clock that nobody sets.
+  std::optional<std::chrono::steady_clock::time_point> ends_at = std::nullopt;
 };
 
 /// How long a run's parts take, in seconds: the longest of late.

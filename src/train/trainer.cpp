@@ -1,7 +1,5 @@
 #include "src/train/trainer.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -10,6 +8,7 @@
 #include "comm/timed_communicator.h"
 #include "io/atomic_file.h"
 #include "src/core/activity.h"
+#include "src/core/peak_memory.h"
 #include "src/device/devices.h"
 #include "src/ops/fingerprint.h"
 #include "src/train/diagnosis.h"
@@ -28,10 +27,16 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-int64_t peak_host_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return int64_t{usage.ru_maxrss} * 1024;
+/// Steps of the whole run.
+int64_t count_steps(const TrainOptions& options, int64_t steps_per_epoch) {
+  if (options.steps > 0) return options.steps;
+  // So that no count of what is done in these steps overflows either.
+  constexpr int64_t kMostSteps = int64_t{1} << 53;
+  if (options.epochs > kMostSteps / steps_per_epoch)
+    fail(ExitCode::usage,
+         "train.epochs = {} of {} steps each are too many steps to count: at most {} epochs.", options.epochs,
+         steps_per_epoch, kMostSteps / steps_per_epoch);
+  return options.epochs * steps_per_epoch;
 }
 
 /// NaN has a sign, which means nothing.
@@ -121,7 +126,7 @@ struct Trainer::Impl {
         optimizer_bytes(w.gather(optimizer.bytes())),
         replicas(make_replica_check()),
         sampler(o.seed, data.train->size(), batching.global_batch, /*shuffle=*/true),
-        total_steps(o.steps > 0 ? o.steps : o.epochs * sampler.steps_per_epoch()),
+        total_steps(count_steps(o, sampler.steps_per_epoch())),
         schedule(o.schedule, o.optimizer.lr, total_steps),
         early_stop(o.early_stop.value_or(EarlyStopSpec{.patience = std::numeric_limits<int64_t>::max()})),
         best(best_of(o)),

@@ -137,6 +137,7 @@ const std::vector<std::string>& unusual_values() {
       "optimizer.sharded=true",
       "schedule.name=step",
       "schedule.warmup_steps=11",
+      "schedule.steps=17",
       "schedule.gamma=0.3",
       "schedule.every_steps=12",
       "schedule.power=2.5",

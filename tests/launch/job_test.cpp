@@ -7,7 +7,7 @@ namespace lockstep {
 namespace {
 
 JobEnd run(const std::string& script, double patience) {
-  return run_job({"sh", "-c", script}, OnStop::save, patience);
+  return run_job({"sh", "-c", script}, /*saving_ranks=*/0, patience);
 }
 
 TEST(Job, ALauncherThatHangsAfterALostRankIsEnded) {

@@ -159,5 +159,31 @@ TEST_F(WholeRun, EarlyStopKeepsTheBestCheckpoint) {
   EXPECT_EQ(end["weights_hash"], all.back()["weights_hash"]);
 }
 
+TEST_F(WholeRun, PeakMemoryIsNotThatOfTheProgramThatStartedIt) {
+  std::vector<std::string> words = {
+      "python3", "-c", "import os, sys; x = b'x' * 700000000; os.execv(sys.argv[1], sys.argv[1:])"};
+  const std::vector<std::string> train = lockstep_command(
+      1, {"train", "--run", *folder_ / "peak", "--set", "data.train=" + (*folder_ / "digits.h5") + ":/train",
+          "--set", "train.steps=2", "--set", "model.name=mlp", "--device", "cpu"});
+  words.insert(words.end(), train.begin(), train.end());
+  const ProgramResult result = run_program(words, folder_->path());
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const int64_t peak = events("peak").back().at("peak_host_bytes");
+  EXPECT_GT(peak, 10'000'000);
+  EXPECT_LT(peak, 600'000'000);
+}
+
+TEST_F(WholeRun, MoreEpochsThanCanBeCountedAreRefused) {
+  const ProgramResult result =
+      run_program(lockstep_command(1, {"train", "--run", *folder_ / "endless", "--set",
+                                       "data.train=" + (*folder_ / "digits.h5") + ":/train", "--set",
+                                       "train.epochs=4611686018427387904", "--device", "cpu"}),
+                  folder_->path());
+  EXPECT_EQ(result.exit_code, 2) << result.out;
+  EXPECT_THAT(
+      result.err,
+      testing::HasSubstr("train.epochs = 4611686018427387904 of 8 steps each are too many steps to count"));
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -119,5 +119,15 @@ TEST(Schedule, SaysWhichKeyIsWrong) {
               HasSubstr("schedule.max_lr = 0.05 must be at least"));
 }
 
+TEST(ScheduleTest, OfItsOwnLengthEndsThereWhateverTheRunDoes) {
+  for (const std::string name : {"polynomial", "cosine", "one_cycle"}) {
+    const Schedule run({.name = name}, 0.1, 8), own({.name = name, .steps = 8}, 0.1, 20);
+    for (int64_t step = 0; step < 8; ++step) EXPECT_EQ(own.lr(step), run.lr(step)) << name << step;
+    EXPECT_EQ(own.lr(8), own.lr(19)) << name;
+    EXPECT_LT(own.lr(19), 1e-4) << name;
+  }
+  EXPECT_THROW(Schedule({.name = "cosine", .warmup_steps = 8, .steps = 8}, 0.1, 20), Error);
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -6,11 +6,11 @@
 namespace lockstep {
 namespace {
 
-using std::chrono::system_clock;
+using std::chrono::steady_clock;
 
-system_clock::time_point in_seconds(double seconds) {
-  return system_clock::now() +
-         std::chrono::duration_cast<system_clock::duration>(std::chrono::duration<double>(seconds));
+steady_clock::time_point in_seconds(double seconds) {
+  return steady_clock::now() +
+         std::chrono::duration_cast<steady_clock::duration>(std::chrono::duration<double>(seconds));
 }
 
 TEST(SecondsToStop, CountTheStepsUnderWayAndASlowCheckpoint) {
