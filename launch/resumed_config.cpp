@@ -21,7 +21,7 @@ int64_t schedule_length(const TrainOptions& options, const Standing& standing) {
 
 bool batches_fit(const TrainOptions& options, int ranks) {
   try {
-    plan_batches(options, ranks, /*lanes=*/1, std::numeric_limits<int64_t>::max());
+    plan_batches(options, ranks, /*lanes=*/1, MicroBatchNeeds{});
     return true;
   } catch (const Error&) {
     return false;
@@ -57,8 +57,12 @@ std::string follow_ranks(TrainOptions& options, int ranks) {
   follows.accumulation = 0;
   if (batches_fit(options, ranks) || !batches_fit(follows, ranks)) return "";
   const int64_t given = std::exchange(options.accumulation, 0);
-  return fmt::format("train.accumulation = {} was for another number of ranks: on {} it is {}.", given, ranks,
-                     plan_batches(options, ranks, 1, std::numeric_limits<int64_t>::max()).micro_batches);
+  const std::string now =
+      options.micro_batch == 0
+          ? "follows from the batch"
+          : fmt::format("is {}", options.global_batch / (int64_t{ranks} * options.micro_batch));
+  return fmt::format("train.accumulation = {} was for another number of ranks: on {} it {}.", given, ranks,
+                     now);
 }
 
 }  // namespace lockstep
