@@ -46,10 +46,10 @@ struct ThreadRanks::Shared {
     messages.pop_front();
   }
 
-  /// Returns after `delay`, or as soon as a rank has left.
-  void wait_for_leaver(std::chrono::milliseconds delay) {
+  /// Returns after `delay`, or as soon as all other ranks have left.
+  void wait_for_leavers(std::chrono::milliseconds delay) {
     std::unique_lock lock(mutex);
-    changed.wait_for(lock, delay, [&] { return std::ranges::find(gone, true) != gone.end(); });
+    changed.wait_for(lock, delay, [&] { return std::ranges::count(gone, true) == size - 1; });
   }
 
   void leave(int rank) {
@@ -131,7 +131,7 @@ class ThreadCommunicator : public Communicator {
     const int64_t number = started_++;
     for (const Fault& fault : shared_->options.faults) {
       if (fault.rank != rank() || fault.at != number) continue;
-      if (fault.kind == Fault::Kind::delay) shared_->wait_for_leaver(fault.delay);
+      if (fault.kind == Fault::Kind::delay) shared_->wait_for_leavers(fault.delay);
       if (fault.kind == Fault::Kind::death) fail(ExitCode::lost, "rank {} dies", rank());
     }
     collectives_.run(collective);

@@ -13,7 +13,7 @@ namespace lockstep::test {
 /// What goes wrong on one rank when it starts its collective number `at`, from 0.
 struct Fault {
   enum class Kind {
-    delay,      ///< it comes later by `delay`, or once another rank has given up
+    delay,      ///< it comes later by `delay`, or once all others have given up
     death,      ///< it throws Error(lost) and takes part in nothing more
     corruption  ///< one bit of its result changes, and the others' do not
   };
