@@ -47,24 +47,30 @@ bool is_two_by_two(const Pool2dSpec& spec) {
          spec.pad_h == 0 && spec.pad_w == 0;
 }
 
-/// Replaces best by value where value is larger or the first NaN. Nested choices, because the compiler
-/// vectorizes those.
+/// Replaces best by value where value is larger or the first NaN. With masks and not with choices, of which
+/// some compilers make branches (g++ 14; 40 times slower).
 inline void take_larger(float value, int32_t position, float& best, int32_t& best_position) {
-  best_position = value <= best ? best_position : best != best ? best_position : position;
-  best = value <= best ? best : best != best ? best : value;
+  const int32_t keep = -static_cast<int32_t>((value <= best) | (best != best));
+  best_position = (best_position & keep) | (position & ~keep);
+  best = keep != 0 ? best : value;
 }
 
-void max_of_four(const float* __restrict x0, const float* __restrict x1, const float* __restrict x2,
-                 const float* __restrict x3, int64_t channels, float* __restrict y,
-                 uint8_t* __restrict argmax) {
-  for (int64_t c = 0; c < channels; ++c) {
-    float best = x0[c];
-    int32_t position = 0;
-    take_larger(x1[c], 1, best, position);
-    take_larger(x2[c], 2, best, position);
-    take_larger(x3[c], 3, best, position);
-    y[c] = best;
-    argmax[c] = static_cast<uint8_t>(position);
+/// The same for many channels.
+void take_larger(const float* __restrict values, int32_t position, int64_t channels, float* __restrict best,
+                 int32_t* __restrict best_position) {
+  for (int64_t c = 0; c < channels; ++c) take_larger(values[c], position, best[c], best_position[c]);
+}
+
+void max_of_four(const float* x0, const float* x1, const float* x2, const float* x3, int64_t channels,
+                 float* y, uint8_t* argmax) {
+  for (int64_t first = 0; first < channels; first += kLanes) {
+    const int64_t width = std::min(kLanes, channels - first);
+    int32_t position[kLanes] = {};
+    std::copy_n(x0 + first, width, y + first);
+    take_larger(x1 + first, 1, width, y + first, position);
+    take_larger(x2 + first, 2, width, y + first, position);
+    take_larger(x3 + first, 3, width, y + first, position);
+    for (int64_t c = 0; c < width; ++c) argmax[first + c] = static_cast<uint8_t>(position[c]);
   }
 }
 
@@ -127,7 +133,7 @@ void max_pool2d_forward(const Pool2dSpec& spec, const float* x, float* y, uint8_
             std::fill_n(position, width, here);
             empty = false;
           } else {
-            for (int64_t c = 0; c < width; ++c) take_larger(in[c], here, best[c], position[c]);
+            take_larger(in, here, width, best, position);
           }
         }
       std::copy_n(best, width, y + out + first);

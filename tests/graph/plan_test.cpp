@@ -83,7 +83,9 @@ TEST(Plan, InferenceNeedsLessThanTraining) {
   Graph graph = small_cnn();
   prepare(graph, 16);
   const Plan training(graph, 16, true), inference(graph, 16, false);
-  EXPECT_LT(inference.arena_bytes(), training.arena_bytes());
+  EXPECT_LT(inference.unshared_bytes(), training.unshared_bytes());
+  // Equal where a convolution's scratch memory is most of it, as with oneDNN 3.7.
+  EXPECT_LE(inference.arena_bytes(), training.arena_bytes());
   EXPECT_EQ(inference.gradient(graph.output()).offset, -1);
 }
 
