@@ -64,8 +64,8 @@ struct LoadedCheckpoint {
   const std::string& text(const std::string& name) const;
 };
 /// Of a run folder: the newest checkpoint that is whole, with a warning for each newer one that is damaged or
-/// that "latest" names and is gone; none when there never was one. Of a file: that one. Throws Error(data) when
-/// the file is damaged, or when all of the folder's are damaged or gone.
+/// that "latest" names and is gone; none when there never was one. Of a file: that one. Throws Error(data)
+/// when the file is damaged, or when all of the folder's are damaged or gone.
 std::optional<LoadedCheckpoint> load_newest_checkpoint(const std::string& run_dir_or_file);
 
 }  // namespace lockstep

@@ -145,10 +145,10 @@ File File::open(const std::string& path, unsigned flags) {
            "HDF5_USE_FILE_LOCKING=FALSE to read it all the same.",
            path);
     if (contains_text(reason, "No locks available"))
-      fail(
-          ExitCode::data,
-          "{} lies on a file system that grants no locks. Set HDF5_USE_FILE_LOCKING=FALSE to read it without.",
-          path);
+      fail(ExitCode::data,
+           "{} lies on a file system that grants no locks. Set HDF5_USE_FILE_LOCKING=FALSE to read it "
+           "without.",
+           path);
     if (contains_text(reason, "already open"))
       fail(ExitCode::data,
            "{} is marked as open for writing: its writer still runs, or died. Wait for it, or run `h5clear "

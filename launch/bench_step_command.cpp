@@ -137,8 +137,7 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
               fmt::format("{} = {} ranks x {} micro-batches x {}", batching.global_batch, world.size(),
                           batching.micro_batches, batching.micro_batch),
               "global_batch", batching.global_batch);
-  if (const std::string text =
-          describe_statistics(batching, options, world.size(), pool.lanes(), needs);
+  if (const std::string text = describe_statistics(batching, options, world.size(), pool.lanes(), needs);
       !text.empty())
     report.line("batch norm", text);
   report.value("ranks", world.size());

@@ -32,9 +32,10 @@ std::vector<std::string> describe_writers(const std::vector<std::string>& files)
     std::string program;
     std::ifstream comm(fmt::format("/proc/{}/comm", found->second));
     std::getline(comm, program);
-    sentences.push_back(fmt::format(
-        "{} is open for writing in another process ({}{}{}). It can be read only as long as nothing is written to it.",
-        path, program, program.empty() ? "" : ", ", found->second));
+    sentences.push_back(
+        fmt::format("{} is open for writing in another process ({}{}{}). It can be read only as long as "
+                    "nothing is written to it.",
+                    path, program, program.empty() ? "" : ", ", found->second));
   }
   return sentences;
 }

@@ -152,8 +152,9 @@ TEST_F(RunFolderTest, ARunningFolderIsRefusedAndItsHolderNamed) {
 
 TEST_F(RunFolderTest, EvaluationNeedsNoLock) {
   const std::string name = "evaluated", folder = *folder_ / name;
-  const ProgramResult first =
-      run_and(name, command(name, 1, {"train.steps=1000000", "checkpoint.every_steps=500", "checkpoint.keep=1000"}), [&] {
+  const ProgramResult first = run_and(
+      name, command(name, 1, {"train.steps=1000000", "checkpoint.every_steps=500", "checkpoint.keep=1000"}),
+      [&] {
         while (!fs::exists(folder + "/checkpoints/latest"))
           std::this_thread::sleep_for(std::chrono::milliseconds(20));
         const ProgramResult evaluated = run_program(
