@@ -297,7 +297,7 @@ void Column::stream_runs(const Part& part, std::span<const uint32_t> order, std:
     ++rows;
   }
   const auto found = std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(rows) * row_bytes_);
-  read_watched(*part.watched, [&] { part.dataset->read_runs(runs, dtype_, found.get()); });
+  part.dataset->read_runs(runs, dtype_, found.get());
   const std::byte* at = found.get();
   for (const hdf5::RowRun& run : runs) {
     if (check_) check_(*this, at, part.first + run.first, run.count);
