@@ -145,9 +145,10 @@ class Walk {
 
   std::string link_problem(hid_t group, const std::string& name, const Link& link,
                            const std::string& path) const {
+    const std::string where = fmt::format("{}:{}", file_.path(), printable(path));
     try {
       if (link.type == H5L_TYPE_EXTERNAL) {
-        const std::string begin = fmt::format("{} is {}, but ", printable(path), link.with_article());
+        const std::string begin = fmt::format("{} is {}, but ", where, link.with_article());
         open_referenced(Reference::external_link, link.file, own_file(group), begin);
       }
     } catch (const Error& e) {
@@ -155,7 +156,7 @@ class Walk {
     }
     if (H5Oexists_by_name(group, name.c_str(), H5P_DEFAULT) > 0) return "";
     const std::string why = broken_link_at(file_.id(), path, 0);
-    return fmt::format("{} leads to no data set: {}.", printable(path),
+    return fmt::format("{} leads to no data set: {}.", where,
                        why.empty() ? "it is " + link.with_article() : why);
   }
 
