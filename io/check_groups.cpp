@@ -51,7 +51,8 @@ void check_groups(FileCheck& result) {
     const std::string group = name.substr(0, name.size() - 2);
     const auto y = std::ranges::find_if(
         result.datasets, [&](const DatasetCheck& other) { return other.description.name == group + "/y"; });
-    if (y == result.datasets.end()) continue;
+    // What cannot be used at all is a problem already.
+    if (y == result.datasets.end() || !y->description.usable) continue;
     try {
       if (auto check = check_group(result.path, group, read_whole(x) && read_whole(*y)))
         result.groups.push_back(*std::move(check));

@@ -60,7 +60,8 @@ void require_rows_of_numbers(const hdf5::Dataset& dataset) {
   if (!dataset.has_data()) fail(ExitCode::data, "{} is a null data set: it has no values.", dataset.where());
   if (dataset.type().name == "string")
     fail(ExitCode::data,
-         "{} holds text; samples and targets must be numbers. If it names classes, store their numbers 0, 1, "
+         "{} holds text (strings); samples and targets must be numbers. If it names classes, store their "
+         "numbers 0, 1, "
          "2, ... in its place.",
          dataset.where());
   if (dataset.type().kind == hdf5::ElementType::Kind::other)

@@ -141,15 +141,31 @@ void Targets::read(std::span<const int64_t> indices, std::byte* out) const {
     std::memcpy(out + i * sizeof(int32_t), &labels_[static_cast<size_t>(indices[i])], sizeof(int32_t));
 }
 
+/// What to do when y has another number of rows than x, in one file.
+static std::string remedy_of_lengths(const Column& x, const Column& y, size_t file) {
+  const int64_t samples = x.rows_in_file(file), targets = y.rows_in_file(file);
+  const Shape &sample = x.row_shape(), &target = y.row_shape();
+  const bool y_lies_down = targets == 1 && target.rank() == 1;
+  if (y_lies_down && target[0] == samples)
+    return fmt::format("Its shape is (1, {0}): store the targets as ({0}).", samples);
+  const int64_t wanted = y_lies_down ? target[0] : targets;
+  if (sample.rank() > 0 && sample[-1] == wanted)
+    return fmt::format(
+        "The last axis of {} has {}: if it counts the samples, as in files of MATLAB, reverse the "
+        "order of the axes, so that it comes first.",
+        x.name(), wanted);
+  if (sample.rank() == 0 && x.name().ends_with("/data"))
+    return "If these are the values of a sparse matrix (data, indices and indptr, as AnnData stores it), "
+           "store it "
+           "dense, as (samples, values).";
+  return "Each sample needs its target.";
+}
+
 void require_equal_lengths(const Column& x, const Column& y) {
-  for (size_t i = 0; i < x.files(); ++i) {
-    if (x.rows_in_file(i) == y.rows_in_file(i)) continue;
-    const bool lies_down = y.rows_in_file(i) == 1 && y.row_shape() == Shape{x.rows_in_file(i)};
-    fail(ExitCode::data, "{}: {} has {} samples, but {} has {}. {}", x.file(i), x.name(), x.rows_in_file(i),
-         y.name(), y.rows_in_file(i),
-         lies_down ? fmt::format("Its shape is (1, {0}): store the targets as ({0}).", x.rows_in_file(i))
-                   : "Each sample needs its target.");
-  }
+  for (size_t i = 0; i < x.files(); ++i)
+    if (x.rows_in_file(i) != y.rows_in_file(i))
+      fail(ExitCode::data, "{}: {} has {} samples, but {} has {}. {}", x.file(i), x.name(), x.rows_in_file(i),
+           y.name(), y.rows_in_file(i), remedy_of_lengths(x, y, i));
 }
 
 }  // namespace lockstep

@@ -1,5 +1,7 @@
 #include "io/findings.h"
 
+#include <filesystem>
+
 #include "io/inspect.h"
 #include "tests/io/data_files.h"
 
@@ -132,6 +134,12 @@ TEST_F(Findings, CheckOfAFileRefusesLabelsThatATrainingRefuses) {
   put(path(), "/x", {4, 2}, counting<uint8_t>(8));
   put(path(), "/y", {4}, std::vector<int64_t>{-1, 1, -1, 1});
   EXPECT_THAT(check_file(path()).problems, ElementsAre(HasSubstr("/y: sample 0 has the label -1")));
+}
+
+TEST_F(Findings, CheckOfAFileNamesAProblemOnce) {
+  const std::string file = LOCKSTEP_SHARED_DATA "/hdf5-trials/strings.h5";
+  if (!std::filesystem::exists(file)) GTEST_SKIP() << file << " is absent";
+  EXPECT_THAT(check_file(file).problems, ElementsAre(HasSubstr("/train/y holds text")));
 }
 
 TEST_F(Findings, CheckOfAFileTellsValuesFromProbabilitiesAndSeriesFromSamples) {

@@ -130,14 +130,28 @@ TEST(Dataset, TargetsThatLieDownAreNamed) {
               HasSubstr("/y has 1. Its shape is (1, 5): store the targets as (5)."));
 }
 
+TEST(Dataset, SamplesThatComeLastAndSparseMatricesAreNamed) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "a.h5";
+  put(path, "/X", {3, 2, 5}, counting<uint8_t>(30));
+  put(path, "/y", {1, 5}, counting<double>(5, 2));
+  put(path, "/labels", {5}, counting<uint8_t>(5, 2));
+  put(path, "/sparse/data", {9}, counting<float>(9));
+  const auto error = [&](const std::string& x, const std::string& y) {
+    return error_of([&] { open_dataset({{path}, x, y}, {}); });
+  };
+  EXPECT_THAT(error("/X", "/y"), HasSubstr("The last axis of /X has 5: if it counts the samples"));
+  EXPECT_THAT(error("/X", "/labels"), HasSubstr("The last axis of /X has 5: if it counts the samples"));
+  EXPECT_THAT(error("/sparse/data", "/labels"), HasSubstr("a sparse matrix"));
+}
+
 TEST(Dataset, ClassNamesAsTextAreRefusedWithWhatToStore) {
   const std::string path = LOCKSTEP_SHARED_DATA "/hdf5-trials/strings.h5";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is absent";
-  EXPECT_THAT(
-      error_of([&] {
-        open_dataset({{path}, "/train/x", "/train/y"}, {});
-      }),
-      HasSubstr("/train/y holds text; samples and targets must be numbers. If it names classes, store"));
+  EXPECT_THAT(error_of([&] {
+                open_dataset({{path}, "/train/x", "/train/y"}, {});
+              }),
+              HasSubstr("/train/y holds text (strings); samples and targets must be numbers. If it names"));
 }
 
 TEST(Split, SaysWhichFractionsWouldDo) {
