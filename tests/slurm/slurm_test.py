@@ -339,7 +339,7 @@ exit 1
             job.wait_for_step(150)
             self.kill_a_rank()
             self.check_finished(job, 2)
-            self.assertRegex(job.log(), r"lost a rank \((4|137|143)\): requeued\n(.*\n)*.*start 2 .* resuming from step-\d+\.h5")
+            self.assertRegex(job.log(), r"lost a rank \((4|14|137|143)\): requeued\n(.*\n)*.*start 2 .* resuming from step-\d+\.h5")
 
     def test_scancel_saves_and_does_not_requeue(self):
         job = self.submitted(self.lockstep_slurm("--time", "10", "--submit"), "job")
