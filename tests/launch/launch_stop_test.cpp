@@ -152,8 +152,11 @@ TEST_F(LaunchStopTest, ARankTakesSignalsFromItsVeryBeginning) {
   std::thread other([&] {
     pid_t rank = 0;
     while (!over && rank == 0) {
-      for (const pid_t process : find_processes(*folder_ / name, "OMPI_COMM_WORLD_RANK=0"))
-        if (is_in_signal_set(process, "SigBlk:", SIGUSR1)) rank = process;
+      const std::set<pid_t> found = find_processes(*folder_ / name, "OMPI_COMM_WORLD_RANK=0");
+      // The process that supervises the rank, and none that the rank has started.
+      for (const pid_t process : found)
+        if (!found.contains(parent_of(process)) && is_in_signal_set(process, "SigBlk:", SIGUSR1))
+          rank = process;
     }
     if (rank != 0) kill(rank, SIGUSR1);
   });
