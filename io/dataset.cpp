@@ -107,9 +107,9 @@ std::string Hdf5Dataset::slowness() const {
   const double decoded = x_.decoded_bytes_per_row();
   if (decoded < kFastBytes || decoded < kFastRatio * static_cast<double>(x_.row_bytes())) return "";
   return fmt::format(
-      ", slowly: reading a sample of {:.1f} KiB decompresses about {:.1f} MiB (raise data.memory_budget, to "
-      "{:.0f} "
-      "MiB to hold all of it, or rewrite the file with fewer samples in a chunk)",
+      ", slowly: reading a sample of {:.1f} KiB decompresses about {:.1f} MiB "
+      "(raise data.memory_budget, to {:.0f} MiB to hold all of it, "
+      "or rewrite the file with fewer samples in a chunk)",
       static_cast<double>(x_.row_bytes()) / 0x1p10, decoded / 0x1p20,
       std::ceil((static_cast<double>(x_.rows()) * static_cast<double>(x_.row_bytes()) +
                  static_cast<double>(targets_ ? targets_->bytes() : 0)) /

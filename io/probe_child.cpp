@@ -31,7 +31,7 @@ namespace {
 
 constexpr rlim_t kMemoryLimit = rlim_t{2} << 30;
 /// The largest chunk of HDF5, once as stored and twice on its way through the filters.
-constexpr rlim_t kMaxMoreMemory = rlim_t{12} << 30;
+[[maybe_unused]] constexpr rlim_t kMaxMoreMemory = rlim_t{12} << 30;
 
 /// This process as a probe.
 struct Child {
