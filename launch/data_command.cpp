@@ -122,7 +122,7 @@ int run_info(const std::string& file, bool json) {
       print_text("{} cannot be trained on: {}\n", printable(dataset.name), printable(dataset.problem));
     print_warnings(dataset);
   }
-  for (const std::string& broken : description.broken_links) fmt::print("{}\n", printable(broken));
+  for (const std::string& broken : description.broken_links) print_text("{}\n", printable(broken));
   return end_of(description.problems);
 }
 
@@ -149,9 +149,9 @@ int run_check(const std::string& file, bool json) {
       print_warnings(dataset.description);
     }
     for (const GroupCheck& group : check.groups) {
-      fmt::print("{}: task: {}\n", printable(group.group), group.task);
+      print_text("{}: task: {}\n", printable(group.group), group.task);
       for (const Finding& finding : group.findings)
-        fmt::print("{}: warning: {}\n", printable(group.group), printable(finding.text));
+        print_text("{}: warning: {}\n", printable(group.group), printable(finding.text));
     }
   }
   return end_of(check.problems);

@@ -89,12 +89,14 @@ constexpr Synonym kKeys[] = {
     {"min_lr", "schedule.final_lr"},
     {"mixed_precision", "run.precision"},
     {"model", "model.name"},
+    {"n_classes", "data.classes"},
     {"n_epochs", "train.epochs"},
     {"net", "model.name"},
     {"network", "model.name"},
     {"normalisation", "data.normalize"},
     {"normalise", "data.normalize"},
     {"normalization", "data.normalize"},
+    {"num_classes", "data.classes"},
     {"num_epochs", "train.epochs"},
     {"num_iterations", "train.steps"},
     {"num_steps", "train.steps"},
@@ -238,13 +240,8 @@ constexpr Synonym kLosses[] = {{"mse", "mean_squared_error"},
                                {"softmax_cross_entropy", "cross_entropy"},
                                {"categorical_crossentropy", "cross_entropy"},
                                {"sparse_categorical_crossentropy", "cross_entropy"},
-                               {"classification", "cross_entropy"},
-                               // Where classes are what "auto" stands for.
-                               {"cross_entropy", "auto"},
-                               {"ce", "auto"},
-                               {"nll", "auto"},
-                               {"categorical_crossentropy", "auto"},
-                               {"sparse_categorical_crossentropy", "auto"}};
+                               {"classification", "cross_entropy"}};
+constexpr Synonym kTasks[] = {{"classification", "classes"}, {"class", "classes"}, {"regression", "values"}};
 constexpr Synonym kOnNan[] = {
     {"ignore", "skip"}, {"continue", "skip"}, {"abort", "stop"}, {"raise", "stop"}, {"error", "stop"}};
 constexpr Synonym kTransports[] = {{"gloo", "mpi"}, {"openmpi", "mpi"}, {"host", "mpi"}, {"gpu", "nccl"}};
@@ -271,6 +268,7 @@ constexpr ValueNames kValues[] = {{"run.device", kDevices},
                                   {"optimizer.name", kOptimizers},
                                   {"schedule.name", kSchedules},
                                   {"train.loss", kLosses},
+                                  {"data.task", kTasks},
                                   {"train.on_nan", kOnNan},
                                   {"data.train", kSourceParts},
                                   {"data.validation", kSourceParts},

@@ -59,6 +59,9 @@ TEST(FamiliarNames, AreSuggestedForWhatAConfigHolds) {
   expect("[training]\nepochs = 3", "c.toml:1: unknown section [training]. Did you mean [train]?");
   expect("[train]\nbatch_size = 3", "unknown key 'train.batch_size'. Did you mean 'train.global_batch'?");
   expect("[train]\nloss = \"mse\"", "train.loss: unknown value 'mse'. Did you mean 'mean_squared_error'?");
+  expect("[train]\nloss = \"categorical_crossentropy\"", "Did you mean 'cross_entropy'?");
+  expect("[data]\ntask = \"regression\"", "Did you mean 'values'?");
+  expect("[data]\nnum_classes = 3", "Did you mean 'data.classes'?");
   expect("[run]\ndevice = \"gpu\"", "Did you mean 'cuda'?");
   expect("[run]\nprecision = \"float32\"", "Did you mean 'fp32'?");
   expect("[data]\nlayout = \"NCHW\"", "Did you mean 'channels_first'?");
