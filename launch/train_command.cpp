@@ -37,7 +37,7 @@ struct Decision {
   std::string checkpoint;                       ///< to resume from; "" for a new run
   std::optional<LoadedCheckpoint> loaded = {};  ///< the same on rank 0, which has looked into it
   std::string warning;                          ///< on rank 0, when the run goes on; "": none
-  std::unique_ptr<RunLock> folder = {};         ///< on rank 0, of the run
+  std::unique_ptr<RunLock> folder = {};  ///< on rank 0, of the run; a new run takes it when it is ready
 };
 
 /// The options of the command line are --set by shorter names.
@@ -119,12 +119,15 @@ Decision decide(const TrainArguments& arguments, const Environment& environment,
       config.train.run_dir = run_folder_of(decision.checkpoint);
   }
   name_generated_digits(config.train, environment.cache_folder);
-  if (arguments.resume.empty() || choose_run_folder(config, /*resume=*/true) != decision.folder->folder()) {
-    decision.folder.reset();
-    decision.folder = take_run_folder(config, !arguments.resume.empty());
+  if (arguments.resume.empty()) {
+    choose_run_folder(config, /*resume=*/false);  // an obstacle is told before the data is read
+  } else {
+    if (choose_run_folder(config, /*resume=*/true) != decision.folder->folder()) {
+      decision.folder.reset();
+      decision.folder = take_run_folder(config, /*resume=*/true);
+    }
+    config.train.run_dir = decision.folder->folder();
   }
-  config.train.run_dir = decision.folder->folder();
-  tell_launch_run_folder(environment.launch_link, config.train.run_dir);
   decision.config_text = echo_config(config);
   return decision;
 }
@@ -212,8 +215,13 @@ int run_train(Program& program, const TrainArguments& arguments) {
   const StopConditions stop{
       .asked = stop_signal,
       .ends_at = end_of_time(started, program.environment(), config.train.wall_time_minutes)};
-  // Nothing is left behind by a run that could not start.
+  // Nothing is left behind by a run that could not start, on whichever rank.
+  world.barrier();
   if (world.rank() != 0) return exit_code_of(trainer.run({}, stop));
+  if (!decision.folder) decision.folder = take_run_folder(config, /*resume=*/false);
+  config.train.run_dir = decision.folder->folder();
+  trainer.set_run_dir(config.train.run_dir);
+  tell_launch_run_folder(program.environment().launch_link, config.train.run_dir);
   make_run_folder(config.train.run_dir, config_for_another_run(config));
   std::istringstream warnings(decision.warning);
   for (std::string line; std::getline(warnings, line);) log_warning("{}", line);

@@ -499,6 +499,8 @@ std::vector<Finding> Trainer::findings() const {
   return run_findings(t.options, impl_->facts(), t.data.train->size(), t.batching);
 }
 
+void Trainer::set_run_dir(const std::string& folder) { impl_->options.run_dir = folder; }
+
 bool Trainer::classifies() const { return impl_->task.classifies(); }
 
 }  // namespace lockstep

@@ -73,6 +73,9 @@ class Trainer {
           const std::optional<ResumeFrom>& resume, TrainerParts parts = {});
   ~Trainer();
 
+  /// Where rank 0 writes, when that was not known yet when the options were made. Before run().
+  void set_run_dir(const std::string& folder);
+
   /// Collective. Ends early, after a checkpoint, when a rank's `stop` says so: with reason "preempted" on all
   /// of them, and on none before the checkpoint is on disk. Throws Error(diverged) when a step is not
   /// finite, or ten in a row where such steps are skipped: after the end event, and with a diagnosis in the
