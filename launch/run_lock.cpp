@@ -77,7 +77,7 @@ bool is_still(int descriptor, const std::string& path) {
 
 }  // namespace
 
-void RunLock::make_folder() {
+int RunLock::make_folder() {
   std::vector<fs::path> missing;
   std::error_code status;
   for (fs::path at = folder_; !at.empty() && !fs::exists(at, status) && !status; at = at.parent_path())
@@ -85,19 +85,26 @@ void RunLock::make_folder() {
   for (auto at = missing.rbegin(); at != missing.rend(); ++at) {
     if (mkdir(at->c_str(), 0777) == 0)
       made_.push_back(at->string());
+    else if (errno == ENOENT)
+      return errno;
     else if (errno != EEXIST)
       fail_to_make(folder_, errno);
   }
+  return 0;
 }
 
 bool RunLock::try_lock(std::string& holder) {
+  constexpr int kMaxVanished = 1000;
   const std::string path = folder_ + "/lock";
-  for (;;) {
-    make_folder();
-    descriptor_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    // Whoever held the lock may just have removed the folder, too.
-    if (descriptor_ < 0 && errno == ENOENT) continue;
-    if (descriptor_ < 0) fail_to_make(folder_, errno);
+  for (int vanished = 0;;) {
+    int failure = make_folder();
+    if (failure == 0) {
+      descriptor_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+      failure = descriptor_ < 0 ? errno : 0;
+    }
+    // Whoever held the lock may just have removed the folder, too, and those above it.
+    if (failure == ENOENT && ++vanished < kMaxVanished) continue;
+    if (failure != 0) fail_to_make(folder_, failure);
     const int error = lock_whole_file(descriptor_);
     const bool held = error == EAGAIN || (error != 0 && runs_here(text_of(descriptor_)));
     if (held) holder = text_of(descriptor_);

@@ -28,7 +28,8 @@ class RunLock {
 
  private:
   explicit RunLock(const std::string& folder) : folder_(folder) {}
-  void make_folder();
+  /// 0, or ENOENT when another process has meanwhile removed a folder on the way.
+  int make_folder();
   bool try_lock(std::string& holder);
 
   std::string folder_;

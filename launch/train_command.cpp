@@ -120,7 +120,8 @@ Decision decide(const TrainArguments& arguments, const Environment& environment,
   }
   name_generated_digits(config.train, environment.cache_folder);
   if (arguments.resume.empty()) {
-    choose_run_folder(config, /*resume=*/false);  // an obstacle is told before the data is read
+    // Taken for good when every rank is ready; an obstacle is told before the data is read.
+    take_run_folder(config, /*resume=*/false).reset();
   } else {
     if (choose_run_folder(config, /*resume=*/true) != decision.folder->folder()) {
       decision.folder.reset();

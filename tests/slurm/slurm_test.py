@@ -205,10 +205,13 @@ class Starts(Slurm):
         self.assertIn("can start ranks (--mpi=pmix)", run(LOCKSTEP, "doctor", "--device", "cpu"))
 
     def test_srun_without_pmix_is_refused_with_the_flag_to_add(self):
-        for tasks in ("1", "2"):
-            text = run("srun", f"-n{tasks}", LOCKSTEP, "train", "config.toml", code=2, cwd=self.folder)
-            self.assertIn(f"error: srun has told MPI nothing of its tasks ({tasks}): each would be rank 0 of 1. Start them with `srun --mpi=pmix`", text)
+        text = run("srun", "-n2", LOCKSTEP, "train", "config.toml", code=2, cwd=self.folder)
+        self.assertIn("error: srun has told MPI nothing of its tasks (2): each would be rank 0 of 1. Start them with `srun --mpi=pmix`", text)
         self.assertEqual(os.listdir(self.folder), ["config.toml"])
+
+    def test_a_lone_task_of_srun_trains_without_pmix(self):
+        text = run("srun", "-n1", LOCKSTEP, "train", "config.toml", "--set", "train.steps=2", cwd=self.folder)
+        self.assertIn("batch: 256 = 1 rank x", text)
 
     def test_train_sbatch(self):
         """The template itself, with the GPUs that the cluster pretends to have."""
