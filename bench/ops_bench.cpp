@@ -8,15 +8,15 @@
 
 #include "src/core/rng.h"
 #include "src/device/buffer.h"
-#include "src/ops/activation.h"
-#include "src/ops/batch_norm.h"
-#include "src/ops/bias.h"
-#include "src/ops/conv2d.h"
-#include "src/ops/dropout.h"
-#include "src/ops/linear.h"
-#include "src/ops/loss.h"
-#include "src/ops/pool2d.h"
-#include "src/ops/preprocess.h"
+#include "src/ops/conv/conv2d.h"
+#include "src/ops/input/preprocess.h"
+#include "src/ops/loss/loss.h"
+#include "src/ops/matmul/linear.h"
+#include "src/ops/norm/batch_norm.h"
+#include "src/ops/pointwise/activation.h"
+#include "src/ops/pointwise/bias.h"
+#include "src/ops/pointwise/dropout.h"
+#include "src/ops/pool/pool2d.h"
 
 namespace lockstep {
 namespace {

@@ -12,10 +12,10 @@
 #include <thread>
 #include <vector>
 
-#include "io/probe.h"
-#include "launch/command_line.h"
-#include "launch/program.h"
-#include "launch/supervise.h"
+#include "io/probe/probe.h"
+#include "launch/commands/command_line.h"
+#include "launch/commands/program.h"
+#include "launch/process/supervise.h"
 #include "src/core/console.h"
 #include "src/core/error.h"
 #include "src/core/hash.h"

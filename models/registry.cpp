@@ -2,8 +2,8 @@
 
 #include <fmt/ranges.h>
 
-#include "models/architectures.h"
-#include "models/model_file.h"
+#include "models/file/model_file.h"
+#include "models/zoo/architectures.h"
 #include "src/core/error.h"
 #include "src/core/suggest.h"
 

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "io/filters/filters.h"
 #include "io/hdf5/crash_report.h"
+#include "io/hdf5/filters/filters.h"
 
 namespace lockstep::hdf5 {
 

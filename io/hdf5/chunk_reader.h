@@ -3,8 +3,8 @@
 #include <span>
 #include <vector>
 
-#include "io/hdf5.h"
 #include "io/hdf5/box.h"
+#include "io/hdf5/hdf5.h"
 
 namespace lockstep::hdf5 {
 

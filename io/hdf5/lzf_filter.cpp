@@ -4,8 +4,8 @@
 
 #include <cstdlib>
 
-#include "io/filters/filters.h"
-#include "io/filters/pipeline.h"
+#include "io/hdf5/filters/filters.h"
+#include "io/hdf5/filters/pipeline.h"
 
 namespace lockstep::hdf5 {
 

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "io/hdf5.h"
+#include "io/hdf5/hdf5.h"
 
 namespace lockstep::hdf5 {
 

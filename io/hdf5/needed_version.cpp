@@ -4,7 +4,7 @@
 #include <cstring>
 #include <fstream>
 
-#include "io/hdf5.h"
+#include "io/hdf5/hdf5.h"
 
 namespace lockstep::hdf5 {
 

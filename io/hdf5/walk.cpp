@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "io/hdf5/chunk_reader.h"
-#include "io/probe.h"
+#include "io/probe/probe.h"
 
 namespace lockstep::hdf5 {
 

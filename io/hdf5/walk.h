@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "io/hdf5.h"
+#include "io/hdf5/hdf5.h"
 
 namespace lockstep::hdf5 {
 

@@ -2,7 +2,7 @@
 #include <utility>
 
 #include "src/graph/graph.h"
-#include "src/ops/activation.h"
+#include "src/ops/pointwise/activation.h"
 
 namespace lockstep {
 

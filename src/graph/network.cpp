@@ -1,6 +1,6 @@
 #include "src/graph/network.h"
 
-#include "src/ops/add.h"
+#include "src/ops/pointwise/add.h"
 
 namespace lockstep {
 

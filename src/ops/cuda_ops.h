@@ -6,11 +6,11 @@
 #include <span>
 
 #include "src/device/exec.h"
-#include "src/ops/activation.h"
-#include "src/ops/dropout.h"
+#include "src/ops/input/preprocess.h"
 #include "src/ops/micro_batch.h"
-#include "src/ops/pool2d.h"
-#include "src/ops/preprocess.h"
+#include "src/ops/pointwise/activation.h"
+#include "src/ops/pointwise/dropout.h"
+#include "src/ops/pool/pool2d.h"
 #include "src/ops/step_guard.h"
 #include "src/tensor/tensor.h"
 

@@ -1,4 +1,4 @@
-#include "io/checkpoint.h"
+#include "io/checkpoint/checkpoint.h"
 #include "src/core/hash.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,6 +1,6 @@
 #include <string>
 
-#include "launch/config.h"
+#include "launch/config/config.h"
 #include "tests/fuzz/fuzz.h"
 
 /// A config file. What is accepted must read back the same from its echo.

@@ -1,6 +1,6 @@
 #include <vector>
 
-#include "io/dataset.h"
+#include "io/dataset/dataset.h"
 #include "tests/fuzz/fuzz.h"
 
 /// An HDF5 file with a data set, in memory and streamed. What is accepted must be readable, or say why not.

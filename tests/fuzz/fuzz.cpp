@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "io/probe.h"
+#include "io/probe/probe.h"
 #include "src/core/log.h"
 
 namespace lockstep::fuzz {

@@ -1,4 +1,4 @@
-#include "models/model_file.h"
+#include "models/file/model_file.h"
 #include "src/graph/network.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -2,8 +2,8 @@
 #include <filesystem>
 #include <functional>
 
-#include "io/checkpoint.h"
-#include "io/hdf5.h"
+#include "io/checkpoint/checkpoint.h"
+#include "io/hdf5/hdf5.h"
 
 namespace lockstep {
 namespace {

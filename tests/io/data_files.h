@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "io/dataset.h"
-#include "io/hdf5.h"
+#include "io/dataset/dataset.h"
+#include "io/hdf5/hdf5.h"
 #include "tests/io/temporary_folder.h"
 
 namespace lockstep {

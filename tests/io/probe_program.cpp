@@ -1,4 +1,4 @@
-#include "io/probe.h"
+#include "io/probe/probe.h"
 #include "tests/support/binary.h"
 
 namespace lockstep {

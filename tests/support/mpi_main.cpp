@@ -3,7 +3,7 @@
 
 #include <cstdio>
 
-#include "io/probe.h"
+#include "io/probe/probe.h"
 #include "tests/support/mpi_world.h"
 
 namespace lockstep {

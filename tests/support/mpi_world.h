@@ -2,7 +2,7 @@
 
 #include <cstdlib>
 
-#include "comm/world.h"
+#include "comm/collectives/world.h"
 #include "src/device/devices.h"
 #include "tests/support/backend.h"
 

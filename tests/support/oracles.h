@@ -2,10 +2,10 @@
 
 #include <cstdint>
 
-#include "src/ops/activation.h"
-#include "src/ops/conv2d.h"
-#include "src/ops/matmul.h"
-#include "src/ops/pool2d.h"
+#include "src/ops/conv/conv2d.h"
+#include "src/ops/matmul/matmul.h"
+#include "src/ops/pointwise/activation.h"
+#include "src/ops/pool/pool2d.h"
 #include "tests/support/compare.h"
 
 /// The operations' mathematics in double, written for reading: each is its definition, in plain loops.

@@ -8,8 +8,8 @@
 #include <mutex>
 #include <thread>
 
-#include "comm/collectives.h"
-#include "comm/wire.h"
+#include "comm/collectives/collectives.h"
+#include "comm/collectives/wire.h"
 #include "src/core/error.h"
 
 namespace lockstep::test {

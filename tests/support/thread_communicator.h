@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "comm/communicator.h"
+#include "comm/collectives/communicator.h"
 
 namespace lockstep::test {
 

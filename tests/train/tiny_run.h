@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "comm/communicator.h"
+#include "comm/collectives/communicator.h"
 #include "src/core/rng.h"
 #include "src/graph/layers/layers.h"
-#include "src/train/snapshot.h"
-#include "src/train/step.h"
+#include "src/train/checkpoint/snapshot.h"
+#include "src/train/step/step.h"
 #include "tests/support/backend.h"
 
 namespace lockstep {

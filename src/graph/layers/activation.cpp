@@ -1,4 +1,4 @@
-#include "src/ops/activation.h"
+#include "src/ops/pointwise/activation.h"
 
 #include "src/graph/layers/layers.h"
 #include "src/graph/layers/shapes.h"

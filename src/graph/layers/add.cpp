@@ -1,4 +1,4 @@
-#include "src/ops/add.h"
+#include "src/ops/pointwise/add.h"
 
 #include "src/graph/layers/layers.h"
 #include "src/graph/layers/shapes.h"

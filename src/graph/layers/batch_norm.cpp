@@ -1,8 +1,8 @@
-#include "src/ops/batch_norm.h"
+#include "src/ops/norm/batch_norm.h"
 
 #include "src/graph/layers/layers.h"
 #include "src/graph/layers/shapes.h"
-#include "src/ops/sync_batch_norm.h"
+#include "src/ops/norm/sync_batch_norm.h"
 
 namespace lockstep {
 

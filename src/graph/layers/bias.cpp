@@ -1,4 +1,4 @@
-#include "src/ops/bias.h"
+#include "src/ops/pointwise/bias.h"
 
 #include "src/graph/layers/layers.h"
 #include "src/graph/layers/shapes.h"

@@ -1,4 +1,4 @@
-#include "src/ops/conv2d.h"
+#include "src/ops/conv/conv2d.h"
 
 #include <optional>
 #include <utility>

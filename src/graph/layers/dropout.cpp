@@ -1,4 +1,4 @@
-#include "src/ops/dropout.h"
+#include "src/ops/pointwise/dropout.h"
 
 #include "src/core/hash.h"
 #include "src/graph/layers/layers.h"

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "src/graph/layer.h"
-#include "src/ops/activation.h"
+#include "src/ops/pointwise/activation.h"
 
 namespace lockstep {
 

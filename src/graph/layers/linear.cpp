@@ -1,4 +1,4 @@
-#include "src/ops/linear.h"
+#include "src/ops/matmul/linear.h"
 
 #include <optional>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "src/ops/pool2d.h"
+#include "src/ops/pool/pool2d.h"
 
 #include "src/graph/layers/layers.h"
 #include "src/graph/layers/shapes.h"

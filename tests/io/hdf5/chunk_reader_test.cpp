@@ -7,7 +7,7 @@
 #include <numeric>
 #include <random>
 
-#include "io/inspect.h"
+#include "io/probe/inspect.h"
 #include "tests/io/data_files.h"
 
 namespace lockstep {

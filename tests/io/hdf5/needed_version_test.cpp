@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "io/inspect.h"
+#include "io/probe/inspect.h"
 #include "tests/io/data_files.h"
 
 namespace lockstep {

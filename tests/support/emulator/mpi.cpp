@@ -1,5 +1,5 @@
-// MPI's calls of comm/mpi_transport.h, refused in a host function: an MPI library that knows CUDA may call it
-// there, which waits for ever. The linker takes these for MPI's own, whose other name is PMPI.
+// MPI's calls of comm/collectives/mpi_transport.h, refused in a host function: an MPI library that knows CUDA
+// may call it there, which waits for ever. The linker takes these for MPI's own, whose other name is PMPI.
 #include <mpi.h>
 
 #include <cstdio>

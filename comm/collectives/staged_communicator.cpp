@@ -1,0 +1,128 @@
+#include "comm/collectives/staged_communicator.h"
+
+#include <exception>
+#include <list>
+#include <mutex>
+
+#include "comm/collectives/collectives.h"
+#include "comm/collectives/mpi_transport.h"
+#include "src/core/background_task.h"
+#include "src/core/error.h"
+#include "src/device/buffer.h"
+#include "src/device/cuda_context.h"
+
+namespace lockstep {
+
+namespace {
+
+class StagedCommunicator : public Communicator {
+ public:
+  StagedCommunicator(CudaContext& context, bool reproducible, int ranks_per_node)
+      : context_(context),
+        transport_(kMostMpiElements),
+        collectives_(transport_, reproducible, ranks_per_node) {}
+
+  int rank() const override { return transport_.rank(); }
+  int size() const override { return transport_.size(); }
+  Slice slice(int64_t elements) const override { return collectives_.slice(elements); }
+
+  void prepare(std::span<float>, int64_t longest) override {
+    const size_t bytes = static_cast<size_t>(longest) * sizeof(float);
+    if (staging_.size() < bytes) staging_ = Buffer(Exec{&context_}, Memory::pinned, bytes);
+    transport_.scratch(longest);
+  }
+
+  void start(Exec, const Collective& collective) override {
+    if (collective.data.empty()) return;
+    const auto n = static_cast<int64_t>(collective.data.size());
+    if (staging_.size() < collective.data.size_bytes()) {
+      // What is enqueued still uses the old memory.
+      CHECK(cudaStreamSynchronize(stream()));
+      prepare(collective.data, n);
+    }
+    const Slice all{0, n}, mine = slice(n);
+    const bool gathers = collective.kind == Collective::Kind::gather;
+    const bool keeps_slice = collective.kind == Collective::Kind::sum_slice;
+    context_.order(context_.compute_stream(), stream());
+    copy(staging_.as<float>(), collective.data, gathers ? mine : all);
+    CHECK(cudaLaunchHostFunc(stream(), run_on_host, &job_of(collective)));
+    copy(collective.data, staging_.as<float>(), keeps_slice ? mine : all);
+    started_ = true;
+  }
+
+  void wait(Exec) override {
+    // With nothing started in this capture, the communication stream is no part of it and may not be waited
+    // for.
+    if (started_) context_.order(stream(), context_.compute_stream());
+    started_ = false;
+  }
+
+  void check() override {
+    const std::scoped_lock lock(mutex_);
+    if (failure_) std::rethrow_exception(failure_);
+  }
+
+ private:
+  /// What the host function of one collective needs; lives as long as a graph that holds it may.
+  struct Job {
+    StagedCommunicator* self;
+    Collective collective;
+  };
+
+  cudaStream_t stream() const { return context_.communication_stream(); }
+
+  /// A step starts the same collectives each time, so there are as many jobs as collectives in a step.
+  Job& job_of(const Collective& collective) {
+    for (Job& job : jobs_) {
+      const Collective& known = job.collective;
+      if (known.kind == collective.kind && known.wire == collective.wire &&
+          known.data.data() == collective.data.data() && known.data.size() == collective.data.size())
+        return job;
+    }
+    return jobs_.emplace_back(this, collective);
+  }
+
+  void copy(std::span<float> destination, std::span<const float> source, const Slice& slice) {
+    CHECK(cudaMemcpyAsync(destination.data() + slice.offset, source.data() + slice.offset,
+                          static_cast<size_t>(slice.size) * sizeof(float), cudaMemcpyDefault, stream()));
+  }
+
+  /// In CUDA's own thread, where nothing that may call CUDA may be called and nothing may be thrown. Host
+  /// functions of a stream follow one another.
+  static void run_on_host(void* argument) {
+    const Job& job = *static_cast<Job*>(argument);
+    StagedCommunicator& self = *job.self;
+    {
+      const std::scoped_lock lock(self.mutex_);
+      if (self.failure_) return;
+    }
+    try {
+      Collective collective = job.collective;
+      collective.data = self.staging_.as<float>().first(collective.data.size());
+      self.mpi_.start([&self, collective] { self.collectives_.run(collective); });
+      self.mpi_.wait();
+    } catch (...) {
+      const std::scoped_lock lock(self.mutex_);
+      self.failure_ = std::current_exception();
+    }
+  }
+
+  CudaContext& context_;
+  MpiTransport transport_;
+  Collectives<MpiTransport> collectives_;
+  Buffer staging_;  ///< one for all: collectives follow one another on the stream
+  std::list<Job> jobs_;
+  bool started_ = false;  ///< since the last wait()
+  std::mutex mutex_;
+  std::exception_ptr failure_;
+  BackgroundTask mpi_;  ///< the last member: its thread ends before what it uses
+};
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_staged_communicator(CudaContext& context, bool reproducible,
+                                                       int ranks_per_node) {
+  return std::make_unique<StagedCommunicator>(context, reproducible, ranks_per_node);
+}
+
+}  // namespace lockstep

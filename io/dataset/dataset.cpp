@@ -1,0 +1,168 @@
+#include "io/dataset/dataset.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "io/dataset/column.h"
+#include "io/dataset/targets.h"
+#include "io/hdf5/crash_report.h"
+#include "io/probe/findings.h"
+#include "io/probe/probe.h"
+#include "src/core/hash.h"
+#include "src/core/log.h"
+
+namespace lockstep {
+
+namespace {
+
+/// Samples of HDF5 files: x and, unless there are none, targets.
+class Hdf5Dataset final : public Dataset {
+ public:
+  Hdf5Dataset(const DataSource& source, const DatasetOptions& options) : x_(source.files, source.x) {
+    x_.give_out(x_.natural_dtype(), require_finite);
+    if (!source.y.empty()) {
+      targets_ = std::make_unique<Targets>(source.files, source.y, options);
+      require_equal_lengths(x_, targets_->column());
+    }
+    place_in_memory(options.memory_budget);
+  }
+
+  int64_t size() const override { return x_.rows(); }
+  const Shape& x_shape() const override { return x_.row_shape(); }
+  DType x_dtype() const override { return x_.dtype(); }
+  TargetKind target_kind() const override { return targets_ ? targets_->kind() : TargetKind::none; }
+  const Shape& y_shape() const override {
+    static const Shape none;
+    return targets_ ? targets_->shape() : none;
+  }
+  int64_t classes() const override { return targets_ ? targets_->classes() : 0; }
+
+  void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const override {
+    x_.read(indices, x);
+    if (targets_ && y != nullptr) targets_->read(indices, y);
+  }
+
+  uint64_t fingerprint() const override;
+  bool in_memory() const override { return x_.in_memory(); }
+  std::string describe() const override;
+  std::optional<SourceFacts> facts() const override { return facts_of(x_, targets_.get()); }
+
+ private:
+  /// By the data alone, whatever was declared.
+  int64_t classes_seen() const {
+    return target_kind() == TargetKind::classes ? static_cast<int64_t>(targets_->counts().counts().size())
+                                                : classes();
+  }
+  void place_in_memory(int64_t budget);
+  std::string slowness() const;
+
+  Column x_;
+  std::unique_ptr<Targets> targets_;
+  int64_t budget_ = 0;
+};
+
+void Hdf5Dataset::place_in_memory(int64_t budget) {
+  budget_ = budget;
+  const int64_t row_bytes = static_cast<int64_t>(x_.row_bytes());
+  // Compared by division: a hostile header may claim more bytes than 64 bits count.
+  const int64_t y_bytes = targets_ ? targets_->bytes() : 0;
+  const bool all_fits = y_bytes <= budget && x_.rows() <= (budget - y_bytes) / row_bytes;
+  if (all_fits) {
+    x_.load();
+    if (targets_) targets_->load();
+    return;
+  }
+  const bool y_fits = y_bytes <= budget / 4;
+  if (targets_) {
+    if (y_fits)
+      targets_->load();
+    else
+      targets_->stream(budget / 4);
+  }
+  x_.stream(budget - (y_fits ? y_bytes : budget / 4));
+}
+
+uint64_t Hdf5Dataset::fingerprint() const {
+  constexpr int64_t kSpread = 16;
+  StreamingHash hash;
+  const std::string facts =
+      fmt::format("{} {} {} {} {} {} {}", x_.name(), to_string(x_shape().batched(size())),
+                  to_string(x_dtype()), targets_ ? targets_->column().name() : "",
+                  static_cast<int>(target_kind()), to_string(y_shape()), classes_seen());
+  hash.update(std::as_bytes(std::span(facts)));
+  std::vector<std::byte> x(x_.row_bytes()), y(targets_ ? targets_->row_bytes() : 0);
+  for (int64_t i = 0; i < kSpread; ++i) {
+    const int64_t index =
+        static_cast<int64_t>(static_cast<double>(i) / (kSpread - 1) * static_cast<double>(size() - 1));
+    read({&index, 1}, x.data(), y.data());
+    hash.update(x);
+    hash.update(y);
+  }
+  return hash.digest();
+}
+
+std::string Hdf5Dataset::slowness() const {
+  // Less than a tenth of a millisecond at the speed of deflate, or hardly more than what is read.
+  constexpr double kFastBytes = 0x1p16, kFastRatio = 4;
+  const double decoded = x_.decoded_bytes_per_row();
+  if (decoded < kFastBytes || decoded < kFastRatio * static_cast<double>(x_.row_bytes())) return "";
+  return fmt::format(
+      ", slowly: reading a sample of {:.1f} KiB decompresses about {:.1f} MiB "
+      "(raise data.memory_budget, to {:.0f} MiB to hold all of it, "
+      "or rewrite the file with fewer samples in a chunk)",
+      static_cast<double>(x_.row_bytes()) / 0x1p10, decoded / 0x1p20,
+      std::ceil((static_cast<double>(x_.rows()) * static_cast<double>(x_.row_bytes()) +
+                 static_cast<double>(targets_ ? targets_->bytes() : 0)) /
+                0x1p20));
+}
+
+std::string Hdf5Dataset::describe() const {
+  const double bytes = static_cast<double>(x_.rows()) * static_cast<double>(x_.row_bytes()) +
+                       static_cast<double>(targets_ ? targets_->bytes() : 0);
+  const bool small = bytes < 0x1p20;
+  std::string place = fmt::format("in memory ({:.1f} {} on each rank)", bytes / (small ? 0x1p10 : 0x1p20),
+                                  small ? "KiB" : "MiB");
+  if (!x_.in_memory()) {
+    place = fmt::format("streamed (larger than the memory budget of {:.1f} MiB on each rank)",
+                        static_cast<double>(budget_) / 0x1p20);
+    place += slowness();
+  }
+  const std::string more = x_.files() > 1 ? fmt::format(" and {} more files,", x_.files() - 1) : "";
+  return fmt::format("{}:{}{} {} {}, {}", x_.file(0), x_.name(), more, to_string(x_shape().batched(size())),
+                     x_.stored_type().name, place);
+}
+
+}  // namespace
+
+std::optional<SourceFacts> Dataset::facts() const { return std::nullopt; }
+
+DataSource parse_data_source(const std::string& text, const std::string& split) {
+  DataSource source;
+  std::string file = text, group = "/" + split;
+  if (const auto at = text.rfind(":/"); at != std::string::npos) {
+    file = text.substr(0, at);
+    group = text.substr(at + 1);
+  }
+  if (file.empty())
+    fail(ExitCode::usage, "the data source '{}' names no file. Write it as FILE.h5 or FILE.h5:/GROUP.", text);
+  while (!group.empty() && group.back() == '/') group.pop_back();
+  source.files = {file};
+  source.x = group + "/x";
+  source.y = group + "/y";
+  return source;
+}
+
+std::unique_ptr<Dataset> open_dataset(const DataSource& source, const DatasetOptions& options) {
+  if (source.files.empty()) fail(ExitCode::usage, "a data source needs at least one file.");
+  if (source.x.empty()) fail(ExitCode::usage, "a data source needs the name of its data set x.");
+  std::vector<std::string> names = {source.x};
+  if (!source.y.empty()) names.push_back(source.y);
+  if (options.probe) {
+    for (const std::string& warning : probe_files(source.files, names)) log_warning("{}", warning);
+  }
+  // What the probe could not foresee, in this process.
+  hdf5::report_crashes();
+  return std::make_unique<Hdf5Dataset>(source, options);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/tensor/tensor.h"
+
+namespace lockstep {
+
+/// Where samples lie: HDF5 files, each with data sets x (N, ...) and y; several files are one after another.
+struct DataSource {
+  std::vector<std::string> files;
+  std::string x = "/train/x";
+  std::string y = "/train/y";  ///< empty: no targets (predict)
+};
+
+/// Reads a source written as "FILE:/GROUP" (then x and y are GROUP/x and GROUP/y) or "FILE" (then /GROUP is
+/// `split`).
+DataSource parse_data_source(const std::string& text, const std::string& split);
+
+/// What the targets of a data set are.
+enum class TargetKind {
+  none,
+  classes,        ///< one integer a sample, stored as any integer type; given out as int32
+  probabilities,  ///< one-hot or soft class targets (N, C); given out as float32
+  values,         ///< regression targets (N) or (N, D); given out as float32
+};
+
+/// What targets are to be taken for; automatic: what they look like (kind_of_numbers).
+enum class TargetTask { automatic, classes, values };
+
+struct SourceFacts;  // io/probe/findings.h
+
+/// Random access to samples. Safe to call from several threads at once.
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+  virtual int64_t size() const = 0;
+  /// Shape and type of one sample as stored (no batch axis): uint8, float16, float32, float64; other integer
+  /// types are given out as float32.
+  virtual const Shape& x_shape() const = 0;
+  virtual DType x_dtype() const = 0;
+  virtual TargetKind target_kind() const = 0;
+  /// () for classes, (C) or (D) otherwise.
+  virtual const Shape& y_shape() const = 0;
+  /// Number of classes (DatasetOptions::classes, else largest label + 1, or C); 0 for values.
+  virtual int64_t classes() const = 0;
+  /// Copies sample indices[i] to row i of x and y (y null if there are no targets). Throws Error(data) naming
+  /// file and data set.
+  virtual void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const = 0;
+  /// XXH3 of what identifies the data: names, shapes, types, sizes and a spread of samples; not every byte.
+  virtual uint64_t fingerprint() const = 0;
+  /// Whether read() copies from memory rather than from files.
+  virtual bool in_memory() const = 0;
+  /// "mnist.h5:/train/x (60000, 28, 28) uint8, in memory", for the log.
+  virtual std::string describe() const = 0;
+  /// Where sample `index` lies in the stored data: another place in a part of a data set.
+  virtual int64_t stored_row(int64_t index) const { return index; }
+  /// What is known of the stored data, for warnings; reads a few samples. None: nothing is.
+  virtual std::optional<SourceFacts> facts() const;
+};
+
+struct DatasetOptions {
+  /// Bytes of this process; a data set that fits is read once into memory, a larger one streams.
+  int64_t memory_budget = int64_t{4} << 30;
+  TargetTask task = TargetTask::automatic;
+  int64_t classes = 0;  ///< as many as there are, so that labels must be below it; 0: largest label + 1
+  bool probe = true;    ///< look at the files in a child process first; one rank of many is enough
+};
+
+/// Opens a data set after looking at each file in a child process with limits on time and memory (libhdf5
+/// itself can crash or hang on a damaged file), and checks it: x and y of the same length, labels in range,
+/// no NaN or infinity (while reading into memory; when streaming, as batches are read). Throws Error(data)
+/// with file, data set, position and remedy.
+std::unique_ptr<Dataset> open_dataset(const DataSource& source, const DatasetOptions& options);
+
+/// Two views of one data set: a seeded random `fraction` of the samples for validation, and the rest for
+/// training. The choice depends on (seed, size, fraction) alone.
+struct Split {
+  std::unique_ptr<Dataset> train, validation;
+};
+Split split_dataset(std::shared_ptr<const Dataset> dataset, double fraction, uint64_t seed);
+
+}  // namespace lockstep

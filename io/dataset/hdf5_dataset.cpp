@@ -1,0 +1,326 @@
+#include <algorithm>
+#include <array>
+
+#include "io/hdf5/chunk_reader.h"
+#include "io/hdf5/crash_report.h"
+#include "io/hdf5/hdf5.h"
+#include "src/core/activity.h"
+
+namespace lockstep::hdf5 {
+
+namespace {
+
+/// A float type with the given fields; HDF5 1.10 has none of 16 bits built in.
+hid_t float_type(size_t bytes, size_t exponent_bits, size_t mantissa_bits, size_t bias) {
+  const hid_t type = H5Tcopy(H5T_IEEE_F32LE);
+  H5Tset_fields(type, mantissa_bits + exponent_bits, mantissa_bits, exponent_bits, 0, mantissa_bits);
+  H5Tset_ebias(type, bias);
+  H5Tset_size(type, bytes);
+  return type;
+}
+
+const char* class_name(H5T_class_t type_class) {
+  switch (type_class) {
+    case H5T_STRING:
+      return "string";
+    case H5T_COMPOUND:
+      return "compound";
+    case H5T_REFERENCE:
+      return "reference";
+    case H5T_VLEN:
+      return "variable-length";
+    case H5T_OPAQUE:
+      return "opaque";
+    case H5T_BITFIELD:
+      return "bit field";
+    case H5T_ARRAY:
+      return "array";
+    case H5T_TIME:
+      return "time";
+    default:
+      return "unknown";
+  }
+}
+
+/// "complex64" for the compound of two floats r and i that h5py and others write complex numbers as, else
+/// "compound".
+std::string compound_name(hid_t type) {
+  if (H5Tget_nmembers(type) != 2 || H5Tget_member_index(type, "r") != 0 ||
+      H5Tget_member_index(type, "i") != 1)
+    return "compound";
+  const bool are_floats =
+      H5Tget_member_class(type, 0) == H5T_FLOAT && H5Tget_member_class(type, 1) == H5T_FLOAT;
+  return are_floats ? fmt::format("complex{}", 8 * H5Tget_size(type)) : "compound";
+}
+
+ElementType element_type(hid_t type) {
+  ElementType result;
+  const H5T_class_t type_class = H5Tget_class(type);
+  result.bytes = H5Tget_size(type);
+  result.big_endian = H5Tget_order(type) == H5T_ORDER_BE;
+  // An enumeration (h5py's booleans are one) is read as the integers below it.
+  if (type_class == H5T_INTEGER || type_class == H5T_ENUM) {
+    const Id base(type_class == H5T_ENUM ? H5Tget_super(type) : H5Tcopy(type));
+    result.kind = ElementType::Kind::integer;
+    result.big_endian = H5Tget_order(base.get()) == H5T_ORDER_BE;
+    result.is_signed = H5Tget_sign(base.get()) == H5T_SGN_2;
+    result.name = fmt::format("{}int{}", result.is_signed ? "" : "u", 8 * result.bytes);
+    if (H5Tget_precision(base.get()) == 8 * result.bytes) {
+      if (!result.is_signed && result.bytes == 1) result.exact = DType::u8;
+      if (result.is_signed && result.bytes == 4) result.exact = DType::i32;
+      if (result.is_signed && result.bytes == 8) result.exact = DType::i64;
+    }
+  } else if (type_class == H5T_FLOAT) {
+    result.kind = ElementType::Kind::floating;
+    result.is_signed = true;
+    size_t sign = 0, exponent = 0, exponent_bits = 0, mantissa = 0, mantissa_bits = 0;
+    H5Tget_fields(type, &sign, &exponent, &exponent_bits, &mantissa, &mantissa_bits);
+    result.name = fmt::format("float{}", 8 * result.bytes);
+    if (result.bytes == 2 && exponent_bits == 5 && mantissa_bits == 10) result.exact = DType::f16;
+    if (result.bytes == 2 && exponent_bits == 8 && mantissa_bits == 7) result.exact = DType::bf16;
+    if (result.bytes == 4 && exponent_bits == 8 && mantissa_bits == 23) result.exact = DType::f32;
+    if (result.bytes == 8 && exponent_bits == 11 && mantissa_bits == 52) result.exact = DType::f64;
+    if (result.exact) result.name = to_string(*result.exact);
+  } else {
+    result.name = type_class == H5T_COMPOUND ? compound_name(type) : class_name(type_class);
+#if H5_VERSION_GE(2, 0, 0)
+    if (type_class == H5T_COMPLEX) result.name = fmt::format("complex{}", 8 * result.bytes);
+#endif
+    return result;
+  }
+  if (result.big_endian && result.bytes > 1) result.name += " (big-endian)";
+  return result;
+}
+
+/// The names that people know registered filters by; a file may carry another text or none.
+std::string filter_name(H5Z_filter_t id, const char* stored) {
+  static constexpr std::array<std::pair<int, const char*>, 18> kNames = {{
+      {1, "deflate"},
+      {2, "shuffle"},
+      {3, "fletcher32"},
+      {4, "szip"},
+      {5, "nbit"},
+      {6, "scale-offset"},
+      {305, "lzo"},
+      {307, "bzip2"},
+      {32000, "lzf"},
+      {32001, "blosc"},
+      {32004, "lz4"},
+      {32008, "bitshuffle"},
+      {32013, "zfp"},
+      {32015, "zstd"},
+      {32018, "fcidecomp"},
+      {32024, "sz3"},
+      {32026, "blosc2"},
+      {32028, "sperr"},
+  }};
+  for (const auto& [known, name] : kNames)
+    if (known == id) return name;
+  return stored[0] != '\0' ? stored : "unknown";
+}
+
+}  // namespace
+
+hid_t memory_type(DType dtype) {
+  const Lock lock;
+  static const hid_t half = float_type(2, 5, 10, 15);
+  static const hid_t bfloat = float_type(2, 8, 7, 127);
+  switch (dtype) {
+    case DType::u8:
+      return H5T_NATIVE_UINT8;
+    case DType::i32:
+      return H5T_NATIVE_INT32;
+    case DType::i64:
+      return H5T_NATIVE_INT64;
+    case DType::f16:
+      return half;
+    case DType::bf16:
+      return bfloat;
+    case DType::f32:
+      return H5T_NATIVE_FLOAT;
+    case DType::f64:
+      return H5T_NATIVE_DOUBLE;
+  }
+  return H5I_INVALID_HID;
+}
+
+Dataset::Dataset(const std::string& file, const std::string& name, Id id)
+    : file_(file), name_(name), id_(std::move(id)) {
+  const Lock lock;
+  const Id space(H5Dget_space(id_.get()));
+  type_id_ = Id(H5Dget_type(id_.get()));
+  const Id properties(H5Dget_create_plist(id_.get()));
+  if (!space || !type_id_ || !properties) fail(ExitCode::data, "{} is damaged: {}.", where(), last_error());
+  has_data_ = H5Sget_simple_extent_type(space.get()) != H5S_NULL;
+  const int rank = H5Sget_simple_extent_ndims(space.get());
+  if (rank < 0) fail(ExitCode::data, "{} is damaged: {}.", where(), last_error());
+  std::vector<hsize_t> extents(static_cast<size_t>(rank));
+  H5Sget_simple_extent_dims(space.get(), extents.data(), nullptr);
+  double claimed = 1;
+  for (const hsize_t extent : extents) {
+    extents_.push_back(static_cast<int64_t>(extent));
+    claimed *= static_cast<double>(extent);
+    if (claimed > 0x1p59 || extent > uint64_t{1} << 59)
+      fail(ExitCode::data, "{} claims more elements than any file can hold: its header is damaged.", where());
+  }
+  type_ = element_type(type_id_.get());
+  switch (H5Pget_layout(properties.get())) {
+    case H5D_COMPACT:
+      layout_ = "compact";
+      break;
+    case H5D_CONTIGUOUS:
+      layout_ = H5Pget_external_count(properties.get()) > 0 ? "external" : "contiguous";
+      break;
+    case H5D_CHUNKED:
+      layout_ = "chunked";
+      break;
+    case H5D_VIRTUAL:
+      layout_ = "virtual";
+      break;
+    default:
+      layout_ = "unknown";
+      break;
+  }
+  if (layout_ == "chunked") {
+    std::array<hsize_t, H5S_MAX_RANK> chunk{};
+    const int chunk_rank = H5Pget_chunk(properties.get(), H5S_MAX_RANK, chunk.data());
+    if (chunk_rank != rank)
+      fail(ExitCode::data, "{} is damaged: its chunks have {} axes.", where(), chunk_rank);
+    for (int axis = 0; axis < rank; ++axis)
+      chunk_.push_back(static_cast<int64_t>(chunk[static_cast<size_t>(axis)]));
+  }
+  const int filters = H5Pget_nfilters(properties.get());
+  bool is_decoded_here = filters > 0 && !chunk_.empty();
+  std::vector<filters::Step> steps;
+  for (int index = 0; index < filters; ++index) {
+    unsigned flags = 0, config = 0;
+    std::array<unsigned, 32> settings{};
+    size_t values = settings.size();
+    std::array<char, 64> stored{};
+    Filter filter;
+    filter.id = H5Pget_filter2(properties.get(), static_cast<unsigned>(index), &flags, &values,
+                               settings.data(), stored.size() - 1, stored.data(), &config);
+    filter.name = filter_name(filter.id, stored.data());
+    const auto count = static_cast<std::ptrdiff_t>(std::min(values, settings.size()));
+    steps.push_back({filter.id, {settings.begin(), settings.begin() + count}});
+    const bool here = filters::is_decoded_here(steps.back());
+    is_decoded_here = is_decoded_here && here;
+    filter.available = here || H5Zfilter_avail(filter.id) > 0;
+    filters_.push_back(filter);
+  }
+  if (is_decoded_here) pipeline_.emplace(std::move(steps), chunk_bytes(*this));
+  H5Eclear2(H5E_DEFAULT);
+}
+
+int64_t Dataset::elements() const {
+  int64_t product = has_data_ ? 1 : 0;
+  for (const int64_t extent : extents_) product *= extent;
+  return product;
+}
+
+int64_t Dataset::stored_bytes() const {
+  const Lock lock;
+  return static_cast<int64_t>(H5Dget_storage_size(id_.get()));
+}
+
+int64_t Dataset::chunks() const {
+  if (chunk_.empty()) return 0;
+  const Lock lock;
+  hsize_t count = 0;
+  const Id space(H5Dget_space(id_.get()));
+  if (H5Dget_num_chunks(id_.get(), space.get(), &count) < 0)
+    fail(ExitCode::data, "{}: the index of its chunks is damaged: {}.", where(), last_error());
+  return static_cast<int64_t>(count);
+}
+
+int64_t Dataset::offset() const {
+  const Lock lock;
+  const haddr_t offset = H5Dget_offset(id_.get());
+  H5Eclear2(H5E_DEFAULT);
+  return offset == HADDR_UNDEF ? -1 : static_cast<int64_t>(offset);
+}
+
+bool Dataset::is_written() const {
+  const bool has_own_place = layout_ == "chunked" || layout_ == "contiguous";
+  return elements() == 0 || !has_own_place || stored_bytes() > 0;
+}
+
+bool Dataset::can_be_decoded() const {
+  return std::ranges::all_of(filters_, [](const Filter& filter) { return filter.available; });
+}
+
+void Dataset::require_filters() const {
+  for (const Filter& filter : filters_) {
+    if (!filter.available)
+      fail(ExitCode::data,
+           "{} is compressed with the filter {} ({}), which libhdf5 does not have here. "
+           "Python's package hdf5plugin has most filters: `pip install hdf5plugin`, then set "
+           "HDF5_PLUGIN_PATH to what `python3 -c 'import hdf5plugin; "
+           "print(hdf5plugin.PLUGIN_PATH)'` prints.",
+           where(), filter.name, filter.id);
+  }
+}
+
+void Dataset::read(DType dtype, void* out) const {
+  const FileActivity reading(file_, name_, 0, 0);
+  require_filters();
+  if (pipeline_) {
+    const std::vector<hsize_t> start(extents_.size(), 0), size(extents_.begin(), extents_.end());
+    return ChunkReader(*this).read(start, size, dtype, static_cast<std::byte*>(out));
+  }
+  const Lock lock;
+  const InsideLibhdf5 inside(file_.c_str(), name_.c_str());
+  if (H5Dread(id_.get(), memory_type(dtype), H5S_ALL, H5S_ALL, H5P_DEFAULT, out) < 0)
+    fail(ExitCode::data, "{} cannot be read: {}. The file is damaged.", where(), last_error());
+}
+
+void Dataset::read_box(const std::vector<hsize_t>& start, const std::vector<hsize_t>& size, DType dtype,
+                       void* out) const {
+  const FileActivity reading(file_, name_, static_cast<int64_t>(start[0]), static_cast<int64_t>(size[0]));
+  require_filters();
+  if (pipeline_) return ChunkReader(*this).read(start, size, dtype, static_cast<std::byte*>(out));
+  const Lock lock;
+  const InsideLibhdf5 inside(file_.c_str(), name_.c_str());
+  const Id stored(H5Dget_space(id_.get()));
+  const Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr));
+  if (H5Sselect_hyperslab(stored.get(), H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr) < 0 ||
+      H5Dread(id_.get(), memory_type(dtype), memory.get(), stored.get(), H5P_DEFAULT, out) < 0)
+    fail(ExitCode::data, "{}: rows {} to {} cannot be read: {}. The file is damaged.", where(), start[0],
+         start[0] + size[0] - 1, last_error());
+}
+
+void Dataset::read_rows(int64_t first, int64_t count, DType dtype, void* out) const {
+  INVARIANT(!extents_.empty() && first >= 0 && first + count <= extents_[0], "rows [{}, {}) of {}", first,
+            first + count, where());
+  std::vector<hsize_t> start(extents_.size(), 0), size(extents_.begin(), extents_.end());
+  start[0] = static_cast<hsize_t>(first);
+  size[0] = static_cast<hsize_t>(count);
+  read_box(start, size, dtype, out);
+}
+
+void Dataset::read_runs(std::span<const RowRun> runs, DType dtype, void* out) const {
+  if (runs.empty()) return;
+  if (pipeline_) {
+    const int64_t last = runs.back().first + runs.back().count;
+    const FileActivity reading(file_, name_, runs[0].first, last - runs[0].first);
+    return ChunkReader(*this).read_runs(runs, dtype, static_cast<std::byte*>(out));
+  }
+  const size_t row_bytes = static_cast<size_t>(elements() / extents_[0]) * size_of(dtype);
+  auto* at = static_cast<std::byte*>(out);
+  for (const RowRun& run : runs) {
+    read_rows(run.first, run.count, dtype, at);
+    at += static_cast<size_t>(run.count) * row_bytes;
+  }
+}
+
+void Dataset::read_ends() const {
+  INVARIANT(!extents_.empty() && elements() > 0, "{} has no ends", where());
+  double value = 0;
+  const std::vector<hsize_t> one(extents_.size(), 1), first(extents_.size(), 0);
+  std::vector<hsize_t> last(extents_.begin(), extents_.end());
+  for (hsize_t& position : last) --position;
+  read_box(first, one, DType::f64, &value);
+  read_box(last, one, DType::f64, &value);
+}
+
+}  // namespace lockstep::hdf5

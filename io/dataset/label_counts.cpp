@@ -1,0 +1,55 @@
+#include "io/dataset/label_counts.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace lockstep {
+
+namespace {
+
+// Ratings, years or ages are whole numbers too: few values, small ones, and several samples of each.
+constexpr double kLargestFloatLabel = 9999;
+constexpr int64_t kMaxFloatClasses = 100;
+
+bool few_labels(const LabelCounts& counts) {
+  return counts.labels_up_to(kLargestFloatLabel) && counts.distinct() >= 2 &&
+         counts.distinct() <= kMaxFloatClasses && counts.samples() >= 2 * counts.distinct();
+}
+
+}  // namespace
+
+void LabelCounts::add(double value, int64_t times) {
+  min_ = samples_ == 0 ? value : std::min(min_, value);
+  max_ = samples_ == 0 ? value : std::max(max_, value);
+  samples_ += times;
+  whole_ = whole_ && std::isfinite(value) && value == std::floor(value);
+  if (!whole_ || value < 0 || value >= static_cast<double>(kMaxClasses)) return;
+  const auto label = static_cast<size_t>(value);
+  if (counts_.size() <= label) counts_.resize(label + 1);
+  if (counts_[label] == 0) ++distinct_;
+  counts_[label] += times;
+}
+
+TargetKind kind_of_numbers(const LabelCounts& counts, bool integers, TargetTask task) {
+  if (task == TargetTask::values) return TargetKind::values;
+  if (task == TargetTask::classes || integers || few_labels(counts)) return TargetKind::classes;
+  return TargetKind::values;
+}
+
+std::string task_in_words(TargetKind kind, int64_t outputs) {
+  const char* plural = outputs == 1 ? "" : "s";
+  switch (kind) {
+    case TargetKind::classes:
+      return fmt::format("classification, {} class{}, cross-entropy", outputs, outputs == 1 ? "" : "es");
+    case TargetKind::probabilities:
+      return fmt::format("classification, probabilities of {} class{}, cross-entropy", outputs,
+                         outputs == 1 ? "" : "es");
+    case TargetKind::values:
+      return fmt::format("regression, {} value{}, mean squared error", outputs, plural);
+    case TargetKind::none:
+      break;
+  }
+  return "no targets";
+}
+
+}  // namespace lockstep

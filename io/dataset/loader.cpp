@@ -1,0 +1,194 @@
+#include "io/dataset/loader.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace lockstep {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Seconds for which the calling thread has run.
+double thread_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+size_t round_up(size_t bytes) { return (bytes + 255) / 256 * 256; }
+
+}  // namespace
+
+/// Batches are numbered from 0 in the order in which they are given out. Batch n is assembled in slot n %
+/// depth.
+struct Loader::Impl {
+  struct Slot {
+    Buffer memory;
+    Batch batch;
+    std::vector<int64_t> indices;  ///< of the real rows
+    std::exception_ptr failure;
+    bool ready = false;
+    double read_seconds = 0, decode_seconds = 0;  ///< see Seconds
+  };
+
+  Impl(Exec exec, const Dataset& data, const Sampler& order, const Options& wanted);
+  ~Impl();
+  void fill(int64_t number, Slot& slot) const;
+  void serve();
+  const Batch* next();
+  Slot& slot_of(int64_t number) { return slots[static_cast<size_t>(number) % slots.size()]; }
+
+  const Dataset& dataset;
+  Sampler sampler;
+  Options options;
+  size_t x_row_bytes, y_row_bytes;
+  int64_t batches;  ///< given out until the end
+  std::vector<Slot> slots;
+  Seconds seconds;
+
+  std::mutex mutex;
+  std::condition_variable filled;    ///< the slot that next() waits for is ready
+  std::condition_variable released;  ///< a slot may be filled again
+  int64_t to_fill = 0;               ///< the next batch that a thread takes
+  int64_t to_give = 0;               ///< the next batch that next() returns
+  int64_t finished = 0;              ///< batches before this one are no longer used by the caller
+  bool stop = false;
+  std::vector<std::thread> threads;
+};
+
+Loader::Impl::Impl(Exec exec, const Dataset& data, const Sampler& order, const Options& wanted)
+    : dataset(data), sampler(order), options(wanted) {
+  INVARIANT(options.rows > 0 && options.first_slot >= 0 && options.threads >= 0 && options.depth > 0,
+            "a loader of {} rows from slot {}, {} threads, depth {}", options.rows, options.first_slot,
+            options.threads, options.depth);
+  const int64_t steps = sampler.steps_per_epoch();
+  batches = std::max<int64_t>(0, (options.last_epoch - options.first_epoch) * steps - options.first_step);
+  const bool labels = dataset.target_kind() == TargetKind::classes;
+  const DType y_dtype = labels ? DType::i32 : DType::f32;
+  const bool targets = dataset.target_kind() != TargetKind::none;
+  x_row_bytes = static_cast<size_t>(dataset.x_shape().elements()) * size_of(dataset.x_dtype());
+  y_row_bytes = targets ? static_cast<size_t>(dataset.y_shape().elements()) * size_of(y_dtype) : 0;
+
+  const size_t rows = static_cast<size_t>(options.rows);
+  const size_t x_bytes = round_up(rows * x_row_bytes), y_bytes = round_up(rows * y_row_bytes);
+  // Without threads no batch is ahead of the caller.
+  slots.resize(options.threads == 0 ? 1 : static_cast<size_t>(options.depth));
+  for (Slot& slot : slots) {
+    slot.memory = Buffer(exec, Memory::pinned, x_bytes + y_bytes + rows * sizeof(int64_t));
+    std::byte* at = slot.memory.data();
+    slot.batch.x = Tensor(at, dataset.x_dtype(), dataset.x_shape().batched(options.rows));
+    if (targets) slot.batch.y = Tensor(at + x_bytes, y_dtype, dataset.y_shape().batched(options.rows));
+    slot.batch.sample_index = Tensor(at + x_bytes + y_bytes, DType::i64, {options.rows});
+    slot.indices.reserve(rows);
+  }
+  for (int i = 0; i < options.threads; ++i) threads.emplace_back([this] { serve(); });
+}
+
+Loader::Impl::~Impl() {
+  {
+    const std::scoped_lock lock(mutex);
+    stop = true;
+  }
+  released.notify_all();
+  for (std::thread& thread : threads) thread.join();
+}
+
+void Loader::Impl::fill(int64_t number, Slot& slot) const {
+  const Clock::time_point begin = Clock::now();
+  // In memory there is nothing to wait for, and this clock takes as long as gathering a small batch.
+  const double ran_before = dataset.in_memory() ? 0 : thread_seconds();
+  const int64_t steps = sampler.steps_per_epoch();
+  const int64_t step = options.first_step + number;
+  Batch& batch = slot.batch;
+  batch.epoch = options.first_epoch + step / steps;
+  batch.step_in_epoch = step % steps;
+  batch.global_valid = sampler.valid(batch.step_in_epoch);
+  slot.indices.clear();
+  int64_t* index = batch.sample_index.data<int64_t>();
+  for (int64_t row = 0; row < options.rows; ++row) {
+    index[row] = sampler.sample(batch.epoch, batch.step_in_epoch, options.first_slot + row);
+    if (index[row] >= 0) slot.indices.push_back(index[row]);
+  }
+  auto* x = static_cast<std::byte*>(batch.x.raw());
+  auto* y = static_cast<std::byte*>(batch.y.raw());
+  dataset.read(slot.indices, x, y);
+  const size_t real = slot.indices.size(), padding = static_cast<size_t>(options.rows) - real;
+  std::memset(x + real * x_row_bytes, 0, padding * x_row_bytes);
+  if (y != nullptr) std::memset(y + real * y_row_bytes, 0, padding * y_row_bytes);
+
+  const double took = seconds_since(begin);
+  slot.decode_seconds = dataset.in_memory() ? took : std::min(took, thread_seconds() - ran_before);
+  slot.read_seconds = took - slot.decode_seconds;
+}
+
+void Loader::Impl::serve() {
+  std::unique_lock lock(mutex);
+  for (;;) {
+    released.wait(lock, [this] {
+      return stop || to_fill >= batches || to_fill < finished + static_cast<int64_t>(slots.size());
+    });
+    if (stop || to_fill >= batches) return;
+    const int64_t number = to_fill++;
+    Slot& slot = slot_of(number);
+    lock.unlock();
+    std::exception_ptr failure;
+    try {
+      fill(number, slot);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    lock.lock();
+    slot.failure = failure;
+    slot.ready = true;
+    if (number == to_give) filled.notify_one();
+  }
+}
+
+const Batch* Loader::Impl::next() {
+  if (to_give >= batches) return nullptr;
+  const Clock::time_point begin = Clock::now();
+  Slot& slot = slot_of(to_give);
+  if (threads.empty()) {
+    fill(to_give, slot);
+    ++to_give;
+  } else {
+    std::unique_lock lock(mutex);
+    if (to_give > finished) {
+      slot_of(finished).ready = false;
+      finished = to_give;
+      released.notify_one();
+    }
+    filled.wait(lock, [&] { return slot.ready; });
+    if (slot.failure) std::rethrow_exception(slot.failure);
+    ++to_give;
+  }
+  seconds.waited += seconds_since(begin);
+  seconds.read += slot.read_seconds;
+  seconds.decode += slot.decode_seconds;
+  return &slot.batch;
+}
+
+Loader::Loader(Exec exec, const Dataset& dataset, const Sampler& sampler, const Options& options)
+    : impl_(std::make_unique<Impl>(exec, dataset, sampler, options)) {}
+
+Loader::~Loader() = default;
+
+const Batch* Loader::next() { return impl_->next(); }
+
+Loader::Seconds Loader::seconds() const { return impl_->seconds; }
+
+}  // namespace lockstep

@@ -1,0 +1,70 @@
+#include "io/dataset/sampler.h"
+
+#include <bit>
+
+#include "src/core/error.h"
+#include "src/core/rng.h"
+
+namespace lockstep {
+
+namespace {
+
+constexpr int kRounds = 8;
+constexpr uint64_t kOrderStream = 0x6f72646572;  // "order": apart from every other use of the seed
+
+/// The finalizer of SplitMix64 (Steele, Lea and Flood 2014): every input bit changes every output bit.
+uint64_t mix(uint64_t z) {
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+  return z ^ (z >> 31);
+}
+
+/// The smallest h such that 2h bits cover [0, n).
+int half_bits_of(uint64_t n) { return n <= 1 ? 0 : (std::bit_width(n - 1) + 1) / 2; }
+
+}  // namespace
+
+Permutation::Permutation(uint64_t key, uint64_t n) : key_(key), n_(n), half_bits_(half_bits_of(n)) {}
+
+uint64_t Permutation::operator()(uint64_t position) const {
+  INVARIANT(position < n_, "position {} of a permutation of {}", position, n_);
+  if (half_bits_ == 0) return position;
+  // A Feistel network (Luby and Rackoff 1988) permutes all numbers of 2 half_bits; walking its cycle until
+  // the number is below n (Black and Rogaway 2002, "Ciphers with arbitrary finite domains") permutes [0, n).
+  const uint64_t mask = (uint64_t{1} << half_bits_) - 1;
+  uint64_t value = position;
+  do {
+    uint64_t left = value >> half_bits_, right = value & mask;
+    for (uint64_t round = 1; round <= kRounds; ++round) {
+      const uint64_t scrambled = mix(key_ + round * 0x9e3779b97f4a7c15ull + right) >> 32;
+      const uint64_t next = left ^ (scrambled & mask);
+      left = right;
+      right = next;
+    }
+    value = left << half_bits_ | right;
+  } while (value >= n_);
+  return value;
+}
+
+Sampler::Sampler(uint64_t seed, int64_t samples, int64_t global_batch, bool shuffle)
+    : seed_(seed), samples_(samples), global_batch_(global_batch), shuffle_(shuffle) {
+  INVARIANT(samples >= 0 && global_batch > 0, "{} samples in batches of {}", samples, global_batch);
+}
+
+int64_t Sampler::valid(int64_t step_in_epoch) const {
+  const int64_t left = samples_ - step_in_epoch * global_batch_;
+  return left < 0 ? 0 : left < global_batch_ ? left : global_batch_;
+}
+
+int64_t Sampler::sample(int64_t epoch, int64_t step_in_epoch, int64_t slot) const {
+  INVARIANT(slot >= 0 && slot < global_batch_, "slot {} of a batch of {}", slot, global_batch_);
+  if (slot >= valid(step_in_epoch)) return -1;
+  const int64_t position = step_in_epoch * global_batch_ + slot;
+  if (!shuffle_) return position;
+  const Random4 words = philox(seed_, kOrderStream, static_cast<uint64_t>(epoch));
+  const uint64_t key = uint64_t{words.word[0]} << 32 | words.word[1];
+  const Permutation permutation(key, static_cast<uint64_t>(samples_));
+  return static_cast<int64_t>(permutation(static_cast<uint64_t>(position)));
+}
+
+}  // namespace lockstep

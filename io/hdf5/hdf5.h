@@ -1,0 +1,215 @@
+#pragma once
+
+// HDF5 1.12 and 2.0 changed functions of 1.10; with this, later versions keep them as they were.
+#define H5_USE_110_API
+#include <hdf5.h>
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "io/hdf5/filters/pipeline.h"
+#include "src/core/printable.h"
+#include "src/tensor/tensor.h"
+
+/// A thin, owning view of the C library: silent error stack, one lock, and every failure an Error(data) that
+/// names the file, the object and the library's innermost message.
+namespace lockstep::hdf5 {
+
+/// Holds the one lock of this process around libhdf5, which is not safe to call from two threads at once.
+/// Recursive: every function below takes it by itself; hold one to make several calls one step.
+class Lock {
+ public:
+  Lock();
+
+ private:
+  std::unique_lock<std::recursive_mutex> lock_;
+};
+
+/// Owns any HDF5 identifier (file, group, data set, type, space, property list); move-only; silent on
+/// destruction.
+class Id {
+ public:
+  Id() = default;
+  explicit Id(hid_t id) : id_(id) {}
+  Id(Id&& other) noexcept : id_(std::exchange(other.id_, H5I_INVALID_HID)) {}
+  Id& operator=(Id&& other) noexcept {
+    std::swap(id_, other.id_);
+    return *this;
+  }
+  ~Id();
+  hid_t get() const { return id_; }
+  explicit operator bool() const { return id_ >= 0; }
+  /// Gives the identifier away, to be closed by hand.
+  hid_t release() { return std::exchange(id_, H5I_INVALID_HID); }
+
+ private:
+  hid_t id_ = H5I_INVALID_HID;
+};
+
+/// The innermost message of the library's error stack: the system's own words where it is a system error.
+std::string last_error();
+
+/// The in-memory HDF5 type of a DType; owned by this module, never to be closed.
+hid_t memory_type(DType dtype);
+
+/// What the elements of a data set are, as stored.
+struct ElementType {
+  enum class Kind { integer, floating, other };
+  Kind kind = Kind::other;
+  size_t bytes = 0;
+  bool is_signed = false;
+  bool big_endian = false;
+  std::string name;  ///< "uint8", "int64 (big-endian)", "float16", "string", "compound", ...
+  /// The DType whose values these are exactly, byte order aside; none for int8, uint16, strings, ...
+  std::optional<DType> exact;
+};
+
+/// A filter of a chunked data set, in the order in which they were applied on writing.
+struct Filter {
+  H5Z_filter_t id = 0;
+  std::string name;        ///< "deflate", "blosc", ...
+  bool available = false;  ///< decoded here or by libhdf5
+};
+
+/// Rows [first, first + count) of the first axis.
+struct RowRun {
+  int64_t first = 0, count = 0;
+};
+
+/// An open data set. Not to be used after its File is closed.
+class Dataset {
+ public:
+  Dataset(const std::string& file, const std::string& name, Id id);
+
+  const std::string& name() const { return name_; }
+  const std::string& file() const { return file_; }
+  /// "mnist.h5:/train/x", to begin an error with.
+  std::string where() const { return file_ + ":" + printable(name_); }
+  /// Extents, outermost first; empty for a scalar. has_data is false for a null data space.
+  const std::vector<int64_t>& extents() const { return extents_; }
+  bool has_data() const { return has_data_; }
+  int64_t elements() const;
+  const ElementType& type() const { return type_; }
+  /// Extents of a chunk; empty when the data set is contiguous or compact.
+  const std::vector<int64_t>& chunk() const { return chunk_; }
+  const std::vector<Filter>& filters() const { return filters_; }
+  /// "contiguous", "chunked", "compact", "virtual", "external".
+  const std::string& layout() const { return layout_; }
+  /// Bytes that the values take in the file (after compression).
+  int64_t stored_bytes() const;
+  /// Chunks that exist; walks the whole index. 0 unless chunked.
+  int64_t chunks() const;
+  /// Where the elements of a contiguous data set begin in the file, in bytes; -1 when they have no room yet.
+  int64_t offset() const;
+  hid_t id() const { return id_.get(); }
+  /// The type of the elements in the file.
+  hid_t type_id() const { return type_id_.get(); }
+  /// How chunks are decoded here; null where there is nothing to decode, or where libhdf5 has to.
+  const filters::Pipeline* pipeline() const { return pipeline_ ? &*pipeline_ : nullptr; }
+  /// Whether any value was stored; all read as the fill value otherwise.
+  bool is_written() const;
+  /// Whether every filter is on this machine.
+  bool can_be_decoded() const;
+  /// Whether libhdf5 decodes the chunks, with filters that may read and write outside their memory when the
+  /// data is damaged.
+  bool is_decoded_by_libhdf5() const { return !filters_.empty() && !pipeline_; }
+
+  /// Reads all elements, converted to `dtype`, in row-major order into `out`.
+  void read(DType dtype, void* out) const;
+  /// Reads rows [first, first + count) of the first axis.
+  void read_rows(int64_t first, int64_t count, DType dtype, void* out) const;
+  /// Reads rows one after another into `out`; runs are in order and do not overlap. A chunk that several of
+  /// them pass through is decoded once.
+  void read_runs(std::span<const RowRun> runs, DType dtype, void* out) const;
+  /// Reads the elements [start, start + size) along each axis.
+  void read_box(const std::vector<hsize_t>& start, const std::vector<hsize_t>& size, DType dtype,
+                void* out) const;
+  /// Reads the first and the last element, and so decompresses the chunks they lie in, to see whether that
+  /// works.
+  void read_ends() const;
+  /// Throws Error(data) that names the filter and the remedy when one of the filters is not on this machine.
+  void require_filters() const;
+
+ private:
+  std::string file_, name_;
+  Id id_, type_id_;
+  std::vector<int64_t> extents_, chunk_;
+  bool has_data_ = true;
+  ElementType type_;
+  std::vector<Filter> filters_;
+  std::optional<filters::Pipeline> pipeline_;
+  std::string layout_;
+};
+
+/// How a data set is stored when written.
+struct Storage {
+  std::vector<int64_t> chunk = {};  ///< empty: contiguous
+  int deflate = 0;                  ///< 1..9; needs chunks
+  bool allocate = false;  ///< contiguous: has its room in the file at once, with nothing written there
+};
+
+/// An HDF5 file. File locking is off: it fails on NFS and on read-only mounts.
+class File {
+ public:
+  /// Opens for reading. Throws Error(data) for a path that is missing, no regular file, unreadable, empty,
+  /// not HDF5, truncated or damaged, each in its own words.
+  static File open(const std::string& path);
+  /// Creates or empties a file for writing. Throws Error(data) with the system's reason.
+  static File create(const std::string& path);
+  /// A new file that lives in memory only and never touches the disk; `path` is for messages. See image().
+  static File create_in_memory(const std::string& path);
+  /// Opens an existing file to add to it. Throws Error(data) as open() does.
+  static File open_for_writing(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  bool contains(const std::string& name) const;
+  /// Every name ("/train/x") that leads to a data set, also over links, in name order; at most `limit`
+  /// (hdf5/links.h).
+  std::vector<std::string> dataset_names(size_t limit = 1000) const;
+  /// Opens a data set. Throws Error(data) that lists those that exist, with shapes, when there is none of
+  /// that name. chunk_cache_bytes: the library's cache of decompressed chunks; negative: its default of 1
+  /// MiB.
+  Dataset dataset(const std::string& name, int64_t chunk_cache_bytes = -1) const;
+  std::vector<std::string> attribute_names(const std::string& object) const;
+
+  /// Writes an array as a new data set, making the groups above it.
+  void write(const std::string& name, const ConstTensor& tensor, const Storage& storage = {});
+  /// An empty data set of `shape` to be filled by write_rows.
+  void create_dataset(const std::string& name, DType dtype, const Shape& shape, const Storage& storage = {});
+  void write_rows(const std::string& name, int64_t first, const ConstTensor& rows);
+
+  /// Attributes of an object (a group or data set; "/" is the file). Setting replaces.
+  void set_attribute(const std::string& object, const std::string& name, int64_t value);
+  void set_attribute(const std::string& object, const std::string& name, double value);
+  void set_attribute(const std::string& object, const std::string& name, const std::string& value);
+  /// None if the object has no such attribute; throws Error(data) if it has another type.
+  std::optional<int64_t> integer_attribute(const std::string& object, const std::string& name) const;
+  std::optional<double> real_attribute(const std::string& object, const std::string& name) const;
+  std::optional<std::string> string_attribute(const std::string& object, const std::string& name) const;
+
+  /// Makes a group and those above it; fine if it exists.
+  void create_group(const std::string& name);
+  /// Hands everything to the operating system.
+  void flush();
+  /// The bytes of an in-memory file as they would lie on the disk: no copy, valid until the file is next
+  /// written to.
+  std::span<const std::byte> image();
+  /// Flushes and closes, and throws Error(data) where the destructor would be silent (a full disk).
+  void close();
+  hid_t id() const { return id_.get(); }
+
+ private:
+  static File open(const std::string& path, unsigned flags);
+  File(std::string path, Id id) : path_(std::move(path)), id_(std::move(id)) {}
+  [[noreturn]] void fail_to(const std::string& action) const;
+
+  std::string path_;
+  Id id_;
+};
+
+}  // namespace lockstep::hdf5

@@ -1,0 +1,112 @@
+#include "io/hdf5/sources/sources.h"
+
+#include <fmt/ranges.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+
+#include "io/file/writers.h"
+#include "io/hdf5/sources/raw_files.h"
+#include "io/hdf5/sources/search.h"
+#include "io/hdf5/sources/source_walk.h"
+#include "io/hdf5/walk.h"
+#include "io/probe/probe.h"
+
+namespace lockstep::hdf5 {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Far above what writers nest, and far below what overflows a stack.
+constexpr int kMaxDepth = 16;
+/// For everything else that a process opens.
+constexpr int64_t kOtherDescriptors = 256;
+
+std::atomic<int64_t>& reserved_descriptors() {
+  static std::atomic<int64_t> count = 0;
+  return count;
+}
+
+/// Makes sure that this process may open `count` more files at once.
+std::shared_ptr<void> reserve_descriptors(const Dataset& dataset, int64_t count) {
+  const int64_t wanted = reserved_descriptors().fetch_add(count) + count + kOtherDescriptors;
+  std::shared_ptr<void> share(nullptr, [count](void*) { reserved_descriptors().fetch_sub(count); });
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return share;
+  if (limit.rlim_cur < static_cast<rlim_t>(wanted)) {
+    limit.rlim_cur = std::min(limit.rlim_max, static_cast<rlim_t>(wanted));
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+  if (limit.rlim_cur < static_cast<rlim_t>(wanted))
+    fail(ExitCode::data,
+         "{} has values in {} files, but this process may open only {} at once. Raise the limit with `ulimit "
+         "-n "
+         "{}`, or join the files.",
+         dataset.where(), count, limit.rlim_max, wanted);
+  return share;
+}
+
+}  // namespace
+
+File open_referenced(Reference kind, const std::string& name, const std::string& from,
+                     const std::string& needed_by) {
+  const std::vector<std::string> places = places_of(kind, name, from);
+  std::string reason;
+  for (const std::string& place : places) {
+    std::error_code error;
+    if (!fs::exists(place, error) && !error) continue;
+    try {
+      return File::open(place);
+    } catch (const Error& e) {
+      // libhdf5 looks further, too.
+      if (reason.empty()) reason = e.what();
+    }
+  }
+  if (!reason.empty()) fail(ExitCode::data, "{}{}", needed_by, reason);
+  const std::string others =
+      places.size() > 1 ? fmt::format(", nor does {}", fmt::join(places.begin() + 1, places.end(), ", "))
+                        : "";
+  fail(ExitCode::data, "{}{} does not exist{}. Copy it there, or set {} to the folder that holds it.",
+       needed_by, places[0], others, search_variable(kind));
+}
+
+void SourceWalk::add_file(const std::string& path) {
+  if (known_files_.insert(path).second) found_.files.push_back(path);
+}
+
+void SourceWalk::visit(const Dataset& dataset) {
+  if (++depth_ > kMaxDepth)
+    fail(ExitCode::data, "{}: its virtual data sets are nested more than {} deep, or contain themselves.",
+         dataset.where(), kMaxDepth);
+  const std::string own = own_file(dataset.id());
+  if (depth_ == 1) add_file(full_path(dataset.file()));
+  add_file(own);
+  if (dataset.layout() == "virtual")
+    visit_virtual(dataset, own);
+  else if (dataset.layout() == "external")
+    visit_raw_files(dataset, own);
+  else if (thorough_) {
+    if (std::string sentence = unwritten_rows(dataset); !sentence.empty())
+      found_.warnings.push_back(std::move(sentence));
+  }
+  if (decode_ && depth_ > 1 && !dataset.filters().empty() && dataset.type().kind != ElementType::Kind::other)
+    walk_values(dataset, [](const auto&...) { note_probe_progress(); });
+  --depth_;
+}
+
+Sources require_sources(const Dataset& dataset, bool thorough, bool decode) {
+  const Lock lock;
+  SourceWalk walk(thorough, decode);
+  walk.visit(dataset);
+  Sources found = std::move(walk).found();
+  if (thorough) {
+    for (std::string& writer : describe_writers(found.files)) found.warnings.push_back(std::move(writer));
+  }
+  found.descriptors = reserve_descriptors(dataset, static_cast<int64_t>(found.files.size()));
+  return found;
+}
+
+}  // namespace lockstep::hdf5

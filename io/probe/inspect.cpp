@@ -1,0 +1,276 @@
+#include "io/probe/inspect.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "io/dataset/column.h"
+#include "io/dataset/label_counts.h"
+#include "io/hdf5/hdf5.h"
+#include "io/hdf5/sources/links.h"
+#include "io/hdf5/sources/sources.h"
+#include "io/hdf5/walk.h"
+#include "io/probe/check_groups.h"
+#include "io/probe/probe.h"
+
+namespace lockstep {
+
+namespace {
+
+constexpr double kLargestLabelShown = 9999;
+
+int64_t bytes_of_file(const std::string& path) {
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(path, error);
+  return error ? 0 : static_cast<int64_t>(bytes);
+}
+
+DatasetDescription describe(const hdf5::Dataset& dataset, const std::string& link) {
+  DatasetDescription result;
+  result.link = link;
+  result.name = dataset.name();
+  result.shape = dataset.extents();
+  result.type = dataset.type().name;
+  result.layout = dataset.layout();
+  result.chunk = dataset.chunk();
+  for (const hdf5::Filter& filter : dataset.filters()) result.filters.push_back(filter.name);
+  result.stored_bytes = dataset.stored_bytes();
+  result.written = dataset.is_written();
+  try {
+    result.broken = true;
+    result.warnings = hdf5::require_sources(dataset, /*thorough=*/true).warnings;
+    result.broken = false;
+    require_rows_of_numbers(dataset);
+    result.usable = true;
+  } catch (const Error& e) {
+    result.problem = e.what();
+    result.unreadable = !dataset.can_be_decoded();
+  }
+  return result;
+}
+
+/// Statistics of values that arrive in pieces.
+struct Statistics {
+  double min = std::numeric_limits<double>::infinity(), max = -min, sum = 0;
+  int64_t values = 0, not_finite = 0;
+  bool scalar = false;  ///< one number a sample
+  LabelCounts labels;
+
+  void add(std::span<const double> piece) {
+    for (const double value : piece) add(value, 1);
+  }
+  /// The same value `times` times.
+  void add(double value, int64_t times) {
+    if (times == 0) return;
+    values += times;
+    if (scalar) labels.add(value, times);
+    if (!std::isfinite(value)) {
+      not_finite += times;
+      return;
+    }
+    min = std::min(min, value);
+    max = std::max(max, value);
+    sum += value * static_cast<double>(times);
+  }
+};
+
+DatasetCheck check(const hdf5::Dataset& dataset, const std::string& link,
+                   std::vector<std::string>& problems) {
+  DatasetCheck result;
+  result.description = describe(dataset, link);
+  if (result.description.broken) problems.push_back(result.description.problem);
+  if (!result.description.usable) return result;
+  if (!result.description.written) return result;
+  Statistics statistics;
+  statistics.scalar = dataset.elements() == dataset.extents()[0];
+  int64_t first_bad = -1;
+  const auto take = [&](std::span<const double> values, const std::vector<hsize_t>& start,
+                        const std::vector<hsize_t>& size) {
+    note_probe_progress();
+    const int64_t bad_before = statistics.not_finite;
+    statistics.add(values);
+    if (statistics.not_finite == bad_before) return;
+    const auto bad = std::ranges::find_if(values, [](double value) { return !std::isfinite(value); });
+    const auto row_values = static_cast<int64_t>(values.size() / size[0]);
+    const int64_t row = static_cast<int64_t>(start[0]) + (bad - values.begin()) / row_values;
+    if (first_bad < 0 || row < first_bad) first_bad = row;
+  };
+  try {
+    // libhdf5 reads the sources of a virtual data set, whatever their chunks decode to.
+    if (dataset.layout() == "virtual") hdf5::require_sources(dataset, /*thorough=*/false, /*decode=*/true);
+    const hdf5::Unwritten unwritten = hdf5::walk_values(dataset, take);
+    statistics.add(unwritten.value, unwritten.elements);
+  } catch (const Error& e) {
+    problems.emplace_back(e.what());
+  }
+  result.values = statistics.values;
+  result.not_finite = statistics.not_finite;
+  if (const int64_t finite = statistics.values - statistics.not_finite; finite > 0) {
+    result.min = statistics.min;
+    result.max = statistics.max;
+    result.mean = statistics.sum / static_cast<double>(finite);
+  }
+  const bool integers = dataset.type().kind == hdf5::ElementType::Kind::integer;
+  if (statistics.labels.labels_up_to(kLargestLabelShown) &&
+      kind_of_numbers(statistics.labels, integers, TargetTask::automatic) == TargetKind::classes)
+    result.label_counts = statistics.labels.counts();
+  if (statistics.not_finite > 0)
+    problems.push_back(fmt::format("{} holds NaN or infinity in {} of {} values, {}.", dataset.where(),
+                                   statistics.not_finite, statistics.values,
+                                   first_bad >= 0 ? fmt::format("the first in sample {}", first_bad)
+                                                  : "all in chunks that were never written"));
+  return result;
+}
+
+/// Calls visit with every data set; one that cannot be opened becomes a problem, not the end.
+template <typename Visit>
+void for_each_dataset(const hdf5::File& file, std::vector<std::string>& problems,
+                      std::vector<std::string>& broken_links, Visit visit) {
+  for (hdf5::Named& named : hdf5::list_names(file, std::numeric_limits<size_t>::max())) {
+    note_probe_progress();
+    if (!named.problem.empty()) {
+      broken_links.push_back(std::move(named.problem));
+      continue;
+    }
+    try {
+      visit(hdf5::open_to_walk(file, named.name), named.link);
+    } catch (const Error& e) {
+      problems.emplace_back(e.what());
+    }
+  }
+}
+
+/// What no training can read is a problem of the file, unless it is something else that lies beside the data:
+/// names of classes, say.
+void require_something_to_train_on(FileCheck& result) {
+  bool is_usable = false;
+  for (const DatasetCheck& dataset : result.datasets) {
+    const DatasetDescription& description = dataset.description;
+    is_usable = is_usable || description.usable;
+    const bool is_named_so = description.name.ends_with("/x") || description.name.ends_with("/y");
+    if (!description.usable && !description.broken && (is_named_so || description.unreadable))
+      result.problems.push_back(description.problem);
+  }
+  if (is_usable || !result.problems.empty()) return;
+  result.problems.push_back(result.datasets.empty()
+                                ? fmt::format("{} holds no data sets.", result.path)
+                                : fmt::format("{} holds nothing that can be trained on: {}", result.path,
+                                              result.datasets[0].description.problem));
+}
+
+}  // namespace
+
+FileDescription describe_here(const std::string& path) {
+  const hdf5::File file = hdf5::File::open(path);
+  FileDescription result{path, bytes_of_file(path), {}, {}, {}};
+  for_each_dataset(file, result.problems, result.broken_links,
+                   [&](const hdf5::Dataset& dataset, const std::string& link) {
+                     result.datasets.push_back(describe(dataset, link));
+                   });
+  return result;
+}
+
+FileCheck check_here(const std::string& path) {
+  const hdf5::File file = hdf5::File::open(path);
+  FileCheck result{path, {}, {}, {}};
+  for_each_dataset(file, result.problems, result.problems,
+                   [&](const hdf5::Dataset& dataset, const std::string& link) {
+                     result.datasets.push_back(check(dataset, link, result.problems));
+                   });
+  require_something_to_train_on(result);
+  check_groups(result);
+  return result;
+}
+
+void to_json(nlohmann::json& json, const DatasetDescription& value) {
+  json = {{"name", value.name},        {"shape", value.shape},
+          {"type", value.type},        {"link", value.link},
+          {"layout", value.layout},    {"chunk", value.chunk},
+          {"filters", value.filters},  {"stored_bytes", value.stored_bytes},
+          {"written", value.written},  {"usable", value.usable},
+          {"problem", value.problem},  {"broken", value.broken},
+          {"warnings", value.warnings}};
+}
+
+void to_json(nlohmann::json& json, const FileDescription& value) {
+  json = {{"path", value.path},
+          {"file_bytes", value.file_bytes},
+          {"datasets", value.datasets},
+          {"problems", value.problems},
+          {"broken_links", value.broken_links}};
+}
+
+void to_json(nlohmann::json& json, const DatasetCheck& value) {
+  json = {{"description", value.description},
+          {"values", value.values},
+          {"not_finite", value.not_finite},
+          {"min", value.min},
+          {"max", value.max},
+          {"mean", value.mean},
+          {"label_counts", value.label_counts}};
+}
+
+void to_json(nlohmann::json& json, const GroupCheck& value) {
+  json = {{"group", value.group}, {"task", value.task}, {"findings", nlohmann::json::array()}};
+  for (const Finding& finding : value.findings)
+    json["findings"].push_back({{"text", finding.text}, {"key", finding.key}});
+}
+
+void to_json(nlohmann::json& json, const FileCheck& value) {
+  json = {{"path", value.path},
+          {"datasets", value.datasets},
+          {"groups", value.groups},
+          {"problems", value.problems}};
+}
+
+static void from_json(const nlohmann::json& json, DatasetDescription& value) {
+  json.at("name").get_to(value.name);
+  json.at("shape").get_to(value.shape);
+  json.at("type").get_to(value.type);
+  json.at("link").get_to(value.link);
+  json.at("layout").get_to(value.layout);
+  json.at("chunk").get_to(value.chunk);
+  json.at("filters").get_to(value.filters);
+  json.at("stored_bytes").get_to(value.stored_bytes);
+  json.at("written").get_to(value.written);
+  json.at("usable").get_to(value.usable);
+  json.at("problem").get_to(value.problem);
+  json.at("broken").get_to(value.broken);
+  json.at("warnings").get_to(value.warnings);
+}
+
+static void from_json(const nlohmann::json& json, DatasetCheck& value) {
+  json.at("description").get_to(value.description);
+  json.at("values").get_to(value.values);
+  json.at("not_finite").get_to(value.not_finite);
+  json.at("min").get_to(value.min);
+  json.at("max").get_to(value.max);
+  json.at("mean").get_to(value.mean);
+  json.at("label_counts").get_to(value.label_counts);
+}
+
+static void from_json(const nlohmann::json& json, GroupCheck& value) {
+  json.at("group").get_to(value.group);
+  json.at("task").get_to(value.task);
+  for (const nlohmann::json& finding : json.at("findings"))
+    value.findings.push_back({finding.at("text"), finding.at("key")});
+}
+
+FileDescription describe_file(const std::string& path, double seconds) {
+  const nlohmann::json answer = run_in_probe("describe", {path}, {}, seconds);
+  return {path, answer.at("file_bytes").get<int64_t>(),
+          answer.at("datasets").get<std::vector<DatasetDescription>>(),
+          answer.at("problems").get<std::vector<std::string>>(),
+          answer.at("broken_links").get<std::vector<std::string>>()};
+}
+
+FileCheck check_file(const std::string& path, double seconds) {
+  const nlohmann::json answer = run_in_probe("check", {path}, {}, seconds);
+  return {path, answer.at("datasets").get<std::vector<DatasetCheck>>(),
+          answer.at("groups").get<std::vector<GroupCheck>>(),
+          answer.at("problems").get<std::vector<std::string>>()};
+}
+
+}  // namespace lockstep

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "io/probe/finding.h"
+
+namespace lockstep {
+
+/// One data set as `lockstep data info` shows it.
+struct DatasetDescription {
+  std::string name;                  ///< "/train/x"
+  std::vector<int64_t> shape;        ///< empty: a single value
+  std::string type;                  ///< "uint8", "float32 (big-endian)", "string", ...
+  std::string link;                  ///< "soft link to /labels", ...; "": it is stored under this name
+  std::string layout;                ///< "contiguous", "chunked", "compact", "virtual", "external"
+  std::vector<int64_t> chunk;        ///< empty unless chunked
+  std::vector<std::string> filters;  ///< "shuffle", "deflate", ...
+  int64_t stored_bytes = 0;          ///< in the file, after compression
+  bool written = true;               ///< false: no value was ever stored, and all read as the fill value
+  bool usable = false;               ///< as x or as targets
+  bool unreadable = false;           ///< it has values, and a filter that is missing here
+  std::string problem;               ///< why not, or ""
+  bool broken = false;               ///< unusable because its values cannot be had
+  /// A sentence each: rows that were never written, ...
+  std::vector<std::string> warnings;
+};
+
+struct FileDescription {
+  std::string path;
+  int64_t file_bytes = 0;
+  std::vector<DatasetDescription> datasets;  ///< in name order
+  std::vector<std::string> problems;         ///< one sentence for each data set that cannot be opened
+  std::vector<std::string> broken_links;     ///< one sentence for each link that leads nowhere
+};
+
+/// What reading every value of a data set found.
+struct DatasetCheck {
+  DatasetDescription description;
+  int64_t values = 0;                 ///< values read; 0 if it holds no numbers
+  int64_t not_finite = 0;             ///< NaN and infinities
+  double min = 0, max = 0, mean = 0;  ///< over the finite values
+  /// How often 0, 1, 2, ... occurs, if a training takes such targets for classes (kind_of_numbers) and they
+  /// are 0 to 9999.
+  std::vector<int64_t> label_counts;
+};
+
+/// What training on the data sets x and y of a group means.
+struct GroupCheck {
+  std::string group;  ///< "/train"
+  std::string task;   ///< task_in_words()
+  std::vector<Finding> findings;
+};
+
+struct FileCheck {
+  std::string path;
+  std::vector<DatasetCheck> datasets;
+  std::vector<GroupCheck> groups;     ///< those with x and y
+  std::vector<std::string> problems;  ///< one sentence each; none: the file is sound
+};
+
+/// Lists what a file holds. Looks in a child process. Throws Error(data) if it is no HDF5 file, or damaged or
+/// hostile as a whole. seconds: how long the child may take without progress.
+FileDescription describe_file(const std::string& path, double seconds = 20);
+
+/// Reads every value of every data set of numbers, in a child process, and reports what is wrong: values that
+/// cannot be read, NaN and infinities, x and y of one group that differ in length, nothing to train on.
+/// Throws as describe_file does.
+FileCheck check_file(const std::string& path, double seconds = 20);
+
+/// The same in this process, for the child.
+FileDescription describe_here(const std::string& path);
+FileCheck check_here(const std::string& path);
+
+void to_json(nlohmann::json& json, const DatasetDescription& value);
+void to_json(nlohmann::json& json, const FileDescription& value);
+void to_json(nlohmann::json& json, const DatasetCheck& value);
+void to_json(nlohmann::json& json, const GroupCheck& value);
+void to_json(nlohmann::json& json, const FileCheck& value);
+
+}  // namespace lockstep

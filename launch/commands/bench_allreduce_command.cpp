@@ -1,0 +1,279 @@
+#include <algorithm>
+#include <chrono>
+
+#include "comm/collectives/communicator.h"
+#include "launch/commands/bench.h"
+#include "launch/commands/command_line.h"
+#include "launch/process/host.h"
+#include "launch/report/report.h"
+#include "launch/run/choose_device.h"
+#include "launch/scaling/statistics.h"
+#include "src/core/error.h"
+#include "src/core/log.h"
+#include "src/device/buffer.h"
+
+namespace lockstep {
+
+namespace {
+
+struct AllReduceArguments {
+  std::string device = "auto";
+  uint64_t min = 8, max = 0;  ///< bytes; max = 0: kDefaultMax, or less where that does not fit
+  int64_t factor = 4, iterations = 0, repeats = 7;
+  bool json = false;
+};
+
+constexpr uint64_t kDefaultMax = uint64_t{64} << 20;
+
+/// One way to sum over the ranks, in place; `sum` leaves nothing pending but work on the device.
+struct Method {
+  std::string name;
+  Wire wire;
+  std::function<void(std::span<float>)> sum;
+};
+
+/// What was measured of one transport at one size. A time is that of one call on the slowest rank, averaged
+/// over the calls of a repeat.
+struct Row {
+  std::string transport;
+  int64_t bytes = 0, iterations = 0;
+  Spread seconds;                     ///< over the repeats
+  std::optional<double> against_mpi;  ///< the library's time by this one's: median over pairs of one repeat
+};
+
+/// The largest size: the wanted one if it fits beside the scratch memory of the reproducible sum and of MPI.
+uint64_t largest_size(World& world, const AllReduceArguments& arguments) {
+  const int64_t available = std::min(host_memory("MemAvailable"), memory_limit().value_or(INT64_MAX));
+  // Ranks see different amounts, and must agree on the sizes.
+  double most = -static_cast<double>(available / (4 * world.local_size()));
+  world.max(std::span(&most, 1));
+  const auto fits = static_cast<uint64_t>(-most);
+  if (arguments.max > fits)
+    fail(ExitCode::usage, "--max {} does not fit: {} ranks on this machine have memory for {} each.",
+         readable_bytes(static_cast<int64_t>(arguments.max)), world.local_size(),
+         readable_bytes(static_cast<int64_t>(fits)));
+  if (arguments.max > 0) return arguments.max;
+  return std::max(arguments.min, std::min(kDefaultMax, fits));
+}
+
+/// What every rank can tell without the others.
+void check_arguments(const AllReduceArguments& arguments) {
+  if (arguments.min % sizeof(float) != 0 || arguments.min == 0)
+    fail(ExitCode::usage, "--min {} is not a number of floats: give a multiple of 4 bytes.", arguments.min);
+  if (arguments.max != 0 && arguments.max < arguments.min)
+    fail(ExitCode::usage, "--max {} is less than --min {}.", arguments.max, arguments.min);
+}
+
+std::vector<int64_t> sizes_of(World& world, const AllReduceArguments& arguments) {
+  const auto max = static_cast<int64_t>(largest_size(world, arguments));
+  std::vector<int64_t> sizes;
+  for (auto size = static_cast<int64_t>(arguments.min); size <= max; size *= arguments.factor)
+    sizes.push_back(size);
+  return sizes;
+}
+
+class AllReduceBench {
+ public:
+  AllReduceBench(World& world, Exec exec, int64_t most_bytes)
+      : world_(world), exec_(exec), buffer_(exec, Memory::device, static_cast<size_t>(most_bytes)) {
+    const std::string library = exec.on_cuda() ? "nccl" : "mpi";
+    add(library, {}, Wire::fp32);
+    if ((world.size() & (world.size() - 1)) == 0) add("reproducible", {.reproducible = true}, Wire::fp32);
+    add("bf16", {}, Wire::bf16);
+    if (world.any(world.local_size() < world.size())) add("hierarchical", {.hierarchical = true}, Wire::fp32);
+    if (exec.on_cuda()) add("staged", {.transport = Transport::mpi}, Wire::fp32);
+    // GPU memory is out of reach of an MPI library that was not built for it.
+    if (!exec.on_cuda())
+      methods_.push_back({kPlain, Wire::fp32, [&world](std::span<float> data) { world.all_reduce(data); }});
+  }
+
+  std::vector<Row> measure(int64_t bytes, const AllReduceArguments& arguments) {
+    const std::span<float> data = buffer_.as<float>().first(static_cast<size_t>(bytes) / sizeof(float));
+    for (const Method& method : methods_) check(method, data);
+
+    // Zeros stay zeros however often they are summed.
+    fill_zero(exec_, data.data(), data.size_bytes());
+    const int64_t iterations = arguments.iterations > 0 ? arguments.iterations : choose_iterations(data);
+    const size_t repeats = static_cast<size_t>(arguments.repeats), count = methods_.size();
+    std::vector<std::vector<double>> seconds(count, std::vector<double>(repeats));
+    for (size_t repeat = 0; repeat < repeats; ++repeat) {
+      // In turn, each first once in a while: a busy moment of the machine hits all of them.
+      for (size_t i = 0; i < count; ++i) {
+        const size_t method = (i + repeat) % count;
+        seconds[method][repeat] = time_calls(methods_[method], data, iterations);
+      }
+    }
+    std::vector<Row> rows;
+    for (size_t t = 0; t < count; ++t) {
+      world_.max(seconds[t]);
+      rows.push_back({methods_[t].name, bytes, iterations, spread_of(seconds[t]), std::nullopt});
+    }
+    if (methods_.back().name == kPlain) {
+      for (size_t t = 0; t + 1 < count; ++t) {
+        std::vector<double> ratios(repeats);
+        for (size_t i = 0; i < repeats; ++i) ratios[i] = seconds.back()[i] / seconds[t][i];
+        rows[t].against_mpi = spread_of(ratios).median;
+      }
+    }
+    return rows;
+  }
+
+ private:
+  static constexpr const char* kPlain = "MPI_Allreduce";
+
+  void add(const std::string& name, const CommunicatorOptions& options, Wire wire) {
+    communicators_.push_back(make_communicator(world_, exec_, options));
+    Communicator& communicator = *communicators_.back();
+    communicator.prepare(buffer_.as<float>(), static_cast<int64_t>(buffer_.size() / sizeof(float)));
+    methods_.push_back({name, wire, [this, &communicator, wire](std::span<float> data) {
+                          communicator.start(exec_, {Collective::Kind::sum, data, wire, /*awaited=*/true});
+                          communicator.wait(exec_);
+                        }});
+  }
+
+  /// Sums values whose sum is known exactly.
+  void check(const Method& method, std::span<float> data) {
+    Buffer host(exec_, Memory::pinned, data.size_bytes());
+    const std::span<float> values = host.as<float>();
+    // Small integers: each is exact even in bf16, and every partial sum in fp32, in whatever order.
+    constexpr size_t kPeriod = 61;
+    constexpr int kRankPeriod = 8;
+    const int ranks = world_.size(), rank = world_.rank();
+    int64_t of_ranks = 0;
+    for (int each = 0; each < ranks; ++each) of_ranks += each % kRankPeriod;
+    for (size_t i = 0; i < values.size(); ++i)
+      values[i] = static_cast<float>(i % kPeriod + 1) + static_cast<float>(rank % kRankPeriod);
+    copy(exec_, data.data(), values.data(), data.size_bytes());
+    method.sum(data);
+    copy(exec_, values.data(), data.data(), data.size_bytes());
+    synchronize(exec_);
+    for (size_t i = 0; i < values.size(); ++i) {
+      const auto expected = static_cast<float>(static_cast<int64_t>(i % kPeriod + 1) * ranks + of_ranks);
+      const float rounding = method.wire == Wire::bf16 ? expected * 0x1p-8f : 0;
+      if (!(std::abs(values[i] - expected) <= rounding))
+        fail(
+            ExitCode::bug,
+            "{} summed {} over {} ranks to {} instead of {} at element {}: the library or a link is damaged.",
+            method.name, readable_bytes(static_cast<int64_t>(data.size_bytes())), ranks, values[i], expected,
+            i);
+    }
+  }
+
+  /// Seconds of one call on this rank.
+  double time_calls(const Method& method, std::span<float> data, int64_t iterations) {
+    using Clock = std::chrono::steady_clock;
+    world_.barrier();
+    const Clock::time_point start = Clock::now();
+    for (int64_t i = 0; i < iterations; ++i) method.sum(data);
+    synchronize(exec_);
+    return std::chrono::duration<double>(Clock::now() - start).count() / static_cast<double>(iterations);
+  }
+
+  /// So many that a repeat of the slowest transport takes about 10 ms.
+  int64_t choose_iterations(std::span<float> data) {
+    double slowest = 1e-9;
+    for (const Method& method : methods_) slowest = std::max(slowest, time_calls(method, data, 2));
+    world_.max(std::span(&slowest, 1));
+    return std::clamp<int64_t>(std::llround(0.01 / slowest), 1, 10000);
+  }
+
+  World& world_;
+  Exec exec_;
+  Buffer buffer_;
+  std::vector<std::unique_ptr<Communicator>> communicators_;
+  std::vector<Method> methods_;
+};
+
+/// GB/s as nccl-tests define them (doc/PERFORMANCE.md there): algbw = bytes / time, and busbw = algbw *
+/// 2(n-1)/n, which compares with the speed of the links whatever the number of ranks.
+double algorithm_bandwidth(const Row& row) {
+  return static_cast<double>(row.bytes) / row.seconds.median / 1e9;
+}
+double bus_bandwidth(const Row& row, int ranks) { return algorithm_bandwidth(row) * 2 * (ranks - 1) / ranks; }
+
+void print_rows(const std::vector<Row>& rows, int ranks) {
+  std::vector<std::vector<std::string>> table = {
+      {"size", "sum by", "us/call", "min", "max", "algbw", "busbw", "vs MPI"}};
+  for (const Row& row : rows)
+    table.push_back(
+        {readable_bytes(row.bytes), row.transport, fmt::format("{:.2f}", row.seconds.median * 1e6),
+         fmt::format("{:.2f}", row.seconds.min * 1e6), fmt::format("{:.2f}", row.seconds.max * 1e6),
+         fmt::format("{:.3f}", algorithm_bandwidth(row)), fmt::format("{:.3f}", bus_bandwidth(row, ranks)),
+         row.against_mpi ? fmt::format("{:.2f}x", *row.against_mpi) : ""});
+  print_table(table, {true, false, true, true, true, true, true, true});
+}
+
+Json json_of(const Row& row, int ranks) {
+  Json json = {{"bytes", row.bytes},
+               {"transport", row.transport},
+               {"iterations", row.iterations},
+               {"us_median", row.seconds.median * 1e6},
+               {"us_min", row.seconds.min * 1e6},
+               {"us_max", row.seconds.max * 1e6},
+               {"algbw_gb_s", algorithm_bandwidth(row)},
+               {"busbw_gb_s", bus_bandwidth(row, ranks)}};
+  if (row.against_mpi) json["speed_against_mpi"] = *row.against_mpi;
+  return json;
+}
+
+int run_bench_allreduce(Program& program, const AllReduceArguments& arguments) {
+  check_arguments(arguments);
+  if (arguments.json) log_information_to_stderr();
+  World& world = program.world();
+  if (world.size() == 1)
+    fail(ExitCode::usage,
+         "bench allreduce measures how ranks reach each other, and this is one rank alone. Start several: "
+         "mpirun -np 2 lockstep bench allreduce.");
+  const std::vector<int64_t> sizes = sizes_of(world, arguments);
+  const Device device = choose_device(world, arguments.device);
+  AllReduceBench bench(world, device.exec(), sizes.back());
+  std::vector<Row> rows;
+  for (const int64_t bytes : sizes) {
+    const std::vector<Row> more = bench.measure(bytes, arguments);
+    rows.insert(rows.end(), more.begin(), more.end());
+  }
+  if (world.rank() != 0) return 0;
+
+  if (arguments.json) {
+    Json results = Json::array();
+    for (const Row& row : rows) results.push_back(json_of(row, world.size()));
+    print_json({{"ranks", world.size()},
+                {"backend", to_string(device.exec().backend())},
+                {"repeats", arguments.repeats},
+                {"results", results}});
+    return 0;
+  }
+  print_text("sum of floats over {} ranks on {}, in place; median of {} repeats, GB/s\n\n", world.size(),
+             to_string(device.exec().backend()), arguments.repeats);
+  print_rows(rows, world.size());
+  print_text("\nEvery sum was checked. algbw = size / time; busbw = algbw x 2(n-1)/n.\n");
+  return 0;
+}
+
+}  // namespace
+
+void add_bench_allreduce(CLI::App& bench, Program& program) {
+  CLI::App* command = bench.add_subcommand("allreduce", "Time sums of gradients over the ranks");
+  auto arguments = std::make_shared<AllReduceArguments>();
+  const auto size = [&](const char* name, uint64_t& bytes, const char* help) {
+    command->add_option(name, bytes, help)
+        ->type_name("SIZE")
+        ->transform(CLI::AsSizeValue(false).description(""));
+  };
+  size("--min", arguments->min, "Smallest size, as 8, 64K, 1M or 1GiB; 8 by default");
+  size("--max", arguments->max, "Largest size; 64M by default, if that fits");
+  const auto number = [&](const char* name, int64_t& value, int64_t least, const char* help) {
+    command->add_option(name, value, help)->type_name("N")->check(whole_number(least, int64_t{1} << 20));
+  };
+  number("--factor", arguments->factor, 2, "Each size is so many times the one before, 4");
+  number("--iterations", arguments->iterations, 1, "Calls in a repeat; by default about 10 ms of them");
+  number("--repeats", arguments->repeats, 1, "Repeats, whose median, min and max are shown, 7");
+  add_device_option(*command, arguments->device);
+  command->add_flag("--json", arguments->json, "Print JSON");
+  command->footer("Start it on several ranks: mpirun -np 2 lockstep bench allreduce");
+  command->callback([&program, arguments] {
+    program.action = [&program, arguments] { return run_bench_allreduce(program, *arguments); };
+  });
+}
+
+}  // namespace lockstep

@@ -1,0 +1,261 @@
+#include <algorithm>
+#include <filesystem>
+#include <numeric>
+
+#include "io/file/atomic_file.h"
+#include "launch/commands/bench.h"
+#include "launch/commands/command_line.h"
+#include "launch/config/config.h"
+#include "launch/config/file_format.h"
+#include "launch/scaling/fabric_file.h"
+#include "launch/scaling/scaling_plot.h"
+#include "launch/scaling/scaling_report.h"
+#include "launch/scaling/scaling_runs.h"
+#include "src/core/cores.h"
+#include "src/core/error.h"
+#include "src/core/log.h"
+
+namespace lockstep {
+
+namespace {
+
+struct ScalingArguments {
+  std::string config, device, launcher, mode, input = "28,28,1", fabric, csv, plot;
+  std::vector<std::string> sets;
+  std::vector<int64_t> ranks, predict;
+  int64_t outputs = 10, steps = 100, repeats = 3;
+  bool json = false;
+};
+
+constexpr int64_t kMostRanks = 65536;
+
+/// Rising, each once.
+std::vector<int64_t> sorted_ranks(std::vector<int64_t> ranks) {
+  std::sort(ranks.begin(), ranks.end());
+  ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
+  return ranks;
+}
+
+std::vector<int64_t> doublings_up_to(int64_t most) {
+  std::vector<int64_t> ranks;
+  for (int64_t n = 1; n <= most; n *= 2) ranks.push_back(n);
+  return ranks;
+}
+
+std::vector<ScalingMode> modes_of(const std::string& mode) {
+  if (mode == "weak") return {ScalingMode::weak};
+  if (mode == "strong") return {ScalingMode::strong};
+  return {ScalingMode::weak, ScalingMode::strong};
+}
+
+ScalingPlan plan_of(const ScalingArguments& arguments, const Environment& environment, const Config& config,
+                    const std::vector<ScalingMode>& modes) {
+  ScalingPlan plan;
+  const auto cores = static_cast<int64_t>(usable_cores().size());
+  plan.ranks = arguments.ranks.empty() ? doublings_up_to(cores) : sorted_ranks(arguments.ranks);
+  plan.modes = modes;
+  plan.reproducible = config.train.reproducible;
+  plan.global_batch = config.train.global_batch;
+  plan.steps = arguments.steps;
+  plan.repeats = arguments.repeats;
+  plan.device = arguments.device;
+  for (const int64_t ranks : plan.ranks)
+    if (modes.back() == ScalingMode::strong && plan.global_batch % ranks != 0)
+      fail(ExitCode::usage,
+           "train.global_batch = {} does not divide over {} ranks for strong scaling. Set another, or --mode "
+           "weak.",
+           plan.global_batch, ranks);
+  plan.launcher = choose_launcher(environment, plan.ranks.back(), cores);
+  if (!arguments.launcher.empty()) {
+    std::istringstream words(arguments.launcher);
+    plan.launcher.assign(std::istream_iterator<std::string>(words), {});
+    if (plan.launcher.empty()) fail(ExitCode::usage, "--launcher is blank: name a program, such as mpirun.");
+  }
+
+  if (!arguments.config.empty()) plan.arguments.push_back(arguments.config);
+  for (const std::string& set : arguments.sets) plan.arguments.insert(plan.arguments.end(), {"--set", set});
+  plan.arguments.insert(plan.arguments.end(),
+                        {"--input", arguments.input, "--outputs", std::to_string(arguments.outputs)});
+  // Every rank gets as many threads on few ranks as on many, or fewer ranks would be faster ones.
+  if (config.train.threads == 0)
+    plan.arguments.insert(
+        plan.arguments.end(),
+        {"--set", fmt::format("run.threads={}", std::max<int64_t>(1, cores / plan.ranks.back()))});
+  return plan;
+}
+
+std::vector<MeasuredStep> measured_steps(const std::vector<ScalingPoint>& points) {
+  std::vector<MeasuredStep> steps;
+  for (const ScalingPoint& point : points)
+    steps.push_back(
+        {point.ranks, point.samples_per_rank(), 1e-3 * point.compute_ms, 1e-3 * point.compute_spread_ms});
+  return steps;
+}
+
+/// The model of the ranks that were measured, and its error on each.
+void fit_measured(ScalingResult& result, const ScalingPlan& plan) {
+  ScalingModel known;
+  // One rank alone has no reason to cut its gradients.
+  known.bucket_bytes = std::ranges::max(result.points, {}, &ScalingPoint::ranks).bucket_bytes;
+  known.overlap = result.points.front().overlap;
+  known.fabric.places_per_node = std::max<int64_t>(
+      1, static_cast<int64_t>(usable_cores().size()) / std::max<int64_t>(1, result.points.front().threads));
+  const double largest = *std::max_element(known.bucket_bytes.begin(), known.bucket_bytes.end());
+  const std::vector<MeasuredSum> sums = measure_sums(plan, largest);
+  const std::vector<MeasuredStep> steps = measured_steps(result.points);
+  result.model = fit_scaling(known, steps, sums);
+  INVARIANT(result.model.has_value(), "no sum was measured");
+  const Link& link = result.model->fabric.inside;
+  result.model_basis = fmt::format(
+      "fitted to this machine, with {} places for ranks: {:.3f} ms a step and {:.4f} ms a sample, standard "
+      "deviation "
+      "{:.1f} %; messages take {:.1f} us and {:.2f} GB/s. Beyond, it assumes as many places and the same "
+      "link "
+      "for every rank.",
+      known.fabric.places_per_node, 1e3 * result.model->fixed_seconds, 1e3 * result.model->seconds_per_sample,
+      100 * result.model->spread, 1e6 * link.latency,
+      link.seconds_per_byte > 0 ? 1e-9 / link.seconds_per_byte : 0.0);
+  const auto predicted = leave_one_out(known, steps, sums);
+  for (size_t i = 0; i < predicted.size(); ++i) {
+    const ScalingPoint& point = result.points[i];
+    if (predicted[i])
+      result.held_out.push_back({point.mode, point.ranks, point.step_ms.median, 1e3 * *predicted[i]});
+  }
+}
+
+void use_fabric(ScalingResult& result, const FabricFile& file, const std::string& path) {
+  const Link &inside = file.fabric.inside, &between = file.fabric.between;
+  result.model_basis = fmt::format(
+      "{}: {} GPUs a node, {:g} GB/s and {:g} us inside, {:g} GB/s and {:g} us a GPU between nodes; {}", path,
+      file.fabric.ranks_per_node, 1e-9 / inside.seconds_per_byte, 1e6 * inside.latency,
+      1e-9 / between.seconds_per_byte, 1e6 * between.latency,
+      file.step ? "the step is described there too." : "the step as one rank here computes it.");
+  if (file.step) {
+    result.model = file.step->model;
+    return;
+  }
+  ScalingModel known;
+  known.fabric = file.fabric;
+  known.bucket_bytes = result.points.front().bucket_bytes;
+  known.overlap = true;
+  const std::vector<MeasuredStep> steps = measured_steps(result.points);
+  if (steps.empty())
+    fail(ExitCode::usage,
+         "--fabric {} does not describe a GPU's step and no single rank was measured: have 1 in --ranks.",
+         path);
+  result.model = fit_compute(known, steps);
+}
+
+void predict(ScalingResult& result, const std::vector<int64_t>& ranks, const std::vector<ScalingMode>& modes,
+             int64_t batch) {
+  const ScalingModel& model = *result.model;
+  for (const ScalingMode mode : modes) {
+    const auto samples = [&](int64_t n) {
+      return static_cast<double>(batch) / (mode == ScalingMode::strong ? static_cast<double>(n) : 1.0);
+    };
+    const auto speed = [&](int64_t n) {
+      return samples(n) * static_cast<double>(n) / model.cost(n, samples(n)).seconds;
+    };
+    for (const int64_t n : ranks) {
+      if (samples(n) < 1) continue;  // nothing to compute for some
+      result.predictions.push_back({mode, n, samples(n), speed(n),
+                                    speed(n) / speed(1) / static_cast<double>(n), model.cost(n, samples(n)),
+                                    best_bucket_bytes(model.fabric, model.work(samples(n)), n)});
+    }
+  }
+}
+
+int run_bench_scaling(Program& program, const ScalingArguments& arguments) {
+  // What was found out is printed at the end; until then, only what is being done.
+  log_information_to_stderr();
+  if (!arguments.csv.empty()) check_file_format("--csv", arguments.csv, "CSV");
+  if (!arguments.plot.empty()) check_file_format("--plot", arguments.plot, "SVG");
+  const Config config = load_config(arguments.config, arguments.sets);
+  std::optional<FabricFile> fabric;
+  if (!arguments.fabric.empty()) fabric = read_fabric_file(arguments.fabric);
+  if (fabric && arguments.predict.empty())
+    fail(ExitCode::usage, "--fabric is for predictions: say for how many GPUs with --predict 8,64,512.");
+
+  ScalingResult result;
+  const bool described = fabric && fabric->step;
+  // A described step is of a GPU with a full batch, which strong scaling would take from it.
+  const std::vector<ScalingMode> modes =
+      modes_of(arguments.mode.empty() && described ? "weak" : arguments.mode);
+  ScalingPlan plan;
+  if (!described || !arguments.ranks.empty()) {
+    plan = plan_of(arguments, program.environment(), config, modes);
+    if (!arguments.predict.empty() && !fabric && plan.ranks.size() < 2)
+      fail(ExitCode::usage,
+           "--predict needs runs on at least two numbers of ranks to fit a model to: give --ranks 1,2, or "
+           "describe "
+           "GPUs with --fabric.");
+    result.points = run_scaling(plan);
+    result.title =
+        fmt::format("{}, {} samples a step on one rank; {} threads a rank, median of {} runs of {} steps",
+                    config.model.file.empty() ? config.model.name : config.model.file, plan.global_batch,
+                    result.points.front().threads, arguments.repeats, arguments.steps);
+  } else {
+    result.title = fmt::format("a step of {} samples a GPU, predicted", fabric->step->samples);
+  }
+  if (!arguments.predict.empty()) {
+    if (fabric)
+      use_fabric(result, *fabric, arguments.fabric);
+    else
+      fit_measured(result, plan);
+    predict(result, sorted_ranks(arguments.predict), modes,
+            described ? fabric->step->samples : config.train.global_batch);
+  }
+  if (!arguments.csv.empty()) write_text_atomically(arguments.csv, scaling_csv(result));
+  if (!arguments.plot.empty()) write_text_atomically(arguments.plot, scaling_plot(result));
+  if (arguments.json)
+    print_json(scaling_json(result));
+  else
+    print_scaling(result);
+  return 0;
+}
+
+}  // namespace
+
+void add_bench_scaling(CLI::App& bench, Program& program) {
+  CLI::App* command = bench.add_subcommand("scaling", "Measure and predict steps on more ranks");
+  auto arguments = std::make_shared<ScalingArguments>();
+  command->add_option("CONFIG", arguments->config, "TOML file; its data is not read");
+  const auto text = [&](const char* name, std::string& value, const char* help, const char* type) {
+    return command->add_option(name, value, help)->type_name(type);
+  };
+  const auto ranks = [&](const char* name, std::vector<int64_t>& values, const char* help) {
+    command->add_option(name, values, help)
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->type_name("N,N,...")
+        ->check(whole_number(1, kMostRanks));
+  };
+  const auto number = [&](const char* name, int64_t& value, const char* help) {
+    command->add_option(name, value, help)->type_name("N")->check(whole_number(1, int64_t{1} << 32));
+  };
+  ranks("--ranks", arguments->ranks, "Ranks to measure; 1,2,4,... up to the cores");
+  text("--mode", arguments->mode, "weak, strong or both", "")
+      ->check(one_of_names({"weak", "strong", "both"}));
+  number("--repeats", arguments->repeats, "Runs of each point, 3 by default");
+  number("--steps", arguments->steps, "Steps of a run, 100 by default");
+  ranks("--predict", arguments->predict, "Ranks to predict by a fitted model");
+  text("--fabric", arguments->fabric, "Predict on the GPUs that this TOML file describes", "FILE");
+  command->add_option("--set", arguments->sets, "Change a config key, any number")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  text("--input", arguments->input, "Shape of a sample, 28,28,1 by default", "H,W,C");
+  number("--outputs", arguments->outputs, "Classes, 10 by default");
+  add_device_option(*command, arguments->device);
+  text("--launcher", arguments->launcher, "Starts the ranks, before -n N; 'srun --mpi=pmix' say", "COMMAND");
+  text("--csv", arguments->csv, "Also write a table", "FILE");
+  text("--plot", arguments->plot, "Also write a picture", "FILE.svg");
+  command->add_flag("--json", arguments->json, "Print JSON");
+  command->footer(
+      "Starts the ranks itself: with mpirun, or with srun inside a Slurm job.\n"
+      "train.global_batch is the batch of one rank (weak) or of all (strong).");
+  command->callback([&program, arguments] {
+    program.action = [&program, arguments] { return run_bench_scaling(program, *arguments); };
+  });
+}
+
+}  // namespace lockstep

@@ -1,0 +1,189 @@
+#include <algorithm>
+
+#include "comm/watch/watchdog.h"
+#include "launch/commands/bench.h"
+#include "launch/commands/command_line.h"
+#include "launch/commands/program.h"
+#include "launch/config/config.h"
+#include "launch/report/report.h"
+#include "launch/run/choose_device.h"
+#include "launch/run/sample_shape.h"
+#include "launch/scaling/step_times.h"
+#include "src/core/log.h"
+#include "src/core/rng.h"
+#include "src/device/devices.h"
+#include "src/train/run/run_settings.h"
+#include "src/train/step/step.h"
+
+namespace lockstep {
+
+namespace {
+
+struct StepArguments {
+  std::string config, device, input = "28,28,1";
+  int64_t outputs = 10, steps = 200;
+  std::vector<std::string> sets;
+  bool json = false;
+};
+
+/// One rank's part of a batch of random bytes with random labels, in memory: the benchmark is of the step
+/// alone.
+class RandomBatch {
+ public:
+  RandomBatch(Exec exec, const DataSignature& data, const Batching& batching, int rank)
+      : x_(exec, Memory::pinned, static_cast<size_t>(batching.rank_batch() * data.x_shape.elements())),
+        y_(exec, Memory::pinned, static_cast<size_t>(batching.rank_batch()) * sizeof(int32_t)),
+        index_(exec, Memory::pinned, static_cast<size_t>(batching.rank_batch()) * sizeof(int64_t)) {
+    RandomStream random(1, static_cast<uint64_t>(rank));
+    const int64_t rows = batching.rank_batch();
+    for (uint8_t& value : x_.as<uint8_t>()) value = static_cast<uint8_t>(random.next());
+    for (int32_t& label : y_.as<int32_t>())
+      label = static_cast<int32_t>(random.next_below(static_cast<uint32_t>(data.outputs)));
+    for (int64_t i = 0; i < rows; ++i) index_.as<int64_t>()[static_cast<size_t>(i)] = rank * rows + i;
+    batch_.global_valid = batching.global_batch;
+    batch_.x = Tensor(x_.data(), DType::u8, data.x_shape.batched(rows));
+    batch_.y = Tensor(y_.data(), DType::i32, {rows});
+    batch_.sample_index = Tensor(index_.data(), DType::i64, {rows});
+  }
+  const Batch& batch() const { return batch_; }
+
+ private:
+  Buffer x_, y_, index_;
+  Batch batch_;
+};
+
+void add_shares(Report& report, const StepTimes::Shares& shares) {
+  report.line("of which", fmt::format("{:.3f} ms compute (standard deviation {:.3f})", shares.compute,
+                                      shares.compute_spread));
+  report.line("", fmt::format("{:.3f} ms wait for the slowest rank", shares.wait));
+  report.line("", fmt::format("{:.3f} ms exposed communication", shares.communication));
+  report.line("sums", fmt::format("{:.3f} ms in all, exposed or hidden behind backward", shares.sums));
+  report.value("compute_ms", shares.compute);
+  report.value("compute_spread_ms", shares.compute_spread);
+  report.value("wait_ms", shares.wait);
+  report.value("communication_ms", shares.communication);
+  report.value("sums_ms", shares.sums);
+}
+
+/// What a model of the step must know: the sums of one step, and whether they hide behind backward.
+void add_sums(Report& report, const std::vector<Bucket>& buckets, Exec exec) {
+  Json bytes = Json::array();
+  for (const Bucket& bucket : buckets) bytes.push_back(bucket.size * static_cast<int64_t>(sizeof(float)));
+  report.value("bucket_bytes", bytes);
+  // On the CPU the thread that sums takes its time from those that compute.
+  report.value("overlap", exec.on_cuda());
+}
+
+void add_optimizer_memory(Report& report, const std::vector<uint64_t>& of_ranks, bool sharded) {
+  const auto [least, most] = std::ranges::minmax(of_ranks);
+  report.line("optimizer memory", sharded
+                                      ? fmt::format("{} a rank, sharded ({} at least)",
+                                                    readable_bytes(static_cast<int64_t>(most)),
+                                                    readable_bytes(static_cast<int64_t>(least)))
+                                      : fmt::format("{} a rank", readable_bytes(static_cast<int64_t>(most))));
+  report.value("optimizer_bytes", of_ranks);
+}
+
+int run_bench_step(Program& program, const StepArguments& arguments) {
+  if (arguments.json) log_information_to_stderr();
+  World& world = program.world();
+  const Config config = load_config(arguments.config, arguments.sets);
+  const TrainOptions& options = config.train;
+  const Watchdog watchdog(world, options.timeout_seconds);
+  const Device device = choose_device(world, arguments.device.empty() ? config.device : arguments.device);
+  const Exec exec = device.exec();
+  const int64_t device_bytes_before = used_device_bytes(exec);
+
+  const DataSignature data{
+      parse_sample_shape("--input", arguments.input), DType::u8, TargetKind::classes, {}, arguments.outputs};
+  const Task task(exec, options, data);
+  const Graph graph = fuse(build_model(config.model, task.input_shape(), task.outputs(), options.seed));
+  ThreadPool pool(lanes_of(options, exec, world));
+  const MicroBatchNeeds needs = micro_batch_needs(exec, graph);
+  const Batching batching = plan_batches(options, world.size(), pool.lanes(), needs);
+  Parameters parameters(exec, graph);
+  parameters.initialize(options.seed);
+  TimedCommunicator communicator(make_communicator(world, exec, options.communicator()));
+  const auto statistics = options.sync_batch_norm ? make_statistics_communicator(world, exec) : nullptr;
+  Communicator* const shared = options.sync_batch_norm ? &communicator : nullptr;
+  const Step::Options settings = step_options(options, world, exec, communicator, parameters.layout());
+  const std::optional<Sharding> sharding =
+      make_sharding(world, exec, options, communicator, parameters.layout(), settings);
+  Optimizer optimizer(exec, options.optimizer, parameters.layout().blocks,
+                      sharding ? std::optional(sharding->optimizer_share()) : std::nullopt);
+  const std::vector<uint64_t> optimizer_bytes = world.gather(optimizer.bytes());
+  Step step({exec, pool, communicator, task, graph, parameters, optimizer, /*replicas=*/nullptr,
+             statistics ? statistics.get() : shared, sharding ? &*sharding : nullptr},
+            batching, settings);
+  const RandomBatch random(exec, data, batching, world.rank());
+
+  const StepTimes times = time_steps(
+      world, exec, communicator, pool.lanes(), arguments.steps,
+      [&](int64_t number) { step.run(random.batch(), number, options.optimizer.lr); }, [&] { step.flush(); });
+  const int64_t device_bytes = used_device_bytes(exec) - device_bytes_before;
+  if (world.rank() != 0) return 0;
+  const auto samples_per_s = [&](double ms) {
+    return 1000 * static_cast<double>(batching.global_batch) / ms;
+  };
+
+  Report report;
+  report.section("step");
+  report.fact(
+      "model",
+      fmt::format("{}, {} parameters", config.model.file.empty() ? config.model.name : config.model.file,
+                  readable_count(parameters.layout().parameter_count)),
+      "parameters", parameters.layout().parameter_count);
+  report.fact("batch",
+              fmt::format("{} = {} ranks x {} micro-batches x {}", batching.global_batch, world.size(),
+                          batching.micro_batches, batching.micro_batch),
+              "global_batch", batching.global_batch);
+  if (const std::string text = describe_statistics(batching, options, world.size(), pool.lanes(), needs);
+      !text.empty())
+    report.line("batch norm", text);
+  report.value("ranks", world.size());
+  report.fact("runs on", fmt::format("{}, {} threads a rank", to_string(exec.backend()), pool.lanes()),
+              "threads", pool.lanes());
+  report.fact("step",
+              fmt::format("{:.3f} ms median of {} parts of {} steps ({:.3f} to {:.3f})", times.step.median,
+                          times.parts, times.steps_a_part, times.step.min, times.step.max),
+              "ms_per_step", times.step.median);
+  add_shares(report, times.shares);
+  report.fact(
+      "speed",
+      fmt::format("{} samples/s ({} to {})", readable_count(std::llround(samples_per_s(times.step.median))),
+                  readable_count(std::llround(samples_per_s(times.step.max))),
+                  readable_count(std::llround(samples_per_s(times.step.min)))),
+      "samples_per_s", samples_per_s(times.step.median));
+  add_sums(report, step.buckets(), exec);
+  add_optimizer_memory(report, optimizer_bytes, sharding.has_value());
+  if (exec.on_cuda())
+    report.fact("GPU memory", fmt::format("{} beyond the CUDA context", readable_bytes(device_bytes)),
+                "device_bytes", device_bytes);
+  report.print(arguments.json);
+  return 0;
+}
+
+}  // namespace
+
+void add_bench_step(CLI::App& bench, Program& program) {
+  CLI::App* step = bench.add_subcommand("step", "Time training steps on random data in memory");
+  auto arguments = std::make_shared<StepArguments>();
+  step->add_option("CONFIG", arguments->config, "TOML file; its data is not read");
+  step->add_option("--set", arguments->sets, "Change a config key, any number")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  step->add_option("--steps", arguments->steps, "Steps to time, 200 by default")
+      ->type_name("N")
+      ->check(whole_number(1, int64_t{1} << 32));
+  step->add_option("--input", arguments->input, "Shape of a sample, 28,28,1 by default")->type_name("H,W,C");
+  step->add_option("--outputs", arguments->outputs, "Classes, 10 by default")
+      ->type_name("N")
+      ->check(whole_number(1, int64_t{1} << 32));
+  add_device_option(*step, arguments->device);
+  step->add_flag("--json", arguments->json, "Print JSON");
+  step->callback([&program, arguments] {
+    program.action = [&program, arguments] { return run_bench_step(program, *arguments); };
+  });
+}
+
+}  // namespace lockstep

@@ -1,0 +1,186 @@
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <span>
+
+#include "io/import/import_mnist.h"
+#include "io/import/synth_digits.h"
+#include "io/probe/inspect.h"
+#include "launch/commands/command_line.h"
+#include "launch/commands/program.h"
+#include "launch/config/file_format.h"
+#include "launch/report/report.h"
+#include "src/core/error.h"
+#include "src/core/log.h"
+#include "src/core/printable.h"
+
+namespace lockstep {
+
+namespace {
+
+/// A result is what its name says, and never written over something else without being asked.
+void check_result(const std::string& out, bool force) {
+  check_file_format("OUT", out, "HDF5");
+  if (!force && std::filesystem::exists(out))
+    fail(ExitCode::usage, "{} exists already. Name another file, or add --force to replace it.", out);
+}
+
+void add_synth(CLI::App& data, Program& program) {
+  CLI::App* synth = data.add_subcommand("synth", "Generate a data set");
+  synth->require_subcommand(1);
+  CLI::App* digits = synth->add_subcommand("digits", "28x28 digits that look handwritten");
+  struct Arguments {
+    std::string out;
+    SynthDigitsOptions options;
+    bool force = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  digits->add_option("OUT", arguments->out, "The HDF5 file to write")->required();
+  digits->add_option("--train", arguments->options.train, "Training samples, 60000 by default")
+      ->check(whole_number(1, int64_t{1} << 32));
+  digits->add_option("--test", arguments->options.test, "Test samples, 10000 by default")
+      ->check(whole_number(1, int64_t{1} << 32));
+  digits->add_option("--seed", arguments->options.seed, "Another seed draws other digits; 1 by default");
+  digits->add_flag("--force", arguments->force, "Replace OUT if it exists");
+  digits->callback([&program, arguments] {
+    program.action = [arguments] {
+      check_result(arguments->out, arguments->force);
+      synth_digits(arguments->out, arguments->options);
+      log_info("wrote {}: {} training and {} test digits", arguments->out, arguments->options.train,
+               arguments->options.test);
+      return 0;
+    };
+  });
+}
+
+void add_import(CLI::App& data, Program& program) {
+  CLI::App* import = data.add_subcommand("import", "Convert a data set to HDF5");
+  import->require_subcommand(1);
+  CLI::App* mnist = import->add_subcommand("mnist", "MNIST's idx files, or any other set in the same form");
+  struct Arguments {
+    std::string folder, out;
+    bool force = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  mnist->add_option("FOLDER", arguments->folder, "Folder of the four idx files, plain or gzipped")
+      ->required();
+  mnist->add_option("OUT", arguments->out, "The HDF5 file to write")->required();
+  mnist->add_flag("--force", arguments->force, "Replace OUT if it exists");
+  mnist->callback([&program, arguments] {
+    program.action = [arguments] {
+      check_result(arguments->out, arguments->force);
+      import_mnist(arguments->folder, arguments->out);
+      log_info("wrote {}", arguments->out);
+      return 0;
+    };
+  });
+}
+
+std::string shape_text(const std::vector<int64_t>& extents) {
+  return fmt::format("({})", fmt::join(extents, ", "));
+}
+
+std::string storage_text(const DatasetDescription& dataset) {
+  std::string text = dataset.layout;
+  if (!dataset.chunk.empty()) text += " " + shape_text(dataset.chunk);
+  if (!dataset.filters.empty()) text += fmt::format(" {}", fmt::join(dataset.filters, "+"));
+  if (!dataset.link.empty()) text += ", " + dataset.link;
+  return text;
+}
+
+void print_warnings(const DatasetDescription& dataset) {
+  for (const std::string& warning : dataset.warnings) print_text("warning: {}\n", printable(warning));
+}
+
+/// The end of a command that looked at a file: an error that lists what is wrong with it.
+int end_of(const std::vector<std::string>& problems) {
+  constexpr size_t kShown = 5;
+  if (problems.empty()) return 0;
+  const auto shown = std::span(problems).first(std::min(problems.size(), kShown));
+  const std::string more =
+      problems.size() > kShown ? fmt::format(" And {} more problems.", problems.size() - kShown) : "";
+  fail(ExitCode::data, "{}{}", fmt::join(shown, " "), more);
+}
+
+int run_info(const std::string& file, bool json) {
+  const FileDescription description = describe_file(file);
+  if (json) {
+    print_json(nlohmann::json(description));
+    return end_of(description.problems);
+  }
+  std::vector<std::vector<std::string>> rows{{"data set", "shape", "type", "stored", "storage"}};
+  for (const DatasetDescription& dataset : description.datasets)
+    rows.push_back({dataset.name, shape_text(dataset.shape), dataset.type,
+                    readable_bytes(dataset.stored_bytes), storage_text(dataset)});
+  print_text("{}: {}, {} data sets\n", file, readable_bytes(description.file_bytes),
+             description.datasets.size());
+  print_table(rows, {false, false, false, true, false});
+  for (const DatasetDescription& dataset : description.datasets) {
+    if (!dataset.usable)
+      print_text("{} cannot be trained on: {}\n", printable(dataset.name), printable(dataset.problem));
+    print_warnings(dataset);
+  }
+  for (const std::string& broken : description.broken_links) print_text("{}\n", printable(broken));
+  return end_of(description.problems);
+}
+
+int run_check(const std::string& file, bool json) {
+  const FileCheck check = check_file(file);
+  if (json) {
+    print_json(nlohmann::json(check));
+  } else {
+    std::vector<std::vector<std::string>> rows{
+        {"data set", "shape", "type", "min", "max", "mean", "not finite"}};
+    for (const DatasetCheck& dataset : check.datasets) {
+      const auto number = [&](double value) {
+        return dataset.values > 0 ? fmt::format("{:.4g}", value) : "-";
+      };
+      rows.push_back({dataset.description.name, shape_text(dataset.description.shape),
+                      dataset.description.type, number(dataset.min), number(dataset.max),
+                      number(dataset.mean), readable_count(dataset.not_finite)});
+    }
+    print_table(rows, {false, false, false, true, true, true, true});
+    for (const DatasetCheck& dataset : check.datasets) {
+      if (!dataset.label_counts.empty())
+        print_text("{}: classes 0 to {}, samples of each: {}\n", printable(dataset.description.name),
+                   dataset.label_counts.size() - 1, fmt::join(dataset.label_counts, " "));
+      print_warnings(dataset.description);
+    }
+    for (const GroupCheck& group : check.groups) {
+      print_text("{}: task: {}\n", printable(group.group), group.task);
+      for (const Finding& finding : group.findings)
+        print_text("{}: warning: {}\n", printable(group.group), printable(finding.text));
+    }
+  }
+  return end_of(check.problems);
+}
+
+void add_report(CLI::App& data, Program& program, const char* name, const char* help,
+                int (*run)(const std::string& file, bool json)) {
+  CLI::App* command = data.add_subcommand(name, help);
+  struct Arguments {
+    std::string file;
+    bool json = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("FILE", arguments->file, "An HDF5 file")->required();
+  command->add_flag("--json", arguments->json, "Print JSON");
+  command->callback([&program, arguments, run] {
+    program.action = [arguments, run] { return run(arguments->file, arguments->json); };
+  });
+}
+
+}  // namespace
+
+void add_data_command(CLI::App& app, Program& program) {
+  CLI::App* data = app.add_subcommand("data", "Make, convert and check data sets");
+  data->require_subcommand(1);
+  add_synth(*data, program);
+  add_import(*data, program);
+  add_report(*data, program, "info", "List the data sets of a file", run_info);
+  add_report(*data, program, "check", "Read every value and say what is wrong", run_check);
+}
+
+}  // namespace lockstep

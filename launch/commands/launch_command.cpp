@@ -1,0 +1,221 @@
+#include <unistd.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "io/checkpoint/checkpoint.h"
+#include "launch/commands/program.h"
+#include "launch/commands/train_arguments.h"
+#include "launch/process/child_process.h"
+#include "launch/process/restart_policy.h"
+#include "launch/slurm/job.h"
+#include "src/core/cores.h"
+#include "src/core/error.h"
+#include "src/core/log.h"
+
+namespace lockstep {
+
+namespace {
+
+/// What --bind means to mpirun: more ranks than cores share them.
+const std::map<std::string, std::string> kBindings = {{"none", "none"},
+                                                      {"core", "core:overload-allowed"},
+                                                      {"socket", "socket:overload-allowed"},
+                                                      {"numa", "numa:overload-allowed"}};
+
+struct LaunchArguments {
+  int ranks = 1;
+  RestartRules restarts;
+  std::string bind = "none";
+  std::vector<std::string> command;
+};
+
+std::vector<std::string> mpirun_words(const LaunchArguments& arguments) {
+  // How a job ended this program says itself. Without --oversubscribe mpirun counts cores, not the threads of
+  // one or what a container may use.
+  std::vector<std::string> words = {
+      "mpirun",
+      // --quiet in the words that version 5, which has no such option, accepts too
+      "--mca", "orte_execute_quiet", "1", "-n", std::to_string(arguments.ranks), "--oversubscribe",
+      "--bind-to", kBindings.at(arguments.bind)};
+  if (geteuid() == 0) words.emplace_back("--allow-run-as-root");
+  // Ranks that wait for one with which they share a core must give way to it.
+  if (arguments.ranks > std::ssize(usable_cores()))
+    words.insert(words.end(), {"--mca", "mpi_yield_when_idle", "1"});
+  words.push_back(own_program());
+  return words;
+}
+
+/// A training that can be started again and goes on.
+class Training {
+ public:
+  /// The arguments of `train`, without that word.
+  explicit Training(std::vector<std::string> given) : given_(std::move(given)) {
+    CLI::App parser;
+    add_train_options(parser, arguments_);
+    std::vector<std::string> reversed(given_.rbegin(), given_.rend());
+    try {
+      parser.parse(reversed);
+    } catch (const CLI::CallForHelp&) {
+      return;  // train will answer
+    } catch (const CLI::ParseError& error) {
+      throw Error(ExitCode::usage, std::string(error.what()) + ". See lockstep train --help.");
+    }
+    if (arguments_.config_help) return;
+    folder_ = chosen_run_folder(arguments_);
+    newest_ = first_newest_ = find_newest();
+  }
+
+  std::vector<std::string> first_try() const { return with_folder(given_); }
+  /// The ranks have taken this folder: a second try would take the next free one.
+  void took(const std::string& folder) {
+    if (folder.empty()) return;
+    folder_ = folder;
+    has_folder_ = true;
+  }
+  /// From the newest checkpoint, or from the beginning.
+  std::vector<std::string> next_try() const {
+    if (!has_folder_ || starts_where_it_was_told_to()) return first_try();
+    std::vector<std::string> words;
+    for (size_t i = 0; i < given_.size(); ++i) {
+      if (given_[i].starts_with("--resume=")) continue;
+      if (given_[i] == "--resume")
+        ++i;  // and what it says
+      else
+        words.push_back(given_[i]);
+    }
+    words.insert(words.end(), {"--resume", "auto"});
+    return with_folder(std::move(words));
+  }
+
+  /// Whether there is a newer checkpoint than at the last call.
+  bool progressed() {
+    const Newest now = find_newest();
+    return std::exchange(newest_, now) != now;
+  }
+  /// Where the next try starts, in words.
+  std::string start_of_next_try() const {
+    if (starts_where_it_was_told_to()) return arguments_.resume;
+    return newest_.path.empty() ? "the beginning" : newest_.path;
+  }
+
+ private:
+  /// A run that went on from an older checkpoint writes the same file again.
+  struct Newest {
+    std::string path;
+    std::filesystem::file_time_type written;
+    bool operator==(const Newest&) const = default;
+  };
+
+  Newest find_newest() const {
+    if (folder_.empty()) return {};
+    const std::vector<std::string> all = find_checkpoints(folder_);
+    std::error_code gone;
+    return all.empty() ? Newest{} : Newest{all.front(), std::filesystem::last_write_time(all.front(), gone)};
+  }
+  /// A checkpoint that was named may be older than the folder's newest, until the run writes its own.
+  bool starts_where_it_was_told_to() const {
+    return !arguments_.resume.empty() && arguments_.resume != "auto" && newest_ == first_newest_;
+  }
+  std::vector<std::string> with_folder(std::vector<std::string> words) const {
+    if (arguments_.run.empty() && has_folder_) words.insert(words.end(), {"--run", folder_});
+    words.insert(words.begin(), "train");
+    return words;
+  }
+
+  std::vector<std::string> given_;
+  TrainArguments arguments_;
+  std::string folder_;
+  bool has_folder_ = false;  ///< or the ranks would take that one if nobody else does before
+  Newest newest_, first_newest_;
+};
+
+std::vector<std::string> joined(std::vector<std::string> words, const std::vector<std::string>& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+int launch_training(const LaunchArguments& arguments, const std::vector<std::string>& mpirun) {
+  // Also those between two tries.
+  const HeldSignals held;
+  Training training({arguments.command.begin() + 1, arguments.command.end()});
+  RestartPolicy policy(arguments.restarts);
+  std::vector<std::string> next = training.first_try();
+  for (;;) {
+    const JobEnd end = run_job(joined(mpirun, next), arguments.ranks);
+    if (end.asked_to_stop) return end.exit_code;
+    training.took(end.run_folder);
+    const std::optional<double> wait = policy.after(end.exit_code, training.progressed());
+    if (!wait) {
+      if (lost_a_rank(end.exit_code) && arguments.restarts.most_in_a_row > 0)
+        log_error("launch: gave up after {} restart{} without a new checkpoint: {}", policy.in_a_row(),
+                  policy.in_a_row() == 1 ? "" : "s", end.why);
+      return end.exit_code;
+    }
+    log_warning("launch: {}", end.why);
+    log_warning("launch: restart {} of {} in {:.3g} s, from {}", policy.in_a_row(),
+                arguments.restarts.most_in_a_row, *wait, training.start_of_next_try());
+    if (!wait_unless_stopped(*wait)) return end.exit_code;
+    next = training.next_try();
+  }
+}
+
+int run_launch(const Program& program, const LaunchArguments& arguments) {
+  if (!program.environment().launcher.launcher.empty())
+    fail(ExitCode::usage, "{} runs already: launch starts the ranks itself. Leave one of the two out.",
+         program.environment().launcher.launcher);
+  if (arguments.ranks < 1) fail(ExitCode::usage, "-n {}: at least one rank is needed.", arguments.ranks);
+  if (arguments.restarts.most_in_a_row < 0 || !(arguments.restarts.first_wait >= 0))
+    fail(ExitCode::usage, "--restarts and --backoff must not be negative.");
+  if (!kBindings.contains(arguments.bind))
+    fail(ExitCode::usage, "--bind {}: choose none, core, socket or numa.", arguments.bind);
+  const std::vector<std::string> mpirun = mpirun_words(arguments);
+  if (arguments.command[0] == "train") return launch_training(arguments, mpirun);
+  // These end at once, as they do without mpirun.
+  return run_job(joined(mpirun, arguments.command), /*saving_ranks=*/0).exit_code;
+}
+
+}  // namespace
+
+void separate_launched_command(std::vector<std::string>& words) {
+  static const std::set<std::string> kWithValue = {"-n", "--restarts", "--backoff", "--bind"};
+  for (size_t i = 1; i < words.size(); ++i) {
+    if (words[i] == "--") return;
+    if (kWithValue.contains(words[i]))
+      ++i;
+    else if (!words[i].starts_with('-')) {
+      words.insert(words.begin() + static_cast<std::ptrdiff_t>(i), "--");
+      return;
+    }
+  }
+}
+
+void add_launch_command(CLI::App& app, Program& program) {
+  CLI::App* command = app.add_subcommand("launch", "Start ranks on this machine; restart a training");
+  auto arguments = std::make_shared<LaunchArguments>();
+  command->add_option("-n", arguments->ranks, "Ranks")->type_name("N")->required();
+  command
+      ->add_option("--restarts", arguments->restarts.most_in_a_row,
+                   "Times to start train again after a rank was lost, with\n"
+                   "no new checkpoint in between; 3")
+      ->type_name("K");
+  command
+      ->add_option("--backoff", arguments->restarts.first_wait,
+                   "Seconds before the first, then twice as long; 1")
+      ->type_name("S");
+  command->add_option("--bind", arguments->bind, "none, core, socket or numa: see mpirun; none")
+      ->type_name("");
+  command->add_option("COMMAND", arguments->command, "What to start: train CONFIG.toml ...")->required();
+  command->footer("For example: lockstep launch -n 2 train CONFIG.toml --set run.name=two");
+  command->callback([&program, arguments] {
+    program.action = [&program, arguments] { return run_launch(program, *arguments); };
+  });
+}
+
+}  // namespace lockstep

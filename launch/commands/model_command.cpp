@@ -1,0 +1,162 @@
+#include <algorithm>
+#include <filesystem>
+
+#include "launch/commands/command_line.h"
+#include "launch/commands/program.h"
+#include "launch/config/config.h"
+#include "launch/config/model_keys.h"
+#include "launch/report/layer_help.h"
+#include "launch/report/report.h"
+#include "launch/run/sample_shape.h"
+#include "src/core/error.h"
+#include "src/core/suggest.h"
+#include "src/graph/network.h"
+
+namespace lockstep {
+
+namespace {
+
+int run_list(bool json) {
+  Json list = Json::array();
+  for (const ModelEntry& model : model_registry()) {
+    Json keys = Json::array();
+    if (!json) print_text("{}\n{}", model.name, wrapped(model.description, 2));
+    for (const ModelKey& key : model.keys) {
+      const std::string standard = toml_text(key.standard);
+      keys.push_back({{"name", key.name}, {"default", standard}, {"description", key.description}});
+      if (!json) print_text("  model.{} = {}\n{}", key.name, standard, wrapped(key.description, 6));
+    }
+    list.push_back({{"name", model.name}, {"description", model.description}, {"keys", keys}});
+  }
+  if (json)
+    print_json(list);
+  else
+    print_text("\nA model file: lockstep model list --layers shows what it may hold.\n");
+  return 0;
+}
+
+struct ShowArguments {
+  std::string model, input = "28,28,1";
+  int64_t outputs = 10;
+  std::vector<std::string> sets;
+  bool json = false;
+};
+
+/// The config of `lockstep train --set model.name=MODEL`, or model.file when MODEL is a file.
+Config config_of(const ShowArguments& arguments) {
+  const bool file = arguments.model.ends_with(".toml") || arguments.model.find('/') != std::string::npos;
+  std::vector<std::string> names;
+  for (const ModelEntry& model : model_registry()) names.push_back(model.name);
+  if (!file && std::find(names.begin(), names.end(), arguments.model) == names.end())
+    fail(ExitCode::usage, "there is no model '{}'{} The name of a model file ends in .toml.", arguments.model,
+         suggestion(arguments.model, names, model_synonyms()));
+  std::vector<std::string> sets{(file ? "model.file=" : "model.name=") + arguments.model};
+  sets.insert(sets.end(), arguments.sets.begin(), arguments.sets.end());
+  return load_config("", sets);
+}
+
+int64_t parameters_of(const Layer& layer) {
+  int64_t count = 0;
+  for (const ParameterSpec& parameter : layer.parameters()) count += parameter.shape.elements();
+  return count;
+}
+
+/// Bytes that a rank holds in training.
+struct Memory {
+  int64_t weights, optimizer, activations, micro_batch;
+};
+
+Memory memory_of(const Graph& graph, const TrainOptions& options) {
+  const ParameterLayout layout(graph);
+  const int64_t micro_batch = options.micro_batch > 0 ? options.micro_batch : 32;
+  const Optimizer optimizer({}, options.optimizer, layout.blocks);
+  return {layout.weights_size * static_cast<int64_t>(sizeof(float)), static_cast<int64_t>(optimizer.bytes()),
+          plan_network({}, fuse(graph.clone()), micro_batch, /*training=*/true).arena_bytes(), micro_batch};
+}
+
+int run_show(const ShowArguments& arguments) {
+  const Config config = config_of(arguments);
+  const Shape input = parse_sample_shape("--input", arguments.input);
+  const Graph graph = build_model(config.model, input, arguments.outputs, config.train.seed);
+
+  std::vector<std::vector<std::string>> rows{{"layer", "what", "output", "parameters", "MFLOP"}};
+  Json layers = Json::array();
+  int64_t parameters = 0, flops = 0;
+  for (const Graph::Node& node : graph.nodes()) {
+    const int64_t count = parameters_of(*node.layer), work = node.layer->flops();
+    parameters += count;
+    flops += work;
+    rows.push_back({node.name, node.layer->describe(), to_string(node.output), readable_count(count),
+                    fmt::format("{:.3f}", static_cast<double>(work) / 1e6)});
+    layers.push_back(
+        {{"name", node.name},
+         {"kind", node.layer->kind()},
+         {"description", node.layer->describe()},
+         {"output", std::vector<int64_t>(node.output.extents().begin(), node.output.extents().end())},
+         {"parameters", count},
+         {"forward_flops", work}});
+  }
+  const Memory memory = memory_of(graph, config.train);
+  if (arguments.json) {
+    print_json({{"model", arguments.model},
+                {"layers", layers},
+                {"parameters", parameters},
+                {"forward_flops", flops},
+                {"training_flops", 3 * flops},
+                {"memory",
+                 {{"weights_bytes", memory.weights},
+                  {"gradients_bytes", memory.weights},
+                  {"optimizer_bytes", memory.optimizer},
+                  {"activations_bytes", memory.activations},
+                  {"micro_batch", memory.micro_batch}}}});
+    return 0;
+  }
+  print_text("{}: a sample {}, {} outputs\n\n", arguments.model, to_string(input), arguments.outputs);
+  print_table(rows, {false, false, false, true, true});
+  print_text("\nparameters   {} ({})\n", readable_count(parameters), readable_bytes(memory.weights));
+  print_text("work         {:.3f} MFLOP forward, {:.3f} in training, a sample\n",
+             static_cast<double>(flops) / 1e6, 3 * static_cast<double>(flops) / 1e6);
+  print_text("memory       weights {}, gradients {}, optimizer ({}) {}\n", readable_bytes(memory.weights),
+             readable_bytes(memory.weights), config.train.optimizer.name, readable_bytes(memory.optimizer));
+  print_text("             activations {} for a micro-batch of {}\n", readable_bytes(memory.activations),
+             memory.micro_batch);
+  return 0;
+}
+
+}  // namespace
+
+void add_model_command(CLI::App& app, Program& program) {
+  CLI::App* model = app.add_subcommand("model", "List the models, or show one with its layers and cost");
+  model->require_subcommand(1);
+
+  CLI::App* list = model->add_subcommand("list", "List the built-in models and their keys");
+  auto list_json = std::make_shared<bool>(false);
+  auto layers = std::make_shared<bool>(false);
+  list->add_flag("--json", *list_json, "Print JSON");
+  list->add_flag("--layers", *layers, "List the layers of a model file instead");
+  list->callback([&program, list_json, layers] {
+    program.action = [list_json, layers] {
+      if (!*layers) return run_list(*list_json);
+      if (*list_json)
+        print_json(layer_json());
+      else
+        print_text("{}", layer_help());
+      return 0;
+    };
+  });
+
+  CLI::App* show = model->add_subcommand("show", "Show layers, shapes, parameters, work and memory");
+  auto arguments = std::make_shared<ShowArguments>();
+  show->add_option("MODEL", arguments->model, "A built-in model's name, or a model file")->required();
+  show->add_option("--input", arguments->input, "Shape of a sample, 28,28,1 by default")->type_name("H,W,C");
+  show->add_option("--outputs", arguments->outputs, "Classes or width of the target, 10 by default")
+      ->type_name("N")
+      ->check(whole_number(1, int64_t{1} << 32));
+  show->add_option("--set", arguments->sets, "Change a config key, any number")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  show->add_flag("--json", arguments->json, "Print JSON");
+  show->callback([&program, arguments] { program.action = [arguments] { return run_show(*arguments); }; });
+}
+
+}  // namespace lockstep

@@ -1,0 +1,79 @@
+#include <filesystem>
+
+#include "io/export/prediction_writer.h"
+#include "launch/commands/command_line.h"
+#include "launch/commands/program.h"
+#include "launch/config/file_format.h"
+#include "launch/report/report.h"
+#include "launch/run/trained_model.h"
+#include "src/core/log.h"
+
+namespace lockstep {
+
+namespace {
+
+struct PredictArguments {
+  std::string from, out, device = "auto";
+  TrainedModel::DataArguments data;
+  bool force = false;
+};
+
+/// --force replaces an older answer, never what the answer is made from.
+void refuse_to_replace_input(const std::string& out, const TrainedModel& model,
+                             const TrainedModel::DataArguments& data) {
+  std::vector<std::string> inputs = model.source_of(data).files;
+  inputs.push_back(model.checkpoint_path());
+  for (const std::string& input : inputs) {
+    std::error_code status;
+    if (std::filesystem::equivalent(out, input, status))
+      fail(ExitCode::usage, "--out {}: that is {}, which is read. Name another file.", out, input);
+  }
+}
+
+std::vector<int64_t> stored_rows(const Dataset& dataset) {
+  std::vector<int64_t> rows(static_cast<size_t>(dataset.size()));
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = dataset.stored_row(static_cast<int64_t>(i));
+  return rows;
+}
+
+int run_predict(Program& program, const PredictArguments& arguments) {
+  check_file_format("--out", arguments.out, "HDF5");
+  World& world = program.world();
+  if (!arguments.force && std::filesystem::exists(arguments.out))
+    fail(ExitCode::usage, "{} exists already. Name another file, or add --force to replace it.",
+         arguments.out);
+  TrainedModel model(world, arguments.from, arguments.device);
+  // One process writes one file; the others of a job have nothing to do.
+  if (world.rank() != 0) return 0;
+  const std::unique_ptr<Dataset> dataset = model.open(world, arguments.data, /*with_targets=*/false);
+  const bool classifies = model.task().classifies();
+  const Shape answer = classifies ? Shape{model.task().outputs()} : model.task().data().y_shape;
+  refuse_to_replace_input(arguments.out, model, arguments.data);
+  PredictionWriter writer(arguments.out, dataset->size(), answer, classifies);
+  model.evaluator().predict(*dataset, [&](int64_t first, ConstTensor outputs) {
+    writer.write(first, outputs.reshaped(answer.batched(outputs.shape()[0])));
+  });
+  const bool part = model.is_part(arguments.data);
+  if (part) writer.write_samples(stored_rows(*dataset));
+  writer.commit();
+  log_info("wrote {}: {} predictions{}", arguments.out, readable_count(dataset->size()),
+           part ? " for " + dataset->describe() + "; /sample says which" : "");
+  return 0;
+}
+
+}  // namespace
+
+void add_predict_command(CLI::App& app, Program& program) {
+  CLI::App* command = app.add_subcommand("predict", "Write a trained model's answers to an HDF5 file");
+  auto arguments = std::make_shared<PredictArguments>();
+  command->add_option("FROM", arguments->from, "A checkpoint or a run folder")->required();
+  add_data_options(*command, arguments->data);
+  command->add_option("--out", arguments->out, "The HDF5 file to write")->required()->type_name("OUT.h5");
+  add_device_option(*command, arguments->device);
+  command->add_flag("--force", arguments->force, "Replace OUT if it exists");
+  command->callback([&program, arguments] {
+    program.action = [&program, arguments] { return run_predict(program, *arguments); };
+  });
+}
+
+}  // namespace lockstep

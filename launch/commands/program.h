@@ -1,0 +1,50 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "comm/collectives/world.h"
+#include "launch/process/environment.h"
+
+namespace lockstep {
+
+/// What the subcommands share: the environment, and the World of those that need MPI.
+class Program {
+ public:
+  explicit Program(Environment environment) : environment_(std::move(environment)) {}
+
+  const Environment& environment() const { return environment_; }
+  /// Starts MPI on the first call. Commands that only read files or print facts never call it.
+  World& world();
+  bool has_world() const { return world_ != nullptr; }
+
+  /// The chosen subcommand, set while the command line is parsed; returns the exit code.
+  std::function<int()> action;
+  /// Whether standard output holds what the command is for. Not of a training: that is its run folder.
+  bool prints_its_result = true;
+  /// Whether the chosen subcommand takes signals by itself, and calls let_signals_in().
+  bool takes_signals = false;
+
+ private:
+  Environment environment_;
+  std::unique_ptr<World> world_;
+};
+
+// Each adds one subcommand, with its options and help, to the command line.
+void add_train_command(CLI::App& app, Program& program);
+void add_eval_command(CLI::App& app, Program& program);
+void add_predict_command(CLI::App& app, Program& program);
+void add_data_command(CLI::App& app, Program& program);
+void add_model_command(CLI::App& app, Program& program);
+void add_bench_command(CLI::App& app, Program& program);
+void add_slurm_command(CLI::App& app, Program& program);
+void add_doctor_command(CLI::App& app, Program& program);
+void add_launch_command(CLI::App& app, Program& program);
+
+/// Puts "--" before what `launch` starts where it was left out: what follows belongs to that command.
+void separate_launched_command(std::vector<std::string>& words);
+
+}  // namespace lockstep

@@ -1,0 +1,210 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <filesystem>
+#include <set>
+
+#include "launch/commands/command_line.h"
+#include "launch/commands/program.h"
+#include "launch/config/config.h"
+#include "launch/process/child_process.h"
+#include "launch/slurm/slurm_script.h"
+#include "src/core/console.h"
+#include "src/core/error.h"
+#include "src/core/log.h"
+#include "src/device/exec.h"
+#include "src/train/step/batching.h"
+
+namespace lockstep {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct SlurmArguments {
+  SlurmJob job;
+  std::string config;
+  std::vector<std::string> sets;
+  int tasks_per_node = 0, cpus_per_task = 0;  ///< 0: not given
+  bool submit = false;
+};
+
+/// What stands unquoted in a line of sbatch's options.
+void check_word(const char* option, const std::string& text) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 ||
+           std::string_view("_-.,+:@%").find(static_cast<char>(c)) != std::string_view::npos;
+  });
+  if (!plain)
+    fail(ExitCode::usage, "{} '{}': only letters, digits and _ - . , + : @ % can be in it", option, text);
+}
+
+void check_line(const char* option, const std::string& text) {
+  if (text.find_first_of("\r\n") != std::string::npos)
+    fail(ExitCode::usage, "{} '{}': give each line an option of its own", option, text);
+}
+
+/// A name that a job can have and a folder, too.
+std::string job_name(const SlurmArguments& arguments, const Config& config) {
+  if (!arguments.job.name.empty()) return arguments.job.name;
+  std::string name = config.name;
+  std::replace_if(
+      name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0 && c != '.' && c != '_'; },
+      '-');
+  return name.empty() ? "train" : name;
+}
+
+/// What a run on this many ranks would refuse when it starts, it refuses now.
+void check_run(const SlurmJob& job, const Config& config) {
+  const bool gpus = job.gpus_per_node > 0;
+  if (gpus && !kCuda)
+    fail(ExitCode::usage,
+         "--gpus-per-node {}: this build of Lockstep has no CUDA backend. Build one that has it, or train on "
+         "CPUs with --tasks-per-node.",
+         job.gpus_per_node);
+  if (gpus && config.device == "cpu")
+    fail(ExitCode::usage,
+         "the job asks for GPUs and run.device = \"cpu\" uses none. Change one of them; --tasks-per-node in "
+         "place of --gpus-per-node makes a job without GPUs.");
+  if (!gpus && config.device == "cuda")
+    fail(ExitCode::usage, "run.device = \"cuda\" needs GPUs: ask for them with --gpus-per-node.");
+  // What is computed together is chosen when the run knows its model: any choice divides alike.
+  const int ranks = job.nodes * job.tasks_per_node, lanes = gpus ? 1 : job.cpus_per_task;
+  const Batching batching = plan_batches(config.train, ranks, lanes, {});
+  log_info("{} ranks on {} nodes; a step: {} samples, {} a rank", ranks, job.nodes, batching.global_batch,
+           batching.rank_batch());
+  std::set<std::string> files(config.train.train.files.begin(), config.train.train.files.end());
+  for (const auto& source : {config.train.validation, config.train.test})
+    if (source) files.insert(source->files.begin(), source->files.end());
+  for (const std::string& file : files)
+    if (std::error_code status; !fs::exists(file, status))
+      log_warning("{} is not there on this machine: it must be on the nodes of the job.", file);
+}
+
+/// The job that the arguments describe, checked as far as this machine can.
+SlurmJob plan_job(const SlurmArguments& arguments) {
+  const Config config = load_config(arguments.config, arguments.sets);
+  SlurmJob job = arguments.job;
+  job.name = job_name(arguments, config);
+  if (job.gpus_per_node > 0 && arguments.tasks_per_node > 0 && job.gpus_per_node != arguments.tasks_per_node)
+    fail(ExitCode::usage,
+         "--tasks-per-node {} with --gpus-per-node {}: a GPU has one task. Leave --tasks-per-node out.",
+         arguments.tasks_per_node, job.gpus_per_node);
+  job.tasks_per_node = job.gpus_per_node > 0 ? job.gpus_per_node : std::max(1, arguments.tasks_per_node);
+  if (arguments.cpus_per_task > 0) job.cpus_per_task = arguments.cpus_per_task;
+  for (const auto& [option, text] : {std::pair{"--job-name", job.name}, std::pair{"--account", job.account},
+                                     std::pair{"--partition", job.partition}})
+    check_word(option, text);
+  for (const std::string& line : job.setup) check_line("--setup", line);
+  for (const std::string& line : job.options) {
+    check_line("--sbatch", line);
+    if (!line.starts_with("-"))
+      fail(ExitCode::usage, "--sbatch '{}': write an option of sbatch, for example --sbatch=--qos=long",
+           line);
+  }
+  slurm_seconds(job.time);
+  check_run(job, config);
+
+  job.folder = fs::current_path().string();
+  job.program = {own_program()};
+  if (!arguments.config.empty()) job.arguments.push_back(arguments.config);
+  for (const std::string& set : arguments.sets) job.arguments.insert(job.arguments.end(), {"--set", set});
+  // On a node that lacks its GPUs a run that was given some is not to go on, a hundred times slower.
+  job.arguments.insert(job.arguments.end(), {"--device", job.gpus_per_node > 0 ? "cuda" : "cpu"});
+  return job;
+}
+
+/// A file that is removed in the end.
+class TemporaryScript {
+ public:
+  explicit TemporaryScript(const std::string& text)
+      : path_((fs::temp_directory_path() / "lockstep-XXXXXX").string()) {
+    const int file = mkstemp(path_.data());
+    const bool written =
+        file >= 0 && write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+    if (file >= 0) close(file);
+    if (!written) {
+      unlink(path_.c_str());
+      fail(ExitCode::data, "cannot write the script to {}", path_);
+    }
+  }
+  ~TemporaryScript() { unlink(path_.c_str()); }
+  TemporaryScript(const TemporaryScript&) = delete;
+  TemporaryScript& operator=(const TemporaryScript&) = delete;
+
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+void submit(const std::string& script) {
+  const TemporaryScript file(script);
+  const ChildResult result = run_child({"sbatch", file.path()});
+  if (result.exit_code != 0) {
+    std::string why = result.err;
+    while (!why.empty() && std::isspace(static_cast<unsigned char>(why.back())) != 0) why.pop_back();
+    fail(ExitCode::usage, "sbatch refuses the job: {}", why.empty() ? "it says nothing" : why);
+  }
+  write_text(stdout, result.out);
+}
+
+int run_slurm_train(const Program& program, const SlurmArguments& arguments) {
+  log_information_to_stderr();
+  if (arguments.submit && !program.environment().has_sbatch)
+    fail(ExitCode::usage,
+         "there is no sbatch on PATH: without --submit the script is printed, for a machine that has it");
+  const std::string script = sbatch_script(plan_job(arguments));
+  if (arguments.submit) {
+    submit(script);
+  } else {
+    write_text(stdout, script);
+  }
+  return 0;
+}
+
+void add_train(CLI::App& app, Program& program) {
+  CLI::App* command = app.add_subcommand("train", "Print the script of a training job, or submit it");
+  auto arguments = std::make_shared<SlurmArguments>();
+  SlurmJob& job = arguments->job;
+  command->add_option("CONFIG", arguments->config, "TOML file; without it, a CNN on generated digits");
+  const auto count = [&](const char* name, int& value, const char* help) {
+    return command->add_option(name, value, help)->type_name("N")->check(whole_number(1, 1 << 20));
+  };
+  const auto text = [&](const char* name, std::string& value, const char* help, const char* type) {
+    return command->add_option(name, value, help)->type_name(type);
+  };
+  const auto texts = [&](const char* name, std::vector<std::string>& values, const char* help,
+                         const char* type) {
+    command->add_option(name, values, help)->type_name(type)->allow_extra_args(false);
+  };
+  count("--nodes", job.nodes, "Machines (1)");
+  count("--gpus-per-node", job.gpus_per_node, "One rank each");
+  count("--tasks-per-node", arguments->tasks_per_node, "Ranks a machine of a job without GPUs (1)");
+  count("--cpus-per-task", arguments->cpus_per_task, "Cores of a rank (1)");
+  text("--time", job.time, "After which Slurm ends the job: 2:00:00, 1-12", "TIME")->required();
+  text("--job-name", job.name, "Default: run.name of the config", "NAME");
+  text("--account", job.account, "What the job is charged to", "NAME");
+  text("--partition", job.partition, "Default: the site's", "NAME");
+  text("--launcher", job.launcher, "srun (default) or mpirun", "")->check(one_of_names({"srun", "mpirun"}));
+  texts("--set", arguments->sets, "Change a config key, any number", "KEY=VALUE");
+  text("--run", job.run, "Run folder; default: runs/NAME-JOB", "DIR");
+  texts("--setup", job.setup, "Shell before the start: 'module load openmpi'", "LINE");
+  texts("--sbatch", job.options, "More of sbatch's: --sbatch=--qos=long", "OPTION");
+  command->add_flag("--submit", arguments->submit, "Call sbatch");
+  command->callback([&program, arguments] {
+    program.action = [&program, arguments] { return run_slurm_train(program, *arguments); };
+  });
+}
+
+}  // namespace
+
+void add_slurm_command(CLI::App& app, Program& program) {
+  CLI::App* command = app.add_subcommand("slurm", "Make batch scripts for Slurm");
+  command->require_subcommand(1);
+  add_train(*command, program);
+}
+
+}  // namespace lockstep

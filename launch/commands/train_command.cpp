@@ -1,0 +1,276 @@
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
+
+#include "comm/watch/watchdog.h"
+#include "io/file/metrics_writer.h"
+#include "launch/commands/command_line.h"
+#include "launch/commands/program.h"
+#include "launch/commands/train_arguments.h"
+#include "launch/config/config.h"
+#include "launch/config/resumed_config.h"
+#include "launch/config/unused_keys.h"
+#include "launch/process/launch_link.h"
+#include "launch/process/stop_signals.h"
+#include "launch/process/supervise.h"
+#include "launch/report/progress.h"
+#include "launch/run/choose_device.h"
+#include "launch/run/find_run.h"
+#include "launch/run/generated_digits.h"
+#include "launch/run/run_folder.h"
+#include "src/core/console.h"
+#include "src/core/log.h"
+
+namespace lockstep {
+
+namespace {
+
+using std::chrono::steady_clock;
+
+/// What rank 0 decides and tells the others: they need not see the config file.
+struct Decision {
+  std::string config_text;
+  std::string checkpoint;                       ///< to resume from; "" for a new run
+  std::optional<LoadedCheckpoint> loaded = {};  ///< the same on rank 0, which has looked into it
+  std::string warning;                          ///< on rank 0, when the run goes on; "": none
+  std::unique_ptr<RunLock> folder = {};  ///< on rank 0, of the run; a new run takes it when it is ready
+};
+
+/// The options of the command line are --set by shorter names.
+std::vector<std::string> all_sets(const TrainArguments& arguments) {
+  std::vector<std::string> sets = arguments.sets;
+  if (!arguments.run.empty()) sets.push_back("run.dir=" + arguments.run);
+  if (!arguments.device.empty()) sets.push_back("run.device=" + arguments.device);
+  return sets;
+}
+
+/// The checkpoint that --resume names; none when "auto" finds none and the run starts from the beginning.
+std::optional<LoadedCheckpoint> checkpoint_to_resume(const TrainArguments& arguments, const Config& config) {
+  if (arguments.resume == "auto") {
+    const std::string folder = choose_run_folder(config, /*resume=*/true);
+    return std::filesystem::exists(folder) ? load_newest_checkpoint(folder) : std::nullopt;
+  }
+  if (!std::filesystem::exists(arguments.resume))
+    fail(ExitCode::usage, "--resume {}: there is no such file or folder{}", arguments.resume,
+         run_suggestion(arguments.resume));
+  std::optional<LoadedCheckpoint> found =
+      load_newest_checkpoint(std::filesystem::absolute(arguments.resume).lexically_normal().string());
+  if (!found)
+    fail(ExitCode::data, "--resume {}: there is no checkpoint in it{}", arguments.resume,
+         run_suggestion(arguments.resume));
+  return found;
+}
+
+/// The run folder of RUN/checkpoints/FILE; "" for a checkpoint that lies elsewhere.
+std::string run_folder_of(const std::string& checkpoint) {
+  const std::filesystem::path folder = std::filesystem::path(checkpoint).parent_path();
+  return folder.filename() == "checkpoints" ? folder.parent_path().string() : "";
+}
+
+/// A warning about keys that changed although they must not; "" when none did. Throws Error(usage) instead
+/// when it is not allowed.
+std::string warning_of(const std::vector<std::string>& changed, const std::string& checkpoint, bool allowed) {
+  if (changed.empty()) return "";
+  const std::string what = fmt::format("the config differs from the one that {} was trained with: {}.",
+                                       checkpoint, fmt::join(changed, "; "));
+  if (!allowed) fail(ExitCode::usage, "{} Undo that, or add --allow-changed.", what);
+  return what;
+}
+
+/// Two warnings, or one, or none.
+std::string both(const std::string& one, const std::string& other) {
+  return one.empty() || other.empty() ? one + other : one + "\n" + other;
+}
+
+/// On rank 0: reads the config, finds the checkpoint and takes the run folder.
+Decision decide(const TrainArguments& arguments, const Environment& environment, int ranks) {
+  const std::vector<std::string> sets = all_sets(arguments);
+  Config config = load_config(arguments.config, sets);
+  Decision decision;
+  // Before anything in it is read: whoever has it may be writing its newest checkpoint.
+  if (!arguments.resume.empty()) {
+    Config there = config;
+    there.train.run_dir = chosen_run_folder(arguments);
+    decision.folder = take_run_folder(there, /*resume=*/true);
+    decision.loaded = checkpoint_to_resume(arguments, config);
+    if (!decision.loaded && std::filesystem::exists(decision.folder->folder() + "/config.toml"))
+      decision.warning =
+          fmt::format("{} holds a run that has saved no checkpoint: it starts from the beginning.",
+                      decision.folder->folder());
+  }
+  if (decision.loaded) {
+    decision.checkpoint = decision.loaded->path;
+    const std::string& text = decision.loaded->text("config");
+    Config before = parse_config(text, decision.checkpoint, "/", {});
+    // Without a config file, what was trained goes on.
+    if (arguments.config.empty()) config = parse_config(text, decision.checkpoint, "/", sets);
+    name_generated_digits(config.train, environment.cache_folder);
+    const Standing standing = {decision.loaded->integer("position"),
+                               decision.loaded->integer("steps_per_epoch")};
+    name_schedule_length(before, config, standing);
+    decision.warning =
+        both(warning_of(changed_keys(before, config), decision.checkpoint, arguments.allow_changed),
+             both(schedule_change(before, config, standing), follow_ranks(config.train, ranks)));
+    if (arguments.run.empty() && !run_folder_of(decision.checkpoint).empty())
+      config.train.run_dir = run_folder_of(decision.checkpoint);
+  }
+  name_generated_digits(config.train, environment.cache_folder);
+  if (arguments.resume.empty()) {
+    // Taken for good when every rank is ready; an obstacle is told before the data is read.
+    take_run_folder(config, /*resume=*/false).reset();
+  } else {
+    if (choose_run_folder(config, /*resume=*/true) != decision.folder->folder()) {
+      decision.folder.reset();
+      decision.folder = take_run_folder(config, /*resume=*/true);
+    }
+    config.train.run_dir = decision.folder->folder();
+  }
+  decision.config_text = echo_config(config);
+  return decision;
+}
+
+TrainObserver observe(const Config& config, Progress& progress, MetricsWriter& metrics) {
+  const int64_t epochs = config.train.steps > 0 ? 0 : config.train.epochs;
+  return {.on_step =
+              [&](const StepEvent& event) {
+                metrics.write(metrics_line(event));
+                progress.step(event);
+              },
+          .on_epoch =
+              [&, epochs](const EpochEvent& event) {
+                metrics.write(metrics_line(event));
+                progress.epoch(event, epochs);
+              },
+          .on_end =
+              [&](const EndEvent& event) {
+                metrics.write(metrics_line(event));
+                progress.end(event);
+                if (event.reason == "preempted")
+                  log_info(
+                      "go on with the same command and --resume auto, or with lockstep train --resume {}",
+                      config.train.run_dir);
+              }};
+}
+
+/// When this process must have ended, by its job or by the config; none when nothing says so. Slurm says it
+/// by the clock of the wall, which is looked at once: it may be set later.
+std::optional<steady_clock::time_point> end_of_time(steady_clock::time_point started,
+                                                    const Environment& environment, double minutes) {
+  std::optional<steady_clock::time_point> end;
+  if (environment.slurm_job_end) {
+    const auto left = *environment.slurm_job_end - std::chrono::system_clock::now();
+    // Of a job that was given more time since this was set, or of none: to stop at once would help nobody.
+    if (left > left.zero())
+      end = steady_clock::now() + std::chrono::duration_cast<steady_clock::duration>(left);
+  }
+  if (minutes <= 0) return end;
+  // What is further away than a clock can say is no limit.
+  constexpr double kMostMinutes = 60.0 * 24 * 365 * 100;
+  const auto limit =
+      started + std::chrono::duration_cast<steady_clock::duration>(
+                    std::chrono::duration<double, std::ratio<60>>(std::min(minutes, kMostMinutes)));
+  return end ? std::min(*end, limit) : limit;
+}
+
+int exit_code_of(const EndEvent& end) {
+  return static_cast<int>(end.reason == "preempted" ? ExitCode::preempted : ExitCode::ok);
+}
+
+int run_train(Program& program, const TrainArguments& arguments) {
+  if (arguments.config_help) {
+    write_lines(stdout, config_help());
+    return 0;
+  }
+  const auto started = steady_clock::now();
+  // Before MPI starts, which takes a while.
+  take_stop_signals(/*speaks=*/program.environment().rank_hint == 0);
+  let_signals_in();
+  tell_launch_listening(program.environment().launch_link);
+  World& world = program.world();
+  Decision decision;
+  if (world.rank() == 0) decision = decide(arguments, program.environment(), world.size());
+  decision.config_text = world.broadcast(decision.config_text);
+  decision.checkpoint = world.broadcast(decision.checkpoint);
+  Config config = parse_config(decision.config_text, "the config in force", "/", {});
+  config.train.config_text = decision.config_text;
+
+  const Watchdog watchdog(world, config.train.timeout_seconds);
+  const Device device = choose_device(world, config.device);
+  make_generated_digits(config.train, world, program.environment().cache_folder);
+  std::optional<ResumeFrom> resume;
+  if (decision.loaded)
+    resume = {*std::move(decision.loaded), arguments.allow_changed};
+  else if (!decision.checkpoint.empty())
+    resume = {{decision.checkpoint, load_checkpoint(decision.checkpoint)}, arguments.allow_changed};
+  const ModelFactory model = [&](const Shape& input, int64_t outputs) {
+    return build_model(config.model, input, outputs, config.train.seed);
+  };
+  Trainer trainer(world, device.exec(), config.train, model, resume);
+  const bool resumed = resume.has_value();
+  resume.reset();  // as large as the model
+
+  const StopConditions stop{
+      .asked = stop_signal,
+      .ends_at = end_of_time(started, program.environment(), config.train.wall_time_minutes)};
+  // Nothing is left behind by a run that could not start, on whichever rank.
+  world.barrier();
+  if (world.rank() != 0) return exit_code_of(trainer.run({}, stop));
+  if (!decision.folder) decision.folder = take_run_folder(config, /*resume=*/false);
+  config.train.run_dir = decision.folder->folder();
+  trainer.set_run_dir(config.train.run_dir);
+  tell_launch_run_folder(program.environment().launch_link, config.train.run_dir);
+  make_run_folder(config.train.run_dir, config_for_another_run(config));
+  std::istringstream warnings(decision.warning);
+  for (std::string line; std::getline(warnings, line);) log_warning("{}", line);
+  if (resumed) log_info("resuming from {}", decision.checkpoint);
+  log_info("{}", trainer.describe());
+  log_info("run: {}", config.train.run_dir);
+  for (const Finding& finding : trainer.findings()) log_warning("{}", finding.text);
+  for (const Finding& finding : unused_keys(config, trainer.classifies())) log_warning("{}", finding.text);
+  Progress progress(program.environment());
+  MetricsWriter metrics(config.train.run_dir + "/metrics.jsonl",
+                        resumed ? std::optional(trainer.position()) : std::nullopt);
+  return exit_code_of(trainer.run(observe(config, progress, metrics), stop));
+}
+
+}  // namespace
+
+void add_train_options(CLI::App& command, TrainArguments& arguments) {
+  command.add_option("CONFIG", arguments.config, "TOML file; without it, a CNN on generated digits");
+  command.add_option("--set", arguments.sets, "Change a config key, any number")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  command.add_option("--run", arguments.run, "Run folder; default: runs/NAME")->type_name("DIR");
+  command.add_option("--resume", arguments.resume, "auto, a run folder or a checkpoint")->type_name("FROM");
+  add_device_option(command, arguments.device);
+  command.add_flag("--allow-changed", arguments.allow_changed, "Resume although keys or data changed");
+  command.add_flag("--help-config", arguments.config_help, "List every config key and exit");
+}
+
+std::string chosen_run_folder(const TrainArguments& arguments) {
+  const Config config = load_config(arguments.config, all_sets(arguments));
+  if (arguments.run.empty() && !arguments.resume.empty() && arguments.resume != "auto") {
+    const auto from = std::filesystem::absolute(arguments.resume).lexically_normal();
+    if (std::filesystem::is_directory(from))
+      return (from.has_filename() ? from : from.parent_path()).string();
+    if (const std::string folder = run_folder_of(from.string()); !folder.empty()) return folder;
+  }
+  return choose_run_folder(config, !arguments.resume.empty());
+}
+
+void add_train_command(CLI::App& app, Program& program) {
+  CLI::App* command = app.add_subcommand("train", "Train a model");
+  auto arguments = std::make_shared<TrainArguments>();
+  add_train_options(*command, *arguments);
+  command->callback([&program, arguments] {
+    program.prints_its_result = arguments->config_help;
+    program.takes_signals = true;
+    program.action = [&program, arguments] { return run_train(program, *arguments); };
+  });
+}
+
+}  // namespace lockstep

@@ -1,0 +1,193 @@
+#include "launch/config/composite_values.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "launch/config/familiar_names.h"
+#include "src/core/suggest.h"
+
+namespace lockstep {
+
+namespace {
+
+[[noreturn]] void reject_member(const GivenValue& given, const std::string& name,
+                                const std::vector<std::string>& known) {
+  given.reject("unknown key '{}'{}", name, suggestion(name, known, value_synonyms(given.key)));
+}
+
+std::string absolute_file(const GivenValue& given, const std::string& file) {
+  if (file.empty()) given.reject("names no file");
+  return absolute_path(file, given.folder);
+}
+
+std::vector<std::string> read_files(const GivenValue& given) {
+  if (given.node.is_string()) return {read_path(given)};
+  const toml::array* array = given.node.as_array();
+  if (array == nullptr)
+    given.reject("expects a file or an array of files, found {}", kind_in_words(given.node));
+  if (array->empty()) given.reject("names no file");
+  std::vector<std::string> files;
+  for (const toml::node& node : *array) {
+    if (!node.is_string()) given.reject("expects file names, found {}", kind_in_words(node));
+    files.push_back(absolute_file(given, node.as_string()->get()));
+  }
+  return files;
+}
+
+std::vector<double> read_numbers(const GivenValue& given) {
+  if (!given.node.is_array()) return {read_number(given)};
+  std::vector<double> numbers;
+  for (const toml::node& node : *given.node.as_array())
+    numbers.push_back(read_number({node, given.key, given.where, given.folder, ""}));
+  if (numbers.empty()) given.reject("is empty");
+  return numbers;
+}
+
+std::string number_array(const std::vector<double>& numbers) {
+  std::vector<std::string> texts;
+  for (const double number : numbers) texts.push_back(toml_text(number));
+  return fmt::format("[{}]", fmt::join(texts, ", "));
+}
+
+}  // namespace
+
+void set_source(DataSource& source, const std::string& split, const GivenValue& given) {
+  if (given.node.is_string()) {
+    const std::string text = read_text(given);
+    source = {};
+    if (text.empty()) return;
+    source = parse_data_source(text, split);
+    for (std::string& file : source.files) file = absolute_file(given, file);
+    return;
+  }
+  const toml::table* table = given.node.as_table();
+  if (table == nullptr)
+    given.reject("expects \"FILE:/GROUP\" or a table {{ files, x, y }}, found {}", kind_in_words(given.node));
+  if (source.files.empty()) {
+    source.x = "/" + split + "/x";
+    source.y = "/" + split + "/y";
+  }
+  for (const auto& [key, node] : *table) {
+    const std::string name(key.str());
+    const GivenValue member = given.member(name, node);
+    if (name == "files")
+      source.files = read_files(member);
+    else if (name == "x")
+      source.x = read_text(member);
+    else if (name == "y")
+      source.y = read_text(member);
+    else
+      reject_member(given, name, {"files", "x", "y"});
+  }
+  if (source.files.empty()) given.reject("names no files: add files = [\"FILE.h5\"]");
+  if (source.x.empty()) given.reject("x names no data set");
+}
+
+void set_source(std::optional<DataSource>& source, const std::string& split, const GivenValue& given) {
+  DataSource changed = source.value_or(DataSource{});
+  set_source(changed, split, given);
+  source.reset();
+  if (!changed.files.empty()) source = std::move(changed);
+}
+
+std::string toml_text(const DataSource& source) {
+  if (source.files.empty()) return "";
+  std::vector<std::string> files;
+  for (const std::string& file : source.files) files.push_back(toml_text(file));
+  return fmt::format("{{ files = [{}], x = {}, y = {} }}", fmt::join(files, ", "), toml_text(source.x),
+                     toml_text(source.y));
+}
+
+std::string toml_text(const std::optional<DataSource>& source) { return source ? toml_text(*source) : ""; }
+
+Normalize read_normalize(const GivenValue& given) {
+  using Kind = Normalize::Kind;
+  if (given.node.is_string() || !given.raw.empty()) {
+    if (!given.node.is_table()) {
+      const std::string word = read_text(given);
+      if (word == "unit") return {Kind::unit, {}, {}};
+      if (word == "none") return {Kind::none, {}, {}};
+      static const std::vector<std::string> known{"unit", "none", "{ mean = [...], std = [...] }"};
+      given.reject("unknown value '{}'{}", word, suggestion(word, known, value_synonyms(given.key)));
+    }
+  }
+  const toml::table* table = given.node.as_table();
+  if (table == nullptr)
+    given.reject("expects \"unit\", \"none\" or {{ mean = [...], std = [...] }}, found {}",
+                 kind_in_words(given.node));
+  Normalize normalize{Kind::moments, {}, {}};
+  for (const auto& [key, node] : *table) {
+    const std::string name(key.str());
+    if (name == "mean")
+      normalize.mean = read_numbers(given.member(name, node));
+    else if (name == "std")
+      normalize.std = read_numbers(given.member(name, node));
+    else
+      reject_member(given, name, {"mean", "std"});
+  }
+  if (normalize.mean.empty() || normalize.mean.size() != normalize.std.size())
+    given.reject(
+        "mean and std need as many numbers as each other, one for each channel or one for all; found {} and "
+        "{}",
+        normalize.mean.size(), normalize.std.size());
+  for (const double deviation : normalize.std) {
+    if (deviation <= 0) given.reject("std must be above 0, is {}", deviation);
+  }
+  return normalize;
+}
+
+std::string toml_text(const Normalize& normalize) {
+  switch (normalize.kind) {
+    case Normalize::Kind::unit:
+      return toml_text(std::string("unit"));
+    case Normalize::Kind::none:
+      return toml_text(std::string("none"));
+    case Normalize::Kind::moments:
+      break;
+  }
+  return fmt::format("{{ mean = {}, std = {} }}", number_array(normalize.mean), number_array(normalize.std));
+}
+
+void set_early_stop(std::optional<EarlyStopSpec>& early_stop, const GivenValue& given) {
+  if (const auto* flag = given.node.as_boolean(); flag != nullptr && !flag->get()) {
+    early_stop.reset();
+    return;
+  }
+  const toml::table* table = given.node.as_table();
+  if (table == nullptr)
+    given.reject("expects false or a table {{ metric, patience, min_delta }}, found {}",
+                 kind_in_words(given.node));
+  static const std::vector<std::string> metrics{"validation_loss", "validation_accuracy"};
+  EarlyStopSpec spec = early_stop.value_or(EarlyStopSpec{});
+  for (const auto& [key, node] : *table) {
+    const std::string name(key.str());
+    const GivenValue member = given.member(name, node);
+    if (name == "metric") {
+      spec.metric = read_text(member);
+      if (std::find(metrics.begin(), metrics.end(), spec.metric) == metrics.end())
+        member.reject("unknown value '{}'{}", spec.metric,
+                      suggestion(spec.metric, metrics, value_synonyms(member.key)));
+    } else if (name == "patience") {
+      const int64_t patience = read_integer(member);
+      if (patience < 1) member.reject("must be at least 1, is {}", patience);
+      spec.patience = patience;
+    } else if (name == "min_delta") {
+      spec.min_delta = read_number(member);
+      if (spec.min_delta < 0) member.reject("must be at least 0, is {}", spec.min_delta);
+    } else {
+      reject_member(given, name, {"metric", "patience", "min_delta"});
+    }
+  }
+  early_stop = spec;
+}
+
+std::string toml_text(const std::optional<EarlyStopSpec>& early_stop) {
+  if (!early_stop) return "false";
+  return fmt::format("{{ metric = {}, patience = {}, min_delta = {} }}", toml_text(early_stop->metric),
+                     toml_text(static_cast<int64_t>(early_stop->patience)), toml_text(early_stop->min_delta));
+}
+
+}  // namespace lockstep

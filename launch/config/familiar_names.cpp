@@ -1,0 +1,321 @@
+#include "launch/config/familiar_names.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "launch/config/option_table.h"
+#include "models/registry.h"
+
+namespace lockstep {
+
+namespace {
+
+/// By the last part of a key, whatever section it was written in.
+constexpr Synonym kKeys[] = {
+    {"accelerator", "run.device"},
+    {"accum_steps", "train.accumulation"},
+    {"accumulate_grad_batches", "train.accumulation"},
+    {"accumulation_steps", "train.accumulation"},
+    {"amp", "run.precision"},
+    {"arch", "model.name"},
+    {"architecture", "model.name"},
+    {"backend", "comm.transport"},
+    {"base_lr", "optimizer.lr"},
+    {"batch", "train.global_batch"},
+    {"batch_size", "train.global_batch"},
+    {"batch_size_per_gpu", "train.micro_batch"},
+    {"betas", "optimizer.beta1"},
+    {"bs", "train.global_batch"},
+    {"bucket_cap_mb", "comm.bucket_mib"},
+    {"bucket_size", "comm.bucket_mib"},
+    {"cache_size", "data.memory_budget"},
+    {"checkpoint_every", "checkpoint.every_steps"},
+    {"clip", "train.clip_norm"},
+    {"clip_grad_norm", "train.clip_norm"},
+    {"clip_gradients", "train.clip_norm"},
+    {"criterion", "train.loss"},
+    {"cuda_graph", "run.capture"},
+    {"cuda_graphs", "run.capture"},
+    {"data_format", "data.layout"},
+    {"dataset", "data.train"},
+    {"decay", "optimizer.weight_decay"},
+    {"deterministic", "run.reproducible"},
+    {"dev", "data.validation"},
+    {"dtype", "run.precision"},
+    {"early_stopping", "train.early_stop"},
+    {"epoch", "train.epochs"},
+    {"eps", "optimizer.epsilon"},
+    {"eta", "optimizer.lr"},
+    {"eta_min", "schedule.final_lr"},
+    {"experiment", "run.name"},
+    {"experiment_name", "run.name"},
+    {"exp_name", "run.name"},
+    {"format", "data.layout"},
+    {"fp16", "run.precision"},
+    {"bf16", "run.precision"},
+    {"fsdp", "optimizer.sharded"},
+    {"global_batch_size", "train.global_batch"},
+    {"gpu", "run.device"},
+    {"gpus", "run.device"},
+    {"grad_accum", "train.accumulation"},
+    {"grad_accum_steps", "train.accumulation"},
+    {"grad_clip", "train.clip_norm"},
+    {"grad_clip_norm", "train.clip_norm"},
+    {"gradient_accumulation", "train.accumulation"},
+    {"gradient_accumulation_steps", "train.accumulation"},
+    {"gradient_clip", "train.clip_norm"},
+    {"gradient_clip_norm", "train.clip_norm"},
+    {"gradient_clip_val", "train.clip_norm"},
+    {"iterations", "train.steps"},
+    {"iters", "train.steps"},
+    {"keep_last", "checkpoint.keep"},
+    {"l2", "optimizer.weight_decay"},
+    {"learning_rate", "optimizer.lr"},
+    {"log_dir", "run.dir"},
+    {"logdir", "run.dir"},
+    {"loss_fn", "train.loss"},
+    {"loss_function", "train.loss"},
+    {"lr_schedule", "schedule.name"},
+    {"lr_scheduler", "schedule.name"},
+    {"max_epochs", "train.epochs"},
+    {"max_grad_norm", "train.clip_norm"},
+    {"max_iter", "train.steps"},
+    {"max_iters", "train.steps"},
+    {"max_steps", "train.steps"},
+    {"max_time", "run.wall_time_minutes"},
+    {"max_to_keep", "checkpoint.keep"},
+    {"microbatch_size", "train.micro_batch"},
+    {"micro_batch_size", "train.micro_batch"},
+    {"min_lr", "schedule.final_lr"},
+    {"mixed_precision", "run.precision"},
+    {"model", "model.name"},
+    {"n_classes", "data.classes"},
+    {"n_epochs", "train.epochs"},
+    {"net", "model.name"},
+    {"network", "model.name"},
+    {"normalisation", "data.normalize"},
+    {"normalise", "data.normalize"},
+    {"normalization", "data.normalize"},
+    {"num_classes", "data.classes"},
+    {"num_epochs", "train.epochs"},
+    {"num_iterations", "train.steps"},
+    {"num_steps", "train.steps"},
+    {"num_threads", "run.threads"},
+    {"num_warmup_steps", "schedule.warmup_steps"},
+    {"num_workers", "run.threads"},
+    {"objective", "train.loss"},
+    {"opt", "optimizer.name"},
+    {"optim", "optimizer.name"},
+    {"optimiser", "optimizer.name"},
+    {"optimizer", "optimizer.name"},
+    {"out", "run.dir"},
+    {"out_dir", "run.dir"},
+    {"output", "run.dir"},
+    {"output_dir", "run.dir"},
+    {"patience", "train.early_stop"},
+    {"per_device_batch_size", "train.micro_batch"},
+    {"per_device_train_batch_size", "train.micro_batch"},
+    {"random_seed", "run.seed"},
+    {"random_state", "run.seed"},
+    {"rescale", "data.normalize"},
+    {"rho", "optimizer.alpha"},
+    {"save_dir", "run.dir"},
+    {"save_every", "checkpoint.every_steps"},
+    {"save_freq", "checkpoint.every_steps"},
+    {"save_interval", "checkpoint.every_steps"},
+    {"save_steps", "checkpoint.every_steps"},
+    {"save_total_limit", "checkpoint.keep"},
+    {"scale", "data.normalize"},
+    {"scheduler", "schedule.name"},
+    {"smoothing", "train.label_smoothing"},
+    {"standardize", "data.normalize"},
+    {"step_size", "schedule.every_steps"},
+    {"sync_bn", "train.sync_batch_norm"},
+    {"sync_batchnorm", "train.sync_batch_norm"},
+    {"test_data", "data.test"},
+    {"test_file", "data.test"},
+    {"testing", "data.test"},
+    {"time_limit", "run.wall_time_minutes"},
+    {"timeout", "comm.timeout_seconds"},
+    {"train_batch_size", "train.global_batch"},
+    {"train_data", "data.train"},
+    {"train_file", "data.train"},
+    {"training", "data.train"},
+    {"training_data", "data.train"},
+    {"use_cuda", "run.device"},
+    {"val", "data.validation"},
+    {"val_data", "data.validation"},
+    {"val_file", "data.validation"},
+    {"val_split", "data.validation_split"},
+    {"valid", "data.validation"},
+    {"validation_data", "data.validation"},
+    {"validation_fraction", "data.validation_split"},
+    {"validation_size", "data.validation_split"},
+    {"walltime", "run.wall_time_minutes"},
+    {"warmup", "schedule.warmup_steps"},
+    {"wd", "optimizer.weight_decay"},
+    {"workers", "run.threads"},
+    {"zero", "optimizer.sharded"},
+};
+
+constexpr Synonym kSections[] = {
+    {"checkpoints", "checkpoint"},
+    {"communication", "comm"},
+    {"dataloader", "data"},
+    {"dataset", "data"},
+    {"datasets", "data"},
+    {"distributed", "comm"},
+    {"experiment", "run"},
+    {"fit", "train"},
+    {"general", "run"},
+    {"global", "run"},
+    {"lr_scheduler", "schedule"},
+    {"net", "model"},
+    {"network", "model"},
+    {"opt", "optimizer"},
+    {"optim", "optimizer"},
+    {"optimiser", "optimizer"},
+    {"save", "checkpoint"},
+    {"scheduler", "schedule"},
+    {"solver", "optimizer"},
+    {"trainer", "train"},
+    {"training", "train"},
+};
+
+constexpr Synonym kDevices[] = {
+    {"gpu", "cuda"}, {"cuda:0", "cuda"}, {"nvidia", "cuda"}, {"host", "cpu"}, {"default", "auto"}};
+constexpr Synonym kPrecisions[] = {{"float32", "fp32"}, {"f32", "fp32"},  {"float", "fp32"},
+                                   {"single", "fp32"},  {"32", "fp32"},   {"bfloat16", "bf16"},
+                                   {"float16", "fp16"}, {"half", "fp16"}, {"f16", "fp16"}};
+constexpr Synonym kLayouts[] = {{"nhwc", "channels_last"},
+                                {"hwc", "channels_last"},
+                                {"nchw", "channels_first"},
+                                {"chw", "channels_first"}};
+constexpr Synonym kNormalizations[] = {
+    {"raw", "none"},
+    {"off", "none"},
+    {"false", "none"},
+    {"identity", "none"},
+    {"true", "unit"},
+    {"minmax", "unit"},
+    {"0-1", "unit"},
+    {"[0,1]", "unit"},
+    {"scale", "unit"},
+    {"rescale", "unit"},
+    {"divide255", "unit"},
+    {"255", "unit"},
+    {"standard", "",
+     "give the numbers, { mean = [...], std = [...] }; lockstep data check FILE.h5 prints a mean."},
+    {"standardize", "",
+     "give the numbers, { mean = [...], std = [...] }; lockstep data check FILE.h5 prints a mean."},
+    {"zscore", "",
+     "give the numbers, { mean = [...], std = [...] }; lockstep data check FILE.h5 prints a mean."},
+    {"mu", "mean"},
+    {"stddev", "std"},
+    {"sigma", "std"},
+    {"imagenet", "", "write { mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225] }."}};
+constexpr Synonym kOptimizers[] = {{"momentum", "sgd"}, {"nag", "sgd"}, {"nesterov", "sgd"}, {"gd", "sgd"}};
+constexpr Synonym kSchedules[] = {{"none", "constant"},
+                                  {"fixed", "constant"},
+                                  {"cosine_annealing", "cosine"},
+                                  {"CosineAnnealingLR", "cosine"},
+                                  {"cosine_decay", "cosine"},
+                                  {"linear", "polynomial"},
+                                  {"PolynomialLR", "polynomial"},
+                                  {"poly", "polynomial"},
+                                  {"StepLR", "step"},
+                                  {"exp", "exponential"},
+                                  {"ExponentialLR", "exponential"},
+                                  {"exponential_decay", "exponential"},
+                                  {"OneCycleLR", "one_cycle"},
+                                  {"piecewise", "step"}};
+constexpr Synonym kLosses[] = {{"mse", "mean_squared_error"},
+                               {"mse_loss", "mean_squared_error"},
+                               {"l2", "mean_squared_error"},
+                               {"regression", "mean_squared_error"},
+                               {"ce", "cross_entropy"},
+                               {"nll", "cross_entropy"},
+                               {"nll_loss", "cross_entropy"},
+                               {"cross_entropy_loss", "cross_entropy"},
+                               {"softmax_cross_entropy", "cross_entropy"},
+                               {"categorical_crossentropy", "cross_entropy"},
+                               {"sparse_categorical_crossentropy", "cross_entropy"},
+                               {"classification", "cross_entropy"}};
+constexpr Synonym kTasks[] = {{"classification", "classes"}, {"class", "classes"}, {"regression", "values"}};
+constexpr Synonym kOnNan[] = {
+    {"ignore", "skip"}, {"continue", "skip"}, {"abort", "stop"}, {"raise", "stop"}, {"error", "stop"}};
+constexpr Synonym kTransports[] = {{"gloo", "mpi"}, {"openmpi", "mpi"}, {"host", "mpi"}, {"gpu", "nccl"}};
+constexpr Synonym kMetrics[] = {{"val_loss", "validation_loss"},         {"loss", "validation_loss"},
+                                {"val_accuracy", "validation_accuracy"}, {"val_acc", "validation_accuracy"},
+                                {"accuracy", "validation_accuracy"},     {"acc", "validation_accuracy"}};
+constexpr Synonym kSplits[] = {{"val", "validation"}, {"valid", "validation"}, {"dev", "validation"},
+                               {"training", "train"}, {"testing", "test"},     {"eval", "test"}};
+
+constexpr Synonym kSourceParts[] = {{"file", "files"}, {"path", "files"}, {"paths", "files"},
+                                    {"input", "x"},    {"inputs", "x"},   {"data", "x"},
+                                    {"features", "x"}, {"images", "x"},   {"target", "y"},
+                                    {"targets", "y"},  {"label", "y"},    {"labels", "y"}};
+constexpr Synonym kEarlyStopParts[] = {{"monitor", "metric"}, {"delta", "min_delta"}, {"epochs", "patience"}};
+
+struct ValueNames {
+  std::string_view key;
+  Synonyms names;
+};
+constexpr ValueNames kValues[] = {{"run.device", kDevices},
+                                  {"run.precision", kPrecisions},
+                                  {"data.layout", kLayouts},
+                                  {"data.normalize", kNormalizations},
+                                  {"optimizer.name", kOptimizers},
+                                  {"schedule.name", kSchedules},
+                                  {"train.loss", kLosses},
+                                  {"data.task", kTasks},
+                                  {"train.on_nan", kOnNan},
+                                  {"data.train", kSourceParts},
+                                  {"data.validation", kSourceParts},
+                                  {"data.test", kSourceParts},
+                                  {"train.early_stop", kEarlyStopParts},
+                                  {"train.early_stop.metric", kMetrics},
+                                  {"comm.gradients", kPrecisions},
+                                  {"comm.transport", kTransports},
+                                  {"--split", kSplits}};
+
+std::string last_part(const std::string& key) { return key.substr(key.rfind('.') + 1); }
+
+}  // namespace
+
+std::string meant_key(const std::string& key) {
+  const std::string last = last_part(key);
+  std::vector<std::string> known, lasts;
+  for (const Option& option : option_table()) {
+    known.push_back(option.key);
+    lasts.push_back(last_part(option.key));
+  }
+  // A right name in the wrong section comes first: [train] lr -> optimizer.lr.
+  for (size_t i = 0; i < known.size(); ++i)
+    if (same_words(last, lasts[i])) return known[i];
+  for (const Synonym& synonym : kKeys)
+    if (same_words(last, synonym.typed)) return std::string(synonym.meant);
+  for (const ModelEntry& model : model_registry())
+    for (const ModelKey& each : model.keys)
+      if (same_words(last, each.name)) return "model." + each.name;
+  if (std::string near = nearest_name(key, known); !near.empty()) return near;
+  const std::string near = nearest_name(last, lasts);
+  return near.empty() ? "" : known[static_cast<size_t>(std::ranges::find(lasts, near) - lasts.begin())];
+}
+
+std::string meant_section(const std::string& section) {
+  std::vector<std::string> known;
+  for (const Option& option : option_table())
+    if (std::string name = option.key.substr(0, option.key.find('.')); known.empty() || known.back() != name)
+      known.push_back(std::move(name));
+  return meant_name(section, known, kSections);
+}
+
+Synonyms familiar_keys() { return kKeys; }
+
+Synonyms value_synonyms(std::string_view key) {
+  const auto found = std::ranges::find(kValues, key, &ValueNames::key);
+  return found == std::end(kValues) ? Synonyms{} : found->names;
+}
+
+}  // namespace lockstep

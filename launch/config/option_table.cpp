@@ -1,0 +1,394 @@
+#include "launch/config/option_table.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "io/dataset/label_counts.h"
+#include "launch/config/composite_values.h"
+#include "launch/config/familiar_names.h"
+#include "launch/config/model_keys.h"
+#include "src/core/suggest.h"
+
+namespace lockstep {
+
+namespace {
+
+/// What a field is in TOML: every integer is 64 bits wide.
+template <typename T, typename U = std::remove_cvref_t<T>>
+using Toml = std::conditional_t<std::is_integral_v<U> && !std::is_same_v<U, bool>, int64_t, U>;
+
+/// A key whose value is read by `read` and stored in the field; `field` is called with Config& or const
+/// Config&.
+template <typename Field, typename Read>
+Option scalar(const char* key, std::string type, const char* help, Field field, Read read) {
+  return {
+      .key = key,
+      .type = std::move(type),
+      .help = help,
+      .set = [=](Config& config, const GivenValue& given) { field(config) = read(given); },
+      .get = [=](const Config& config) { return toml_text(Toml<decltype(field(config))>(field(config))); }};
+}
+
+template <typename Field>
+Option flag(const char* key, Field field, const char* help) {
+  return scalar(key, "true | false", help, field, read_flag);
+}
+
+template <typename Field>
+Option text(const char* key, Field field, const char* help) {
+  return scalar(key, "text", help, field, read_text);
+}
+
+template <typename Field>
+Option path(const char* key, Field field, const char* help) {
+  return scalar(key, "path", help, field, read_path);
+}
+
+template <typename Field>
+Option choice(const char* key, Field field, std::vector<std::string> choices, const char* help) {
+  const std::string type = fmt::format("{}", fmt::join(choices, " | "));
+  return scalar(key, type, help, field, [choices](const GivenValue& given) {
+    std::string value = read_text(given);
+    if (std::find(choices.begin(), choices.end(), value) == choices.end())
+      given.reject("unknown value '{}'{}", value, suggestion(value, choices, value_synonyms(given.key)));
+    return value;
+  });
+}
+
+/// A field of an enumeration whose values, from 0, have these names.
+template <typename Field>
+Option one_of(const char* key, Field field, std::vector<std::string> names, const char* help) {
+  using Value = std::remove_cvref_t<decltype(field(std::declval<Config&>()))>;
+  return {.key = key,
+          .type = fmt::format("{}", fmt::join(names, " | ")),
+          .help = help,
+          .set =
+              [=](Config& config, const GivenValue& given) {
+                const std::string name = read_text(given);
+                const auto found = std::find(names.begin(), names.end(), name);
+                if (found == names.end())
+                  given.reject("unknown value '{}'{}", name,
+                               suggestion(name, names, value_synonyms(given.key)));
+                field(config) = static_cast<Value>(found - names.begin());
+              },
+          .get = [=](const Config& config) { return toml_text(names[static_cast<size_t>(field(config))]); }};
+}
+
+/// An integer from `least` to `most`.
+template <typename Field>
+Option integer(const char* key, Field field, int64_t least, int64_t most, const char* help) {
+  using Value = std::remove_cvref_t<decltype(field(std::declval<Config&>()))>;
+  return scalar(key, "integer", help, field, [least, most](const GivenValue& given) {
+    const int64_t value = read_integer(given);
+    if (value < least) given.reject("must be at least {}, is {}", least, value);
+    if (value > most) given.reject("must be at most {}, is {}", most, value);
+    if (!std::in_range<Value>(value)) given.reject("{} is too large", value);
+    return static_cast<Value>(value);
+  });
+}
+
+template <typename Field>
+Option integer(const char* key, Field field, int64_t least, const char* help) {
+  return integer(key, field, least, std::numeric_limits<int64_t>::max(), help);
+}
+
+enum class Edge { open, closed };  ///< whether a bound itself is allowed
+
+/// A number between `least` and `most`.
+template <typename Field>
+Option number(const char* key, Field field, double least, Edge least_edge, double most, Edge most_edge,
+              const char* help) {
+  return scalar(key, "number", help, field, [=](const GivenValue& given) {
+    const double value = read_number(given);
+    if (value < least || (value == least && least_edge == Edge::open))
+      given.reject("must be {} {}, is {}", least_edge == Edge::open ? "above" : "at least", least, value);
+    if (value > most || (value == most && most_edge == Edge::open))
+      given.reject("must be {} {}, is {}", most_edge == Edge::open ? "below" : "at most", most, value);
+    return value;
+  });
+}
+
+/// Samples in files; the field is a DataSource or an optional one.
+template <typename Field>
+Option source(const char* key, const char* split, const char* help, Field field) {
+  return {.key = key,
+          .type = "\"FILE:/GROUP\" | { files, x, y }",
+          .help = help,
+          .set = [=](Config& config, const GivenValue& given) { set_source(field(config), split, given); },
+          .get = [=](const Config& config) { return toml_text(field(config)); }};
+}
+
+constexpr double kNoLimit = std::numeric_limits<double>::max();
+
+template <typename Field>
+Option positive(const char* key, Field field, const char* help) {
+  return number(key, field, 0, Edge::open, kNoLimit, Edge::closed, help);
+}
+
+template <typename Field>
+Option not_negative(const char* key, Field field, const char* help) {
+  return number(key, field, 0, Edge::closed, kNoLimit, Edge::closed, help);
+}
+
+template <typename Field>
+Option below_one(const char* key, Field field, const char* help) {
+  return number(key, field, 0, Edge::closed, 1, Edge::open, help);
+}
+
+Option free_on_resume(Option option) {
+  option.free_on_resume = true;
+  return option;
+}
+
+/// A key that is used only with these values of another.
+Option with(const char* key, std::vector<std::string> values, Option option) {
+  option.used_with.push_back({key, std::move(values)});
+  return option;
+}
+
+/// 0, or seconds of which a rank's signs of life, four in each, are not many too few.
+double read_timeout(const GivenValue& given) {
+  const double seconds = read_number(given);
+  if (seconds != 0 && !(seconds >= 2)) given.reject("must be 0 or at least 2, is {}", seconds);
+  return seconds;
+}
+
+/// The field of a key: a path of members from the config, as a callable for both Config& and const Config&.
+#define FIELD(path) \
+  [](auto& config) -> auto& { return config.path; }
+
+void add_run(std::vector<Option>& table) {
+  table.push_back(free_on_resume(text("run.name", FIELD(name), "names the run folder: runs/NAME")));
+  table.push_back(free_on_resume(path("run.dir", FIELD(train.run_dir),
+                                      "the run folder itself; without it runs/NAME in the current folder")));
+  table.push_back(
+      integer("run.seed", FIELD(train.seed), 0, "of the initial weights, the order of the data and dropout"));
+  table.push_back(flag("run.reproducible", FIELD(train.reproducible),
+                       "the same bits on 1, 2, 4, ... ranks and any number of threads"));
+  table.push_back(free_on_resume(choice("run.device", FIELD(device), {"auto", "cpu", "cuda"},
+                                        "auto: a GPU for each rank if there are enough, else the CPU")));
+  Option precision = text("run.precision", FIELD(precision), "of weights, activations and gradients");
+  precision.type = "fp32";
+  precision.set = [](Config& config, const GivenValue& given) {
+    config.precision = read_text(given);
+    if (config.precision == "tf32" || config.precision == "bf16" || config.precision == "fp16")
+      given.reject("this version computes in fp32 only; remove the key or set it to \"fp32\"");
+    if (config.precision != "fp32")
+      given.reject("unknown value '{}'{}", config.precision,
+                   suggestion(config.precision, std::vector<std::string>{"fp32"}, value_synonyms(given.key)));
+  };
+  table.push_back(precision);
+  table.push_back(
+      free_on_resume(integer("run.threads", FIELD(train.threads), 0,
+                             "CPU threads of a rank; 0: the cores it may use, shared with other ranks")));
+  table.push_back(free_on_resume(flag("run.capture", FIELD(train.capture),
+                                      "on a GPU, capture the step once and replay it as a CUDA graph")));
+  table.push_back(free_on_resume(
+      not_negative("run.wall_time_minutes", FIELD(train.wall_time_minutes),
+                   "save and end with 75 before so many have passed; 0: when the Slurm job's time is up")));
+}
+
+void add_data(std::vector<Option>& table) {
+  table.push_back(source("data.train", "train",
+                         "where the training samples lie; without it, generated digits", FIELD(train.train)));
+  table.push_back(source("data.validation", "validation", "samples evaluated after every epoch",
+                         FIELD(train.validation)));
+  table.push_back(source("data.test", "test", "samples evaluated once, at the end", FIELD(train.test)));
+  table.push_back(with("data.validation", {""},
+                       below_one("data.validation_split", FIELD(train.validation_split),
+                                 "part of data.train that is held out for validation")));
+  table.push_back(
+      {.key = "data.normalize",
+       .type = "unit | none | { mean, std }",
+       .help = "unit: uint8 / 255; none: as stored; mean, std: then (x - mean) / std by channel",
+       .set = [](Config& config, const GivenValue& given) { config.train.normalize = read_normalize(given); },
+       .get = [](const Config& config) { return toml_text(config.train.normalize); }});
+  table.push_back(
+      one_of("data.task", FIELD(train.task), {"auto", "classes", "values"},
+             "what targets are: classes, or values to predict; auto: integers are classes, and so are "
+             "whole floats of few values"));
+  table.push_back(
+      with(kTargets, {"classes"},
+           integer("data.classes", FIELD(train.classes), 0, kMaxClasses,
+                   "number of classes, when data.train lacks the last; 0: its largest label + 1")));
+  table.push_back(one_of("data.layout", FIELD(train.channels_first), {"channels_last", "channels_first"},
+                         "order of the axes of a sample with channels"));
+  table.push_back(
+      free_on_resume(scalar("data.memory_budget", "bytes",
+                            "a data set that fits is read into the memory of each rank, a larger one is "
+                            "streamed",
+                            FIELD(train.memory_budget), read_bytes)));
+}
+
+void add_model(std::vector<Option>& table) {
+  table.push_back(
+      text("model.name", FIELD(model.name), "a built-in model (lockstep model list), with its own keys"));
+  table.back().set = [](Config& config, const GivenValue& given) {
+    config.model.name = known_model(given);
+    config.model.file.clear();
+  };
+  table.push_back(path("model.file", FIELD(model.file), "a model file in place of a built-in model"));
+  table.back().set = [](Config& config, const GivenValue& given) {
+    config.model.file = read_path(given);
+    if (!config.model.file.empty()) config.model.name.clear();
+  };
+}
+
+void add_optimizer(std::vector<Option>& table) {
+  table.push_back(choice("optimizer.name", FIELD(train.optimizer.name),
+                         {"sgd", "adam", "adamw", "adagrad", "rmsprop", "lars", "lamb"}, "the update rule"));
+  table.push_back(positive("optimizer.lr", FIELD(train.optimizer.lr), "base learning rate"));
+  table.push_back(
+      with("optimizer.name", {"sgd", "rmsprop", "lars"},
+           below_one("optimizer.momentum", FIELD(train.optimizer.momentum), "sgd, rmsprop, lars")));
+  table.push_back(
+      with("optimizer.name", {"sgd"},
+           flag("optimizer.nesterov", FIELD(train.optimizer.nesterov), "sgd: Nesterov's momentum")));
+  table.push_back(with(
+      "optimizer.name", {"adam", "adamw", "lamb"},
+      below_one("optimizer.beta1", FIELD(train.optimizer.beta1), "adam, adamw, lamb: decay of the mean")));
+  table.push_back(with(
+      "optimizer.name", {"adam", "adamw", "lamb"},
+      below_one("optimizer.beta2", FIELD(train.optimizer.beta2), "adam, adamw, lamb: decay of the square")));
+  table.push_back(
+      with("optimizer.name", {"rmsprop"},
+           below_one("optimizer.alpha", FIELD(train.optimizer.alpha), "rmsprop: decay of the square")));
+  table.push_back(
+      with("optimizer.name", {"adam", "adamw", "adagrad", "rmsprop", "lamb"},
+           positive("optimizer.epsilon", FIELD(train.optimizer.epsilon), "added to the denominator")));
+  table.push_back(with("optimizer.name", {"lars"},
+                       positive("optimizer.trust", FIELD(train.optimizer.trust),
+                                "lars: length of a parameter's update, for a length of 1 of the parameter")));
+  table.push_back(not_negative("optimizer.weight_decay", FIELD(train.optimizer.weight_decay),
+                               "L2 added to the gradient; decoupled in adamw and lamb"));
+  table.push_back(
+      flag("optimizer.decay_all", FIELD(train.optimizer.decay_all), "weight decay on biases and norms too"));
+  table.push_back(free_on_resume(flag("optimizer.sharded", FIELD(train.sharded),
+                                      "each rank keeps a part of the optimizer's state (ZeRO-1)")));
+}
+
+void add_schedule(std::vector<Option>& table) {
+  table.push_back(choice("schedule.name", FIELD(train.schedule.name),
+                         {"constant", "step", "exponential", "polynomial", "cosine", "one_cycle"},
+                         "how the learning rate changes"));
+  table.push_back(integer("schedule.warmup_steps", FIELD(train.schedule.warmup_steps), 0,
+                          "linear from 0 to optimizer.lr; then the schedule starts"));
+  table.push_back(with("schedule.name", {"polynomial", "cosine", "one_cycle"},
+                       integer("schedule.steps", FIELD(train.schedule.steps), 0,
+                               "polynomial, cosine, one_cycle: steps until it ends; 0: those of the run")));
+  table.push_back(with("schedule.name", {"step", "exponential"},
+                       positive("schedule.gamma", FIELD(train.schedule.gamma), "step, exponential: factor")));
+  table.push_back(with("schedule.name", {"step", "exponential"},
+                       integer("schedule.every_steps", FIELD(train.schedule.every_steps), 0,
+                               "step, exponential: multiply by gamma every so many steps")));
+  table.push_back(with("schedule.name", {"polynomial"},
+                       positive("schedule.power", FIELD(train.schedule.power), "polynomial: exponent")));
+  table.push_back(with("schedule.name", {"polynomial", "cosine"},
+                       not_negative("schedule.final_lr", FIELD(train.schedule.final_lr),
+                                    "polynomial, cosine: learning rate at the end")));
+  table.push_back(with("schedule.name", {"one_cycle"},
+                       not_negative("schedule.max_lr", FIELD(train.schedule.max_lr),
+                                    "one_cycle: the top; 0: ten times optimizer.lr")));
+}
+
+void add_train(std::vector<Option>& table) {
+  table.push_back(with("train.steps", {"0"},
+                       integer("train.epochs", FIELD(train.epochs), 1, "passes over the training samples")));
+  table.push_back(
+      integer("train.steps", FIELD(train.steps), 0, "end after so many steps; 0: train.epochs decides"));
+  table.push_back(
+      integer("train.global_batch", FIELD(train.global_batch), 1, "samples of a step, over all ranks"));
+  table.push_back(
+      integer("train.micro_batch", FIELD(train.micro_batch), 0, "samples computed together; 0: chosen"));
+  table.push_back(
+      free_on_resume(integer("train.accumulation", FIELD(train.accumulation), 0,
+                             "micro-batches of a rank in a step; 0: follows from the two above")));
+  table.push_back(one_of("train.loss", FIELD(train.loss), {"auto", "cross_entropy", "mean_squared_error"},
+                         "auto: cross-entropy for classes, mean squared error for values; naming one also "
+                         "sets data.task"));
+  table.push_back(with(kTargets, {"classes"},
+                       below_one("train.label_smoothing", FIELD(train.label_smoothing),
+                                 "part of each label spread over all classes")));
+  table.push_back(flag("train.sync_batch_norm", FIELD(train.sync_batch_norm),
+                       "batch norm over what all ranks and threads compute together"));
+  table.push_back(not_negative("train.clip_norm", FIELD(train.optimizer.clip_norm),
+                               "limit of the gradient's global norm; 0: off"));
+  table.push_back(free_on_resume(one_of("train.on_nan", FIELD(train.skip_bad_steps), {"stop", "skip"},
+                                        "a step that is not finite ends the run, or is left out")));
+  table.push_back(
+      {.key = "train.early_stop",
+       .type = "false | { metric, patience, min_delta }",
+       .help = "end when the metric has not improved by min_delta for so many epochs",
+       .set = [](Config& config, const GivenValue& given) { set_early_stop(config.train.early_stop, given); },
+       .get = [](const Config& config) { return toml_text(config.train.early_stop); }});
+}
+
+void add_rest(std::vector<Option>& table) {
+  table.push_back(free_on_resume(
+      integer("checkpoint.every_epochs", FIELD(train.checkpoint_every_epochs), 0, "0: not by epochs")));
+  table.push_back(free_on_resume(
+      integer("checkpoint.every_steps", FIELD(train.checkpoint_every_steps), 0, "0: not by steps")));
+  table.push_back(free_on_resume(
+      not_negative("checkpoint.every_minutes", FIELD(train.checkpoint_every_minutes), "0: not by time")));
+  table.push_back(free_on_resume(integer("checkpoint.keep", FIELD(train.checkpoint_keep), 1,
+                                         "newest checkpoints kept, besides the best one")));
+  table.push_back(
+      free_on_resume(not_negative("checkpoint.keep_every_minutes", FIELD(train.checkpoint_keep_every_minutes),
+                                  "of older checkpoints, one of so many minutes is kept too; 0: none")));
+  table.push_back(free_on_resume(
+      {.key = "comm.bucket_mib",
+       .type = "auto | number",
+       .help = "gradients summed over the ranks in one call; auto: from how long sums take",
+       .set =
+           [](Config& config, const GivenValue& given) {
+             if (given.raw == "auto" || given.node.value<std::string>() == "auto") {
+               config.train.bucket_bytes = 0;
+               return;
+             }
+             const double mib = read_number(given);
+             if (mib <= 0 || mib > 4096) given.reject("must be above 0 and at most 4096, is {}", mib);
+             config.train.bucket_bytes = std::max<int64_t>(1, static_cast<int64_t>(mib * 0x1p20));
+           },
+       .get =
+           [](const Config& config) {
+             const int64_t bytes = config.train.bucket_bytes;
+             return bytes == 0 ? toml_text(std::string("auto"))
+                               : toml_text(static_cast<double>(bytes) / 0x1p20);
+           }}));
+  table.push_back(one_of("comm.gradients", FIELD(train.gradients), {"fp32", "bf16", "fp16"},
+                         "how gradients travel; they are always added in fp32"));
+  table.push_back(free_on_resume(flag("comm.hierarchical", FIELD(train.hierarchical),
+                                      "sum within each machine first, then across machines")));
+  table.push_back(free_on_resume(one_of("comm.transport", FIELD(train.transport), {"auto", "nccl", "mpi"},
+                                        "auto: NCCL on GPUs; mpi on GPUs goes through host memory")));
+  table.push_back(
+      free_on_resume(integer("comm.fingerprint_steps", FIELD(train.fingerprint_steps), 0,
+                             "every so many steps, check that all ranks hold the same bits; 0: never")));
+  table.push_back(free_on_resume(scalar("comm.timeout_seconds", "number",
+                                        "end the job when a rank does not move for so long; 0: never",
+                                        FIELD(train.timeout_seconds), read_timeout)));
+}
+
+#undef FIELD
+
+}  // namespace
+
+const std::vector<Option>& option_table() {
+  static const std::vector<Option> table = [] {
+    std::vector<Option> all;
+    add_run(all);
+    add_data(all);
+    add_model(all);
+    add_optimizer(all);
+    add_schedule(all);
+    add_train(all);
+    add_rest(all);
+    return all;
+  }();
+  return table;
+}
+
+}  // namespace lockstep

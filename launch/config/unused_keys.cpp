@@ -1,0 +1,49 @@
+#include "launch/config/unused_keys.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "launch/config/option_table.h"
+
+namespace lockstep {
+
+namespace {
+
+/// The value in force of a key that others depend on, as UsedWith has it.
+std::string value_of(const Config& config, bool classifies, const std::string& key) {
+  if (key == kTargets) return classifies ? "classes" : "values";
+  const Option& option = *std::ranges::find(option_table(), key, &Option::key);
+  std::string text = option.get(config);
+  if (text.size() >= 2 && text.front() == '"') text = text.substr(1, text.size() - 2);
+  return text;
+}
+
+std::string reason(const UsedWith& used, const std::string& value) {
+  if (used.key == kTargets)
+    return fmt::format("it is for targets that are {}, and these are {}", fmt::join(used.values, " or "),
+                       value);
+  if (used.values == std::vector<std::string>{""}) return fmt::format("{} is set", used.key);
+  return fmt::format("it is used with {} = {}, which is {}", used.key, fmt::join(used.values, " or "), value);
+}
+
+}  // namespace
+
+std::vector<Finding> unused_keys(const Config& config, bool classifies) {
+  const Config standard;
+  std::vector<Finding> found;
+  for (const Option& option : option_table()) {
+    const std::string set = option.get(config);
+    if (set == option.get(standard)) continue;
+    for (const UsedWith& used : option.used_with) {
+      const std::string value = value_of(config, classifies, used.key);
+      if (std::ranges::find(used.values, value) != used.values.end()) continue;
+      found.push_back(
+          {fmt::format("{} = {} changes nothing: {}", option.key, set, reason(used, value)), option.key});
+      break;
+    }
+  }
+  return found;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <vector>
+
+#include "io/probe/finding.h"
+#include "launch/config/config.h"
+
+namespace lockstep {
+
+/// Keys that differ from their default and change nothing, because another choice leaves them aside
+/// (Option::used_with). classifies: what the targets are.
+std::vector<Finding> unused_keys(const Config& config, bool classifies);
+
+}  // namespace lockstep

@@ -1,0 +1,81 @@
+#include "launch/process/stop_signals.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <string_view>
+
+namespace lockstep {
+
+namespace {
+
+struct Named {
+  int signal;
+  const char* name;
+};
+constexpr std::array kStopSignals = {Named{SIGTERM, "SIGTERM"}, Named{SIGINT, "SIGINT"},
+                                     Named{SIGUSR1, "SIGUSR1"}, Named{SIGUSR2, "SIGUSR2"}};
+
+// All that the handler touches; atomics without locks are safe in one.
+std::atomic<int> first_signal = 0;
+std::atomic<int> direct_interrupts = 0, forwarded_interrupts = 0;
+std::atomic<pid_t> parent = 0;
+std::atomic<bool> speaks_up = false, line_drawn = false;
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<pid_t>::is_always_lock_free);
+
+/// Begins with the end of a line: a terminal shows Ctrl-C as "^C".
+void speak(int signal) {
+  constexpr std::string_view kLine = "\nstopping after this step and a checkpoint\n";
+  constexpr std::string_view kInterrupted =
+      "\ninterrupted: stopping after this step and a checkpoint; once more ends at once\n";
+  const std::string_view line = signal == SIGINT ? kInterrupted : kLine;
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
+}
+
+void on_interrupt(const siginfo_t& info) {
+  // Whoever signals a whole group of processes reaches the rank and its parent, which forwards the signal.
+  // Without a clock: of one such pair each comes once.
+  std::atomic<int>& count = info.si_pid == parent ? forwarded_interrupts : direct_interrupts;
+  ++count;
+  if (std::max(direct_interrupts.load(), forwarded_interrupts.load()) >= 2) _exit(128 + SIGINT);
+}
+
+void on_signal(int signal, siginfo_t* info, void*) {
+  const int error = errno;
+  int none = 0;
+  first_signal.compare_exchange_strong(none, signal);
+  if (signal == SIGINT) on_interrupt(*info);
+  if (line_drawn.exchange(false)) {
+    constexpr std::string_view kRemove = "\r\x1b[K";
+    [[maybe_unused]] const ssize_t written = write(STDOUT_FILENO, kRemove.data(), kRemove.size());
+  }
+  if (speaks_up.exchange(false)) speak(signal);
+  errno = error;
+}
+
+}  // namespace
+
+void take_stop_signals(bool speaks) {
+  parent = getppid();
+  speaks_up = speaks;
+  struct sigaction action {};
+  action.sa_sigaction = on_signal;
+  action.sa_flags = SA_SIGINFO | SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  for (const Named& each : kStopSignals) sigaddset(&action.sa_mask, each.signal);
+  for (const Named& each : kStopSignals) sigaction(each.signal, &action, nullptr);
+}
+
+void set_line_drawn(bool drawn) { line_drawn = drawn; }
+
+std::string stop_signal() {
+  const int signal = first_signal;
+  const auto found = std::ranges::find(kStopSignals, signal, &Named::signal);
+  return found == kStopSignals.end() ? "" : found->name;
+}
+
+}  // namespace lockstep

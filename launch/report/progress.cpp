@@ -1,0 +1,145 @@
+#include "launch/report/progress.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "launch/process/stop_signals.h"
+#include "launch/report/report.h"
+#include "src/core/console.h"
+#include "src/core/log.h"
+
+namespace lockstep {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// For a shorter time any rank may be slow: something else ran on its machine.
+constexpr double kSecondsOfAStraggler = 10;
+/// What was said of one epoch holds for the next ones; metrics.jsonl has them all.
+constexpr auto kPauseBetweenWarnings = 10min;
+
+std::string percent(double fraction) { return fmt::format("{:.2f} %", 100 * fraction); }
+
+}  // namespace
+
+std::string readable_seconds(double seconds) {
+  const auto whole = static_cast<int64_t>(std::lround(std::max(seconds, 0.0)));
+  const int64_t hours = whole / 3600, minutes = whole / 60 % 60;
+  return hours > 0 ? fmt::format("{}:{:02}:{:02}", hours, minutes, whole % 60)
+                   : fmt::format("{}:{:02}", minutes, whole % 60);
+}
+
+std::string progress_line(const StepEvent& event, double samples_per_s, double seconds_left, int columns) {
+  // The most important field first.
+  const std::string fields[] = {fmt::format("epoch {}", event.epoch),
+                                fmt::format("step {}/{}", event.step, event.total_steps),
+                                fmt::format("loss {:.4f}", event.loss),
+                                fmt::format("ETA {}", readable_seconds(seconds_left)),
+                                fmt::format("{} samples/s", readable_count(std::llround(samples_per_s))),
+                                fmt::format("lr {:.2e}", event.lr)};
+  std::string line;
+  for (const std::string& field : fields) {
+    const std::string longer = line.empty() ? field : line + "  " + field;
+    if (static_cast<int>(longer.size()) > columns) break;
+    line = longer;
+  }
+  return line;
+}
+
+std::string erased_line(size_t characters, int columns) {
+  const size_t width = static_cast<size_t>(std::max(columns, 1));
+  const size_t above = characters == 0 ? 0 : (characters - 1) / width;
+  return (above > 0 ? fmt::format("\x1b[{}A", above) : "") + "\r\x1b[J";
+}
+
+Progress::Progress(const Environment& environment)
+    : environment_(environment), started_(Clock::now()), shown_(started_) {}
+
+Progress::~Progress() { clear(); }
+
+int Progress::columns() const {
+  // The last column stays free: a character there makes some terminals wrap.
+  return std::min(current_columns(environment_), 80) - 1;
+}
+
+void Progress::clear() {
+  if (drawn_ == 0) return;
+  // A stop signal has removed the line.
+  if (stop_signal().empty()) {
+    write_text(stdout, erased_line(drawn_, current_columns(environment_)));
+    flush_text(stdout);
+  }
+  drawn_ = 0;
+  set_line_drawn(false);
+}
+
+void Progress::step(const StepEvent& event) {
+  const Clock::time_point now = Clock::now();
+  if (first_step_ == 0) {
+    first_step_ = event.step;
+    started_ = now;
+  }
+  if (event.skipped_in_a_row > 0) {
+    clear();
+    log_warning("step {} was not finite and is skipped ({} in a row): loss {}, norm of the gradients {}",
+                event.step, event.skipped_in_a_row, event.loss, event.gradient_norm);
+  }
+  const double sample_seconds = 1 / event.samples_per_s;
+  seconds_per_sample_ =
+      seconds_per_sample_ == 0 ? sample_seconds : 0.98 * seconds_per_sample_ + 0.02 * sample_seconds;
+  const bool interactive = environment_.interactive;
+  const auto pause = interactive ? Clock::duration(100ms) : Clock::duration(5s);
+  if (now - shown_ < pause) return;
+  shown_ = now;
+  const auto done = static_cast<double>(event.step - first_step_);
+  const double elapsed = std::chrono::duration<double>(now - started_).count();
+  const double left = done > 0 ? elapsed / done * static_cast<double>(event.total_steps - event.step) : 0;
+  const std::string line = progress_line(event, 1 / seconds_per_sample_, left, interactive ? columns() : 80);
+  if (!interactive) return log_info("{}", line);
+  // The line has been removed, and a launcher may kill this process before it removes another.
+  if (!stop_signal().empty()) return;
+  write_text(stdout, (drawn_ > 0 ? erased_line(drawn_, current_columns(environment_)) : "") + line);
+  flush_text(stdout);
+  drawn_ = line.size();
+  set_line_drawn(true);
+  if (stop_signal().empty()) return;
+  // It came meanwhile, perhaps before there was a line to remove.
+  write_text(stdout, erased_line(0, 1));
+  flush_text(stdout);
+}
+
+void Progress::epoch(const EpochEvent& event, int64_t epochs) {
+  clear();
+  std::string line = fmt::format("epoch {}{}  train loss {:.4f}", event.epoch,
+                                 epochs > 0 ? fmt::format("/{}", epochs) : "", event.train_loss);
+  if (event.validation) {
+    line += fmt::format("  validation loss {:.4f}", event.validation->loss);
+    if (event.classifies) line += fmt::format("  accuracy {}", percent(event.validation->accuracy));
+  }
+  log_info("{}  {:.1f} s", line, event.seconds);
+  const bool just_warned = warned_ && Clock::now() - *warned_ < kPauseBetweenWarnings;
+  if (!event.straggler || event.seconds < kSecondsOfAStraggler || just_warned) return;
+  log_warning("{}", *event.straggler);
+  warned_ = Clock::now();
+}
+
+void Progress::end(const EndEvent& event) {
+  clear();
+  if (event.test) {
+    const std::string accuracy =
+        event.classifies ? fmt::format("test accuracy {}, ", percent(event.test->accuracy)) : "";
+    log_info("{}test loss {:.4f}, {} samples", accuracy, event.test->loss,
+             readable_count(event.test->samples));
+  }
+  log_info("{}{} at step {} after {}, peak memory {}, weights {:016x}", event.reason,
+           event.cause.empty() ? "" : fmt::format(" ({})", event.cause), event.step,
+           readable_seconds(event.seconds), readable_bytes(event.peak_host_bytes), event.weights_hash);
+  if (event.skipped_steps > 0)
+    log_warning("{} step{} of the run {} not finite and changed nothing", event.skipped_steps,
+                event.skipped_steps == 1 ? "" : "s", event.skipped_steps == 1 ? "was" : "were");
+  if (event.straggler && event.seconds >= kSecondsOfAStraggler)
+    log_warning("over the whole run, {}", *event.straggler);
+}
+
+}  // namespace lockstep

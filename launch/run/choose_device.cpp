@@ -1,0 +1,51 @@
+#include "launch/run/choose_device.h"
+
+#include <algorithm>
+
+#include "launch/process/environment.h"
+#include "src/core/error.h"
+#include "src/core/hash.h"
+#include "src/core/log.h"
+#include "src/device/devices.h"
+
+namespace lockstep {
+
+namespace {
+
+/// This rank's GPU among those that it sees. A launcher that binds GPUs shows each rank its own as the only
+/// one.
+int gpu_of(const World& world, const DeviceReport& report) {
+  return world.local_rank() % static_cast<int>(report.gpus.size());
+}
+
+/// What no other GPU of the job has.
+uint64_t identity(const GpuInfo& gpu) { return hash_name(host_identity() + "/" + gpu.bus_id); }
+
+/// Why this rank cannot have a GPU; the same text on every rank when they share one, else "" on those that
+/// can.
+std::string obstacle(World& world, const DeviceReport& report) {
+  const bool none = report.gpus.empty();
+  const uint64_t mine = none ? 0 : identity(report.gpus[static_cast<size_t>(gpu_of(world, report))]);
+  std::vector<uint64_t> all = world.gather(mine);
+  if (none) return report.reason;
+  std::sort(all.begin(), all.end());
+  if (std::find(all.begin(), all.end(), 0) != all.end()) return "";
+  if (std::adjacent_find(all.begin(), all.end()) == all.end()) return "";
+  return fmt::format("{} ranks on a machine with {} GPUs: start one rank a GPU", world.local_size(),
+                     report.gpus.size());
+}
+
+}  // namespace
+
+Device choose_device(World& world, const std::string& wanted) {
+  if (wanted == "cpu") return Device();
+  const DeviceReport report = find_devices();
+  const std::string reason = obstacle(world, report);
+  if (wanted == "cuda" && !reason.empty())
+    fail(ExitCode::usage, "a GPU was asked for, but {}. Use --device cpu or --device auto.", reason);
+  if (!world.any(!reason.empty())) return Device(gpu_of(world, report));
+  log_info("running on the CPU: {}", reason.empty() ? "another rank has no GPU" : reason);
+  return Device();
+}
+
+}  // namespace lockstep

@@ -1,0 +1,165 @@
+#include "launch/run/run_folder.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "io/file/atomic_file.h"
+#include "src/core/log.h"
+
+namespace lockstep {
+
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+bool holds_run(const fs::path& folder) {
+  std::error_code status;
+  return fs::exists(folder / "config.toml", status) || fs::exists(folder / "checkpoints", status);
+}
+
+/// The obstacle is told before the data is read, not after.
+void check_writable(const fs::path& folder) {
+  std::error_code status;
+  fs::path there = folder;
+  while (!fs::exists(there, status) && there != there.parent_path()) there = there.parent_path();
+  if (!fs::is_directory(there, status))
+    fail(ExitCode::data, "cannot make the run folder {}: {} is not a folder.", folder.string(),
+         there.string());
+  if (access(there.c_str(), W_OK | X_OK) != 0)
+    fail(ExitCode::data, "cannot make the run folder {}: {}: {}. Name another with --run.", folder.string(),
+         there.string(), std::strerror(errno));
+}
+
+/// runs/NAME in the current folder.
+fs::path first_folder(const Config& config) {
+  if (config.name.empty() || config.name.find('/') != std::string::npos)
+    fail(ExitCode::usage,
+         "run.name = \"{}\" cannot name a folder below runs. Choose one word, or a folder with --run.",
+         config.name);
+  return fs::current_path() / "runs" / config.name;
+}
+
+/// runs/NAME, runs/NAME-2, runs/NAME-3, ...
+fs::path numbered(const fs::path& first, int number) {
+  return number == 1 ? first : fs::path(first.string() + "-" + std::to_string(number));
+}
+
+void check_holds_no_run(const std::string& folder) {
+  if (holds_run(folder))
+    fail(ExitCode::usage, "{} holds a run already. Continue it with --resume auto, or name another folder.",
+         folder);
+}
+
+}  // namespace
+
+std::string choose_run_folder(const Config& config, bool resume) {
+  if (!config.train.run_dir.empty()) {
+    if (!resume) check_holds_no_run(config.train.run_dir);
+    check_writable(config.train.run_dir);
+    return config.train.run_dir;
+  }
+  const fs::path first = first_folder(config);
+  int number = 1;
+  while (holds_run(numbered(first, number))) ++number;
+  const fs::path chosen = numbered(first, resume ? std::max(1, number - 1) : number);
+  check_writable(chosen);
+  return chosen.string();
+}
+
+std::unique_ptr<RunLock> take_run_folder(const Config& config, bool resume) {
+  // The ranks of a launcher that was killed may still be ending.
+  constexpr double kEndingSeconds = 5;
+  if (resume) return RunLock::take(choose_run_folder(config, resume), kEndingSeconds);
+  if (!config.train.run_dir.empty()) {
+    check_writable(config.train.run_dir);
+    std::unique_ptr<RunLock> lock = RunLock::take(config.train.run_dir, 0);
+    check_holds_no_run(config.train.run_dir);
+    return lock;
+  }
+  const fs::path first = first_folder(config);
+  for (int number = 1;; ++number) {
+    const fs::path folder = numbered(first, number);
+    if (holds_run(folder)) continue;
+    check_writable(folder);
+    std::string holder;
+    std::unique_ptr<RunLock> lock = RunLock::try_take(folder.string(), holder);
+    // Looked at again: a run may have been made there meanwhile, and be over.
+    if (lock && !holds_run(folder)) return lock;
+  }
+}
+
+void make_run_folder(const std::string& folder, const std::string& config_text) {
+  std::error_code status;
+  fs::create_directories(fs::path(folder) / "checkpoints", status);
+  if (status)
+    fail(ExitCode::data, "cannot make the run folder {}: {}. Name another with --run.", folder,
+         status.message());
+  write_text_atomically(folder + "/config.toml", config_text);
+  set_log_file(folder + "/log.txt");
+}
+
+namespace {
+
+/// Milliseconds of a step, by what they went into.
+Json milliseconds(const StepSplit& split) {
+  return {{"read", 1000 * split.read},
+          {"decode", 1000 * split.decode},
+          {"copy", 1000 * split.copy},
+          {"compute", 1000 * split.compute},
+          {"communication", 1000 * split.communication},
+          {"wait", 1000 * split.wait}};
+}
+
+void add_steps(Json& line, const StepReport& report) {
+  line["step_ms"] = milliseconds(report.mean);
+  if (report.ranks == 1) return;
+  line["slowest_rank"] = report.slowest_rank;
+  line["slowest_rank_step_ms"] = milliseconds(report.slowest);
+}
+
+}  // namespace
+
+Json metrics_line(const StepEvent& event) {
+  Json line{{"event", "step"},    {"step", event.step}, {"epoch", event.epoch},
+            {"loss", event.loss}, {"lr", event.lr},     {"samples_per_s", event.samples_per_s}};
+  if (event.skipped_in_a_row > 0) line["skipped"] = true;
+  return line;
+}
+
+Json metrics_line(const EpochEvent& event) {
+  Json line{
+      {"event", "epoch"}, {"epoch", event.epoch}, {"step", event.step}, {"train_loss", event.train_loss}};
+  if (event.validation) {
+    line["validation_loss"] = event.validation->loss;
+    if (event.classifies) line["validation_accuracy"] = event.validation->accuracy;
+  }
+  if (event.skipped_steps > 0) line["skipped_steps"] = event.skipped_steps;
+  line["seconds"] = event.seconds;
+  if (event.steps) add_steps(line, *event.steps);
+  return line;
+}
+
+Json metrics_line(const EndEvent& event) {
+  Json line{{"event", "end"}, {"reason", event.reason}, {"step", event.step}};
+  if (event.test) {
+    line["test_loss"] = event.test->loss;
+    if (event.classifies) line["test_accuracy"] = event.test->accuracy;
+  }
+  if (event.skipped_steps > 0) line["skipped_steps"] = event.skipped_steps;
+  line["weights_hash"] = fmt::format("{:016x}", event.weights_hash);
+  line["seconds"] = event.seconds;
+  line["saves"] = event.saves;
+  line["save_seconds"] = event.save_seconds;
+  line["peak_host_bytes"] = event.peak_host_bytes;
+  line["peak_device_bytes"] = event.peak_device_bytes;
+  if (event.steps) add_steps(line, *event.steps);
+  return line;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,121 @@
+#include "launch/run/trained_model.h"
+
+#include <filesystem>
+
+#include "io/checkpoint/checkpoint.h"
+#include "launch/config/config_value.h"
+#include "launch/config/familiar_names.h"
+#include "launch/run/choose_device.h"
+#include "launch/run/find_run.h"
+#include "src/core/log.h"
+#include "src/core/suggest.h"
+#include "src/train/checkpoint/snapshot.h"
+#include "src/train/run/run_settings.h"
+
+namespace lockstep {
+
+namespace {
+
+LoadedCheckpoint load_run(const std::string& from) {
+  const std::filesystem::path path = from;
+  if (!std::filesystem::exists(path))
+    fail(ExitCode::data, "{}: there is no such file or folder{}", from, run_suggestion(from));
+  // A file of a run folder that is no checkpoint, such as config.toml.
+  if (const std::string run = run_suggestion(from);
+      path.extension() != ".h5" && is_regular_file(path) && !run.empty())
+    fail(ExitCode::data, "{} is not a checkpoint{}", from, run);
+  std::optional<LoadedCheckpoint> loaded = load_newest_checkpoint(from);
+  if (!loaded) fail(ExitCode::data, "{}: there is no checkpoint in it{}", from, run_suggestion(from));
+  return *std::move(loaded);
+}
+
+/// Collective. Rank 0 chooses, and every rank reads what it chose.
+LoadedCheckpoint load(World& world, const std::string& from) {
+  std::optional<LoadedCheckpoint> loaded;
+  if (world.rank() == 0) {
+    loaded = load_run(from);
+  }
+  const std::string path = world.broadcast(loaded ? loaded->path : "");
+  if (!loaded) loaded = LoadedCheckpoint{path, load_checkpoint(path)};
+  return *std::move(loaded);
+}
+
+}  // namespace
+
+TrainedModel::TrainedModel(World& world, const std::string& from, const std::string& device) {
+  LoadedCheckpoint loaded = load(world, from);
+  path_ = loaded.path;
+  config_ = parse_config(loaded.text("config"), path_, "/", {});
+  watchdog_.emplace(world, config_.train.timeout_seconds);
+  device_ = choose_device(world, device);
+  const TrainOptions& options = config_.train;
+  const Exec exec = device_.exec();
+  task_.emplace(exec, options, parse_signature(loaded.text("data")));
+  graph_.emplace(fuse(build_model(config_.model, task_->input_shape(), task_->outputs(), options.seed)));
+  pool_.emplace(lanes_of(options, exec, world));
+  parameters_.emplace(exec, *graph_);
+  restore_model(loaded.checkpoint, path_, exec, *parameters_, options.optimizer.name, nullptr);
+  evaluator_.emplace(exec, *pool_, *task_, *graph_, *parameters_, evaluation_batch(options));
+}
+
+bool TrainedModel::is_part(const DataArguments& arguments) const {
+  const TrainOptions& options = config_.train;
+  return arguments.data.empty() && (arguments.split == "validation" || arguments.split == "train") &&
+         !options.validation && options.validation_split > 0;
+}
+
+DataSource TrainedModel::source_of(const DataArguments& arguments) const {
+  const TrainOptions& options = config_.train;
+  if (!arguments.data.empty()) {
+    DataSource source = parse_data_source(arguments.data, arguments.split);
+    for (std::string& file : source.files) file = absolute_path(file, "");
+    return source;
+  }
+  if (arguments.split == "train" || is_part(arguments)) return options.train;
+  const std::optional<DataSource>& source = arguments.split == "test" ? options.test : options.validation;
+  if (!source)
+    fail(ExitCode::usage, "the run has no data.{}. Name the data with --data FILE.h5:/GROUP.",
+         arguments.split);
+  return *source;
+}
+
+std::unique_ptr<Dataset> TrainedModel::open(const World& world, const DataArguments& arguments,
+                                            bool with_targets) const {
+  static const std::vector<std::string> splits{"train", "validation", "test"};
+  if (arguments.data.empty() && std::find(splits.begin(), splits.end(), arguments.split) == splits.end())
+    fail(ExitCode::usage, "--split {}: there is no such split{}", arguments.split,
+         suggestion(arguments.split, splits, value_synonyms("--split")));
+  const TrainOptions& options = config_.train;
+  DatasetOptions how{.memory_budget = options.memory_budget,
+                     .task = task_->classifies() ? TargetTask::classes : TargetTask::values,
+                     .classes = task_->classifies() ? task_->outputs() : 0,
+                     .probe = world.local_rank() == 0};
+  DataSource source = source_of(arguments);
+  if (!arguments.x.empty()) source.x = arguments.x;
+  if (!arguments.y.empty()) source.y = arguments.y;
+  if (!with_targets) source.y.clear();
+  std::unique_ptr<Dataset> dataset = open_dataset(source, how);
+  task_->check_compatible(*dataset, path_);
+  if (is_part(arguments)) {
+    Split parts = split_dataset(std::move(dataset), options.validation_split, options.seed);
+    return std::move(arguments.split == "train" ? parts.train : parts.validation);
+  }
+  const bool trained_on = source.files == options.train.files && source.x == options.train.x;
+  if (trained_on && !arguments.data.empty() && !options.validation && options.validation_split > 0 &&
+      world.rank() == 0)
+    log_warning(
+        "{} was trained on these samples but for those that data.validation_split = {} held out: without "
+        "--data, "
+        "--split train and --split validation tell them apart",
+        path_, options.validation_split);
+  return dataset;
+}
+
+void add_data_options(CLI::App& command, TrainedModel::DataArguments& arguments) {
+  command.add_option("--data", arguments.data, "FILE.h5 or FILE.h5:/GROUP; default: the run's own")
+      ->type_name("");
+  command.add_option("--split", arguments.split, "train, validation or test (default)")->type_name("");
+  command.add_option("--x", arguments.x, "Name of the samples' data set, if not GROUP/x")->type_name("");
+}
+
+}  // namespace lockstep

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "comm/cost/scaling_fit.h"
+
+namespace lockstep {
+
+/// GPUs and their connection as a TOML file describes them, for predictions beyond this machine.
+struct FabricFile {
+  Fabric fabric;
+  /// One GPU's step, if the file describes it: a model with that fabric, and the samples of one GPU.
+  struct Step {
+    ScalingModel model;
+    int64_t samples = 0;
+  };
+  std::optional<Step> step;
+};
+
+/// Throws Error(usage) with file, line and key, what was expected and the nearest known name.
+FabricFile read_fabric_file(const std::string& path);
+
+}  // namespace lockstep

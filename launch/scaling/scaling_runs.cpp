@@ -1,0 +1,155 @@
+#include "launch/scaling/scaling_runs.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "launch/process/child_process.h"
+#include "src/core/error.h"
+#include "src/core/log.h"
+
+namespace lockstep {
+
+namespace {
+
+using Json = nlohmann::json;
+
+/// The sentence with which a run ended: its own if it said one.
+std::string reason(const ChildResult& result) {
+  std::istringstream lines(result.err);
+  std::string last;
+  for (std::string line; std::getline(lines, line);) {
+    if (const size_t at = line.find("error: "); at != std::string::npos) return line.substr(at + 7);
+    if (line.find_first_not_of(" -\t") != std::string::npos) last = line;
+  }
+  return last.empty() ? "it said nothing" : last;
+}
+
+/// The code of the surface that a run ended with; mpirun and srun pass it on.
+ExitCode code_of(int exit_code) {
+  for (const ExitCode code : {ExitCode::usage, ExitCode::data, ExitCode::lost, ExitCode::memory})
+    if (exit_code == static_cast<int>(code)) return code;
+  // What ended by a signal, or before it was Lockstep.
+  return exit_code == static_cast<int>(ExitCode::bug) ? ExitCode::bug : ExitCode::lost;
+}
+
+Json run_ranks(const ScalingPlan& plan, int64_t ranks, const std::vector<std::string>& arguments) {
+  std::vector<std::string> command = plan.launcher;
+  command.insert(command.end(), {"-n", std::to_string(ranks), own_program()});
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  if (!plan.device.empty()) command.insert(command.end(), {"--device", plan.device});
+  command.emplace_back("--json");
+  const ChildResult result = run_child(command);
+  if (result.exit_code != 0)
+    fail(code_of(result.exit_code), "{} {} ended with {} on {} ranks: {}", arguments[0], arguments[1],
+         result.exit_code, ranks, reason(result));
+  const Json json = Json::parse(result.out, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object())
+    fail(ExitCode::usage, "{} printed something besides the figures of {} {}: {}", plan.launcher[0],
+         arguments[0], arguments[1], result.out.substr(0, 200));
+  return json;
+}
+
+/// What runs of one point are told apart by: with one rank, weak and strong are the same.
+using RunKey = std::pair<int64_t, int64_t>;  // ranks, global batch
+
+RunKey key_of(const ScalingPlan& plan, ScalingMode mode, int64_t ranks) {
+  return {ranks, mode == ScalingMode::weak ? plan.global_batch * ranks : plan.global_batch};
+}
+
+ScalingPoint summarize(ScalingMode mode, const RunKey& key, const std::vector<Json>& runs) {
+  const auto over_runs = [&](const char* name) {
+    std::vector<double> values;
+    for (const Json& run : runs) values.push_back(run[name]);
+    return spread_of(values);
+  };
+  const Json& first = runs.front();
+  ScalingPoint point;
+  point.mode = mode;
+  point.ranks = key.first;
+  point.global_batch = key.second;
+  point.threads = first["threads"];
+  point.samples_per_s = over_runs("samples_per_s");
+  point.step_ms = over_runs("ms_per_step");
+  point.compute_ms = over_runs("compute_ms").median;
+  point.compute_spread_ms = over_runs("compute_spread_ms").median;
+  point.wait_ms = over_runs("wait_ms").median;
+  point.communication_ms = over_runs("communication_ms").median;
+  point.bucket_bytes = first["bucket_bytes"].get<std::vector<double>>();
+  point.overlap = first["overlap"];
+  return point;
+}
+
+}  // namespace
+
+std::string to_string(ScalingMode mode) { return mode == ScalingMode::weak ? "weak" : "strong"; }
+
+std::vector<std::string> choose_launcher(const Environment& environment, int64_t most_ranks, int64_t cores) {
+  if (!environment.launcher.launcher.empty())
+    fail(ExitCode::usage,
+         "bench scaling starts the ranks itself and was itself started by {}. Run it without, inside sbatch "
+         "or "
+         "salloc on a cluster.",
+         environment.launcher.launcher);
+  if (!environment.slurm_job.empty()) return {"srun", "--mpi=pmix"};
+  // The ranks share the machine freely: bound to cores, two runs at a time would meet on the same ones.
+  std::vector<std::string> words = {"mpirun", "--bind-to", "none"};
+  if (geteuid() == 0) words.emplace_back("--allow-run-as-root");
+  if (most_ranks > cores) words.insert(words.end(), {"--oversubscribe", "--mca", "mpi_yield_when_idle", "1"});
+  return words;
+}
+
+std::vector<ScalingPoint> run_scaling(const ScalingPlan& plan) {
+  std::vector<RunKey> keys;
+  for (const ScalingMode mode : plan.modes)
+    for (const int64_t ranks : plan.ranks)
+      if (const RunKey key = key_of(plan, mode, ranks);
+          std::find(keys.begin(), keys.end(), key) == keys.end())
+        keys.push_back(key);
+  std::map<RunKey, std::vector<Json>> runs;
+  const int64_t total = plan.repeats * static_cast<int64_t>(keys.size());
+  int64_t done = 0;
+  for (int64_t repeat = 0; repeat < plan.repeats; ++repeat) {
+    for (const RunKey& key : keys) {
+      log_info("run {} of {}: {} ranks, {} samples a step", ++done, total, key.first, key.second);
+      std::vector<std::string> arguments = {"bench", "step"};
+      arguments.insert(arguments.end(), plan.arguments.begin(), plan.arguments.end());
+      arguments.insert(arguments.end(), {"--steps", std::to_string(plan.steps), "--set",
+                                         "train.global_batch=" + std::to_string(key.second)});
+      runs[key].push_back(run_ranks(plan, key.first, arguments)["step"]);
+    }
+  }
+  std::vector<ScalingPoint> points;
+  for (const ScalingMode mode : plan.modes)
+    for (const int64_t ranks : plan.ranks) {
+      const RunKey key = key_of(plan, mode, ranks);
+      points.push_back(summarize(mode, key, runs[key]));
+    }
+  return points;
+}
+
+std::vector<MeasuredSum> measure_sums(const ScalingPlan& plan, double most_bytes) {
+  constexpr int64_t kLeast = 4096;
+  // From what fits into a first message to the largest bucket, or where latency no longer counts.
+  const auto most = std::max<int64_t>(static_cast<int64_t>(most_bytes), 4 << 20);
+  std::vector<MeasuredSum> sums;
+  for (const int64_t ranks : plan.ranks) {
+    if (ranks == 1) continue;
+    log_info("sums of {} to {} bytes on {} ranks", kLeast, most, ranks);
+    const Json json = run_ranks(plan, ranks,
+                                {"bench", "allreduce", "--min", std::to_string(kLeast), "--max",
+                                 std::to_string(most), "--factor", "4"});
+    for (const Json& row : json["results"])
+      if (row["transport"] == "reproducible"
+              ? plan.reproducible
+              : !plan.reproducible && (row["transport"] == "mpi" || row["transport"] == "nccl"))
+        // The least: what other work on the machine adds is no property of the link.
+        sums.push_back({ranks, row["bytes"], row["us_min"].get<double>() * 1e-6});
+  }
+  return sums;
+}
+
+}  // namespace lockstep

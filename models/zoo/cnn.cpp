@@ -1,0 +1,27 @@
+#include <fmt/format.h>
+
+#include "models/zoo/architectures.h"
+#include "src/graph/layers/layers.h"
+
+namespace lockstep {
+
+/// For each number of filters: conv 3x3, ReLU, max pool 2; then flatten, dropout and linear to the outputs.
+Graph build_cnn(const Shape& input, int64_t outputs, const std::map<std::string, ModelValue>& keys,
+                uint64_t seed) {
+  const auto& filters = std::get<std::vector<int64_t>>(keys.at("filters"));
+  const double rate = std::get<double>(keys.at("dropout"));
+
+  Graph graph(input);
+  for (size_t i = 0; i < filters.size(); ++i) {
+    const size_t number = i + 1;
+    graph.add(fmt::format("conv{}", number), make_conv2d({.filters = filters[i], .init = Init::he_uniform}));
+    graph.add(fmt::format("relu{}", number), make_activation(Activation::relu));
+    graph.add(fmt::format("pool{}", number), make_max_pool2d({}));
+  }
+  graph.add("flatten", make_flatten());
+  if (rate != 0) graph.add("dropout", make_dropout("dropout", rate, seed));
+  graph.add("output", make_linear({.outputs = outputs}));
+  return graph;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,52 @@
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "models/zoo/architectures.h"
+#include "src/core/error.h"
+#include "src/core/suggest.h"
+#include "src/graph/layers/layers.h"
+
+namespace lockstep {
+
+namespace {
+
+Activation activation_named(const std::string& name) {
+  std::vector<std::string> known;
+  for (const Activation activation :
+       {Activation::relu, Activation::sigmoid, Activation::tanh, Activation::gelu}) {
+    known.push_back(to_string(activation));
+    if (known.back() == name) return activation;
+  }
+  fail(ExitCode::usage, "unknown model.activation '{}'{}", name, suggestion(name, known));
+}
+
+}  // namespace
+
+/// flatten, then for each hidden size: linear, activation, dropout; then linear to the outputs.
+Graph build_mlp(const Shape& input, int64_t outputs, const std::map<std::string, ModelValue>& keys,
+                uint64_t seed) {
+  const auto& hidden = std::get<std::vector<int64_t>>(keys.at("hidden"));
+  const double rate = std::get<double>(keys.at("dropout"));
+  const Activation activation = activation_named(std::get<std::string>(keys.at("activation")));
+  // He's bounds keep the variance through ReLU and GELU, Glorot's through the others.
+  const bool rectifies = activation == Activation::relu || activation == Activation::gelu;
+
+  Graph graph(input);
+  graph.add("flatten", make_flatten());
+  for (size_t i = 0; i < hidden.size(); ++i) {
+    const size_t number = i + 1;
+    graph.add(
+        fmt::format("linear{}", number),
+        make_linear({.outputs = hidden[i], .init = rectifies ? Init::he_uniform : Init::glorot_uniform}));
+    graph.add(fmt::format("{}{}", to_string(activation), number), make_activation(activation));
+    if (rate != 0) {
+      const std::string name = fmt::format("dropout{}", number);
+      graph.add(name, make_dropout(name, rate, seed));
+    }
+  }
+  graph.add("output", make_linear({.outputs = outputs}));
+  return graph;
+}
+
+}  // namespace lockstep

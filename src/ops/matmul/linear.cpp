@@ -1,0 +1,48 @@
+#include "src/ops/matmul/linear.h"
+
+#include <algorithm>
+
+#include "src/ops/check.h"
+#include "src/ops/pointwise/activation.h"
+#include "src/ops/pointwise/bias.h"
+
+namespace lockstep {
+
+namespace {
+
+Epilogue epilogue(const LinearSpec& spec) {
+  if (!spec.bias) return Epilogue::none;
+  return spec.relu ? Epilogue::bias_relu : Epilogue::bias;
+}
+
+}  // namespace
+
+Linear::Linear(Exec exec, const LinearSpec& spec)
+    : exec_(exec),
+      spec_(spec),
+      forward_(
+          exec,
+          {.m = spec.rows, .n = spec.out, .k = spec.in, .transpose_b = true, .epilogue = epilogue(spec)}),
+      backward_weights_(exec, {.m = spec.out, .n = spec.in, .k = spec.rows, .transpose_a = true}) {
+  if (spec.needs_dx) backward_data_.emplace(exec, MatmulSpec{.m = spec.rows, .n = spec.in, .k = spec.out});
+}
+
+size_t Linear::workspace_bytes() const {
+  return std::max({forward_.workspace_bytes(), backward_weights_.workspace_bytes(),
+                   backward_data_ ? backward_data_->workspace_bytes() : 0});
+}
+
+void Linear::forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace) {
+  forward_.run(x, w, b, y, workspace);
+  if (spec_.relu && !spec_.bias) activation_forward(exec_, Activation::relu, y, y);
+}
+
+void Linear::backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor dx, Tensor dw, Tensor db,
+                      Tensor workspace) {
+  INVARIANT(spec_.needs_dx || !dx, "linear: dx was declared unneeded");
+  if (dx) backward_data_->run(dy, w, {}, dx, workspace);
+  backward_weights_.run(dy, x, {}, dw, workspace);
+  if (db) bias_backward(exec_, dy, db);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,152 @@
+#include <array>
+
+#include "src/device/buffer.h"
+#include "src/device/compatibility.h"
+#include "src/device/cuda_context.h"
+#include "src/ops/cuda_ops.h"
+#include "src/ops/matmul/matmul_cuda.h"
+
+namespace lockstep {
+
+namespace {
+
+using Operation = Handle<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
+using Layout = Handle<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
+using Preference = Handle<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
+
+/// What cuBLAS recommends for Hopper, and plenty for older chips.
+constexpr size_t kWorkspaceLimit = size_t{32} << 20;
+/// The alignment that the chosen algorithm may rely on.
+constexpr uint32_t kAlignment = 16;
+/// What cublasLtMatmul() demands of its workspace, whatever the algorithm.
+constexpr uint32_t kWorkspaceAlignment = 256;
+
+template <typename T>
+void set(const Operation& operation, cublasLtMatmulDescAttributes_t attribute, const T& value) {
+  CHECK(cublasLtMatmulDescSetAttribute(operation.get(), attribute, &value, sizeof value));
+}
+
+template <typename T>
+void set(const Preference& preference, cublasLtMatmulPreferenceAttributes_t attribute, const T& value) {
+  CHECK(cublasLtMatmulPreferenceSetAttribute(preference.get(), attribute, &value, sizeof value));
+}
+
+/// A row-major matrix (rows, columns) is to cuBLASLt a column-major one (columns, rows).
+void create_layout(Layout& layout, int64_t rows, int64_t columns) {
+  CHECK(cublasLtMatrixLayoutCreate(layout.out(), CUDA_R_32F, static_cast<uint64_t>(columns),
+                                   static_cast<uint64_t>(rows), columns));
+}
+
+bool aligned(const void* pointer, uint32_t alignment = kAlignment) {
+  return reinterpret_cast<uintptr_t>(pointer) % alignment == 0;
+}
+
+}  // namespace
+
+/// cuBLASLt is column-major, so it computes the transpose, c^T = op(b)^T op(a)^T, of which row i is column i
+/// of c: its bias, one value a row, is ours along n.
+struct Matmul::Cuda::Impl {
+  Impl(Exec on, const MatmulSpec& shape);
+  void choose_algorithm();
+  void run(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace);
+  void multiply(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace);
+
+  Exec exec;
+  MatmulSpec spec;
+  Operation operation;
+  Layout a, b, c;
+  cublasLtMatmulAlgo_t algorithm{};
+  size_t workspace_bytes = 0;
+
+  bool empty() const { return spec.m == 0 || spec.n == 0 || spec.k == 0; }
+};
+
+Matmul::Cuda::Impl::Impl(Exec on, const MatmulSpec& shape) : exec(on), spec(shape) {
+  if (empty()) return;
+  // CUBLAS_COMPUTE_32F multiplies and adds in fp32; TF32 would be CUBLAS_COMPUTE_32F_FAST_TF32.
+  CHECK(cublasLtMatmulDescCreate(operation.out(), CUBLAS_COMPUTE_32F, CUDA_R_32F));
+  set(operation, CUBLASLT_MATMUL_DESC_TRANSA, spec.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
+  set(operation, CUBLASLT_MATMUL_DESC_TRANSB, spec.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
+  if (spec.epilogue != Epilogue::none) {
+    // Not CUBLASLT_EPILOGUE_RELU_BIAS: a maximum turns NaN into zero and would hide that the training
+    // diverged.
+    set(operation, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+    // The heuristic reads off the address how a bias is aligned, and takes null for perfectly.
+    set(operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, uintptr_t{kAlignment});
+  }
+  create_layout(a, spec.transpose_a ? spec.k : spec.m, spec.transpose_a ? spec.m : spec.k);
+  create_layout(b, spec.transpose_b ? spec.n : spec.k, spec.transpose_b ? spec.k : spec.n);
+  create_layout(c, spec.m, spec.n);
+  choose_algorithm();
+}
+
+void Matmul::Cuda::Impl::choose_algorithm() {
+  Preference preference;
+  CHECK(cublasLtMatmulPreferenceCreate(preference.out()));
+  set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspaceLimit);
+  // Split-K is fine where partial products are added in a step of their own. INPLACE adds them one after the
+  // other, but the documentation does not say in which order.
+  const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE;
+  set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, reductions);
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, kAlignment);
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, kAlignment);
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, kAlignment);
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, kAlignment);
+
+  std::array<cublasLtMatmulHeuristicResult_t, 16> candidates{};
+  int found = 0;
+  CHECK(cublasLtMatmulAlgoGetHeuristic(exec.cuda->cublas(), operation.get(), b.get(), a.get(), c.get(),
+                                       c.get(), preference.get(), static_cast<int>(candidates.size()),
+                                       candidates.data(), &found));
+  for (int i = 0; i < found; ++i) {
+    const cublasLtMatmulHeuristicResult_t& candidate = candidates[static_cast<size_t>(i)];
+    uint32_t reduction = CUBLASLT_REDUCTION_SCHEME_NONE;
+    size_t written = 0;
+    if (candidate.state == CUBLAS_STATUS_NOT_SUPPORTED) continue;
+    CHECK(candidate.state);
+    CHECK(cublasLtMatmulAlgoConfigGetAttribute(&candidate.algo, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME,
+                                               &reduction, sizeof reduction, &written));
+    if ((reduction & CUBLASLT_REDUCTION_SCHEME_INPLACE) != 0) continue;
+    algorithm = candidate.algo;
+    workspace_bytes = candidate.workspaceSize;
+    return;
+  }
+  fail(ExitCode::bug, "cuBLASLt {} offers no deterministic algorithm for a product of ({}, {}) and ({}, {})",
+       dotted_version(static_cast<int64_t>(cublasLtGetVersion())), spec.m, spec.k, spec.k, spec.n);
+}
+
+void Matmul::Cuda::Impl::run(ConstTensor x, ConstTensor w, ConstTensor bias, Tensor y, Tensor workspace) {
+  if (spec.m == 0 || spec.n == 0) return;
+  if (spec.k == 0) {
+    fill_zero(exec, y.raw(), y.bytes());
+    if (spec.epilogue != Epilogue::none) cuda::bias_forward(exec, y, bias, y);
+  } else {
+    multiply(x, w, bias, y, workspace);
+  }
+  if (spec.epilogue == Epilogue::bias_relu) cuda::activation_forward(exec, Activation::relu, y, y);
+}
+
+void Matmul::Cuda::Impl::multiply(ConstTensor x, ConstTensor w, ConstTensor bias, Tensor y,
+                                  Tensor workspace) {
+  INVARIANT(aligned(x.raw()) && aligned(w.raw()) && aligned(bias.raw()) && aligned(y.raw()),
+            "a matrix at an address that {} does not divide", kAlignment);
+  INVARIANT(workspace_bytes == 0 || aligned(workspace.raw(), kWorkspaceAlignment),
+            "a workspace at an address that {} does not divide", kWorkspaceAlignment);
+  if (spec.epilogue != Epilogue::none) set(operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias.raw());
+  const float one = 1.0f, zero = 0.0f;
+  CHECK(cublasLtMatmul(exec.cuda->cublas(), operation.get(), &one, w.raw(), b.get(), x.raw(), a.get(), &zero,
+                       y.raw(), c.get(), y.raw(), c.get(), &algorithm, workspace.raw(), workspace_bytes,
+                       exec.cuda->compute_stream()));
+}
+
+Matmul::Cuda::Cuda(Exec exec, const MatmulSpec& spec) : impl_(std::make_unique<Impl>(exec, spec)) {}
+
+Matmul::Cuda::~Cuda() = default;
+
+size_t Matmul::Cuda::workspace_bytes() const { return impl_->workspace_bytes; }
+
+void Matmul::Cuda::run(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace) {
+  impl_->run(a, b, bias, c, workspace);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,24 @@
+#pragma once
+
+// The CUDA side of Matmul, defined in matmul.cu; names nothing of CUDA's, because matmul.cpp includes it in
+// every build.
+#include <memory>
+
+#include "src/ops/matmul/matmul.h"
+
+namespace lockstep {
+
+struct Matmul::Cuda {
+  Cuda(Exec exec, const MatmulSpec& spec);
+  ~Cuda();
+
+  size_t workspace_bytes() const;
+  /// The arguments have been checked.
+  void run(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lockstep

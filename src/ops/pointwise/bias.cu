@@ -1,0 +1,59 @@
+#include "src/ops/columns.h"
+#include "src/ops/cuda_ops.h"
+#include "src/ops/pointwise/bias_cuda.h"
+
+namespace lockstep::cuda {
+
+namespace {
+
+template <bool kRelu>
+struct AddBias {
+  const float* x;
+  const float* bias;  ///< null: no bias
+
+  struct Column {
+    const float* x;
+    float bias;
+    __device__ float operator()(int64_t, int64_t element) const {
+      const float sum = x[element] + bias;
+      return kRelu && sum < 0.0f ? 0.0f : sum;
+    }
+  };
+  __device__ Column operator()(int64_t column) const { return {x, bias == nullptr ? 0.0f : bias[column]}; }
+};
+
+struct Gradient {
+  const float* dy;
+  int64_t columns;
+  __device__ Pair operator()(int64_t row, int64_t column) const { return {dy[row * columns + column], 0.0f}; }
+};
+
+struct StoreFirst {
+  float* db;
+  __device__ void operator()(int64_t column, Sums sum) const { db[column] = static_cast<float>(sum.first); }
+};
+
+}  // namespace
+
+void bias_forward(Exec exec, ConstTensor x, ConstTensor b, Tensor y) {
+  if (y.elements() == 0) return;
+  const int64_t columns = b.elements();
+  column_map(exec, AddBias<false>{x.data<float>(), b.data<float>()}, y.elements() / columns, columns,
+             y.data<float>());
+}
+
+void bias_relu_in_place(Exec exec, ConstTensor b, Tensor y) {
+  if (y.elements() == 0) return;
+  const int64_t columns = y.shape()[-1];
+  column_map(exec, AddBias<true>{y.data<float>(), b.data<float>()}, y.elements() / columns, columns,
+             y.data<float>());
+}
+
+void bias_backward(Exec exec, ConstTensor dy, Tensor db) {
+  const int64_t columns = db.elements();
+  if (columns == 0) return;
+  column_sums(exec, Gradient{dy.data<float>(), columns}, StoreFirst{db.data<float>()},
+              dy.elements() / columns, columns);
+}
+
+}  // namespace lockstep::cuda

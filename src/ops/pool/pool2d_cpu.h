@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdint>
+
+#include "src/ops/pool/pool2d.h"
+
+/// The CPU loops of pooling: as in pool2d.h, with arguments that have been checked.
+namespace lockstep::cpu {
+
+void max_pool2d_forward(const Pool2dSpec& spec, const float* x, float* y, uint8_t* argmax);
+void max_pool2d_backward(const Pool2dSpec& spec, const uint8_t* argmax, const float* dy, float* dx);
+void average_pool2d_forward(const Pool2dSpec& spec, const float* x, float* y);
+void average_pool2d_backward(const Pool2dSpec& spec, const float* dy, float* dx);
+void global_average_pool_forward(int64_t samples, int64_t positions, int64_t channels, const float* x,
+                                 float* y);
+void global_average_pool_backward(int64_t samples, int64_t positions, int64_t channels, const float* dy,
+                                  float* dx);
+
+}  // namespace lockstep::cpu

@@ -1,0 +1,226 @@
+#include "src/train/checkpoint/checkpointing.h"
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+#include "io/checkpoint/checkpoint_layout.h"
+#include "src/core/activity.h"
+#include "src/core/log.h"
+
+namespace lockstep {
+
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// What tells which epoch is the best.
+std::string watched_metric(const TrainOptions& options) {
+  return options.early_stop ? options.early_stop->metric : "validation_loss";
+}
+
+}  // namespace
+
+/// What the writing thread uses. It may outlive the run when a disk hangs.
+struct Checkpointing::Writing {
+  Snapshot snapshot;
+  std::optional<CheckpointLayout> layout;
+  std::string diverged;  ///< why nothing was written; "": it was
+  std::atomic<double> longest_seconds = 0;
+
+  struct Job {
+    std::string run_dir;
+    int64_t position = 0;
+    Files files;
+    KeepCheckpoints keep;
+    Checkpoint values;  ///< without tensors
+    Clock::time_point started;
+  };
+
+  void write(Job& job) {
+    snapshot.finish();
+    if (!snapshot.not_finite().empty()) {
+      diverged = fmt::format(
+          "{} has values that are not finite after step {}: the training diverged, and no checkpoint of it "
+          "was "
+          "written. Lower optimizer.lr, set train.clip_norm, or look at the data with `lockstep data check`.",
+          snapshot.not_finite(), job.position);
+      return;
+    }
+    snapshot.add_to(job.values);
+    job.values.integers["weights_hash"] = static_cast<int64_t>(snapshot.weights_hash());
+    // The first save lays out the file for all.
+    if (!layout || !layout->fits(job.values)) layout.emplace(job.values);
+    if (job.files.best) layout->write(best_checkpoint_path(job.run_dir), job.values);
+    if (job.files.newest) {
+      const std::string path = checkpoint_path(job.run_dir, job.position);
+      layout->write(path, job.values);
+      publish_checkpoint(job.run_dir, path, job.keep);
+    }
+    longest_seconds = std::max(longest_seconds.load(), seconds_since(job.started));
+  }
+};
+
+Checkpointing::Checkpointing(Parts parts)
+    : parts_(std::move(parts)), data_(parts_.train, parts_.validation, parts_.steps_per_epoch) {
+  if (parts_.world.rank() == 0)
+    writing_.reset(
+        new Writing{.snapshot = Snapshot(parts_.exec, parts_.parameters, parts_.options.optimizer.name,
+                                         &parts_.optimizer, parts_.shared.has_value()),
+                    .layout = std::nullopt,
+                    .diverged = "",
+                    .longest_seconds = 0});
+}
+
+Checkpointing::~Checkpointing() = default;
+
+void Checkpointing::start() { saved_at_ = Clock::now(); }
+
+bool Checkpointing::due(int64_t position) const {
+  const TrainOptions& options = parts_.options;
+  const bool epoch_ended = position % parts_.steps_per_epoch == 0;
+  const int64_t epochs = options.checkpoint_every_epochs, steps = options.checkpoint_every_steps;
+  if (epoch_ended && epochs > 0 && position / parts_.steps_per_epoch % epochs == 0) return true;
+  return steps > 0 && position % steps == 0;
+}
+
+bool Checkpointing::minutes_passed() const {
+  const double minutes = parts_.options.checkpoint_every_minutes;
+  return minutes > 0 && seconds_since(saved_at_) > 60 * minutes;
+}
+
+double Checkpointing::expected_seconds() const {
+  constexpr double kBytesPerSecond = 1e8;  // of a file system that is shared with other jobs
+  const size_t floats = parts_.parameters.weights().size() * (1 + parts_.optimizer.state().size());
+  return static_cast<double>(floats * sizeof(float)) / kBytesPerSecond;
+}
+
+void Checkpointing::save(const RunState& state, const Files& files) {
+  // A checkpoint of ranks that differ would hide that they did.
+  if (parts_.replicas != nullptr) parts_.replicas->check(parts_.world, state.position);
+  const PhaseScope saving(Phase::checkpoint);
+  const TrainOptions& options = parts_.options;
+  const SharedState* shared = parts_.shared ? &*parts_.shared : nullptr;
+  if (writing_ == nullptr) {
+    if (shared != nullptr) send_state(parts_.optimizer, *shared);
+  } else {
+    wait();
+    Writing::Job job{.run_dir = options.run_dir,
+                     .position = state.position,
+                     .files = files,
+                     .keep = {options.checkpoint_keep, options.checkpoint_keep_every_minutes},
+                     .values = {},
+                     .started = Clock::now()};
+    writing_->snapshot.take(shared);
+    job.values.integers = {{"position", state.position},
+                           {"best_epoch", state.watched.best_epoch},
+                           {"bad_epochs", state.watched.bad_epochs},
+                           {"seed", static_cast<int64_t>(options.seed)},
+                           {"epoch_samples", state.epoch_samples},
+                           {"skipped_steps", state.skipped.count},
+                           {"skipped_in_a_row", state.skipped.in_a_row},
+                           {"epoch_skipped_samples", state.skipped.epoch_samples},
+                           {"saved_best_epoch", state.best.best_epoch}};
+    job.values.reals = {{"epoch_loss_sum", state.epoch_loss_sum},
+                        {"best", state.watched.best},
+                        {"saved_best", state.best.best}};
+    job.values.strings = {{"lockstep_version", LOCKSTEP_VERSION},
+                          {"config", options.config_text},
+                          {"data", parts_.data_description},
+                          {"watched", watched_metric(options)}};
+    data_.add_to(job.values);
+    task_.start([writing = writing_, job = std::move(job)]() mutable { writing->write(job); });
+  }
+  if (!files.newest) return;
+  saved_position_ = state.position;
+  saved_at_ = Clock::now();
+}
+
+void Checkpointing::check() { task_.check(); }
+
+void Checkpointing::wait() {
+  task_.wait();
+  // Not said by check(): the loss of a step after such weights says it better.
+  if (writing_ != nullptr && !writing_->diverged.empty()) fail(ExitCode::diverged, "{}", writing_->diverged);
+}
+
+void Checkpointing::finish(const RunState& state) {
+  // The last weights are worth keeping even when no checkpoint was due.
+  if (saved_position_ != state.position) save(state, {.newest = true});
+  {
+    const PhaseScope saving(Phase::checkpoint);
+    wait();
+  }
+  parts_.world.barrier();
+}
+
+double Checkpointing::longest_seconds() const {
+  return writing_ == nullptr ? 0 : writing_->longest_seconds.load();
+}
+
+size_t Checkpointing::snapshot_bytes() const { return writing_ == nullptr ? 0 : writing_->snapshot.bytes(); }
+
+int64_t Checkpointing::start_of_epoch(int64_t position, int64_t steps_per_epoch) const {
+  // A run of so many epochs has as many left; one of so many steps has made as many.
+  if (parts_.options.steps == 0) return position / steps_per_epoch * parts_.steps_per_epoch;
+  return position / parts_.steps_per_epoch * parts_.steps_per_epoch;
+}
+
+std::string Checkpointing::wrong_with_best(const RunState& state) const {
+  const std::string path = best_checkpoint_path(parts_.options.run_dir);
+  if (state.best.best_epoch < 0 || parts_.validation == nullptr) return "";
+  try {
+    const Checkpoint best = load_checkpoint(path);
+    const auto epoch = best.integers.find("saved_best_epoch");
+    if (epoch != best.integers.end() && epoch->second == state.best.best_epoch) return "";
+    return fmt::format("{} is of another epoch than {}, the best one until then.", path,
+                       state.best.best_epoch);
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+RunState Checkpointing::restore(const ResumeFrom& resume) {
+  const LoadedCheckpoint& from = resume.loaded;
+  // Nothing was skipped before there were such counters.
+  const auto counter = [&](const std::string& name) {
+    return from.checkpoint.integers.contains(name) ? from.integer(name) : 0;
+  };
+  RunState state{
+      .position = from.integer("position"),
+      .epoch_loss_sum = from.real("epoch_loss_sum"),
+      .epoch_samples = from.integer("epoch_samples"),
+      .skipped = {counter("skipped_steps"), counter("skipped_in_a_row"), counter("epoch_skipped_samples")},
+      .watched = {from.real("best"), from.integer("best_epoch"), from.integer("bad_epochs")},
+      .best = {from.real("saved_best"), from.integer("saved_best_epoch"), 0}};
+  std::vector<std::string> warnings;
+  const RunData::Changes changes = data_.since(from);
+  if (!changes.texts.empty()) {
+    warnings.push_back(fmt::format("data or batches differ from those of {}: {}.", from.path,
+                                   fmt::join(changes.texts, "; ")));
+    if (!resume.allow_changed) fail(ExitCode::data, "{} Undo that, or add --allow-changed.", warnings[0]);
+  }
+  restore_model(from.checkpoint, from.path, parts_.exec, parts_.parameters, parts_.options.optimizer.name,
+                &parts_.optimizer, parts_.shared ? &*parts_.shared : nullptr);
+  if (changes.train || changes.steps) {
+    state.position = start_of_epoch(state.position, from.integer("steps_per_epoch"));
+    state.epoch_loss_sum = 0;
+    state.epoch_samples = state.skipped.epoch_samples = 0;
+    warnings.push_back(fmt::format("The run goes on at the start of epoch {}, step {}.",
+                                   state.position / parts_.steps_per_epoch + 1, state.position + 1));
+  }
+  if (changes.validation || from.text("watched") != watched_metric(parts_.options)) {
+    state.watched = state.best = {};
+    warnings.emplace_back("The best epoch is looked for anew.");
+  }
+  const std::string wrong = parts_.world.rank() == 0 ? wrong_with_best(state) : "";
+  if (!wrong.empty()) warnings.push_back(wrong + " The best epoch from here on replaces it.");
+  if (parts_.world.any(!wrong.empty())) state.best = {};
+  if (parts_.world.rank() == 0)
+    for (const std::string& warning : warnings) log_warning("{}", warning);
+  return state;
+}
+
+}  // namespace lockstep

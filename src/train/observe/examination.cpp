@@ -1,0 +1,123 @@
+#include "src/train/observe/examination.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace lockstep {
+
+namespace {
+
+/// More than a layer has parameters.
+constexpr int64_t kPerLayer = 64;
+
+int64_t order_of_loss(const Graph& graph) { return static_cast<int64_t>(graph.nodes().size()) + 1; }
+int64_t order_of_gradient(const Graph& graph, const ParameterLayout::Slot& slot) {
+  const auto layers_before = static_cast<int64_t>(graph.nodes().size()) - 1 - slot.node;
+  return order_of_loss(graph) + 1 + layers_before * kPerLayer + slot.index;
+}
+
+/// Keeps the first place at which something is not finite.
+class Search {
+ public:
+  explicit Search(Exec exec) : exec_(exec) {}
+
+  /// rows: how many of the tensor's are real samples, whose indices these are; none: it is of no sample.
+  void look(int64_t order, const float* values, int64_t elements, std::span<const int64_t> samples = {},
+            int64_t rows = 1) {
+    if (first_ && first_->order <= order) return;
+    host_.resize(static_cast<size_t>(elements));
+    copy(exec_, host_.data(), values, host_.size() * sizeof(float));
+    synchronize(exec_);
+    const int64_t row = std::max<int64_t>(1, elements / rows);
+    const int64_t real = samples.empty() ? rows : static_cast<int64_t>(samples.size());
+    int64_t bad_rows = 0, first_bad = -1;
+    for (int64_t r = 0; r < real; ++r) {
+      const float* const begin = host_.data() + r * row;
+      if (std::all_of(begin, begin + row, [](float value) { return std::isfinite(value); })) continue;
+      if (bad_rows++ == 0) first_bad = r;
+    }
+    if (bad_rows == 0) return;
+    // What takes all samples together says nothing of one.
+    const bool is_of_one = !samples.empty() && (bad_rows < real || real == 1);
+    first_ = Place{order, is_of_one ? samples[static_cast<size_t>(first_bad)] : -1};
+  }
+  const std::optional<Place>& first() const { return first_; }
+
+ private:
+  Exec exec_;
+  std::vector<float> host_;
+  std::optional<Place> first_;
+};
+
+Buffer upload(Exec exec, const void* from, size_t bytes) {
+  Buffer buffer(exec, Memory::device, bytes);
+  copy(exec, buffer.data(), from, bytes);
+  return buffer;
+}
+
+}  // namespace
+
+PlaceNames names_of(int64_t order, const Graph& graph, const ParameterLayout& layout) {
+  if (order == 0) return {"input", "input", "input"};
+  if (order < order_of_loss(graph)) {
+    const std::string& layer = graph.nodes()[static_cast<size_t>(order - 1)].name;
+    return {layer, layer + "/output", "forward"};
+  }
+  for (const ParameterLayout::Slot& slot : layout.parameters)
+    if (order_of_gradient(graph, slot) == order)
+      return {graph.nodes()[static_cast<size_t>(slot.node)].name, slot.name, "backward"};
+  return {"loss", "loss", "loss"};
+}
+
+std::optional<Place> first_not_finite(Exec exec, const Task& task, const Graph& graph,
+                                      const Parameters& parameters, const Batching& batching,
+                                      int64_t first_slot, const Batch& batch, int64_t step) {
+  const ParameterLayout& layout = parameters.layout();
+  const int64_t rows = batching.micro_batch;
+  Network network(exec, graph, parameters, rows, /*training=*/true);
+  const Buffer reduced(exec, Memory::device, static_cast<size_t>(layout.reduced_size()) * sizeof(float));
+  const Buffer x = upload(exec, batch.x.raw(), batch.x.bytes());
+  const Buffer y = upload(exec, batch.y.raw(), batch.y.bytes());
+  const Buffer index = upload(exec, batch.sample_index.raw(), batch.sample_index.bytes());
+  const auto rows_of = [&](const Buffer& buffer, int64_t m, DType dtype, const Shape& shape) {
+    return ConstTensor(
+        buffer.data() + static_cast<size_t>(m) * static_cast<size_t>(shape.elements()) * size_of(dtype),
+        dtype, shape);
+  };
+  Search search(exec);
+  for (int64_t m = 0; m < batching.micro_batches; ++m) {
+    const int64_t valid = std::clamp<int64_t>(batch.global_valid - first_slot - m * rows, 0, rows);
+    if (valid == 0) break;
+    const MicroBatchInfo host_info{step - 1, static_cast<int32_t>(valid),
+                                   1.0f / static_cast<float>(batch.global_valid)};
+    const Buffer info_buffer = upload(exec, &host_info, sizeof host_info);
+    const MicroBatchInfo* const info = info_buffer.as<MicroBatchInfo>().data();
+    const std::span<const int64_t> samples(batch.sample_index.data<int64_t>() + m * rows,
+                                           static_cast<size_t>(valid));
+    const std::function<void(int, ConstTensor)> forward_done = [&](int node, ConstTensor output) {
+      search.look(1 + node, output.data<float>(), output.elements(), samples, rows);
+    };
+    const Network::MicroBatch micro_batch{info, rows_of(index, m, DType::i64, {rows}), reduced.as<float>(),
+                                          /*joint_sum=*/nullptr, &forward_done};
+    task.preprocess(rows_of(x, m, task.x_dtype(), task.raw_x_shape(rows)), network.input());
+    search.look(0, network.input().data<float>(), network.input().elements(), samples, rows);
+    network.forward(micro_batch);
+    float* const sums = reduced.as<float>().data();
+    task.loss(info, network.output(), rows_of(y, m, task.y_dtype(), task.raw_y_shape(rows)),
+              network.output_gradient(), Tensor(sums, DType::f32, {2}));
+    search.look(order_of_loss(graph), sums, 1);
+    search.look(order_of_loss(graph), network.output_gradient().data<float>(),
+                network.output_gradient().elements(), samples, rows);
+    network.backward(micro_batch, [&](int node) {
+      for (const ParameterLayout::Slot& slot : layout.parameters)
+        if (slot.node == node)
+          search.look(order_of_gradient(graph, slot), sums + layout.gradients_offset() + slot.offset,
+                      slot.elements);
+    });
+  }
+  synchronize(exec);
+  return search.first();
+}
+
+}  // namespace lockstep

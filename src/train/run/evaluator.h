@@ -1,0 +1,74 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "comm/collectives/world.h"
+#include "io/dataset/dataset.h"
+#include "src/core/thread_pool.h"
+#include "src/graph/network.h"
+#include "src/train/step/task.h"
+
+namespace lockstep {
+
+struct Evaluation {
+  int64_t samples = 0;
+  double loss = 0;      ///< mean
+  double accuracy = 0;  ///< of 1; 0 for regression
+};
+
+/// Threads that read ahead: none where the cores compute and the data is in memory anyway.
+int loader_threads(const Dataset& dataset, Exec exec);
+
+/// Runs a model over a whole data set in its own order. Every rank takes a part; the result does not depend
+/// on the number of ranks or threads, because samples are cut into the same micro-batches and their sums are
+/// added in sample order.
+class Evaluator {
+ public:
+  /// micro_batch must not depend on the ranks.
+  Evaluator(Exec exec, ThreadPool& pool, const Task& task, const Graph& graph, const Parameters& parameters,
+            int64_t micro_batch);
+
+  /// Collective. Mean loss and accuracy on every rank.
+  Evaluation evaluate(World& world, const Dataset& dataset);
+  /// The same, but asks each rank from time to time whether it wants to stop; none as soon as one does.
+  std::optional<Evaluation> evaluate(World& world, const Dataset& dataset,
+                                     const std::function<bool()>& wants_to_stop);
+
+  /// One rank, no collective: calls visit(first sample, outputs) for each micro-batch in order. Outputs are
+  /// softmax probabilities (rows, classes), or predictions (rows, width) for regression, in host memory;
+  /// valid for the call.
+  using Visit = std::function<void(int64_t first, ConstTensor outputs)>;
+  void predict(const Dataset& dataset, const Visit& visit);
+
+ private:
+  /// One micro-batch at a time: a network and its batch in the backend's memory.
+  struct Lane {
+    Network network;
+    Buffer x, y, sample_index;
+  };
+  /// One lane's micro-batch in a round, in which the lanes compute together.
+  struct Round {
+    Lane& lane;
+    int64_t micro_batch;         ///< in the whole data set
+    int64_t local;               ///< among this rank's
+    const MicroBatchInfo* info;  ///< in the backend's memory
+  };
+  struct Calls {
+    std::function<void(const Round&)> computed;            ///< on each lane when its outputs are enqueued
+    std::function<void(const Round&)> in_order = nullptr;  ///< for each lane in order, after a whole round
+    std::function<bool()> stops = nullptr;  ///< after every few rounds, the same ones on all ranks
+  };
+  /// Runs forward over this rank's micro-batches that hold any sample; false when it was stopped.
+  bool run(const Dataset& dataset, int rank, int ranks, const Calls& calls);
+
+  Exec exec_;
+  ThreadPool& pool_;
+  const Task& task_;
+  int64_t micro_batch_;
+  std::vector<Lane> lanes_;
+};
+
+}  // namespace lockstep

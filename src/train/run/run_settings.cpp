@@ -1,0 +1,70 @@
+#include "src/train/run/run_settings.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <span>
+#include "comm/cost/measure_link.h"
+#include "src/core/cores.h"
+#include "src/core/hash.h"
+
+namespace lockstep {
+
+namespace {
+
+/// The cores that this rank may use, shared out to those ranks of its machine that may use the very same
+/// ones.
+int fair_share_of_cores(World& world) {
+  const std::vector<int> cores = usable_cores();
+  char machine[256] = {};
+  gethostname(machine, sizeof machine - 1);
+  const uint64_t own = hash_name(machine) ^ hash_bytes(std::as_bytes(std::span(cores)));
+  const std::vector<uint64_t> all = world.gather(own);
+  // Machines of one name have cores of the same numbers.
+  const auto sharing = std::min<int64_t>(std::ranges::count(all, own), world.local_size());
+  return static_cast<int>(static_cast<int64_t>(cores.size()) / sharing);
+}
+
+}  // namespace
+
+int lanes_of(const TrainOptions& options, Exec exec, World& world) {
+  int lanes = fair_share_of_cores(world);
+  if (options.threads > 0) lanes = options.threads;
+  if (exec.on_cuda()) lanes = 1;
+  const std::vector<uint64_t> all = world.gather(static_cast<uint64_t>(std::max(1, lanes)));
+  return static_cast<int>(*std::ranges::min_element(all));
+}
+
+Step::Options step_options(const TrainOptions& options, World& world, Exec exec, Communicator& communicator,
+                           const ParameterLayout& layout) {
+  if (options.reproducible && options.gradients != Wire::fp32)
+    fail(
+        ExitCode::usage,
+        "run.reproducible needs comm.gradients = 'fp32': what is rounded on its way depends on the number of "
+        "ranks.");
+  if (options.reproducible && options.sync_batch_norm)
+    fail(
+        ExitCode::usage,
+        "run.reproducible = true does not go with train.sync_batch_norm = true: which samples are normalized "
+        "together depends on the number of ranks and threads. Set one of them to false.");
+  Step::Options result{.bucket_bytes = options.bucket_bytes,
+                       .gradients = options.gradients,
+                       .capture = options.capture,
+                       .most_bad_steps = options.most_bad_steps()};
+  const auto bytes = layout.reduced_size() * static_cast<int64_t>(sizeof(float));
+  if (result.bucket_bytes == 0)
+    result.bucket_bytes =
+        world.size() == 1 ? bytes : choose_bucket_bytes(measure_sums(world, exec, communicator), bytes);
+  return result;
+}
+
+std::optional<Sharding> make_sharding(World& world, Exec exec, const TrainOptions& options,
+                                      Communicator& communicator, const ParameterLayout& layout,
+                                      const Step::Options& settings) {
+  if (!options.sharded || world.size() == 1) return std::nullopt;
+  return Sharding(exec, communicator, layout, settings.bucket_bytes);
+}
+
+int64_t evaluation_batch(const TrainOptions& options) { return std::min<int64_t>(options.global_batch, 64); }
+
+}  // namespace lockstep

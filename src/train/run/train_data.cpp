@@ -1,0 +1,98 @@
+#include "src/train/run/train_data.h"
+
+#include <utility>
+
+#include "io/probe/findings.h"
+#include "io/probe/probe.h"
+#include "src/core/log.h"
+
+namespace lockstep {
+
+namespace {
+
+/// Collective. Throws Error(data) on every rank unless all of them opened the same data.
+void check_same_data(World& world, const std::string& key, const Dataset& dataset) {
+  constexpr const char* kRemedy =
+      "All ranks must read the same files: copy them anew, or name a shared folder.";
+  if (const auto rank = world.find_different(static_cast<uint64_t>(dataset.size()))) {
+    const std::vector<uint64_t> sizes = world.gather(static_cast<uint64_t>(dataset.size()));
+    fail(ExitCode::data, "{}: rank {} sees {} samples where rank 0 sees {}. This rank opened {}. {}", key,
+         *rank, sizes[static_cast<size_t>(*rank)], sizes[0], dataset.describe(), kRemedy);
+  }
+  if (const auto rank = world.find_different(dataset.fingerprint()))
+    fail(ExitCode::data, "{}: rank {} sees other samples than rank 0. This rank opened {}. {}", key, *rank,
+         dataset.describe(), kRemedy);
+}
+
+[[noreturn]] void fail_without_targets(const std::string& key) {
+  fail(ExitCode::usage,
+       "{0} has no targets to learn from or to compare with: name their data set in {0}.y, for example "
+       "\"/train/y\".",
+       key);
+}
+
+/// Throws Error(data) unless a network can learn from such samples.
+void require_inputs_and_targets(const std::string& key, const Dataset& dataset) {
+  if (dataset.x_shape().rank() == 0) {
+    const std::optional<SourceFacts> facts = dataset.facts();
+    fail(ExitCode::data, "{}: {}.", key, single_numbers(facts ? facts->x : "x", dataset.size()));
+  }
+  if (dataset.target_kind() == TargetKind::none) fail_without_targets(key);
+}
+
+}  // namespace
+
+TargetTask target_task(const TrainOptions& options) {
+  const bool classes = options.loss == Loss::cross_entropy, values = options.loss == Loss::mean_squared_error;
+  if ((classes && options.task == TargetTask::values) || (values && options.task == TargetTask::classes))
+    fail(ExitCode::usage,
+         "train.loss = \"{}\" does not fit data.task = \"{}\": it compares {}. Leave one of the two out.",
+         classes ? "cross_entropy" : "mean_squared_error", classes ? "values" : "classes",
+         classes ? "classes" : "values");
+  if (classes) return TargetTask::classes;
+  return values ? TargetTask::values : options.task;
+}
+
+TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<Dataset> given) {
+  // One rank of a machine looks at the files in a child process; only then do all of them open them.
+  const std::pair<const char*, const DataSource*> sources[] = {
+      {"data.train", given ? nullptr : &options.train},
+      {"data.validation", options.validation ? &*options.validation : nullptr},
+      {"data.test", options.test ? &*options.test : nullptr}};
+  for (const auto& [key, source] : sources) {
+    if (source == nullptr) continue;
+    if (source->y.empty()) fail_without_targets(key);
+    if (world.local_rank() != 0) continue;
+    for (const std::string& warning : probe_files(source->files, {source->x, source->y})) {
+      // The other machines see the same files.
+      if (world.rank() == 0) log_warning("{}", warning);
+    }
+  }
+  world.barrier();
+  DatasetOptions dataset_options{.memory_budget = options.memory_budget,
+                                 .task = target_task(options),
+                                 .classes = options.classes,
+                                 .probe = false};
+  std::unique_ptr<Dataset> whole = given ? std::move(given) : open_dataset(options.train, dataset_options);
+  require_inputs_and_targets("data.train", *whole);
+  // The others are what the training data is, whatever they look like.
+  const bool values = whole->target_kind() == TargetKind::values;
+  dataset_options.task = values ? TargetTask::values : TargetTask::classes;
+  dataset_options.classes = values ? 0 : whole->classes();
+  if (options.validation) {
+    validation = open_dataset(*options.validation, dataset_options);
+  } else if (options.validation_split > 0) {
+    Split split = split_dataset(std::move(whole), options.validation_split, options.seed);
+    whole = std::move(split.train);
+    validation = std::move(split.validation);
+  }
+  train = std::move(whole);
+  if (options.test) test = open_dataset(*options.test, dataset_options);
+  if (validation) require_inputs_and_targets("data.validation", *validation);
+  if (test) require_inputs_and_targets("data.test", *test);
+  check_same_data(world, "data.train", *train);
+  if (validation) check_same_data(world, "data.validation", *validation);
+  if (test) check_same_data(world, "data.test", *test);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,187 @@
+#include "src/train/step/batching.h"
+
+#include <algorithm>
+
+#include "src/core/error.h"
+#include "src/graph/network.h"
+
+namespace lockstep {
+
+namespace {
+
+/// Fewer samples at a time cost more than they save, and are few for the statistics of batch norm.
+constexpr int64_t kFewSamples = 32;
+
+int64_t largest_divisor(int64_t n, int64_t at_most) {
+  int64_t divisor = std::min(n, at_most);
+  while (n % divisor != 0) --divisor;
+  return divisor;
+}
+
+/// The smallest divisor of n from at_least on, or n; in about sqrt(n) steps.
+int64_t smallest_divisor(int64_t n, int64_t at_least) {
+  if (n <= at_least) return n;
+  int64_t divisor = at_least;
+  for (; divisor <= n / divisor; ++divisor)
+    if (n % divisor == 0) return divisor;
+  return n / largest_divisor(n, n / divisor);
+}
+
+/// "Try 960 or 1008": the multiples of `unit` around n.
+std::string neighbours(int64_t n, int64_t unit) {
+  const int64_t below = n / unit * unit, above = below + unit;
+  return below == 0 ? fmt::format("Try {}", above) : fmt::format("Try {} or {}", below, above);
+}
+
+Batching plan_reproducible(const TrainOptions& options, int ranks, const MicroBatchNeeds& needs) {
+  const int64_t global = options.global_batch;
+  const int64_t micro = options.micro_batch != 0        ? options.micro_batch
+                        : needs.statistics_samples != 0 ? smallest_divisor(global, kFewSamples)
+                                                        : largest_divisor(global, kFewSamples);
+  if (global % micro != 0)
+    fail(ExitCode::usage, "train.global_batch = {} is not a multiple of train.micro_batch = {}. {}.", global,
+         micro, neighbours(global, micro));
+  const int64_t pieces = global / micro;
+  // Halving the number of micro-batches as long as that is possible gives the most ranks that the tree
+  // allows.
+  int64_t most = 1;
+  while (pieces % (2 * most) == 0) most *= 2;
+  if (ranks > most || (ranks & (ranks - 1)) != 0) {
+    int64_t below = 1;
+    while (2 * below <= std::min<int64_t>(ranks, most)) below *= 2;
+    const int64_t above = 2 * below;
+    const std::string nearest =
+        above <= most && above - ranks < ranks - below ? std::to_string(above) : std::to_string(below);
+    fail(
+        ExitCode::usage,
+        "run.reproducible = true needs a number of ranks that is a power of two and divides the {} "
+        "micro-batches of a "
+        "step (global_batch {} / micro_batch {}); {} ranks were started. The nearest allowed number is {}; a "
+        "smaller train.micro_batch allows more ranks.",
+        pieces, global, micro, ranks, nearest);
+  }
+  return {global, micro, static_cast<int>(pieces / ranks)};
+}
+
+/// The size of the micro-batches of a rank that has rank_batch samples.
+int64_t choose_micro_batch(const TrainOptions& options, int64_t rank_batch, int lanes,
+                           const MicroBatchNeeds& needs) {
+  const bool has_statistics = needs.statistics_samples != 0;
+  if (has_statistics && !options.sync_batch_norm)
+    return smallest_divisor(rank_batch, needs.statistics_samples);
+  const int64_t micro = rank_batch / largest_divisor(rank_batch, lanes);
+  // What is normalized together is computed at the same time.
+  if (has_statistics) return micro;
+  const int64_t smaller = largest_divisor(micro, needs.max_samples);
+  return 2 * smaller >= kFewSamples ? smaller : micro;
+}
+
+void check_variance(const Batching& batching, const TrainOptions& options, int ranks, int lanes,
+                    const MicroBatchNeeds& needs) {
+  if (needs.vector_norm.empty()) return;
+  const int64_t together = options.sync_batch_norm ? ranks * std::min(lanes, batching.micro_batches) : 1;
+  if (batching.micro_batch * together > 1) return;
+  const std::string cause = options.micro_batch == 1 ? "train.micro_batch = 1"
+                            : batching.global_batch == 1
+                                ? "train.global_batch = 1"
+                                : fmt::format("train.global_batch = {} in {} pieces", batching.global_batch,
+                                              ranks * batching.micro_batches);
+  fail(ExitCode::usage,
+       "layer '{}' (batch_norm) would normalize each sample by itself, and a single value has no variance: "
+       "{}. Use micro-batches of at least 2 samples, better 32{}.",
+       needs.vector_norm, cause,
+       options.reproducible || batching.global_batch == 1 || options.sync_batch_norm
+           ? ""
+           : ", or train.sync_batch_norm = true, which joins the samples of all ranks and threads");
+}
+
+}  // namespace
+
+Batching plan_batches(const TrainOptions& options, int ranks, int lanes, const MicroBatchNeeds& needs) {
+  const int64_t global = options.global_batch;
+  for (const auto& [key, value] :
+       {std::pair{"global_batch", global}, std::pair{"micro_batch", options.micro_batch},
+        std::pair{"accumulation", options.accumulation}})
+    if (value < 0 || (value == 0 && std::string_view(key) == "global_batch"))
+      fail(ExitCode::usage, "train.{} = {} must be positive.", key, value);
+  if (options.reproducible) {
+    const Batching batching = plan_reproducible(options, ranks, needs);
+    if (options.accumulation != 0 && options.accumulation != batching.micro_batches)
+      fail(ExitCode::usage,
+           "train.accumulation = {} does not fit: with {} ranks a rank has {} micro-batches of {}. Leave it "
+           "out.",
+           options.accumulation, ranks, batching.micro_batches, batching.micro_batch);
+    check_variance(batching, options, ranks, lanes, needs);
+    return batching;
+  }
+  if (global % ranks != 0)
+    fail(ExitCode::usage, "train.global_batch = {} does not divide over {} ranks. {}.", global, ranks,
+         neighbours(global, ranks));
+  const int64_t rank_batch = global / ranks;
+  int64_t micro = options.micro_batch;
+  if (micro == 0 && options.accumulation != 0) {
+    const int64_t pieces = options.accumulation;
+    if (rank_batch % pieces != 0)
+      fail(ExitCode::usage, "train.global_batch = {} does not divide over {} ranks x {} micro-batches. {}.",
+           global, ranks, pieces, neighbours(global, ranks * pieces));
+    micro = rank_batch / pieces;
+  }
+  if (micro == 0) micro = choose_micro_batch(options, rank_batch, lanes, needs);
+  const int64_t accumulation =
+      options.accumulation != 0 ? options.accumulation : std::max<int64_t>(1, rank_batch / micro);
+  const int64_t unit = ranks * micro * accumulation;
+  if (global != unit) {
+    const int64_t step = ranks * micro;
+    if (options.accumulation != 0)
+      fail(ExitCode::usage,
+           "train.global_batch = {} is not {} ranks x micro_batch {} x accumulation {} = {}. Leave one of "
+           "them out.",
+           global, ranks, micro, accumulation, unit);
+    fail(ExitCode::usage,
+         "train.global_batch = {} does not divide over {} samples a step ({} ranks x {}). {}.", global, step,
+         ranks, micro, neighbours(global, step));
+  }
+  const Batching batching{global, micro, static_cast<int>(accumulation)};
+  check_variance(batching, options, ranks, lanes, needs);
+  return batching;
+}
+
+MicroBatchNeeds micro_batch_needs(Exec exec, const Graph& graph) {
+  MicroBatchNeeds needs;
+  for (const Graph::Node& node : graph.nodes()) {
+    const int64_t values = node.layer->traits().statistics_per_sample;
+    if (values == 0) continue;
+    needs.statistics_samples = exec.on_cuda() ? std::numeric_limits<int64_t>::max() : kFewSamples;
+    if (values == 1 && needs.vector_norm.empty()) needs.vector_norm = node.name;
+  }
+  if (exec.on_cuda()) return needs;
+  // Of a core: its own cache and a share of the common one. Between 4 and 16 MiB hardly differ.
+  constexpr int64_t kCacheBytes = int64_t{8} << 20;
+  const int64_t bytes = plan_network(exec, graph, kFewSamples, /*training=*/true).arena_bytes();
+  needs.max_samples = std::max(kFewSamples, kFewSamples * kCacheBytes / std::max<int64_t>(1, bytes));
+  return needs;
+}
+
+std::string describe_statistics(const Batching& batching, const TrainOptions& options, int ranks, int lanes,
+                                const MicroBatchNeeds& needs) {
+  if (needs.statistics_samples == 0) return "";
+  const int busy = std::min(lanes, batching.micro_batches);
+  if (options.sync_batch_norm) {
+    const int64_t together = ranks * busy * batching.micro_batch;
+    return together == batching.global_batch
+               ? fmt::format("statistics over all {} samples of a step", together)
+               : fmt::format("statistics over {} samples at a time, {} rank{} x {} thread{} x {}", together,
+                             ranks, ranks == 1 ? "" : "s", busy, busy == 1 ? "" : "s", batching.micro_batch);
+  }
+  std::string text = fmt::format("statistics over {} sample{}, one micro-batch", batching.micro_batch,
+                                 batching.micro_batch == 1 ? "" : "s");
+  if (busy < lanes) {
+    text += fmt::format("; {} of {} threads compute", busy, lanes);
+    if (!options.reproducible)
+      text +=
+          " (train.sync_batch_norm = true uses more, and takes the statistics over all samples of a step)";
+  }
+  return text;
+}
+
+}  // namespace lockstep

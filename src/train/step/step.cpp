@@ -1,0 +1,267 @@
+#include "src/train/step/step.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "src/ops/fingerprint.h"
+#include "src/ops/step_guard.h"
+
+namespace lockstep {
+
+namespace {
+
+std::vector<Network> make_networks(const Step::Parts& parts, int64_t micro_batch, int lanes) {
+  std::vector<Network> networks;
+  networks.reserve(static_cast<size_t>(lanes));
+  for (int lane = 0; lane < lanes; ++lane)
+    networks.emplace_back(parts.exec, parts.graph, parts.parameters, micro_batch, /*training=*/true);
+  return networks;
+}
+
+}  // namespace
+
+Step::Step(const Parts& parts, const Batching& batching, const Options& options)
+    : parts_(parts),
+      batching_(batching),
+      most_bad_steps_(options.most_bad_steps),
+      networks_(
+          make_networks(parts, batching.micro_batch, std::min(parts.pool.lanes(), batching.micro_batches))),
+      reduced_(parts.exec, Memory::device,
+               static_cast<size_t>(parts.parameters.layout().reduced_size()) * sizeof(float)),
+      reducer_(parts.exec, parts.communicator, reduced_.as<float>(),
+               make_buckets(parts.parameters.layout().ready_ends, options.bucket_bytes),
+               batching.micro_batches, static_cast<int>(networks_.size()),
+               {.wire = options.gradients,
+                .sharded = parts.sharding != nullptr,
+                .head = parts.parameters.layout().gradients_offset()}),
+      copied_(parts.exec),
+      started_(parts.exec),
+      has_batch_(parts.exec),
+      done_(parts.exec),
+      replay_(parts.exec, options.capture, [this] { enqueue(); }) {
+  if (parts.statistics != nullptr) statistics_.emplace(*parts.statistics);
+  INVARIANT(parts.sharding == nullptr || parts.sharding->buckets() == reducer_.buckets(),
+            "gradients are shared out in other buckets than weights");
+  const ParameterLayout& layout = parts.parameters.layout();
+  bucket_of_node_.assign(parts.graph.nodes().size(), -1);
+  for (size_t bucket = 0; bucket < reducer_.buckets().size(); ++bucket) {
+    const int64_t end = reducer_.buckets()[bucket].offset + reducer_.buckets()[bucket].size;
+    const auto at = std::find(layout.ready_ends.begin(), layout.ready_ends.end(), end);
+    INVARIANT(at != layout.ready_ends.end(), "bucket {} ends inside a layer", bucket);
+    const int node = layout.node_of_ready_end[static_cast<size_t>(at - layout.ready_ends.begin())];
+    bucket_of_node_[static_cast<size_t>(node)] = static_cast<int>(bucket);
+  }
+
+  const int64_t rows = batching.rank_batch();
+  const Task& task = parts.task;
+  const auto device = [&](size_t bytes) { return Buffer(parts.exec, Memory::device, bytes); };
+  const auto pinned = [&](size_t bytes) { return Buffer(parts.exec, Memory::pinned, bytes); };
+  x_ = device(static_cast<size_t>(task.raw_x_shape(rows).elements()) * size_of(task.x_dtype()));
+  y_ = device(static_cast<size_t>(task.raw_y_shape(rows).elements()) * size_of(task.y_dtype()));
+  sample_index_ = device(static_cast<size_t>(rows) * sizeof(int64_t));
+  infos_ = device(static_cast<size_t>(batching.micro_batches) * sizeof(MicroBatchInfo));
+  host_infos_ = pinned(infos_.size());
+  scalars_ = device(sizeof(OptimizerScalars));
+  host_scalars_ = pinned(sizeof(OptimizerScalars));
+  guard_ = device(sizeof(StepGuard));
+  host_requests_ = pinned(ParameterLayout::kRequestFloats * sizeof(float));
+  host_metrics_ = pinned(static_cast<size_t>(layout.verdict_offset() + StepVerdict::kFloats) * sizeof(float));
+}
+
+void Step::set_bad_in_a_row(int32_t count) {
+  const StepGuard guard{.bad_in_a_row = count};
+  copy(parts_.exec, guard_.data(), &guard, sizeof guard);
+  synchronize(parts_.exec);
+}
+
+std::span<float> Step::pieces_in(std::span<float> metrics) const {
+  const auto offset = static_cast<size_t>(parts_.parameters.layout().fingerprint_offset());
+  return metrics.subspan(offset, kFingerprintFloats);
+}
+
+std::span<float> Step::requests_in(std::span<float> metrics) const {
+  const auto offset = static_cast<size_t>(parts_.parameters.layout().requests_offset());
+  return metrics.subspan(offset, ParameterLayout::kRequestFloats);
+}
+
+StepVerdict* Step::verdict_in(std::span<float> metrics) const {
+  static_assert(sizeof(StepVerdict) == StepVerdict::kFloats * sizeof(float));
+  const auto offset = static_cast<size_t>(parts_.parameters.layout().verdict_offset());
+  return reinterpret_cast<StepVerdict*>(metrics.subspan(offset, StepVerdict::kFloats).data());
+}
+
+std::optional<StepMetrics> Step::take_metrics() {
+  if (!pending_) return std::nullopt;
+  const std::span<float> metrics = host_metrics_.as<float>();
+  std::optional<StepMetrics> result = std::exchange(pending_, std::nullopt);
+  result->loss = metrics[0];
+  result->correct = metrics[1];
+  if (result->ranks_agreed)
+    result->ranks_agreed = fingerprints_agree(pieces_in(metrics), parts_.communicator.size());
+  const std::span<const float> requests = requests_in(metrics);
+  result->requests = {.stop = requests[0] > 0, .save = requests[1] > 0};
+  const StepVerdict verdict = *verdict_in(metrics);
+  result->gradient_norm = verdict.gradient_norm;
+  result->is_finite = verdict.is_bad == 0;
+  return result;
+}
+
+std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr, const Requests& requests) {
+  const Exec exec = parts_.exec;
+  activity().start_step(step);
+  enter(Phase::copy);
+  // The last step's numbers are read before this one overwrites them.
+  if (pending_) copy(exec, host_metrics_.data(), reduced_.data(), host_metrics_.size());
+
+  started_.record(Timestamp::Of::compute);
+  const int64_t rank_start = parts_.communicator.rank() * batching_.rank_batch();
+  for (int m = 0; m < batching_.micro_batches; ++m) {
+    const int64_t first = rank_start + m * batching_.micro_batch;
+    const int64_t valid = std::clamp<int64_t>(batch.global_valid - first, 0, batching_.micro_batch);
+    host_infos_.as<MicroBatchInfo>()[static_cast<size_t>(m)] = {
+        step - 1, static_cast<int32_t>(valid), 1.0f / static_cast<float>(batch.global_valid)};
+  }
+  host_scalars_.as<OptimizerScalars>()[0] = {static_cast<float>(lr), static_cast<int32_t>(step)};
+  copy(exec, infos_.data(), host_infos_.data(), infos_.size());
+  copy(exec, scalars_.data(), host_scalars_.data(), scalars_.size());
+  copy(exec, x_.data(), batch.x.raw(), x_.size());
+  copy(exec, y_.data(), batch.y.raw(), y_.size());
+  copy(exec, sample_index_.data(), batch.sample_index.raw(), sample_index_.size());
+  // Into micro-batch 0's gradients, like a fingerprint; those of the others have zeros there.
+  host_requests_.as<float>()[0] = requests.stop ? 1.0f : 0.0f;
+  host_requests_.as<float>()[1] = requests.save ? 1.0f : 0.0f;
+  copy(exec, requests_in(reduced_.as<float>()).data(), host_requests_.data(), host_requests_.size());
+  has_batch_.record(Timestamp::Of::compute);
+  copied_.record();
+
+  // Not captured, because few steps do it.
+  const bool asks =
+      parts_.replicas != nullptr && parts_.replicas->enqueue(step, pieces_in(reduced_.as<float>()));
+  replay_.run();
+  done_.record(Timestamp::Of::compute);
+  wait_for_copies();
+  std::optional<StepMetrics> last = take_metrics();
+  pending_ = StepMetrics{.step = step, .samples = batch.global_valid};
+  // What the ranks say is known when the metrics are.
+  if (asks) pending_->ranks_agreed = false;
+  return last;
+}
+
+std::optional<StepMetrics> Step::flush() {
+  if (pending_) copy(parts_.exec, host_metrics_.data(), reduced_.data(), host_metrics_.size());
+  wait_for_all();
+  return take_metrics();
+}
+
+Step::Seconds Step::seconds() {
+  wait_for_all();
+  return {has_batch_.seconds_since(started_), done_.seconds_since(started_)};
+}
+
+void Step::enter(Phase phase, int64_t number) {
+  // Any call of CUDA may wait until the GPU has room for more work, and so for the sums over the ranks.
+  if (parts_.exec.on_cuda())
+    activity().enter(Phase::device);
+  else
+    activity().enter(phase, number);
+}
+
+void Step::wait_for_copies() {
+  // A lost peer lets the GPU wait for ever, and nothing of a replayed step runs on the host to notice.
+  enter(Phase::update);
+  while (!copied_.reached()) {
+    parts_.communicator.check();
+    std::this_thread::yield();
+  }
+}
+
+void Step::wait_for_all() {
+  copied_.record();
+  wait_for_copies();
+}
+
+void Step::enqueue() {
+  reducer_.begin();
+  if (statistics_) statistics_->begin();
+  next_micro_batch_ = 0;
+  parts_.pool.run([this](int lane) {
+    if (static_cast<size_t>(lane) >= networks_.size()) return;
+    try {
+      compute_share(lane);
+    } catch (...) {
+      // The other lanes must not wait for what this one would have brought.
+      reducer_.cancel(std::current_exception());
+      if (statistics_) statistics_->cancel(std::current_exception());
+      throw;
+    }
+  });
+  reducer_.finish(parts_.exec);
+  enter(Phase::update);
+
+  const std::span<float> reduced = reduced_.as<float>();
+  const ParameterLayout& layout = parts_.parameters.layout();
+  StepVerdict* const verdict = verdict_in(reduced);
+  StepGuard* const guard = guard_.as<StepGuard>().data();
+  parts_.optimizer.measure(gradients(), &verdict->gradient_norm);
+  judge_step(parts_.exec, reduced.data(),
+             reduced.subspan(static_cast<size_t>(layout.state_sums_offset()),
+                             static_cast<size_t>(layout.states_size)),
+             most_bad_steps_, verdict, guard);
+  networks_[0].update_states(infos_.as<MicroBatchInfo>().data(), reduced, guard);
+  parts_.optimizer.update(scalars_.as<OptimizerScalars>().data(), parts_.parameters.weights(), gradients(),
+                          guard);
+  if (parts_.sharding != nullptr) parts_.sharding->gather(parts_.parameters.weights());
+}
+
+void Step::compute_share(int lane) {
+  Network& network = networks_[static_cast<size_t>(lane)];
+  const int count = batching_.micro_batches;
+  if (!statistics_) {
+    for (int m = next_micro_batch_++; m < count; m = next_micro_batch_++) compute(network, m, nullptr);
+    return;
+  }
+  // In rounds, because all ranks must agree on which micro-batches are normalized together.
+  const auto lanes = static_cast<int>(networks_.size());
+  for (int first = 0; first + lane < count; first += lanes) {
+    const JointSum joint_sum = [&, in_round = std::min(lanes, count - first)](std::span<float> values) {
+      statistics_->sum(parts_.exec, lane, in_round, values);
+    };
+    compute(network, first + lane, &joint_sum);
+  }
+}
+
+void Step::compute(Network& network, int m, const JointSum* joint_sum) {
+  enter(Phase::compute, m);
+  const int64_t rows = batching_.micro_batch;
+  const Task& task = parts_.task;
+  const auto rows_of = [&](const Buffer& buffer, DType dtype, const Shape& shape) {
+    return ConstTensor(
+        buffer.data() + static_cast<size_t>(m) * static_cast<size_t>(shape.elements()) * size_of(dtype),
+        dtype, shape);
+  };
+  const MicroBatchInfo* info = infos_.as<MicroBatchInfo>().data() + m;
+  const std::span<float> reduced = reducer_.leaf(m);
+  const Network::MicroBatch batch{info, rows_of(sample_index_, DType::i64, {rows}), reduced, joint_sum};
+
+  task.preprocess(rows_of(x_, task.x_dtype(), task.raw_x_shape(rows)), network.input());
+  network.forward(batch);
+  task.loss(info, network.output(), rows_of(y_, task.y_dtype(), task.raw_y_shape(rows)),
+            network.output_gradient(), Tensor(reduced.data(), DType::f32, {2}));
+  network.backward(batch, [&](int node) {
+    activity().progress();
+    if (const int bucket = bucket_of_node_[static_cast<size_t>(node)]; bucket >= 0)
+      reducer_.bucket_ready(parts_.exec, m, bucket);
+  });
+}
+
+std::span<float> Step::gradients() const {
+  return reduced_.as<float>().subspan(static_cast<size_t>(parts_.parameters.layout().gradients_offset()));
+}
+
+size_t Step::activation_bytes() const {
+  size_t bytes = 0;
+  for (const Network& network : networks_) bytes += static_cast<size_t>(network.arena_bytes());
+  return bytes;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,130 @@
+#pragma once
+
+#include <atomic>
+#include <optional>
+#include <vector>
+
+#include "comm/reduce/gradient_reducer.h"
+#include "comm/reduce/round_reducer.h"
+#include "io/dataset/loader.h"
+#include "src/core/activity.h"
+#include "src/core/thread_pool.h"
+#include "src/device/fence.h"
+#include "src/device/replay.h"
+#include "src/device/timestamp.h"
+#include "src/graph/network.h"
+#include "src/ops/step_guard.h"
+#include "src/optim/optimizer.h"
+#include "src/train/control/replica_check.h"
+#include "src/train/control/requests.h"
+#include "src/train/step/batching.h"
+#include "src/train/step/sharding.h"
+#include "src/train/step/task.h"
+
+namespace lockstep {
+
+/// What one training step measured, over the global batch.
+struct StepMetrics {
+  int64_t step = 0;  ///< its number, from 1
+  double loss = 0;   ///< mean over the real samples
+  double correct = 0;
+  int64_t samples = 0;
+  /// Whether all ranks started the step with the same bits (see ReplicaCheck); none when this step did not
+  /// say.
+  std::optional<bool> ranks_agreed = std::nullopt;
+  Requests requests = {};    ///< what any rank asked for when it started the step
+  double gradient_norm = 0;  ///< before clipping
+  /// Whether the loss, the gradients and the statistics of batch norm were all finite. The same on every
+  /// rank; the step has changed nothing where they were not (see StepGuard).
+  bool is_finite = true;
+};
+
+/// One optimizer step on the global batch: forward, loss and backward of each micro-batch, gradients added
+/// over micro-batches and ranks while backward runs, one update of the weights.
+class Step {
+ public:
+  struct Parts {
+    Exec exec;
+    ThreadPool& pool;  ///< a lane computes whole micro-batches; on CUDA there is one lane
+    Communicator& communicator;
+    const Task& task;
+    const Graph& graph;
+    Parameters& parameters;
+    Optimizer& optimizer;
+    ReplicaCheck* replicas = nullptr;  ///< null: nobody watches that the ranks stay equal
+    /// Synchronizes batch norm: it takes its statistics over the micro-batches that all lanes and ranks
+    /// compute at the same time, and sums them on this communicator (see RoundReducer). Null: over each one
+    /// alone.
+    Communicator* statistics = nullptr;
+    const Sharding* sharding = nullptr;  ///< null: every rank updates all weights
+  };
+  struct Options {
+    int64_t bucket_bytes = int64_t{1} << 20;
+    Wire gradients = Wire::fp32;  ///< how they travel
+    bool capture = true;
+    int32_t most_bad_steps = 1;  ///< in a row; from then on no step changes the model
+  };
+  Step(const Parts& parts, const Batching& batching, const Options& options);
+
+  /// Starts step number `step` (from 1). On CUDA it returns while the GPU computes, and the batch may be
+  /// reused. `requests` are this rank's. Returns what the step before measured.
+  std::optional<StepMetrics> run(const Batch& batch, int64_t step, double lr, const Requests& requests = {});
+  /// Waits for the newest step and returns what it measured, once.
+  std::optional<StepMetrics> flush();
+
+  /// How long the newest step took to copy its batch, and altogether. On CUDA it waits for the step, and the
+  /// clock is the GPU's.
+  struct Seconds {
+    double copy = 0, total = 0;
+  };
+  Seconds seconds();
+
+  /// How many steps in a row were not finite when the run went on from here. Before the first step.
+  void set_bad_in_a_row(int32_t count);
+
+  /// Memory for activations over all lanes, and for gradients.
+  size_t activation_bytes() const;
+  size_t gradient_bytes() const { return reduced_.size() + reducer_.bytes(); }
+  /// What is summed over the ranks in one call.
+  const std::vector<Bucket>& buckets() const { return reducer_.buckets(); }
+  /// As long as the weights. Between flush() and run() its values are of no use, and others may write there.
+  std::span<float> gradients() const;
+
+ private:
+  /// The step itself: the same function runs uncaptured and while it is captured.
+  void enqueue();
+  void compute_share(int lane);
+  void compute(Network& network, int micro_batch, const JointSum* joint_sum);
+  /// Publishes what this process is doing.
+  void enter(Phase phase, int64_t number = -1);
+  /// Blocks until the GPU has reached `copied_`, with an eye on the other ranks.
+  void wait_for_copies();
+  /// The same for everything enqueued so far.
+  void wait_for_all();
+  std::optional<StepMetrics> take_metrics();
+  /// The pieces of a fingerprint, and the requests, in a copy of the metrics or in a reduced buffer.
+  std::span<float> pieces_in(std::span<float> metrics) const;
+  std::span<float> requests_in(std::span<float> metrics) const;
+  StepVerdict* verdict_in(std::span<float> metrics) const;
+
+  Parts parts_;
+  Batching batching_;
+  int32_t most_bad_steps_;
+  std::vector<Network> networks_;  // one a lane
+  Buffer reduced_;                 // see ParameterLayout
+  GradientReducer reducer_;
+  std::optional<RoundReducer> statistics_;
+  std::vector<int> bucket_of_node_;  // which bucket a layer's gradients complete; -1: none
+
+  // The batch in the backend's memory; addresses are fixed, so that a captured step can be replayed.
+  Buffer x_, y_, sample_index_, infos_, scalars_, guard_;
+  // Page-locked copies of small numbers on their way to and from the device.
+  Buffer host_infos_, host_scalars_, host_requests_, host_metrics_;
+  Fence copied_;
+  Timestamp started_, has_batch_, done_;  // of the newest step
+  Replay replay_;
+  std::atomic<int> next_micro_batch_ = 0;
+  std::optional<StepMetrics> pending_;  // started, not yet read back
+};
+
+}  // namespace lockstep

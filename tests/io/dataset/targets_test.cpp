@@ -1,0 +1,187 @@
+#include "io/dataset/targets.h"
+
+#include <cmath>
+#include <limits>
+
+#include "tests/io/data_files.h"
+
+namespace lockstep {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+LabelCounts counts_of(const std::vector<double>& values, int64_t repeated = 1) {
+  LabelCounts counts;
+  for (int64_t i = 0; i < repeated; ++i)
+    for (const double value : values) counts.add(value);
+  return counts;
+}
+
+TEST(LabelCounts, CountsWholeNumbersAndKnowsOthers) {
+  const LabelCounts counts = counts_of({0, 2, 2, 5});
+  EXPECT_THAT(counts.counts(), ElementsAre(1, 0, 2, 0, 0, 1));
+  EXPECT_EQ(counts.distinct(), 3);
+  EXPECT_TRUE(counts.labels_up_to(5));
+  EXPECT_FALSE(counts.labels_up_to(4));
+  for (const double odd :
+       {0.5, -1.0, std::numeric_limits<double>::quiet_NaN(), 1e300, std::numeric_limits<double>::infinity()})
+    EXPECT_FALSE(counts_of({0, 1, odd}).labels_up_to(9999)) << odd;
+  EXPECT_TRUE(counts_of({0, 1e300}).whole());
+  EXPECT_FALSE(LabelCounts().labels_up_to(9));
+}
+
+TEST(KindOfNumbers, FewWholeFloatsAreClassesAndTheTaskOverrides) {
+  const auto kind = [](const LabelCounts& counts, bool integers = false,
+                       TargetTask task = TargetTask::automatic) {
+    return kind_of_numbers(counts, integers, task);
+  };
+  const LabelCounts few = counts_of({0, 1, 2, 3}, 16);
+  EXPECT_EQ(kind(few), TargetKind::classes);
+  EXPECT_EQ(kind(counts_of({3, 7, 1000}, 5)), TargetKind::classes);
+  EXPECT_EQ(kind(counts_of({-1, 1}, 50)), TargetKind::values);
+  EXPECT_EQ(kind(counts_of({0, 0.5, 1}, 50)), TargetKind::values);
+  EXPECT_EQ(kind(counts_of({1}, 50)), TargetKind::values) << "a constant";
+  EXPECT_EQ(kind(counts_of({0, 1, 2, 3})), TargetKind::values) << "one sample of each";
+  EXPECT_EQ(kind(counts_of({1, 20000}, 50)), TargetKind::values);
+  EXPECT_EQ(kind(counts_of(counting<double>(101), 50)), TargetKind::values);
+  EXPECT_EQ(kind(counts_of({-1, 1}), true), TargetKind::classes) << "integers";
+  EXPECT_EQ(kind(few, true, TargetTask::values), TargetKind::values);
+  EXPECT_EQ(kind(counts_of({0.5}), false, TargetTask::classes), TargetKind::classes);
+}
+
+TEST(Task, IsOneLineOfWords) {
+  EXPECT_EQ(task_in_words(TargetKind::classes, 4), "classification, 4 classes, cross-entropy");
+  EXPECT_EQ(task_in_words(TargetKind::values, 3), "regression, 3 values, mean squared error");
+  EXPECT_EQ(task_in_words(TargetKind::values, 1), "regression, 1 value, mean squared error");
+  EXPECT_EQ(task_in_words(TargetKind::probabilities, 2),
+            "classification, probabilities of 2 classes, cross-entropy");
+}
+
+class TargetsOfFile : public testing::Test {
+ protected:
+  template <typename T>
+  Targets open(const std::vector<T>& labels, const DatasetOptions& options = {}) {
+    const std::string path = folder_ / (std::to_string(++count_) + ".h5");
+    put(path, "/y", {static_cast<int64_t>(labels.size())}, labels);
+    return Targets({path}, "/y", options);
+  }
+  template <typename T>
+  std::string error(const std::vector<T>& labels, const DatasetOptions& options = {}) {
+    return error_of([&] { open(labels, options); });
+  }
+
+  TemporaryFolder folder_;
+  int count_ = 0;
+};
+
+TEST_F(TargetsOfFile, FloatLabelsAsMatlabWritesThemAreClasses) {
+  std::vector<double> labels = counting<double>(64, 4);
+  const Targets classes = open(labels);
+  EXPECT_EQ(classes.kind(), TargetKind::classes);
+  EXPECT_EQ(classes.classes(), 4);
+  EXPECT_THAT(classes.counts().counts(), ElementsAre(16, 16, 16, 16));
+  EXPECT_EQ(open(labels, {.task = TargetTask::values}).kind(), TargetKind::values);
+  labels[40] = 0.25;
+  EXPECT_EQ(open(labels).kind(), TargetKind::values);
+  EXPECT_THAT(error(labels, {.task = TargetTask::classes}),
+              AllOf(HasSubstr("sample 40 has the label 0.25"), HasSubstr("data.task = \"values\"")));
+}
+
+TEST_F(TargetsOfFile, ClassesMayBeDeclared) {
+  EXPECT_EQ(open(std::vector<float>{0, 1}, {.classes = 2}).kind(), TargetKind::classes);
+  const std::vector<int64_t> labels = {0, 1, 2, 0};
+  EXPECT_EQ(open(labels, {.classes = 5}).classes(), 5);
+  EXPECT_THAT(error(labels, {.classes = 2}),
+              AllOf(HasSubstr("sample 2 has the label 2; labels must be 0 to 1 (2 classes)"),
+                    HasSubstr("train with data.classes = 3.")));
+}
+
+TEST_F(TargetsOfFile, ALabelOutOfRangeIsNamedWithItsRowAndTheBounds) {
+  EXPECT_THAT(
+      error(std::vector<int64_t>{1, -1}),
+      AllOf(HasSubstr("sample 1 has the label -1; labels must be 0 to 1048575."),
+            HasSubstr("Number the classes from 0 on. For numbers to predict set data.task = \"values\".")));
+  EXPECT_THAT(error(std::vector<int64_t>{1, 0, 2147483646}),
+              HasSubstr("sample 2 has the label 2147483646; labels must be 0 to 1048575."));
+  const std::string name = "/wide";
+  put(folder_ / "a.h5", "/other", {1}, std::vector<int64_t>{0});
+  {
+    const hdf5::File file = hdf5::File::open_for_writing(folder_ / "a.h5");
+    const hsize_t extent = 2;
+    const hdf5::Id space(H5Screate_simple(1, &extent, nullptr));
+    const hdf5::Id id(H5Dcreate2(file.id(), name.c_str(), H5T_STD_U64LE, space.get(), H5P_DEFAULT,
+                                 H5P_DEFAULT, H5P_DEFAULT));
+    const uint64_t values[] = {1, std::numeric_limits<uint64_t>::max()};
+    H5Dwrite(id.get(), H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, values);
+  }
+  EXPECT_THAT(error_of([&] { Targets({folder_ / "a.h5"}, name, {}); }),
+              HasSubstr("sample 1 has the label 9223372036854775807 or more; labels"));
+}
+
+TEST(Dataset, TargetsThatLieDownAreNamed) {
+  const TemporaryFolder folder;
+  put(folder / "a.h5", "/x", {5, 2}, counting<float>(10));
+  put(folder / "a.h5", "/y", {1, 5}, counting<int64_t>(5, 2));
+  EXPECT_THAT(error_of([&] {
+                open_dataset({{folder / "a.h5"}, "/x", "/y"}, {});
+              }),
+              HasSubstr("/y has 1. Its shape is (1, 5): store the targets as (5)."));
+}
+
+TEST(Dataset, SamplesThatComeLastAndSparseMatricesAreNamed) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "a.h5";
+  put(path, "/X", {3, 2, 5}, counting<uint8_t>(30));
+  put(path, "/y", {1, 5}, counting<double>(5, 2));
+  put(path, "/labels", {5}, counting<uint8_t>(5, 2));
+  put(path, "/sparse/data", {9}, counting<float>(9));
+  const auto error = [&](const std::string& x, const std::string& y) {
+    return error_of([&] { open_dataset({{path}, x, y}, {}); });
+  };
+  EXPECT_THAT(error("/X", "/y"), HasSubstr("The last axis of /X has 5: if it counts the samples"));
+  EXPECT_THAT(error("/X", "/labels"), HasSubstr("The last axis of /X has 5: if it counts the samples"));
+  EXPECT_THAT(error("/sparse/data", "/labels"), HasSubstr("a sparse matrix"));
+}
+
+TEST(Dataset, ClassNamesAsTextAreRefusedWithWhatToStore) {
+  const std::string path = LOCKSTEP_SHARED_DATA "/hdf5-trials/strings.h5";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is absent";
+  EXPECT_THAT(error_of([&] {
+                open_dataset({{path}, "/train/x", "/train/y"}, {});
+              }),
+              HasSubstr("/train/y holds text (strings); samples and targets must be numbers. If it names"));
+}
+
+TEST(Split, SaysWhichFractionsWouldDo) {
+  const TemporaryFolder folder;
+  put(folder / "a.h5", "/x", {4, 1}, counting<float>(4));
+  const auto error = [&](double fraction) {
+    return error_of(
+        [&] {
+          split_dataset(open_dataset({{folder / "a.h5"}, "/x", ""}, {}), fraction, 1);
+        },
+        ExitCode::usage);
+  };
+  EXPECT_EQ(
+      error(0.1),
+      "data.validation_split = 0.1 of the 4 samples leaves 0 for validation; both parts need at least one. "
+      "With 4 samples it may be 0.25 to 0.75.");
+  EXPECT_EQ(split_dataset(open_dataset({{folder / "a.h5"}, "/x", ""}, {}), 0.25, 1).validation->size(), 1);
+  EXPECT_EQ(split_dataset(open_dataset({{folder / "a.h5"}, "/x", ""}, {}), 0.75, 1).train->size(), 1);
+}
+
+TEST(Split, KnowsWhereItsSamplesAreStored) {
+  const TemporaryFolder folder;
+  put(folder / "a.h5", "/x", {50, 1}, counting<float>(50));
+  const Split split = split_dataset(open_dataset({{folder / "a.h5"}, "/x", ""}, {}), 0.2, 7);
+  for (const Dataset* part : {split.train.get(), split.validation.get()}) {
+    const std::vector<float> x = all_x<float>(*part);
+    for (int64_t i = 0; i < part->size(); ++i)
+      EXPECT_EQ(static_cast<float>(part->stored_row(i)), x[static_cast<size_t>(i)]);
+  }
+}
+
+}  // namespace
+}  // namespace lockstep

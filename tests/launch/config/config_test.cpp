@@ -1,0 +1,356 @@
+#include "launch/config/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "launch/config/option_table.h"
+#include "src/core/error.h"
+
+namespace lockstep {
+namespace {
+
+using ::testing::HasSubstr;
+
+Config parse(const std::string& text, const std::vector<std::string>& sets = {}) {
+  return parse_config(text, "test.toml", "/data/configs", sets);
+}
+
+/// What a config that must be refused is refused with.
+std::string refusal(const std::string& text, const std::vector<std::string>& sets = {}) {
+  try {
+    parse(text, sets);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage) << error.what();
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(Config, EveryKeyOfTheDesignIsRead) {
+  const Config config = parse(R"(
+[run]
+name = "mnist-cnn"
+seed = 7
+reproducible = true
+dir = "../out"
+device = "cpu"
+threads = 2
+capture = false
+[data]
+train = "mnist.h5:/digits"
+test = { files = ["a.h5", "/b.h5"], x = "/test/x", y = "/test/y" }
+validation_split = 0.1
+normalize = { mean = [0.5, 0.25, 1], std = [1, 2.0, 3] }
+layout = "channels_first"
+memory_budget = "1.5 GiB"
+[model]
+name = "mlp"
+hidden = [128, 64]
+dropout = 0
+[optimizer]
+name = "sgd"
+lr = 1
+momentum = 0.9
+nesterov = true
+weight_decay = 5e-4
+[schedule]
+name = "cosine"
+warmup_steps = 100
+[train]
+epochs = 3
+global_batch = 256
+micro_batch = 16
+label_smoothing = 0.1
+clip_norm = 1.0
+early_stop = { metric = "validation_accuracy", patience = 4, min_delta = 0.001 }
+[checkpoint]
+every_epochs = 0
+every_steps = 50
+every_minutes = 2.5
+keep = 2
+[comm]
+bucket_mib = 0.5
+fingerprint_steps = 0
+)");
+  EXPECT_EQ(config.name, "mnist-cnn");
+  EXPECT_EQ(config.train.seed, 7u);
+  EXPECT_TRUE(config.train.reproducible);
+  EXPECT_EQ(config.train.run_dir, "/data/out");
+  EXPECT_EQ(config.train.train.files, std::vector<std::string>{"/data/configs/mnist.h5"});
+  EXPECT_EQ(config.train.train.x, "/digits/x");
+  ASSERT_TRUE(config.train.test);
+  EXPECT_EQ(config.train.test->files, (std::vector<std::string>{"/data/configs/a.h5", "/b.h5"}));
+  EXPECT_EQ(config.train.normalize.kind, Normalize::Kind::moments);
+  EXPECT_EQ(config.train.normalize.mean, (std::vector<double>{0.5, 0.25, 1}));
+  EXPECT_TRUE(config.train.channels_first);
+  EXPECT_EQ(config.train.memory_budget, int64_t{3} << 29);
+  EXPECT_EQ(std::get<std::vector<int64_t>>(config.model.keys.at("hidden")), (std::vector<int64_t>{128, 64}));
+  EXPECT_EQ(std::get<double>(config.model.keys.at("dropout")), 0.0);
+  EXPECT_EQ(config.train.optimizer.lr, 1.0);
+  EXPECT_EQ(config.train.schedule.warmup_steps, 100);
+  EXPECT_EQ(config.train.optimizer.clip_norm, 1.0);
+  ASSERT_TRUE(config.train.early_stop);
+  EXPECT_EQ(config.train.early_stop->patience, 4);
+  EXPECT_EQ(config.train.checkpoint_every_minutes, 2.5);
+  EXPECT_EQ(config.train.bucket_bytes, 1 << 19);
+  EXPECT_EQ(config.train.fingerprint_steps, 0);
+}
+
+/// One value for each key that is not the default, so that a key bound to another key's field is noticed.
+const std::vector<std::string>& unusual_values() {
+  static const std::vector<std::string> sets = {
+      "run.name=other",
+      "run.dir=/somewhere/else",
+      "run.seed=99",
+      "run.reproducible=true",
+      "run.device=cpu",
+      "run.precision=fp32",
+      "run.threads=3",
+      "run.capture=false",
+      "run.wall_time_minutes=90.5",
+      "data.train=/a.h5:/one",
+      "data.validation=/b.h5:/two",
+      "data.test=/c.h5",
+      "data.validation_split=0.25",
+      "data.normalize=none",
+      "data.task=classes",
+      "data.classes=7",
+      "data.layout=channels_first",
+      "data.memory_budget=7 MiB",
+      "model.name=mlp",
+      "model.file=",
+      "optimizer.name=rmsprop",
+      "optimizer.lr=0.5",
+      "optimizer.momentum=0.75",
+      "optimizer.nesterov=true",
+      "optimizer.beta1=0.5",
+      "optimizer.beta2=0.25",
+      "optimizer.alpha=0.125",
+      "optimizer.epsilon=1e-3",
+      "optimizer.trust=0.02",
+      "optimizer.weight_decay=0.01",
+      "optimizer.decay_all=true",
+      "optimizer.sharded=true",
+      "schedule.name=step",
+      "schedule.warmup_steps=11",
+      "schedule.steps=17",
+      "schedule.gamma=0.3",
+      "schedule.every_steps=12",
+      "schedule.power=2.5",
+      "schedule.final_lr=1e-6",
+      "schedule.max_lr=3",
+      "train.epochs=13",
+      "train.steps=14",
+      "train.global_batch=15",
+      "train.micro_batch=5",
+      "train.accumulation=3",
+      "train.loss=mean_squared_error",
+      "train.label_smoothing=0.2",
+      "train.sync_batch_norm=true",
+      "train.clip_norm=4",
+      "train.on_nan=skip",
+      "train.early_stop={ patience = 6 }",
+      "checkpoint.every_epochs=8",
+      "checkpoint.every_steps=9",
+      "checkpoint.every_minutes=10",
+      "checkpoint.keep=2",
+      "checkpoint.keep_every_minutes=30.0",
+      "comm.bucket_mib=16",
+      "comm.gradients=\"bf16\"",
+      "comm.hierarchical=true",
+      "comm.transport=\"mpi\"",
+      "comm.fingerprint_steps=7",
+      "comm.timeout_seconds=30",
+  };
+  return sets;
+}
+
+TEST(Config, SetReachesEveryKeyAndTheEchoReadsBack) {
+  const Config standard = parse("");
+  for (size_t i = 0; i < option_table().size(); ++i) {
+    const Option& option = option_table()[i];
+    ASSERT_LT(i, unusual_values().size()) << "give " << option.key << " a value above";
+    const std::string& set = unusual_values()[i];
+    ASSERT_TRUE(set.starts_with(option.key + "=")) << set << " is not for " << option.key;
+    const Config config = parse("", {set});
+    // Only this key moves. Choosing the default is no move, and a model's name brings its own keys along.
+    int moved = 0;
+    for (const Option& other : option_table()) moved += other.get(config) != other.get(standard) ? 1 : 0;
+    const bool default_value = option.key == "run.precision" || option.key == "model.file";
+    EXPECT_EQ(moved, default_value ? 0 : 1) << set;
+    const Config again = parse(echo_config(config));
+    EXPECT_EQ(echo_config(again), echo_config(config)) << set;
+    for (const Option& other : option_table()) EXPECT_EQ(other.get(again), other.get(config)) << set;
+  }
+}
+
+TEST(Config, EchoNamesEveryKey) {
+  const std::string echo = echo_config(parse("", {"model.name=mlp"}));
+  for (const Option& option : option_table())
+    EXPECT_THAT(echo, HasSubstr(option.key.substr(option.key.find('.') + 1) + " "));
+  EXPECT_THAT(echo, HasSubstr("hidden = [64]"));
+}
+
+TEST(Config, EchoKeepsEveryBitOfANumberAndEveryCharacterOfAText) {
+  const Config config =
+      parse("", {"optimizer.lr=0.1", "optimizer.weight_decay=1e-300", "run.name=a\"b\\c\t'd\n\xc3\xa9"});
+  const Config again = parse(echo_config(config));
+  EXPECT_EQ(again.train.optimizer.lr, 0.1);
+  EXPECT_EQ(again.train.optimizer.weight_decay, 1e-300);
+  EXPECT_EQ(again.name, "a\"b\\c\t'd\n\xc3\xa9");
+}
+
+TEST(Config, PathsAreRelativeToTheFileAndThoseOfSetToTheCurrentFolder) {
+  const std::string here = std::filesystem::current_path().string();
+  EXPECT_EQ(parse("data.train = \"../x.h5\"").train.train.files[0], "/data/x.h5");
+  EXPECT_EQ(parse("data.train = \"../x.h5\"", {"data.train=y.h5:/g"}).train.train.files[0], here + "/y.h5");
+  EXPECT_EQ(parse("[model]\nfile = \"net.toml\"").model.file, "/data/configs/net.toml");
+}
+
+TEST(Config, ASetTableChangesOnlyTheMembersItNames) {
+  const Config config =
+      parse("[data]\ntest = { files = \"a.h5\", x = \"/p\", y = \"/q\" }", {"data.test.x=/images"});
+  EXPECT_EQ(config.train.test->files[0], "/data/configs/a.h5");
+  EXPECT_EQ(config.train.test->x, "/images");
+  EXPECT_EQ(config.train.test->y, "/q");
+  EXPECT_FALSE(parse("data.test = \"a.h5\"", {"data.test="}).train.test);
+  EXPECT_EQ(parse("[train]\nearly_stop = { patience = 2 }", {"train.early_stop.min_delta=0.5"})
+                .train.early_stop->patience,
+            2);
+  EXPECT_FALSE(parse("[train]\nearly_stop = { patience = 2 }", {"train.early_stop=false"}).train.early_stop);
+}
+
+TEST(Config, BareWordsAreText) {
+  EXPECT_EQ(parse("", {"schedule.name=cosine"}).train.schedule.name, "cosine");
+  EXPECT_EQ(parse("", {"schedule.name=\"cosine\""}).train.schedule.name, "cosine");
+  EXPECT_EQ(parse("", {"run.name=2024"}).name, "2024");
+  EXPECT_EQ(parse("", {"run.name=2024-01-02"}).name, "2024-01-02");
+}
+
+struct Refused {
+  const char* text;
+  const char* set;
+  const char* message;
+};
+
+class ConfigRefusal : public ::testing::TestWithParam<Refused> {};
+
+TEST_P(ConfigRefusal, SaysWhereAndWhat) {
+  const Refused& refused = GetParam();
+  std::vector<std::string> sets;
+  if (refused.set[0] != '\0') sets.emplace_back(refused.set);
+  EXPECT_THAT(refusal(refused.text, sets), HasSubstr(refused.message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, ConfigRefusal,
+    ::testing::Values(
+        Refused{"[train]\n\nepoch = 3", "",
+                "test.toml:3: unknown key 'train.epoch'. Did you mean 'train.epochs'?"},
+        Refused{"[train]\nlr = 3", "", "test.toml:2: unknown key 'train.lr'. Did you mean 'optimizer.lr'?"},
+        Refused{"[trian]\nepochs = 3", "", "test.toml:1: unknown section [trian]. Did you mean [train]?"},
+        Refused{"zzzzzzzzzz = 1", "", "lockstep train --help-config lists all keys"},
+        Refused{"train = 3", "", "train: is a section: write [train]"},
+        Refused{"[train]\nepochs = \"3\"", "", "test.toml:2: train.epochs: expects an integer, found text"},
+        Refused{"[train]\nepochs = 3.0", "", "expects an integer, found a number with a fraction"},
+        Refused{"[train]\nepochs = 0", "", "train.epochs: must be at least 1, is 0"},
+        Refused{"[train]\nlabel_smoothing = 1.0", "", "must be below 1, is 1"},
+        Refused{"[optimizer]\nlr = 0", "", "must be above 0, is 0"},
+        Refused{"[optimizer]\nlr = nan", "", "expects a finite number"},
+        Refused{"[optimizer]\nname = \"adamm\"", "", "unknown value 'adamm'. Did you mean 'adam'?"},
+        Refused{"[run]\nreproducible = 1", "", "run.reproducible: expects true or false, found an integer"},
+        Refused{"[run]\nprecision = \"bf16\"", "", "this version computes in fp32 only"},
+        Refused{"[run]\nseed = -1", "", "run.seed: must be at least 0, is -1"},
+        Refused{"[run]\nthreads = 5000000000", "", "5000000000 is too large"},
+        Refused{"[data]\ntrain = 3", "", "expects \"FILE:/GROUP\" or a table"},
+        Refused{"[data]\ntrain = { x = \"/x\" }", "", "names no files"},
+        Refused{"[data]\ntrain = { files = [], x = \"/x\" }", "", "data.train.files: names no file"},
+        Refused{"[data]\ntrain = { file = \"a\" }", "", "unknown key 'file'. Did you mean 'files'?"},
+        Refused{"[data]\nnormalize = \"unity\"", "", "unknown value 'unity'"},
+        Refused{"[data]\nnormalize = { mean = [1, 2], std = [1] }", "", "as many numbers as each other"},
+        Refused{"[data]\nnormalize = { mean = 0, std = 0 }", "", "std must be above 0, is 0"},
+        Refused{"[data]\nmemory_budget = \"4 gigs\"", "", "\"4 gigs\" is not a size"},
+        Refused{"[data]\nmemory_budget = -1", "", "must not be negative"},
+        Refused{"[data]\nvalidation_split = -0.1", "", "must be at least 0, is -0.1"},
+        Refused{"[train]\nearly_stop = true", "", "expects false or a table"},
+        Refused{"[train]\nearly_stop = { patience = 0 }", "",
+                "train.early_stop.patience: must be at least 1"},
+        Refused{"[train]\nearly_stop = { metric = \"accuracy\" }", "", "unknown value 'accuracy'"},
+        Refused{"[model]\nname = \"cnm\"", "",
+                "test.toml:2: model.name: there is no model 'cnm'. Did you mean 'cnn'?"},
+        Refused{"[model]\nname = \"mlp\"\nhiden = [3]", "",
+                "test.toml:3: unknown key 'model.hiden' of the model mlp. Did you"},
+        Refused{"[model]\nname = \"mlp\"\nhidden = \"x\"", "",
+                "model.hidden: expects an array of integers, such as [64, 32], found text"},
+        Refused{"[model]\nfile = \"net.toml\"\nhidden = [3]", "", "model.file is given"},
+        Refused{"[comm]\nbucket_mib = 0", "", "must be above 0"},
+        Refused{"[comm]\nbucket_mib = \"large\"", "", "expects a number"},
+        Refused{"[comm]\ngradients = \"bf61\"", "", "Did you mean 'bf16'?"},
+        Refused{"[comm]\ntimeout_seconds = 1.5", "", "must be 0 or at least 2, is 1.5"},
+        Refused{"[comm]\ntimeout_seconds = -1", "", "must be 0 or at least 2"},
+        Refused{"[train\nepochs = 3", "", "test.toml:1: "},
+        Refused{"[train]\nepochs = 3\nepochs = 4", "", "test.toml:3: "},
+        Refused{"", "train.epoch=3", "--set unknown key 'train.epoch'. Did you mean 'train.epochs'?"},
+        Refused{"", "train.epochs=many", "--set train.epochs: expects an integer, found text"},
+        Refused{"", "train.epochs", "write --set SECTION.KEY=VALUE"},
+        Refused{"", "=3", "write --set SECTION.KEY=VALUE"},
+        Refused{"", "train..epochs=3", "'train..epochs' is not the name of a key"},
+        Refused{"", "train.epochs=1\nrun.seed=2", "expects an integer, found text"},
+        Refused{"[optimizer]\nlr = .5", "", "saw '.'. Write 0.5 for .5"},
+        Refused{"[optimizer]\nlr = -5. # slow", "", "Write -5.0 for -5."},
+        Refused{"[optimizer]\nlr = 1.e-3", "", "Write 1.0e-3 for 1.e-3"},
+        Refused{"[optimizer]\nnesterov = True", "", "Write true for True"},
+        Refused{"[train]\nepochs = 99999999999999999999", "", "The largest integer is 9223372036854775807"},
+        Refused{"", "optimizer.lr=.5", "expects a number, found text. Write 0.5 for .5"},
+        Refused{"", "optimizer.lr=0,5", "expects a number, found text. Write 0.5 for 0,5"},
+        Refused{"", "optimizer.nesterov=True", "expects true or false, found text. Write true for True"},
+        Refused{"", "train.epochs=9223372036854775808",
+                "found text. The largest integer is 9223372036854775807"},
+        Refused{"", "data.classes=2000000", "must be at most 1048576, is 2000000"},
+        Refused{"", "run.device=gpu", "unknown value 'gpu'. Did you mean 'cuda'?"}));
+
+TEST(Config, AMissingFileAndAFolderAreToldApart) {
+  try {
+    load_config("/nowhere/run.toml", {});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "cannot read the config file /nowhere/run.toml: No such file or directory");
+  }
+  try {
+    load_config("/tmp", {});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "/tmp is a folder, not a config file");
+  }
+}
+
+TEST(Config, AResumedRunMayRaiseItsEndAndMoveButNotChange) {
+  const Config before = parse("[data]\ntrain = \"a.h5\"");
+  const std::vector<std::string> free = {"train.epochs=9",    "run.threads=4",         "run.name=x",
+                                         "run.device=cpu",    "checkpoint.keep=1",     "run.dir=/other",
+                                         "comm.bucket_mib=1", "comm.timeout_seconds=0"};
+  EXPECT_THAT(changed_keys(before, parse("[data]\ntrain = \"a.h5\"", free)), ::testing::IsEmpty());
+  const std::vector<std::string> changes = {"train.epochs=2", "optimizer.lr=0.5", "model.filters=[8]",
+                                            "data.train=/b.h5"};
+  EXPECT_THAT(changed_keys(before, parse("[data]\ntrain = \"a.h5\"", changes)),
+              ::testing::UnorderedElementsAre(
+                  HasSubstr("train.epochs was 5, is 2"), HasSubstr("optimizer.lr was 0.001, is 0.5"),
+                  HasSubstr("model.filters was [32, 64], is [8]"), HasSubstr("data.train was")));
+}
+
+TEST(Config, HelpFitsATerminalAndTheDocumentationHoldsIt) {
+  std::istringstream lines(config_help());
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
+  std::ifstream file(LOCKSTEP_SOURCE_DIR "/docs/config.md");
+  std::ostringstream text;
+  text << file.rdbuf();
+  EXPECT_THAT(text.str(), HasSubstr(config_help()))
+      << "docs/config.md is old: put `lockstep train --help-config` into it";
+}
+
+}  // namespace
+}  // namespace lockstep

@@ -1,0 +1,95 @@
+// Whole trainings on GPUs, one a rank: real ones where there are enough, or emulated ones.
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "src/device/devices.h"
+#include "tests/launch/run/whole_run.h"
+
+namespace lockstep {
+namespace {
+
+class GpuRun : public WholeRun {
+ protected:
+  void SetUp() override { std::ofstream(*folder_ / "net.toml") << kModel; }
+
+  static bool has_gpus(int count) { return static_cast<int>(find_devices().gpus.size()) >= count; }
+
+  /// Few steps: an emulated GPU is slow.
+  static std::vector<std::string> settings(int steps, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> all = {"run.reproducible=true",    "train.steps=" + std::to_string(steps),
+                                    "train.global_batch=32",    "train.micro_batch=8",
+                                    "checkpoint.every_steps=3", "model.file=" + (*folder_ / "net.toml")};
+    all.insert(all.end(), more.begin(), more.end());
+    return set(all);
+  }
+
+  static std::string hash(const std::vector<json>& events) { return events.back()["weights_hash"]; }
+};
+
+TEST_F(GpuRun, CapturedAndUncapturedStepsGiveTheSameBits) {
+  if (!has_gpus(1)) GTEST_SKIP() << "no GPU";
+  EXPECT_EQ(hash(train("captured", 1, settings(6, {"run.capture=true"}), "cuda")),
+            hash(train("uncaptured", 1, settings(6, {"run.capture=false"}), "cuda")));
+}
+
+TEST_F(GpuRun, ReproducibleModeGivesOneHashForAnyNumberOfGpus) {
+  if (!has_gpus(2)) GTEST_SKIP() << "fewer than two GPUs";
+  const std::string one = hash(train("one", 1, settings(5), "cuda"));
+  EXPECT_EQ(hash(train("two", 2, settings(5), "cuda")), one);
+  if (has_gpus(4)) {
+    EXPECT_EQ(hash(train("four", 4, settings(5), "cuda")), one);
+  }
+}
+
+TEST_F(GpuRun, StoppedAndResumedEndsInTheSameBits) {
+  if (!has_gpus(1)) GTEST_SKIP() << "no GPU";
+  const std::string whole = hash(train("whole", 1, settings(7), "cuda"));
+  train("parts", has_gpus(2) ? 2 : 1, settings(4), "cuda");
+  std::vector<std::string> resume = settings(7);
+  resume.insert(resume.end(), {"--resume", "auto"});
+  EXPECT_EQ(hash(train("parts", 1, resume, "cuda")), whole);
+}
+
+TEST_F(GpuRun, ShardedOnTwoAndResumedOnOneEndsInTheSameBits) {
+  if (!has_gpus(2)) GTEST_SKIP() << "fewer than two GPUs";
+  const std::vector<std::string> lamb = {"optimizer.name=lamb", "train.clip_norm=0.5",
+                                         "optimizer.sharded=true"};
+  const std::string whole = hash(train("unsharded", 1, settings(6, lamb), "cuda"));
+  train("sharded", 2, settings(4, lamb), "cuda");
+  std::vector<std::string> resume = settings(6, lamb);
+  resume.insert(resume.end(), {"--resume", "auto"});
+  EXPECT_EQ(hash(train("sharded", 1, resume, "cuda")), whole);
+}
+
+TEST_F(GpuRun, ContinuesWhatTheCpuBegan) {
+  if (!has_gpus(1)) GTEST_SKIP() << "no GPU";
+  const json whole = train("cpu-whole", 1, settings(6)).back();
+  train("cpu-parts", 1, settings(3));
+  std::vector<std::string> resume = settings(6);
+  resume.insert(resume.end(), {"--resume", "auto"});
+  const json continued = train("cpu-parts", 1, resume, "cuda").back();
+  EXPECT_EQ(continued["step"], 6);
+  EXPECT_NEAR(continued["test_loss"], whole["test_loss"], 1e-4);
+}
+
+TEST_F(GpuRun, DefaultModeAgreesWithTheCpu) {
+  if (!has_gpus(2)) GTEST_SKIP() << "fewer than two GPUs";
+  const std::vector<std::string> sgd =
+      settings(6, {"run.reproducible=false", "optimizer.name=sgd", "optimizer.lr=0.05"});
+  const json cpu = train("cpu", 1, sgd).back(), gpu = train("gpu", 2, sgd, "cuda").back();
+  EXPECT_NEAR(gpu["test_loss"], cpu["test_loss"], 1e-4);
+}
+
+TEST_F(GpuRun, SyncBatchNormAgreesWithTheCpu) {
+  if (!has_gpus(2)) GTEST_SKIP() << "fewer than two GPUs";
+  const std::vector<std::string> synchronized =
+      settings(5, {"run.reproducible=false", "optimizer.name=sgd", "optimizer.lr=0.05", "run.threads=1",
+                   "train.sync_batch_norm=true"});
+  const json cpu = train("cpu-norm", 2, synchronized).back();
+  const json gpu = train("gpu-norm", 2, synchronized, "cuda").back();
+  EXPECT_NEAR(gpu["test_loss"], cpu["test_loss"], 1e-4);
+}
+
+}  // namespace
+}  // namespace lockstep
