@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
@@ -76,17 +75,10 @@ int finish_output(const Program& program, int code) {
   return code;
 }
 
-/// The answer to a command line that does not name the command: what there is.
-int print_commands(const CLI::App& app, const Program& program) {
-  if (program.environment().rank_hint == 0) write_lines(stderr, app.help());
-  return static_cast<int>(ExitCode::usage);
-}
-
-/// The words after the program's name, the last one first, as CLI11 takes them.
+/// The words after the program's name.
 std::vector<std::string> words_to_parse(int argc, char** argv) {
   std::vector<std::string> words(argv + 1, argv + argc);
   if (!words.empty() && words[0] == "launch") separate_launched_command(words);
-  std::ranges::reverse(words);
   return words;
 }
 
@@ -100,8 +92,8 @@ void check_current_folder() {
 }
 
 int run(int argc, char** argv, Program& program) {
-  CLI::App app("Lockstep: a distributed data-parallel trainer for HDF5 data", "lockstep");
-  configure_help(app);
+  CommandLineParser parser("Lockstep: a distributed data-parallel trainer for HDF5 data");
+  Command app = parser.root();
   add_train_command(app, program);
   add_eval_command(app, program);
   add_predict_command(app, program);
@@ -111,15 +103,9 @@ int run(int argc, char** argv, Program& program) {
   add_slurm_command(app, program);
   add_doctor_command(app, program);
   add_launch_command(app, program);
-  add_help_command(app, program);
+  parser.add_help_command(program);
   app.footer("Several ranks: lockstep launch -n N train ...\nEvery command has --help.");
-  try {
-    app.parse(words_to_parse(argc, argv));
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    if (lacks_only_a_command(app, error)) return print_commands(app, program);
-    throw Error(ExitCode::usage, mistake_in_words(app, error));
-  }
+  if (const auto code = parser.parse(words_to_parse(argc, argv), program)) return *code;
   check_current_folder();
   if (!program.takes_signals) let_signals_in();
   const int code = program.action();

@@ -1,12 +1,13 @@
 #pragma once
 
-#include "launch/commands/program.h"
-
 namespace lockstep {
 
+class Command;
+class Program;
+
 // Each adds one subcommand to `lockstep bench`.
-void add_bench_step(CLI::App& bench, Program& program);
-void add_bench_allreduce(CLI::App& bench, Program& program);
-void add_bench_scaling(CLI::App& bench, Program& program);
+void add_bench_step(Command bench, Program& program);
+void add_bench_allreduce(Command bench, Program& program);
+void add_bench_scaling(Command bench, Program& program);
 
 }  // namespace lockstep

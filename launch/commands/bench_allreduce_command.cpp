@@ -4,6 +4,7 @@
 #include "comm/collectives/communicator.h"
 #include "launch/commands/bench.h"
 #include "launch/commands/command_line.h"
+#include "launch/commands/program.h"
 #include "launch/process/host.h"
 #include "launch/report/report.h"
 #include "launch/run/choose_device.h"
@@ -252,28 +253,21 @@ int run_bench_allreduce(Program& program, const AllReduceArguments& arguments) {
 
 }  // namespace
 
-void add_bench_allreduce(CLI::App& bench, Program& program) {
-  CLI::App* command = bench.add_subcommand("allreduce", "Time sums of gradients over the ranks");
+void add_bench_allreduce(Command bench, Program& program) {
+  Command command = bench.add_command("allreduce", "Time sums of gradients over the ranks");
   auto arguments = std::make_shared<AllReduceArguments>();
-  const auto size = [&](const char* name, uint64_t& bytes, const char* help) {
-    command->add_option(name, bytes, help)
-        ->type_name("SIZE")
-        ->transform(CLI::AsSizeValue(false).description(""));
-  };
-  size("--min", arguments->min, "Smallest size, as 8, 64K, 1M or 1GiB; 8 by default");
-  size("--max", arguments->max, "Largest size; 64M by default, if that fits");
+  command.add_size("--min", arguments->min, "Smallest size, as 8, 64K, 1M or 1GiB; 8 by default");
+  command.add_size("--max", arguments->max, "Largest size; 64M by default, if that fits");
   const auto number = [&](const char* name, int64_t& value, int64_t least, const char* help) {
-    command->add_option(name, value, help)->type_name("N")->check(whole_number(least, int64_t{1} << 20));
+    command.add(name, value, help).type("N").check(whole_number(least, int64_t{1} << 20));
   };
   number("--factor", arguments->factor, 2, "Each size is so many times the one before, 4");
   number("--iterations", arguments->iterations, 1, "Calls in a repeat; by default about 10 ms of them");
   number("--repeats", arguments->repeats, 1, "Repeats, whose median, min and max are shown, 7");
-  add_device_option(*command, arguments->device);
-  command->add_flag("--json", arguments->json, "Print JSON");
-  command->footer("Start it on several ranks: mpirun -np 2 lockstep bench allreduce");
-  command->callback([&program, arguments] {
-    program.action = [&program, arguments] { return run_bench_allreduce(program, *arguments); };
-  });
+  command.add_device(arguments->device);
+  command.add_flag("--json", arguments->json, "Print JSON");
+  command.footer("Start it on several ranks: mpirun -np 2 lockstep bench allreduce");
+  command.action(program, [&program, arguments] { return run_bench_allreduce(program, *arguments); });
 }
 
 }  // namespace lockstep

@@ -1,13 +1,14 @@
 #include "launch/commands/bench.h"
 
+#include "launch/commands/command_line.h"
+
 namespace lockstep {
 
-void add_bench_command(CLI::App& app, Program& program) {
-  CLI::App* bench = app.add_subcommand("bench", "Measure how fast this machine trains");
-  bench->require_subcommand(1);
-  add_bench_step(*bench, program);
-  add_bench_allreduce(*bench, program);
-  add_bench_scaling(*bench, program);
+void add_bench_command(Command app, Program& program) {
+  Command bench = app.add_group("bench", "Measure how fast this machine trains");
+  add_bench_step(bench, program);
+  add_bench_allreduce(bench, program);
+  add_bench_scaling(bench, program);
 }
 
 }  // namespace lockstep

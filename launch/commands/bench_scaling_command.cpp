@@ -5,6 +5,7 @@
 #include "io/file/atomic_file.h"
 #include "launch/commands/bench.h"
 #include "launch/commands/command_line.h"
+#include "launch/commands/program.h"
 #include "launch/config/config.h"
 #include "launch/config/file_format.h"
 #include "launch/scaling/fabric_file.h"
@@ -216,46 +217,37 @@ int run_bench_scaling(Program& program, const ScalingArguments& arguments) {
 
 }  // namespace
 
-void add_bench_scaling(CLI::App& bench, Program& program) {
-  CLI::App* command = bench.add_subcommand("scaling", "Measure and predict steps on more ranks");
+void add_bench_scaling(Command bench, Program& program) {
+  Command command = bench.add_command("scaling", "Measure and predict steps on more ranks");
   auto arguments = std::make_shared<ScalingArguments>();
-  command->add_option("CONFIG", arguments->config, "TOML file; its data is not read");
+  command.add("CONFIG", arguments->config, "TOML file; its data is not read");
   const auto text = [&](const char* name, std::string& value, const char* help, const char* type) {
-    return command->add_option(name, value, help)->type_name(type);
+    return command.add(name, value, help).type(type);
   };
   const auto ranks = [&](const char* name, std::vector<int64_t>& values, const char* help) {
-    command->add_option(name, values, help)
-        ->delimiter(',')
-        ->allow_extra_args(false)
-        ->type_name("N,N,...")
-        ->check(whole_number(1, kMostRanks));
+    command.add(name, values, help).type("N,N,...").check(whole_number(1, kMostRanks));
   };
   const auto number = [&](const char* name, int64_t& value, const char* help) {
-    command->add_option(name, value, help)->type_name("N")->check(whole_number(1, int64_t{1} << 32));
+    command.add(name, value, help).type("N").check(whole_number(1, int64_t{1} << 32));
   };
   ranks("--ranks", arguments->ranks, "Ranks to measure; 1,2,4,... up to the cores");
-  text("--mode", arguments->mode, "weak, strong or both", "")
-      ->check(one_of_names({"weak", "strong", "both"}));
+  text("--mode", arguments->mode, "weak, strong or both", "").check(one_of_names({"weak", "strong", "both"}));
   number("--repeats", arguments->repeats, "Runs of each point, 3 by default");
   number("--steps", arguments->steps, "Steps of a run, 100 by default");
   ranks("--predict", arguments->predict, "Ranks to predict by a fitted model");
   text("--fabric", arguments->fabric, "Predict on the GPUs that this TOML file describes", "FILE");
-  command->add_option("--set", arguments->sets, "Change a config key, any number")
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false);
+  command.add_set(arguments->sets);
   text("--input", arguments->input, "Shape of a sample, 28,28,1 by default", "H,W,C");
   number("--outputs", arguments->outputs, "Classes, 10 by default");
-  add_device_option(*command, arguments->device);
+  command.add_device(arguments->device);
   text("--launcher", arguments->launcher, "Starts the ranks, before -n N; 'srun --mpi=pmix' say", "COMMAND");
   text("--csv", arguments->csv, "Also write a table", "FILE");
   text("--plot", arguments->plot, "Also write a picture", "FILE.svg");
-  command->add_flag("--json", arguments->json, "Print JSON");
-  command->footer(
+  command.add_flag("--json", arguments->json, "Print JSON");
+  command.footer(
       "Starts the ranks itself: with mpirun, or with srun inside a Slurm job.\n"
       "train.global_batch is the batch of one rank (weak) or of all (strong).");
-  command->callback([&program, arguments] {
-    program.action = [&program, arguments] { return run_bench_scaling(program, *arguments); };
-  });
+  command.action(program, [&program, arguments] { return run_bench_scaling(program, *arguments); });
 }
 
 }  // namespace lockstep

@@ -165,25 +165,21 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
 
 }  // namespace
 
-void add_bench_step(CLI::App& bench, Program& program) {
-  CLI::App* step = bench.add_subcommand("step", "Time training steps on random data in memory");
+void add_bench_step(Command bench, Program& program) {
+  Command step = bench.add_command("step", "Time training steps on random data in memory");
   auto arguments = std::make_shared<StepArguments>();
-  step->add_option("CONFIG", arguments->config, "TOML file; its data is not read");
-  step->add_option("--set", arguments->sets, "Change a config key, any number")
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false);
-  step->add_option("--steps", arguments->steps, "Steps to time, 200 by default")
-      ->type_name("N")
-      ->check(whole_number(1, int64_t{1} << 32));
-  step->add_option("--input", arguments->input, "Shape of a sample, 28,28,1 by default")->type_name("H,W,C");
-  step->add_option("--outputs", arguments->outputs, "Classes, 10 by default")
-      ->type_name("N")
-      ->check(whole_number(1, int64_t{1} << 32));
-  add_device_option(*step, arguments->device);
-  step->add_flag("--json", arguments->json, "Print JSON");
-  step->callback([&program, arguments] {
-    program.action = [&program, arguments] { return run_bench_step(program, *arguments); };
-  });
+  step.add("CONFIG", arguments->config, "TOML file; its data is not read");
+  step.add_set(arguments->sets);
+  step.add("--steps", arguments->steps, "Steps to time, 200 by default")
+      .type("N")
+      .check(whole_number(1, int64_t{1} << 32));
+  step.add("--input", arguments->input, "Shape of a sample, 28,28,1 by default").type("H,W,C");
+  step.add("--outputs", arguments->outputs, "Classes, 10 by default")
+      .type("N")
+      .check(whole_number(1, int64_t{1} << 32));
+  step.add_device(arguments->device);
+  step.add_flag("--json", arguments->json, "Print JSON");
+  step.action(program, [&program, arguments] { return run_bench_step(program, *arguments); });
 }
 
 }  // namespace lockstep

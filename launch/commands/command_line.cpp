@@ -1,8 +1,13 @@
 #include "launch/commands/command_line.h"
 
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 
+#include "launch/commands/mistakes.h"
+#include "launch/commands/program.h"
 #include "launch/config/familiar_names.h"
 #include "launch/report/report.h"
 #include "src/core/error.h"
@@ -11,65 +16,7 @@ namespace lockstep {
 
 namespace {
 
-constexpr Synonym kCommands[] = {
-    {"fit", "train"},
-    {"run", "train"},
-    {"start", "train"},
-    {"evaluate", "eval"},
-    {"test", "eval"},
-    {"score", "eval"},
-    {"validate", "eval"},
-    {"infer", "predict"},
-    {"inference", "predict"},
-    {"benchmark", "bench"},
-    {"mpirun", "launch"},
-    {"torchrun", "launch"},
-    {"distributed", "launch"},
-    {"sbatch", "slurm"},
-    {"submit", "slurm"},
-    {"diagnose", "doctor"},
-    {"convert", "import"},
-    {"generate", "synth"},
-    {"describe", "info"},
-    {"verify", "check"},
-    {"resume", "", "lockstep train --resume auto, or --resume RUN, resumes a run."},
-    {"version", "", "lockstep --version prints it."},
-    {"config", "", "lockstep train --help-config lists every key."},
-};
-
-constexpr Synonym kOptions[] = {
-    {"out", "run"},
-    {"output", "run"},
-    {"output_dir", "run"},
-    {"output", "out"},
-    {"o", "out"},
-    {"o", "run"},
-    {"checkpoint", "resume"},
-    {"load", "resume"},
-    {"restore", "resume"},
-    {"continue", "resume"},
-    {"gpu", "device"},
-    {"cuda", "device"},
-    {"overwrite", "force"},
-    {"f", "force"},
-    {"samples", "train"},
-    {"classes", "outputs"},
-    {"shape", "input"},
-    {"input_shape", "input"},
-    {"dataset", "data"},
-    {"test_data", "data"},
-    {"v", "version"},
-    {"config", "", "the config file needs no option: lockstep train CONFIG.toml."},
-    {"c", "", "the config file needs no option: lockstep train CONFIG.toml."},
-    {"gpus", "", "lockstep launch -n N -- train CONFIG.toml starts N ranks, each with a GPU."},
-    {"ranks", "", "lockstep launch -n N -- train CONFIG.toml starts N ranks."},
-    {"np", "", "lockstep launch -n N -- train CONFIG.toml starts N ranks."},
-    {"n", "", "lockstep launch -n N -- train CONFIG.toml starts N ranks."},
-    {"nproc", "", "lockstep launch -n N -- train CONFIG.toml starts N ranks."},
-    {"nproc_per_node", "", "lockstep launch -n N -- train CONFIG.toml starts N ranks."},
-};
-
-constexpr size_t kColumns = 80, kText = 26;  // of help, and where its texts start
+constexpr size_t kTextColumn = 26;  // where the texts of help start
 
 /// CLI11's layout with less noise: no ranges and no TEXT behind a name, and texts that are wrapped.
 class HelpFormatter : public CLI::Formatter {
@@ -89,182 +36,188 @@ class HelpFormatter : public CLI::Formatter {
 
  private:
   static std::string row(const std::string& name, const std::string& text) {
-    std::string lines = wrapped(text, kText);
+    std::string lines = wrapped(text, kTextColumn);
     const std::string head = "  " + name;
-    if (head.size() + 1 > kText) return head + "\n" + lines;
+    if (head.size() + 1 > kTextColumn) return head + "\n" + lines;
     return lines.replace(0, head.size(), head);
   }
 };
 
-std::vector<const CLI::App*> commands_of(const CLI::App& app) {
-  return app.get_subcommands([](const CLI::App*) { return true; });
+template <typename T>
+Argument add_to(CLI::App* app, const std::string& name, T& value, const std::string& help) {
+  return Argument(app->add_option(name, value, help));
 }
 
-/// "data synth digits", from the outermost command on; "" for lockstep itself.
-std::string path_of(const CLI::App& command) {
-  if (command.get_parent() == nullptr) return "";
-  const std::string before = path_of(*command.get_parent());
-  return before.empty() ? command.get_name() : before + " " + command.get_name();
-}
-
-std::string help_of(const CLI::App& command) {
-  return fmt::format("lockstep {}{}--help", path_of(command), path_of(command).empty() ? "" : " ");
-}
-
-/// The command of this name, wherever it is.
-const CLI::App* find_command(const CLI::App& app, const std::string& name) {
-  for (const CLI::App* each : commands_of(app)) {
-    if (each->get_name() == name) return each;
-    if (const CLI::App* found = find_command(*each, name)) return found;
-  }
-  return nullptr;
-}
-
-std::string unknown_command(const CLI::App& app, const CLI::App& command, const std::string& name) {
-  std::vector<std::string> known;
-  for (const CLI::App* each : commands_of(command)) known.push_back(each->get_name());
-  const std::string group = path_of(command);
-  const std::string what = fmt::format("unknown command '{}{}{}'", group, group.empty() ? "" : " ", name);
-  if (meant_name(name, known, kCommands).empty()) {
-    // A command of another group: lockstep info -> lockstep data info.
-    const auto synonym = std::ranges::find(kCommands, std::string_view(name), &Synonym::typed);
-    const std::string meant(synonym == std::end(kCommands) ? std::string_view(name) : synonym->meant);
-    const CLI::App* elsewhere = find_command(app, meant);
-    if (elsewhere != nullptr && elsewhere != &command)
-      return fmt::format("{}. Did you mean 'lockstep {}'?", what, path_of(*elsewhere));
-  }
-  return what + suggestion(name, known, kCommands);
-}
-
-std::string unknown_option(const CLI::App& command, const std::string& given) {
-  const std::string option = given.substr(0, given.find('='));
-  const std::string name = option.substr(std::min(option.find_first_not_of('-'), option.size()));
-  std::vector<std::string> known;
-  for (const CLI::Option* each : command.get_options())
-    for (const std::string& known_name : each->get_lnames()) known.push_back(known_name);
+std::string help_text(const CLI::App& root, const CLI::App& command) {
   const std::string path = path_of(command);
-  const std::string what =
-      fmt::format("{}{}has no option '{}'", path, path.empty() ? "lockstep " : " ", option);
-  const bool has_set = std::ranges::find(known, "set") != known.end();
-  const std::string meant = meant_name(name, known, kOptions);
-  const auto is_same = [&](const Synonym& synonym) {
-    return same_words(name, synonym.typed) && (synonym.meant == meant || !synonym.advice.empty());
-  };
-  // A key is nearer than a name that only looks alike.
-  if (const std::string key = has_set ? meant_key(name) : "";
-      !key.empty() && std::ranges::none_of(kOptions, is_same) && !same_words(name, meant))
-    return fmt::format("{}. A config key is set with --set {}=VALUE.", what, key);
-  if (has_set)
-    for (const Synonym& synonym : kOptions)
-      if (same_words(name, synonym.typed) && !synonym.advice.empty())
-        return fmt::format("{}: {}", what, synonym.advice);
-  if (!meant.empty()) return fmt::format("{}. Did you mean '--{}'?", what, meant);
-  return fmt::format("{}. See {}.", what, help_of(command));
+  return root.get_formatter()->make_help(&command, path.empty() ? "lockstep" : "lockstep " + path,
+                                         CLI::AppFormatMode::Normal);
 }
 
-std::string unexpected_argument(const CLI::App& command, const std::string& word) {
-  const CLI::Option* set = command.get_option_no_throw("--set");
-  const auto lacks_value = [](const std::string& text) { return text.find('=') == std::string::npos; };
-  if (set != nullptr && word.find('=') != std::string::npos)
-    return fmt::format("unexpected argument '{0}'. A config key is set with --set {0}.", word);
-  if (set != nullptr && std::ranges::any_of(set->results(), lacks_value))
-    return fmt::format("unexpected argument '{}'. Write --set SECTION.KEY=VALUE, without a space.", word);
-  return fmt::format("unexpected argument '{}'. See {}.", word, help_of(command));
+/// CLI11 takes the last word first.
+std::vector<std::string> reversed(std::vector<std::string> words) {
+  std::ranges::reverse(words);
+  return words;
 }
 
 }  // namespace
 
-void configure_help(CLI::App& app) {
-  app.formatter(std::make_shared<HelpFormatter>());
-  app.require_subcommand(1);
-  app.set_version_flag("-V,--version", "lockstep " LOCKSTEP_VERSION, "Print the version and exit");
+ValueCheck whole_number(int64_t least, int64_t most) {
+  return [least, most](const std::string& text) {
+    int64_t value = 0;
+    const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (status == std::errc{} && end == text.data() + text.size() && value >= least && value <= most)
+      return std::string();
+    // A limit that nobody reaches is not worth a word.
+    const bool far = most >= int64_t{1} << 20;
+    return fmt::format("expects an integer {} {}{}, found '{}'", far ? "of at least" : "from", least,
+                       far ? "" : fmt::format(" to {}", most), text);
+  };
 }
 
-void add_help_command(CLI::App& app, Program& program) {
-  CLI::App* command = app.add_subcommand("help", "Show the help of a command");
+ValueCheck one_of_names(std::vector<std::string> names, Synonyms synonyms) {
+  return [names = std::move(names), synonyms](const std::string& name) {
+    if (std::ranges::find(names, name) != names.end()) return std::string();
+    return fmt::format("unknown value '{}'{}", name, suggestion(name, names, synonyms));
+  };
+}
+
+Argument Argument::type(const std::string& name) const {
+  option_->type_name(name);
+  return *this;
+}
+
+Argument Argument::required() const {
+  option_->required();
+  return *this;
+}
+
+Argument Argument::check(ValueCheck check) const {
+  option_->check(CLI::Validator(std::move(check), ""));
+  return *this;
+}
+
+Command Command::add_command(const std::string& name, const std::string& help) {
+  return Command(app_->add_subcommand(name, help));
+}
+
+Command Command::add_group(const std::string& name, const std::string& help) {
+  CLI::App* group = app_->add_subcommand(name, help);
+  group->require_subcommand(1);
+  return Command(group);
+}
+
+Argument Command::add(const std::string& name, std::string& value, const std::string& help) {
+  return add_to(app_, name, value, help);
+}
+
+Argument Command::add(const std::string& name, int& value, const std::string& help) {
+  return add_to(app_, name, value, help);
+}
+
+Argument Command::add(const std::string& name, int64_t& value, const std::string& help) {
+  return add_to(app_, name, value, help);
+}
+
+Argument Command::add(const std::string& name, uint64_t& value, const std::string& help) {
+  return add_to(app_, name, value, help);
+}
+
+Argument Command::add(const std::string& name, double& value, const std::string& help) {
+  return add_to(app_, name, value, help);
+}
+
+Argument Command::add(const std::string& name, std::vector<std::string>& values, const std::string& help) {
+  CLI::Option* option = app_->add_option(name, values, help);
+  if (!option->get_positional()) option->allow_extra_args(false);
+  return Argument(option);
+}
+
+Argument Command::add(const std::string& name, std::vector<int64_t>& values, const std::string& help) {
+  return Argument(app_->add_option(name, values, help)->delimiter(',')->allow_extra_args(false));
+}
+
+Argument Command::add_size(const std::string& name, uint64_t& bytes, const std::string& help) {
+  return Argument(app_->add_option(name, bytes, help)
+                      ->type_name("SIZE")
+                      ->transform(CLI::AsSizeValue(false).description("")));
+}
+
+void Command::add_flag(const std::string& name, bool& value, const std::string& help) {
+  app_->add_flag(name, value, help);
+}
+
+void Command::add_device(std::string& device, const std::string& help) {
+  add("--device", device, help)
+      .type("")
+      .check(one_of_names({"auto", "cpu", "cuda"}, value_synonyms("run.device")));
+}
+
+void Command::add_set(std::vector<std::string>& sets) {
+  add("--set", sets, "Change a config key, any number").type("KEY=VALUE");
+}
+
+void Command::footer(const std::string& text) { app_->footer(text); }
+
+void Command::when_chosen(std::function<void()> act) { app_->callback(std::move(act)); }
+
+void Command::action(Program& program, std::function<int()> run) {
+  when_chosen([&program, run = std::move(run)] { program.action = run; });
+}
+
+CommandLineParser::CommandLineParser(const std::string& description)
+    : app_(std::make_unique<CLI::App>(description, "lockstep")) {
+  app_->formatter(std::make_shared<HelpFormatter>());
+  app_->require_subcommand(1);
+  app_->set_version_flag("-V,--version", "lockstep " LOCKSTEP_VERSION, "Print the version and exit");
+}
+
+CommandLineParser::~CommandLineParser() = default;
+
+Command CommandLineParser::root() { return Command(app_.get()); }
+
+void CommandLineParser::add_help_command(Program& program) {
+  Command command = root().add_command("help", "Show the help of a command");
   auto words = std::make_shared<std::vector<std::string>>();
-  command->add_option("COMMAND", *words, "For example: data check");
-  command->callback([&app, &program, words] {
-    program.action = [&app, words] {
-      const CLI::App* shown = &app;
-      for (const std::string& word : *words) {
-        const auto commands = commands_of(*shown);
-        const auto found = std::ranges::find(commands, word, &CLI::App::get_name);
-        if (found == commands.end()) fail(ExitCode::usage, "{}", unknown_command(app, *shown, word));
-        shown = *found;
-      }
-      const std::string path = path_of(*shown);
-      write_lines(stdout,
-                  app.get_formatter()->make_help(shown, path.empty() ? "lockstep" : "lockstep " + path,
-                                                 CLI::AppFormatMode::Normal));
-      return 0;
-    };
+  command.add("COMMAND", *words, "For example: data check");
+  command.action(program, [this, words] {
+    const CLI::App* shown = app_.get();
+    for (const std::string& word : *words) {
+      const auto commands = commands_of(*shown);
+      const auto found = std::ranges::find(commands, word, &CLI::App::get_name);
+      if (found == commands.end()) fail(ExitCode::usage, "{}", unknown_command(*app_, *shown, word));
+      shown = *found;
+    }
+    write_lines(stdout, help_text(*app_, *shown));
+    return 0;
   });
 }
 
-const CLI::App& reached_command(const CLI::App& app) {
-  const CLI::App* command = &app;
-  while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
-  return *command;
+std::optional<int> CommandLineParser::parse(std::vector<std::string> words, const Program& program) {
+  try {
+    app_->parse(reversed(std::move(words)));
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app_->exit(error);
+    if (!lacks_only_a_command(*app_, error)) fail(ExitCode::usage, "{}", mistake_in_words(*app_, error));
+    // The answer is what commands there are.
+    if (program.environment().rank_hint == 0) write_lines(stderr, app_->help());
+    return static_cast<int>(ExitCode::usage);
+  }
+  return std::nullopt;
 }
 
-bool lacks_only_a_command(const CLI::App& app, const CLI::ParseError& error) {
-  const CLI::App& command = reached_command(app);
-  return dynamic_cast<const CLI::RequiredError*>(&error) != nullptr &&
-         command.get_require_subcommand_min() > 0 && command.remaining().empty();
-}
-
-std::string mistake_in_words(const CLI::App& app, const CLI::ParseError& error) {
-  const CLI::App& command = reached_command(app);
-  const std::vector<std::string> rest = command.remaining();
-  const auto option = std::ranges::find_if(
-      rest, [](const std::string& word) { return word.size() > 1 && word.starts_with('-') && word != "--"; });
-  if (option != rest.end()) return unknown_option(command, *option);
-  if (!rest.empty() && command.get_require_subcommand_min() > 0)
-    return unknown_command(app, command, rest.front());
-  const std::string path = path_of(command), head = path.empty() ? "" : path + ": ";
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !rest.empty())
-    return head + unexpected_argument(command, rest.front());
-  std::string what = error.what();
-  // CLI11 says "--set: 1 required KEY=VALUE missing" where nothing follows.
-  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr && what.ends_with(" missing"))
-    what = what.substr(0, what.find(':')) + " needs a value";
-  // And "Could not convert: -n = two".
-  const std::string prefix = "Could not convert: ";
-  if (const size_t equals = what.find(" = "); what.starts_with(prefix) && equals != std::string::npos)
-    what = fmt::format("{}: expects a number, found '{}'", what.substr(prefix.size(), equals - prefix.size()),
-                       what.substr(equals + 3));
-  if (what.ends_with('?')) return head + what;
-  while (what.ends_with('.')) what.pop_back();
-  return fmt::format("{}{}. See {}.", head, what, help_of(command));
-}
-
-CLI::Validator whole_number(int64_t least, int64_t most) {
-  return {[least, most](const std::string& text) {
-            int64_t value = 0;
-            const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
-            if (status == std::errc{} && end == text.data() + text.size() && value >= least && value <= most)
-              return std::string();
-            // A limit that nobody reaches is not worth a word.
-            const bool far = most >= int64_t{1} << 20;
-            return fmt::format("expects an integer {} {}{}, found '{}'", far ? "of at least" : "from", least,
-                               far ? "" : fmt::format(" to {}", most), text);
-          },
-          ""};
-}
-
-CLI::Validator one_of_names(std::vector<std::string> names, Synonyms synonyms) {
-  return {[names = std::move(names), synonyms](const std::string& name) {
-            if (std::ranges::find(names, name) != names.end()) return std::string();
-            return fmt::format("unknown value '{}'{}", name, suggestion(name, names, synonyms));
-          },
-          ""};
-}
-
-void add_device_option(CLI::App& command, std::string& device, const std::string& help) {
-  command.add_option("--device", device, help)
-      ->type_name("")
-      ->check(one_of_names({"auto", "cpu", "cuda"}, value_synonyms("run.device")));
+bool parse_arguments(const std::string& command, std::vector<std::string> words,
+                     const std::function<void(Command)>& add) {
+  CLI::App app;
+  add(Command(&app));
+  try {
+    app.parse(reversed(std::move(words)));
+  } catch (const CLI::CallForHelp&) {
+    return false;
+  } catch (const CLI::ParseError& error) {
+    fail(ExitCode::usage, "{}. See lockstep {} --help.", error.what(), command);
+  }
+  return true;
 }
 
 }  // namespace lockstep

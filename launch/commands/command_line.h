@@ -1,38 +1,114 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "launch/commands/program.h"
 #include "src/core/suggest.h"
+
+// CLI11 parses the command line. Its header takes long to compile, so only command_line.cpp and mistakes.cpp
+// include it.
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace lockstep {
 
-/// How help looks, for this command and those that are added to it: lines of at most 80 columns that end
-/// between words.
-void configure_help(CLI::App& app);
+class Program;
 
-/// `lockstep help [COMMAND ...]`. Add it last.
-void add_help_command(CLI::App& app, Program& program);
+/// Says what is wrong with a value; "" when nothing is.
+using ValueCheck = std::function<std::string(const std::string& value)>;
 
-/// The command that a command line reached: the innermost one that it names.
-const CLI::App& reached_command(const CLI::App& app);
+/// Accepts one of these names; the message for another one suggests the name that is meant.
+ValueCheck one_of_names(std::vector<std::string> names, Synonyms synonyms = {});
+/// Accepts an integer within these bounds.
+ValueCheck whole_number(int64_t least, int64_t most);
 
-/// Whether all that is missing is the name of a command: its help is the answer then.
-bool lacks_only_a_command(const CLI::App& app, const CLI::ParseError& error);
+/// An option or a positional argument of a command, as Command's functions return it.
+class Argument {
+ public:
+  explicit Argument(CLI::Option* option) : option_(option) {}
 
-/// What is wrong with a command line and what was probably meant, as one line.
-std::string mistake_in_words(const CLI::App& app, const CLI::ParseError& error);
+  /// How help shows the value: "N", "DIR", ...; "" shows the option's name alone.
+  Argument type(const std::string& name) const;
+  Argument required() const;
+  Argument check(ValueCheck check) const;
 
-/// Checks that a value is one of these names; refuses another with the one that is meant.
-CLI::Validator one_of_names(std::vector<std::string> names, Synonyms synonyms = {});
+ private:
+  CLI::Option* option_;
+};
 
-/// Checks that a value is an integer within these bounds.
-CLI::Validator whole_number(int64_t least, int64_t most);
+/// A subcommand: its arguments, its subcommands and what it does. A handle, which is cheap to copy.
+class Command {
+ public:
+  explicit Command(CLI::App* app) : app_(app) {}
 
-/// --device auto|cpu|cuda
-void add_device_option(CLI::App& command, std::string& device, const std::string& help = "auto, cpu or cuda");
+  Command add_command(const std::string& name, const std::string& help);
+  /// A command that needs one of its subcommands.
+  Command add_group(const std::string& name, const std::string& help);
+
+  /// An argument with this name: "--name" or "-n" for an option, "NAME" for a positional argument. `value`
+  /// must live until the command has run. It keeps what it holds, the default, where the argument is not
+  /// given.
+  Argument add(const std::string& name, std::string& value, const std::string& help);
+  Argument add(const std::string& name, int& value, const std::string& help);
+  Argument add(const std::string& name, int64_t& value, const std::string& help);
+  Argument add(const std::string& name, uint64_t& value, const std::string& help);
+  Argument add(const std::string& name, double& value, const std::string& help);
+  /// An option may be repeated, each time with one value; a positional argument takes all words that are
+  /// left.
+  Argument add(const std::string& name, std::vector<std::string>& values, const std::string& help);
+  /// The values are separated by commas: "1,2,4".
+  Argument add(const std::string& name, std::vector<int64_t>& values, const std::string& help);
+  /// A number of bytes: 8, 64K, 1M or 1GiB.
+  Argument add_size(const std::string& name, uint64_t& bytes, const std::string& help);
+  /// An option without a value.
+  void add_flag(const std::string& name, bool& value, const std::string& help);
+
+  // Options that several commands have.
+  void add_device(std::string& device, const std::string& help = "auto, cpu or cuda");  ///< --device
+  void add_set(std::vector<std::string>& sets);                                         ///< --set KEY=VALUE
+
+  /// Text below the options in the help.
+  void footer(const std::string& text);
+
+  /// Called when the command line names this command, once all its values are set.
+  void when_chosen(std::function<void()> act);
+  /// Makes `run`, which returns the exit code, the program's action when the command line names this command.
+  void action(Program& program, std::function<int()> run);
+
+ private:
+  CLI::App* app_;
+};
+
+/// The whole command line, from "lockstep" on.
+class CommandLineParser {
+ public:
+  explicit CommandLineParser(const std::string& description);
+  ~CommandLineParser();
+  CommandLineParser(const CommandLineParser&) = delete;
+  CommandLineParser& operator=(const CommandLineParser&) = delete;
+
+  /// "lockstep" itself, to which commands are added.
+  Command root();
+  /// `lockstep help [COMMAND ...]`. Add it last.
+  void add_help_command(Program& program);
+
+  /// Sets the values and calls the commands' when_chosen(). Returns the exit code if that answers the command
+  /// line, as for --help. Throws Error(usage) with what is wrong and what was probably meant.
+  std::optional<int> parse(std::vector<std::string> words, const Program& program);
+
+ private:
+  std::unique_ptr<CLI::App> app_;
+};
+
+/// Sets the arguments that `add` adds to the command of this name, without running it. Returns false where
+/// the words call for help. Throws Error(usage).
+bool parse_arguments(const std::string& command, std::vector<std::string> words,
+                     const std::function<void(Command)>& add);
 
 }  // namespace lockstep

@@ -27,54 +27,47 @@ void check_result(const std::string& out, bool force) {
     fail(ExitCode::usage, "{} exists already. Name another file, or add --force to replace it.", out);
 }
 
-void add_synth(CLI::App& data, Program& program) {
-  CLI::App* synth = data.add_subcommand("synth", "Generate a data set");
-  synth->require_subcommand(1);
-  CLI::App* digits = synth->add_subcommand("digits", "28x28 digits that look handwritten");
+void add_synth(Command data, Program& program) {
+  Command synth = data.add_group("synth", "Generate a data set");
+  Command digits = synth.add_command("digits", "28x28 digits that look handwritten");
   struct Arguments {
     std::string out;
     SynthDigitsOptions options;
     bool force = false;
   };
   auto arguments = std::make_shared<Arguments>();
-  digits->add_option("OUT", arguments->out, "The HDF5 file to write")->required();
-  digits->add_option("--train", arguments->options.train, "Training samples, 60000 by default")
-      ->check(whole_number(1, int64_t{1} << 32));
-  digits->add_option("--test", arguments->options.test, "Test samples, 10000 by default")
-      ->check(whole_number(1, int64_t{1} << 32));
-  digits->add_option("--seed", arguments->options.seed, "Another seed draws other digits; 1 by default");
-  digits->add_flag("--force", arguments->force, "Replace OUT if it exists");
-  digits->callback([&program, arguments] {
-    program.action = [arguments] {
-      check_result(arguments->out, arguments->force);
-      synth_digits(arguments->out, arguments->options);
-      log_info("wrote {}: {} training and {} test digits", arguments->out, arguments->options.train,
-               arguments->options.test);
-      return 0;
-    };
+  digits.add("OUT", arguments->out, "The HDF5 file to write").required();
+  digits.add("--train", arguments->options.train, "Training samples, 60000 by default")
+      .check(whole_number(1, int64_t{1} << 32));
+  digits.add("--test", arguments->options.test, "Test samples, 10000 by default")
+      .check(whole_number(1, int64_t{1} << 32));
+  digits.add("--seed", arguments->options.seed, "Another seed draws other digits; 1 by default");
+  digits.add_flag("--force", arguments->force, "Replace OUT if it exists");
+  digits.action(program, [arguments] {
+    check_result(arguments->out, arguments->force);
+    synth_digits(arguments->out, arguments->options);
+    log_info("wrote {}: {} training and {} test digits", arguments->out, arguments->options.train,
+             arguments->options.test);
+    return 0;
   });
 }
 
-void add_import(CLI::App& data, Program& program) {
-  CLI::App* import = data.add_subcommand("import", "Convert a data set to HDF5");
-  import->require_subcommand(1);
-  CLI::App* mnist = import->add_subcommand("mnist", "MNIST's idx files, or any other set in the same form");
+void add_import(Command data, Program& program) {
+  Command import = data.add_group("import", "Convert a data set to HDF5");
+  Command mnist = import.add_command("mnist", "MNIST's idx files, or any other set in the same form");
   struct Arguments {
     std::string folder, out;
     bool force = false;
   };
   auto arguments = std::make_shared<Arguments>();
-  mnist->add_option("FOLDER", arguments->folder, "Folder of the four idx files, plain or gzipped")
-      ->required();
-  mnist->add_option("OUT", arguments->out, "The HDF5 file to write")->required();
-  mnist->add_flag("--force", arguments->force, "Replace OUT if it exists");
-  mnist->callback([&program, arguments] {
-    program.action = [arguments] {
-      check_result(arguments->out, arguments->force);
-      import_mnist(arguments->folder, arguments->out);
-      log_info("wrote {}", arguments->out);
-      return 0;
-    };
+  mnist.add("FOLDER", arguments->folder, "Folder of the four idx files, plain or gzipped").required();
+  mnist.add("OUT", arguments->out, "The HDF5 file to write").required();
+  mnist.add_flag("--force", arguments->force, "Replace OUT if it exists");
+  mnist.action(program, [arguments] {
+    check_result(arguments->out, arguments->force);
+    import_mnist(arguments->folder, arguments->out);
+    log_info("wrote {}", arguments->out);
+    return 0;
   });
 }
 
@@ -84,7 +77,7 @@ std::string shape_text(const std::vector<int64_t>& extents) {
 
 std::string storage_text(const DatasetDescription& dataset) {
   std::string text = dataset.layout;
-  if (!dataset.chunk.empty()) text += " " + shape_text(dataset.chunk);
+  if (!dataset.chunk.empty()) text += fmt::format(" {}", shape_text(dataset.chunk));
   if (!dataset.filters.empty()) text += fmt::format(" {}", fmt::join(dataset.filters, "+"));
   if (!dataset.link.empty()) text += ", " + dataset.link;
   return text;
@@ -157,30 +150,27 @@ int run_check(const std::string& file, bool json) {
   return end_of(check.problems);
 }
 
-void add_report(CLI::App& data, Program& program, const char* name, const char* help,
+void add_report(Command data, Program& program, const char* name, const char* help,
                 int (*run)(const std::string& file, bool json)) {
-  CLI::App* command = data.add_subcommand(name, help);
+  Command command = data.add_command(name, help);
   struct Arguments {
     std::string file;
     bool json = false;
   };
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("FILE", arguments->file, "An HDF5 file")->required();
-  command->add_flag("--json", arguments->json, "Print JSON");
-  command->callback([&program, arguments, run] {
-    program.action = [arguments, run] { return run(arguments->file, arguments->json); };
-  });
+  command.add("FILE", arguments->file, "An HDF5 file").required();
+  command.add_flag("--json", arguments->json, "Print JSON");
+  command.action(program, [arguments, run] { return run(arguments->file, arguments->json); });
 }
 
 }  // namespace
 
-void add_data_command(CLI::App& app, Program& program) {
-  CLI::App* data = app.add_subcommand("data", "Make, convert and check data sets");
-  data->require_subcommand(1);
-  add_synth(*data, program);
-  add_import(*data, program);
-  add_report(*data, program, "info", "List the data sets of a file", run_info);
-  add_report(*data, program, "check", "Read every value and say what is wrong", run_check);
+void add_data_command(Command app, Program& program) {
+  Command data = app.add_group("data", "Make, convert and check data sets");
+  add_synth(data, program);
+  add_import(data, program);
+  add_report(data, program, "info", "List the data sets of a file", run_info);
+  add_report(data, program, "check", "Read every value and say what is wrong", run_check);
 }
 
 }  // namespace lockstep

@@ -264,15 +264,13 @@ int run_doctor(const Program& program, const DoctorArguments& arguments) {
 
 }  // namespace
 
-void add_doctor_command(CLI::App& app, Program& program) {
-  CLI::App* command = app.add_subcommand("doctor", "Show what this machine offers to a run");
+void add_doctor_command(Command app, Program& program) {
+  Command command = app.add_command("doctor", "Show what this machine offers to a run");
   auto arguments = std::make_shared<DoctorArguments>();
-  command->add_option("CONFIG", arguments->config, "TOML file: is what its run.device asks for here?");
-  add_device_option(*command, arguments->device, "auto, cpu or cuda; cuda: it fails without a GPU");
-  command->add_flag("--json", arguments->json, "Print JSON");
-  command->callback([&program, arguments] {
-    program.action = [&program, arguments] { return run_doctor(program, *arguments); };
-  });
+  command.add("CONFIG", arguments->config, "TOML file: is what its run.device asks for here?");
+  command.add_device(arguments->device, "auto, cpu or cuda; cuda: it fails without a GPU");
+  command.add_flag("--json", arguments->json, "Print JSON");
+  command.action(program, [&program, arguments] { return run_doctor(program, *arguments); });
 }
 
 }  // namespace lockstep

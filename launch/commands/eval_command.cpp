@@ -137,18 +137,15 @@ int run_eval(Program& program, const EvalArguments& arguments) {
 
 }  // namespace
 
-void add_eval_command(CLI::App& app, Program& program) {
-  CLI::App* command = app.add_subcommand("eval", "Measure a trained model, class by class");
+void add_eval_command(Command app, Program& program) {
+  Command command = app.add_command("eval", "Measure a trained model, class by class");
   auto arguments = std::make_shared<EvalArguments>();
-  command->add_option("FROM", arguments->from, "A checkpoint or a run folder")->required();
-  add_data_options(*command, arguments->data);
-  command->add_option("--y", arguments->data.y, "Name of the targets' data set, if not GROUP/y")
-      ->type_name("");
-  add_device_option(*command, arguments->device);
-  command->add_flag("--json", arguments->json, "Print JSON");
-  command->callback([&program, arguments] {
-    program.action = [&program, arguments] { return run_eval(program, *arguments); };
-  });
+  command.add("FROM", arguments->from, "A checkpoint or a run folder").required();
+  add_data_options(command, arguments->data);
+  command.add("--y", arguments->data.y, "Name of the targets' data set, if not GROUP/y").type("");
+  command.add_device(arguments->device);
+  command.add_flag("--json", arguments->json, "Print JSON");
+  command.action(program, [&program, arguments] { return run_eval(program, *arguments); });
 }
 
 }  // namespace lockstep

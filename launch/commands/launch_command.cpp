@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "io/checkpoint/checkpoint.h"
+#include "launch/commands/command_line.h"
 #include "launch/commands/program.h"
 #include "launch/commands/train_arguments.h"
 #include "launch/process/child_process.h"
@@ -57,17 +58,9 @@ class Training {
  public:
   /// The arguments of `train`, without that word.
   explicit Training(std::vector<std::string> given) : given_(std::move(given)) {
-    CLI::App parser;
-    add_train_options(parser, arguments_);
-    std::vector<std::string> reversed(given_.rbegin(), given_.rend());
-    try {
-      parser.parse(reversed);
-    } catch (const CLI::CallForHelp&) {
-      return;  // train will answer
-    } catch (const CLI::ParseError& error) {
-      throw Error(ExitCode::usage, std::string(error.what()) + ". See lockstep train --help.");
-    }
-    if (arguments_.config_help) return;
+    const bool runs =
+        parse_arguments("train", given_, [&](Command train) { add_train_options(train, arguments_); });
+    if (!runs || arguments_.config_help) return;  // train will answer
     folder_ = chosen_run_folder(arguments_);
     newest_ = first_newest_ = find_newest();
   }
@@ -196,26 +189,21 @@ void separate_launched_command(std::vector<std::string>& words) {
   }
 }
 
-void add_launch_command(CLI::App& app, Program& program) {
-  CLI::App* command = app.add_subcommand("launch", "Start ranks on this machine; restart a training");
+void add_launch_command(Command app, Program& program) {
+  Command command = app.add_command("launch", "Start ranks on this machine; restart a training");
   auto arguments = std::make_shared<LaunchArguments>();
-  command->add_option("-n", arguments->ranks, "Ranks")->type_name("N")->required();
+  command.add("-n", arguments->ranks, "Ranks").type("N").required();
   command
-      ->add_option("--restarts", arguments->restarts.most_in_a_row,
-                   "Times to start train again after a rank was lost, with\n"
-                   "no new checkpoint in between; 3")
-      ->type_name("K");
-  command
-      ->add_option("--backoff", arguments->restarts.first_wait,
-                   "Seconds before the first, then twice as long; 1")
-      ->type_name("S");
-  command->add_option("--bind", arguments->bind, "none, core, socket or numa: see mpirun; none")
-      ->type_name("");
-  command->add_option("COMMAND", arguments->command, "What to start: train CONFIG.toml ...")->required();
-  command->footer("For example: lockstep launch -n 2 train CONFIG.toml --set run.name=two");
-  command->callback([&program, arguments] {
-    program.action = [&program, arguments] { return run_launch(program, *arguments); };
-  });
+      .add("--restarts", arguments->restarts.most_in_a_row,
+           "Times to start train again after a rank was lost, with\n"
+           "no new checkpoint in between; 3")
+      .type("K");
+  command.add("--backoff", arguments->restarts.first_wait, "Seconds before the first, then twice as long; 1")
+      .type("S");
+  command.add("--bind", arguments->bind, "none, core, socket or numa: see mpirun; none").type("");
+  command.add("COMMAND", arguments->command, "What to start: train CONFIG.toml ...").required();
+  command.footer("For example: lockstep launch -n 2 train CONFIG.toml --set run.name=two");
+  command.action(program, [&program, arguments] { return run_launch(program, *arguments); });
 }
 
 }  // namespace lockstep

@@ -125,38 +125,33 @@ int run_show(const ShowArguments& arguments) {
 
 }  // namespace
 
-void add_model_command(CLI::App& app, Program& program) {
-  CLI::App* model = app.add_subcommand("model", "List the models, or show one with its layers and cost");
-  model->require_subcommand(1);
+void add_model_command(Command app, Program& program) {
+  Command model = app.add_group("model", "List the models, or show one with its layers and cost");
 
-  CLI::App* list = model->add_subcommand("list", "List the built-in models and their keys");
+  Command list = model.add_command("list", "List the built-in models and their keys");
   auto list_json = std::make_shared<bool>(false);
   auto layers = std::make_shared<bool>(false);
-  list->add_flag("--json", *list_json, "Print JSON");
-  list->add_flag("--layers", *layers, "List the layers of a model file instead");
-  list->callback([&program, list_json, layers] {
-    program.action = [list_json, layers] {
-      if (!*layers) return run_list(*list_json);
-      if (*list_json)
-        print_json(layer_json());
-      else
-        print_text("{}", layer_help());
-      return 0;
-    };
+  list.add_flag("--json", *list_json, "Print JSON");
+  list.add_flag("--layers", *layers, "List the layers of a model file instead");
+  list.action(program, [list_json, layers] {
+    if (!*layers) return run_list(*list_json);
+    if (*list_json)
+      print_json(layer_json());
+    else
+      print_text("{}", layer_help());
+    return 0;
   });
 
-  CLI::App* show = model->add_subcommand("show", "Show layers, shapes, parameters, work and memory");
+  Command show = model.add_command("show", "Show layers, shapes, parameters, work and memory");
   auto arguments = std::make_shared<ShowArguments>();
-  show->add_option("MODEL", arguments->model, "A built-in model's name, or a model file")->required();
-  show->add_option("--input", arguments->input, "Shape of a sample, 28,28,1 by default")->type_name("H,W,C");
-  show->add_option("--outputs", arguments->outputs, "Classes or width of the target, 10 by default")
-      ->type_name("N")
-      ->check(whole_number(1, int64_t{1} << 32));
-  show->add_option("--set", arguments->sets, "Change a config key, any number")
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false);
-  show->add_flag("--json", arguments->json, "Print JSON");
-  show->callback([&program, arguments] { program.action = [arguments] { return run_show(*arguments); }; });
+  show.add("MODEL", arguments->model, "A built-in model's name, or a model file").required();
+  show.add("--input", arguments->input, "Shape of a sample, 28,28,1 by default").type("H,W,C");
+  show.add("--outputs", arguments->outputs, "Classes or width of the target, 10 by default")
+      .type("N")
+      .check(whole_number(1, int64_t{1} << 32));
+  show.add_set(arguments->sets);
+  show.add_flag("--json", arguments->json, "Print JSON");
+  show.action(program, [arguments] { return run_show(*arguments); });
 }
 
 }  // namespace lockstep

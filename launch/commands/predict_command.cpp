@@ -63,17 +63,15 @@ int run_predict(Program& program, const PredictArguments& arguments) {
 
 }  // namespace
 
-void add_predict_command(CLI::App& app, Program& program) {
-  CLI::App* command = app.add_subcommand("predict", "Write a trained model's answers to an HDF5 file");
+void add_predict_command(Command app, Program& program) {
+  Command command = app.add_command("predict", "Write a trained model's answers to an HDF5 file");
   auto arguments = std::make_shared<PredictArguments>();
-  command->add_option("FROM", arguments->from, "A checkpoint or a run folder")->required();
-  add_data_options(*command, arguments->data);
-  command->add_option("--out", arguments->out, "The HDF5 file to write")->required()->type_name("OUT.h5");
-  add_device_option(*command, arguments->device);
-  command->add_flag("--force", arguments->force, "Replace OUT if it exists");
-  command->callback([&program, arguments] {
-    program.action = [&program, arguments] { return run_predict(program, *arguments); };
-  });
+  command.add("FROM", arguments->from, "A checkpoint or a run folder").required();
+  add_data_options(command, arguments->data);
+  command.add("--out", arguments->out, "The HDF5 file to write").required().type("OUT.h5");
+  command.add_device(arguments->device);
+  command.add_flag("--force", arguments->force, "Replace OUT if it exists");
+  command.action(program, [&program, arguments] { return run_predict(program, *arguments); });
 }
 
 }  // namespace lockstep

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
 #include <string>
@@ -10,6 +9,8 @@
 #include "launch/process/environment.h"
 
 namespace lockstep {
+
+class Command;
 
 /// What the subcommands share: the environment, and the World of those that need MPI.
 class Program {
@@ -34,15 +35,15 @@ class Program {
 };
 
 // Each adds one subcommand, with its options and help, to the command line.
-void add_train_command(CLI::App& app, Program& program);
-void add_eval_command(CLI::App& app, Program& program);
-void add_predict_command(CLI::App& app, Program& program);
-void add_data_command(CLI::App& app, Program& program);
-void add_model_command(CLI::App& app, Program& program);
-void add_bench_command(CLI::App& app, Program& program);
-void add_slurm_command(CLI::App& app, Program& program);
-void add_doctor_command(CLI::App& app, Program& program);
-void add_launch_command(CLI::App& app, Program& program);
+void add_train_command(Command app, Program& program);
+void add_eval_command(Command app, Program& program);
+void add_predict_command(Command app, Program& program);
+void add_data_command(Command app, Program& program);
+void add_model_command(Command app, Program& program);
+void add_bench_command(Command app, Program& program);
+void add_slurm_command(Command app, Program& program);
+void add_doctor_command(Command app, Program& program);
+void add_launch_command(Command app, Program& program);
 
 /// Puts "--" before what `launch` starts where it was left out: what follows belongs to that command.
 void separate_launched_command(std::vector<std::string>& words);

@@ -165,46 +165,41 @@ int run_slurm_train(const Program& program, const SlurmArguments& arguments) {
   return 0;
 }
 
-void add_train(CLI::App& app, Program& program) {
-  CLI::App* command = app.add_subcommand("train", "Print the script of a training job, or submit it");
+void add_train(Command app, Program& program) {
+  Command command = app.add_command("train", "Print the script of a training job, or submit it");
   auto arguments = std::make_shared<SlurmArguments>();
   SlurmJob& job = arguments->job;
-  command->add_option("CONFIG", arguments->config, "TOML file; without it, a CNN on generated digits");
+  command.add("CONFIG", arguments->config, "TOML file; without it, a CNN on generated digits");
   const auto count = [&](const char* name, int& value, const char* help) {
-    return command->add_option(name, value, help)->type_name("N")->check(whole_number(1, 1 << 20));
+    return command.add(name, value, help).type("N").check(whole_number(1, 1 << 20));
   };
   const auto text = [&](const char* name, std::string& value, const char* help, const char* type) {
-    return command->add_option(name, value, help)->type_name(type);
+    return command.add(name, value, help).type(type);
   };
   const auto texts = [&](const char* name, std::vector<std::string>& values, const char* help,
-                         const char* type) {
-    command->add_option(name, values, help)->type_name(type)->allow_extra_args(false);
-  };
+                         const char* type) { command.add(name, values, help).type(type); };
   count("--nodes", job.nodes, "Machines (1)");
   count("--gpus-per-node", job.gpus_per_node, "One rank each");
   count("--tasks-per-node", arguments->tasks_per_node, "Ranks a machine of a job without GPUs (1)");
   count("--cpus-per-task", arguments->cpus_per_task, "Cores of a rank (1)");
-  text("--time", job.time, "After which Slurm ends the job: 2:00:00, 1-12", "TIME")->required();
+  text("--time", job.time, "After which Slurm ends the job: 2:00:00, 1-12", "TIME").required();
   text("--job-name", job.name, "Default: run.name of the config", "NAME");
   text("--account", job.account, "What the job is charged to", "NAME");
   text("--partition", job.partition, "Default: the site's", "NAME");
-  text("--launcher", job.launcher, "srun (default) or mpirun", "")->check(one_of_names({"srun", "mpirun"}));
-  texts("--set", arguments->sets, "Change a config key, any number", "KEY=VALUE");
+  text("--launcher", job.launcher, "srun (default) or mpirun", "").check(one_of_names({"srun", "mpirun"}));
+  command.add_set(arguments->sets);
   text("--run", job.run, "Run folder; default: runs/NAME-JOB", "DIR");
   texts("--setup", job.setup, "Shell before the start: 'module load openmpi'", "LINE");
   texts("--sbatch", job.options, "More of sbatch's: --sbatch=--qos=long", "OPTION");
-  command->add_flag("--submit", arguments->submit, "Call sbatch");
-  command->callback([&program, arguments] {
-    program.action = [&program, arguments] { return run_slurm_train(program, *arguments); };
-  });
+  command.add_flag("--submit", arguments->submit, "Call sbatch");
+  command.action(program, [&program, arguments] { return run_slurm_train(program, *arguments); });
 }
 
 }  // namespace
 
-void add_slurm_command(CLI::App& app, Program& program) {
-  CLI::App* command = app.add_subcommand("slurm", "Make batch scripts for Slurm");
-  command->require_subcommand(1);
-  add_train(*command, program);
+void add_slurm_command(Command app, Program& program) {
+  Command command = app.add_group("slurm", "Make batch scripts for Slurm");
+  add_train(command, program);
 }
 
 }  // namespace lockstep

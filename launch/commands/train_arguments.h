@@ -1,10 +1,11 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
 namespace lockstep {
+
+class Command;
 
 /// The command line of `train`.
 struct TrainArguments {
@@ -13,7 +14,7 @@ struct TrainArguments {
   bool allow_changed = false, config_help = false;
 };
 
-void add_train_options(CLI::App& command, TrainArguments& arguments);
+void add_train_options(Command command, TrainArguments& arguments);
 
 /// The folder in which a run with these arguments will be, absolute. Throws Error(usage or data) where
 /// `train` would.

@@ -239,14 +239,12 @@ int run_train(Program& program, const TrainArguments& arguments) {
 
 }  // namespace
 
-void add_train_options(CLI::App& command, TrainArguments& arguments) {
-  command.add_option("CONFIG", arguments.config, "TOML file; without it, a CNN on generated digits");
-  command.add_option("--set", arguments.sets, "Change a config key, any number")
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false);
-  command.add_option("--run", arguments.run, "Run folder; default: runs/NAME")->type_name("DIR");
-  command.add_option("--resume", arguments.resume, "auto, a run folder or a checkpoint")->type_name("FROM");
-  add_device_option(command, arguments.device);
+void add_train_options(Command command, TrainArguments& arguments) {
+  command.add("CONFIG", arguments.config, "TOML file; without it, a CNN on generated digits");
+  command.add_set(arguments.sets);
+  command.add("--run", arguments.run, "Run folder; default: runs/NAME").type("DIR");
+  command.add("--resume", arguments.resume, "auto, a run folder or a checkpoint").type("FROM");
+  command.add_device(arguments.device);
   command.add_flag("--allow-changed", arguments.allow_changed, "Resume although keys or data changed");
   command.add_flag("--help-config", arguments.config_help, "List every config key and exit");
 }
@@ -262,11 +260,11 @@ std::string chosen_run_folder(const TrainArguments& arguments) {
   return choose_run_folder(config, !arguments.resume.empty());
 }
 
-void add_train_command(CLI::App& app, Program& program) {
-  CLI::App* command = app.add_subcommand("train", "Train a model");
+void add_train_command(Command app, Program& program) {
+  Command command = app.add_command("train", "Train a model");
   auto arguments = std::make_shared<TrainArguments>();
-  add_train_options(*command, *arguments);
-  command->callback([&program, arguments] {
+  add_train_options(command, *arguments);
+  command.when_chosen([&program, arguments] {
     program.prints_its_result = arguments->config_help;
     program.takes_signals = true;
     program.action = [&program, arguments] { return run_train(program, *arguments); };

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "io/checkpoint/checkpoint.h"
+#include "launch/commands/command_line.h"
 #include "launch/config/config_value.h"
 #include "launch/config/familiar_names.h"
 #include "launch/run/choose_device.h"
@@ -111,11 +112,10 @@ std::unique_ptr<Dataset> TrainedModel::open(const World& world, const DataArgume
   return dataset;
 }
 
-void add_data_options(CLI::App& command, TrainedModel::DataArguments& arguments) {
-  command.add_option("--data", arguments.data, "FILE.h5 or FILE.h5:/GROUP; default: the run's own")
-      ->type_name("");
-  command.add_option("--split", arguments.split, "train, validation or test (default)")->type_name("");
-  command.add_option("--x", arguments.x, "Name of the samples' data set, if not GROUP/x")->type_name("");
+void add_data_options(Command command, TrainedModel::DataArguments& arguments) {
+  command.add("--data", arguments.data, "FILE.h5 or FILE.h5:/GROUP; default: the run's own").type("");
+  command.add("--split", arguments.split, "train, validation or test (default)").type("");
+  command.add("--x", arguments.x, "Name of the samples' data set, if not GROUP/x").type("");
 }
 
 }  // namespace lockstep

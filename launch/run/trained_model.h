@@ -5,12 +5,13 @@
 #include <string>
 
 #include "comm/watch/watchdog.h"
-#include "launch/commands/program.h"
 #include "launch/config/config.h"
 #include "src/device/device.h"
 #include "src/train/run/evaluator.h"
 
 namespace lockstep {
+
+class Command;
 
 /// A model out of a checkpoint, ready to answer: what eval and predict share.
 class TrainedModel {
@@ -49,6 +50,6 @@ class TrainedModel {
 };
 
 /// The options of TrainedModel::DataArguments, for a subcommand.
-void add_data_options(CLI::App& command, TrainedModel::DataArguments& arguments);
+void add_data_options(Command command, TrainedModel::DataArguments& arguments);
 
 }  // namespace lockstep

@@ -57,6 +57,8 @@ const std::vector<Fence>& fences() {
       {"NCCL stays in comm", std::regex(R"(#include\s*[<"]nccl)"), std::regex(R"(comm/.*)")},
       {"HDF5 stays in io", std::regex(R"(#include\s*[<"](hdf5|H5))"), std::regex(R"(io/.*)")},
       {"oneDNN stays in src/ops", std::regex(R"(#include\s*[<"](dnnl|oneapi))"), std::regex(R"(src/ops/.*)")},
+      {"CLI11 stays behind launch/commands/command_line.h", std::regex(R"(#include\s*[<"]CLI/)"),
+       std::regex(R"(launch/commands/(command_line|mistakes)\.cpp)")},
       {"getenv stays in launch, but for libhdf5's own variables", std::regex(R"(\bgetenv\s*\()"),
        std::regex(R"(launch/.*|io/hdf5/sources/search\.cpp)")},
       {"kernels start through launch()", std::regex(R"(<<<)"), std::regex(R"(src/device/launch\.h)")},
@@ -132,6 +134,7 @@ TEST(Layering, TheCheckSeesEachKindOfViolation) {
   EXPECT_THAT(violations_in("launch/a.cpp", "#include <nccl.h>"), ::testing::SizeIs(1));
   EXPECT_THAT(violations_in("launch/a.cpp", "#include <hdf5.h>"), ::testing::SizeIs(1));
   EXPECT_THAT(violations_in("src/graph/a.cpp", "#include <dnnl.hpp>"), ::testing::SizeIs(1));
+  EXPECT_THAT(violations_in("launch/main.cpp", "#include <CLI/CLI.hpp>"), ::testing::SizeIs(1));
   EXPECT_THAT(violations_in("comm/a.cpp", "const char* home = std::getenv(\"HOME\");"), ::testing::SizeIs(1));
   EXPECT_THAT(violations_in("src/ops/a.cu", "kernel<<<1, 2>>>();"), ::testing::SizeIs(1));
 }
