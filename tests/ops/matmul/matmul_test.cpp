@@ -2,75 +2,113 @@
 
 #include <gmock/gmock.h>
 
-#include <thread>
+#include <memory>
 
 #include "src/ops/matmul/linear.h"
 #include "tests/support/backend.h"
+#include "tests/support/harness/op_case.h"
 #include "tests/support/oracles.h"
 
 namespace lockstep::test {
 namespace {
 
-class MatmulTest : public BackendTest {};
-INSTANTIATE_FOR_BACKENDS(MatmulTest);
-
-std::vector<float> run_matmul(Exec exec, const MatmulSpec& spec, const std::vector<float>& a,
-                              const std::vector<float>& b, const std::vector<float>& bias) {
-  Matmul op(exec, spec);
-  const Guarded<float> in_a(exec, spec.transpose_a ? Shape{spec.k, spec.m} : Shape{spec.m, spec.k}, a);
-  const Guarded<float> in_b(exec, spec.transpose_b ? Shape{spec.n, spec.k} : Shape{spec.k, spec.n}, b);
-  const Guarded<float> in_bias(exec, {spec.n}, bias);
-  const Guarded<float> c(exec, {spec.m, spec.n});
-  const Guarded<uint8_t> scratch = workspace(exec, op.workspace_bytes());
-  op.run(in_a, in_b, spec.epilogue == Epilogue::none ? ConstTensor{} : in_bias.tensor(), c, scratch);
-  scratch.values();  // its guards
-  return c.values();
+OpCase matmul_case(const MatmulSpec& spec, const Fill& a = {}, const Fill& bias = {}) {
+  OpCase op;
+  op.input("a", spec.transpose_a ? Shape{spec.k, spec.m} : Shape{spec.m, spec.k}, a);
+  op.input("b", spec.transpose_b ? Shape{spec.n, spec.k} : Shape{spec.k, spec.n});
+  if (spec.epilogue != Epilogue::none) op.input("bias", {spec.n}, bias);
+  op.output("c", {spec.m, spec.n}, kSum);
+  op.prepare = [=](Exec exec) {
+    const auto matmul = std::make_shared<Matmul>(exec, spec);
+    return OpRoutines{[=](const OpCall& c) { matmul->run(c["a"], c["b"], c["bias"], c["c"], c.workspace); },
+                      nullptr, matmul->workspace_bytes()};
+  };
+  op.oracle = [=](const Values& in) {
+    return Values{{"c", oracle::matmul(spec, in["a"], in["b"], in["bias"])}};
+  };
+  op.flops = 2.0 * static_cast<double>(spec.m * spec.n * spec.k);
+  return op;
 }
 
-TEST_P(MatmulTest, MatchesTheOracleForAllLayoutsEpiloguesAndOddSizes) {
-  struct Size {
-    int64_t m, n, k;
+const RegisterOp kMatmul("matmul", [](Op& op) {
+  const auto add = [&](MatmulSpec spec) {
+    op.add(fmt::format("{} x {} x {}{}{}, epilogue {}", spec.m, spec.n, spec.k,
+                       spec.transpose_a ? ", a transposed" : "", spec.transpose_b ? ", b transposed" : "",
+                       static_cast<int>(spec.epilogue)),
+           spec.m, [spec](int64_t m) mutable {
+             spec.m = m;
+             return matmul_case(spec);
+           });
   };
-  uint64_t seed = 1;
-  for (const Size& size : {Size{1, 1, 1}, Size{7, 5, 3}, Size{1, 33, 17}, Size{64, 10, 65}, Size{31, 1, 130}})
+  for (const Epilogue epilogue : {Epilogue::none, Epilogue::bias, Epilogue::bias_relu}) {
     for (const bool transpose_a : {false, true})
       for (const bool transpose_b : {false, true})
-        for (const Epilogue epilogue : {Epilogue::none, Epilogue::bias, Epilogue::bias_relu}) {
-          SCOPED_TRACE(fmt::format("({}, {}, {}) {} {} {}", size.m, size.n, size.k, transpose_a, transpose_b,
-                                   static_cast<int>(epilogue)));
-          const MatmulSpec spec{size.m, size.n, size.k, transpose_a, transpose_b, epilogue};
-          const auto a = random_values(size.m * size.k, ++seed), b = random_values(size.k * size.n, ++seed);
-          const auto bias = random_values(size.n, ++seed);
-          expect_close(run_matmul(exec(), spec, a, b, bias),
-                       oracle::matmul(spec, to_double(a), to_double(b), to_double(bias)), kSum, "c");
-        }
+        for (const auto& [m, n, k] :
+             {std::array<int64_t, 3>{1, 1, 1}, {7, 5, 3}, {1, 33, 17}, {64, 10, 65}, {31, 1, 130}})
+          add({m, n, k, transpose_a, transpose_b, epilogue});
+    add({.m = 2, .n = 2, .k = 0, .epilogue = epilogue});  // an empty sum is zero, or the bias
+  }
+  add({.m = 33, .n = 47, .k = 129, .transpose_b = true});
+  add({.m = 32, .n = 64, .k = 100});
+  // A ReLU that turns NaN into zero would hide that the training has diverged.
+  op.add("NaN and a fused ReLU", matmul_case({.m = 2, .n = 3, .k = 2, .epilogue = Epilogue::bias_relu},
+                                             exactly({std::nan(""), 1, 1, 1}), exactly({1, 1, 1})));
+});
+
+OpCase linear_case(const LinearSpec& spec) {
+  OpCase op;
+  op.input("x", {spec.rows, spec.in}).input("w", {spec.out, spec.in});
+  if (spec.bias) op.input("b", {spec.out});
+  op.output("y", {spec.rows, spec.out}, kSum).output_gradient("y");
+  if (spec.needs_dx) op.gradient("x", kGradient, spec.rows);
+  op.gradient("w");
+  if (spec.bias) op.gradient("b");
+  op.prepare = [=](Exec exec) {
+    const auto linear = std::make_shared<Linear>(exec, spec);
+    return OpRoutines{[=](const OpCall& c) { linear->forward(c["x"], c["w"], c["b"], c["y"], c.workspace); },
+                      [=](const OpCall& c) {
+                        linear->backward(c["x"], c["w"], c["dy"], c["dx"], c["dw"], c["db"], c.workspace);
+                      },
+                      linear->workspace_bytes()};
+  };
+  op.smooth = [=](const Values& in) {
+    const MatmulSpec product{.m = spec.rows,
+                             .n = spec.out,
+                             .k = spec.in,
+                             .transpose_b = true,
+                             .epilogue = spec.bias ? Epilogue::bias : Epilogue::none};
+    return Values{{"y", oracle::matmul(product, in["x"], in["w"], in["b"])}};
+  };
+  op.oracle = [=, smooth = op.smooth](const Values& in) {
+    Values out = smooth(in);
+    if (spec.relu) out["y"] = oracle::activation(Activation::relu, out["y"]);
+    return out;
+  };
+  op.flops = 2.0 * static_cast<double>(spec.rows * spec.in * spec.out);
+  return op;
 }
 
-TEST_P(MatmulTest, AnEmptySumIsZeroOrTheBias) {
-  EXPECT_THAT(run_matmul(exec(), {.m = 2, .n = 2, .k = 0}, {}, {}, {5, 5}), testing::Each(0.f));
-  EXPECT_THAT(run_matmul(exec(), {.m = 2, .n = 2, .k = 0, .epilogue = Epilogue::bias_relu}, {}, {}, {-3, 4}),
-              testing::ElementsAre(0.f, 4.f, 0.f, 4.f));
+Op::Make any_rows(LinearSpec spec) {
+  return [spec](int64_t rows) mutable {
+    spec.rows = rows;
+    return linear_case(spec);
+  };
 }
 
-TEST_P(MatmulTest, NothingIsWrittenForAnEmptyBatch) {
-  EXPECT_TRUE(
-      run_matmul(exec(), {.m = 0, .n = 3, .k = 4}, {}, random_values(12, 1), random_values(3, 2)).empty());
-}
+const RegisterOp kLinear("linear", [](Op& op) {
+  op.add("plain", 5, any_rows({.in = 7, .out = 3}));
+  op.add("one of everything", 1, any_rows({.in = 1, .out = 1}));
+  op.add("no bias", 9, any_rows({.in = 4, .out = 17, .bias = false}));
+  op.add("first layer", 6, any_rows({.in = 5, .out = 4, .needs_dx = false}));
+  op.add("ReLU", 8, any_rows({.in = 6, .out = 11, .relu = true}));
+  op.add("ReLU without a bias", 8, any_rows({.in = 6, .out = 11, .bias = false, .relu = true}));
+  op.time("hidden", 64, any_rows({.in = 784, .out = 64, .needs_dx = false}));
+  op.time("output", 64, any_rows({.in = 64, .out = 10}));
+  op.time("classifier", 64, any_rows({.in = 1600, .out = 10}));
+});
 
-// A ReLU that turns NaN into zero would hide that the training has diverged.
-TEST_P(MatmulTest, NaNPassesTheFusedRelu) {
-  const float nan = std::numeric_limits<float>::quiet_NaN();
-  const auto c = run_matmul(exec(), {.m = 2, .n = 3, .k = 2, .epilogue = Epilogue::bias_relu}, {nan, 1, 1, 1},
-                            random_values(6, 1), {1, 1, 1});
-  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(std::isnan(c[i]));
-  for (size_t i = 3; i < 6; ++i) EXPECT_FALSE(std::isnan(c[i]));
-}
-
-TEST_P(MatmulTest, TheSameShapesGiveTheSameBitsEveryTime) {
-  const MatmulSpec spec{.m = 33, .n = 47, .k = 129, .transpose_b = true};
-  const auto a = random_values(33 * 129, 3), b = random_values(47 * 129, 4), bias = random_values(47, 5);
-  EXPECT_EQ(run_matmul(exec(), spec, a, b, bias), run_matmul(exec(), spec, a, b, bias));
-}
+class MatmulTest : public BackendTest {};
+INSTANTIATE_FOR_BACKENDS(MatmulTest);
 
 TEST_P(MatmulTest, AWrongShapeIsABug) {
   Matmul op(exec(), {.m = 2, .n = 3, .k = 4});
@@ -83,92 +121,6 @@ TEST_P(MatmulTest, AWrongShapeIsABug) {
     EXPECT_EQ(error.code(), ExitCode::bug);
     EXPECT_THAT(error.what(), testing::HasSubstr("matmul: b is (3, 4), not (4, 3)"));
   }
-}
-
-// Lanes run different objects at the same time, and each must compute what it computes alone.
-TEST(MatmulThreads, ObjectsAreIndependent) {
-  const MatmulSpec spec{.m = 32, .n = 64, .k = 100};
-  const auto a = random_values(3200, 1), b = random_values(6400, 2), bias = random_values(64, 3);
-  const auto alone = run_matmul({}, spec, a, b, bias);
-  std::vector<std::vector<float>> together(4);
-  std::vector<std::thread> threads;
-  for (auto& result : together)
-    threads.emplace_back([&] {
-      for (int round = 0; round < 5; ++round) result = run_matmul({}, spec, a, b, bias);
-    });
-  for (std::thread& thread : threads) thread.join();
-  for (const auto& result : together) EXPECT_EQ(result, alone);
-}
-
-class LinearTest : public BackendTest {};
-INSTANTIATE_FOR_BACKENDS(LinearTest);
-
-struct LinearRun {
-  std::vector<float> y, dx, dw, db;
-};
-
-LinearRun run_linear(Exec exec, const LinearSpec& spec, const std::vector<float>& x,
-                     const std::vector<float>& w, const std::vector<float>& b, const std::vector<float>& dy) {
-  Linear op(exec, spec);
-  const Guarded<float> in_x(exec, {spec.rows, spec.in}, x), in_w(exec, {spec.out, spec.in}, w),
-      in_b(exec, {spec.out}, b), in_dy(exec, {spec.rows, spec.out}, dy);
-  const Guarded<float> y(exec, {spec.rows, spec.out}), dx(exec, {spec.rows, spec.in}),
-      dw(exec, {spec.out, spec.in}), db(exec, {spec.out});
-  const Guarded<uint8_t> scratch = workspace(exec, op.workspace_bytes());
-  op.forward(in_x, in_w, spec.bias ? ConstTensor(in_b) : ConstTensor{}, y, scratch);
-  op.backward(in_x, in_w, in_dy, spec.needs_dx ? dx.tensor() : Tensor{}, dw,
-              spec.bias ? db.tensor() : Tensor{}, scratch);
-  scratch.values();
-  return {y.values(), dx.values(), dw.values(), db.values()};
-}
-
-TEST_P(LinearTest, ForwardAndGradientsMatchTheOracle) {
-  for (const LinearSpec& spec :
-       {LinearSpec{.rows = 5, .in = 7, .out = 3}, LinearSpec{.rows = 1, .in = 1, .out = 1},
-        LinearSpec{.rows = 9, .in = 4, .out = 17, .bias = false},
-        LinearSpec{.rows = 6, .in = 5, .out = 4, .needs_dx = false}}) {
-    SCOPED_TRACE(fmt::format("{} {} {}", spec.rows, spec.in, spec.out));
-    const auto x = random_values(spec.rows * spec.in, 1), w = random_values(spec.out * spec.in, 2);
-    const auto b = random_values(spec.out, 3), dy = random_values(spec.rows * spec.out, 4);
-    const LinearRun run = run_linear(exec(), spec, x, w, b, dy);
-    const MatmulSpec product{.m = spec.rows,
-                             .n = spec.out,
-                             .k = spec.in,
-                             .transpose_b = true,
-                             .epilogue = spec.bias ? Epilogue::bias : Epilogue::none};
-    const auto forward = [&](const Doubles& at_x, const Doubles& at_w, const Doubles& at_b) {
-      return oracle::matmul(product, at_x, at_w, at_b);
-    };
-    expect_close(run.y, forward(to_double(x), to_double(w), to_double(b)), kSum, "y");
-    if (spec.needs_dx)
-      expect_gradient(
-          run.dx, [&](const Doubles& at) { return forward(at, to_double(w), to_double(b)); }, x, dy, "dx");
-    expect_gradient(
-        run.dw, [&](const Doubles& at) { return forward(to_double(x), at, to_double(b)); }, w, dy, "dw");
-    if (spec.bias)
-      expect_gradient(
-          run.db, [&](const Doubles& at) { return forward(to_double(x), to_double(w), at); }, b, dy, "db");
-  }
-}
-
-TEST_P(LinearTest, ReluIsFusedWithAndWithoutABias) {
-  for (const bool bias : {true, false}) {
-    const LinearSpec spec{.rows = 8, .in = 6, .out = 11, .bias = bias, .relu = true};
-    const auto x = random_values(48, 1), w = random_values(66, 2), b = random_values(11, 3),
-               dy = random_values(88, 4);
-    Doubles expected = oracle::matmul(
-        {.m = 8, .n = 11, .k = 6, .transpose_b = true, .epilogue = bias ? Epilogue::bias : Epilogue::none},
-        to_double(x), to_double(w), to_double(b));
-    expected = oracle::activation(Activation::relu, expected);
-    expect_close(run_linear(exec(), spec, x, w, b, dy).y, expected, kSum, "y");
-  }
-}
-
-TEST_P(LinearTest, AnEmptyBatchHasZeroGradients) {
-  const LinearRun run =
-      run_linear(exec(), {.rows = 0, .in = 3, .out = 2}, {}, random_values(6, 1), {1, 2}, {});
-  EXPECT_THAT(run.dw, testing::Each(0.f));
-  EXPECT_THAT(run.db, testing::Each(0.f));
 }
 
 }  // namespace

@@ -1,157 +1,100 @@
 #include <gmock/gmock.h>
 
-#include <algorithm>
-
 #include "src/ops/pointwise/activation.h"
 #include "src/ops/pointwise/add.h"
 #include "src/ops/pointwise/bias.h"
 #include "tests/support/backend.h"
+#include "tests/support/harness/op_case.h"
 #include "tests/support/oracles.h"
 
 namespace lockstep::test {
 namespace {
 
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+OpCase activation_forward_case(Activation kind, const Shape& shape, const Fill& x) {
+  OpCase op;
+  op.input("x", shape, x).output("y", shape, kind == Activation::relu ? kExact : kFunction);
+  const char* const saved = backward_reads_input(kind) ? "x" : "y";
+  op.runs([=](const OpCall& c) { activation_forward(c.exec, kind, c["x"], c["y"]); },
+          [=](const OpCall& c) { activation_backward(c.exec, kind, c[saved], c["dy"], c["dx"]); });
+  op.oracle = [=](const Values& in) { return Values{{"y", oracle::activation(kind, in["x"])}}; };
+  if (!backward_reads_input(kind)) op.may_alias = {{"y", "x"}};
+  op.any_address = true;
+  return op;
+}
+
+OpCase activation_case(Activation kind, const Shape& shape) {
+  OpCase op = activation_forward_case(kind, shape, between(-6, 6));
+  op.output_gradient("y").gradient("x", kGradient, shape.elements());
+  op.may_alias.emplace_back("dx", "dy");
+  if (kind == Activation::relu) op.kinks = 0.001;
+  return op;
+}
+
+const RegisterOp kActivation("activation", [](Op& op) {
+  for (const Activation kind : {Activation::relu, Activation::sigmoid, Activation::tanh, Activation::gelu}) {
+    const std::string name = to_string(kind);
+    op.add(name, {7, 33, 1000, 4099}, [kind](int64_t count) { return activation_case(kind, {count}); });
+    // They stay finite, and NaN stays visible.
+    op.add("extremes of " + name,
+           activation_forward_case(kind, {7}, exactly({-1e30, -100, -0., 0, 100, 1e30, kNaN})));
+    op.time(name, 64, [kind](int64_t n) { return activation_case(kind, {n, 26, 26, 32}); });
+  }
+});
+
+OpCase add_case(const Shape& shape, const Fill& a, const Fill& b) {
+  OpCase op;
+  op.input("a", shape, a).input("b", shape, b).output("y", shape, kRounding);
+  op.runs([](const OpCall& c) { add(c.exec, c["a"], c["b"], c["y"]); });
+  op.oracle = [](const Values& in) {
+    Values out = {{"y", in["a"]}};
+    for (size_t i = 0; i < out["y"].size(); ++i) out["y"][i] += in["b"][i];
+    return out;
+  };
+  op.may_alias = {{"y", "a"}, {"y", "b"}};
+  return op;
+}
+
+const RegisterOp kAdd("add", [](Op& op) {
+  op.add("any length", {31, 1027}, [](int64_t count) { return add_case({count}, {}, {}); });
+  op.add("infinity and NaN", add_case({2}, exactly({kInfinity, kInfinity}), exactly({1, -kInfinity})));
+  op.time("add", 64, [](int64_t n) { return add_case({n, 26, 26, 32}, {}, {}); });
+});
+
+OpCase bias_case(const Shape& shape) {
+  OpCase op;
+  op.input("x", shape).input("b", {shape[-1]}).output("y", shape, kRounding);
+  op.output_gradient("y").gradient("b", kSum);
+  op.runs([](const OpCall& c) { bias_forward(c.exec, c["x"], c["b"], c["y"]); },
+          [](const OpCall& c) { bias_backward(c.exec, c["dy"], c["db"]); });
+  op.oracle = [](const Values& in) {
+    Values out = {{"y", in["x"]}};
+    for (size_t i = 0; i < out["y"].size(); ++i) out["y"][i] += in["b"][i % in["b"].size()];
+    return out;
+  };
+  op.may_alias = {{"y", "x"}};
+  return op;
+}
+
+const RegisterOp kBias("bias", [](Op& op) {
+  for (const Shape& shape : {Shape{1}, Shape{5}, Shape{3, 4, 70}, Shape{130}, Shape{4}, Shape{10}})
+    op.add("samples of " + to_string(shape),
+           shape == Shape{130}  ? 67
+           : shape == Shape{10} ? 500
+                                : 2,
+           [shape](int64_t n) { return bias_case(shape.batched(n)); });
+  op.time("bias", 64, [](int64_t n) { return bias_case({n, 26, 26, 32}); });
+});
 
 class ActivationTest : public BackendTest {};
 INSTANTIATE_FOR_BACKENDS(ActivationTest);
-
-constexpr Activation kActivations[] = {Activation::relu, Activation::sigmoid, Activation::tanh,
-                                       Activation::gelu};
-
-TEST_P(ActivationTest, ForwardAndGradientMatchTheOracle) {
-  for (const Activation kind : kActivations)
-    for (const int64_t count : {1, 7, 33, 1000, 4099}) {
-      SCOPED_TRACE(fmt::format("{} of {}", to_string(kind), count));
-      const auto x = random_values(count, 1, -6, 6), dy = random_values(count, 2);
-      const Guarded<float> in(exec(), {count}, x), in_dy(exec(), {count}, dy), y(exec(), {count}),
-          dx(exec(), {count});
-      activation_forward(exec(), kind, in, y);
-      activation_backward(exec(), kind, backward_reads_input(kind) ? in : y, in_dy, dx);
-      const Tolerance& tolerance = kind == Activation::relu ? kExact : kFunction;
-      expect_close(y.values(), oracle::activation(kind, to_double(x)), tolerance, "y");
-      // One element at a time, because the oracle is elementwise and differences over all of them would be
-      // quadratic.
-      const auto gradient = dx.values();
-      for (size_t i = 0; i < x.size(); ++i)
-        if (std::abs(x[i]) > 1e-3f)
-          expect_gradient(
-              {gradient[i]}, [&](const Doubles& at) { return oracle::activation(kind, at); }, {x[i]}, {dy[i]},
-              "dx");
-    }
-}
-
-TEST_P(ActivationTest, ExtremesStayFiniteAndNaNStaysVisible) {
-  const std::vector<float> x = {-1e30f, -100, -0.f, 0, 100, 1e30f, kNaN};
-  for (const Activation kind : kActivations) {
-    SCOPED_TRACE(to_string(kind));
-    const Guarded<float> in(exec(), {7}, x), y(exec(), {7});
-    activation_forward(exec(), kind, in, y);
-    expect_close(
-        y.values(),
-        [&] {
-          Doubles expected = oracle::activation(kind, to_double({x.begin(), x.end() - 1}));
-          expected.push_back(kNaN);
-          return expected;
-        }(),
-        kFunction, "y");
-  }
-}
 
 TEST_P(ActivationTest, ReluHasNoSlopeAtZero) {
   const Guarded<float> y(exec(), {2}, {0, 1}), dy(exec(), {2}, {5, 5}), dx(exec(), {2});
   activation_backward(exec(), Activation::relu, y, dy, dx);
   EXPECT_THAT(dx.values(), testing::ElementsAre(0, 5));
-}
-
-TEST_P(ActivationTest, WorksInPlace) {
-  const auto x = random_values(100, 5, -3, 3);
-  for (const Activation kind : kActivations) {
-    SCOPED_TRACE(to_string(kind));
-    const Guarded<float> in(exec(), {100}, x), y(exec(), {100}), dy(exec(), {100}, x), dx(exec(), {100});
-    activation_forward(exec(), kind, in, y);
-    const Tensor saved = backward_reads_input(kind) ? in : y;
-    activation_backward(exec(), kind, saved, dy, dx);
-    activation_backward(exec(), kind, saved, dy, dy);
-    EXPECT_EQ(dy.values(), dx.values());
-    if (backward_reads_input(kind)) continue;
-    activation_forward(exec(), kind, in, in);
-    EXPECT_EQ(in.values(), y.values());
-  }
-}
-
-TEST_P(ActivationTest, WorksAtAddressesThatNoVectorLoadReads) {
-  constexpr int64_t kCount = 2001;
-  const auto x = random_values(kCount + 1, 5, -3, 3);
-  const Guarded<float> in(exec(), {kCount + 1}, x), y(exec(), {kCount + 1}), shifted(exec(), {kCount + 1});
-  const auto but_the_first = [](const Guarded<float>& whole) {
-    return Tensor(whole.tensor().data<float>() + 1, DType::f32, {kCount});
-  };
-  activation_forward(exec(), Activation::tanh, in, y);
-  activation_forward(exec(), Activation::tanh, but_the_first(in), but_the_first(shifted));
-  const std::vector<float> expected = y.values(), actual = shifted.values();
-  EXPECT_TRUE(std::equal(expected.begin() + 1, expected.end(), actual.begin() + 1));
-}
-
-TEST_P(ActivationTest, AcceptsNothing) {
-  const Guarded<float> empty(exec(), {0, 5});
-  for (const Activation kind : kActivations) {
-    activation_forward(exec(), kind, empty, empty);
-    activation_backward(exec(), kind, empty, empty, empty);
-  }
-  empty.values();
-}
-
-class AddTest : public BackendTest {};
-INSTANTIATE_FOR_BACKENDS(AddTest);
-
-TEST_P(AddTest, AddsAndMayAliasEither) {
-  for (const int64_t count : {0, 1, 31, 1027}) {
-    const auto a = random_values(count, 1), b = random_values(count, 2);
-    Doubles expected;
-    for (size_t i = 0; i < a.size(); ++i) expected.push_back(double{a[i]} + b[i]);
-    const Guarded<float> in_a(exec(), {count}, a), in_b(exec(), {count}, b), y(exec(), {count});
-    add(exec(), in_a, in_b, y);
-    expect_close(y.values(), expected, kRounding, "a + b");
-    const Guarded<float> left(exec(), {count}, a), right(exec(), {count}, b);
-    add(exec(), left, in_b, left);
-    add(exec(), in_a, right, right);
-    EXPECT_EQ(left.values(), y.values());
-    EXPECT_EQ(right.values(), y.values());
-  }
-}
-
-TEST_P(AddTest, InfinityAndNaNPass) {
-  const Guarded<float> a(exec(), {2}, {kInfinity, kInfinity}), b(exec(), {2}, {1, -kInfinity}),
-      y(exec(), {2});
-  add(exec(), a, b, y);
-  expect_close(y.values(), {kInfinity, kNaN}, kExact, "y");
-}
-
-class BiasTest : public BackendTest {};
-INSTANTIATE_FOR_BACKENDS(BiasTest);
-
-TEST_P(BiasTest, ForwardAndGradientMatchTheOracle) {
-  for (const Shape& shape :
-       {Shape{1, 1}, Shape{3, 5}, Shape{2, 3, 4, 70}, Shape{67, 130}, Shape{0, 4}, Shape{500, 10}}) {
-    SCOPED_TRACE(to_string(shape));
-    const int64_t channels = shape[-1];
-    const auto x = random_values(shape.elements(), 1), b = random_values(channels, 2);
-    Doubles sum, columns(b.size());
-    for (size_t i = 0; i < x.size(); ++i) {
-      sum.push_back(double{x[i]} + b[i % b.size()]);
-      columns[i % b.size()] += x[i];
-    }
-    const Guarded<float> in(exec(), shape, x), bias(exec(), {channels}, b), y(exec(), shape),
-        db(exec(), {channels});
-    bias_forward(exec(), in, bias, y);
-    expect_close(y.values(), sum, kRounding, "y");
-    bias_backward(exec(), in, db);
-    expect_close(db.values(), columns, kSum, "db");
-    bias_forward(exec(), in, bias, in);
-    EXPECT_EQ(in.values(), y.values());
-  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/support/backend.h"
+#include "tests/support/harness/op_case.h"
 #include "tests/support/oracles.h"
 
 namespace lockstep::test {
@@ -10,9 +11,6 @@ namespace {
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-class Pool2dTest : public BackendTest {};
-INSTANTIATE_FOR_BACKENDS(Pool2dTest);
 
 struct Case {
   const char* name;
@@ -57,103 +55,125 @@ const Case kCases[] = {
      {.n = 1, .h = 17, .w = 16, .c = 2, .window_h = 16, .window_w = 16, .stride_h = 1, .stride_w = 1}},
 };
 
-struct MaxPoolRun {
-  std::vector<float> y;
-  std::vector<uint8_t> argmax;
-  std::vector<float> dx;
-};
-
-MaxPoolRun run_max_pool(Exec exec, const Pool2dSpec& spec, const std::vector<float>& x,
-                        const std::vector<float>& dy) {
+OpCase max_pool2d_case(const Pool2dSpec& spec, const Fill& x = {}) {
   const Shape in{spec.n, spec.h, spec.w, spec.c}, out{spec.n, spec.out_h(), spec.out_w(), spec.c};
-  const Guarded<float> in_x(exec, in, x), in_dy(exec, out, dy), y(exec, out), dx(exec, in);
-  const Guarded<uint8_t> argmax(exec, out);
-  max_pool2d_forward(exec, spec, in_x, y, argmax);
-  max_pool2d_backward(exec, spec, argmax, in_dy, dx);
-  return {y.values(), argmax.values(), dx.values()};
+  OpCase op;
+  op.input("x", in, x).output("y", out, kExact).output("argmax", out, kExact, DType::u8);
+  op.runs([=](const OpCall& c) { max_pool2d_forward(c.exec, spec, c["x"], c["y"], c["argmax"]); },
+          [=](const OpCall& c) { max_pool2d_backward(c.exec, spec, c["argmax"], c["dy"], c["dx"]); });
+  op.oracle = [=](const Values& values) {
+    const oracle::MaxPool result = oracle::max_pool2d(spec, values["x"]);
+    return Values{{"y", result.y}, {"argmax", {result.argmax.begin(), result.argmax.end()}}};
+  };
+  op.kinks = 0.01;
+  return op;
 }
 
-TEST_P(Pool2dTest, MaximaPositionsAndGradientsMatchTheOracle) {
-  for (const Case& test : kCases) {
-    SCOPED_TRACE(test.name);
-    const Pool2dSpec& spec = test.spec;
-    const auto x = random_values(spec.n * spec.h * spec.w * spec.c, 1);
-    const auto dy = random_values(spec.n * spec.out_h() * spec.out_w() * spec.c, 2);
-    const MaxPoolRun run = run_max_pool(exec(), spec, x, dy);
-    const oracle::MaxPool expected = oracle::max_pool2d(spec, to_double(x));
-    expect_close(run.y, expected.y, kExact, "y");
-    EXPECT_EQ(run.argmax, expected.argmax);
-    expect_gradient(
-        run.dx, [&](const Doubles& at) { return oracle::max_pool2d(spec, at).y; }, x, dy, "dx");
-  }
+OpCase with_gradient(OpCase op, const Pool2dSpec& spec, const Tolerance& tolerance = kGradient) {
+  op.output_gradient("y").gradient("x", tolerance, spec.n);
+  return op;
 }
 
-TEST_P(Pool2dTest, TheFirstOfEqualMaximaWins) {
-  for (const Case& test : kCases) {
-    SCOPED_TRACE(test.name);
-    const Pool2dSpec& spec = test.spec;
-    std::vector<float> x = random_values(spec.n * spec.h * spec.w * spec.c, 3, 0, 3);
-    for (float& value : x) value = std::floor(value);
-    const auto dy = random_values(spec.n * spec.out_h() * spec.out_w() * spec.c, 2);
-    EXPECT_EQ(run_max_pool(exec(), spec, x, dy).argmax, oracle::max_pool2d(spec, to_double(x)).argmax);
-  }
+/// Values of a few kinds: whole numbers, so that several are the largest; or NaN, infinities and numbers.
+Fill tied() {
+  return {.low = 0, .high = 3, .map = [](double value) { return std::floor(value); }};
+}
+Fill extreme() {
+  return {.low = 0, .high = 4, .map = [](double value) {
+            return value < 1 ? kNaN : value < 2 ? -kInfinity : value < 3 ? kInfinity : value;
+          }};
 }
 
-TEST_P(Pool2dTest, TheFirstNaNIsTheMaximumAndMinusInfinityIsANumber) {
-  for (const Case& test : kCases) {
-    SCOPED_TRACE(test.name);
-    const Pool2dSpec& spec = test.spec;
-    std::vector<float> x = random_values(spec.n * spec.h * spec.w * spec.c, 4, 0, 4);
-    for (float& value : x) value = value < 1 ? kNaN : value < 2 ? -kInfinity : value < 3 ? kInfinity : value;
-    const auto dy = random_values(spec.n * spec.out_h() * spec.out_w() * spec.c, 2);
-    const MaxPoolRun run = run_max_pool(exec(), spec, x, dy);
-    const oracle::MaxPool expected = oracle::max_pool2d(spec, to_double(x));
-    expect_close(run.y, expected.y, kExact, "y");
-    EXPECT_EQ(run.argmax, expected.argmax);
+const RegisterOp kMaxPool2d("max_pool2d", [](Op& op) {
+  for (const auto& [name, test] : kCases) {
+    const auto add = [&](const std::string& suffix, auto make) {
+      op.add(name + suffix, test.n, [spec = test, make](int64_t n) mutable {
+        spec.n = n;
+        return make(spec);
+      });
+    };
+    add("", [](const Pool2dSpec& spec) { return with_gradient(max_pool2d_case(spec), spec); });
+    add(", ties", [](const Pool2dSpec& spec) { return max_pool2d_case(spec, tied()); });
+    add(", NaN and infinity", [](const Pool2dSpec& spec) { return max_pool2d_case(spec, extreme()); });
   }
-  const Pool2dSpec padded{
-      .n = 1, .h = 1, .w = 1, .c = 1, .window_h = 3, .window_w = 3, .pad_h = 1, .pad_w = 1};
-  const MaxPoolRun run = run_max_pool(exec(), padded, {-kInfinity}, {1});
-  EXPECT_THAT(run.y, testing::ElementsAre(-kInfinity));
-  EXPECT_THAT(run.argmax, testing::ElementsAre(4)) << "padding is never a maximum";
-  EXPECT_THAT(run.dx, testing::ElementsAre(1));
+  op.time("first", 64, [](int64_t n) {
+    const Pool2dSpec spec{.n = n, .h = 26, .w = 26, .c = 32};
+    return with_gradient(max_pool2d_case(spec), spec);
+  });
+  op.time("second", 64, [](int64_t n) {
+    const Pool2dSpec spec{.n = n, .h = 11, .w = 11, .c = 64};
+    return with_gradient(max_pool2d_case(spec), spec);
+  });
+});
+
+OpCase average_pool2d_case(const Pool2dSpec& spec, const Tolerance& tolerance) {
+  OpCase op;
+  op.input("x", {spec.n, spec.h, spec.w, spec.c});
+  op.output("y", {spec.n, spec.out_h(), spec.out_w(), spec.c}, tolerance);
+  op.runs([=](const OpCall& c) { average_pool2d_forward(c.exec, spec, c["x"], c["y"]); },
+          [=](const OpCall& c) { average_pool2d_backward(c.exec, spec, c["dy"], c["dx"]); });
+  op.oracle = [=](const Values& in) { return Values{{"y", oracle::average_pool2d(spec, in["x"])}}; };
+  return with_gradient(op, spec);
 }
 
-TEST_P(Pool2dTest, MeansAndGradientsMatchTheOracle) {
-  for (const Case& test : kCases) {
-    SCOPED_TRACE(test.name);
-    const Pool2dSpec& spec = test.spec;
-    const Shape in{spec.n, spec.h, spec.w, spec.c}, out{spec.n, spec.out_h(), spec.out_w(), spec.c};
-    const auto values = random_values(in.elements(), 1), gradient = random_values(out.elements(), 2);
-    const Guarded<float> x(exec(), in, values), dy(exec(), out, gradient), y(exec(), out), dx(exec(), in);
-    average_pool2d_forward(exec(), spec, x, y);
-    average_pool2d_backward(exec(), spec, dy, dx);
-    const auto mean = [&](const Doubles& at) { return oracle::average_pool2d(spec, at); };
-    expect_close(y.values(), mean(to_double(values)), kSum, "y");
-    expect_gradient(dx.values(), mean, values, gradient, "dx");
-  }
+const RegisterOp kAveragePool2d("average_pool2d", [](Op& op) {
+  const auto add = [&](const char* name, Pool2dSpec spec, const Tolerance& tolerance) {
+    op.add(name, spec.n, [=](int64_t n) mutable {
+      spec.n = n;
+      return average_pool2d_case(spec, tolerance);
+    });
+  };
+  for (const auto& [name, spec] : kCases) add(name, spec, kSum);
+  // No position is kept for a mean, so a window may hold any number of elements.
+  add("large overlapping windows",
+      {.n = 1, .h = 19, .w = 18, .c = 2, .window_h = 17, .window_w = 16, .stride_h = 2, .stride_w = 1},
+      kRounding);
+  add("a large window, the whole input",
+      {.n = 1, .h = 8, .w = 35, .c = 3, .window_h = 8, .window_w = 35, .stride_h = 8, .stride_w = 35},
+      kRounding);
+  add("large windows with padding",
+      {.n = 1,
+       .h = 30,
+       .w = 2,
+       .c = 2,
+       .window_h = 40,
+       .window_w = 10,
+       .stride_h = 3,
+       .pad_h = 12,
+       .pad_w = 5},
+      kRounding);
+});
+
+OpCase global_average_pool_case(const Shape& shape) {
+  const int64_t n = shape[0], c = shape[-1], positions = shape.sample().elements() / c;
+  OpCase op;
+  op.input("x", shape).output("y", {n, c}, kSum);
+  op.runs([](const OpCall& call) { global_average_pool_forward(call.exec, call["x"], call["y"]); },
+          [](const OpCall& call) { global_average_pool_backward(call.exec, call["dy"], call["dx"]); });
+  const Pool2dSpec whole{.n = n, .h = positions, .w = 1, .c = c, .window_h = positions, .window_w = 1};
+  op.oracle = [=](const Values& in) { return Values{{"y", oracle::average_pool2d(whole, in["x"])}}; };
+  return with_gradient(op, whole);
 }
 
-// No position is kept for a mean, so a window may hold any number of elements.
-TEST_P(Pool2dTest, MeansOverLargeWindowsMatchTheOracle) {
-  const Pool2dSpec overlapping{
-      .n = 1, .h = 19, .w = 18, .c = 2, .window_h = 17, .window_w = 16, .stride_h = 2, .stride_w = 1};
-  const Pool2dSpec whole{
-      .n = 1, .h = 8, .w = 35, .c = 3, .window_h = 8, .window_w = 35, .stride_h = 8, .stride_w = 35};
-  Pool2dSpec padded{.n = 1, .h = 30, .w = 2, .c = 2, .window_h = 40, .window_w = 10, .stride_h = 3};
-  padded.pad_h = 12;
-  padded.pad_w = 5;
-  for (const Pool2dSpec& spec : {overlapping, whole, padded}) {
-    SCOPED_TRACE(fmt::format("{} x {}", spec.window_h, spec.window_w));
-    const Shape in{spec.n, spec.h, spec.w, spec.c}, out{spec.n, spec.out_h(), spec.out_w(), spec.c};
-    const auto values = random_values(in.elements(), 1), gradient = random_values(out.elements(), 2);
-    const Guarded<float> x(exec(), in, values), dy(exec(), out, gradient), y(exec(), out), dx(exec(), in);
-    average_pool2d_forward(exec(), spec, x, y);
-    average_pool2d_backward(exec(), spec, dy, dx);
-    const auto mean = [&](const Doubles& at) { return oracle::average_pool2d(spec, at); };
-    expect_close(y.values(), mean(to_double(values)), kRounding, "y");
-    expect_gradient(dx.values(), mean, values, gradient, "dx");
-  }
+const RegisterOp kGlobalAveragePool("global_average_pool", [](Op& op) {
+  for (const Shape& sample : {Shape{3, 5, 7}, Shape{1, 1, 1}, Shape{9, 2}, Shape{4}, Shape{10, 10, 4}})
+    op.add("samples of " + to_string(sample), 2,
+           [=](int64_t n) { return global_average_pool_case(sample.batched(n)); });
+});
+
+class Pool2dTest : public BackendTest {};
+INSTANTIATE_FOR_BACKENDS(Pool2dTest);
+
+TEST_P(Pool2dTest, PaddingIsNeverAMaximum) {
+  const Pool2dSpec spec{.n = 1, .h = 1, .w = 1, .c = 1, .window_h = 3, .window_w = 3, .pad_h = 1, .pad_w = 1};
+  const Guarded<float> x(exec(), {1, 1, 1, 1}, {-kInfinity}), dy(exec(), {1, 1, 1, 1}, {1}),
+      y(exec(), {1, 1, 1, 1}), dx(exec(), {1, 1, 1, 1});
+  const Guarded<uint8_t> argmax(exec(), {1, 1, 1, 1});
+  max_pool2d_forward(exec(), spec, x, y, argmax);
+  max_pool2d_backward(exec(), spec, argmax, dy, dx);
+  EXPECT_THAT(y.values(), testing::ElementsAre(-kInfinity));
+  EXPECT_THAT(argmax.values(), testing::ElementsAre(4));
+  EXPECT_THAT(dx.values(), testing::ElementsAre(1));
 }
 
 TEST_P(Pool2dTest, MeansOfManyNumbersKeepTheirDigits) {
@@ -167,34 +187,6 @@ TEST_P(Pool2dTest, MeansOfManyNumbersKeepTheirDigits) {
   average_pool2d_forward(exec(), {.n = 1, .h = side, .w = side, .c = 1, .window_h = side, .window_w = side},
                          x, z);
   expect_close(z.values(), {expected}, {0, 1.5e-7, "rounded twice"}, "z");
-}
-
-TEST_P(Pool2dTest, GlobalMeansAreMeansOverTheWholeInput) {
-  for (const Shape& shape :
-       {Shape{2, 3, 5, 7}, Shape{1, 1, 1, 1}, Shape{3, 9, 2}, Shape{2, 4}, Shape{2, 10, 10, 4}}) {
-    SCOPED_TRACE(to_string(shape));
-    const int64_t n = shape[0], c = shape[-1], positions = shape.elements() / (n * c);
-    const Pool2dSpec whole{.n = n, .h = positions, .w = 1, .c = c, .window_h = positions, .window_w = 1};
-    const auto values = random_values(shape.elements(), 1), gradient = random_values(n * c, 2);
-    const Guarded<float> x(exec(), shape, values), dy(exec(), {n, c}, gradient), y(exec(), {n, c}),
-        dx(exec(), shape);
-    global_average_pool_forward(exec(), x, y);
-    global_average_pool_backward(exec(), dy, dx);
-    const auto mean = [&](const Doubles& at) { return oracle::average_pool2d(whole, at); };
-    expect_close(y.values(), mean(to_double(values)), kSum, "y");
-    expect_gradient(dx.values(), mean, values, gradient, "dx");
-  }
-}
-
-TEST_P(Pool2dTest, AcceptsAnEmptyBatch) {
-  const Pool2dSpec spec{.n = 0, .h = 4, .w = 4, .c = 2};
-  const MaxPoolRun run = run_max_pool(exec(), spec, {}, {});
-  EXPECT_TRUE(run.y.empty());
-  const Guarded<float> x(exec(), {0, 4, 4, 2}), y(exec(), {0, 2, 2, 2}), mean(exec(), {0, 2});
-  average_pool2d_forward(exec(), spec, x, y);
-  average_pool2d_backward(exec(), spec, y, x);
-  global_average_pool_forward(exec(), x, mean);
-  global_average_pool_backward(exec(), mean, x);
 }
 
 TEST_P(Pool2dTest, AnImpossibleSpecIsABug) {

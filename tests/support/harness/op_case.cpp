@@ -1,0 +1,103 @@
+#include "tests/support/harness/op_case.h"
+
+#include <algorithm>
+
+#include "src/core/error.h"
+
+namespace lockstep::test {
+
+namespace {
+
+std::map<std::string, void (*)(Op&)>& registry() {
+  static std::map<std::string, void (*)(Op&)> registry;
+  return registry;
+}
+
+}  // namespace
+
+const Doubles& Values::operator[](const std::string& name) const {
+  static const Doubles none;
+  const auto found = find(name);
+  return found == end() ? none : found->second;
+}
+
+Tensor OpCall::operator[](const std::string& name) const {
+  const auto found = tensors.find(name);
+  return found == tensors.end() ? Tensor{} : found->second;
+}
+
+OpCase& OpCase::input(const std::string& name, const Shape& shape, const Fill& fill, DType dtype) {
+  operands.push_back({name, Operand::Role::input, shape, dtype, fill});
+  return *this;
+}
+
+OpCase& OpCase::output(const std::string& name, const Shape& shape, const Tolerance& tolerance, DType dtype) {
+  operands.push_back({name, Operand::Role::output, shape, dtype, {}, tolerance});
+  return *this;
+}
+
+OpCase& OpCase::state(const std::string& name, const Shape& shape, const Fill& fill,
+                      const Tolerance& tolerance, DType dtype) {
+  operands.push_back({name, Operand::Role::state, shape, dtype, fill, tolerance});
+  return *this;
+}
+
+OpCase& OpCase::output_gradient(const std::string& name, const Fill& fill) {
+  return input("d" + name, operand(name).shape, fill, operand(name).dtype);
+}
+
+OpCase& OpCase::gradient(const std::string& name, const Tolerance& tolerance, int64_t parts) {
+  const Operand& of = operand(name);
+  operands.push_back({"d" + name,
+                      Operand::Role::gradient,
+                      of.shape,
+                      of.dtype,
+                      {},
+                      tolerance,
+                      name,
+                      std::max<int64_t>(parts, 1)});
+  return *this;
+}
+
+OpCase& OpCase::runs(std::function<void(const OpCall&)> forward,
+                     std::function<void(const OpCall&)> backward) {
+  prepare = [=](Exec) { return OpRoutines{forward, backward}; };
+  return *this;
+}
+
+const Operand& OpCase::operand(const std::string& name) const {
+  const auto found =
+      std::find_if(operands.begin(), operands.end(), [&](const Operand& o) { return o.name == name; });
+  INVARIANT(found != operands.end(), "a case has no tensor '{}'", name);
+  return *found;
+}
+
+void Op::add(const std::string& name, std::vector<int64_t> rows, Make make) {
+  cases_.push_back({name, std::move(rows), std::move(make)});
+}
+
+void Op::add(const std::string& name, const OpCase& op) {
+  cases_.push_back({name, {1}, [op](int64_t) { return op; }, true});
+}
+
+void Op::time(const std::string& name, int64_t rows, Make make) {
+  timed_.push_back({name, {rows}, std::move(make)});
+}
+
+RegisterOp::RegisterOp(const char* name, void (*add_cases)(Op&)) {
+  INVARIANT(registry().emplace(name, add_cases).second, "two operations named {}", name);
+}
+
+std::vector<std::string> op_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, add_cases] : registry()) names.push_back(name);
+  return names;
+}
+
+Op op_named(const std::string& name) {
+  Op op(name);
+  registry().at(name)(op);
+  return op;
+}
+
+}  // namespace lockstep::test

@@ -1,0 +1,278 @@
+#include "tests/support/harness/op_check.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <thread>
+
+#include "tests/support/harness/op_expected.h"
+#include "tests/support/harness/op_run.h"
+#include "tests/support/harness/values.h"
+
+namespace lockstep::test {
+
+namespace {
+
+/// A case with a number of rows, on a backend.
+struct Instance {
+  OpCase op;
+  std::string where;
+  Bytes inputs;
+};
+
+Instance instance(Exec exec, const Op& op, const Op::Entry& entry, int64_t rows) {
+  Instance made{entry.make(rows), {}, {}};
+  if (!entry.is_fixed) made.op.info.valid = static_cast<int32_t>(rows);
+  made.where =
+      fmt::format("{}, case '{}'{} on {}", op.name(), entry.name,
+                  entry.is_fixed ? "" : fmt::format(" with {} rows", rows), to_string(exec.backend()));
+  made.inputs = inputs_of(made.op);
+  return made;
+}
+
+Values decoded(const OpCase& op, const Bytes& bytes) {
+  Values values;
+  for (const auto& [name, data] : bytes) values[name] = decode(op.operand(name).dtype, data);
+  return values;
+}
+
+/// "(0, 3, 1)", the place of an element.
+std::string place(const Shape& shape, int64_t element) {
+  std::vector<int64_t> at;
+  for (int axis = shape.rank(); axis-- > 0; element /= shape[axis]) at.push_back(element % shape[axis]);
+  return fmt::format("({})", fmt::join(at.rbegin(), at.rend(), ", "));
+}
+
+/// Fails the test, naming the worst element, unless all are within `times` the tolerance.
+void compare(const std::string& where, const Operand& operand, const Doubles& actual, const Doubles& expected,
+             double times, const std::vector<bool>& skip, const char* of_what) {
+  ASSERT_EQ(actual.size(), expected.size()) << where << ": " << operand.name;
+  const Tolerance& tolerance = operand.tolerance;
+  const auto bound = [&](double value) {
+    return times * (tolerance.absolute + tolerance.relative * std::abs(value));
+  };
+  double worst = 0;
+  size_t at = 0, wrong = 0;
+  for (size_t i = 0; i < actual.size(); ++i) {
+    if (i < skip.size() && skip[i]) continue;
+    double excess = 0;
+    if (std::isnan(expected[i]) || std::isnan(actual[i]))
+      excess = std::isnan(expected[i]) && std::isnan(actual[i]) ? 0 : HUGE_VAL;
+    else if (actual[i] != expected[i])
+      excess = std::abs(actual[i] - expected[i]) - bound(expected[i]);
+    if (excess > 0) ++wrong;
+    if (excess > worst) worst = excess, at = i;
+  }
+  if (wrong > 0)
+    ADD_FAILURE() << fmt::format(
+        "{}: {} at {} is {:.9g}, but {} is {:.9g}, and {:.3g} is allowed, because {} ({} of {} elements are "
+        "wrong)",
+        where, operand.name, place(operand.shape, static_cast<int64_t>(at)), actual[at], of_what,
+        expected[at], bound(expected[at]), tolerance.reason, wrong, actual.size());
+}
+
+void compare_all(const Instance& it, const Bytes& results, const Expected& expected) {
+  static const std::vector<bool> kNone;
+  for (const Operand& operand : it.op.operands) {
+    if (!operand.is_written()) continue;
+    const Doubles actual = decode(operand.dtype, results.at(operand.name));
+    if (expected.values.contains(operand.name)) {
+      const auto kinks = expected.kinks.find(operand.name);
+      compare(it.where, operand, actual, expected.values[operand.name], 1,
+              kinks == expected.kinks.end() ? kNone : kinks->second, "the oracle's");
+    } else {
+      EXPECT_TRUE(std::all_of(actual.begin(), actual.end(), [](double v) { return std::isfinite(v); }))
+          << it.where << ": " << operand.name << " is not finite";
+    }
+  }
+}
+
+/// Fails the test where something differs from what was computed in another way. All NaNs are the same.
+void expect_same_bits(const Instance& it, const Bytes& actual, const Bytes& expected,
+                      const std::string& when) {
+  for (const auto& [name, bytes] : expected) {
+    const auto found = actual.find(name);
+    if (found == actual.end() || found->second == bytes) continue;
+    Operand exact = it.op.operand(name);
+    exact.tolerance = kExact;
+    exact.tolerance.reason = "it may not depend on that";
+    compare(it.where + ", " + when, exact, decode(exact.dtype, found->second), decode(exact.dtype, bytes), 1,
+            {}, "otherwise it");
+  }
+}
+
+std::set<int64_t> all_rows(const Op::Entry& entry) {
+  std::set<int64_t> rows(entry.rows.begin(), entry.rows.end());
+  if (!entry.is_fixed) rows.insert({0, 1, 3});
+  return rows;
+}
+
+/// The first of the rows, as a case of so many rows has them.
+Bytes first_rows(const OpCase& part, const Bytes& inputs) {
+  Bytes first;
+  for (const auto& [name, bytes] : inputs) {
+    const Operand& operand = part.operand(name);
+    const auto size = static_cast<std::ptrdiff_t>(operand.shape.elements()) *
+                      static_cast<std::ptrdiff_t>(size_of(operand.dtype));
+    first[name] = {bytes.begin(), bytes.begin() + size};
+  }
+  return first;
+}
+
+/// NaN behind the first rows. Integers stay: they are indices that the data set's reader has checked.
+Bytes with_garbage(const OpCase& op, const Bytes& first, Bytes inputs) {
+  for (auto& [name, bytes] : inputs) {
+    const DType dtype = op.operand(name).dtype;
+    if (dtype == DType::i32 || dtype == DType::i64 || dtype == DType::u8) continue;
+    std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(first.at(name).size()), bytes.end(), 0xFF);
+  }
+  return inputs;
+}
+
+/// A case where only the first rows are real.
+void check_padded(Exec exec, Instance it, const OpCase& part, int32_t valid) {
+  it.op.info.valid = valid;
+  it.where += fmt::format(", of which {} are real", valid);
+  const Bytes real = first_rows(part, it.inputs);
+  Expected expected = expected_of(part, decoded(part, real), it.where);
+  for (auto& [name, values] : expected.values) {
+    const auto elements = static_cast<size_t>(it.op.operand(name).shape.elements());
+    values.resize(elements);
+    if (expected.kinks.contains(name)) expected.kinks[name].resize(elements);
+  }
+  const Bytes clean = OpRun(exec, it.op, it.inputs).both().results();
+  const Bytes dirty = OpRun(exec, it.op, with_garbage(it.op, real, it.inputs)).both().results();
+  compare_all(it, dirty, expected);
+  expect_same_bits(it, dirty, clean, "with NaN in the padding");
+}
+
+template <typename Check>
+void for_each_case(Exec exec, const Op& op, Check check) {
+  for (const Op::Entry& entry : op.cases())
+    for (const int64_t rows : entry.rows) check(instance(exec, op, entry, rows));
+}
+
+}  // namespace
+
+void check_oracle(Exec exec, const Op& op) {
+  for (const Op::Entry& entry : op.cases())
+    for (const int64_t rows : all_rows(entry)) {
+      const Instance it = instance(exec, op, entry, rows);
+      SCOPED_TRACE(it.where);
+      const Bytes results = OpRun(exec, it.op, it.inputs).both().results();
+      compare_all(it, results, expected_of(it.op, decoded(it.op, it.inputs), it.where));
+      if (!exec.on_cuda()) continue;
+      for (const auto& [name, bytes] : OpRun({}, it.op, it.inputs).both().results()) {
+        const DType dtype = it.op.operand(name).dtype;
+        compare(it.where, it.op.operand(name), decode(dtype, results.at(name)), decode(dtype, bytes), 2, {},
+                "the CPU's");
+      }
+    }
+}
+
+void check_padding(Exec exec, const Op& op) {
+  for (const Op::Entry& entry : op.cases())
+    for (const int64_t rows : entry.rows)
+      for (const int64_t valid : std::set<int64_t>{0, 1, rows - 1}) {
+        if (entry.is_fixed || valid < 0 || valid >= rows) continue;
+        const Instance it = instance(exec, op, entry, rows);
+        if (!it.op.is_padded) continue;
+        SCOPED_TRACE(it.where);
+        check_padded(exec, it, entry.make(valid), static_cast<int32_t>(valid));
+      }
+}
+
+void check_aliases(Exec exec, const Op& op) {
+  for_each_case(exec, op, [&](const Instance& it) {
+    SCOPED_TRACE(it.where);
+    const Bytes apart = OpRun(exec, it.op, it.inputs).both().results();
+    for (const auto& alias : it.op.may_alias)
+      expect_same_bits(it, OpRun(exec, it.op, it.inputs, {.alias = alias}).both().results(), apart,
+                       fmt::format("{} where {} was", alias.first, alias.second));
+    for (const std::string& absent : it.op.may_be_absent)
+      expect_same_bits(it, OpRun(exec, it.op, it.inputs, {.absent = absent}).both().results(), apart,
+                       "without " + absent);
+  });
+}
+
+void check_repeats(Exec exec, const Op& op) {
+  for_each_case(exec, op, [&](const Instance& it) {
+    SCOPED_TRACE(it.where);
+    OpRun run(exec, it.op, it.inputs);
+    const Bytes first = run.both().results();
+    run.reset(0x3C);
+    expect_same_bits(it, run.both().results(), first, "the second time and over other garbage");
+    expect_same_bits(it, OpRun(exec, it.op, it.inputs, {.garbage = 0}).both().results(), first,
+                     "by another object and over zeros");
+    if (it.op.any_address)
+      expect_same_bits(it, OpRun(exec, it.op, it.inputs, {.is_shifted = true}).both().results(), first,
+                       "at unaligned addresses");
+  });
+}
+
+void check_shapes(Exec exec, const Op& op) {
+  const auto refused = [](const OpCase& of, OpRun& run) {
+    try {
+      run.forward();
+      if (run.has_backward()) run.backward();
+      synchronize(run.call().exec);
+    } catch (const Error& error) {
+      return error.code() == ExitCode::bug;
+    }
+    return !of.checks_shapes;
+  };
+  for (const Op::Entry& entry : op.cases()) {
+    if (entry.is_fixed) continue;
+    const Instance it = instance(exec, op, entry, std::max<int64_t>(1, entry.rows.front()));
+    SCOPED_TRACE(it.where);
+    if (!it.op.checks_shapes) continue;
+    for (const Operand& operand : it.op.operands) {
+      OpRun run(exec, it.op, it.inputs);
+      Tensor& tensor = run.call().tensors.at(operand.name);
+      Shape other = operand.shape;
+      ++other[-1];
+      tensor = {tensor.raw(), tensor.dtype(), other};
+      EXPECT_TRUE(refused(it.op, run)) << it.where << ": accepts " << operand.name << " of shape "
+                                       << to_string(other) << " for " << to_string(operand.shape);
+    }
+    OpRun run(exec, it.op, it.inputs);
+    const Tensor workspace = run.call().workspace;
+    if (workspace.bytes() == 0) continue;
+    run.call().workspace = {workspace.raw(), DType::u8, {workspace.shape().elements() - 1}};
+    EXPECT_TRUE(refused(it.op, run)) << it.where << ": accepts a workspace that is too small";
+  }
+}
+
+void check_threads(const Op& op) {
+  const int before = omp_get_max_threads();
+  const auto with_threads = [&](const Instance& it, int threads) {
+    omp_set_num_threads(threads);
+    const Bytes results = OpRun({}, it.op, it.inputs).both().results();
+    EXPECT_EQ(omp_get_max_threads(), threads) << it.where << ": changed its caller's number of threads";
+    omp_set_num_threads(before);
+    return results;
+  };
+  for (const Op::Entry& entry : op.timed()) {
+    const Instance it = instance({}, op, entry, entry.rows.front());
+    SCOPED_TRACE(it.where);
+    const Bytes one = with_threads(it, 1), four = with_threads(it, 4);
+    expect_same_bits(it, four, one, "with four threads");
+  }
+  for_each_case({}, op, [&](const Instance& it) {
+    SCOPED_TRACE(it.where);
+    const Bytes alone = with_threads(it, 1);
+    expect_same_bits(it, with_threads(it, 4), alone, "with four threads");
+    std::vector<Bytes> together(4);
+    std::vector<std::thread> lanes;
+    for (Bytes& results : together)
+      lanes.emplace_back([&] { results = OpRun({}, it.op, it.inputs).both().results(); });
+    for (std::thread& lane : lanes) lane.join();
+    for (const Bytes& results : together) expect_same_bits(it, results, alone, "beside three others");
+  });
+}
+
+}  // namespace lockstep::test
