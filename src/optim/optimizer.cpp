@@ -5,6 +5,7 @@
 
 #include "src/core/error.h"
 #include "src/core/suggest.h"
+#include "src/optim/kept_state.h"
 #include "src/optim/optimizer_kernels.h"
 
 namespace lockstep {
@@ -21,7 +22,7 @@ struct Algorithm {
   const char* state1;
 };
 
-// A state called "momentum" is kept only where there is momentum.
+// keeps_state() says which of the states a run has.
 constexpr Algorithm kAlgorithms[] = {
     {"sgd", Rule::sgd, false, "momentum", nullptr},
     {"adam", Rule::adam, false, "m", "v"},
@@ -167,9 +168,8 @@ struct Optimizer::Impl {
 
   bool adapts() const { return update.rule == Rule::lars || update.rule == Rule::lamb; }
 
-  /// A zeroed buffer like this share of the weights, listed under its name, or none.
-  float* add_state(Buffer& buffer, const char* name, bool wanted) {
-    if (!wanted) return nullptr;
+  /// A zeroed buffer like this share of the weights, listed under its name.
+  float* add_state(Buffer& buffer, const char* name) {
     buffer = Buffer(exec, Memory::device, static_cast<size_t>(update.blocks * kFlatBlock) * sizeof(float));
     states.push_back({name, buffer.as<float>()});
     return buffer.as<float>().data();
@@ -230,11 +230,11 @@ Optimizer::Optimizer(Exec exec, const OptimizerSpec& spec, std::span<const FlatB
   update.decoupled = algorithm.decoupled;
   update.blocks = static_cast<int64_t>(mine.size());
 
-  const auto wanted = [&](const char* name) {
-    return name != nullptr && (std::string_view("momentum") != name || spec.momentum > 0);
+  const auto state = [&](Buffer& buffer, const char* name) {
+    return keeps_state(name, spec.momentum) ? impl.add_state(buffer, name) : nullptr;
   };
-  update.state0 = impl.add_state(impl.state0, algorithm.state0, wanted(algorithm.state0));
-  update.state1 = impl.add_state(impl.state1, algorithm.state1, wanted(algorithm.state1));
+  update.state0 = state(impl.state0, algorithm.state0);
+  update.state1 = state(impl.state1, algorithm.state1);
 
   impl.norm_sums = SharedSums(exec, 1, impl.share);
   impl.clip_scale = Buffer(exec, Memory::device, sizeof(float));

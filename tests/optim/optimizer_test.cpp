@@ -11,6 +11,7 @@
 
 #include "src/core/error.h"
 #include "src/core/rng.h"
+#include "src/optim/kept_state.h"
 #include "tests/optim/trained.h"
 
 namespace lockstep {
@@ -63,6 +64,15 @@ Trajectory five_steps(Exec exec, const OptimizerSpec& spec) {
 void expect_near(const std::vector<float>& actual, const std::vector<float>& expected) {
   ASSERT_EQ(actual.size(), expected.size());
   for (size_t i = 0; i < actual.size(); ++i) EXPECT_NEAR(actual[i], expected[i], 2e-6) << "element " << i;
+}
+
+TEST(OptimizerState, ARuleMayKeepNone) {
+  for (const double momentum : {0.0, 0.9}) {
+    EXPECT_FALSE(keeps_state(nullptr, momentum));
+    EXPECT_TRUE(keeps_state("m", momentum));
+    EXPECT_EQ(keeps_state("momentum", momentum), momentum > 0);
+  }
+  EXPECT_TRUE(Optimizer(Exec{}, {.name = "sgd"}, blocks_of({{1, true}})).state().empty());
 }
 
 class OptimizerAgainstPyTorch : public BackendTest {};
