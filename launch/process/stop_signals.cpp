@@ -18,7 +18,8 @@ struct Named {
   const char* name;
 };
 constexpr std::array kStopSignals = {Named{SIGTERM, "SIGTERM"}, Named{SIGINT, "SIGINT"},
-                                     Named{SIGUSR1, "SIGUSR1"}, Named{SIGUSR2, "SIGUSR2"}};
+                                     Named{SIGUSR1, "SIGUSR1"}, Named{SIGUSR2, "SIGUSR2"},
+                                     Named{SIGHUP, "SIGHUP"}};
 
 // All that the handler touches; atomics without locks are safe in one.
 std::atomic<int> first_signal = 0;
@@ -67,7 +68,11 @@ void take_stop_signals(bool speaks) {
   action.sa_flags = SA_SIGINFO | SA_RESTART;
   sigemptyset(&action.sa_mask);
   for (const Named& each : kStopSignals) sigaddset(&action.sa_mask, each.signal);
-  for (const Named& each : kStopSignals) sigaction(each.signal, &action, nullptr);
+  for (const Named& each : kStopSignals) {
+    struct sigaction before {};
+    sigaction(each.signal, nullptr, &before);
+    if (each.signal != SIGHUP || before.sa_handler != SIG_IGN) sigaction(each.signal, &action, nullptr);
+  }
 }
 
 void set_line_drawn(bool drawn) { line_drawn = drawn; }

@@ -4,7 +4,8 @@
 
 namespace lockstep {
 
-/// From now on SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 are remembered instead of ending the process. A second
+/// From now on SIGTERM, SIGINT, SIGUSR1, SIGUSR2 and SIGHUP (a terminal that is closed; unless nohup has it
+/// ignored) are remembered instead of ending the process. A second
 /// SIGINT ends it at once with 130; one Ctrl-C that reaches a rank twice, by itself and through the process
 /// that supervises it, counts once. When `speaks`, standard error says at the first of them what comes next.
 void take_stop_signals(bool speaks);

@@ -31,7 +31,11 @@ TEST_F(SignalTest, EachSignalSavesAndEndsOneRankWith75) {
   const struct {
     int signal;
     std::string name;
-  } cases[] = {{SIGTERM, "SIGTERM"}, {SIGINT, "SIGINT"}, {SIGUSR1, "SIGUSR1"}, {SIGUSR2, "SIGUSR2"}};
+  } cases[] = {{SIGTERM, "SIGTERM"},
+               {SIGINT, "SIGINT"},
+               {SIGUSR1, "SIGUSR1"},
+               {SIGUSR2, "SIGUSR2"},
+               {SIGHUP, "SIGHUP"}};
   for (const auto& [signal, name] : cases) {
     const ProgramResult result = stop(name, 1, [&, number = signal, run = name] {
       // Without mpirun there is no rank to look for, but only one process with this folder in its arguments.
@@ -42,6 +46,17 @@ TEST_F(SignalTest, EachSignalSavesAndEndsOneRankWith75) {
     EXPECT_THAT(result.out, HasSubstr("--resume auto"));
   }
   expect_goes_on("SIGTERM", 2);
+}
+
+TEST_F(SignalTest, AHangupThatNohupIgnoresStopsNothing) {
+  std::vector<std::string> train = command("nohup", 1, {"train.steps=1000000"});
+  train.insert(train.begin(), "nohup");
+  const ProgramResult result = run_and("nohup", train, [&] {
+    for (const int number : {SIGHUP, SIGUSR1})
+      for (const pid_t process : find_processes(*folder_ / "nohup")) kill(process, number);
+  });
+  EXPECT_EQ(result.exit_code, 75) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("preempted (SIGUSR1)"));
 }
 
 TEST_F(SignalTest, OneRankThatIsSignalledStopsAll) {
