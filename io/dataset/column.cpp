@@ -64,9 +64,17 @@ void require_rows_of_numbers(const hdf5::Dataset& dataset) {
          "numbers 0, 1, "
          "2, ... in its place.",
          dataset.where());
+  if (dataset.type().name == "compound")
+    fail(
+        ExitCode::data,
+        "{} is a table of rows with named columns (compound); samples and targets must be arrays of numbers. "
+        "Write its columns as x and y: in Python, h5py and "
+        "numpy.lib.recfunctions.structured_to_unstructured(rows[columns]) do so.",
+        dataset.where());
   if (dataset.type().kind == hdf5::ElementType::Kind::other)
     fail(ExitCode::data,
-         "{} holds values of type {}; samples must be integers or floating-point numbers. Convert it first.",
+         "{} holds values of type {}; samples and targets must be integers or floating-point numbers. Write "
+         "them as one of these.",
          dataset.where(), dataset.type().name);
   if (dataset.type().bytes > 8)
     fail(ExitCode::data, "{} holds {}; numbers of more than 64 bits are not supported. Store it as float64.",

@@ -8,6 +8,7 @@
 #include "io/hdf5/crash_report.h"
 #include "io/probe/findings.h"
 #include "io/probe/probe.h"
+#include "src/core/counted.h"
 #include "src/core/hash.h"
 #include "src/core/log.h"
 
@@ -127,7 +128,8 @@ std::string Hdf5Dataset::describe() const {
                         static_cast<double>(budget_) / 0x1p20);
     place += slowness();
   }
-  const std::string more = x_.files() > 1 ? fmt::format(" and {} more files,", x_.files() - 1) : "";
+  const std::string more =
+      x_.files() > 1 ? fmt::format(" and {},", counted(x_.files() - 1, "more file")) : "";
   return fmt::format("{}:{}{} {} {}, {}", x_.file(0), x_.name(), more, to_string(x_shape().batched(size())),
                      x_.stored_type().name, place);
 }

@@ -3,6 +3,7 @@
 #include "io/dataset/dataset.h"
 #include "io/dataset/sampler.h"
 #include "io/probe/findings.h"
+#include "src/core/counted.h"
 #include "src/core/rng.h"
 
 namespace lockstep {
@@ -46,7 +47,7 @@ class SplitDataset final : public Dataset {
   std::optional<SourceFacts> facts() const override { return whole_->facts(); }
 
   std::string describe() const override {
-    return fmt::format("{} samples ({} part) of {}", size_, part_, whole_->describe());
+    return fmt::format("{} ({} part) of {}", counted(size_, "sample"), part_, whole_->describe());
   }
 
  private:

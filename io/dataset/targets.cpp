@@ -1,4 +1,5 @@
 #include "io/dataset/targets.h"
+#include "src/core/counted.h"
 
 #include <cmath>
 #include <cstring>
@@ -86,8 +87,8 @@ Targets::Targets(const std::vector<std::string>& files, const std::string& name,
   classes_ = shape_[0];
   if (options.classes > 0 && classes_ != options.classes)
     fail(ExitCode::data,
-         "{}:{} has targets of {} classes, but {} are expected (by data.classes or the training data).",
-         column_->file(0), name, classes_, options.classes);
+         "{}:{} has targets of {}, but {} are expected (by data.classes or the training data).",
+         column_->file(0), name, counted(classes_, "class", "classes"), options.classes);
   column_->give_out(DType::f32, require_probabilities);
 }
 
@@ -110,7 +111,8 @@ void Targets::read_labels(int64_t declared) {
            kForNumbers);
     if (!(wide >= 0 && wide < static_cast<double>(limit)))
       fail(ExitCode::data, "{} has the label {}; labels must be 0 to {}{}. {}", column_->where(row),
-           label_text(*column_, value), limit - 1, declared > 0 ? fmt::format(" ({} classes)", declared) : "",
+           label_text(*column_, value), limit - 1,
+           declared > 0 ? fmt::format(" ({})", counted(declared, "class", "classes")) : "",
            remedy(wide, declared));
     labels_[static_cast<size_t>(row)] = static_cast<int32_t>(value);
     counts_.add(wide);
@@ -164,8 +166,8 @@ static std::string remedy_of_lengths(const Column& x, const Column& y, size_t fi
 void require_equal_lengths(const Column& x, const Column& y) {
   for (size_t i = 0; i < x.files(); ++i)
     if (x.rows_in_file(i) != y.rows_in_file(i))
-      fail(ExitCode::data, "{}: {} has {} samples, but {} has {}. {}", x.file(i), x.name(), x.rows_in_file(i),
-           y.name(), y.rows_in_file(i), remedy_of_lengths(x, y, i));
+      fail(ExitCode::data, "{}: {} has {}, but {} has {}. {}", x.file(i), x.name(),
+           counted(x.rows_in_file(i), "sample"), y.name(), y.rows_in_file(i), remedy_of_lengths(x, y, i));
 }
 
 }  // namespace lockstep

@@ -222,7 +222,7 @@ Dataset File::dataset(const std::string& name, int64_t chunk_cache_bytes) const 
       try {
         found.push_back(fmt::format("{} ({})", printable(other), fmt::join(dataset(other).extents(), ", ")));
       } catch (const Error&) {
-        found.push_back(printable(other) + " (damaged)");
+        found.push_back(printable(other) + " (cannot be opened)");
       }
     }
     if (found.empty())

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "src/core/counted.h"
 #include "src/device/narrow.h"
 
 namespace lockstep {
@@ -53,11 +54,12 @@ void find_scale(const SourceFacts& facts, std::vector<Finding>& found) {
       facts.x_stored.kind == hdf5::ElementType::Kind::integer && facts.sample.rank() == 1 && facts.min >= 0;
   found.push_back(
       {fmt::format(
-           "{} holds {} from {:.6g} to {:.6g} (in {} samples), which enter the network as they are: "
+           "{} holds {} from {:.6g} to {:.6g} (in {}), which enter the network as they are: "
            "set data.normalize = {{ mean = [{:.5g}], std = [{:.4g}] }}, or data.normalize = \"none\" if "
            "they are meant so{}",
-           facts.x, facts.x_stored.name, facts.min, facts.max, std::min(kSamplesLookedAt, facts.samples),
-           facts.mean, facts.deviation > 0 ? facts.deviation : 1,
+           facts.x, facts.x_stored.name, facts.min, facts.max,
+           counted(std::min(kSamplesLookedAt, facts.samples), "sample"), facts.mean,
+           facts.deviation > 0 ? facts.deviation : 1,
            maybe_tokens ? "; numbers of words (tokens) need an embedding, which is not supported" : ""),
        "data.normalize"});
 }
@@ -106,10 +108,12 @@ void find_large_class(const SourceFacts& facts, std::vector<Finding>& found) {
   const double part = static_cast<double>(*largest) / static_cast<double>(facts.labels.samples());
   if (part < kLargePart) return;
   found.push_back(
-      {fmt::format("{:.3g} % of the labels of {} are {}, so that this answer alone has that "
-                   "accuracy: judge a model by the recall of each class, which lockstep eval prints",
-                   100 * part, facts.y, largest - counts.begin()),
-       ""});
+      {fmt::format(
+           "{:.3g} % of the labels of {} are {}, so that this answer alone has that "
+           "accuracy: judge a model by the recall of each class, which lockstep eval prints, and stop "
+           "by the loss (train.early_stop = {{ metric = \"validation_loss\" }}); no key weighs classes",
+           100 * part, facts.y, largest - counts.begin()),
+       "train.early_stop"});
 }
 
 /// Such as -1 and 1 in floating point.

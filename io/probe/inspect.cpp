@@ -156,8 +156,7 @@ void require_something_to_train_on(FileCheck& result) {
   if (is_usable || !result.problems.empty()) return;
   result.problems.push_back(result.datasets.empty()
                                 ? fmt::format("{} holds no data sets.", result.path)
-                                : fmt::format("{} holds nothing that can be trained on: {}", result.path,
-                                              result.datasets[0].description.problem));
+                                : "nothing can be trained on: " + result.datasets[0].description.problem);
 }
 
 }  // namespace

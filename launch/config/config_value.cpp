@@ -32,10 +32,25 @@ std::string kind_in_words(const toml::node& node) {
 
 namespace {
 
+/// Whether a text is itself a number, true or false.
+bool holds_a_value(const std::string& text) {
+  if (text.find_first_of("\r\n#") != std::string::npos) return false;
+  try {
+    const toml::table parsed = toml::parse("value = " + text);
+    const toml::node& value = *parsed.get("value");
+    return value.is_number() || value.is_boolean();
+  } catch (const toml::parse_error&) {
+    return false;
+  }
+}
+
 /// Of a value that is text where something else was expected.
 std::string hint(const GivenValue& given) {
   const auto* text = given.node.as_string();
-  return text == nullptr ? "" : likely_meant(text->get());
+  if (text == nullptr) return "";
+  if (!holds_a_value(text->get())) return likely_meant(text->get());
+  return fmt::format(" in quotes. Write {} = {}, without quotes", given.key.substr(given.key.rfind('.') + 1),
+                     text->get());
 }
 
 }  // namespace

@@ -23,7 +23,10 @@ std::string reason(const UsedWith& used, const std::string& value) {
   if (used.key == kTargets)
     return fmt::format("it is for targets that are {}, and these are {}", fmt::join(used.values, " or "),
                        value);
+  // A key that takes the other's place when it is set at all.
   if (used.values == std::vector<std::string>{""}) return fmt::format("{} is set", used.key);
+  if (used.values == std::vector<std::string>{"0"})
+    return fmt::format("{} = {} is set and decides", used.key, value);
   return fmt::format("it is used with {} = {}, which is {}", used.key, fmt::join(used.values, " or "), value);
 }
 

@@ -2,6 +2,7 @@
 
 #include <system_error>
 
+#include "src/core/counted.h"
 #include "src/core/error.h"
 
 namespace lockstep {
@@ -12,8 +13,8 @@ ThreadPool::ThreadPool(int lanes) : failures_(static_cast<size_t>(lanes)) {
   } catch (const std::system_error& error) {
     const size_t started = workers_.size() + 1;
     join();
-    fail(ExitCode::usage, "cannot start {} threads: the system allows {} ({}). Set run.threads lower.", lanes,
-         started, error.code().message());
+    fail(ExitCode::usage, "cannot start {}: the system allows {} ({}). Set run.threads lower.",
+         counted(lanes, "thread"), started, error.code().message());
   }
 }
 

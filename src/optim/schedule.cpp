@@ -6,6 +6,7 @@
 #include <numbers>
 #include <vector>
 
+#include "src/core/counted.h"
 #include "src/core/error.h"
 #include "src/core/suggest.h"
 
@@ -23,9 +24,9 @@ void check(const ScheduleSpec& s, double base_lr, int64_t total_steps) {
     fail(ExitCode::usage, "schedule.warmup_steps = {} must not be negative.", s.warmup_steps);
   if (s.warmup_steps > 0 && s.warmup_steps >= total_steps)
     fail(ExitCode::usage,
-         "schedule.warmup_steps = {} must be smaller than the {} steps of the {}: the schedule would never "
+         "schedule.warmup_steps = {} must be smaller than the {} of the {}: the schedule would never "
          "start.",
-         s.warmup_steps, total_steps, s.steps > 0 ? "schedule" : "run");
+         s.warmup_steps, counted(total_steps, "step"), s.steps > 0 ? "schedule" : "run");
   const auto require = [](const char* key, double value, bool good, const char* range) {
     if (!std::isfinite(value) || !good)
       fail(ExitCode::usage, "schedule.{} = {} must be {}.", key, value, range);

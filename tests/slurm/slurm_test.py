@@ -221,7 +221,7 @@ class Starts(Slurm):
                 "#SBATCH --cpus-per-task=": "#SBATCH --cpus-per-task=1", "launcher=": f"launcher={launcher}",
                 "program=": f"program=({LOCKSTEP})", "arguments=": "arguments=(config.toml --device cpu --set train.steps=50)"}), "train")
             self.check_finished(job, 1, "--set", "train.steps=50")
-            self.assertIn("batch: 256 = 4 ranks x 1 micro-batches x 64", job.log())
+            self.assertIn("batch: 256 = 4 ranks x 1 micro-batch x 64", job.log())
 
     def test_each_rank_sees_the_gpus_of_its_node(self):
         self.write("show", '#!/bin/sh\necho "gpus $SLURMD_NODENAME $SLURM_LOCALID: $CUDA_VISIBLE_DEVICES"\n')

@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "src/core/counted.h"
 #include "src/graph/layers/layers.h"
 #include "src/graph/layers/shapes.h"
 
@@ -17,7 +18,7 @@ class LinearLayer final : public Layer {
   std::string kind() const override { return "linear"; }
 
   std::string describe() const override {
-    return fmt::format("{} outputs{}{}", options_.outputs, options_.bias ? "" : ", no bias",
+    return fmt::format("{}{}{}", counted(options_.outputs, "output"), options_.bias ? "" : ", no bias",
                        relu_ ? ", ReLU" : "");
   }
 

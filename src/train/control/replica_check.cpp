@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "src/core/counted.h"
 #include "src/core/error.h"
 #include "src/ops/fingerprint.h"
 
@@ -136,10 +137,9 @@ void ReplicaCheck::fail_naming_rank(World& world, int64_t steps) {
       "the machines differ. Test {} (GPU: nvidia-smi -q -d ECC), leave a bad machine out, and go on from the "
       "newest checkpoint with --resume auto.",
       who,
-      all_apart
-          ? "differ from each other, with no majority to tell which is right,"
-          : fmt::format("no longer {} the same as the other {} ranks", ranks.size() == 1 ? "holds" : "hold",
-                        static_cast<size_t>(world.size()) - ranks.size()),
+      all_apart ? "differ from each other, with no majority to tell which is right,"
+                : fmt::format("no longer {} the same as the other {}", ranks.size() == 1 ? "holds" : "hold",
+                              counted(static_cast<size_t>(world.size()) - ranks.size(), "rank")),
       what, when, ranks.size() == 1 ? "its memory" : "their memory");
 }
 

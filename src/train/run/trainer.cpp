@@ -8,6 +8,7 @@
 #include "comm/collectives/timed_communicator.h"
 #include "io/file/atomic_file.h"
 #include "src/core/activity.h"
+#include "src/core/counted.h"
 #include "src/core/peak_memory.h"
 #include "src/device/devices.h"
 #include "src/ops/fingerprint.h"
@@ -33,9 +34,8 @@ int64_t count_steps(const TrainOptions& options, int64_t steps_per_epoch) {
   // So that no count of what is done in these steps overflows either.
   constexpr int64_t kMostSteps = int64_t{1} << 53;
   if (options.epochs > kMostSteps / steps_per_epoch)
-    fail(ExitCode::usage,
-         "train.epochs = {} of {} steps each are too many steps to count: at most {} epochs.", options.epochs,
-         steps_per_epoch, kMostSteps / steps_per_epoch);
+    fail(ExitCode::usage, "train.epochs = {} of {} each are too many steps to count: at most {} epochs.",
+         options.epochs, counted(steps_per_epoch, "step"), kMostSteps / steps_per_epoch);
   return options.epochs * steps_per_epoch;
 }
 
@@ -483,10 +483,11 @@ std::string Trainer::describe() const {
   }
   text += fmt::format("\ncheckpoints: written in the background from {:.1f} MiB of rank 0's memory",
                       static_cast<double>(t.checkpoints.snapshot_bytes()) / mib);
-  text += fmt::format(
-      "\nbatch: {} = {} rank{} x {} micro-batches x {}{}; {} steps of {} an epoch", t.batching.global_batch,
-      t.world.size(), t.world.size() == 1 ? "" : "s", t.batching.micro_batches, t.batching.micro_batch,
-      t.options.reproducible ? ", reproducible" : "", t.total_steps, t.sampler.steps_per_epoch());
+  text += fmt::format("\nbatch: {} = {} x {} x {}{}; {} of {} an epoch", t.batching.global_batch,
+                      counted(t.world.size(), "rank"),
+                      counted(t.batching.micro_batches, "micro-batch", "micro-batches"),
+                      t.batching.micro_batch, t.options.reproducible ? ", reproducible" : "",
+                      counted(t.total_steps, "step"), t.sampler.steps_per_epoch());
   if (const std::string statistics =
           describe_statistics(t.batching, t.options, t.world.size(), t.pool.lanes(), t.needs);
       !statistics.empty())

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/core/counted.h"
 #include "src/core/error.h"
 #include "src/graph/network.h"
 
@@ -108,9 +109,10 @@ Batching plan_batches(const TrainOptions& options, int ranks, int lanes, const M
     const Batching batching = plan_reproducible(options, ranks, needs);
     if (options.accumulation != 0 && options.accumulation != batching.micro_batches)
       fail(ExitCode::usage,
-           "train.accumulation = {} does not fit: with {} ranks a rank has {} micro-batches of {}. Leave it "
+           "train.accumulation = {} does not fit: with {} a rank has {} of {}. Leave it "
            "out.",
-           options.accumulation, ranks, batching.micro_batches, batching.micro_batch);
+           options.accumulation, counted(ranks, "rank"),
+           counted(batching.micro_batches, "micro-batch", "micro-batches"), batching.micro_batch);
     check_variance(batching, options, ranks, lanes, needs);
     return batching;
   }
@@ -122,8 +124,9 @@ Batching plan_batches(const TrainOptions& options, int ranks, int lanes, const M
   if (micro == 0 && options.accumulation != 0) {
     const int64_t pieces = options.accumulation;
     if (rank_batch % pieces != 0)
-      fail(ExitCode::usage, "train.global_batch = {} does not divide over {} ranks x {} micro-batches. {}.",
-           global, ranks, pieces, neighbours(global, ranks * pieces));
+      fail(ExitCode::usage, "train.global_batch = {} does not divide over {} x {}. {}.", global,
+           counted(ranks, "rank"), counted(pieces, "micro-batch", "micro-batches"),
+           neighbours(global, ranks * pieces));
     micro = rank_batch / pieces;
   }
   if (micro == 0) micro = choose_micro_batch(options, rank_batch, lanes, needs);
@@ -134,12 +137,11 @@ Batching plan_batches(const TrainOptions& options, int ranks, int lanes, const M
     const int64_t step = ranks * micro;
     if (options.accumulation != 0)
       fail(ExitCode::usage,
-           "train.global_batch = {} is not {} ranks x micro_batch {} x accumulation {} = {}. Leave one of "
+           "train.global_batch = {} is not {} x micro_batch {} x accumulation {} = {}. Leave one of "
            "them out.",
-           global, ranks, micro, accumulation, unit);
-    fail(ExitCode::usage,
-         "train.global_batch = {} does not divide over {} samples a step ({} ranks x {}). {}.", global, step,
-         ranks, micro, neighbours(global, step));
+           global, counted(ranks, "rank"), micro, accumulation, unit);
+    fail(ExitCode::usage, "train.global_batch = {} does not divide over {} a step ({} x {}). {}.", global,
+         counted(step, "sample"), counted(ranks, "rank"), micro, neighbours(global, step));
   }
   const Batching batching{global, micro, static_cast<int>(accumulation)};
   check_variance(batching, options, ranks, lanes, needs);
@@ -170,11 +172,11 @@ std::string describe_statistics(const Batching& batching, const TrainOptions& op
     const int64_t together = ranks * busy * batching.micro_batch;
     return together == batching.global_batch
                ? fmt::format("statistics over all {} samples of a step", together)
-               : fmt::format("statistics over {} samples at a time, {} rank{} x {} thread{} x {}", together,
-                             ranks, ranks == 1 ? "" : "s", busy, busy == 1 ? "" : "s", batching.micro_batch);
+               : fmt::format("statistics over {} samples at a time, {} x {} x {}", together,
+                             counted(ranks, "rank"), counted(busy, "thread"), batching.micro_batch);
   }
-  std::string text = fmt::format("statistics over {} sample{}, one micro-batch", batching.micro_batch,
-                                 batching.micro_batch == 1 ? "" : "s");
+  std::string text =
+      fmt::format("statistics over {}, one micro-batch", counted(batching.micro_batch, "sample"));
   if (busy < lanes) {
     text += fmt::format("; {} of {} threads compute", busy, lanes);
     if (!options.reproducible)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "src/core/counted.h"
 #include "src/ops/input/preprocess.h"
 #include "src/ops/loss/loss.h"
 
@@ -35,9 +36,9 @@ std::vector<int64_t> extents_of(const Shape& shape) {
 void check_moments(const std::vector<double>& values, int64_t channels, const char* key) {
   if (values.size() != 1 && static_cast<int64_t>(values.size()) != channels)
     fail(ExitCode::usage,
-         "data.normalize.{} has {} values, but the samples have {} channels. Give one value, or one a "
+         "data.normalize.{} has {}, but the samples have {}. Give one value, or one a "
          "channel.",
-         key, values.size(), channels);
+         key, counted(values.size(), "value"), counted(channels, "channel"));
 }
 
 }  // namespace

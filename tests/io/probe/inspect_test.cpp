@@ -65,7 +65,7 @@ TEST(Inspect, WhatCannotBeReadOrTrainedOnIsAProblem) {
   EXPECT_THAT(check_file(path).problems, ElementsAre(HasSubstr("a.h5 holds no data sets.")));
   put_other(path, "/names", true);
   EXPECT_THAT(check_file(path).problems,
-              ElementsAre(AllOf(HasSubstr("holds nothing that can be trained on"), HasSubstr("string"))));
+              ElementsAre(AllOf(HasSubstr("nothing can be trained on: "), HasSubstr("string"))));
   // Text beside the data is no fault of it, unless it stands where samples or targets are looked for.
   put(path, "/train/x", {4}, counting<float>(4));
   EXPECT_THAT(check_file(path).problems, IsEmpty());

@@ -34,7 +34,7 @@ TEST(UnusedKeys, AreNamedWithTheChoiceThatLeavesThemAside) {
       ElementsAre("train.label_smoothing = 0.1 changes nothing: it is for targets that are classes, and "
                   "these are values"));
   EXPECT_THAT(unused({"train.steps=10", "train.epochs=3"}),
-              ElementsAre("train.epochs = 3 changes nothing: it is used with train.steps = 0, which is 10"));
+              ElementsAre("train.epochs = 3 changes nothing: train.steps = 10 is set and decides"));
   EXPECT_THAT(unused({"schedule.max_lr=1", "schedule.power=2"}), testing::SizeIs(2));
 }
 
