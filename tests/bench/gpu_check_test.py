@@ -62,7 +62,7 @@ class Running(Folder):
         def cannot(_):
             raise Skipped("There is no such tool.")
 
-        parts = [Part(run.__name__, 5, run) for run in (fails, is_wrong, finds_a_fault, cannot, passes)]
+        parts = [Part(run.__name__, 60, run) for run in (fails, is_wrong, finds_a_fault, cannot, passes)]
         parts.insert(1, Part("does_not_end", 4, does_not_end))
         path = os.path.join(self.folder, "results.md")
         write, seen = report.writer(path, "Title", [], {}), []
@@ -71,7 +71,7 @@ class Running(Folder):
             write(outcomes)
             with open(path) as file:
                 seen.append(file.read().count("\n## "))
-        outcomes = run_parts(self.session, parts, 60, watch)
+        outcomes = run_parts(self.session, parts, 600, watch)
         self.assertEqual({o.name: o.status for o in outcomes},
                          {"fails": "FAILED", "does_not_end": "FAILED", "is_wrong": "FAILED", "finds_a_fault": "FAILED",
                           "cannot": "skipped", "passes": "passed"})
