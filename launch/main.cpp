@@ -25,6 +25,7 @@ namespace lockstep {
 World& Program::world() {
   if (!world_) {
     world_ = std::make_unique<World>(environment_.launcher);
+    first_ = std::make_unique<FirstOfMachine>(*world_);
     set_log_rank(world_->rank(), world_->size());
     const std::string version = LOCKSTEP_VERSION;
     if (const auto rank = world_->find_different(hash_bytes(std::as_bytes(std::span(version)))))
@@ -54,10 +55,11 @@ int end_with(Program& program, ExitCode code, const std::string& message) {
     return static_cast<int>(code);
   }
   World& world = program.world();
-  // Mostly every rank meets the same error: the first to end the job speaks for all, and rank 0 goes first.
+  // Mostly every rank meets the same error, and one speaks for all of its machine: rank 0 where it comes
+  // soon. Ranks of other machines leave it the time to end the job.
   if (world.rank() > 0)
     std::this_thread::sleep_for(std::chrono::milliseconds(1000 + 500 * world.rank() / world.size()));
-  log_error("{}", one_line(message));
+  if (program.speaks_first()) log_error("{}", one_line(message));
   if (world.size() > 1) world.abort(static_cast<int>(code));
   return static_cast<int>(code);
 }

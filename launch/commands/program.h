@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "comm/collectives/first_of_machine.h"
 #include "comm/collectives/world.h"
 #include "launch/process/environment.h"
 
@@ -21,6 +22,8 @@ class Program {
   /// Starts MPI on the first call. Commands that only read files or print facts never call it.
   World& world();
   bool has_world() const { return world_ != nullptr; }
+  /// Whether this rank says what all have met: true for the first of its machine to ask.
+  bool speaks_first() { return first_ == nullptr || first_->claim(); }
 
   /// The chosen subcommand, set while the command line is parsed; returns the exit code.
   std::function<int()> action;
@@ -32,6 +35,7 @@ class Program {
  private:
   Environment environment_;
   std::unique_ptr<World> world_;
+  std::unique_ptr<FirstOfMachine> first_;
 };
 
 // Each adds one subcommand, with its options and help, to the command line.
