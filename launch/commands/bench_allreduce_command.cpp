@@ -9,6 +9,7 @@
 #include "launch/report/report.h"
 #include "launch/run/choose_device.h"
 #include "launch/scaling/statistics.h"
+#include "src/core/counted.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
 #include "src/device/buffer.h"
@@ -50,9 +51,9 @@ uint64_t largest_size(World& world, const AllReduceArguments& arguments) {
   world.max(std::span(&most, 1));
   const auto fits = static_cast<uint64_t>(-most);
   if (arguments.max > fits)
-    fail(ExitCode::usage, "--max {} does not fit: {} ranks on this machine have memory for {} each.",
-         readable_bytes(static_cast<int64_t>(arguments.max)), world.local_size(),
-         readable_bytes(static_cast<int64_t>(fits)));
+    fail(ExitCode::usage, "--max {} does not fit: {} on this machine ha{} memory for {} each.",
+         readable_bytes(static_cast<int64_t>(arguments.max)), counted(world.local_size(), "rank"),
+         world.local_size() == 1 ? "s" : "ve", readable_bytes(static_cast<int64_t>(fits)));
   if (arguments.max > 0) return arguments.max;
   return std::max(arguments.min, std::min(kDefaultMax, fits));
 }
@@ -244,8 +245,8 @@ int run_bench_allreduce(Program& program, const AllReduceArguments& arguments) {
                 {"results", results}});
     return 0;
   }
-  print_text("sum of floats over {} ranks on {}, in place; median of {} repeats, GB/s\n\n", world.size(),
-             to_string(device.exec().backend()), arguments.repeats);
+  print_text("sum of floats over {} on {}, in place; median of {}, GB/s\n\n", counted(world.size(), "rank"),
+             to_string(device.exec().backend()), counted(arguments.repeats, "repeat"));
   print_rows(rows, world.size());
   print_text("\nEvery sum was checked. algbw = size / time; busbw = algbw x 2(n-1)/n.\n");
   return 0;

@@ -13,6 +13,7 @@
 #include "launch/scaling/scaling_report.h"
 #include "launch/scaling/scaling_runs.h"
 #include "src/core/cores.h"
+#include "src/core/counted.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
 
@@ -127,8 +128,8 @@ void fit_measured(ScalingResult& result, const ScalingPlan& plan) {
 void use_fabric(ScalingResult& result, const FabricFile& file, const std::string& path) {
   const Link &inside = file.fabric.inside, &between = file.fabric.between;
   result.model_basis = fmt::format(
-      "{}: {} GPUs a node, {:g} GB/s and {:g} us inside, {:g} GB/s and {:g} us a GPU between nodes; {}", path,
-      file.fabric.ranks_per_node, 1e-9 / inside.seconds_per_byte, 1e6 * inside.latency,
+      "{}: {} a node, {:g} GB/s and {:g} us inside, {:g} GB/s and {:g} us a GPU between nodes; {}", path,
+      counted(file.fabric.ranks_per_node, "GPU"), 1e-9 / inside.seconds_per_byte, 1e6 * inside.latency,
       1e-9 / between.seconds_per_byte, 1e6 * between.latency,
       file.step ? "the step is described there too." : "the step as one rank here computes it.");
   if (file.step) {
@@ -192,11 +193,12 @@ int run_bench_scaling(Program& program, const ScalingArguments& arguments) {
            "GPUs with --fabric.");
     result.points = run_scaling(plan);
     result.title =
-        fmt::format("{}, {} samples a step on one rank; {} threads a rank, median of {} runs of {} steps",
-                    config.model.file.empty() ? config.model.name : config.model.file, plan.global_batch,
-                    result.points.front().threads, arguments.repeats, arguments.steps);
+        fmt::format("{}, {} a step on one rank; {} a rank, median of {} of {}",
+                    config.model.file.empty() ? config.model.name : config.model.file,
+                    counted(plan.global_batch, "sample"), counted(result.points.front().threads, "thread"),
+                    counted(arguments.repeats, "run"), counted(arguments.steps, "step"));
   } else {
-    result.title = fmt::format("a step of {} samples a GPU, predicted", fabric->step->samples);
+    result.title = fmt::format("a step of {} a GPU, predicted", counted(fabric->step->samples, "sample"));
   }
   if (!arguments.predict.empty()) {
     if (fabric)

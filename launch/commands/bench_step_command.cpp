@@ -9,6 +9,7 @@
 #include "launch/run/choose_device.h"
 #include "launch/run/sample_shape.h"
 #include "launch/scaling/step_times.h"
+#include "src/core/counted.h"
 #include "src/core/log.h"
 #include "src/core/rng.h"
 #include "src/device/devices.h"
@@ -133,19 +134,22 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
       fmt::format("{}, {} parameters", config.model.file.empty() ? config.model.name : config.model.file,
                   readable_count(parameters.layout().parameter_count)),
       "parameters", parameters.layout().parameter_count);
-  report.fact("batch",
-              fmt::format("{} = {} ranks x {} micro-batches x {}", batching.global_batch, world.size(),
-                          batching.micro_batches, batching.micro_batch),
-              "global_batch", batching.global_batch);
+  report.fact(
+      "batch",
+      fmt::format("{} = {} x {} x {}", batching.global_batch, counted(world.size(), "rank"),
+                  counted(batching.micro_batches, "micro-batch", "micro-batches"), batching.micro_batch),
+      "global_batch", batching.global_batch);
   if (const std::string text = describe_statistics(batching, options, world.size(), pool.lanes(), needs);
       !text.empty())
     report.line("batch norm", text);
   report.value("ranks", world.size());
-  report.fact("runs on", fmt::format("{}, {} threads a rank", to_string(exec.backend()), pool.lanes()),
+  report.fact("runs on",
+              fmt::format("{}, {} a rank", to_string(exec.backend()), counted(pool.lanes(), "thread")),
               "threads", pool.lanes());
   report.fact("step",
-              fmt::format("{:.3f} ms median of {} parts of {} steps ({:.3f} to {:.3f})", times.step.median,
-                          times.parts, times.steps_a_part, times.step.min, times.step.max),
+              fmt::format("{:.3f} ms median of {} of {} ({:.3f} to {:.3f})", times.step.median,
+                          counted(times.parts, "part"), counted(times.steps_a_part, "step"), times.step.min,
+                          times.step.max),
               "ms_per_step", times.step.median);
   add_shares(report, times.shares);
   report.fact(

@@ -12,6 +12,7 @@
 #include "launch/commands/program.h"
 #include "launch/config/file_format.h"
 #include "launch/report/report.h"
+#include "src/core/counted.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
 #include "src/core/printable.h"
@@ -87,13 +88,17 @@ void print_warnings(const DatasetDescription& dataset) {
   for (const std::string& warning : dataset.warnings) print_text("warning: {}\n", printable(warning));
 }
 
-/// The end of a command that looked at a file: an error that lists what is wrong with it.
-int end_of(const std::vector<std::string>& problems) {
+/// The end of a command that looked at a file: an error that lists what is wrong with it, and names it once.
+int end_of(const std::string& file, const std::vector<std::string>& problems) {
   constexpr size_t kShown = 5;
   if (problems.empty()) return 0;
-  const auto shown = std::span(problems).first(std::min(problems.size(), kShown));
-  const std::string more =
-      problems.size() > kShown ? fmt::format(" And {} more problems.", problems.size() - kShown) : "";
+  std::vector<std::string> shown(problems.begin(),
+                                 problems.begin() + static_cast<int64_t>(std::min(problems.size(), kShown)));
+  for (std::string& problem : std::span(shown).subspan(1))
+    if (problem.starts_with(file + ":")) problem.erase(0, problem.find_first_not_of(" :", file.size()));
+  const std::string more = problems.size() > kShown
+                               ? fmt::format(" And {}.", counted(problems.size() - kShown, "more problem"))
+                               : "";
   fail(ExitCode::data, "{}{}", fmt::join(shown, " "), more);
 }
 
@@ -101,14 +106,14 @@ int run_info(const std::string& file, bool json) {
   const FileDescription description = describe_file(file);
   if (json) {
     print_json(nlohmann::json(description));
-    return end_of(description.problems);
+    return end_of(file, description.problems);
   }
   std::vector<std::vector<std::string>> rows{{"data set", "shape", "type", "stored", "storage"}};
   for (const DatasetDescription& dataset : description.datasets)
     rows.push_back({dataset.name, shape_text(dataset.shape), dataset.type,
                     readable_bytes(dataset.stored_bytes), storage_text(dataset)});
-  print_text("{}: {}, {} data sets\n", file, readable_bytes(description.file_bytes),
-             description.datasets.size());
+  print_text("{}: {}, {}\n", file, readable_bytes(description.file_bytes),
+             counted(description.datasets.size(), "data set"));
   print_table(rows, {false, false, false, true, false});
   for (const DatasetDescription& dataset : description.datasets) {
     if (!dataset.usable)
@@ -116,7 +121,7 @@ int run_info(const std::string& file, bool json) {
     print_warnings(dataset);
   }
   for (const std::string& broken : description.broken_links) print_text("{}\n", printable(broken));
-  return end_of(description.problems);
+  return end_of(file, description.problems);
 }
 
 int run_check(const std::string& file, bool json) {
@@ -147,7 +152,7 @@ int run_check(const std::string& file, bool json) {
         print_text("{}: warning: {}\n", printable(group.group), printable(finding.text));
     }
   }
-  return end_of(check.problems);
+  return end_of(file, check.problems);
 }
 
 void add_report(Command data, Program& program, const char* name, const char* help,

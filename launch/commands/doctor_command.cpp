@@ -22,6 +22,7 @@
 #include "launch/process/host.h"
 #include "launch/report/report.h"
 #include "src/core/cores.h"
+#include "src/core/counted.h"
 #include "src/core/error.h"
 #include "src/device/compatibility.h"
 #include "src/device/device.h"
@@ -165,10 +166,10 @@ void add_cluster(Report& report, const Environment& environment) {
   const std::string& launcher = environment.launcher.launcher;
   report.fact("started by", launcher.empty() ? "hand" : launcher, "launcher", launcher);
   report.fact("Slurm",
-              !environment.slurm_job.empty()
-                  ? fmt::format("inside job {} on {} nodes", environment.slurm_job, environment.slurm_nodes)
-              : environment.has_sbatch ? "sbatch is here; not inside a job"
-                                       : "no sbatch on PATH",
+              !environment.slurm_job.empty() ? fmt::format("inside job {} on {}", environment.slurm_job,
+                                                           counted(environment.slurm_nodes, "node"))
+              : environment.has_sbatch       ? "sbatch is here; not inside a job"
+                                             : "no sbatch on PATH",
               "slurm",
               {{"sbatch", environment.has_sbatch},
                {"job", environment.slurm_job.empty() ? Json() : Json(environment.slurm_job)}});

@@ -8,6 +8,7 @@
 #include "launch/report/layer_help.h"
 #include "launch/report/report.h"
 #include "launch/run/sample_shape.h"
+#include "src/core/counted.h"
 #include "src/core/error.h"
 #include "src/core/suggest.h"
 #include "src/graph/network.h"
@@ -111,7 +112,8 @@ int run_show(const ShowArguments& arguments) {
                   {"micro_batch", memory.micro_batch}}}});
     return 0;
   }
-  print_text("{}: a sample {}, {} outputs\n\n", arguments.model, to_string(input), arguments.outputs);
+  print_text("{}: a sample {}, {}\n\n", arguments.model, to_string(input),
+             counted(arguments.outputs, "output"));
   print_table(rows, {false, false, false, true, true});
   print_text("\nparameters   {} ({})\n", readable_count(parameters), readable_bytes(memory.weights));
   print_text("work         {:.3f} MFLOP forward, {:.3f} in training, a sample\n",

@@ -12,6 +12,7 @@
 #include "launch/process/child_process.h"
 #include "launch/slurm/slurm_script.h"
 #include "src/core/console.h"
+#include "src/core/counted.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
 #include "src/device/exec.h"
@@ -73,8 +74,8 @@ void check_run(const SlurmJob& job, const Config& config) {
   // What is computed together is chosen when the run knows its model: any choice divides alike.
   const int ranks = job.nodes * job.tasks_per_node, lanes = gpus ? 1 : job.cpus_per_task;
   const Batching batching = plan_batches(config.train, ranks, lanes, {});
-  log_info("{} ranks on {} nodes; a step: {} samples, {} a rank", ranks, job.nodes, batching.global_batch,
-           batching.rank_batch());
+  log_info("{} on {}; a step: {}, {} a rank", counted(ranks, "rank"), counted(job.nodes, "node"),
+           counted(batching.global_batch, "sample"), batching.rank_batch());
   std::set<std::string> files(config.train.train.files.begin(), config.train.train.files.end());
   for (const auto& source : {config.train.validation, config.train.test})
     if (source) files.insert(source->files.begin(), source->files.end());

@@ -129,8 +129,8 @@ void Progress::end(const EndEvent& event) {
   if (event.test) {
     const std::string accuracy =
         event.classifies ? fmt::format("test accuracy {}, ", percent(event.test->accuracy)) : "";
-    log_info("{}test loss {:.4f}, {} samples", accuracy, event.test->loss,
-             readable_count(event.test->samples));
+    log_info("{}test loss {:.4f}, {} sample{}", accuracy, event.test->loss,
+             readable_count(event.test->samples), event.test->samples == 1 ? "" : "s");
   }
   log_info("{}{} at step {} after {}, peak memory {}, weights {:016x}", event.reason,
            event.cause.empty() ? "" : fmt::format(" ({})", event.cause), event.step,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "launch/process/environment.h"
+#include "src/core/counted.h"
 #include "src/core/error.h"
 #include "src/core/hash.h"
 #include "src/core/log.h"
@@ -31,8 +32,8 @@ std::string obstacle(World& world, const DeviceReport& report) {
   std::sort(all.begin(), all.end());
   if (std::find(all.begin(), all.end(), 0) != all.end()) return "";
   if (std::adjacent_find(all.begin(), all.end()) == all.end()) return "";
-  return fmt::format("{} ranks on a machine with {} GPUs: start one rank a GPU", world.local_size(),
-                     report.gpus.size());
+  return fmt::format("{} ranks on a machine with {}: start one rank a GPU", world.local_size(),
+                     counted(report.gpus.size(), "GPU"));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "launch/process/child_process.h"
+#include "src/core/counted.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
 
@@ -44,8 +45,8 @@ Json run_ranks(const ScalingPlan& plan, int64_t ranks, const std::vector<std::st
   command.emplace_back("--json");
   const ChildResult result = run_child(command);
   if (result.exit_code != 0)
-    fail(code_of(result.exit_code), "{} {} ended with {} on {} ranks: {}", arguments[0], arguments[1],
-         result.exit_code, ranks, reason(result));
+    fail(code_of(result.exit_code), "{} {} ended with {} on {}: {}", arguments[0], arguments[1],
+         result.exit_code, counted(ranks, "rank"), reason(result));
   const Json json = Json::parse(result.out, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object())
     fail(ExitCode::usage, "{} printed something besides the figures of {} {}: {}", plan.launcher[0],
@@ -114,7 +115,8 @@ std::vector<ScalingPoint> run_scaling(const ScalingPlan& plan) {
   int64_t done = 0;
   for (int64_t repeat = 0; repeat < plan.repeats; ++repeat) {
     for (const RunKey& key : keys) {
-      log_info("run {} of {}: {} ranks, {} samples a step", ++done, total, key.first, key.second);
+      log_info("run {} of {}: {}, {} a step", ++done, total, counted(key.first, "rank"),
+               counted(key.second, "sample"));
       std::vector<std::string> arguments = {"bench", "step"};
       arguments.insert(arguments.end(), plan.arguments.begin(), plan.arguments.end());
       arguments.insert(arguments.end(), {"--steps", std::to_string(plan.steps), "--set",

@@ -254,6 +254,17 @@ INSTANTIATE_TEST_SUITE_P(
             "--out no/p.h5: the folder .*/no does not exist"}),
     [](const auto& row) { return row.param.name; });
 
+TEST_F(BadInput, CheckNamesTheFileOnceWhateverIsWrongWithIt) {
+  const TemporaryFolder folder;
+  const std::string file = folder / "two.h5";
+  for (const char* name : {"/a/x", "/b/x"}) put<float>(file, name, {1}, {std::nanf("")});
+  const ProgramResult result = run("data check " + file);
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_EQ(result.err, "error: " + file +
+                            ":/a/x holds NaN or infinity in 1 of 1 values, the first in sample 0. " +
+                            "/b/x holds NaN or infinity in 1 of 1 values, the first in sample 0.\n");
+}
+
 TEST_F(BadInput, NoCudaDeviceIsSaidOnceByTwoRanks) {
   const ProgramResult result = run("train DATA --device cuda", 2);
   if (result.exit_code == 0) GTEST_SKIP() << "there are two GPUs";
