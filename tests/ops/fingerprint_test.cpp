@@ -4,9 +4,84 @@
 #include <set>
 
 #include "tests/support/backend.h"
+#include "tests/support/harness/op_case.h"
 
 namespace lockstep::test {
 namespace {
+
+/// The eight bytes of a word, in which a case describes what no double holds.
+Fill bytes_of(uint64_t word) {
+  Fill fill;
+  for (int i = 0; i < 8; ++i) fill.bytes.push_back(static_cast<uint8_t>(word >> 8 * i));
+  return fill;
+}
+uint64_t word_of(const Doubles& bytes) {
+  uint64_t word = 0;
+  for (size_t i = 0; i < 8; ++i) word |= static_cast<uint64_t>(bytes[i]) << 8 * i;
+  return word;
+}
+
+/// What the documentation says, written for reading.
+uint64_t oracle(const Doubles& values, uint64_t first_block) {
+  uint64_t total = 0;
+  for (size_t block = 0; block < values.size() / 64; ++block) {
+    uint64_t weighted = 0;
+    for (size_t place = 0; place < 64; ++place) {
+      const uint64_t factor = splitmix(place + 1) % (uint64_t{1} << 32);
+      weighted += uint64_t{std::bit_cast<uint32_t>(static_cast<float>(values[64 * block + place]))} *
+                  (factor % 2 == 1 ? factor : factor + 1);
+    }
+    total += splitmix(weighted + 11400714819323198485u * (first_block + block + 1));
+  }
+  return total;
+}
+
+OpCase add_case(int64_t blocks, int64_t first_block, uint64_t start) {
+  OpCase op;
+  op.input("values", {blocks * kFlatBlock}).state("sum", {8}, bytes_of(start), kExact, DType::u8);
+  op.runs([=](const OpCall& c) {
+    const auto count = static_cast<size_t>(c["values"].shape().elements());
+    add_fingerprint(c.exec, {c["values"].data<float>(), count}, first_block,
+                    static_cast<uint64_t*>(c["sum"].raw()));
+  });
+  op.oracle = [=](const Values& in) {
+    const Fill sum = bytes_of(word_of(in["sum"]) + oracle(in["values"], static_cast<uint64_t>(first_block)));
+    return Values{{"sum", {sum.bytes.begin(), sum.bytes.end()}}};
+  };
+  op.checks_shapes = false;
+  return op;
+}
+
+const RegisterOp kAddFingerprint("add_fingerprint", [](Op& op) {
+  // From less than a block of threads to several rounds of all.
+  const std::vector<int64_t> blocks = {1, 2, 3, 15, 16, 17, 63, 200};
+  op.add("from nothing", blocks, [](int64_t rows) { return add_case(rows, 0, 0); });
+  op.add("to another's", blocks, [](int64_t rows) { return add_case(rows, 1000, 17); });
+  op.time("a million floats", 16384, [](int64_t rows) { return add_case(rows, 0, 0); });
+});
+
+OpCase cut_case(uint64_t sum) {
+  OpCase op;
+  op.input("sum", {8}, bytes_of(sum), DType::u8).output("pieces", {kFingerprintFloats}, kExact);
+  op.runs([](const OpCall& c) {
+    cut_fingerprint(c.exec, static_cast<const uint64_t*>(c["sum"].raw()), c["pieces"].data<float>());
+  });
+  op.oracle = [](const Values& in) {  // all bits, in pieces of 6 with their squares
+    Values out = {{"pieces", {}}};
+    for (int bit = 0; bit < 64; bit += 6) {
+      const auto piece = static_cast<double>(word_of(in["sum"]) >> bit & 63);
+      out["pieces"].insert(out["pieces"].end(), {piece, piece * piece});
+    }
+    return out;
+  };
+  return op;
+}
+
+const RegisterOp kCutFingerprint("cut_fingerprint", [](Op& op) {
+  op.add("zeros", cut_case(0));
+  op.add("ones", cut_case(~uint64_t{0}));
+  op.add("any word", cut_case(0x0123456789ABCDEF));
+});
 
 class FingerprintTest : public BackendTest {
  protected:
@@ -18,39 +93,8 @@ class FingerprintTest : public BackendTest {
     add_fingerprint(exec(), data.span(), first_block, sum.as<uint64_t>().data());
     return from_backend(exec(), sum.as<uint64_t>())[0];
   }
-  std::vector<float> cut(uint64_t sum) const {
-    const OnBackend<uint64_t> on_backend(exec(), sum);
-    const Guarded<float> pieces(exec(), {kFingerprintFloats});
-    cut_fingerprint(exec(), on_backend.get(), pieces.span().data());
-    return pieces.values();
-  }
 };
 INSTANTIATE_FOR_BACKENDS(FingerprintTest);
-
-/// What the documentation says, written for reading.
-uint64_t oracle(const std::vector<float>& values, uint64_t first_block) {
-  uint64_t total = 0;
-  for (size_t block = 0; block < values.size() / 64; ++block) {
-    uint64_t weighted = 0;
-    for (size_t place = 0; place < 64; ++place) {
-      const uint64_t factor = splitmix(place + 1) % (uint64_t{1} << 32);
-      weighted += uint64_t{std::bit_cast<uint32_t>(values[64 * block + place])} *
-                  (factor % 2 == 1 ? factor : factor + 1);
-    }
-    total += splitmix(weighted + 11400714819323198485u * (first_block + block + 1));
-  }
-  return total;
-}
-
-TEST_P(FingerprintTest, IsWhatTheDocumentationSaysOnBothBackends) {
-  // From less than a block of threads to several rounds of all.
-  for (const int64_t blocks : {1, 2, 3, 15, 16, 17, 63, 200}) {
-    const std::vector<float> values = random_values(blocks * kFlatBlock, 5);
-    EXPECT_EQ(fingerprint(values), oracle(values, 0)) << blocks;
-    EXPECT_EQ(fingerprint(values, 1000, 17), oracle(values, 1000) + 17) << blocks;
-  }
-  EXPECT_EQ(fingerprint({}, 0, 17), 17u);
-}
 
 TEST_P(FingerprintTest, EveryBitOfEveryFloatOfABlockCounts) {
   std::vector<float> values = random_values(kFlatBlock, 6);
@@ -95,19 +139,6 @@ TEST_P(FingerprintTest, PartsAddUpToTheWhole) {
   const auto cut = values.begin() + 2 * kFlatBlock;
   const uint64_t last = fingerprint({cut, values.end()}, 2);
   EXPECT_EQ(fingerprint({values.begin(), cut}, 0, last), fingerprint(values));
-}
-
-TEST_P(FingerprintTest, PiecesHoldAllBitsAndTheirSquares) {
-  for (const uint64_t sum : {uint64_t{0}, ~uint64_t{0}, uint64_t{0x0123456789ABCDEF}}) {
-    const std::vector<float> pieces = cut(sum);
-    uint64_t joined = 0;
-    for (size_t i = 0; i < pieces.size(); i += 2) {
-      EXPECT_TRUE(pieces[i] >= 0 && pieces[i] < 64) << pieces[i];
-      EXPECT_EQ(pieces[i + 1], pieces[i] * pieces[i]);
-      joined |= static_cast<uint64_t>(pieces[i]) << 3 * i;
-    }
-    EXPECT_EQ(joined, sum);
-  }
 }
 
 /// The pieces of all ranks, added in float as a sum over ranks might: one after another, or pairwise.

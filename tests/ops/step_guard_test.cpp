@@ -2,54 +2,57 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <limits>
+#include "tests/support/harness/op_case.h"
 
-#include "tests/support/backend.h"
-
-namespace lockstep {
+namespace lockstep::test {
 namespace {
 
-using test::Guarded, test::OnBackend;
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
+/// statistics: all 1, but one of them. guard: bad steps in a row, and whether the newest applies.
+OpCase judge_case(double loss, double norm, const Doubles& statistics, const Doubles& guard) {
+  OpCase op;
+  op.input("loss", {1}, exactly({loss}));
+  op.input("statistics", {static_cast<int64_t>(statistics.size())}, exactly(statistics));
+  op.state("verdict", {2}, exactly({norm, -1}), kExact);
+  op.state("guard", {2}, exactly(guard), kExact, DType::i32);
+  op.runs([](const OpCall& c) {
+    const auto count = static_cast<size_t>(c["statistics"].shape().elements());
+    judge_step(c.exec, c["loss"].data<float>(), {c["statistics"].data<float>(), count}, 10,
+               static_cast<StepVerdict*>(c["verdict"].raw()), static_cast<StepGuard*>(c["guard"].raw()));
+  });
+  op.oracle = [](const Values& in) {
+    bool is_bad = !std::isfinite(in["loss"][0]) || !std::isfinite(in["verdict"][0]);
+    for (const double statistic : in["statistics"]) is_bad = is_bad || !std::isfinite(statistic);
+    return Values{{"verdict", {in["verdict"][0], is_bad ? 1. : 0.}},
+                  {"guard", {is_bad ? in["guard"][0] + 1 : 0, is_bad ? 0. : 1.}}};
+  };
+  return op;
+}
 
-class StepGuardTest : public test::BackendTest {};
-INSTANTIATE_FOR_BACKENDS(StepGuardTest);
-
-TEST_P(StepGuardTest, AnyNumberThatIsNotFiniteMakesAStepBad) {
+const RegisterOp kStepGuard("step_guard", [](Op& op) {
   const struct {
-    float loss, norm;
+    const char* name;
+    double loss, norm;
     size_t place;  // in the statistics
-    float statistic;
-    bool is_bad;
-  } cases[] = {{1, 2, 0, 3, false},          {-1e38f, 3e38f, 599, -3e38f, false},
-               {kNaN, 2, 0, 3, true},        {-kInfinity, 2, 0, 3, true},
-               {1, kNaN, 0, 3, true},        {1, kInfinity, 0, 3, true},
-               {1, 2, 0, kNaN, true},        {1, 2, 599, kInfinity, true},
-               {1, 2, 300, -kInfinity, true}};
-  for (const auto& [loss, norm, place, statistic, is_bad] : cases) {
-    std::vector<float> values(600, 1.0f);
-    values[place] = statistic;
-    const Guarded<float> losses(exec(), {1}, {loss}), statistics(exec(), {600}, values),
-        verdict(exec(), {2}, {norm, -1});
-    const Guarded<int32_t> guard(exec(), {2}, {0, 1});
-    judge_step(exec(), losses.span().data(), statistics.span(), 10,
-               reinterpret_cast<StepVerdict*>(verdict.span().data()),
-               reinterpret_cast<StepGuard*>(guard.span().data()));
-    EXPECT_EQ(verdict.values()[1], is_bad ? 1 : 0) << loss << " " << norm << " " << statistic;
-    EXPECT_EQ(guard.values(), (is_bad ? std::vector<int32_t>{1, 0} : std::vector<int32_t>{0, 1}));
+    double statistic;
+  } cases[] = {{"finite", 1, 2, 0, 3},
+               {"finite and large", -1e38, 3e38, 599, -3e38},
+               {"loss NaN", kNaN, 2, 0, 3},
+               {"loss infinite", -kInfinity, 2, 0, 3},
+               {"norm NaN", 1, kNaN, 0, 3},
+               {"norm infinite", 1, kInfinity, 0, 3},
+               {"first statistic NaN", 1, 2, 0, kNaN},
+               {"last statistic infinite", 1, 2, 599, kInfinity},
+               {"a statistic infinite", 1, 2, 300, -kInfinity}};
+  for (const auto& [name, loss, norm, place, statistic] : cases) {
+    Doubles statistics(600, 1.0);
+    statistics[place] = statistic;
+    op.add(name, judge_case(loss, norm, statistics, {0, 1}));
   }
-}
-
-TEST_P(StepGuardTest, AModelWithoutStatisticsHasNone) {
-  const Guarded<float> loss(exec(), {1}, {1}), verdict(exec(), {2}, {2, -1});
-  const Guarded<int32_t> guard(exec(), {2}, {3, 0});
-  judge_step(exec(), loss.span().data(), {}, 10, reinterpret_cast<StepVerdict*>(verdict.span().data()),
-             reinterpret_cast<StepGuard*>(guard.span().data()));
-  EXPECT_EQ(guard.values(), (std::vector<int32_t>{0, 1}));
-}
+  op.add("a model without statistics", judge_case(1, 2, {}, {3, 0}));
+});
 
 TEST(StepGuardRule, AGoodStepStartsTheCountAgainUnlessThereWereTooMany) {
   StepGuard guard;
@@ -66,4 +69,4 @@ TEST(StepGuardRule, AGoodStepStartsTheCountAgainUnlessThereWereTooMany) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::test

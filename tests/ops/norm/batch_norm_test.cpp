@@ -1,197 +1,156 @@
 #include "src/ops/norm/batch_norm.h"
 
-#include <gmock/gmock.h>
-
-#include "tests/support/backend.h"
+#include "tests/support/harness/op_case.h"
 #include "tests/support/oracles.h"
 
 namespace lockstep::test {
 namespace {
 
 constexpr float kEpsilon = 1e-3f;
-constexpr float kRunningVariance = 0.7f;
 
-class BatchNormTest : public BackendTest {};
-INSTANTIATE_FOR_BACKENDS(BatchNormTest);
-
-struct Result {
-  std::vector<float> y, mean, inverse_std, sums, dx, dscale, dshift;
-};
-
-Result run_batch_norm(Exec exec, const Shape& shape, int32_t valid, const std::vector<float>& x,
-                      const std::vector<float>& scale, const std::vector<float>& shift,
-                      const std::vector<float>& dy, bool in_place = false) {
-  const int64_t channels = shape[-1];
-  const OnBackend<MicroBatchInfo> info(exec, {.step = 3, .valid = valid, .weight = 0.25f});
-  const Guarded<float> in_x(exec, shape, x), in_dy(exec, shape, dy), y(exec, shape), dx(exec, shape);
-  const Guarded<float> in_scale(exec, {channels}, scale), in_shift(exec, {channels}, shift);
-  const Guarded<float> mean(exec, {channels}), inverse_std(exec, {channels}), sums(exec, {2, channels});
-  const Guarded<float> dscale(exec, {channels}), dshift(exec, {channels});
-  const Guarded<float> running(exec, {2, channels},
-                               std::vector<float>(static_cast<size_t>(2 * channels), kRunningVariance));
-  batch_norm_forward(exec, info.get(), kEpsilon, in_x, in_scale, in_shift, running, y, mean, inverse_std,
-                     sums);
-  const Guarded<float>& out = in_place ? in_dy : dx;
-  batch_norm_backward(exec, info.get(), in_x, in_scale, mean, inverse_std, in_dy, out, dscale, dshift);
-  return {y.values(),   mean.values(),   inverse_std.values(), sums.values(),
-          out.values(), dscale.values(), dshift.values()};
-}
-
-struct Case {
-  Shape shape;
-  int32_t valid;
-};
-
-TEST_P(BatchNormTest, ForwardStatisticsAndGradientsMatchTheOracle) {
-  for (const Case& test : {Case{{4, 3, 2, 5}, 4}, Case{{4, 3, 2, 5}, 3}, Case{{6, 1}, 6}, Case{{7, 70}, 5},
-                           Case{{2, 1, 1, 3}, 1}, Case{{5, 4, 3}, 1}}) {
-    SCOPED_TRACE(fmt::format("{} with {} valid", to_string(test.shape), test.valid));
-    const int64_t channels = test.shape[-1], per_sample = test.shape.sample().elements() / channels;
-    const int64_t rows = test.valid * per_sample;
-    const auto real = [&](const auto& all) {
-      return std::remove_cvref_t<decltype(all)>(all.begin(), all.begin() + rows * channels);
-    };
-    const auto padding = [&](const std::vector<float>& all) {
-      return std::vector<float>(all.begin() + rows * channels, all.end());
-    };
-    const auto x = random_values(test.shape.elements(), 1, -1, 3),
-               dy = random_values(test.shape.elements(), 2);
-    const auto scale = random_values(channels, 3, 0.5f, 2), shift = random_values(channels, 4);
-    const Result run = run_batch_norm(exec(), test.shape, test.valid, x, scale, shift, dy);
-
-    const auto normalize = [&](const Doubles& at_x, const Doubles& at_scale, const Doubles& at_shift) {
-      return oracle::batch_norm(rows, channels, kEpsilon, at_x, at_scale, at_shift);
-    };
-    const Doubles s = to_double(scale), t = to_double(shift), in = to_double(real(x));
-    const oracle::BatchNorm expected = normalize(in, s, t);
-    expect_close(real(run.y), expected.y, kNormalized, "y");
-    EXPECT_THAT(padding(run.y), testing::Each(0.f));
-    Doubles inverse_std, sums;
-    for (const double variance : expected.biased_variance)
-      inverse_std.push_back(1 / std::sqrt(variance + kEpsilon));
-    for (const double mean : expected.mean) sums.push_back(test.valid * mean);
-    for (const double variance : expected.unbiased_variance)
-      sums.push_back(test.valid * (rows == 1 ? kRunningVariance : variance));
-    expect_close(run.mean, expected.mean, kSum, "saved_mean");
-    expect_close(run.inverse_std, inverse_std, kNormalized, "saved_inverse_std");
-    expect_close(run.sums, sums, kSum, "sums");
-
-    expect_gradient(
-        real(run.dx), [&](const Doubles& at) { return normalize(at, s, t).y; }, real(x), real(dy), "dx",
-        kNormalized);
-    EXPECT_THAT(padding(run.dx), testing::Each(0.f));
-    expect_gradient(
-        run.dscale, [&](const Doubles& at) { return normalize(in, at, t).y; }, scale, real(dy), "dscale",
-        kNormalized);
-    expect_gradient(
-        run.dshift, [&](const Doubles& at) { return normalize(in, s, at).y; }, shift, real(dy), "dshift");
-    EXPECT_EQ(run_batch_norm(exec(), test.shape, test.valid, x, scale, shift, dy, true).dx, run.dx)
-        << "in place";
+/// Of all rows: (x - mean) / sqrt(variance + epsilon) * scale + shift.
+Doubles normalized(const Doubles& x, const Doubles& mean, const Doubles& variance, const Doubles& scale,
+                   const Doubles& shift) {
+  Doubles y;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const size_t c = i % mean.size();
+    y.push_back((x[i] - mean[c]) / std::sqrt(variance[c] + kEpsilon) * scale[c] + shift[c]);
   }
+  return y;
 }
 
-TEST_P(BatchNormTest, AMicroBatchOfPaddingGivesZerosAndNeverNaN) {
-  for (const Shape& shape : {Shape{3, 2, 2, 4}, Shape{0, 2, 2, 4}}) {
-    const auto x = random_values(shape.elements(), 1), ones = std::vector<float>(4, 1.f);
-    const Result run = run_batch_norm(exec(), shape, 0, x, ones, ones, x);
-    for (const auto* values : {&run.y, &run.sums, &run.dx, &run.dscale, &run.dshift})
-      EXPECT_THAT(*values, testing::Each(0.f));
-    for (const auto* values : {&run.mean, &run.inverse_std})
-      for (const float value : *values) EXPECT_TRUE(std::isfinite(value));
-  }
-}
-
-TEST_P(BatchNormTest, GarbageInThePaddingDoesNotMatter) {
-  const Shape shape{3, 2, 2, 4};
-  const auto scale = random_values(4, 3), shift = random_values(4, 4);
-  auto x = random_values(48, 1), dy = random_values(48, 2);
-  const Result clean = run_batch_norm(exec(), shape, 2, x, scale, shift, dy);
-  std::fill(x.begin() + 32, x.end(), std::numeric_limits<float>::quiet_NaN());
-  std::fill(dy.begin() + 32, dy.end(), std::numeric_limits<float>::infinity());
-  const Result dirty = run_batch_norm(exec(), shape, 2, x, scale, shift, dy);
-  EXPECT_EQ(clean.y, dirty.y);
-  EXPECT_EQ(clean.dx, dirty.dx);
-  EXPECT_EQ(clean.dscale, dirty.dscale);
-  EXPECT_EQ(clean.sums, dirty.sums);
-}
-
-TEST_P(BatchNormTest, ALargeMeanDoesNotDrownTheVariance) {
-  auto x = random_values(1000, 1);
-  for (float& value : x) value = 1000 + std::round(value * 8) / 8;  // exact in float
-  const Result run = run_batch_norm(exec(), {1000, 1}, 1000, x, {1}, {0}, x);
-  const oracle::BatchNorm expected = oracle::batch_norm(1000, 1, kEpsilon, to_double(x), {1}, {0});
-  EXPECT_NEAR(run.sums[1] / 1000, expected.unbiased_variance[0], 1e-4 * expected.unbiased_variance[0]);
-}
-
-// A mean of 1000 spreads, which a sum of x itself, or x * factor + offset, does not survive.
-TEST_P(BatchNormTest, ALargeMeanCostsNoDigits) {
-  constexpr int64_t rows = 2000;
-  auto x = random_values(2 * rows, 1);
-  for (size_t i = 0; i < x.size(); ++i) x[i] = (i % 2 == 0 ? 1000.f : -3000.f) + std::round(x[i] * 512) / 512;
-  const auto scale = random_values(2, 3, 0.5f, 2), shift = random_values(2, 4);
-  const Result run = run_batch_norm(exec(), {rows, 2}, rows, x, scale, shift, x);
+/// What forward computes of samples that are all real.
+Values oracle_of(const Shape& shape, const Values& in) {
+  const int64_t channels = shape[-1], rows = shape.elements() / channels;
+  if (rows == 0) return {{"y", {}}, {"sums", Doubles(static_cast<size_t>(2 * channels))}};
   const oracle::BatchNorm expected =
-      oracle::batch_norm(rows, 2, kEpsilon, to_double(x), to_double(scale), to_double(shift));
-  expect_close(run.sums,
-               {rows * expected.mean[0], rows * expected.mean[1], rows * expected.unbiased_variance[0],
-                rows * expected.unbiased_variance[1]},
-               {0, 2e-7, "two roundings to float"}, "sums");
-  // The saved mean is a float: half a unit in the last place of 3000, in standard deviations.
-  expect_close(run.y, expected.y, {5e-4, 1e-6, "the saved mean is rounded"}, "y");
-
-  const Doubles running = {1000, -3000, 0.25, 0.5};
-  const Guarded<float> in(exec(), {rows, 2}, x), y(exec(), {rows, 2});
-  const Guarded<float> in_scale(exec(), {2}, scale), in_shift(exec(), {2}, shift);
-  const Guarded<float> mean(exec(), {2}, {1000, -3000}), variance(exec(), {2}, {0.25f, 0.5f});
-  batch_norm_inference(exec(), kEpsilon, in, in_scale, in_shift, mean, variance, y);
-  Doubles inferred;
-  for (size_t i = 0; i < x.size(); ++i)
-    inferred.push_back((double{x[i]} - running[i % 2]) / std::sqrt(double{running[2 + i % 2]} + kEpsilon) *
-                           scale[i % 2] +
-                       shift[i % 2]);
-  expect_close(y.values(), inferred, {1e-6, 1e-6, "a few roundings of numbers of size 1"}, "inference");
+      oracle::batch_norm(rows, channels, kEpsilon, in["x"], in["scale"], in["shift"]);
+  Values out = {{"y", expected.y}, {"mean", expected.mean}};
+  const auto samples = static_cast<double>(shape[0]);
+  for (const double variance : expected.biased_variance)
+    out["inverse_std"].push_back(1 / std::sqrt(variance + kEpsilon));
+  for (const double mean : expected.mean) out["sums"].push_back(samples * mean);
+  for (size_t c = 0; c < static_cast<size_t>(channels); ++c)  // a single value has no variance
+    out["sums"].push_back(samples * (rows == 1 ? in["running"][static_cast<size_t>(channels) + c]
+                                               : expected.unbiased_variance[c]));
+  return out;
 }
 
-TEST_P(BatchNormTest, ManyRowsAreAddedWithoutLosingDigits) {
-  constexpr int64_t rows = 100000;
-  auto x = random_values(rows, 1, 0, 1);
-  const Result run = run_batch_norm(exec(), {rows, 1}, rows, x, {1}, {0}, x);
-  const oracle::BatchNorm expected = oracle::batch_norm(rows, 1, kEpsilon, to_double(x), {1}, {0});
-  expect_close(run.sums, {rows * expected.mean[0], rows * expected.unbiased_variance[0]},
-               {0, 2e-7, "two roundings to float"}, "sums");
-  double dshift = 0;
-  for (const float value : x) dshift += value;
-  expect_close(run.dshift, {dshift}, {0, 3e-7, "blocks are added in float, their sums in double"}, "dshift");
+OpCase forward_case(const Shape& shape, const Fill& x = between(-1, 3), const Tolerance& y = kNormalized,
+                    const Tolerance& sums = kSum) {
+  const Shape channels{shape[-1]}, both{2, shape[-1]};
+  OpCase op;
+  op.input("x", shape, x).input("scale", channels, between(0.5, 2)).input("shift", channels);
+  op.input("running", both, between(0.6, 0.8));
+  op.output("y", shape, y).output("mean", channels, kSum).output("inverse_std", channels, kNormalized);
+  op.output("sums", both, sums);
+  op.runs(
+      [](const OpCall& c) {
+        batch_norm_forward(c.exec, c.info, kEpsilon, c["x"], c["scale"], c["shift"], c["running"], c["y"],
+                           c["mean"], c["inverse_std"], c["sums"]);
+      },
+      [](const OpCall& c) {
+        batch_norm_backward(c.exec, c.info, c["x"], c["scale"], c["mean"], c["inverse_std"], c["dy"], c["dx"],
+                            c["dscale"], c["dshift"]);
+      });
+  op.oracle = [shape](const Values& in) { return oracle_of(shape, in); };
+  op.info.valid = static_cast<int32_t>(shape[0]);
+  return op;
 }
 
-TEST_P(BatchNormTest, InferenceUsesTheRunningStatistics) {
-  const auto x = random_values(60, 1), scale = random_values(5, 2), shift = random_values(5, 3);
-  const auto mean = random_values(5, 4), variance = random_values(5, 5, 0.1f, 2);
-  Doubles expected;
-  for (size_t i = 0; i < 60; ++i) {
-    const size_t c = i % 5;
-    expected.push_back((double{x[i]} - mean[c]) / std::sqrt(double{variance[c]} + kEpsilon) * scale[c] +
-                       shift[c]);
-  }
-  const Guarded<float> in(exec(), {3, 2, 2, 5}, x), y(exec(), {3, 2, 2, 5});
-  const Guarded<float> in_scale(exec(), {5}, scale), in_shift(exec(), {5}, shift);
-  const Guarded<float> in_mean(exec(), {5}, mean), in_variance(exec(), {5}, variance);
-  batch_norm_inference(exec(), kEpsilon, in, in_scale, in_shift, in_mean, in_variance, y);
-  expect_close(y.values(), expected, kNormalized, "y");
-  batch_norm_inference(exec(), kEpsilon, in, in_scale, in_shift, in_mean, in_variance, in);
-  EXPECT_EQ(in.values(), y.values());
+OpCase batch_norm_case(const Shape& shape) {
+  OpCase op = forward_case(shape);
+  op.output_gradient("y").gradient("x", kNormalized).gradient("scale", kNormalized).gradient("shift");
+  op.may_alias = {{"dx", "dy"}};
+  op.is_padded = true;
+  return op;
 }
 
-TEST_P(BatchNormTest, RunningStatisticsMoveTowardsTheMeanOfTheGlobalBatch) {
-  constexpr int64_t count = 2000;  // more than one round of a kernel
-  const auto sums = random_values(count, 1, 0, 8), old = random_values(count, 2, 0, 1);
-  Doubles expected;
-  for (size_t i = 0; i < old.size(); ++i) expected.push_back(0.9 * old[i] + 0.1 * sums[i] / 8);
-  const OnBackend<MicroBatchInfo> info(exec(), {.step = 0, .valid = 2, .weight = 0.125f});
-  const Guarded<float> in(exec(), {2, count / 2}, sums), running(exec(), {2, count / 2}, old);
-  batch_norm_running_update(exec(), info.get(), 0.1f, in, running);
-  expect_close(running.values(), expected, kRounding, "running");
+/// The statistics of 100000 rows, and their gradient of the shift.
+OpCase many_rows() {
+  const Shape shape{100000, 1};
+  const Tolerance rounded{0, 2e-7, "two roundings to float"};
+  OpCase op = forward_case(shape, between(0, 1), kNormalized, rounded);
+  op.output_gradient("y", between(0, 1));
+  op.gradient("shift", {0, 3e-7, "blocks are added in float, their sums in double"});
+  op.output("dx", shape, kNormalized).output("dscale", {1}, kNormalized);
+  return op;
 }
+
+/// Channels with a mean of 1000 spreads, exact in float.
+Fill far_from_zero() {
+  return {.map = [i = 0](double value) mutable {
+    return (i++ % 2 == 0 ? 1000 : -3000) + std::round(value * 512) / 512;
+  }};
+}
+
+const RegisterOp kBatchNorm("batch_norm", [](Op& op) {
+  for (const Shape& shape :
+       {Shape{4, 3, 2, 5}, Shape{6, 1}, Shape{7, 70}, Shape{2, 1, 1, 3}, Shape{5, 4, 3}, Shape{3, 2, 2, 4}})
+    op.add("samples of " + to_string(shape.sample()), shape[0],
+           [=](int64_t n) { return batch_norm_case(shape.sample().batched(n)); });
+  // A sum of x itself, or x * factor + offset, does not survive. The saved mean is a float: half a unit in
+  // the last place of 3000, in standard deviations.
+  op.add("a large mean costs no digits",
+         forward_case({2000, 2}, far_from_zero(), {5e-4, 1e-6, "the saved mean is rounded"},
+                      {0, 2e-7, "two roundings to float"}));
+  op.add("many rows are added without losing digits", many_rows());
+  op.time("batch_norm", 64, [](int64_t n) { return batch_norm_case({n, 16, 16, 64}); });
+});
+
+OpCase inference_case(const Shape& shape, const Fill& x, const Fill& mean, const Fill& variance,
+                      const Tolerance& tolerance) {
+  const Shape channels{shape[-1]};
+  OpCase op;
+  op.input("x", shape, x).input("scale", channels).input("shift", channels);
+  op.input("mean", channels, mean).input("variance", channels, variance).output("y", shape, tolerance);
+  op.runs([](const OpCall& c) {
+    batch_norm_inference(c.exec, kEpsilon, c["x"], c["scale"], c["shift"], c["mean"], c["variance"], c["y"]);
+  });
+  op.oracle = [](const Values& in) {
+    return Values{{"y", normalized(in["x"], in["mean"], in["variance"], in["scale"], in["shift"])}};
+  };
+  op.may_alias = {{"y", "x"}};
+  return op;
+}
+
+const RegisterOp kInference("batch_norm_inference", [](Op& op) {
+  op.add("running statistics", 3, [](int64_t n) {
+    return inference_case({n, 2, 2, 5}, {}, {}, between(0.1, 2), kNormalized);
+  });
+  op.add("a large mean costs no digits",
+         inference_case({2000, 2}, far_from_zero(), exactly({1000, -3000}), exactly({0.25, 0.5}),
+                        {1e-6, 1e-6, "a few roundings of numbers of size 1"}));
+});
+
+/// guard: what the guard of the step holds, or nothing for none.
+OpCase running_update_case(const Doubles& guard) {
+  constexpr int64_t kChannels = 1000;  // more than one round of a kernel
+  OpCase op;
+  op.input("sums", {2, kChannels}, between(0, 8));
+  op.state("running", {2, kChannels}, between(0, 1), kRounding);
+  if (!guard.empty()) op.input("guard", {2}, exactly(guard), DType::i32);
+  op.info.weight = 0.125f;
+  op.runs([](const OpCall& c) {
+    batch_norm_running_update(c.exec, c.info, 0.1f, c["sums"], c["running"],
+                              static_cast<const StepGuard*>(c["guard"].raw()));
+  });
+  op.oracle = [](const Values& in) {
+    Values out = {{"running", in["running"]}};
+    const bool applies = in["guard"].empty() || in["guard"][1] != 0;
+    for (size_t i = 0; applies && i < in["sums"].size(); ++i)
+      out["running"][i] = 0.9 * out["running"][i] + 0.1 * in["sums"][i] / 8;
+    return out;
+  };
+  return op;
+}
+
+// Towards the mean of the global batch, unless the step does not apply.
+const RegisterOp kRunningUpdate("batch_norm_running_update", [](Op& op) {
+  op.add("no guard", running_update_case({}));
+  op.add("a step that applies", running_update_case({0, 1}));
+  op.add("a step that does not apply", running_update_case({1, 0}));
+});
 
 }  // namespace
 }  // namespace lockstep::test

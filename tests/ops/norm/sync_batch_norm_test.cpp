@@ -1,11 +1,13 @@
 #include "src/ops/norm/sync_batch_norm.h"
 
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 
 #include <memory>
+#include <numeric>
 
-#include "src/ops/norm/batch_norm.h"
 #include "tests/support/backend.h"
+#include "tests/support/harness/op_case.h"
 #include "tests/support/oracles.h"
 
 namespace lockstep::test {
@@ -14,53 +16,51 @@ namespace {
 constexpr float kEpsilon = 1e-3f;
 constexpr float kRunningVariance = 0.7f;
 
-class SyncBatchNormTest : public BackendTest {};
-INSTANTIATE_FOR_BACKENDS(SyncBatchNormTest);
-
-/// Several micro-batches of one shape whose sums are added here, and what batch norm makes of them. Padding
-/// is NaN.
+/// Several micro-batches of one shape whose sums are added here, and what batch norm makes of them. Their
+/// padding is NaN, and what becomes of it must be zero.
 class Together {
  public:
-  Together(Exec exec, const Shape& shape, const std::vector<int32_t>& valid, const std::vector<float>& scale,
-           const std::vector<float>& shift)
+  Together(Exec exec, const Shape& shape, const std::vector<int32_t>& valid)
       : exec_(exec),
-        shape_(shape),
-        channels_(shape[-1]),
-        positions_(shape.sample().elements() / channels_),
-        scale_(exec, {channels_}, scale),
-        shift_(exec, {channels_}, shift),
-        running_(exec, {2, channels_},
-                 std::vector<float>(static_cast<size_t>(2 * channels_), kRunningVariance)) {
+        positions_(shape.sample().elements() / shape[-1]),
+        per_sample_(shape.sample().elements()),
+        running_(exec, {2, shape[-1]},
+                 std::vector<float>(static_cast<size_t>(2 * shape[-1]), kRunningVariance)) {
     for (const int32_t real : valid) members_.push_back(std::make_unique<Member>(exec, shape, real));
   }
 
-  int64_t rows() const {
-    int64_t sum = 0;
-    for (const auto& m : members_) sum += m->valid * positions_;
-    return sum;
-  }
-
-  /// x and dy hold the rows of the real samples of all micro-batches, one after the other.
-  void run(const std::vector<float>& x, const std::vector<float>& dy) {
-    deal(x, &Member::x);
-    deal(dy, &Member::dy);
+  void forward(const OpCall& c) {
+    deal(c["x"], &Member::x);
     for (const auto& m : members_) sync_batch_norm_moments(exec_, m->info.get(), m->x, m->moments, m->totals);
     add(&Member::totals);
     for (const auto& m : members_)
       sync_batch_norm_deviations(exec_, m->info.get(), positions_, m->moments, m->totals, m->deviations);
     add(&Member::deviations);
     for (const auto& m : members_)
-      sync_batch_norm_normalize(exec_, m->info.get(), kEpsilon, m->x, scale_, shift_, running_, m->totals,
-                                m->deviations, m->y, m->mean, m->inverse_std, m->sums);
+      sync_batch_norm_normalize(exec_, m->info.get(), kEpsilon, m->x, c["scale"], c["shift"], running_,
+                                m->totals, m->deviations, m->y, m->mean, m->inverse_std, m->sums);
+    gather(&Member::y, c["y"]);
+    stack(&Member::mean, c["mean"]);
+    stack(&Member::inverse_std, c["inverse_std"]);
+    stack(&Member::sums, c["sums"]);
+  }
+
+  void backward(const OpCall& c) {
+    const Part dx = c["dx"].raw() == c["dy"].raw() ? &Member::dy : &Member::dx;
+    deal(c["dy"], &Member::dy);
     for (const auto& m : members_)
       sync_batch_norm_gradient_sums(exec_, m->info.get(), m->x, m->mean, m->inverse_std, m->dy, m->dscale,
                                     m->dshift, m->gradient_totals);
     add(&Member::gradient_totals);
     for (const auto& m : members_)
-      sync_batch_norm_input_gradient(exec_, m->info.get(), m->x, scale_, m->mean, m->inverse_std, m->dy,
-                                     m->gradient_totals, m->dx);
+      sync_batch_norm_input_gradient(exec_, m->info.get(), m->x, c["scale"], m->mean, m->inverse_std, m->dy,
+                                     m->gradient_totals, (*m).*dx);
+    gather(dx, c["dx"]);
+    to_backend(exec_, c["dscale"], total(&Member::dscale));
+    to_backend(exec_, c["dshift"], total(&Member::dshift));
   }
 
+ private:
   struct Member {
     Member(Exec exec, const Shape& shape, int32_t real)
         : valid(real),
@@ -84,20 +84,36 @@ class Together {
         dscale, dshift;
   };
   using Part = Guarded<float> Member::*;
-  const std::vector<std::unique_ptr<Member>>& members() const { return members_; }
 
-  /// The rows of real samples, one micro-batch after the other; the others' must be zero.
-  std::vector<float> real(Part part) const {
+  /// To each micro-batch its real samples.
+  void deal(ConstTensor joined, Part part) {
+    const std::vector<float> all = from_backend(exec_, joined);
+    auto from = all.begin();
+    for (const auto& m : members_) {
+      std::vector<float> values(((*m).*part).span().size(), std::numeric_limits<float>::quiet_NaN());
+      std::copy_n(from, m->valid * per_sample_, values.begin());
+      from += m->valid * per_sample_;
+      ((*m).*part).set(values);
+    }
+  }
+  void gather(Part part, Tensor joined) const {
     std::vector<float> all;
     for (const auto& m : members_) {
       const std::vector<float> values = ((*m).*part).values();
-      const auto end = values.begin() + m->valid * positions_ * channels_;
+      const auto end = values.begin() + m->valid * per_sample_;
       all.insert(all.end(), values.begin(), end);
-      EXPECT_THAT(std::vector<float>(end, values.end()), testing::Each(0.f));
+      EXPECT_THAT(std::vector<float>(end, values.end()), testing::Each(0.f)) << "padding";
     }
-    return all;
+    to_backend(exec_, joined, all);
   }
-  /// Added over the micro-batches.
+  void stack(Part part, Tensor stacked) const {
+    std::vector<float> all;
+    for (const auto& m : members_) {
+      const std::vector<float> values = ((*m).*part).values();
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    to_backend(exec_, stacked, all);
+  }
   std::vector<float> total(Part part) const {
     std::vector<float> sum;
     for (const auto& m : members_) {
@@ -107,119 +123,84 @@ class Together {
     }
     return sum;
   }
-
- private:
-  void deal(const std::vector<float>& rows, Part part) {
-    auto from = rows.begin();
-    for (const auto& m : members_) {
-      std::vector<float> values(static_cast<size_t>(shape_.elements()),
-                                std::numeric_limits<float>::quiet_NaN());
-      const int64_t count = m->valid * positions_ * channels_;
-      std::copy_n(from, count, values.begin());
-      from += count;
-      ((*m).*part).set(values);
-    }
-  }
   void add(Part part) {
     const std::vector<float> sum = total(part);
     for (const auto& m : members_) ((*m).*part).set(sum);
   }
 
   Exec exec_;
-  Shape shape_;
-  int64_t channels_, positions_;
-  Guarded<float> scale_, shift_, running_;
+  int64_t positions_, per_sample_;
+  Guarded<float> running_;
   std::vector<std::unique_ptr<Member>> members_;
 };
 
-using Member = Together::Member;
-
-struct Case {
-  Shape shape;
-  std::vector<int32_t> valid;
-};
-
-TEST_P(SyncBatchNormTest, IsBatchNormOverTheJoinedBatch) {
-  for (const Case& test : {Case{{4, 3, 2, 5}, {4}}, Case{{4, 3, 2, 5}, {4, 4}},
-                           Case{{4, 3, 2, 5}, {4, 3, 0, 1}}, Case{{7, 70}, {7, 2}},
-                           Case{{2, 1, 1, 3}, {1, 0}}, Case{{16, 1}, {16, 5, 1}}, Case{{5, 40, 3}, {5, 2}}}) {
-    SCOPED_TRACE(fmt::format("{} with {} valid", to_string(test.shape), fmt::join(test.valid, ", ")));
-    const int64_t channels = test.shape[-1];
-    const auto scale = random_values(channels, 3, 0.5f, 2), shift = random_values(channels, 4);
-    Together together(exec(), test.shape, test.valid, scale, shift);
-    const int64_t rows = together.rows();
-    const auto x = random_values(rows * channels, 1, -1, 3), dy = random_values(rows * channels, 2);
-    together.run(x, dy);
-
-    const auto normalize = [&](const Doubles& at_x, const Doubles& at_scale, const Doubles& at_shift) {
-      return oracle::batch_norm(rows, channels, kEpsilon, at_x, at_scale, at_shift);
-    };
-    const Doubles s = to_double(scale), t = to_double(shift), in = to_double(x);
-    const oracle::BatchNorm expected = normalize(in, s, t);
-    expect_close(together.real(&Member::y), expected.y, kNormalized, "y");
-    Doubles inverse_std;
-    for (const double variance : expected.biased_variance)
-      inverse_std.push_back(1 / std::sqrt(variance + kEpsilon));
-    for (const auto& member : together.members()) {
-      expect_close(member->mean.values(), expected.mean, kSum, "saved_mean");
-      expect_close(member->inverse_std.values(), inverse_std, kNormalized, "saved_inverse_std");
-      Doubles sums;
-      for (const double mean : expected.mean) sums.push_back(member->valid * mean);
-      for (const double variance : expected.unbiased_variance)
-        sums.push_back(member->valid * (rows == 1 ? kRunningVariance : variance));
-      expect_close(member->sums.values(), sums, kSum, "sums");
+/// What a batch norm of all micro-batches' real samples as one batch computes, and what each of them leaves
+/// behind.
+Values oracle_of(const std::vector<int32_t>& valid, int64_t rows, int64_t channels, const Values& in) {
+  if (rows == 0) return {{"y", {}}, {"sums", Doubles(valid.size() * static_cast<size_t>(2 * channels))}};
+  const oracle::BatchNorm expected =
+      oracle::batch_norm(rows, channels, kEpsilon, in["x"], in["scale"], in["shift"]);
+  Values out = {{"y", expected.y}};
+  for (const int32_t real : valid) {
+    for (size_t c = 0; c < expected.mean.size(); ++c) {
+      out["mean"].push_back(expected.mean[c]);
+      out["inverse_std"].push_back(1 / std::sqrt(expected.biased_variance[c] + kEpsilon));
+      out["sums"].push_back(real * expected.mean[c]);
     }
-
-    expect_gradient(
-        together.real(&Member::dx), [&](const Doubles& at) { return normalize(at, s, t).y; }, x, dy, "dx",
-        kNormalized);
-    expect_gradient(
-        together.total(&Member::dscale), [&](const Doubles& at) { return normalize(in, at, t).y; }, scale, dy,
-        "dscale", kNormalized);
-    expect_gradient(
-        together.total(&Member::dshift), [&](const Doubles& at) { return normalize(in, s, at).y; }, shift, dy,
-        "dshift");
+    for (const double variance : expected.unbiased_variance)
+      out["sums"].push_back(real * (rows == 1 ? kRunningVariance : variance));
   }
+  return out;
 }
 
-TEST_P(SyncBatchNormTest, PaddingAloneGivesZerosAndNeverNaN) {
-  Together together(exec(), {3, 2, 2, 4}, {0, 0}, std::vector<float>(4, 1.f), std::vector<float>(4, 1.f));
-  together.run({}, {});
-  for (const Together::Part part : {&Member::y, &Member::dx}) EXPECT_TRUE(together.real(part).empty());
-  for (const Together::Part part : {&Member::sums, &Member::dscale, &Member::dshift})
-    EXPECT_THAT(together.total(part), testing::Each(0.f));
-  for (const Together::Part part : {&Member::mean, &Member::inverse_std})
-    for (const float value : together.total(part)) EXPECT_TRUE(std::isfinite(value));
+/// shape: of a micro-batch. The case's x, y and their gradients are the real samples of all of them.
+OpCase sync_batch_norm_case(const Shape& shape, const std::vector<int32_t>& valid,
+                            const Fill& x = between(-1, 3), const Tolerance& y = kNormalized,
+                            const Tolerance& mean = kSum, const Tolerance& sums = kSum) {
+  const auto members = static_cast<int64_t>(valid.size()), channels = shape[-1];
+  const int64_t samples = std::accumulate(valid.begin(), valid.end(), int64_t{0});
+  const Shape joined = shape.sample().batched(samples);
+  OpCase op;
+  op.input("x", joined, x).input("scale", {channels}, between(0.5, 2)).input("shift", {channels});
+  op.output("y", joined, y).output("mean", {members, channels}, mean);
+  op.output("inverse_std", {members, channels}, kNormalized).output("sums", {members, 2, channels}, sums);
+  op.output_gradient("y");
+  op.prepare = [=](Exec exec) {
+    const auto together = std::make_shared<Together>(exec, shape, valid);
+    return OpRoutines{[=](const OpCall& c) { together->forward(c); },
+                      [=](const OpCall& c) { together->backward(c); }};
+  };
+  op.oracle = [=](const Values& in) { return oracle_of(valid, joined.elements() / channels, channels, in); };
+  return op;
 }
 
-// In float, a sum of 6400 values near 4100 is known to 2, and the mean of them to 3e-4 at best.
-TEST_P(SyncBatchNormTest, ALargeMeanDrownsNeitherTheMeanNorTheVariance) {
-  const std::vector<int32_t> valid(64, 100);
-  Together together(exec(), {100, 1}, valid, {1}, {0});
-  std::vector<float> x = random_values(6400, 1), dy = random_values(6400, 2);
-  for (size_t i = 0; i < x.size(); ++i)  // exact in float; the first micro-batches lie higher
-    x[i] = (i < 1000 ? 4102.f : 4100.f) + std::round(x[i] * 64) / 64;
-  together.run(x, dy);
-  const oracle::BatchNorm expected = oracle::batch_norm(6400, 1, kEpsilon, to_double(x), {1}, {0});
-  const float mean = together.members()[5]->mean.values()[0];
-  EXPECT_NEAR(mean, expected.mean[0], 0x1p-11) << "the nearest float, or its neighbour";
-  EXPECT_NEAR(together.total(&Member::sums)[1] / 6400, expected.unbiased_variance[0],
-              1e-5 * expected.unbiased_variance[0]);
+OpCase with_gradients(OpCase op) {
+  op.gradient("x", kNormalized).gradient("scale", kNormalized).gradient("shift");
+  op.may_alias = {{"dx", "dy"}};
+  return op;
 }
 
-TEST_P(SyncBatchNormTest, TheGradientMayBeOverwritten) {
-  const Shape shape{3, 2, 4};
-  const auto scale = random_values(4, 3), shift = random_values(4, 4);
-  const auto x = random_values(24, 1), dy = random_values(24, 2);
-  Together together(exec(), shape, {3}, scale, shift);
-  together.run(x, dy);
-  const std::vector<float> apart = together.real(&Member::dx);
-  const Member& m = *together.members()[0];
-  const Guarded<float> in_scale(exec(), {4}, scale);
-  sync_batch_norm_input_gradient(exec(), m.info.get(), m.x, in_scale, m.mean, m.inverse_std, m.dy,
-                                 m.gradient_totals, m.dy);
-  EXPECT_EQ(together.real(&Member::dy), apart);
-}
+const RegisterOp kSyncBatchNorm("sync_batch_norm", [](Op& op) {
+  const struct {
+    Shape shape;
+    std::vector<int32_t> valid;
+  } cases[] = {{{4, 3, 2, 5}, {4}},  {{4, 3, 2, 5}, {4, 4}}, {{4, 3, 2, 5}, {4, 3, 0, 1}},
+               {{7, 70}, {7, 2}},    {{2, 1, 1, 3}, {1, 0}}, {{16, 1}, {16, 5, 1}},
+               {{5, 40, 3}, {5, 2}}, {{3, 2, 4}, {3}},       {{3, 2, 2, 4}, {0, 0}}};
+  for (const auto& [shape, valid] : cases)
+    op.add(fmt::format("{} with {} real", to_string(shape), fmt::join(valid, ", ")),
+           with_gradients(sync_batch_norm_case(shape, valid)));
+  // In float, a sum of 6400 values near 4100 is known to 2, and the mean of them to 3e-4 at best. Exact in
+  // float; the first micro-batches lie higher.
+  const Fill large{.map = [i = 0](double value) mutable {
+    return (i++ < 1000 ? 4102 : 4100) + std::round(value * 64) / 64;
+  }};
+  op.add("a large mean drowns neither the mean nor the variance",
+         sync_batch_norm_case({100, 1}, std::vector<int32_t>(64, 100), large,
+                              {2e-3, 0, "the saved mean is rounded, and divided by the standard deviation"},
+                              {0x1p-11, 0, "the nearest float, or its neighbour"},
+                              {0, 1e-5, "a variance that a float's mean does not drown"}));
+});
 
 }  // namespace
 }  // namespace lockstep::test

@@ -5,6 +5,7 @@
 #include <gtest/gtest-spi.h>
 
 #include <atomic>
+#include <thread>
 
 #include "src/ops/check.h"
 #include "tests/support/harness/op_expected.h"
@@ -181,9 +182,13 @@ TEST(OpCheck, FindsAnOperationThatTakesAnyShape) {
 }
 
 TEST(OpCheck, FindsWhatSharesStateBetweenThreads) {
-  std::atomic<int> runs = 0;
+  std::atomic<int> running = 0;
   const Op op = scale([&](const OpCall& c) {
-    if (++runs > 2) c["y"].data<float>()[0] += 1;
+    ++running;
+    for (int64_t until = 0; running == 1 && until < 1000; ++until) std::this_thread::yield();
+    if (running > 1) c["y"].data<float>()[0] += 1;
+    std::this_thread::yield();
+    --running;
   });
   EXPECT_THAT(failures([&] { check_threads(op); }), HasSubstr("beside three others: y at (0, 0)"));
 }

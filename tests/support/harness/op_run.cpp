@@ -6,9 +6,9 @@
 
 namespace lockstep::test {
 
-Bytes inputs_of(const OpCase& op) {
+Bytes inputs_of(const OpCase& op, uint64_t seed) {
   Bytes inputs;
-  uint64_t seed = 0;
+  seed *= 1000;
   for (const Operand& operand : op.operands) {
     ++seed;
     if (operand.role != Operand::Role::input && operand.role != Operand::Role::state) continue;

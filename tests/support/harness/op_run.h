@@ -12,8 +12,8 @@ namespace lockstep::test {
 
 using Bytes = std::map<std::string, std::vector<uint8_t>>;
 
-/// What the tensors of a case that have values before it runs hold. The same each time.
-Bytes inputs_of(const OpCase& op);
+/// What the tensors of a case that have values before it runs hold: the same for the same seed.
+Bytes inputs_of(const OpCase& op, uint64_t seed = 0);
 
 /// How a check runs a case, besides as it is.
 struct RunOptions {
