@@ -34,12 +34,9 @@ constexpr Algorithm kAlgorithms[] = {
 };
 
 const Algorithm& algorithm_named(const std::string& name) {
-  std::vector<std::string> known;
-  for (const Algorithm& algorithm : kAlgorithms) {
+  for (const Algorithm& algorithm : kAlgorithms)
     if (algorithm.name == name) return algorithm;
-    known.push_back(algorithm.name);
-  }
-  fail(ExitCode::usage, "unknown optimizer.name '{}'{}", name, suggestion(name, known));
+  fail(ExitCode::usage, "unknown optimizer.name '{}'{}", name, suggestion(name, optimizer_names()));
 }
 
 /// NaN and infinity are in no range.
@@ -202,6 +199,15 @@ struct Optimizer::Impl {
     update.ratios = ratios.as<float>().data();
   }
 };
+
+const std::vector<std::string>& optimizer_names() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> all;
+    for (const Algorithm& algorithm : kAlgorithms) all.emplace_back(algorithm.name);
+    return all;
+  }();
+  return names;
+}
 
 Optimizer::Optimizer(Exec exec, const OptimizerSpec& spec, std::span<const FlatBlock> blocks,
                      const std::optional<OptimizerShare>& share)

@@ -29,6 +29,9 @@ struct OptimizerSpec {
   double clip_norm = 0;    ///< of the global gradient; 0: off
 };
 
+/// The update rules that there are, by name.
+const std::vector<std::string>& optimizer_names();
+
 /// One step's numbers, in the memory of the backend so that a captured step reads new values.
 struct OptimizerScalars {
   float lr = 0;

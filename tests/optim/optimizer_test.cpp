@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <tuple>
 #include <vector>
 
@@ -244,14 +245,22 @@ TEST_P(OptimizerTest, AgreesWithTheOracleOverTwentySteps) {
   }
 }
 
+TEST(Optimizers, EachIsComparedWithAnOracle) {
+  std::set<std::string> compared = {"lars", "lamb"};  // in layerwise_test.cpp
+  for (const Case& test_case : kCases) compared.insert(test_case.name);
+  for (const std::string& name : optimizer_names()) EXPECT_TRUE(compared.contains(name)) << name;
+}
+
 // ---- The rest
 
 TEST_P(OptimizerTest, StateIsNamedAndContinuesWhereItWasSaved) {
+  std::set<std::string> seen;
   for (const auto& [name, momentum, states] :
        std::vector<std::tuple<std::string, double, std::vector<std::string>>>{
            {"sgd", 0, {}},
            {"sgd", 0.9, {"momentum"}},
            {"adam", 0, {"m", "v"}},
+           {"adamw", 0, {"m", "v"}},
            {"adagrad", 0, {"sum"}},
            {"rmsprop", 0, {"square_average"}},
            {"rmsprop", 0.9, {"square_average", "momentum"}},
@@ -272,7 +281,9 @@ TEST_P(OptimizerTest, StateIsNamedAndContinuesWhereItWasSaved) {
     whole.update({0.1f, 2}, gradients);
     resumed.update({0.1f, 2}, gradients);
     EXPECT_EQ(whole.weights(), resumed.weights()) << name;
+    seen.insert(name);
   }
+  EXPECT_EQ(seen, (std::set<std::string>(optimizer_names().begin(), optimizer_names().end())));
 }
 
 TEST_P(OptimizerTest, ALargeModelIsUpdatedToItsLastWeight) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "src/optim/optimizer.h"
 #include "tests/launch/process/rank_processes.h"
 #include "tests/launch/run/whole_run.h"
 
@@ -53,7 +54,7 @@ class Resume : public WholeRun {
 
 TEST_F(Resume, InTheMiddleOfAnEpochEndsInTheSameBits) {
   int ranks = 1;
-  for (const std::string optimizer : {"sgd", "adamw", "lamb"}) {
+  for (const std::string& optimizer : optimizer_names()) {
     const std::string straight = "straight-" + optimizer;
     const json whole = train(straight, 2, settings(optimizer)).back();
     for (const std::string file : {"step-00000011.h5", "step-00000033.h5"}) {

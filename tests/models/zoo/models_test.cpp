@@ -62,9 +62,12 @@ class ModelsOnBackend : public test::BackendTest {};
 INSTANTIATE_FOR_BACKENDS(ModelsOnBackend);
 
 TEST_P(ModelsOnBackend, RunForwardAndBackwardAsOnTheCpu) {
-  for (const std::string name : {"mlp", "cnn"}) {
-    SCOPED_TRACE(name);
-    const Graph graph = build_model({.name = name, .keys = {{"dropout", 0.25}}}, {13, 12, 3}, 4, 1);
+  for (const ModelEntry& entry : model_registry()) {
+    SCOPED_TRACE(entry.name);
+    ModelSpec spec{.name = entry.name};
+    for (const ModelKey& key : entry.keys)
+      if (key.name == "dropout") spec.keys["dropout"] = 0.25;
+    const Graph graph = build_model(spec, {13, 12, 3}, 4, 1);
     expect_as_on_cpu(exec(), fuse(graph.clone()));
     NetworkRun run(exec(), graph);
     for (const float y : run.forward()) EXPECT_TRUE(std::isfinite(y));

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "src/optim/optimizer.h"
 #include "src/train/step/step.h"
 #include "tests/train/tiny_run.h"
 
@@ -41,7 +42,7 @@ constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 TEST_P(BadStepTest, ChangesNothingAndTheRunGoesOnAsIfItHadNotBeen) {
-  for (const std::string optimizer : {"sgd", "adam", "adagrad", "rmsprop", "lars", "lamb"}) {
+  for (const std::string& optimizer : optimizer_names()) {
     for (const bool capture : {true, false}) {
       if (!capture && optimizer != "sgd") continue;
       TinyRun run(exec(), kBatching, options(optimizer, capture)),
