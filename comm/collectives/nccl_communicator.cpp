@@ -85,15 +85,14 @@ class NcclTransport {
     cuda::add_in_place(stream(), destination.data(), source.data(), static_cast<int64_t>(source.size()));
   }
   void narrow(Wire wire, std::span<const float> source, uint16_t* destination) {
-    cuda::narrow(stream(), narrow_float(wire), source.data(), destination,
-                 static_cast<int64_t>(source.size()));
+    cuda::narrow(stream(), dtype_of(wire), source.data(), destination, static_cast<int64_t>(source.size()));
   }
   void add_narrow(Wire wire, std::span<float> destination, const uint16_t* source) {
-    cuda::add_narrow(stream(), narrow_float(wire), source, destination.data(),
+    cuda::add_narrow(stream(), dtype_of(wire), source, destination.data(),
                      static_cast<int64_t>(destination.size()));
   }
   void widen(Wire wire, std::span<float> destination, const uint16_t* source) {
-    cuda::widen(stream(), narrow_float(wire), source, destination.data(),
+    cuda::widen(stream(), dtype_of(wire), source, destination.data(),
                 static_cast<int64_t>(destination.size()));
   }
 

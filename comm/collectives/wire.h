@@ -1,13 +1,11 @@
 #pragma once
 
 #include "comm/collectives/communicator.h"
-#include "src/device/narrow.h"
+#include "src/tensor/narrow.h"
 
 namespace lockstep {
 
-/// The number format of a wire of two bytes.
-inline NarrowFloat narrow_float(Wire wire) {
-  return wire == Wire::bf16 ? NarrowFloat::bf16 : NarrowFloat::fp16;
-}
+/// The type of the numbers on a wire of two bytes.
+inline DType dtype_of(Wire wire) { return wire == Wire::bf16 ? DType::bf16 : DType::f16; }
 
 }  // namespace lockstep

@@ -15,7 +15,7 @@ namespace lockstep {
 /// R, S), linear (out, in).
 struct Checkpoint {
   struct Named {
-    std::string name;  ///< "model/conv1/weight", "optimizer/adam/m/conv1/weight", "state/bn1/running_mean"
+    std::string name;  ///< "model/conv1.weight", "optimizer/adam/m/conv1.weight", "state/bn1.running_mean"
     ConstTensor tensor;
   };
   std::vector<Named> tensors;

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "src/core/counted.h"
-#include "src/device/narrow.h"
+#include "src/tensor/narrow.h"
 
 namespace lockstep {
 
@@ -23,7 +23,7 @@ void append(std::vector<double>& values, DType dtype, const std::byte* row, int6
   if (dtype == DType::f64) add(reinterpret_cast<const double*>(row));
   if (dtype != DType::f16) return;
   std::vector<float> wide(static_cast<size_t>(count));
-  cpu::widen(NarrowFloat::fp16, reinterpret_cast<const uint16_t*>(row), wide.data(), count);
+  cpu::widen(DType::f16, reinterpret_cast<const uint16_t*>(row), wide.data(), count);
   add(wide.data());
 }
 

@@ -13,6 +13,7 @@
 #include "src/core/log.h"
 #include "src/core/rng.h"
 #include "src/device/devices.h"
+#include "src/graph/rewrites/rewrites.h"
 #include "src/train/run/run_settings.h"
 #include "src/train/step/step.h"
 
@@ -98,7 +99,7 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   const DataSignature data{
       parse_sample_shape("--input", arguments.input), DType::u8, TargetKind::classes, {}, arguments.outputs};
   const Task task(exec, options, data);
-  const Graph graph = fuse(build_model(config.model, task.input_shape(), task.outputs(), options.seed));
+  const Graph graph = rewrite(build_model(config.model, task.input_shape(), task.outputs(), options.seed));
   ThreadPool pool(lanes_of(options, exec, world));
   const MicroBatchNeeds needs = micro_batch_needs(exec, graph);
   const Batching batching = plan_batches(options, world.size(), pool.lanes(), needs);

@@ -12,6 +12,7 @@
 #include "src/core/error.h"
 #include "src/core/suggest.h"
 #include "src/graph/network.h"
+#include "src/graph/rewrites/rewrites.h"
 
 namespace lockstep {
 
@@ -72,7 +73,8 @@ Memory memory_of(const Graph& graph, const TrainOptions& options) {
   const int64_t micro_batch = options.micro_batch > 0 ? options.micro_batch : 32;
   const Optimizer optimizer({}, options.optimizer, layout.blocks);
   return {layout.weights_size * static_cast<int64_t>(sizeof(float)), static_cast<int64_t>(optimizer.bytes()),
-          plan_network({}, fuse(graph.clone()), micro_batch, /*training=*/true).arena_bytes(), micro_batch};
+          plan_network({}, rewrite(graph.clone()), micro_batch, /*training=*/true).arena_bytes(),
+          micro_batch};
 }
 
 int run_show(const ShowArguments& arguments) {
@@ -87,15 +89,15 @@ int run_show(const ShowArguments& arguments) {
     const int64_t count = parameters_of(*node.layer), work = node.layer->flops();
     parameters += count;
     flops += work;
-    rows.push_back({node.name, node.layer->describe(), to_string(node.output), readable_count(count),
+    rows.push_back({node.name, node.layer->describe(), to_string(node.output.shape), readable_count(count),
                     fmt::format("{:.3f}", static_cast<double>(work) / 1e6)});
-    layers.push_back(
-        {{"name", node.name},
-         {"kind", node.layer->kind()},
-         {"description", node.layer->describe()},
-         {"output", std::vector<int64_t>(node.output.extents().begin(), node.output.extents().end())},
-         {"parameters", count},
-         {"forward_flops", work}});
+    layers.push_back({{"name", node.name},
+                      {"kind", node.layer->kind()},
+                      {"description", node.layer->describe()},
+                      {"output", std::vector<int64_t>(node.output.shape.extents().begin(),
+                                                      node.output.shape.extents().end())},
+                      {"parameters", count},
+                      {"forward_flops", work}});
   }
   const Memory memory = memory_of(graph, config.train);
   if (arguments.json) {

@@ -2,7 +2,8 @@
 
 #include <fmt/ranges.h>
 
-#include "models/file/layer_kinds.h"
+#include "models/file/layer_options.h"
+#include "src/graph/layers/layers.h"
 
 namespace lockstep {
 
@@ -17,7 +18,38 @@ std::string row(const std::string& name, const std::string& text) {
 
 Json value_json(const std::optional<OptionValue>& value) {
   if (!value) return {};
-  return std::visit([](const auto& held) { return Json(held); }, *value);
+  return std::visit(
+      []<typename T>(const T& held) -> Json {
+        if constexpr (std::is_same_v<T, Init>) return to_string(held);
+        if constexpr (std::is_same_v<T, Extents>) {
+          Json each = Json::array();
+          for (int axis = 0; axis < held.axes(); ++axis) each.push_back(held[axis]);
+          return each;
+        } else {
+          return held;
+        }
+      },
+      *value);
+}
+
+std::vector<std::string> initializer_names() {
+  std::vector<std::string> names;
+  for (const Init init : initializers()) names.push_back(to_string(init));
+  return names;
+}
+
+std::string rows(const std::vector<CommonOption>& options) {
+  std::string text;
+  for (const CommonOption& option : options)
+    text += row("  " + option.name, fmt::format("{}: {}", option.type, option.description));
+  return text;
+}
+
+Json options_json(const std::vector<CommonOption>& options) {
+  Json all = Json::array();
+  for (const CommonOption& option : options)
+    all.push_back({{"name", option.name}, {"type", option.type}, {"description", option.description}});
+  return all;
 }
 
 }  // namespace
@@ -27,34 +59,42 @@ std::string layer_help() {
       "A model file is a TOML list of [[layer]] tables, each of one kind with its options. Every layer may "
       "have:",
       0);
-  for (const CommonOption& option : common_layer_options())
-    help += row("  " + option.name, fmt::format("{}: {}", option.type, option.description));
-  help += "\n";
+  help += rows(common_layer_options()) + "\n";
   for (const LayerKind& kind : layer_kinds()) {
     help += row(kind.name, kind.description);
     for (const LayerOption& option : kind.options)
-      help += row("  " + option.name, fmt::format("{}: {}; {}", option.description, type_name(option.type),
+      help += row("  " + option.name, fmt::format("{}: {}; {}", option.description, type_name(option),
                                                   option.standard ? "else " + to_string(*option.standard)
                                                                   : std::string("required")));
   }
-  return help + "\n" + wrapped(fmt::format("initializers: {}", fmt::join(initializer_names(), ", ")), 0);
+  help += "\n";
+  help += wrapped(
+      "A [block.NAME] table holds layers = [{kind = ...}, ...] that occur several times, and "
+      "parameters = {width = 64} with the values that they have unless a use says otherwise: an "
+      "option of such a layer may be a product of them, as in filters = \"4 * width\". A layer "
+      "that uses a block may have, besides the block's parameters:",
+      0);
+  help += rows(block_use_options());
+  help += "\n";
+  return help + wrapped(fmt::format("initializers: {}", fmt::join(initializer_names(), ", ")), 0);
 }
 
 Json layer_json() {
-  Json common = Json::array(), kinds = Json::array();
-  for (const CommonOption& option : common_layer_options())
-    common.push_back({{"name", option.name}, {"type", option.type}, {"description", option.description}});
+  Json kinds = Json::array();
   for (const LayerKind& kind : layer_kinds()) {
     Json options = Json::array();
     for (const LayerOption& option : kind.options)
       options.push_back({{"name", option.name},
-                         {"type", type_name(option.type)},
+                         {"type", type_name(option)},
                          {"required", !option.standard.has_value()},
                          {"default", value_json(option.standard)},
                          {"description", option.description}});
     kinds.push_back({{"kind", kind.name}, {"description", kind.description}, {"options", options}});
   }
-  return {{"every_layer", common}, {"kinds", kinds}, {"initializers", initializer_names()}};
+  return {{"every_layer", options_json(common_layer_options())},
+          {"block_use", options_json(block_use_options())},
+          {"kinds", kinds},
+          {"initializers", initializer_names()}};
 }
 
 }  // namespace lockstep

@@ -10,6 +10,7 @@
 #include "launch/run/find_run.h"
 #include "src/core/log.h"
 #include "src/core/suggest.h"
+#include "src/graph/rewrites/rewrites.h"
 #include "src/train/checkpoint/snapshot.h"
 #include "src/train/run/run_settings.h"
 
@@ -52,7 +53,7 @@ TrainedModel::TrainedModel(World& world, const std::string& from, const std::str
   const TrainOptions& options = config_.train;
   const Exec exec = device_.exec();
   task_.emplace(exec, options, parse_signature(loaded.text("data")));
-  graph_.emplace(fuse(build_model(config_.model, task_->input_shape(), task_->outputs(), options.seed)));
+  graph_.emplace(rewrite(build_model(config_.model, task_->input_shape(), task_->outputs(), options.seed)));
   pool_.emplace(lanes_of(options, exec, world));
   parameters_.emplace(exec, *graph_);
   restore_model(loaded.checkpoint, path_, exec, *parameters_, options.optimizer.name, nullptr);

@@ -8,42 +8,64 @@
 #include <map>
 #include <sstream>
 
-#include "models/file/layer_kinds.h"
+#include "models/file/layer_options.h"
 #include "models/file/layer_synonyms.h"
 #include "models/file/toml_advice.h"
 #include "src/core/error.h"
 #include "src/core/suggest.h"
+#include "src/graph/layers/layers.h"
 
 namespace lockstep {
 
 namespace {
 
-constexpr const char* kData = "input";  // the name of value 0
+constexpr const char* kData = "input";  // the name of value 0, and of what a block reads
+constexpr int64_t kMaxRepeat = 1000;
 
-bool is_common(const std::string& key) {
-  return std::ranges::find(common_layer_options(), key, &CommonOption::name) != common_layer_options().end();
+std::vector<std::string> names_of(const std::vector<CommonOption>& options) {
+  std::vector<std::string> names;
+  for (const CommonOption& option : options) names.push_back(option.name);
+  return names;
+}
+
+bool is_in(const std::vector<CommonOption>& options, std::string_view key) {
+  return std::ranges::find(options, key, &CommonOption::name) != options.end();
 }
 
 /// Turns the tables of one file into a graph, one after another.
 class Reader {
  public:
   Reader(const std::string& path, const Shape& input, int64_t outputs, uint64_t seed)
-      : path_(path), outputs_(outputs), seed_(seed), graph_(input) {}
+      : path_(path), outputs_(outputs), graph_(input, seed) {}
 
   Graph read() {
     const toml::table root = parse();
     for (const auto& [key, node] : root)
-      if (key != "layer")
-        fail_at(node, "unknown key '{}': a model file is a list of [[layer]] tables.", key.str());
+      if (key != "layer" && key != "block")
+        fail_at(node, "unknown key '{}': a model file holds [[layer]] tables and [block.NAME] tables.",
+                key.str());
     const toml::array* layers = root["layer"].as_array();
     if (layers == nullptr || layers->empty() || !layers->is_array_of_tables())
       fail(ExitCode::usage, "{}: a model file is a list of [[layer]] tables, and there is none.", path_);
-    for (const toml::node& node : *layers) add_layer(*node.as_table());
-    check_ends(*layers);
+    blocks_ = root["block"].as_table();
+    if (root.contains("block") && blocks_ == nullptr)
+      fail_at(*root.get("block"), "'block' must be a table for each block, as in [block.residual].");
+    Scope whole{.values = {{kData, 0}}};
+    add_layers(*layers, whole);
+    check_ends();
     return std::move(graph_);
   }
 
  private:
+  /// Where names are looked up: the file, or one use of a block.
+  struct Scope {
+    std::string prefix = {};  ///< of the names of its layers: "stage1.0."
+    std::map<std::string, int> values = {};
+    BlockParameters parameters = {};
+    std::map<std::string, int> unnamed = {};  ///< layers without a name, by kind
+    std::vector<std::string> inside = {};     ///< blocks
+  };
+
   template <typename... Args>
   [[noreturn]] void fail_at(const toml::node& node, fmt::format_string<Args...> format,
                             Args&&... args) const {
@@ -66,29 +88,121 @@ class Reader {
     }
   }
 
-  void add_layer(const toml::table& table) {
-    layer_.clear();
+  void add_layers(const toml::array& tables, Scope& scope) {
+    for (const toml::node& node : tables) {
+      layer_.clear();
+      const toml::table& table = *node.as_table();
+      const bool is_block = table.contains("block");
+      const std::string kind = is_block ? text_of(*table.get("block"), "block") : kind_of(table).name;
+      const std::string name = name_of(table, kind, scope);
+      layer_ = scope.prefix + name;
+      const int64_t repeat = count_of(table, "repeat", 1, scope);
+      if (repeat < 1 || repeat > kMaxRepeat)
+        fail_at(*table.get("repeat"), "'repeat' is {}, but it must be from 1 to {}.", repeat, kMaxRepeat);
+      const int64_t first = is_block ? count_of(table, "first", 0, scope) : 0;
+      const bool numbered = table.contains("repeat") || table.contains("first");
+      std::vector<int> inputs = inputs_of(table, scope);
+      for (int64_t i = 0; i < repeat; ++i) {
+        const std::string each = numbered ? fmt::format("{}.{}", name, first + i) : name;
+        const int value =
+            is_block ? add_block(table, each, inputs, scope) : add_layer(table, each, inputs, scope);
+        scope.values[each] = scope.values[name] = value;
+        inputs = {value};
+      }
+    }
+  }
+
+  int add_layer(const toml::table& table, const std::string& name, const std::vector<int>& inputs,
+                const Scope& scope) {
+    layer_ = scope.prefix + name;
     const LayerKind& kind = kind_of(table);
-    const std::string name = name_of(table, kind);
-    layer_ = name;
-    LayerArguments arguments{name, seed_, {}};
+    std::map<std::string, OptionValue> values;
     for (const auto& [key, node] : table) {
-      if (is_common(std::string(key.str()))) continue;
+      if (is_in(common_layer_options(), key.str())) continue;
       const LayerOption& option = option_of(kind, std::string(key.str()), node);
-      arguments.values[option.name] = value_of(option, node);
+      values[option.name] = value_of(option, node, scope);
     }
-    for (const LayerOption& option : kind.options) {
-      if (arguments.values.contains(option.name)) continue;
-      if (!option.standard)
+    for (const LayerOption& option : kind.options)
+      if (!option.standard && !values.contains(option.name))
         fail_at(table, "{} needs '{}' ({}: {}).", kind.name, option.name, option.description,
-                type_name(option.type));
-      arguments.values[option.name] = *option.standard;
-    }
-    const std::vector<int> inputs = inputs_of(table);
+                type_name(option));
     try {
-      values_[name] = graph_.add(name, kind.make(arguments), inputs);
+      graph_.add(layer_, kind.with(values), inputs);
+      if (const toml::node* owner = table.get("parameters_of"))
+        graph_.share_parameters(layer_, owner_of(text_of(*owner, "parameters_of"), scope));
     } catch (const Error& error) {
       fail(ExitCode::usage, "{}:{}: {}", path_, table.source().begin.line, error.what());
+    }
+    tables_.push_back(&table);
+    return graph_.output();
+  }
+
+  /// The full name of a layer that is named as in this scope.
+  std::string owner_of(const std::string& name, const Scope& scope) const {
+    return graph_.find(scope.prefix + name) >= 0 ? scope.prefix + name : name;
+  }
+
+  int add_block(const toml::table& use, const std::string& name, const std::vector<int>& inputs,
+                const Scope& scope) {
+    layer_ = scope.prefix + name;
+    const std::string which = text_of(*use.get("block"), "block");
+    std::vector<std::string> known;
+    if (blocks_ != nullptr)
+      for (const auto& [key, node] : *blocks_) known.emplace_back(key.str());
+    if (std::ranges::find(known, which) == known.end())
+      fail_at(*use.get("block"), "this file has no [block.{}]{}", which,
+              known.empty() ? std::string(".") : suggestion(which, known));
+    if (std::ranges::find(scope.inside, which) != scope.inside.end())
+      fail_at(*use.get("block"), "block '{}' is used inside itself.", which);
+    if (inputs.size() != 1) fail_at(*use.get("inputs"), "a block reads one value: write 'input'.");
+    const toml::table* block = blocks_->get(which)->as_table();
+    if (block == nullptr) fail_at(*blocks_->get(which), "'block.{}' must be a table.", which);
+    const toml::array* layers = (*block)["layers"].as_array();
+    if (layers == nullptr || layers->empty() || !layers->is_array_of_tables())
+      fail_at(*block, "block '{}' needs 'layers', a list of tables.", which);
+    for (const auto& [key, node] : *block)
+      if (key != "layers" && key != "parameters")
+        fail_at(node, "a block has 'layers' and 'parameters', and no '{}'.", key.str());
+
+    Scope inner{.prefix = layer_ + ".", .values = {{kData, inputs[0]}}, .inside = scope.inside};
+    inner.inside.push_back(which);
+    if (const toml::table* parameters = (*block)["parameters"].as_table())
+      for (const auto& [key, node] : *parameters)
+        inner.parameters[std::string(key.str())] = parameter_of(std::string(key.str()), node, scope);
+    for (const auto& [key, node] : use) {
+      if (is_in(block_use_options(), key.str())) continue;
+      if (const auto found = inner.parameters.find(std::string(key.str())); found != inner.parameters.end())
+        found->second = parameter_of(found->first, node, scope);
+      else
+        fail_at(node, "block '{}' has no parameter '{}'{}", which, key.str(),
+                suggestion(key.str(), parameters_and_options(inner.parameters)));
+    }
+    const int before = graph_.output();
+    add_layers(*layers, inner);
+    INVARIANT(graph_.output() > before, "block {} added nothing", which);
+    return graph_.output();
+  }
+
+  static std::vector<std::string> parameters_and_options(const BlockParameters& parameters) {
+    std::vector<std::string> known = names_of(block_use_options());
+    for (const auto& entry : parameters) known.push_back(entry.first);
+    return known;
+  }
+
+  /// A parameter's value: a number, true or false, or a product of the parameters around it.
+  OptionValue parameter_of(const std::string& name, const toml::node& node, const Scope& scope) const {
+    if (node.is_boolean()) return node.as_boolean()->get();
+    if (node.is_integer()) return node.as_integer()->get();
+    if (node.is_floating_point()) return node.as_floating_point()->get();
+    if (node.is_string()) return expression(node, scope);
+    fail_at(node, "parameter '{}' must be a number, or true or false.", name);
+  }
+
+  OptionValue expression(const toml::node& node, const Scope& scope) const {
+    try {
+      return evaluate(node.as_string()->get(), scope.parameters);
+    } catch (const Error& error) {
+      fail_at(node, "{}", error.what());
     }
   }
 
@@ -112,17 +226,16 @@ class Reader {
     fail_at(*node, "unknown kind of layer '{}'{}", name, suggestion(name, known, layer_kind_synonyms()));
   }
 
-  std::string name_of(const toml::table& table, const LayerKind& kind) {
+  std::string name_of(const toml::table& table, const std::string& kind, Scope& scope) const {
     const toml::node* node = table.get("name");
-    if (node == nullptr) return fmt::format("{}_{}", kind.name, ++unnamed_[kind.name]);
+    if (node == nullptr) return fmt::format("{}_{}", kind, ++scope.unnamed[kind]);
     const std::string name = text_of(*node, "name");
     if (name == kData) fail_at(*node, "the name '{}' is the data's: give the layer another one.", kData);
     return name;
   }
 
   const LayerOption& option_of(const LayerKind& kind, const std::string& key, const toml::node& node) const {
-    std::vector<std::string> known;
-    for (const CommonOption& option : common_layer_options()) known.push_back(option.name);
+    std::vector<std::string> known = names_of(common_layer_options());
     for (const LayerOption& option : kind.options) {
       if (option.name == key) return option;
       known.push_back(option.name);
@@ -130,34 +243,69 @@ class Reader {
     fail_at(node, "{} has no option '{}'{}", kind.name, key, suggestion(key, known, layer_option_synonyms()));
   }
 
-  OptionValue value_of(const LayerOption& option, const toml::node& node) const {
-    switch (option.type) {
-      case OptionType::flag:
-        if (node.is_boolean()) return node.as_boolean()->get();
-        break;
-      case OptionType::width:
-        if (node.is_string() && node.as_string()->get() == "classes") return outputs_;
-        [[fallthrough]];
-      case OptionType::count:
-        if (node.is_integer()) return node.as_integer()->get();
-        break;
-      case OptionType::pair:
-        if (node.is_integer()) return std::array{node.as_integer()->get(), node.as_integer()->get()};
-        if (const toml::array* both = node.as_array();
-            both != nullptr && both->size() == 2 && both->is_homogeneous(toml::node_type::integer))
-          return std::array{both->get_as<int64_t>(0)->get(), both->get_as<int64_t>(1)->get()};
-        break;
-      case OptionType::number:
-        if (node.is_number()) return *node.value<double>();
-        break;
-      case OptionType::initializer: {
-        const std::string name = text_of(node, option.name);
-        const std::vector<std::string>& known = initializer_names();
-        if (std::find(known.begin(), known.end(), name) != known.end()) return name;
-        fail_at(node, "unknown initializer '{}'{}", name, suggestion(name, known, initializer_synonyms()));
-      }
+  OptionValue value_of(const LayerOption& option, const toml::node& node, const Scope& scope) const {
+    if (std::holds_alternative<Init>(option.type)) return initializer_of(option, node);
+    if (const toml::array* several = node.as_array();
+        several != nullptr && std::holds_alternative<Extents>(option.type))
+      return extents_of(option, *several, scope);
+    OptionValue value = option.type;
+    if (node.is_string()) {
+      if (option.may_be_classes && node.as_string()->get() == "classes") return outputs_;
+      if (scope.inside.empty()) fail_at(node, "'{}' must be {}.", option.name, type_name(option));
+      value = expression(node, scope);
+    } else if (node.is_boolean()) {
+      value = node.as_boolean()->get();
+    } else if (node.is_integer()) {
+      value = node.as_integer()->get();
+    } else if (node.is_floating_point()) {
+      value = node.as_floating_point()->get();
+    } else {
+      fail_at(node, "'{}' must be {}.", option.name, type_name(option));
     }
-    fail_at(node, "'{}' must be {}.", option.name, type_name(option.type));
+    // An integer serves as a number, and for all axes.
+    if (const auto* integer = std::get_if<int64_t>(&value)) {
+      if (std::holds_alternative<Extents>(option.type)) value = Extents(*integer);
+      if (std::holds_alternative<double>(option.type)) value = static_cast<double>(*integer);
+    }
+    if (value.index() != option.type.index())
+      fail_at(node, "'{}' must be {}.", option.name, type_name(option));
+    return value;
+  }
+
+  OptionValue initializer_of(const LayerOption& option, const toml::node& node) const {
+    const std::string name = text_of(node, option.name);
+    std::vector<std::string> known;
+    for (const Init init : initializers()) {
+      known.push_back(to_string(init));
+      if (known.back() == name) return init;
+    }
+    fail_at(node, "unknown initializer '{}'{}", name, suggestion(name, known, initializer_synonyms()));
+  }
+
+  OptionValue extents_of(const LayerOption& option, const toml::array& array, const Scope& scope) const {
+    std::vector<int64_t> each;
+    for (const toml::node& node : array) {
+      const OptionValue value = node.is_string() && !scope.inside.empty() ? expression(node, scope)
+                                : node.is_integer() ? OptionValue(node.as_integer()->get())
+                                                    : OptionValue(false);
+      if (!std::holds_alternative<int64_t>(value))
+        fail_at(node, "'{}' must be {}.", option.name, type_name(option));
+      each.push_back(std::get<int64_t>(value));
+    }
+    if (each.size() == 2) return Extents{each[0], each[1]};
+    if (each.size() == 3) return Extents{each[0], each[1], each[2]};
+    fail_at(array, "'{}' must be {}.", option.name, type_name(option));
+  }
+
+  int64_t count_of(const toml::table& table, const std::string& key, int64_t standard,
+                   const Scope& scope) const {
+    const toml::node* node = table.get(key);
+    if (node == nullptr) return standard;
+    const OptionValue value = node->is_integer() ? OptionValue(node->as_integer()->get())
+                              : node->is_string() && !scope.inside.empty() ? expression(*node, scope)
+                                                                           : OptionValue(false);
+    if (!std::holds_alternative<int64_t>(value)) fail_at(*node, "'{}' must be an integer.", key);
+    return std::get<int64_t>(value);
   }
 
   std::string text_of(const toml::node& node, const std::string& key) const {
@@ -165,37 +313,38 @@ class Reader {
     return node.as_string()->get();
   }
 
-  std::vector<int> inputs_of(const toml::table& table) const {
+  std::vector<int> inputs_of(const toml::table& table, const Scope& scope) const {
     const toml::node* one = table.get("input");
     const toml::node* several = table.get("inputs");
     if (one != nullptr && several != nullptr)
       fail_at(*several, "has both 'input' and 'inputs': write one of them.");
-    if (one != nullptr) return {value_named(*one, "input")};
-    if (several == nullptr) return {graph_.output()};
+    if (one != nullptr) return {value_named(*one, "input", scope)};
+    if (several == nullptr) return {scope.values.size() == 1 ? scope.values.at(kData) : graph_.output()};
     std::vector<int> values;
     if (!several->is_array()) fail_at(*several, "'inputs' must be a list of names.");
-    for (const toml::node& node : *several->as_array()) values.push_back(value_named(node, "inputs"));
+    for (const toml::node& node : *several->as_array()) values.push_back(value_named(node, "inputs", scope));
     return values;
   }
 
-  int value_named(const toml::node& node, const std::string& key) const {
+  int value_named(const toml::node& node, const std::string& key, const Scope& scope) const {
     const std::string name = text_of(node, key);
-    if (const auto found = values_.find(name); found != values_.end()) return found->second;
+    if (const auto found = scope.values.find(name); found != scope.values.end()) return found->second;
     std::vector<std::string> known;
-    for (const auto& entry : values_) known.push_back(entry.first);
+    for (const auto& entry : scope.values) known.push_back(entry.first);
     fail_at(node, "no layer before this one is named '{}'{}", name, suggestion(name, known));
   }
 
-  void check_ends(const toml::array& tables) {
+  void check_ends() {
     const auto& nodes = graph_.nodes();
     for (size_t i = 0; i < nodes.size(); ++i) {
       layer_ = nodes[i].name;
       if (graph_.readers(static_cast<int>(i) + 1) == 0)
-        fail_at(tables[i], "nothing reads its output, and it is not the last layer.");
+        fail_at(*tables_[i], "nothing reads its output, and it is not the last layer.");
     }
-    if (nodes.back().output != Shape{outputs_})
-      fail_at(tables.back(), "the last layer gives {} for a sample, but the data needs ({}): {}.",
-              to_string(nodes.back().output), outputs_, right_end(*nodes.back().layer, nodes.back().output));
+    const Shape& output = nodes.back().output.shape;
+    if (!(output == Shape{outputs_}))
+      fail_at(*tables_.back(), "the last layer gives {} for a sample, but the data needs ({}): {}.",
+              to_string(output), outputs_, right_end(*nodes.back().layer, output));
   }
 
   /// What to change where the last layer does not give the outputs.
@@ -207,11 +356,10 @@ class Reader {
 
   std::string path_;
   int64_t outputs_;
-  uint64_t seed_;
   Graph graph_;
-  std::string layer_;  // being read, for messages
-  std::map<std::string, int> values_ = {{kData, 0}};
-  std::map<std::string, int> unnamed_;
+  const toml::table* blocks_ = nullptr;
+  std::string layer_;                       // being read, for messages
+  std::vector<const toml::table*> tables_;  // by layer of the graph
 };
 
 }  // namespace

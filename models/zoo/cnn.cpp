@@ -11,16 +11,17 @@ Graph build_cnn(const Shape& input, int64_t outputs, const std::map<std::string,
   const auto& filters = std::get<std::vector<int64_t>>(keys.at("filters"));
   const double rate = std::get<double>(keys.at("dropout"));
 
-  Graph graph(input);
+  Graph graph(input, seed);
   for (size_t i = 0; i < filters.size(); ++i) {
     const size_t number = i + 1;
-    graph.add(fmt::format("conv{}", number), make_conv2d({.filters = filters[i], .init = Init::he_uniform}));
-    graph.add(fmt::format("relu{}", number), make_activation(Activation::relu));
-    graph.add(fmt::format("pool{}", number), make_max_pool2d({}));
+    graph.add(fmt::format("conv{}", number),
+              layers::conv2d({.filters = filters[i], .init = Init::he_uniform}));
+    graph.add(fmt::format("relu{}", number), layers::relu());
+    graph.add(fmt::format("pool{}", number), layers::max_pool2d());
   }
-  graph.add("flatten", make_flatten());
-  if (rate != 0) graph.add("dropout", make_dropout("dropout", rate, seed));
-  graph.add("output", make_linear({.outputs = outputs}));
+  graph.add("flatten", layers::flatten());
+  if (rate != 0) graph.add("dropout", layers::dropout({.rate = rate}));
+  graph.add("output", layers::linear({.outputs = outputs}));
   return graph;
 }
 

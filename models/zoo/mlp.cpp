@@ -11,12 +11,11 @@ namespace lockstep {
 
 namespace {
 
-Activation activation_named(const std::string& name) {
+const Description<NoOptions>& activation_named(const std::string& name) {
   std::vector<std::string> known;
-  for (const Activation activation :
-       {Activation::relu, Activation::sigmoid, Activation::tanh, Activation::gelu}) {
-    known.push_back(to_string(activation));
-    if (known.back() == name) return activation;
+  for (const auto* activation : {&layers::relu, &layers::sigmoid, &layers::tanh, &layers::gelu}) {
+    known.emplace_back(activation->kind);
+    if (known.back() == name) return *activation;
   }
   fail(ExitCode::usage, "unknown model.activation '{}'{}", name, suggestion(name, known));
 }
@@ -28,24 +27,21 @@ Graph build_mlp(const Shape& input, int64_t outputs, const std::map<std::string,
                 uint64_t seed) {
   const auto& hidden = std::get<std::vector<int64_t>>(keys.at("hidden"));
   const double rate = std::get<double>(keys.at("dropout"));
-  const Activation activation = activation_named(std::get<std::string>(keys.at("activation")));
+  const Description<NoOptions>& activation = activation_named(std::get<std::string>(keys.at("activation")));
   // He's bounds keep the variance through ReLU and GELU, Glorot's through the others.
-  const bool rectifies = activation == Activation::relu || activation == Activation::gelu;
+  const bool rectifies = &activation == &layers::relu || &activation == &layers::gelu;
 
-  Graph graph(input);
-  graph.add("flatten", make_flatten());
+  Graph graph(input, seed);
+  graph.add("flatten", layers::flatten());
   for (size_t i = 0; i < hidden.size(); ++i) {
     const size_t number = i + 1;
     graph.add(
         fmt::format("linear{}", number),
-        make_linear({.outputs = hidden[i], .init = rectifies ? Init::he_uniform : Init::glorot_uniform}));
-    graph.add(fmt::format("{}{}", to_string(activation), number), make_activation(activation));
-    if (rate != 0) {
-      const std::string name = fmt::format("dropout{}", number);
-      graph.add(name, make_dropout(name, rate, seed));
-    }
+        layers::linear({.outputs = hidden[i], .init = rectifies ? Init::he_uniform : Init::glorot_uniform}));
+    graph.add(fmt::format("{}{}", activation.kind, number), activation());
+    if (rate != 0) graph.add(fmt::format("dropout{}", number), layers::dropout({.rate = rate}));
   }
-  graph.add("output", make_linear({.outputs = outputs}));
+  graph.add("output", layers::linear({.outputs = outputs}));
   return graph;
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "src/core/error.h"
+#include "src/core/suggest.h"
 
 namespace lockstep {
 
@@ -19,44 +20,84 @@ void check_size(const char* what, const Shape& shape) {
 
 }  // namespace
 
-Graph::Graph(const Shape& input) : input_(input) {
-  for (const int64_t extent : input.extents())
+Graph::Graph(const Value& input, uint64_t seed) : input_(input), seed_(seed) {
+  for (const int64_t extent : input.shape.extents())
     if (extent <= 0)
-      fail(ExitCode::data, "a sample of shape {} is empty: a network needs data.", to_string(input));
+      fail(ExitCode::data, "a sample of shape {} is empty: a network needs data.", to_string(input.shape));
 }
 
 Graph Graph::clone() const {
-  Graph copy(input_);
-  for (const Node& node : nodes_) copy.add(node.name, node.layer->clone(), node.inputs);
+  Graph copy(input_, seed_);
+  for (const Node& node : nodes_)
+    copy.nodes_.push_back({node.name, node.layer->clone(), node.inputs, node.output, node.relu,
+                           node.parameters_of, node.segment});
   return copy;
 }
 
-int Graph::add(const std::string& name, std::unique_ptr<Layer> layer) {
-  return add(name, std::move(layer), {output()});
+int Graph::add(const std::string& name, const NewLayer& layer) { return add(name, layer, {output()}); }
+
+int Graph::add(const std::string& name, const NewLayer& layer, std::vector<int> inputs) {
+  Node node;
+  node.name = name;
+  node.inputs = std::move(inputs);
+  try {
+    node.layer = layer.make({name, seed_});
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("layer '{}' ({}): {}", name, layer.kind, error.what()));
+  }
+  return add(std::move(node));
 }
 
-int Graph::add(const std::string& name, std::unique_ptr<Layer> layer, std::vector<int> inputs) {
-  if (name.empty() || name.find('/') != std::string::npos)
-    fail(ExitCode::usage, "'{}' cannot name a layer: a name is not empty and holds no '/'.", name);
-  if (std::any_of(nodes_.begin(), nodes_.end(), [&](const Node& node) { return node.name == name; }))
-    fail(ExitCode::usage, "two layers are named '{}': give one of them another name.", name);
-  std::vector<Shape> shapes;
-  for (const int value : inputs) shapes.push_back(shape(value));
-  Shape output_shape;
+int Graph::add(Node node) {
+  if (node.name.empty() || node.name.find('/') != std::string::npos)
+    fail(ExitCode::usage, "'{}' cannot name a layer: a name is not empty and holds no '/'.", node.name);
+  if (find(node.name) >= 0)
+    fail(ExitCode::usage, "two layers are named '{}': give one of them another name.", node.name);
+  std::vector<Value> inputs;
+  for (const int number : node.inputs) inputs.push_back(value(number));
   try {
-    output_shape = layer->infer(shapes);
-    check_size("its output", output_shape);
-    for (const ParameterSpec& parameter : layer->parameters()) check_size("its parameter", parameter.shape);
+    node.output = node.layer->infer(inputs);
+    check_size("its output", node.output.shape);
+    for (const ParameterSpec& parameter : node.layer->parameters())
+      check_size("its parameter", parameter.shape);
   } catch (const Error& error) {
-    throw Error(error.code(), fmt::format("layer '{}' ({}): {}", name, layer->kind(), error.what()));
+    throw Error(error.code(),
+                fmt::format("layer '{}' ({}): {}", node.name, node.layer->kind(), error.what()));
   }
-  nodes_.push_back({name, std::move(layer), std::move(inputs), output_shape});
+  nodes_.push_back(std::move(node));
   return output();
 }
 
-const Shape& Graph::shape(int value) const {
-  INVARIANT(value >= 0 && value <= output(), "value {} of a graph of {} layers", value, output());
-  return value == 0 ? input_ : nodes_[static_cast<size_t>(value - 1)].output;
+void Graph::share_parameters(const std::string& name, const std::string& owner) {
+  const int reader = find(name), source = find(owner);
+  INVARIANT(reader >= 0, "there is no layer '{}'", name);
+  if (source < 0 || source >= reader) {
+    std::vector<std::string> earlier;
+    for (int i = 0; i < reader; ++i) earlier.push_back(nodes_[static_cast<size_t>(i)].name);
+    fail(ExitCode::usage, "layer '{}' is to use the parameters of '{}', which is no earlier layer{}", name,
+         owner, suggestion(owner, earlier));
+  }
+  Node& node = nodes_[static_cast<size_t>(reader)];
+  bool shares = false;
+  for (const ParameterSpec& mine : node.layer->parameters())
+    for (const ParameterSpec& theirs : nodes_[static_cast<size_t>(source)].layer->parameters()) {
+      if (mine.name != theirs.name) continue;
+      if (!(mine.shape == theirs.shape))
+        fail(ExitCode::usage, "layer '{}' is to use {}.{} {}, but its own {} is {}.", name, owner, mine.name,
+             to_string(theirs.shape), mine.name, to_string(mine.shape));
+      shares = true;
+    }
+  if (!shares)
+    fail(ExitCode::usage, "layer '{}' ({}) has no parameter of the name of one of '{}' ({}).", name,
+         node.layer->kind(), owner, nodes_[static_cast<size_t>(source)].layer->kind());
+  // Of several in a row, the first holds the parameters.
+  const int first = nodes_[static_cast<size_t>(source)].parameters_of;
+  node.parameters_of = first >= 0 ? first : source;
+}
+
+const Value& Graph::value(int number) const {
+  INVARIANT(number >= 0 && number <= output(), "value {} of a graph of {} layers", number, output());
+  return number == 0 ? input_ : nodes_[static_cast<size_t>(number - 1)].output;
 }
 
 int Graph::readers(int value) const {
@@ -64,6 +105,18 @@ int Graph::readers(int value) const {
   for (const Node& node : nodes_)
     count += static_cast<int>(std::count(node.inputs.begin(), node.inputs.end(), value));
   return count;
+}
+
+int Graph::find(const std::string& name) const {
+  const auto found = std::ranges::find(nodes_, name, &Node::name);
+  return found == nodes_.end() ? -1 : static_cast<int>(found - nodes_.begin());
+}
+
+int Graph::holder(int node, const std::string& parameter) const {
+  const int other = nodes_[static_cast<size_t>(node)].parameters_of;
+  if (other < 0) return node;
+  const std::vector<ParameterSpec> theirs = nodes_[static_cast<size_t>(other)].layer->parameters();
+  return std::ranges::find(theirs, parameter, &ParameterSpec::name) == theirs.end() ? node : other;
 }
 
 }  // namespace lockstep

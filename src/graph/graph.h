@@ -4,54 +4,69 @@
 #include <string>
 #include <vector>
 
-#include "src/graph/layer.h"
+#include "src/graph/layers/description.h"
 
 namespace lockstep {
 
-/// A static network: layers in topological order, shapes known per sample. Value 0 is the input; layer i
+/// A static network: layers in topological order, values known per sample. Value 0 is the input; layer i
 /// makes value i + 1; the last value is the output.
 class Graph {
  public:
   struct Node {
-    std::string name;  ///< unique; parameters are called "NAME/weight"
+    std::string name;  ///< unique; parameters are called "NAME.weight"
     std::unique_ptr<Layer> layer;
     std::vector<int> inputs;  ///< values
-    Shape output;             ///< of one sample
+    Value output;             ///< of one sample
+    bool relu = false;        ///< the layer puts a ReLU on its output: see fuse_relus()
+    int parameters_of = -1;   ///< the earlier layer whose parameters it uses, as far as their names agree
+    /// Layers of one segment, which lie one behind the other, compute their activations again for backward;
+    /// -1: it keeps them. See recompute().
+    int segment = -1;
   };
 
-  /// input: the shape of one sample as the network sees it, channels-last.
-  explicit Graph(const Shape& input);
+  /// input: one sample as the network sees it, channels-last. seed: run.seed, for layers with random numbers.
+  explicit Graph(const Value& input, uint64_t seed = 0);
+  explicit Graph(const Shape& input, uint64_t seed = 0) : Graph(Value{DType::f32, input}, seed) {}
   Graph(Graph&&) noexcept = default;
   Graph& operator=(Graph&&) noexcept = default;
   Graph clone() const;
 
   /// Appends a layer that reads these values (by default the newest) and returns its value. Throws
-  /// Error(usage) naming the layer when the shapes do not fit or the name is taken.
-  int add(const std::string& name, std::unique_ptr<Layer> layer);
-  int add(const std::string& name, std::unique_ptr<Layer> layer, std::vector<int> inputs);
+  /// Error(usage) naming the layer when an option is out of its range, the shapes do not fit, or the name is
+  /// taken.
+  int add(const std::string& name, const NewLayer& layer);
+  int add(const std::string& name, const NewLayer& layer, std::vector<int> inputs);
+  /// Appends a copy of a layer of another graph.
+  int add(Node node);
+
+  /// The layer uses the parameters of an earlier one that have the names of its own, in place of its own: one
+  /// parameter with two readers, whose gradient is the sum of both (weight tying: Press and Wolf 2017).
+  /// Throws Error(usage) when there is no such layer or parameter, or shapes differ.
+  void share_parameters(const std::string& name, const std::string& owner);
 
   const std::vector<Node>& nodes() const { return nodes_; }
   std::vector<Node>& nodes() { return nodes_; }
   int output() const { return static_cast<int>(nodes_.size()); }
   /// Of one sample; value 0 is the input.
-  const Shape& shape(int value) const;
+  const Value& value(int number) const;
+  const Shape& shape(int number) const { return value(number).shape; }
   /// How many layers read a value; the output counts as read once.
   int readers(int value) const;
+  /// The number of the layer of this name, or -1.
+  int find(const std::string& name) const;
+  /// The layer that holds a parameter of a layer: itself, or the one whose parameters it uses.
+  int holder(int node, const std::string& parameter) const;
+  uint64_t seed() const { return seed_; }
 
  private:
-  Shape input_;
+  Value input_;
+  uint64_t seed_;
   std::vector<Node> nodes_;
 };
 
-/// The same network with fewer passes over memory: a ReLU is folded into the convolution or linear layer
-/// before it, and moved behind a max pooling, where there is less to do. Parameters keep their names and
-/// values.
-Graph fuse(Graph graph);
-
-/// The value of a parameter before training: a function of (seed, its full name), whatever else the model
-/// holds. values: shape.elements() floats on the host.
-void initialize_parameter(const ParameterSpec& spec, const std::string& full_name, uint64_t seed,
-                          float* values);
+/// The value of a parameter before training: a function of (seed, key), whatever else the model holds. key:
+/// "LAYER/NAME". values: shape.elements() floats on the host.
+void initialize_parameter(const ParameterSpec& spec, const std::string& key, uint64_t seed, float* values);
 
 /// The value of a state before training. values: shape.elements() floats on the host.
 void initialize_state(const StateSpec& spec, float* values);

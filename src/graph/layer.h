@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "src/device/exec.h"
+#include "src/graph/value.h"
 #include "src/ops/micro_batch.h"
 #include "src/ops/step_guard.h"
-#include "src/tensor/tensor.h"
 
 namespace lockstep {
 
@@ -25,13 +25,20 @@ enum class Init {
   kaiming_torch,  ///< PyTorch's default for linear and convolution: bound 1 / sqrt(fan_in), biases too
 };
 
-/// A trained tensor of a layer. Its full name is "LAYER/NAME".
+/// The name of an initializer in a model file, and all of them.
+std::string to_string(Init init);
+const std::vector<Init>& initializers();
+
+/// A trained tensor of a layer. Its full name is "LAYER.NAME".
 struct ParameterSpec {
-  std::string name;  ///< "weight", "bias", "scale", "shift"
+  std::string name;  ///< PyTorch's: "weight", "bias"
   Shape shape;       ///< as stored: (out, in), (K, R, S, C/groups), (C)
   Init init = Init::zeros;
   int64_t fan_in = 1, fan_out = 1;
   bool decay = true;  ///< weight decay applies (not to biases and norms)
+  /// Stored channels-last, with any number of spatial axes: (K, spatial..., C). Files hold it in the order
+  /// that PyTorch users know, (K, C, spatial...).
+  bool channels_last_filter = false;
 };
 
 /// A tensor that training updates without a gradient: running statistics. Micro-batches contribute sums of
@@ -41,14 +48,18 @@ struct StateSpec {
   Shape shape;
   float initial = 0;                ///< of every element
   std::vector<float> initial_rows;  ///< if not empty: of each row along the first axis instead
+  /// If not empty: PyTorch's names of the rows along the first axis, each of which is a tensor in files.
+  std::vector<std::string> row_names = {};
 };
 
 /// What the plan must know of a layer to place its buffers.
 struct LayerTraits {
   bool backward_reads_input = false;
   bool backward_reads_output = false;
-  bool forward_in_place = false;   ///< output may share the memory of input 0
-  bool backward_in_place = false;  ///< gradient of input 0 may share the memory of the output's gradient
+  bool forward_in_place = false;    ///< output may share the memory of input 0
+  bool applies_relu = false;        ///< forward can put a ReLU on its output (Preparation::relu)
+  bool commutes_with_relu = false;  ///< relu(layer(x)) == layer(relu(x)), as for max pooling
+  bool backward_in_place = false;   ///< gradient of input 0 may share the memory of the output's gradient
   /// Statistics are taken over the samples of a micro-batch, and a sample gives each so many values; 0: none.
   int64_t statistics_per_sample = 0;
   bool reshape = false;  ///< output is input 0 under another shape: nothing runs, memory is shared
@@ -93,9 +104,9 @@ class Layer {
   /// A layer with the same options that is not prepared: each CPU thread and each batch size has its own.
   virtual std::unique_ptr<Layer> clone() const = 0;
 
-  /// The shape of the output; remembers the inputs' shapes. Throws Error(usage) that says what does not fit;
+  /// The output; remembers what it must know of the inputs. Throws Error(usage) that says what does not fit;
   /// the graph adds the layer's name.
-  virtual Shape infer(std::span<const Shape> inputs) = 0;
+  virtual Value infer(std::span<const Value> inputs) = 0;
 
   /// Valid after infer().
   virtual std::vector<ParameterSpec> parameters() const { return {}; }
@@ -104,21 +115,20 @@ class Layer {
   /// Multiply-adds count two; forward, for one sample. Backward costs 2x for layers with weights.
   virtual int64_t flops() const { return 0; }
 
-  /// Folds a following ReLU into this layer; false if it cannot.
-  virtual bool fuse_relu() { return false; }
-  /// Whether relu(layer(x)) == layer(relu(x)), as for max pooling.
-  virtual bool commutes_with_relu() const { return false; }
-
-  /// Plans the operations for micro-batches of n samples. needs_input_gradient is false for layers that only
-  /// the data feeds.
-  virtual void prepare(Exec exec, int64_t n, bool needs_input_gradient) = 0;
+  /// How a layer is to run.
+  struct Preparation {
+    Exec exec = {};
+    int64_t samples = 0;               ///< of a micro-batch
+    bool needs_input_gradient = true;  ///< false for layers that only the data feeds
+    /// forward puts a ReLU on its output; backward then gets the gradient in front of it. Only where
+    /// LayerTraits::applies_relu.
+    bool relu = false;
+  };
+  /// Plans the operations.
+  virtual void prepare(const Preparation& preparation) = 0;
   /// Tensors that forward leaves for backward besides input and output. Valid after prepare(); with batch
   /// axes.
-  struct Saved {
-    DType dtype;
-    Shape shape;
-  };
-  virtual std::vector<Saved> saved() const { return {}; }
+  virtual std::vector<Value> saved() const { return {}; }
   virtual size_t workspace_bytes() const { return 0; }
 
   /// Enqueues; does not wait.

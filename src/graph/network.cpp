@@ -1,5 +1,6 @@
 #include "src/graph/network.h"
 
+#include "src/ops/pointwise/activation.h"
 #include "src/ops/pointwise/add.h"
 
 namespace lockstep {
@@ -13,7 +14,7 @@ Graph prepared(Exec exec, const Graph& graph, int64_t micro_batch) {
     bool needs_input_gradient = false;
     for (const int input : node.inputs)
       needs_input_gradient = needs_input_gradient || needs_gradient[static_cast<size_t>(input)];
-    node.layer->prepare(exec, micro_batch, needs_input_gradient);
+    node.layer->prepare({exec, micro_batch, needs_input_gradient, node.relu});
   }
   return copy_of_graph;
 }
@@ -24,30 +25,42 @@ Plan plan_network(Exec exec, const Graph& graph, int64_t micro_batch, bool train
   return Plan(prepared(exec, graph, micro_batch), micro_batch, training);
 }
 
-struct Network::Bound {
-  std::vector<ConstTensor> inputs;
-  Tensor output, output_gradient;
-  std::vector<ConstTensor> parameters;
-  std::vector<Tensor> states, saved;
-  Tensor forward_workspace, backward_workspace;
-  std::vector<Tensor> input_gradients;  // where backward writes; empty where nobody reads
-  std::vector<Tensor> accumulate_into;  // behind it, added to this; empty: nothing to add
-  // Slices of the reduced buffer, as (offset, shape).
-  std::vector<std::pair<int64_t, Shape>> parameter_gradients, state_sums;
+/// A slice of the reduced buffer.
+struct Network::Slice {
+  int64_t offset = 0;
+  Shape shape;
 
-  std::vector<Tensor> slices(const std::vector<std::pair<int64_t, Shape>>& parts, float* base) const {
+  Tensor in(std::span<float> reduced) const { return {reduced.data() + offset, DType::f32, shape}; }
+};
+
+/// What a layer has, whatever happens to it.
+struct Network::Bound {
+  std::vector<ConstTensor> parameters;
+  std::vector<Tensor> states;
+  std::vector<Slice> parameter_gradients, state_sums;
+
+  static std::vector<Tensor> in(std::span<float> reduced, const std::vector<Slice>& slices) {
     std::vector<Tensor> result;
-    for (const auto& [offset, shape] : parts) result.emplace_back(base + offset, DType::f32, shape);
+    for (const Slice& slice : slices) result.push_back(slice.in(reduced));
     return result;
   }
+};
+
+/// The tensors of one event, found once.
+struct Network::Action {
+  Event event;
+  bool runs = true, completes_node = false;
+  std::vector<ConstTensor> inputs;
+  Tensor output, workspace, output_gradient;
+  std::vector<Tensor> saved, state_sums, input_gradients, parameter_gradients;
 };
 
 Network::~Network() = default;
 Network::Network(Network&&) noexcept = default;
 
-Tensor Network::tensor_at(const Plan::Placement& placement, DType dtype, const Shape& shape) const {
+Tensor Network::tensor_at(const Plan::Placement& placement, const Value& value) const {
   if (placement.offset < 0) return {};
-  return {arena_.data() + placement.offset, dtype, shape};
+  return {arena_.data() + placement.offset, value.dtype, value.shape};
 }
 
 Network::Network(Exec exec, const Graph& graph, const Parameters& parameters, int64_t micro_batch,
@@ -58,110 +71,152 @@ Network::Network(Exec exec, const Graph& graph, const Parameters& parameters, in
       graph_(prepared(exec, graph, micro_batch)),
       plan_(graph_, micro_batch, training),
       arena_(exec, Memory::device, static_cast<size_t>(plan_.arena_bytes())) {
-  const auto value = [&](int v) {
-    return tensor_at(plan_.value(v), DType::f32, graph_.shape(v).batched(micro_batch));
-  };
-  const auto gradient = [&](int v) {
-    return tensor_at(plan_.gradient(v), DType::f32, graph_.shape(v).batched(micro_batch));
-  };
-  const auto workspace = [&](const Plan::Placement& placement) {
-    return tensor_at(placement, DType::u8, {placement.bytes});
-  };
-  input_ = value(0);
-  output_ = value(graph_.output());
-  output_gradient_ = gradient(graph_.output());
-
-  for (int i = 0; i < static_cast<int>(graph_.nodes().size()); ++i) {
-    const Graph::Node& node = graph_.nodes()[static_cast<size_t>(i)];
-    const Plan::NodePlan& plan = plan_.node(i);
-    Bound& bound = bound_.emplace_back();
-    for (const int v : node.inputs) bound.inputs.emplace_back(value(v));
-    bound.output = value(i + 1);
-    bound.output_gradient = gradient(i + 1);
-    bound.forward_workspace = workspace(plan.forward_workspace);
-    bound.backward_workspace = workspace(plan.backward_workspace);
-    const std::vector<Layer::Saved> saved = node.layer->saved();
-    for (size_t s = 0; s < saved.size(); ++s)
-      bound.saved.push_back(tensor_at(plan.saved[s], saved[s].dtype, saved[s].shape));
-    for (size_t k = 0; k < plan.input_gradients.size(); ++k) {
-      const Plan::NodePlan::InputGradient& planned = plan.input_gradients[k];
-      const Tensor whole = planned.wanted ? gradient(node.inputs[k]) : Tensor{};
-      bound.input_gradients.push_back(
-          planned.accumulate ? tensor_at(planned.scratch, DType::f32, whole.shape()) : whole);
-      bound.accumulate_into.push_back(planned.accumulate ? whole : Tensor{});
-    }
+  const auto batched = [&](int value) { return graph_.value(value).batched(micro_batch); };
+  input_ = tensor_at(plan_.value(0), batched(0));
+  output_ = tensor_at(plan_.value(graph_.output()), batched(graph_.output()));
+  output_gradient_ = tensor_at(plan_.gradient(graph_.output()), batched(graph_.output()));
+  for (const Plan::Step& step : plan_.steps()) {
+    if (step.event.kind == Event::Kind::loss)
+      backward_begins_ = actions_.size();
+    else
+      actions_.push_back(bind(step));
   }
+  if (plan_.steps().empty() || plan_.steps().back().event.kind == Event::Kind::forward)
+    backward_begins_ = actions_.size();
+  bind_parameters(parameters);
+}
 
+Network::Action Network::bind(const Plan::Step& step) const {
+  const Graph::Node& node = graph_.nodes()[static_cast<size_t>(step.event.node)];
+  const auto batched = [&](int value) { return graph_.value(value).batched(micro_batch_); };
+  Action action;
+  action.event = step.event;
+  action.runs = step.runs;
+  action.completes_node = step.completes_node;
+  const auto index = static_cast<size_t>(step.event.index);
+  if (step.event.kind == Event::Kind::add_gradient) {
+    const Value value = batched(node.inputs[index]);
+    action.inputs.emplace_back(tensor_at(step.inputs[0], value));
+    action.output_gradient = tensor_at(step.output_gradient, value);
+    return action;
+  }
+  const std::vector<ParameterSpec> parameters = node.layer->parameters();
+  if (step.event.kind == Event::Kind::add_parameter) {
+    action.inputs.emplace_back(tensor_at(step.inputs[0], {DType::f32, parameters[index].shape}));
+    return action;
+  }
+  for (size_t k = 0; k < step.inputs.size(); ++k)
+    action.inputs.emplace_back(tensor_at(step.inputs[k], batched(node.inputs[k])));
+  action.output = tensor_at(step.output, batched(step.event.node + 1));
+  action.output_gradient = tensor_at(step.output_gradient, batched(step.event.node + 1));
+  action.workspace = tensor_at(step.workspace, {DType::u8, {step.workspace.bytes}});
+  const std::vector<Value> saved = node.layer->saved();
+  for (size_t s = 0; s < step.saved.size(); ++s) action.saved.push_back(tensor_at(step.saved[s], saved[s]));
+  const std::vector<StateSpec> states = node.layer->states();
+  for (size_t s = 0; s < step.state_sums.size(); ++s)
+    action.state_sums.push_back(tensor_at(step.state_sums[s], {DType::f32, states[s].shape}));
+  for (size_t k = 0; k < step.input_gradients.size(); ++k)
+    action.input_gradients.push_back(tensor_at(step.input_gradients[k], batched(node.inputs[k])));
+  for (size_t p = 0; p < step.parameter_gradients.size(); ++p)
+    action.parameter_gradients.push_back(
+        tensor_at(step.parameter_gradients[p], {DType::f32, parameters[p].shape}));
+  return action;
+}
+
+void Network::bind_parameters(const Parameters& parameters) {
   const ParameterLayout& layout = parameters.layout();
-  for (size_t p = 0; p < layout.parameters.size(); ++p) {
-    const ParameterLayout::Slot& slot = layout.parameters[p];
-    Bound& bound = bound_[static_cast<size_t>(slot.node)];
-    bound.parameters.emplace_back(parameters.parameter(static_cast<int>(p)));
-    bound.parameter_gradients.emplace_back(layout.gradients_offset() + slot.offset, slot.shape);
-  }
+  bound_.resize(graph_.nodes().size());
+  for (size_t node = 0; node < bound_.size(); ++node)
+    for (const int number : layout.parameters_of_node[node]) {
+      const ParameterLayout::Slot& slot = layout.parameters[static_cast<size_t>(number)];
+      bound_[node].parameters.emplace_back(parameters.parameter(number));
+      bound_[node].parameter_gradients.push_back({layout.gradients_offset() + slot.offset, slot.shape});
+    }
   for (size_t s = 0; s < layout.states.size(); ++s) {
     const ParameterLayout::Slot& slot = layout.states[s];
     Bound& bound = bound_[static_cast<size_t>(slot.node)];
     bound.states.push_back(parameters.state(static_cast<int>(s)));
-    bound.state_sums.emplace_back(layout.state_sums_offset() + slot.offset, slot.shape);
+    bound.state_sums.push_back({layout.state_sums_offset() + slot.offset, slot.shape});
   }
 }
 
+LayerContext Network::context_of(const Action& action, const MicroBatch& batch) const {
+  const Bound& bound = bound_[static_cast<size_t>(action.event.node)];
+  LayerContext context;
+  context.training = training_;
+  context.info = batch.info;
+  context.sample_index = batch.sample_index;
+  context.inputs = action.inputs;
+  context.output = action.output;
+  context.parameters = bound.parameters;
+  context.states = bound.states;
+  context.saved = action.saved;
+  context.workspace = action.workspace;
+  context.joint_sum = batch.joint_sum;
+  return context;
+}
+
+void Network::run_forward(const Action& action, const MicroBatch& batch) {
+  if (!action.runs) return;
+  LayerContext context = context_of(action, batch);
+  std::vector<Tensor> state_sums = action.state_sums;
+  if (training_ && action.event.kind == Event::Kind::forward)
+    state_sums = Bound::in(batch.reduced, bound_[static_cast<size_t>(action.event.node)].state_sums);
+  context.state_sums = state_sums;
+  graph_.nodes()[static_cast<size_t>(action.event.node)].layer->forward(context);
+}
+
+void Network::run_backward(const Action& action, const MicroBatch& batch) {
+  const Graph::Node& node = graph_.nodes()[static_cast<size_t>(action.event.node)];
+  if (!action.runs) {
+    // A reshape whose input has other readers.
+    if (const Tensor& to = action.input_gradients[0]; to && to.raw() != action.output_gradient.raw())
+      copy(exec_, to.raw(), action.output_gradient.raw(), to.bytes());
+    return;
+  }
+  if (node.relu)
+    activation_backward(exec_, Activation::relu, action.output, action.output_gradient,
+                        action.output_gradient);
+  LayerContext context = context_of(action, batch);
+  context.output_gradient = action.output_gradient;
+  context.input_gradients = action.input_gradients;
+  std::vector<Tensor> gradients =
+      Bound::in(batch.reduced, bound_[static_cast<size_t>(action.event.node)].parameter_gradients);
+  for (size_t p = 0; p < action.parameter_gradients.size(); ++p)
+    if (action.parameter_gradients[p]) gradients[p] = action.parameter_gradients[p];
+  context.parameter_gradients = gradients;
+  node.layer->backward(context);
+}
+
 void Network::forward(const MicroBatch& batch) {
-  for (size_t i = 0; i < bound_.size(); ++i) {
-    if (!plan_.node(static_cast<int>(i)).runs_forward) continue;
-    const Bound& bound = bound_[i];
-    LayerContext context;
-    context.training = training_;
-    context.info = batch.info;
-    context.sample_index = batch.sample_index;
-    context.inputs = bound.inputs;
-    context.output = bound.output;
-    context.parameters = bound.parameters;
-    context.states = bound.states;
-    const std::vector<Tensor> state_sums =
-        training_ ? bound.slices(bound.state_sums, batch.reduced.data()) : std::vector<Tensor>{};
-    context.state_sums = state_sums;
-    context.saved = bound.saved;
-    context.workspace = bound.forward_workspace;
-    context.joint_sum = batch.joint_sum;
-    graph_.nodes()[i].layer->forward(context);
-    if (batch.forward_done != nullptr) (*batch.forward_done)(static_cast<int>(i), bound.output);
+  for (size_t i = 0; i < backward_begins_; ++i) {
+    const Action& action = actions_[i];
+    run_forward(action, batch);
+    if (action.runs && batch.forward_done != nullptr) (*batch.forward_done)(action.event.node, action.output);
   }
 }
 
 void Network::backward(const MicroBatch& batch, const std::function<void(int)>& node_done) {
-  for (size_t i = bound_.size(); i-- > 0;) {
-    const Plan::NodePlan& plan = plan_.node(static_cast<int>(i));
-    if (!plan.runs_backward) continue;
-    const Bound& bound = bound_[i];
-    if (plan.runs_forward) {
-      LayerContext context;
-      context.training = true;
-      context.info = batch.info;
-      context.sample_index = batch.sample_index;
-      context.inputs = bound.inputs;
-      context.output = bound.output;
-      context.parameters = bound.parameters;
-      context.states = bound.states;
-      context.saved = bound.saved;
-      context.workspace = bound.backward_workspace;
-      context.joint_sum = batch.joint_sum;
-      context.output_gradient = bound.output_gradient;
-      context.input_gradients = bound.input_gradients;
-      const std::vector<Tensor> parameter_gradients =
-          bound.slices(bound.parameter_gradients, batch.reduced.data());
-      context.parameter_gradients = parameter_gradients;
-      graph_.nodes()[i].layer->backward(context);
-    } else if (const Tensor& to = bound.input_gradients[0]; to && to.raw() != bound.output_gradient.raw()) {
-      copy(exec_, to.raw(), bound.output_gradient.raw(),
-           to.bytes());  // a reshape whose input has other readers
+  for (size_t i = backward_begins_; i < actions_.size(); ++i) {
+    const Action& action = actions_[i];
+    const Bound& bound = bound_[static_cast<size_t>(action.event.node)];
+    switch (action.event.kind) {
+      case Event::Kind::recompute:
+        run_forward(action, batch);
+        continue;
+      case Event::Kind::add_gradient:
+        add(exec_, action.output_gradient, action.inputs[0], action.output_gradient);
+        break;
+      case Event::Kind::add_parameter: {
+        const Tensor sum =
+            bound.parameter_gradients[static_cast<size_t>(action.event.index)].in(batch.reduced);
+        add(exec_, sum, action.inputs[0], sum);
+        break;
+      }
+      default:
+        run_backward(action, batch);
     }
-    for (size_t k = 0; k < bound.accumulate_into.size(); ++k) {
-      const Tensor& sum = bound.accumulate_into[k];
-      if (sum) add(exec_, sum, bound.input_gradients[k], sum);
-    }
-    if (!bound.parameter_gradients.empty()) node_done(static_cast<int>(i));
+    if (action.completes_node && !bound.parameter_gradients.empty()) node_done(action.event.node);
   }
 }
 
@@ -173,7 +228,7 @@ void Network::update_states(const MicroBatchInfo* info, std::span<float> reduced
     context.training = true;
     context.info = info;
     context.states = bound.states;
-    const std::vector<Tensor> state_sums = bound.slices(bound.state_sums, reduced.data());
+    const std::vector<Tensor> state_sums = Bound::in(reduced, bound.state_sums);
     context.state_sums = state_sums;
     context.guard = guard;
     graph_.nodes()[i].layer->update_state(context);

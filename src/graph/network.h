@@ -56,8 +56,16 @@ class Network {
   int64_t arena_bytes() const { return plan_.arena_bytes(); }
 
  private:
-  struct Bound;  // one layer's tensors, found once
-  Tensor tensor_at(const Plan::Placement& placement, DType dtype, const Shape& shape) const;
+  struct Slice;
+  struct Bound;
+  struct Action;
+
+  Tensor tensor_at(const Plan::Placement& placement, const Value& value) const;
+  Action bind(const Plan::Step& step) const;
+  void bind_parameters(const Parameters& parameters);
+  LayerContext context_of(const Action& action, const MicroBatch& batch) const;
+  void run_forward(const Action& action, const MicroBatch& batch);
+  void run_backward(const Action& action, const MicroBatch& batch);
 
   Exec exec_;
   int64_t micro_batch_;
@@ -66,7 +74,9 @@ class Network {
   Plan plan_;
   Buffer arena_;
   Tensor input_, output_, output_gradient_;
-  std::vector<Bound> bound_;
+  std::vector<Bound> bound_;     // by layer
+  std::vector<Action> actions_;  // the plan's steps without the loss
+  size_t backward_begins_ = 0;   // in actions_
 };
 
 }  // namespace lockstep

@@ -16,9 +16,10 @@ constexpr int64_t kMostParameters = int64_t{1} << 36;
 
 int64_t padded(int64_t elements) { return (elements + kFlatBlock - 1) / kFlatBlock * kFlatBlock; }
 
-/// Copies (K, R, S, C) to (K, C, R, S), or back.
+/// Copies (K, spatial..., C) to (K, C, spatial...), or back.
 void permute_filters(const Shape& stored, bool to_logical_order, const float* source, float* destination) {
-  const int64_t filters = stored[0], positions = stored[1] * stored[2], channels = stored[3];
+  const int64_t filters = stored[0], channels = stored[-1],
+                positions = stored.elements() / (filters * channels);
   for (int64_t k = 0; k < filters; ++k) {
     for (int64_t p = 0; p < positions; ++p) {
       for (int64_t c = 0; c < channels; ++c) {
@@ -43,18 +44,40 @@ std::vector<float> to_host(Exec exec, std::span<const float> values) {
 }  // namespace
 
 ParameterLayout::ParameterLayout(const Graph& graph) {
-  for (int node = 0; node < static_cast<int>(graph.nodes().size()); ++node) {
+  for (int node = 0; node < graph.output(); ++node) {
     const Graph::Node& n = graph.nodes()[static_cast<size_t>(node)];
+    const auto slot_of = [&](const std::string& name, const Shape& shape, int index) {
+      return Slot{.name = n.name + "." + name,
+                  .key = n.name + "/" + name,
+                  .node = node,
+                  .index = index,
+                  .shape = shape,
+                  .elements = shape.elements()};
+    };
+    std::vector<int>& own = parameters_of_node.emplace_back();
     int index = 0;
     for (const ParameterSpec& spec : n.layer->parameters()) {
-      parameters.push_back({n.name + "/" + spec.name, node, index++, spec.shape, 0, spec.shape.elements()});
+      const int holder = graph.holder(node, spec.name);
+      if (holder != node) {
+        const auto held = std::ranges::find_if(parameters, [&](const Slot& slot) {
+          return slot.node == holder &&
+                 specs[static_cast<size_t>(&slot - parameters.data())].name == spec.name;
+        });
+        own.push_back(static_cast<int>(held - parameters.begin()));
+        ++index;
+        continue;
+      }
+      own.push_back(static_cast<int>(parameters.size()));
+      parameters.push_back(slot_of(spec.name, spec.shape, index++));
+      parameters.back().channels_last_filter = spec.channels_last_filter;
       specs.push_back(spec);
       parameter_count += spec.shape.elements();
     }
     index = 0;
     for (const StateSpec& spec : n.layer->states()) {
-      states.push_back(
-          {n.name + "/" + spec.name, node, index++, spec.shape, states_size, spec.shape.elements()});
+      Slot& slot = states.emplace_back(slot_of(spec.name, spec.shape, index++));
+      slot.offset = states_size;
+      for (const std::string& row : spec.row_names) slot.rows.push_back(n.name + "." + row);
       state_specs.push_back(spec);
       states_size += padded(spec.shape.elements());
     }
@@ -107,7 +130,7 @@ void Parameters::initialize(uint64_t seed) {
   std::vector<float> weights_host(static_cast<size_t>(layout_.weights_size));
   for (size_t i = 0; i < layout_.parameters.size(); ++i) {
     const ParameterLayout::Slot& slot = layout_.parameters[i];
-    initialize_parameter(layout_.specs[i], slot.name, seed, weights_host.data() + slot.offset);
+    initialize_parameter(layout_.specs[i], slot.key, seed, weights_host.data() + slot.offset);
   }
   std::vector<float> states_host(static_cast<size_t>(layout_.states_size));
   for (size_t i = 0; i < layout_.states.size(); ++i) {
@@ -134,7 +157,7 @@ uint64_t hash_weights(const std::vector<ParameterLayout::Slot>& parameters, std:
 void make_logical(const std::vector<ParameterLayout::Slot>& slots, std::span<float> host) {
   std::vector<float> stored;
   for (const ParameterLayout::Slot& slot : slots) {
-    if (slot.shape.rank() != 4) continue;
+    if (!slot.channels_last_filter) continue;
     float* values = host.data() + slot.offset;
     stored.assign(values, values + slot.elements);
     permute_filters(slot.shape, true, stored.data(), values);
@@ -158,7 +181,7 @@ void from_logical(Exec exec, const std::vector<ParameterLayout::Slot>& slots,
   std::vector<float> host(flat.size());
   for (size_t i = 0; i < slots.size(); ++i) {
     const ParameterLayout::Slot& slot = slots[i];
-    if (slot.shape.rank() == 4)
+    if (slot.channels_last_filter)
       permute_filters(slot.shape, false, tensors[i].data(), host.data() + slot.offset);
     else
       std::copy(tensors[i].begin(), tensors[i].end(), host.begin() + slot.offset);
@@ -167,9 +190,11 @@ void from_logical(Exec exec, const std::vector<ParameterLayout::Slot>& slots,
   synchronize(exec);
 }
 
-Shape logical_shape(const Shape& stored) {
-  if (stored.rank() != 4) return stored;
-  return {stored[0], stored[3], stored[1], stored[2]};
+Shape logical_shape(const ParameterLayout::Slot& slot) {
+  if (!slot.channels_last_filter) return slot.shape;
+  std::vector<int64_t> extents(slot.shape.extents().begin(), slot.shape.extents().end());
+  std::rotate(extents.begin() + 1, extents.end() - 1, extents.end());
+  return Shape(extents);
 }
 
 }  // namespace lockstep

@@ -20,17 +20,22 @@ namespace lockstep {
 ///   reduced: [metrics | sums of running statistics | gradients]
 struct ParameterLayout {
   struct Slot {
-    std::string name;  ///< "conv1/weight"
-    int node = 0;      ///< index of the layer in the graph
+    std::string name;  ///< "conv1.weight"
+    std::string key;   ///< "conv1/weight": names the parameter's random numbers, and is its name in old files
+    int node = 0;      ///< index of the layer in the graph; of several that share it, the first
     int index = 0;     ///< in Layer::parameters() or states()
     Shape shape;
     int64_t offset = 0;  ///< in the weights buffer, or in the states buffer
     int64_t elements = 0;
+    bool channels_last_filter = false;   ///< see ParameterSpec
+    std::vector<std::string> rows = {};  ///< "norm.running_mean", ...: see StateSpec::row_names
   };
   explicit ParameterLayout(const Graph& graph);
 
-  std::vector<Slot> parameters;        ///< in the order in which the model defines them
-  std::vector<ParameterSpec> specs;    ///< of the same parameters
+  std::vector<Slot> parameters;      ///< in the order in which the model defines them
+  std::vector<ParameterSpec> specs;  ///< of the same parameters
+  /// For each layer: which of the parameters are its own, in the order of Layer::parameters().
+  std::vector<std::vector<int>> parameters_of_node;
   std::vector<Slot> states;            ///< running statistics, in the order of definition
   std::vector<StateSpec> state_specs;  ///< of the same states
   int64_t weights_size = 0;            ///< floats, padding included
@@ -83,13 +88,13 @@ uint64_t hash_weights(const std::vector<ParameterLayout::Slot>& parameters, std:
 /// Puts a flat buffer in host memory into logical order (see below), in place.
 void make_logical(const std::vector<ParameterLayout::Slot>& slots, std::span<float> host);
 
-/// A flat buffer laid out like the weights <-> one host tensor a parameter in logical order (convolution
-/// weights (K, C, R, S), everything else as stored). For checkpoints: weights and optimizer state alike.
+/// A flat buffer laid out like the weights <-> one host tensor a parameter in logical order (filters (K, C,
+/// spatial...), everything else as stored). For checkpoints: weights and optimizer state alike.
 /// Waits.
 std::vector<std::vector<float>> to_logical(Exec exec, const std::vector<ParameterLayout::Slot>& slots,
                                            std::span<const float> flat);
 void from_logical(Exec exec, const std::vector<ParameterLayout::Slot>& slots,
                   const std::vector<std::vector<float>>& tensors, std::span<float> flat);
-Shape logical_shape(const Shape& stored);
+Shape logical_shape(const ParameterLayout::Slot& slot);
 
 }  // namespace lockstep

@@ -11,23 +11,226 @@ constexpr int64_t kAlignment = 256;
 
 int64_t aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-/// The tensors of a plan while their lifetimes are still being found out; users refer to them by number.
-class Tensors {
+/// Makes a plan: finds out what each event touches and from when to when that lives.
+class Planner {
  public:
-  int create(int64_t bytes, int moment) {
-    intervals_.push_back({moment, moment, bytes});
-    return static_cast<int>(intervals_.size()) - 1;
+  Planner(const Graph& graph, int64_t n, bool training)
+      : graph_(graph),
+        n_(n),
+        needs_gradient_(values_with_gradient(graph)),
+        events_(schedule(graph, training)) {}
+
+  struct Tensors {
+    std::vector<int> inputs;
+    int output = -1, workspace = -1;
+    std::vector<int> saved, state_sums;
+    int output_gradient = -1;
+    std::vector<int> input_gradients, parameter_gradients;
+  };
+
+  /// What each event touches, as numbers of intervals().
+  std::vector<Tensors> run() {
+    find_last_uses();
+    place_values();
+    place_saved();
+    place_gradients();
+    place_scratch();
+    return touched_;
   }
-  void use(int tensor, int moment) {
-    Interval& interval = intervals_[static_cast<size_t>(tensor)];
-    interval.first = std::min(interval.first, moment);
-    interval.last = std::max(interval.last, moment);
-  }
-  const Interval& operator[](int tensor) const { return intervals_[static_cast<size_t>(tensor)]; }
+  const std::vector<Event>& events() const { return events_; }
   const std::vector<Interval>& intervals() const { return intervals_; }
+  /// Of each value as forward leaves it, and of its gradient; -1: there is none.
+  const std::vector<int>& values() const { return values_; }
+  const std::vector<int>& gradients() const { return gradients_; }
 
  private:
+  // A value has one version for each event that computes it. touched_ holds versions until they have tensors.
+  struct Version {
+    int first = 0, last = 0;
+    int tensor = -1;
+  };
+
+  const Graph::Node& node(int i) const { return graph_.nodes()[static_cast<size_t>(i)]; }
+  int64_t value_bytes(int value) const { return graph_.value(value).batched(n_).bytes(); }
+  static bool computes_value(const Event& event) {
+    return event.kind == Event::Kind::forward || event.kind == Event::Kind::recompute;
+  }
+
+  int create(int64_t bytes, int time) {
+    intervals_.push_back({time, time, bytes});
+    return static_cast<int>(intervals_.size()) - 1;
+  }
+  void use(int tensor, int time) {
+    Interval& interval = intervals_[static_cast<size_t>(tensor)];
+    interval.first = std::min(interval.first, time);
+    interval.last = std::max(interval.last, time);
+  }
+
+  /// Which version of each value an event reads and writes, and when each is last needed, if it had memory of
+  /// its own.
+  void find_last_uses() {
+    touched_.resize(events_.size());
+    versions_.push_back({-1, -1});
+    newest_.assign(static_cast<size_t>(graph_.output()) + 1, 0);
+    const auto read = [&](int value, int time) {
+      const int version = newest_[static_cast<size_t>(value)];
+      versions_[static_cast<size_t>(version)].last = time;
+      return version;
+    };
+    for (int time = 0; time < static_cast<int>(events_.size()); ++time) {
+      const Event& event = events_[static_cast<size_t>(time)];
+      Tensors& touched = touched_[static_cast<size_t>(time)];
+      if (event.kind == Event::Kind::loss) {
+        touched.output = read(graph_.output(), time);
+        continue;
+      }
+      const int output = event.node + 1;
+      if (computes_value(event)) {
+        for (const int input : node(event.node).inputs) touched.inputs.push_back(read(input, time));
+        versions_.push_back({time, time});
+        touched.output = newest_[static_cast<size_t>(output)] = static_cast<int>(versions_.size()) - 1;
+      } else if (event.kind == Event::Kind::backward) {
+        const LayerTraits traits = node(event.node).layer->traits();
+        // Where backward does not look, the version does not have to live on.
+        for (const int input : node(event.node).inputs)
+          touched.inputs.push_back(traits.backward_reads_input ? read(input, time) : -1);
+        if (traits.backward_reads_output || node(event.node).relu) touched.output = read(output, time);
+      }
+    }
+    // The output of a network that is not trained is read by the caller.
+    if (events_.empty() || events_.back().kind == Event::Kind::forward)
+      read(graph_.output(), static_cast<int>(events_.size()));
+  }
+
+  void place_values() {
+    Version& data = versions_[0];
+    data.tensor = create(value_bytes(0), -1);
+    use(data.tensor, data.last);
+    values_.assign(static_cast<size_t>(graph_.output()) + 1, -1);
+    values_[0] = data.tensor;
+    for (int time = 0; time < static_cast<int>(events_.size()); ++time) {
+      const Event& event = events_[static_cast<size_t>(time)];
+      if (!computes_value(event)) continue;
+      const Tensors& touched = touched_[static_cast<size_t>(time)];
+      const LayerTraits traits = node(event.node).layer->traits();
+      Version& output = versions_[static_cast<size_t>(touched.output)];
+      const int input = versions_[static_cast<size_t>(touched.inputs[0])].tensor;
+      // Writing over the input is safe when the tensor's last user of all is this very event.
+      const bool in_place = traits.forward_in_place && intervals_[static_cast<size_t>(input)].last == time;
+      output.tensor = traits.reshape || in_place ? input : create(value_bytes(event.node + 1), output.first);
+      use(output.tensor, output.last);
+      if (event.kind == Event::Kind::forward) values_[static_cast<size_t>(event.node) + 1] = output.tensor;
+    }
+    for (Tensors& touched : touched_) {
+      for (int& input : touched.inputs) input = tensor_of(input);
+      touched.output = tensor_of(touched.output);
+    }
+  }
+  int tensor_of(int version) const {
+    return version < 0 ? -1 : versions_[static_cast<size_t>(version)].tensor;
+  }
+
+  void place_saved() {
+    std::vector<std::vector<int>> newest(graph_.nodes().size());
+    for (int time = 0; time < static_cast<int>(events_.size()); ++time) {
+      const Event& event = events_[static_cast<size_t>(time)];
+      if (event.kind == Event::Kind::loss) continue;
+      std::vector<int>& saved = newest[static_cast<size_t>(event.node)];
+      if (computes_value(event)) {
+        saved.clear();
+        for (const Value& value : node(event.node).layer->saved())
+          saved.push_back(create(value.bytes(), time));
+      } else if (event.kind == Event::Kind::backward) {
+        for (const int tensor : saved) use(tensor, time);
+      } else {
+        continue;
+      }
+      touched_[static_cast<size_t>(time)].saved = saved;
+    }
+  }
+
+  /// In the order in which backward meets them.
+  void place_gradients() {
+    gradients_.assign(static_cast<size_t>(graph_.output()) + 1, -1);
+    for (int time = 0; time < static_cast<int>(events_.size()); ++time) {
+      const Event& event = events_[static_cast<size_t>(time)];
+      Tensors& touched = touched_[static_cast<size_t>(time)];
+      if (event.kind == Event::Kind::loss)
+        gradients_[static_cast<size_t>(graph_.output())] = create(value_bytes(graph_.output()), time);
+      if (event.kind == Event::Kind::backward) place_gradients_of(event.node, time);
+      if (event.kind == Event::Kind::add_gradient) {
+        touched.inputs = {backward_of(time).input_gradients[static_cast<size_t>(event.index)]};
+        touched.output_gradient =
+            gradients_[static_cast<size_t>(node(event.node).inputs[static_cast<size_t>(event.index)])];
+        use(touched.inputs[0], time);
+        use(touched.output_gradient, time);
+      }
+      if (event.kind == Event::Kind::add_parameter) {
+        Tensors& backward = backward_of(time);
+        const std::vector<ParameterSpec> parameters = node(event.node).layer->parameters();
+        backward.parameter_gradients.resize(parameters.size(), -1);
+        const Shape& shape = parameters[static_cast<size_t>(event.index)].shape;
+        const int scratch = create(Value{DType::f32, shape}.bytes(), backward_time(time));
+        backward.parameter_gradients[static_cast<size_t>(event.index)] = scratch;
+        touched.inputs = {scratch};
+        use(scratch, time);
+      }
+    }
+  }
+
+  void place_gradients_of(int layer, int time) {
+    Tensors& touched = touched_[static_cast<size_t>(time)];
+    const LayerTraits traits = node(layer).layer->traits();
+    touched.output_gradient = gradients_[static_cast<size_t>(layer) + 1];
+    use(touched.output_gradient, time);
+    for (size_t k = 0; k < node(layer).inputs.size(); ++k) {
+      const auto value = static_cast<size_t>(node(layer).inputs[k]);
+      if (!needs_gradient_[value]) {
+        touched.input_gradients.push_back(-1);
+        continue;
+      }
+      int& gradient = gradients_[value];
+      const bool shares = k == 0 && (traits.backward_in_place || traits.reshape);
+      // Where an earlier event has left a gradient, this one goes to scratch memory and is added to it.
+      const int written = gradient < 0 && shares ? touched.output_gradient
+                                                 : create(value_bytes(static_cast<int>(value)), time);
+      if (gradient < 0) gradient = written;
+      use(gradient, time);
+      touched.input_gradients.push_back(written);
+    }
+  }
+
+  /// The event whose results an add_* event adds.
+  int backward_time(int time) const {
+    while (events_[static_cast<size_t>(time)].kind != Event::Kind::backward) --time;
+    return time;
+  }
+  Tensors& backward_of(int time) { return touched_[static_cast<size_t>(backward_time(time))]; }
+
+  /// Scratch memory lives for one event only.
+  void place_scratch() {
+    for (int time = 0; time < static_cast<int>(events_.size()); ++time) {
+      const Event& event = events_[static_cast<size_t>(time)];
+      Tensors& touched = touched_[static_cast<size_t>(time)];
+      if (!computes_value(event) && event.kind != Event::Kind::backward) continue;
+      const Layer& layer = *node(event.node).layer;
+      if (const auto bytes = static_cast<int64_t>(layer.workspace_bytes()); bytes > 0)
+        touched.workspace = create(bytes, time);
+      if (event.kind == Event::Kind::recompute)
+        for (const StateSpec& state : layer.states())
+          touched.state_sums.push_back(create(Value{DType::f32, state.shape}.bytes(), time));
+    }
+  }
+
+  const Graph& graph_;
+  int64_t n_;
+  std::vector<bool> needs_gradient_;
+  std::vector<Event> events_;
+  std::vector<Tensors> touched_;  // by event
+  std::vector<Version> versions_;
+  std::vector<int> newest_;  // version of each value
   std::vector<Interval> intervals_;
+  std::vector<int> values_, gradients_;
 };
 
 }  // namespace
@@ -59,126 +262,43 @@ std::vector<int64_t> place_intervals(const std::vector<Interval>& intervals, int
   return offsets;
 }
 
-std::vector<bool> values_with_gradient(const Graph& graph) {
-  std::vector<bool> needs(graph.nodes().size() + 1, false);
-  for (size_t i = 0; i < graph.nodes().size(); ++i) {
-    const Graph::Node& node = graph.nodes()[i];
-    bool need = !node.layer->parameters().empty();
-    for (const int input : node.inputs) need = need || needs[static_cast<size_t>(input)];
-    needs[i + 1] = need;
-  }
-  return needs;
-}
-
-Plan::Plan(const Graph& graph, int64_t n, bool training) : nodes_(graph.nodes().size()) {
-  const int layers = static_cast<int>(graph.nodes().size());
-  const int loss = layers;
-  const auto backward_of = [layers](int node) { return 2 * layers - node; };
-  const std::vector<bool> needs_gradient = values_with_gradient(graph);
-  const auto traits_of = [&](int node) { return graph.nodes()[static_cast<size_t>(node)].layer->traits(); };
-  const auto value_bytes = [&](int v) {
-    return n * graph.shape(v).elements() * static_cast<int64_t>(sizeof(float));
-  };
-
-  // When each value is last needed, if it had memory of its own.
-  std::vector<int> last_use(static_cast<size_t>(layers) + 1);
-  last_use[static_cast<size_t>(layers)] = loss;
-  for (int i = 0; i < layers; ++i) {
-    const LayerTraits traits = traits_of(i);
-    const bool backward = training && needs_gradient[static_cast<size_t>(i) + 1];
-    int& output = last_use[static_cast<size_t>(i) + 1];
-    output = std::max(output, i);
-    if (backward && traits.backward_reads_output) output = std::max(output, backward_of(i));
-    for (const int input : graph.nodes()[static_cast<size_t>(i)].inputs) {
-      int& last = last_use[static_cast<size_t>(input)];
-      last = std::max(last, backward && traits.backward_reads_input ? backward_of(i) : i);
-    }
-  }
-
-  Tensors tensors;
-  std::vector<int> value_tensor(static_cast<size_t>(layers) + 1);
-  value_tensor[0] = tensors.create(value_bytes(0), -1);
-  tensors.use(value_tensor[0], last_use[0]);
-  for (int i = 0; i < layers; ++i) {
-    const Graph::Node& node = graph.nodes()[static_cast<size_t>(i)];
-    const LayerTraits traits = traits_of(i);
-    const int input = value_tensor[static_cast<size_t>(node.inputs[0])];
-    // Writing over the input is safe when the tensor's last user of all is this very layer.
-    const bool in_place = traits.forward_in_place && tensors[input].last == i;
-    int& tensor = value_tensor[static_cast<size_t>(i) + 1];
-    tensor = traits.reshape || in_place ? input : tensors.create(value_bytes(i + 1), i);
-    tensors.use(tensor, last_use[static_cast<size_t>(i) + 1]);
-    nodes_[static_cast<size_t>(i)].runs_forward = !traits.reshape;
-  }
-
-  struct Pending {
-    Placement* where;
-    int tensor;
-  };
-  std::vector<Pending> pending;
-  for (int i = 0; i < layers; ++i) {
-    const Layer& layer = *graph.nodes()[static_cast<size_t>(i)].layer;
-    NodePlan& node = nodes_[static_cast<size_t>(i)];
-    node.runs_backward = training && needs_gradient[static_cast<size_t>(i) + 1];
-    const std::vector<Layer::Saved> saved = layer.saved();
-    node.saved.resize(saved.size());
-    for (size_t s = 0; s < saved.size(); ++s) {
-      const int64_t bytes = saved[s].shape.elements() * static_cast<int64_t>(size_of(saved[s].dtype));
-      const int tensor = tensors.create(bytes, i);
-      if (node.runs_backward) tensors.use(tensor, backward_of(i));
-      pending.push_back({&node.saved[s], tensor});
-    }
-  }
-
-  // Gradients, in the order in which backward meets them.
-  std::vector<int> gradient_tensor(static_cast<size_t>(layers) + 1, -1);
-  if (training && needs_gradient[static_cast<size_t>(layers)]) {
-    gradient_tensor[static_cast<size_t>(layers)] = tensors.create(value_bytes(layers), loss);
-    for (int i = layers - 1; i >= 0; --i) {
-      const Graph::Node& node = graph.nodes()[static_cast<size_t>(i)];
-      NodePlan& plan = nodes_[static_cast<size_t>(i)];
-      plan.input_gradients.resize(node.inputs.size());
-      if (!plan.runs_backward) continue;
-      const int output_gradient = gradient_tensor[static_cast<size_t>(i) + 1];
-      INVARIANT(output_gradient >= 0, "nobody reads the output of layer {}", node.name);
-      tensors.use(output_gradient, backward_of(i));
-      const LayerTraits traits = traits_of(i);
-      for (size_t k = 0; k < node.inputs.size(); ++k) {
-        const int v = node.inputs[k];
-        NodePlan::InputGradient& gradient = plan.input_gradients[k];
-        if (!needs_gradient[static_cast<size_t>(v)]) continue;
-        gradient.wanted = plan.needs_input_gradient = true;
-        int& tensor = gradient_tensor[static_cast<size_t>(v)];
-        const bool shares = k == 0 && (traits.backward_in_place || traits.reshape);
-        if (tensor < 0) {
-          tensor = shares ? output_gradient : tensors.create(value_bytes(v), backward_of(i));
-        } else {
-          gradient.accumulate = true;
-          pending.push_back({&gradient.scratch, tensors.create(value_bytes(v), backward_of(i))});
-        }
-        tensors.use(tensor, backward_of(i));
-      }
-    }
-  }
-
-  // Scratch memory lives for one moment only.
-  for (int i = 0; i < layers; ++i) {
-    NodePlan& node = nodes_[static_cast<size_t>(i)];
-    const auto bytes = static_cast<int64_t>(graph.nodes()[static_cast<size_t>(i)].layer->workspace_bytes());
-    if (bytes == 0) continue;
-    pending.push_back({&node.forward_workspace, tensors.create(bytes, i)});
-    if (node.runs_backward)
-      pending.push_back({&node.backward_workspace, tensors.create(bytes, backward_of(i))});
-  }
-
-  const std::vector<int64_t> offsets = place_intervals(tensors.intervals(), arena_bytes_);
+Plan::Plan(const Graph& graph, int64_t n, bool training) {
+  Planner planner(graph, n, training);
+  const std::vector<Planner::Tensors> touched = planner.run();
+  const std::vector<int64_t> offsets = place_intervals(planner.intervals(), arena_bytes_);
   const auto placement = [&](int tensor) {
-    return tensor < 0 ? Placement{} : Placement{offsets[static_cast<size_t>(tensor)], tensors[tensor].bytes};
+    return tensor < 0 ? Placement{}
+                      : Placement{offsets[static_cast<size_t>(tensor)],
+                                  planner.intervals()[static_cast<size_t>(tensor)].bytes};
   };
-  for (const int tensor : value_tensor) values_.push_back(placement(tensor));
-  for (const int tensor : gradient_tensor) gradients_.push_back(placement(tensor));
-  for (const Pending& p : pending) *p.where = placement(p.tensor);
-  for (const Interval& interval : tensors.intervals()) unshared_bytes_ += aligned(interval.bytes);
+  const auto placements = [&](const std::vector<int>& tensors) {
+    std::vector<Placement> result;
+    for (const int tensor : tensors) result.push_back(placement(tensor));
+    return result;
+  };
+  const std::vector<Event>& events = planner.events();
+  for (size_t i = 0; i < events.size(); ++i) {
+    const Planner::Tensors& t = touched[i];
+    const Event& event = events[i];
+    const bool is_reshape = event.kind != Event::Kind::loss &&
+                            graph.nodes()[static_cast<size_t>(event.node)].layer->traits().reshape;
+    const bool backward_ends = event.kind >= Event::Kind::backward &&
+                               (i + 1 == events.size() || events[i + 1].kind <= Event::Kind::backward);
+    steps_.push_back({.event = event,
+                      .runs = !is_reshape || event.kind >= Event::Kind::add_gradient,
+                      .inputs = placements(t.inputs),
+                      .output = placement(t.output),
+                      .workspace = placement(t.workspace),
+                      .saved = placements(t.saved),
+                      .state_sums = placements(t.state_sums),
+                      .output_gradient = placement(t.output_gradient),
+                      .input_gradients = placements(t.input_gradients),
+                      .parameter_gradients = placements(t.parameter_gradients),
+                      .completes_node = backward_ends});
+  }
+  values_ = placements(planner.values());
+  gradients_ = placements(planner.gradients());
+  for (const Interval& interval : planner.intervals()) unshared_bytes_ += aligned(interval.bytes);
 }
 
 }  // namespace lockstep

@@ -3,14 +3,13 @@
 #include <cstdint>
 #include <vector>
 
-#include "src/graph/graph.h"
+#include "src/graph/schedule.h"
 
 namespace lockstep {
 
 /// Where each tensor of a micro-batch lies in one arena, and from when to when it lives. Pure host code.
 ///
-/// Time runs over the layers: forward of layer i is moment i; the loss is moment L = number of layers;
-/// backward of layer i is moment 2L - i. A tensor's memory is given to others outside its moments. Layers
+/// Time runs over the events of a schedule. A tensor's memory is given to others outside its lifetime. Layers
 /// that allow it share: an elementwise layer writes over its input when nobody needs that input again, and a
 /// reshape never moves data.
 class Plan {
@@ -20,40 +19,39 @@ class Plan {
     int64_t offset = -1;  ///< bytes; -1: the tensor does not exist in this plan
     int64_t bytes = 0;
   };
-  struct NodePlan {
-    std::vector<Placement> saved;
-    Placement forward_workspace, backward_workspace;
-    bool runs_forward = true;   ///< false for reshapes
-    bool runs_backward = true;  ///< false in inference and where nobody needs a gradient
-    bool needs_input_gradient = false;
-    /// For each input: where backward writes its gradient. When `accumulate` is set, the node writes into
-    /// `scratch`, which is then added to the gradient that an earlier reader has written.
-    struct InputGradient {
-      bool wanted = false;
-      bool accumulate = false;
-      Placement scratch;
-    };
-    std::vector<InputGradient> input_gradients;
+  /// An event, and where what it touches lies.
+  struct Step {
+    Event event;
+    bool runs = true;  ///< false for a reshape: its output is its input
+    std::vector<Placement> inputs;
+    Placement output, workspace;
+    std::vector<Placement> saved;       ///< forward and recompute write it, backward reads it
+    std::vector<Placement> state_sums;  ///< recompute only: what forward has added up is not touched
+    // backward only
+    Placement output_gradient;
+    std::vector<Placement> input_gradients;      ///< where the layer writes; -1: nobody reads it
+    std::vector<Placement> parameter_gradients;  ///< -1: straight into the reduced buffer
+    // add_gradient: output_gradient is added to; add_*: what is added is inputs[0].
+    /// Whether backward of the layer is complete with this event.
+    bool completes_node = false;
   };
 
   /// The layers of `graph` have been prepared for micro-batches of n samples. training: plan backward too.
   Plan(const Graph& graph, int64_t n, bool training);
 
+  const std::vector<Step>& steps() const { return steps_; }
   int64_t arena_bytes() const { return arena_bytes_; }
   /// Bytes if nothing were shared: what the planning saves is the difference.
   int64_t unshared_bytes() const { return unshared_bytes_; }
+  /// As forward leaves it.
   const Placement& value(int v) const { return values_[static_cast<size_t>(v)]; }
   const Placement& gradient(int v) const { return gradients_[static_cast<size_t>(v)]; }
-  const NodePlan& node(int i) const { return nodes_[static_cast<size_t>(i)]; }
 
  private:
+  std::vector<Step> steps_;
   std::vector<Placement> values_, gradients_;
-  std::vector<NodePlan> nodes_;
   int64_t arena_bytes_ = 0, unshared_bytes_ = 0;
 };
-
-/// Which values need a gradient: those that a layer with parameters feeds.
-std::vector<bool> values_with_gradient(const Graph& graph);
 
 /// Places intervals [first, last] of `bytes` so that those that overlap in time do not overlap in memory:
 /// largest first, each at the lowest offset that fits. Returns the offsets, multiples of 256, and the total.

@@ -14,6 +14,7 @@
 #include "src/device/buffer.h"
 #include "src/graph/graph.h"
 #include "src/ops/micro_batch.h"
+#include "src/ops/pointwise/activation.h"
 #include "tests/support/backend.h"
 
 namespace lockstep {
@@ -40,7 +41,7 @@ class GraphRunner {
     std::iota(sample_index.begin(), sample_index.end(), int64_t{100});
     test::to_backend(exec, sample_index_.as<int64_t>(), sample_index);
     for (Graph::Node& node : graph_.nodes()) {
-      node.layer->prepare(exec, n, true);
+      node.layer->prepare({exec, n, true, node.relu});
       for (const ParameterSpec& spec : node.layer->parameters()) {
         auto& values = parameters[node.name + "/" + spec.name];
         values.resize(static_cast<size_t>(spec.shape.elements()));
@@ -52,7 +53,7 @@ class GraphRunner {
         initialize_state(spec, values.data());
       }
       auto& saved = saved_.emplace_back();
-      for (const Layer::Saved& s : node.layer->saved()) {
+      for (const Value& s : node.layer->saved()) {
         const size_t bytes = static_cast<size_t>(s.shape.elements()) * size_of(s.dtype);
         saved.emplace_back(exec, Memory::device, bytes);
         test::to_backend(exec, saved.back().as<std::byte>(), std::vector(bytes, std::byte{0xff}));
@@ -64,13 +65,13 @@ class GraphRunner {
   std::vector<float> forward(const std::vector<float>& x, bool training = true) {
     values_.assign(1, x);
     for (size_t i = 0; i < graph_.nodes().size(); ++i) {
-      values_.push_back(poisoned(graph_.nodes()[i].output.batched(n_)));
+      values_.push_back(poisoned(graph_.nodes()[i].output.shape.batched(n_)));
       for (const StateSpec& spec : graph_.nodes()[i].layer->states())
         state_sums[graph_.nodes()[i].name + "/" + spec.name] = poisoned(spec.shape);
       Call call(*this, i);
       call.context.training = training;
       const bool in_place = shares_ && graph_.nodes()[i].layer->traits().forward_in_place;
-      if (in_place) call.context.output = call.tensor(values_[0], graph_.nodes()[i].output.batched(n_));
+      if (in_place) call.context.output = call.tensor(values_[0], graph_.nodes()[i].output.shape.batched(n_));
       graph_.nodes()[i].layer->forward(call.context);
       call.finish();
       if (in_place) values_[i + 1] = values_[0];
@@ -90,7 +91,10 @@ class GraphRunner {
         gradients[node.name + "/" + spec.name] = poisoned(spec.shape);
       Call call(*this, i);
       call.context.training = true;
-      call.context.output_gradient = call.tensor(sums[i + 1], node.output.batched(n_));
+      call.context.output_gradient = call.tensor(sums[i + 1], node.output.shape.batched(n_));
+      if (node.relu)
+        activation_backward(exec_, Activation::relu, call.context.output, call.context.output_gradient,
+                            call.context.output_gradient);
       if (!traits.backward_reads_input) std::fill(call.inputs.begin(), call.inputs.end(), ConstTensor{});
       if (!traits.backward_reads_output) call.context.output = {};
       std::vector<std::vector<float>> parts;
@@ -135,7 +139,7 @@ class GraphRunner {
         for (const int input : node.inputs)
           inputs.emplace_back(
               tensor(run.values_[static_cast<size_t>(input)], run.graph_.shape(input).batched(run.n_)));
-        context.output = tensor(run.values_[i + 1], node.output.batched(run.n_));
+        context.output = tensor(run.values_[i + 1], node.output.shape.batched(run.n_));
       }
       for (const ParameterSpec& spec : node.layer->parameters()) {
         const std::string name = node.name + "/" + spec.name;
@@ -146,7 +150,7 @@ class GraphRunner {
         states.push_back(tensor(run.states[node.name + "/" + spec.name], spec.shape));
         state_sums.push_back(tensor(run.state_sums[node.name + "/" + spec.name], spec.shape));
       }
-      const std::vector<Layer::Saved> specs = node.layer->saved();
+      const std::vector<Value> specs = node.layer->saved();
       for (size_t k = 0; k < specs.size(); ++k)
         saved.emplace_back(run.saved_[i][k].data(), specs[k].dtype, specs[k].shape);
       const Buffer& workspace = run.workspaces_[i];

@@ -71,8 +71,8 @@ TEST(Initialize, DependsOnSeedAndFullNameAlone) {
 // torch.nn.init._calculate_fan_in_and_fan_out gives (75, 200) for both convolutions.
 TEST(Initialize, FansAreThoseOfPyTorch) {
   for (const auto& [channels, groups] : {std::pair{3, 1}, std::pair{6, 2}}) {
-    const auto layer = make_conv2d({.filters = 8, .kernel_h = 5, .kernel_w = 5, .groups = groups});
-    const Shape input = {9, 9, channels};
+    const auto layer = layers::conv2d({.filters = 8, .kernel = {5, 5}, .groups = groups}).make({});
+    const Value input = {DType::f32, {9, 9, channels}};
     layer->infer(std::span(&input, 1));
     const std::vector<ParameterSpec> specs = layer->parameters();
     EXPECT_EQ(specs[0].fan_in, 75);
@@ -84,8 +84,8 @@ TEST(Initialize, FansAreThoseOfPyTorch) {
 }
 
 TEST(Initialize, KaimingTorchDrawsTheBiasFromTheBoundsOfTheWeight) {
-  const auto layer = make_linear({.outputs = 5, .init = Init::kaiming_torch});
-  const Shape input = {64};
+  const auto layer = layers::linear({.outputs = 5, .init = Init::kaiming_torch}).make({});
+  const Value input = {DType::f32, {64}};
   layer->infer(std::span(&input, 1));
   const ParameterSpec bias = layer->parameters()[1];
   EXPECT_EQ(bias.init, Init::kaiming_torch);

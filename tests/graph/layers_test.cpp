@@ -1,4 +1,5 @@
 #include "src/graph/layers/layers.h"
+#include "src/graph/rewrites/rewrites.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -21,51 +22,40 @@ using testing::HasSubstr;
 struct Case {
   std::string name;
   Shape input;
-  std::function<std::unique_ptr<Layer>()> make;
+  NewLayer layer;
 };
 
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 std::vector<Case> cases() {
   return {
-      {"linear", {7}, [] { return make_linear({.outputs = 5}); }},
-      {"linear_no_bias", {7}, [] { return make_linear({.outputs = 3, .bias = false}); }},
-      {"conv2d", {5, 4, 2}, [] { return make_conv2d({.filters = 3}); }},
+      {"linear", {7}, layers::linear({.outputs = 5})},
+      {"linear_no_bias", {7}, layers::linear({.outputs = 3, .bias = false})},
+      {"conv2d", {5, 4, 2}, layers::conv2d({.filters = 3})},
       {"conv2d_all_options",
        {6, 5, 4},
-       [] {
-         return make_conv2d({.filters = 6,
-                             .kernel_h = 3,
-                             .kernel_w = 2,
-                             .stride_h = 2,
-                             .stride_w = 1,
-                             .pad_h = 2,
-                             .pad_w = 1,
-                             .dilation_h = 2,
-                             .dilation_w = 3,
-                             .groups = 2,
-                             .bias = false});
-       }},
-      {"max_pool2d", {5, 5, 2}, [] { return make_max_pool2d({}); }},
+       layers::conv2d({.filters = 6,
+                       .kernel = {3, 2},
+                       .stride = {2, 1},
+                       .padding = {2, 1},
+                       .dilation = {2, 3},
+                       .groups = 2,
+                       .bias = false})},
+      {"max_pool2d", {5, 5, 2}, layers::max_pool2d({})},
       {"max_pool2d_overlapping",
        {5, 6, 2},
-       [] {
-         return make_max_pool2d(
-             {.window_h = 3, .window_w = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1});
-       }},
-      {"average_pool2d",
-       {5, 4, 2},
-       [] { return make_average_pool2d({.window_h = 3, .window_w = 2, .pad_h = 1}); }},
-      {"global_average_pool", {3, 4, 3}, [] { return make_global_average_pool(); }},
-      {"bias", {3, 2, 3}, [] { return make_bias(); }},
-      {"relu", {9}, [] { return make_activation(Activation::relu); }},
-      {"sigmoid", {9}, [] { return make_activation(Activation::sigmoid); }},
-      {"tanh", {3, 3, 1}, [] { return make_activation(Activation::tanh); }},
-      {"gelu", {9}, [] { return make_activation(Activation::gelu); }},
-      {"batch_norm", {3, 2, 3}, [] { return make_batch_norm({}); }},
-      {"batch_norm_of_vectors", {4}, [] { return make_batch_norm({}); }},
-      {"dropout", {11}, [] { return make_dropout("layer", 0.4, 5); }},
-      {"flatten", {3, 2, 2}, [] { return make_flatten(); }},
+       layers::max_pool2d({.window = {3, 3}, .stride = {2, 2}, .padding = {1, 1}})},
+      {"average_pool2d", {5, 4, 2}, layers::average_pool2d({.window = {3, 2}, .padding = {1, 0}})},
+      {"global_average_pool", {3, 4, 3}, layers::global_average_pool()},
+      {"bias", {3, 2, 3}, layers::bias()},
+      {"relu", {9}, layers::relu()},
+      {"sigmoid", {9}, layers::sigmoid()},
+      {"tanh", {3, 3, 1}, layers::tanh()},
+      {"gelu", {9}, layers::gelu()},
+      {"batch_norm", {3, 2, 3}, layers::batch_norm({})},
+      {"batch_norm_of_vectors", {4}, layers::batch_norm({})},
+      {"dropout", {11}, layers::dropout({.rate = 0.4})},
+      {"flatten", {3, 2, 2}, layers::flatten()},
   };
 }
 
@@ -126,7 +116,7 @@ class LayerTest : public testing::TestWithParam<std::tuple<Backend, Case>> {
   static const Case& layer() { return std::get<Case>(GetParam()); }
   static Graph graph() {
     Graph graph(layer().input);
-    graph.add("layer", layer().make());
+    graph.add("layer", layer().layer);
     return graph;
   }
   Exec exec;
@@ -162,7 +152,7 @@ TEST_P(LayerTest, SkipsTheInputsGradientWhereNobodyReadsIt) {
 
   // By hand: prepare(..., false), and an empty tensor for the gradient.
   GraphRunner b(without, 2, exec);
-  without.nodes()[0].layer->prepare(exec, 2, false);
+  without.nodes()[0].layer->prepare({exec, 2, false});
   EXPECT_EQ(b.forward(x), y);
   b.skip_input_gradients = true;
   b.backward(dy);
@@ -195,17 +185,17 @@ INSTANTIATE_FOR_BACKENDS(LayersOnBackend);
 
 TEST_P(LayersOnBackend, AResidualBranchAddsItsGradients) {
   Graph graph({6});
-  const int a = graph.add("a", make_linear({.outputs = 6}));
-  graph.add("tanh", make_activation(Activation::tanh));
-  const int b = graph.add("b", make_linear({.outputs = 6}));
-  graph.add("sum", make_add(), {a, b});
-  graph.add("twice", make_add(), {graph.output(), graph.output()});
+  const int a = graph.add("a", layers::linear({.outputs = 6}));
+  graph.add("tanh", layers::tanh());
+  const int b = graph.add("b", layers::linear({.outputs = 6}));
+  graph.add("sum", layers::add(), {a, b});
+  graph.add("twice", layers::add(), {graph.output(), graph.output()});
   expect_gradients(exec(), graph, 3);
 }
 
 TEST_P(LayersOnBackend, BatchNormStartsAtVarianceOneAndFollowsTheBatch) {
   Graph graph({2});
-  graph.add("norm", make_batch_norm({.momentum = 0.25, .epsilon = 1e-3}));
+  graph.add("norm", layers::batch_norm({.momentum = 0.25, .epsilon = 1e-3}));
   GraphRunner run(graph, 4, exec());
   EXPECT_EQ(run.states["norm/running"], (std::vector<float>{0, 0, 1, 1}));
   const std::vector<float> x = {1, 10, 2, 10,
@@ -227,8 +217,8 @@ TEST_P(LayersOnBackend, BatchNormStartsAtVarianceOneAndFollowsTheBatch) {
 
 TEST_P(LayersOnBackend, DropoutDropsInTrainingOnlyAndByName) {
   const auto output = [this](const std::string& name, bool training) {
-    Graph graph({1000});
-    graph.add(name, make_dropout(name, 0.25, 5));
+    Graph graph({1000}, 5);
+    graph.add(name, layers::dropout({.rate = 0.25}));
     GraphRunner run(graph, 2, exec());
     return run.forward(std::vector<float>(2000, 1.0f), training);
   };
@@ -241,29 +231,28 @@ TEST_P(LayersOnBackend, DropoutDropsInTrainingOnlyAndByName) {
 
 TEST(Layers, CountTheirWork) {
   Graph graph({8, 8, 4});
-  graph.add("conv",
-            make_conv2d({.filters = 6, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1, .groups = 2}));
+  graph.add("conv", layers::conv2d({.filters = 6, .stride = {2, 2}, .padding = {1, 1}, .groups = 2}));
   EXPECT_EQ(graph.shape(1), (Shape{4, 4, 6}));
   EXPECT_EQ(graph.nodes()[0].layer->flops(), 2 * 4 * 4 * 6 * 9 * 2);
-  graph.add("flatten", make_flatten());
-  graph.add("linear", make_linear({.outputs = 10}));
+  graph.add("flatten", layers::flatten());
+  graph.add("linear", layers::linear({.outputs = 10}));
   EXPECT_EQ(graph.nodes()[2].layer->flops(), 2 * 96 * 10);
 }
 
 TEST(Layers, SayInWordsWhatTheyAre) {
   Graph graph({9, 9, 4});
-  graph.add("conv", make_conv2d({.filters = 32, .pad_h = 1, .pad_w = 1, .bias = false}));
-  graph.add("relu", make_activation(Activation::relu));
-  graph.add("pool", make_max_pool2d({.window_h = 2, .window_w = 3}));
-  graph = fuse(std::move(graph));
+  graph.add("conv", layers::conv2d({.filters = 32, .padding = {1, 1}, .bias = false}));
+  graph.add("relu", layers::relu());
+  graph.add("pool", layers::max_pool2d({.window = {2, 3}}));
+  graph = rewrite(std::move(graph));
   EXPECT_EQ(graph.nodes()[0].layer->describe(), "32 filters 3x3, stride 1, padding 1, no bias");
   EXPECT_EQ(graph.nodes()[1].layer->describe(), "window 2x3, stride 2x3");
 }
 
-std::string error_of(const Shape& input, std::unique_ptr<Layer> layer, int inputs = 1) {
+std::string error_of(const Shape& input, const NewLayer& layer, int inputs = 1) {
   Graph graph(input);
   try {
-    graph.add("it", std::move(layer), std::vector<int>(static_cast<size_t>(inputs), 0));
+    graph.add("it", layer, std::vector<int>(static_cast<size_t>(inputs), 0));
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::usage);
     return error.what();
@@ -272,57 +261,60 @@ std::string error_of(const Shape& input, std::unique_ptr<Layer> layer, int input
 }
 
 TEST(Layers, SayWhatDoesNotFit) {
-  EXPECT_EQ(error_of({3, 3, 1}, make_conv2d({.filters = 2, .kernel_h = 5, .kernel_w = 5})),
+  EXPECT_EQ(error_of({3, 3, 1}, layers::conv2d({.filters = 2, .kernel = {5, 5}})),
             "layer 'it' (conv2d): kernel 5x5 is larger than the 3x3 input.");
-  EXPECT_THAT(error_of({3, 3, 1}, make_conv2d({.filters = 2, .dilation_h = 3, .dilation_w = 3})),
+  EXPECT_THAT(error_of({3, 3, 1}, layers::conv2d({.filters = 2, .dilation = {3, 3}})),
               HasSubstr("dilated kernel 7x7 is larger than the 3x3 input."));
-  EXPECT_THAT(error_of({3, 3, 1}, make_conv2d({.filters = 2, .kernel_h = 9, .pad_h = 1})),
+  EXPECT_THAT(error_of({3, 3, 1}, layers::conv2d({.filters = 2, .kernel = {9, 3}, .padding = {1, 0}})),
               HasSubstr("kernel 9x3 is larger than the 3x3 input with its padding 1x0."));
-  EXPECT_THAT(error_of({784}, make_conv2d({.filters = 2})),
+  EXPECT_THAT(error_of({784}, layers::conv2d({.filters = 2})),
               HasSubstr("works on images (height, width, channels), but its input is (784)."));
-  EXPECT_THAT(error_of({9, 9, 3}, make_conv2d({.filters = 4, .groups = 2})),
+  EXPECT_THAT(error_of({9, 9, 3}, layers::conv2d({.filters = 4, .groups = 2})),
               HasSubstr("3 input channels and 4 filters do not both divide into 2 groups."));
-  EXPECT_THAT(error_of({9, 9, 3}, make_conv2d({})),
+  EXPECT_THAT(error_of({9, 9, 3}, layers::conv2d({})),
               HasSubstr("filters is 0, but it must be from 1 to 1048576."));
-  EXPECT_THAT(error_of({9, 9, 3}, make_conv2d({.filters = 1, .stride_w = 0})), HasSubstr("stride is 0"));
-  EXPECT_THAT(error_of({9, 9, 3}, make_conv2d({.filters = 1, .pad_w = -1})), HasSubstr("padding is -1"));
-  EXPECT_THAT(error_of({9, 9, 3}, make_conv2d({.filters = 1, .kernel_h = INT64_MAX})),
+  EXPECT_THAT(error_of({9, 9, 3}, layers::conv2d({.filters = 1, .stride = {1, 0}})),
+              HasSubstr("stride is 0"));
+  EXPECT_THAT(error_of({9, 9, 3}, layers::conv2d({.filters = 1, .padding = {0, -1}})),
+              HasSubstr("padding is -1"));
+  EXPECT_THAT(error_of({9, 9, 3}, layers::conv2d({.filters = 1, .kernel = {INT64_MAX, 3}})),
               HasSubstr("kernel is 9223"));
-  EXPECT_THAT(error_of({28, 28, 1}, make_linear({.outputs = 10})),
+  EXPECT_THAT(error_of({28, 28, 1}, layers::linear({.outputs = 10})),
               HasSubstr("takes a vector, but its input is (28, 28, 1): put a flatten layer in front of it."));
-  EXPECT_THAT(error_of({1 << 30}, make_linear({.outputs = 1 << 20})),
+  EXPECT_THAT(error_of({1 << 30}, layers::linear({.outputs = 1 << 20})),
               HasSubstr("its parameter (1048576, 1073741824)"));
-  EXPECT_THAT(error_of({4}, make_linear({.outputs = -1})), HasSubstr("outputs is -1"));
-  EXPECT_THAT(error_of({4, 4, 1}, make_max_pool2d({.window_h = 5})),
+  EXPECT_THAT(error_of({4}, layers::linear({.outputs = -1})), HasSubstr("outputs is -1"));
+  EXPECT_THAT(error_of({4, 4, 1}, layers::max_pool2d({.window = {5, 2}})),
               HasSubstr("window 5x2 is larger than the 4x4"));
-  EXPECT_THAT(error_of({4, 4, 1}, make_max_pool2d({.pad_h = 2})),
+  EXPECT_THAT(error_of({4, 4, 1}, layers::max_pool2d({.padding = {2, 0}})),
               HasSubstr("padding 2x0 must be smaller than the wind"));
-  EXPECT_THAT(error_of({40, 40, 1}, make_max_pool2d({.window_h = 17, .window_w = 17})),
+  EXPECT_THAT(error_of({40, 40, 1}, layers::max_pool2d({.window = {17, 17}})),
               HasSubstr("more than 256 elements"));
-  EXPECT_THAT(error_of({4}, make_global_average_pool()), HasSubstr("but its input is (4)"));
-  EXPECT_THAT(error_of({4}, make_dropout("it", 1.0, 0)), HasSubstr("rate is 1, but it must be in [0, 1)"));
-  EXPECT_THAT(error_of({4}, make_batch_norm({.epsilon = 0})), HasSubstr("epsilon is 0"));
-  EXPECT_THAT(error_of({4}, make_batch_norm({.momentum = 2})), HasSubstr("momentum is 2"));
-  EXPECT_THAT(error_of({4}, make_add()), HasSubstr("takes two inputs, not 1."));
-  EXPECT_THAT(error_of({4}, make_flatten(), 2), HasSubstr("takes one input, not 2."));
+  EXPECT_THAT(error_of({4}, layers::global_average_pool()), HasSubstr("but its input is (4)"));
+  EXPECT_THAT(error_of({4}, layers::dropout({.rate = 1.0})),
+              HasSubstr("rate is 1, but it must be in [0, 1)"));
+  EXPECT_THAT(error_of({4}, layers::batch_norm({.epsilon = 0})), HasSubstr("epsilon is 0"));
+  EXPECT_THAT(error_of({4}, layers::batch_norm({.momentum = 2})), HasSubstr("momentum is 2"));
+  EXPECT_THAT(error_of({4}, layers::add()), HasSubstr("takes two inputs, not 1."));
+  EXPECT_THAT(error_of({4}, layers::flatten(), 2), HasSubstr("takes one input, not 2."));
 }
 
 TEST(Graph, RefusesATakenNameAndShapesThatDiffer) {
   Graph graph({4});
-  graph.add("a", make_linear({.outputs = 3}));
+  graph.add("a", layers::linear({.outputs = 3}));
   EXPECT_THROW(
       {
         try {
-          graph.add("a", make_flatten());
+          graph.add("a", layers::flatten());
         } catch (const Error& error) {
           EXPECT_STREQ(error.what(), "two layers are named 'a': give one of them another name.");
           throw;
         }
       },
       Error);
-  EXPECT_THROW(graph.add("a/b", make_flatten()), Error);
+  EXPECT_THROW(graph.add("a/b", layers::flatten()), Error);
   try {
-    graph.add("sum", make_add(), {0, 1});
+    graph.add("sum", layers::add(), {0, 1});
     FAIL();
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(), "layer 'sum' (add): its inputs differ in shape: (4) and (3).");

@@ -6,6 +6,7 @@
 
 #include "src/core/hash.h"
 #include "src/graph/layers/layers.h"
+#include "src/graph/rewrites/rewrites.h"
 #include "tests/graph/network_run.h"
 
 namespace lockstep {
@@ -18,23 +19,23 @@ using test::kExact, test::kSum, test::Tolerance;
 /// read twice, batch norm with running statistics, dropout, pooling of all kinds, in-place activations.
 Graph tangled_network() {
   Graph graph({6, 6, 2});
-  const int stem = graph.add("stem", make_conv2d({.filters = 4, .pad_h = 1, .pad_w = 1}));
-  graph.add("norm", make_batch_norm({}));
-  graph.add("tanh", make_activation(Activation::tanh));
-  graph.add("conv", make_conv2d({.filters = 4, .pad_h = 1, .pad_w = 1, .groups = 2, .bias = false}));
-  graph.add("sum", make_add(), {stem, graph.output()});
-  graph.add("average", make_average_pool2d({}));
-  const int pooled = graph.add("gelu", make_activation(Activation::gelu));
-  const int flat = graph.add("flatten", make_flatten());
-  graph.add("dropout", make_dropout("dropout", 0.25, 3));
-  const int left = graph.add("left", make_linear({.outputs = 5}));
-  graph.add("right", make_linear({.outputs = 5}), {flat});
-  const int both = graph.add("both", make_add(), {left, graph.output()});
-  graph.add("global", make_global_average_pool(), {pooled});
-  graph.add("widen", make_linear({.outputs = 5}));
-  graph.add("all", make_add(), {both, graph.output()});
-  graph.add("bias", make_bias());
-  graph.add("sigmoid", make_activation(Activation::sigmoid));
+  const int stem = graph.add("stem", layers::conv2d({.filters = 4, .padding = {1, 1}}));
+  graph.add("norm", layers::batch_norm({}));
+  graph.add("tanh", layers::tanh());
+  graph.add("conv", layers::conv2d({.filters = 4, .padding = {1, 1}, .groups = 2, .bias = false}));
+  graph.add("sum", layers::add(), {stem, graph.output()});
+  graph.add("average", layers::average_pool2d({}));
+  const int pooled = graph.add("gelu", layers::gelu());
+  const int flat = graph.add("flatten", layers::flatten());
+  graph.add("dropout", layers::dropout({.rate = 0.25}));
+  const int left = graph.add("left", layers::linear({.outputs = 5}));
+  graph.add("right", layers::linear({.outputs = 5}), {flat});
+  const int both = graph.add("both", layers::add(), {left, graph.output()});
+  graph.add("global", layers::global_average_pool(), {pooled});
+  graph.add("widen", layers::linear({.outputs = 5}));
+  graph.add("all", layers::add(), {both, graph.output()});
+  graph.add("bias", layers::bias());
+  graph.add("sigmoid", layers::sigmoid());
   return graph;
 }
 
@@ -90,15 +91,15 @@ TEST_P(NetworkTest, RunningTheSameTwiceGivesTheSameBits) {
 
 TEST_P(NetworkTest, FusionChangesNoGradient) {
   Graph graph({9, 9, 1});
-  graph.add("conv1", make_conv2d({.filters = 3}));
-  graph.add("relu1", make_activation(Activation::relu));
-  graph.add("pool1", make_max_pool2d({}));
-  graph.add("conv2", make_conv2d({.filters = 4, .kernel_h = 2, .kernel_w = 2}));
-  graph.add("relu2", make_activation(Activation::relu));
-  graph.add("flatten", make_flatten());
-  graph.add("dense", make_linear({.outputs = 4}));
-  graph.add("relu3", make_activation(Activation::relu));
-  const Graph fused = fuse(graph.clone());
+  graph.add("conv1", layers::conv2d({.filters = 3}));
+  graph.add("relu1", layers::relu());
+  graph.add("pool1", layers::max_pool2d({}));
+  graph.add("conv2", layers::conv2d({.filters = 4, .kernel = {2, 2}}));
+  graph.add("relu2", layers::relu());
+  graph.add("flatten", layers::flatten());
+  graph.add("dense", layers::linear({.outputs = 4}));
+  graph.add("relu3", layers::relu());
+  const Graph fused = rewrite(graph.clone());
   EXPECT_LT(fused.nodes().size(), graph.nodes().size());
 
   NetworkRun plain(exec(), graph), with_fusion(exec(), fused);
@@ -110,6 +111,41 @@ TEST_P(NetworkTest, FusionChangesNoGradient) {
   for (size_t p = 0; p < plain.layout().parameters.size(); ++p)
     expect_close(with_fusion.gradient(p), to_double(plain.gradient(p)), tolerance,
                  plain.layout().parameters[p].name.c_str());
+}
+
+TEST_P(NetworkTest, ASharedParameterHasTheSumOfTheGradientsOfItsReaders) {
+  const auto make = [](bool shared) {
+    Graph graph({6});
+    for (const std::string name : {"a", "b", "c"}) {
+      graph.add(name, layers::linear({.outputs = 6, .bias = name != "b"}));
+      graph.add(name + "_tanh", layers::tanh());
+    }
+    if (shared) {
+      graph.share_parameters("b", "a");
+      graph.share_parameters("c", "b");  // which has a's
+    }
+    return graph;
+  };
+  NetworkRun tied(exec(), rewrite(make(true))), apart(exec(), rewrite(make(false)));
+  ASSERT_EQ(tied.layout().parameters.size(), 2u) << "a's weight and bias";
+  ASSERT_EQ(apart.layout().parameters.size(), 5u);
+  const auto name_of = [&](size_t p) { return apart.layout().parameters[p].name; };
+  for (size_t p = 0; p < 5; ++p)
+    test::to_backend(exec(), apart.parameter(p),
+                     test::from_backend(exec(), tied.parameter(name_of(p).ends_with("weight") ? 0 : 1)));
+  EXPECT_EQ(tied.forward(), apart.forward());
+  std::vector<int> done;
+  tied.backward([&](int node) { done.push_back(node); });
+  apart.backward();
+  EXPECT_EQ(done.back(), 0) << "complete with the layer that holds it";
+  std::vector<double> weight(36, 0.0), bias(6, 0.0);
+  for (size_t p = 0; p < 5; ++p) {
+    const std::vector<float> gradient = apart.gradient(p);
+    std::vector<double>& sum = name_of(p).ends_with("weight") ? weight : bias;
+    for (size_t i = 0; i < sum.size(); ++i) sum[i] += double{gradient[i]};
+  }
+  expect_close(tied.gradient(0), weight, kSum, "a.weight");
+  expect_close(tied.gradient(1), bias, kSum, "a.bias");
 }
 
 }  // namespace

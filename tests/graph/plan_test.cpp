@@ -53,18 +53,25 @@ TEST(PlaceIntervals, ReusesTheMemoryOfTheDead) {
 
 Graph small_cnn() {
   Graph graph({8, 8, 1});
-  graph.add("conv", make_conv2d({.filters = 4}));
-  graph.add("pool", make_max_pool2d({}));
-  graph.add("relu", make_activation(Activation::relu));
-  graph.add("flatten", make_flatten());
-  graph.add("dense", make_linear({.outputs = 3}));
+  graph.add("conv", layers::conv2d({.filters = 4}));
+  graph.add("pool", layers::max_pool2d({}));
+  graph.add("relu", layers::relu());
+  graph.add("flatten", layers::flatten());
+  graph.add("dense", layers::linear({.outputs = 3}));
   return graph;
 }
 
 void prepare(Graph& graph, int64_t n) {
   const std::vector<bool> needs = values_with_gradient(graph);
   for (Graph::Node& node : graph.nodes())
-    node.layer->prepare({}, n, needs[static_cast<size_t>(node.inputs[0])]);
+    node.layer->prepare({{}, n, needs[static_cast<size_t>(node.inputs[0])], node.relu});
+}
+
+/// What the plan has for one event of a layer; nullptr: nothing.
+const Plan::Step* step_of(const Plan& plan, Event::Kind kind, int node) {
+  for (const Plan::Step& step : plan.steps())
+    if (step.event.kind == kind && step.event.node == node) return &step;
+  return nullptr;
 }
 
 TEST(Plan, SharesMemoryWhereTheLayersAllowIt) {
@@ -73,9 +80,9 @@ TEST(Plan, SharesMemoryWhereTheLayersAllowIt) {
   const Plan plan(graph, 2, /*training=*/true);
   EXPECT_EQ(plan.value(2).offset, plan.value(3).offset) << "ReLU writes over the pooled values";
   EXPECT_EQ(plan.value(3).offset, plan.value(4).offset) << "flatten moves nothing";
-  EXPECT_FALSE(plan.node(3).runs_forward);
+  EXPECT_FALSE(step_of(plan, Event::Kind::forward, 3)->runs);
   EXPECT_EQ(plan.gradient(0).offset, -1) << "nobody reads the gradient of the data";
-  EXPECT_FALSE(plan.node(0).needs_input_gradient);
+  EXPECT_EQ(step_of(plan, Event::Kind::backward, 0)->input_gradients[0].offset, -1);
   EXPECT_LT(plan.arena_bytes(), plan.unshared_bytes());
 }
 
@@ -91,27 +98,27 @@ TEST(Plan, InferenceNeedsLessThanTraining) {
 
 TEST(Plan, AValueWithTwoReadersHasItsGradientsAdded) {
   Graph graph({6});
-  const int a = graph.add("first", make_linear({.outputs = 6}));
-  graph.add("branch", make_linear({.outputs = 6}));
-  graph.add("sum", make_add(), {a, graph.output()});
-  const std::vector<bool> needs = values_with_gradient(graph);
-  for (Graph::Node& node : graph.nodes())
-    node.layer->prepare({}, 4, needs[static_cast<size_t>(node.inputs[0])]);
+  const int a = graph.add("first", layers::linear({.outputs = 6}));
+  graph.add("branch", layers::linear({.outputs = 6}));
+  graph.add("sum", layers::add(), {a, graph.output()});
+  prepare(graph, 4);
   const Plan plan(graph, 4, true);
   // Backward meets the sum first: it writes; the branch comes later and is added.
-  EXPECT_FALSE(plan.node(2).input_gradients[0].accumulate);
-  EXPECT_TRUE(plan.node(1).input_gradients[0].accumulate);
-  EXPECT_FALSE(overlap(plan.gradient(a).offset, plan.gradient(a).bytes,
-                       plan.node(1).input_gradients[0].scratch.offset,
-                       plan.node(1).input_gradients[0].scratch.bytes));
+  EXPECT_EQ(step_of(plan, Event::Kind::add_gradient, 2), nullptr);
+  const Plan::Step* const adds = step_of(plan, Event::Kind::add_gradient, 1);
+  ASSERT_NE(adds, nullptr);
+  EXPECT_EQ(adds->output_gradient.offset, plan.gradient(a).offset);
+  EXPECT_EQ(adds->inputs[0].offset, step_of(plan, Event::Kind::backward, 1)->input_gradients[0].offset);
+  EXPECT_FALSE(overlap(plan.gradient(a).offset, plan.gradient(a).bytes, adds->inputs[0].offset,
+                       adds->inputs[0].bytes));
 }
 
 TEST(ParameterLayout, PutsTheLastLayerFirstAndPadsToBlocks) {
   const Graph graph = small_cnn();
   const ParameterLayout layout(graph);
   ASSERT_EQ(layout.parameters.size(), 4u);
-  EXPECT_EQ(layout.parameters[0].name, "conv/weight");
-  EXPECT_EQ(layout.parameters[3].name, "dense/bias");
+  EXPECT_EQ(layout.parameters[0].name, "conv.weight");
+  EXPECT_EQ(layout.parameters[3].name, "dense.bias");
   EXPECT_EQ(layout.parameter_count, 4 * 9 + 4 + 3 * 36 + 3);
   EXPECT_EQ(layout.parameters[3].offset, 0);
   EXPECT_GT(layout.parameters[0].offset, layout.parameters[2].offset);
@@ -123,7 +130,7 @@ TEST(ParameterLayout, PutsTheLastLayerFirstAndPadsToBlocks) {
 
 TEST(Parameters, LogicalOrderIsFiltersChannelsRowsColumnsAndBack) {
   Graph graph({5, 5, 2});
-  graph.add("conv", make_conv2d({.filters = 3}));
+  graph.add("conv", layers::conv2d({.filters = 3}));
   Parameters parameters({}, graph);
   parameters.initialize(1);
   const auto& slots = parameters.layout().parameters;

@@ -4,6 +4,7 @@
 
 #include "src/graph/layers/layers.h"
 #include "src/graph/network.h"
+#include "src/graph/rewrites/rewrites.h"
 #include "tests/graph/graph_runner.h"
 
 namespace lockstep {
@@ -12,12 +13,14 @@ namespace {
 using test::from_backend, test::Guarded, test::OnBackend, test::to_backend;
 
 constexpr int64_t kRows = 3;
+const Description<NoOptions>* const kActivations[] = {&layers::relu, &layers::sigmoid, &layers::tanh,
+                                                      &layers::gelu};
 
 /// Grows a graph by layers that read any earlier value, the newest with preference, and then adds up all that
 /// nobody has read yet.
 class RandomGraph {
  public:
-  explicit RandomGraph(uint64_t id) : random_(31, id), graph_({4, 4, 2}) {}
+  explicit RandomGraph(uint64_t id) : random_(31, id), graph_({4, 4, 2}, 3) {}
 
   Graph make() {
     const uint32_t layers = 2 + random_.next_below(12);
@@ -26,19 +29,19 @@ class RandomGraph {
     for (int v = 0; v <= graph_.output(); ++v)
       if (graph_.readers(v) == (v == graph_.output() ? 1 : 0)) loose.push_back(v);
     int sum = to_outputs(loose.front());
-    for (size_t i = 1; i < loose.size(); ++i) sum = add(make_add(), {sum, to_outputs(loose[i])});
-    if (sum != graph_.output()) add(make_activation(Activation::tanh), {sum});
+    for (size_t i = 1; i < loose.size(); ++i) sum = add(layers::add(), {sum, to_outputs(loose[i])});
+    if (sum != graph_.output()) add(layers::tanh(), {sum});
     return std::move(graph_);
   }
 
  private:
-  int add(std::unique_ptr<Layer> layer, std::vector<int> inputs) {
-    return graph_.add(fmt::format("layer{}", graph_.nodes().size()), std::move(layer), std::move(inputs));
+  int add(const NewLayer& layer, std::vector<int> inputs) {
+    return graph_.add(fmt::format("layer{}", graph_.nodes().size()), layer, std::move(inputs));
   }
 
   int to_outputs(int value) {
-    if (graph_.shape(value).rank() == 3) value = add(make_flatten(), {value});
-    return add(make_linear({.outputs = 4, .bias = random_.next_below(2) == 0}), {value});
+    if (graph_.shape(value).rank() == 3) value = add(layers::flatten(), {value});
+    return add(layers::linear({.outputs = 4, .bias = random_.next_below(2) == 0}), {value});
   }
 
   int any_value() {
@@ -52,40 +55,40 @@ class RandomGraph {
     const bool image = shape.rank() == 3;
     switch (random_.next_below(8)) {
       case 0:
-        add(make_activation(static_cast<Activation>(random_.next_below(4))), {value});
+        add((*kActivations[random_.next_below(4)])(), {value});
         break;
       case 1:
-        add(make_dropout(fmt::format("dropout{}", graph_.nodes().size()), 0.25, 3), {value});
+        add(layers::dropout({.rate = 0.25}), {value});
         break;
       case 2:
-        add(make_flatten(), {value});
+        add(layers::flatten(), {value});
         break;
       case 3:
-        add(make_batch_norm({}), {value});
+        add(layers::batch_norm({}), {value});
         break;
       case 4:
-        add(make_bias(), {value});
+        add(layers::bias(), {value});
         break;
       case 5:  // the sum of two values of one shape, perhaps of a value and itself
         for (int other = any_value(), tries = 0; tries <= graph_.output(); ++tries, other = any_value()) {
           if (!(graph_.shape(other) == shape)) continue;
-          add(make_add(), {value, other});
+          add(layers::add(), {value, other});
           return;
         }
         break;
       case 6:
         if (image)
-          add(make_conv2d({.filters = 2, .pad_h = 1, .pad_w = 1, .bias = random_.next_below(2) == 0}),
-              {value});
+          add(layers::conv2d({.filters = 2, .padding = {1, 1}, .bias = random_.next_below(2) == 0}), {value});
         else
-          add(make_linear({.outputs = shape[0]}), {value});
+          add(layers::linear({.outputs = shape[0]}), {value});
         break;
       case 7:
         if (image) {
           const bool fits = shape[0] >= 2 && shape[1] >= 2;
-          if (fits) add(random_.next_below(2) == 0 ? make_max_pool2d({}) : make_average_pool2d({}), {value});
+          if (fits)
+            add(random_.next_below(2) == 0 ? layers::max_pool2d({}) : layers::average_pool2d({}), {value});
         } else {
-          add(make_linear({.outputs = 5}), {value});
+          add(layers::linear({.outputs = 5}), {value});
         }
         break;
     }
@@ -112,7 +115,7 @@ void compare(Exec exec, Graph graph, uint64_t id) {
   const ParameterLayout& layout = parameters.layout();
   for (const ParameterLayout::Slot& slot : layout.parameters) {
     to_backend(exec, parameters.parameter(static_cast<int>(&slot - layout.parameters.data())),
-               runner.parameters[slot.name]);
+               runner.parameters[slot.key]);
   }
   Network network(exec, graph, parameters, kRows, /*training=*/true);
   const OnBackend<MicroBatchInfo> info(exec, {3, kRows, 1.0f / kRows});
@@ -134,12 +137,12 @@ void compare(Exec exec, Graph graph, uint64_t id) {
     const auto check = [&](const ParameterLayout::Slot& slot, int64_t start,
                            const std::vector<float>& values) {
       const float* at = all.data() + start + slot.offset;
-      ASSERT_EQ(std::vector<float>(at, at + slot.elements), values) << slot.name;
+      ASSERT_EQ(std::vector<float>(at, at + slot.elements), values) << slot.key;
     };
     for (const ParameterLayout::Slot& slot : layout.parameters)
-      check(slot, layout.gradients_offset(), runner.gradients[slot.name]);
+      check(slot, layout.gradients_offset(), runner.gradients[slot.key]);
     for (const ParameterLayout::Slot& slot : layout.states)
-      check(slot, layout.state_sums_offset(), runner.state_sums[slot.name]);
+      check(slot, layout.state_sums_offset(), runner.state_sums[slot.key]);
   }
 }
 
@@ -152,7 +155,7 @@ TEST_P(RandomGraphs, ComputeTheSamePlannedAndUnplanned) {
   for (uint64_t id = 0; id < graphs && !testing::Test::HasFatalFailure(); ++id) {
     Graph graph = RandomGraph(id).make();
     compare(exec(), graph.clone(), id);
-    compare(exec(), fuse(std::move(graph)), id);
+    compare(exec(), rewrite(std::move(graph)), id);
   }
 }
 

@@ -91,13 +91,13 @@ struct ThreadTransport {
     for (size_t i = 0; i < source.size(); ++i) destination[i] += source[i];
   }
   void narrow(Wire wire, std::span<const float> source, uint16_t* destination) {
-    cpu::narrow(narrow_float(wire), source.data(), destination, static_cast<int64_t>(source.size()));
+    cpu::narrow(dtype_of(wire), source.data(), destination, static_cast<int64_t>(source.size()));
   }
   void add_narrow(Wire wire, std::span<float> destination, const uint16_t* source) {
-    cpu::add_narrow(narrow_float(wire), source, destination.data(), static_cast<int64_t>(destination.size()));
+    cpu::add_narrow(dtype_of(wire), source, destination.data(), static_cast<int64_t>(destination.size()));
   }
   void widen(Wire wire, std::span<float> destination, const uint16_t* source) {
-    cpu::widen(narrow_float(wire), source, destination.data(), static_cast<int64_t>(destination.size()));
+    cpu::widen(dtype_of(wire), source, destination.data(), static_cast<int64_t>(destination.size()));
   }
   /// Every rank adds in the order of the ranks, as one that has received all.
   void all_reduce(std::span<float> data) {

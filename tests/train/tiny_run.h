@@ -9,6 +9,7 @@
 #include "comm/collectives/communicator.h"
 #include "src/core/rng.h"
 #include "src/graph/layers/layers.h"
+#include "src/graph/rewrites/rewrites.h"
 #include "src/train/checkpoint/snapshot.h"
 #include "src/train/step/step.h"
 #include "tests/support/backend.h"
@@ -42,7 +43,7 @@ class TinyRun {
         communicator_(std::move(communicator)),
         statistics_(std::move(statistics)),
         task_(exec, TrainOptions{}, signature(options.float_inputs ? DType::f32 : DType::u8)),
-        graph_(fuse(make_graph(options.second_block))),
+        graph_(rewrite(make_graph(options.second_block))),
         parameters_(exec, graph_),
         sharding_(options.sharded
                       ? std::make_optional<Sharding>(exec, *communicator_, parameters_.layout(), kBucketBytes)
@@ -181,17 +182,17 @@ class TinyRun {
   }
   static Graph make_graph(bool second_block) {
     Graph graph({6, 6, 1});
-    graph.add("conv", make_conv2d({.filters = 8}));
-    graph.add("norm", make_batch_norm({}));
-    graph.add("relu", make_activation(Activation::relu));
+    graph.add("conv", layers::conv2d({.filters = 8}));
+    graph.add("norm", layers::batch_norm({}));
+    graph.add("relu", layers::relu());
     if (second_block) {
-      graph.add("conv2", make_conv2d({.filters = 6}));
-      graph.add("norm2", make_batch_norm({}));
-      graph.add("relu2", make_activation(Activation::relu));
+      graph.add("conv2", layers::conv2d({.filters = 6}));
+      graph.add("norm2", layers::batch_norm({}));
+      graph.add("relu2", layers::relu());
     }
-    graph.add("flatten", make_flatten());
-    graph.add("dropout", make_dropout("dropout", 0.2, 1));
-    graph.add("dense", make_linear({.outputs = kClasses}));
+    graph.add("flatten", layers::flatten());
+    graph.add("dropout", layers::dropout({.rate = 0.2}));
+    graph.add("dense", layers::linear({.outputs = kClasses}));
     return graph;
   }
 

@@ -1,7 +1,7 @@
-#include "src/ops/pointwise/activation.h"
+#include "src/graph/layers/activation.h"
 
-#include "src/graph/layers/layers.h"
 #include "src/graph/layers/shapes.h"
+#include "src/ops/pointwise/activation.h"
 
 namespace lockstep {
 
@@ -14,7 +14,7 @@ class ActivationLayer final : public Layer {
   std::string kind() const override { return to_string(activation_); }
   std::string describe() const override { return "elementwise"; }
   std::unique_ptr<Layer> clone() const override { return std::make_unique<ActivationLayer>(*this); }
-  Shape infer(std::span<const Shape> inputs) override { return only_input(inputs); }
+  Value infer(std::span<const Value> inputs) override { return only_input(inputs); }
 
   LayerTraits traits() const override {
     const bool reads_input = backward_reads_input(activation_);
@@ -24,7 +24,7 @@ class ActivationLayer final : public Layer {
             .backward_in_place = true};
   }
 
-  void prepare(Exec exec, int64_t, bool) override { exec_ = exec; }
+  void prepare(const Preparation& preparation) override { exec_ = preparation.exec; }
 
   void forward(const LayerContext& context) override {
     activation_forward(exec_, activation_, context.inputs[0], context.output);
@@ -42,10 +42,19 @@ class ActivationLayer final : public Layer {
   Exec exec_;
 };
 
+template <Activation kActivation>
+std::unique_ptr<Layer> make(const NoOptions&, const LayerIdentity&) {
+  return std::make_unique<ActivationLayer>(kActivation);
+}
+
 }  // namespace
 
-std::unique_ptr<Layer> make_activation(Activation activation) {
-  return std::make_unique<ActivationLayer>(activation);
-}
+namespace layers {
+const Description<NoOptions> relu = {"relu", "max(0, x)", {}, make<Activation::relu>};
+const Description<NoOptions> sigmoid = {"sigmoid", "1 / (1 + exp(-x))", {}, make<Activation::sigmoid>};
+const Description<NoOptions> tanh = {"tanh", "hyperbolic tangent", {}, make<Activation::tanh>};
+const Description<NoOptions> gelu = {
+    "gelu", "x times the normal distribution function of x", {}, make<Activation::gelu>};
+}  // namespace layers
 
 }  // namespace lockstep

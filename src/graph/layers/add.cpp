@@ -1,7 +1,7 @@
-#include "src/ops/pointwise/add.h"
+#include "src/graph/layers/add.h"
 
-#include "src/graph/layers/layers.h"
 #include "src/graph/layers/shapes.h"
+#include "src/ops/pointwise/add.h"
 
 namespace lockstep {
 
@@ -13,16 +13,17 @@ class AddLayer final : public Layer {
   std::string describe() const override { return "elementwise"; }
   std::unique_ptr<Layer> clone() const override { return std::make_unique<AddLayer>(*this); }
 
-  Shape infer(std::span<const Shape> inputs) override {
+  Value infer(std::span<const Value> inputs) override {
     if (inputs.size() != 2) fail(ExitCode::usage, "takes two inputs, not {}.", inputs.size());
-    if (inputs[0] != inputs[1])
-      fail(ExitCode::usage, "its inputs differ in shape: {} and {}.", to_string(inputs[0]),
-           to_string(inputs[1]));
-    return inputs[0];
+    if (!(inputs[0].shape == inputs[1].shape))
+      fail(ExitCode::usage, "its inputs differ in shape: {} and {}.", to_string(inputs[0].shape),
+           to_string(inputs[1].shape));
+    only_input(inputs.subspan(1));
+    return only_input(inputs.first(1));
   }
 
   LayerTraits traits() const override { return {.forward_in_place = true, .backward_in_place = true}; }
-  void prepare(Exec exec, int64_t, bool) override { exec_ = exec; }
+  void prepare(const Preparation& preparation) override { exec_ = preparation.exec; }
 
   void forward(const LayerContext& context) override {
     add(exec_, context.inputs[0], context.inputs[1], context.output);
@@ -39,6 +40,8 @@ class AddLayer final : public Layer {
 
 }  // namespace
 
-std::unique_ptr<Layer> make_add() { return std::make_unique<AddLayer>(); }
+namespace layers {
+const Description<NoOptions> add = {"add", "the sum of two inputs of one shape", {}, make_layer<AddLayer>};
+}  // namespace layers
 
 }  // namespace lockstep

@@ -1,7 +1,7 @@
-#include "src/ops/norm/batch_norm.h"
+#include "src/graph/layers/batch_norm.h"
 
-#include "src/graph/layers/layers.h"
 #include "src/graph/layers/shapes.h"
+#include "src/ops/norm/batch_norm.h"
 #include "src/ops/norm/sync_batch_norm.h"
 
 namespace lockstep {
@@ -18,32 +18,28 @@ class BatchNormLayer final : public Layer {
   }
   std::unique_ptr<Layer> clone() const override { return std::make_unique<BatchNormLayer>(*this); }
 
-  Shape infer(std::span<const Shape> inputs) override {
-    const Shape& input = only_input(inputs);
-    if (input.rank() == 0) fail(ExitCode::usage, "its input is a scalar, which has no channels.");
-    if (!(options_.momentum > 0 && options_.momentum <= 1))
-      fail(ExitCode::usage, "momentum is {}, but it must be in (0, 1].", options_.momentum);
-    if (!(options_.epsilon > 0))
-      fail(ExitCode::usage, "epsilon is {}, but it must be positive.", options_.epsilon);
-    channels_ = input[-1];
-    positions_ = channels_ == 0 ? 0 : input.elements() / channels_;
+  Value infer(std::span<const Value> inputs) override {
+    const Value& input = only_input(inputs);
+    if (input.shape.rank() == 0) fail(ExitCode::usage, "its input is a scalar, which has no channels.");
+    channels_ = input.shape[-1];
+    positions_ = channels_ == 0 ? 0 : input.shape.elements() / channels_;
     return input;
   }
 
   std::vector<ParameterSpec> parameters() const override {
-    return {{"scale", {channels_}, Init::ones, channels_, channels_, false},
-            {"shift", {channels_}, Init::zeros, channels_, channels_, false}};
+    return {{"weight", {channels_}, Init::ones, channels_, channels_, false},
+            {"bias", {channels_}, Init::zeros, channels_, channels_, false}};
   }
 
   std::vector<StateSpec> states() const override {
-    return {{"running", {2, channels_}, 0, {0, 1}}};  // means, variances
+    return {{"running", {2, channels_}, 0, {0, 1}, {"running_mean", "running_var"}}};
   }
 
   LayerTraits traits() const override {
     return {.backward_reads_input = true, .backward_in_place = true, .statistics_per_sample = positions_};
   }
-  void prepare(Exec exec, int64_t, bool) override { exec_ = exec; }
-  std::vector<Saved> saved() const override { return {{DType::f32, {channels_}}, {DType::f32, {channels_}}}; }
+  void prepare(const Preparation& preparation) override { exec_ = preparation.exec; }
+  std::vector<Value> saved() const override { return {{DType::f32, {channels_}}, {DType::f32, {channels_}}}; }
   size_t workspace_bytes() const override { return static_cast<size_t>(6 * channels_ + 1) * sizeof(float); }
 
   void forward(const LayerContext& context) override {
@@ -116,8 +112,16 @@ class BatchNormLayer final : public Layer {
 
 }  // namespace
 
-std::unique_ptr<Layer> make_batch_norm(const BatchNormOptions& options) {
-  return std::make_unique<BatchNormLayer>(options);
-}
+namespace layers {
+const Description<BatchNormOptions> batch_norm = {
+    "batch_norm",
+    "normalizes each channel over the batch, then scales and shifts it",
+    {{"momentum",
+      &BatchNormOptions::momentum,
+      "weight of a new batch in the running statistics",
+      {.min = 0, .max = 1, .min_open = true}},
+     {"epsilon", &BatchNormOptions::epsilon, "added to the variance", positive()}},
+    make_layer<BatchNormLayer>};
+}  // namespace layers
 
 }  // namespace lockstep

@@ -1,7 +1,7 @@
-#include "src/ops/pointwise/bias.h"
+#include "src/graph/layers/bias.h"
 
-#include "src/graph/layers/layers.h"
 #include "src/graph/layers/shapes.h"
+#include "src/ops/pointwise/bias.h"
 
 namespace lockstep {
 
@@ -13,10 +13,10 @@ class BiasLayer final : public Layer {
   std::string describe() const override { return "along the last axis"; }
   std::unique_ptr<Layer> clone() const override { return std::make_unique<BiasLayer>(*this); }
 
-  Shape infer(std::span<const Shape> inputs) override {
-    const Shape& input = only_input(inputs);
-    if (input.rank() == 0) fail(ExitCode::usage, "its input is a scalar, which has no last axis.");
-    channels_ = input[-1];
+  Value infer(std::span<const Value> inputs) override {
+    const Value& input = only_input(inputs);
+    if (input.shape.rank() == 0) fail(ExitCode::usage, "its input is a scalar, which has no last axis.");
+    channels_ = input.shape[-1];
     return input;
   }
 
@@ -25,7 +25,7 @@ class BiasLayer final : public Layer {
   }
 
   LayerTraits traits() const override { return {.forward_in_place = true, .backward_in_place = true}; }
-  void prepare(Exec exec, int64_t, bool) override { exec_ = exec; }
+  void prepare(const Preparation& preparation) override { exec_ = preparation.exec; }
 
   void forward(const LayerContext& context) override {
     bias_forward(exec_, context.inputs[0], context.parameters[0], context.output);
@@ -44,6 +44,9 @@ class BiasLayer final : public Layer {
 
 }  // namespace
 
-std::unique_ptr<Layer> make_bias() { return std::make_unique<BiasLayer>(); }
+namespace layers {
+const Description<NoOptions> bias = {
+    "bias", "adds a trained vector along the last axis", {}, make_layer<BiasLayer>};
+}  // namespace layers
 
 }  // namespace lockstep

@@ -1,8 +1,8 @@
-#include "src/ops/pointwise/dropout.h"
+#include "src/graph/layers/dropout.h"
 
 #include "src/core/hash.h"
-#include "src/graph/layers/layers.h"
 #include "src/graph/layers/shapes.h"
+#include "src/ops/pointwise/dropout.h"
 
 namespace lockstep {
 
@@ -10,20 +10,17 @@ namespace {
 
 class DropoutLayer final : public Layer {
  public:
-  DropoutLayer(const std::string& name, double rate, uint64_t seed)
-      : rate_(rate), spec_{static_cast<float>(rate), seed, hash_name(name)} {}
+  DropoutLayer(double rate, const LayerIdentity& identity)
+      : rate_(rate), spec_{static_cast<float>(rate), identity.seed, hash_name(identity.name)} {}
 
   std::string kind() const override { return "dropout"; }
   std::string describe() const override { return fmt::format("rate {}", rate_); }
   std::unique_ptr<Layer> clone() const override { return std::make_unique<DropoutLayer>(*this); }
 
-  Shape infer(std::span<const Shape> inputs) override {
-    if (!(rate_ >= 0 && rate_ < 1)) fail(ExitCode::usage, "rate is {}, but it must be in [0, 1).", rate_);
-    return only_input(inputs);
-  }
+  Value infer(std::span<const Value> inputs) override { return only_input(inputs); }
 
   LayerTraits traits() const override { return {.forward_in_place = true, .backward_in_place = true}; }
-  void prepare(Exec exec, int64_t, bool) override { exec_ = exec; }
+  void prepare(const Preparation& preparation) override { exec_ = preparation.exec; }
 
   void forward(const LayerContext& context) override {
     if (context.training)
@@ -44,10 +41,18 @@ class DropoutLayer final : public Layer {
   Exec exec_;
 };
 
+std::unique_ptr<Layer> make(const DropoutOptions& options, const LayerIdentity& identity) {
+  return std::make_unique<DropoutLayer>(options.rate, identity);
+}
+
 }  // namespace
 
-std::unique_ptr<Layer> make_dropout(const std::string& name, double rate, uint64_t seed) {
-  return std::make_unique<DropoutLayer>(name, rate, seed);
-}
+namespace layers {
+const Description<DropoutOptions> dropout = {
+    "dropout",
+    "sets values to zero at random in training",
+    {{"rate", &DropoutOptions::rate, "probability of zero", {.min = 0, .max = 1, .max_open = true}, true}},
+    make};
+}  // namespace layers
 
 }  // namespace lockstep

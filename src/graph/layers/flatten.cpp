@@ -1,4 +1,5 @@
-#include "src/graph/layers/layers.h"
+#include "src/graph/layers/flatten.h"
+
 #include "src/graph/layers/shapes.h"
 
 namespace lockstep {
@@ -11,13 +12,16 @@ class FlattenLayer final : public Layer {
   std::string kind() const override { return "flatten"; }
   std::string describe() const override { return "to a vector"; }
   std::unique_ptr<Layer> clone() const override { return std::make_unique<FlattenLayer>(*this); }
-  Shape infer(std::span<const Shape> inputs) override { return {only_input(inputs).elements()}; }
+  Value infer(std::span<const Value> inputs) override {
+    const Value& input = only_input(inputs);
+    return {input.dtype, {input.shape.elements()}};
+  }
 
   LayerTraits traits() const override {
     return {.forward_in_place = true, .backward_in_place = true, .reshape = true};
   }
 
-  void prepare(Exec exec, int64_t, bool) override { exec_ = exec; }
+  void prepare(const Preparation& preparation) override { exec_ = preparation.exec; }
 
   void forward(const LayerContext& context) override {
     copy_unless_shared(exec_, context.inputs[0], context.output);
@@ -34,6 +38,11 @@ class FlattenLayer final : public Layer {
 
 }  // namespace
 
-std::unique_ptr<Layer> make_flatten() { return std::make_unique<FlattenLayer>(); }
+namespace layers {
+const Description<NoOptions> flatten = {"flatten",
+                                        "an image as a vector: by row, column, channel, the channel fastest",
+                                        {},
+                                        make_layer<FlattenLayer>};
+}  // namespace layers
 
 }  // namespace lockstep

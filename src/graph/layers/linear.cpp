@@ -1,11 +1,10 @@
-#include "src/ops/matmul/linear.h"
+#include "src/graph/layers/linear.h"
 
 #include <optional>
-#include <utility>
 
 #include "src/core/counted.h"
-#include "src/graph/layers/layers.h"
 #include "src/graph/layers/shapes.h"
+#include "src/ops/matmul/linear.h"
 
 namespace lockstep {
 
@@ -18,25 +17,22 @@ class LinearLayer final : public Layer {
   std::string kind() const override { return "linear"; }
 
   std::string describe() const override {
-    return fmt::format("{}{}{}", counted(options_.outputs, "output"), options_.bias ? "" : ", no bias",
-                       relu_ ? ", ReLU" : "");
+    return fmt::format("{}{}", counted(options_.outputs, "output"), options_.bias ? "" : ", no bias");
   }
 
   std::unique_ptr<Layer> clone() const override {
     auto copy = std::make_unique<LinearLayer>(options_);
     copy->inputs_ = inputs_;
-    copy->relu_ = relu_;
     return copy;
   }
 
-  Shape infer(std::span<const Shape> inputs) override {
-    const Shape& input = only_input(inputs);
-    check_option("outputs", options_.outputs, 1);
+  Value infer(std::span<const Value> inputs) override {
+    const Shape& input = only_input(inputs).shape;
     if (input.rank() != 1)
       fail(ExitCode::usage, "takes a vector, but its input is {}: put a flatten layer in front of it.",
            to_string(input));
     inputs_ = input[0];
-    return {options_.outputs};
+    return {DType::f32, {options_.outputs}};
   }
 
   std::vector<ParameterSpec> parameters() const override {
@@ -47,16 +43,12 @@ class LinearLayer final : public Layer {
     return {weight, {"bias", {options_.outputs}, init, inputs_, options_.outputs, false}};
   }
 
-  LayerTraits traits() const override {
-    return {.backward_reads_input = true, .backward_reads_output = relu_};
-  }
+  LayerTraits traits() const override { return {.backward_reads_input = true, .applies_relu = true}; }
   int64_t flops() const override { return 2 * inputs_ * options_.outputs; }
 
-  bool fuse_relu() override { return !std::exchange(relu_, true); }
-
-  void prepare(Exec exec, int64_t n, bool needs_input_gradient) override {
-    exec_ = exec;
-    op_.emplace(exec, LinearSpec{n, inputs_, options_.outputs, options_.bias, relu_, needs_input_gradient});
+  void prepare(const Preparation& p) override {
+    op_.emplace(p.exec, LinearSpec{p.samples, inputs_, options_.outputs, options_.bias, p.relu,
+                                   p.needs_input_gradient});
   }
 
   size_t workspace_bytes() const override { return op_->workspace_bytes(); }
@@ -67,9 +59,6 @@ class LinearLayer final : public Layer {
   }
 
   void backward(const LayerContext& context) override {
-    if (relu_)
-      activation_backward(exec_, Activation::relu, context.output, context.output_gradient,
-                          context.output_gradient);
     op_->backward(context.inputs[0], context.parameters[0], context.output_gradient,
                   context.input_gradients[0], context.parameter_gradients[0],
                   options_.bias ? context.parameter_gradients[1] : Tensor{}, context.workspace);
@@ -78,15 +67,19 @@ class LinearLayer final : public Layer {
  private:
   LinearOptions options_;
   int64_t inputs_ = 0;
-  bool relu_ = false;
-  Exec exec_;
   std::optional<Linear> op_;
 };
 
 }  // namespace
 
-std::unique_ptr<Layer> make_linear(const LinearOptions& options) {
-  return std::make_unique<LinearLayer>(options);
-}
+namespace layers {
+const Description<LinearOptions> linear = {
+    "linear",
+    "every output is a weighted sum of all inputs",
+    {{"outputs", &LinearOptions::outputs, "how many", at_least(1), true, true},
+     {"bias", &LinearOptions::bias, "whether a bias is added"},
+     {"init", &LinearOptions::init, "how the weight starts"}},
+    make_layer<LinearLayer>};
+}  // namespace layers
 
 }  // namespace lockstep

@@ -1,7 +1,7 @@
-#include "src/ops/pool/pool2d.h"
+#include "src/graph/layers/pool2d.h"
 
-#include "src/graph/layers/layers.h"
 #include "src/graph/layers/shapes.h"
+#include "src/ops/pool/pool2d.h"
 
 namespace lockstep {
 
@@ -11,38 +11,34 @@ namespace {
 class Pool2dLayer : public Layer {
  public:
   explicit Pool2dLayer(const Pool2dOptions& options) : options_(options) {
-    if (options_.stride_h == 0) options_.stride_h = options_.window_h;
-    if (options_.stride_w == 0) options_.stride_w = options_.window_w;
+    const Extents &window = options.window, &stride = options.stride;
+    options_.stride = {stride[0] == 0 ? window[0] : stride[0], stride[1] == 0 ? window[1] : stride[1]};
   }
 
   std::string describe() const override {
     const Pool2dOptions& o = options_;
-    const std::string padding = o.pad_h + o.pad_w > 0 ? ", padding " + both(o.pad_h, o.pad_w) : "";
-    return fmt::format("window {}x{}, stride {}{}", o.window_h, o.window_w, both(o.stride_h, o.stride_w),
-                       padding);
+    const std::string padding = o.padding[0] + o.padding[1] > 0 ? ", padding " + in_words(o.padding) : "";
+    return fmt::format("window {}x{}, stride {}{}", o.window[0], o.window[1], in_words(o.stride), padding);
   }
 
-  Shape infer(std::span<const Shape> inputs) override {
+  Value infer(std::span<const Value> inputs) override {
     const Pool2dOptions& o = options_;
     const Shape& input = image_input(inputs);
-    check_option("window", o.window_h, 1);
-    check_option("window", o.window_w, 1);
-    check_option("stride", o.stride_h, 1);
-    check_option("stride", o.stride_w, 1);
-    check_option("padding", o.pad_h, 0);
-    check_option("padding", o.pad_w, 0);
-    if (o.pad_h >= o.window_h || o.pad_w >= o.window_w)
-      fail(ExitCode::usage, "padding {}x{} must be smaller than the window {}x{}.", o.pad_h, o.pad_w,
-           o.window_h, o.window_w);
-    check_window_fits("window", o.window_h, o.window_w, o.pad_h, o.pad_w, input);
-    spec_ = {1,          input[0],   input[1],   input[2], o.window_h,
-             o.window_w, o.stride_h, o.stride_w, o.pad_h,  o.pad_w};
-    return {spec_.out_h(), spec_.out_w(), input[2]};
+    check_axes("window", o.window, 2);
+    check_axes("stride", o.stride, 2);
+    check_axes("padding", o.padding, 2);
+    if (o.padding[0] >= o.window[0] || o.padding[1] >= o.window[1])
+      fail(ExitCode::usage, "padding {}x{} must be smaller than the window {}x{}.", o.padding[0],
+           o.padding[1], o.window[0], o.window[1]);
+    check_window_fits("window", o.window[0], o.window[1], o.padding[0], o.padding[1], input);
+    spec_ = {1,           input[0],    input[1],    input[2],     o.window[0],
+             o.window[1], o.stride[0], o.stride[1], o.padding[0], o.padding[1]};
+    return {DType::f32, {spec_.out_h(), spec_.out_w(), input[2]}};
   }
 
-  void prepare(Exec exec, int64_t n, bool) override {
-    exec_ = exec;
-    spec_.n = n;
+  void prepare(const Preparation& preparation) override {
+    exec_ = preparation.exec;
+    spec_.n = preparation.samples;
   }
 
  protected:
@@ -57,18 +53,18 @@ class MaxPool2dLayer final : public Pool2dLayer {
 
   std::string kind() const override { return "max_pool2d"; }
   std::unique_ptr<Layer> clone() const override { return std::make_unique<MaxPool2dLayer>(*this); }
-  LayerTraits traits() const override { return {}; }
-  bool commutes_with_relu() const override { return true; }
+  LayerTraits traits() const override { return {.commutes_with_relu = true}; }
 
-  Shape infer(std::span<const Shape> inputs) override {
-    const Shape output = Pool2dLayer::infer(inputs);
-    if (options_.window_h * options_.window_w > 256)
+  Value infer(std::span<const Value> inputs) override {
+    const Value output = Pool2dLayer::infer(inputs);
+    const Extents& window = options_.window;
+    if (window[0] * window[1] > 256)
       fail(ExitCode::usage, "window {}x{} holds more than 256 elements, the most this layer takes.",
-           options_.window_h, options_.window_w);
+           window[0], window[1]);
     return output;
   }
 
-  std::vector<Saved> saved() const override {
+  std::vector<Value> saved() const override {
     return {{DType::u8, {spec_.n, spec_.out_h(), spec_.out_w(), spec_.c}}};
   }
 
@@ -108,15 +104,15 @@ class GlobalAveragePoolLayer final : public Layer {
   std::unique_ptr<Layer> clone() const override { return std::make_unique<GlobalAveragePoolLayer>(*this); }
   LayerTraits traits() const override { return {}; }
 
-  Shape infer(std::span<const Shape> inputs) override {
-    const Shape& input = only_input(inputs);
-    if (input.rank() < 2)
+  Value infer(std::span<const Value> inputs) override {
+    const Value& input = only_input(inputs);
+    if (input.shape.rank() < 2)
       fail(ExitCode::usage, "averages the positions of (..., channels), but its input is {}.",
-           to_string(input));
-    return {input[-1]};
+           to_string(input.shape));
+    return {input.dtype, {input.shape[-1]}};
   }
 
-  void prepare(Exec exec, int64_t, bool) override { exec_ = exec; }
+  void prepare(const Preparation& preparation) override { exec_ = preparation.exec; }
 
   void forward(const LayerContext& context) override {
     global_average_pool_forward(exec_, context.inputs[0], context.output);
@@ -131,16 +127,23 @@ class GlobalAveragePoolLayer final : public Layer {
   Exec exec_;
 };
 
+const std::vector<Description<Pool2dOptions>::Field> kPooling = {
+    {"window", &Pool2dOptions::window, "height and width", at_least(1)},
+    {"stride", &Pool2dOptions::stride, "steps between windows; 0 is the window's size", at_least(0)},
+    {"padding", &Pool2dOptions::padding, "rows and columns around the image that do not count", at_least(0)}};
+
 }  // namespace
 
-std::unique_ptr<Layer> make_max_pool2d(const Pool2dOptions& options) {
-  return std::make_unique<MaxPool2dLayer>(options);
-}
-
-std::unique_ptr<Layer> make_average_pool2d(const Pool2dOptions& options) {
-  return std::make_unique<AveragePool2dLayer>(options);
-}
-
-std::unique_ptr<Layer> make_global_average_pool() { return std::make_unique<GlobalAveragePoolLayer>(); }
+namespace layers {
+const Description<Pool2dOptions> max_pool2d = {"max_pool2d", "the largest value of each window", kPooling,
+                                               make_layer<MaxPool2dLayer>};
+const Description<Pool2dOptions> average_pool2d = {"average_pool2d",
+                                                   "the mean of each window; padding does not count",
+                                                   kPooling, make_layer<AveragePool2dLayer>};
+const Description<NoOptions> global_average_pool = {"global_average_pool",
+                                                    "the mean over all positions of each channel",
+                                                    {},
+                                                    make_layer<GlobalAveragePoolLayer>};
+}  // namespace layers
 
 }  // namespace lockstep

@@ -5,33 +5,35 @@
 
 #include "src/core/error.h"
 #include "src/device/buffer.h"
-#include "src/tensor/tensor.h"
+#include "src/graph/layers/description.h"
 
 namespace lockstep {
 
 // What the layers of this folder share.
 
-/// The input of a layer that takes one; throws Error(usage) when it was given another number of them.
-inline const Shape& only_input(std::span<const Shape> inputs) {
+/// The input of a layer that takes one, of floating-point numbers; throws Error(usage) when it was given
+/// something else.
+inline const Value& only_input(std::span<const Value> inputs) {
   if (inputs.size() != 1) fail(ExitCode::usage, "takes one input, not {}.", inputs.size());
+  if (inputs[0].dtype != DType::f32)
+    fail(ExitCode::usage, "computes with float32, but its input is {}.", to_string(inputs[0].dtype));
   return inputs[0];
 }
 
 /// The input (H, W, C) of a layer that works on images.
-inline const Shape& image_input(std::span<const Shape> inputs) {
-  const Shape& input = only_input(inputs);
+inline const Shape& image_input(std::span<const Value> inputs) {
+  const Shape& input = only_input(inputs).shape;
   if (input.rank() != 3)
     fail(ExitCode::usage, "works on images (height, width, channels), but its input is {}.",
          to_string(input));
   return input;
 }
 
-/// Throws Error(usage) unless the option is at least `least` and not absurd: products of three options fit an
-/// int64_t.
-inline void check_option(const char* option, int64_t value, int64_t least) {
-  constexpr int64_t kMost = int64_t{1} << 20;
-  if (value < least || value > kMost)
-    fail(ExitCode::usage, "{} is {}, but it must be from {} to {}.", option, value, least, kMost);
+/// Throws Error(usage) unless the option gives one number, or one for each spatial axis.
+inline void check_axes(const char* option, const Extents& extents, int axes) {
+  if (extents.axes() != 1 && extents.axes() != axes)
+    fail(ExitCode::usage, "{} has {} numbers, but the input has {} spatial axes.", option, extents.axes(),
+         axes);
 }
 
 /// Throws Error(usage) unless a window that spans (h, w) fits into the padded image.
@@ -42,9 +44,10 @@ inline void check_window_fits(const char* what, int64_t h, int64_t w, int64_t pa
   fail(ExitCode::usage, "{} {}x{} is larger than the {}x{} input{}.", what, h, w, image[0], image[1], padded);
 }
 
-/// "2" for equal numbers, else "2x1".
-inline std::string both(int64_t h, int64_t w) {
-  return h == w ? fmt::format("{}", h) : fmt::format("{}x{}", h, w);
+/// "2" for equal numbers, else "2x1". Of two spatial axes.
+inline std::string in_words(const Extents& extents) {
+  return extents[0] == extents[1] ? fmt::format("{}", extents[0])
+                                  : fmt::format("{}x{}", extents[0], extents[1]);
 }
 
 /// Enqueues a copy unless both share their memory.

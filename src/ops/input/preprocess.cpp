@@ -1,7 +1,6 @@
 #include "src/ops/input/preprocess.h"
 
 #include <algorithm>
-#include <bit>
 #include <vector>
 
 #include "src/ops/check.h"
@@ -16,20 +15,7 @@ float difference(uint8_t value, float pivot) { return static_cast<float>(value) 
 float difference(float value, float pivot) { return value - pivot; }
 float difference(double value, float pivot) { return static_cast<float>(value - pivot); }
 
-/// IEEE half precision, as its 16 bits.
-struct Half {
-  uint16_t bits;
-};
-
-// Without branches: a multiplication moves the exponent, which also makes subnormal halves normal floats.
-float to_float(Half half) {
-  const uint32_t magnitude = half.bits & 0x7fffu;
-  const uint32_t scaled = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude << 13) * 0x1p112f);
-  const uint32_t special = magnitude >= 0x7c00u ? 0x7f800000u : 0u;  // infinity or NaN
-  const uint32_t sign = (half.bits & 0x8000u) << 16;
-  return std::bit_cast<float>(sign | special | scaled);
-}
-float difference(Half value, float pivot) { return to_float(value) - pivot; }
+float difference(f16 value, float pivot) { return static_cast<float>(value) - pivot; }
 
 /// What each channel is taken to: (x - pivot) scale + shift.
 struct Affine {
@@ -101,7 +87,7 @@ void preprocess(Exec exec, const PreprocessSpec& spec, ConstTensor x, ConstTenso
     case DType::u8:
       return cpu::preprocess<uint8_t>(spec, x.raw(), to, y);
     case DType::f16:
-      return cpu::preprocess<cpu::Half>(spec, x.raw(), to, y);
+      return cpu::preprocess<f16>(spec, x.raw(), to, y);
     case DType::f32:
       return cpu::preprocess<float>(spec, x.raw(), to, y);
     case DType::f64:

@@ -1,5 +1,3 @@
-#include <cuda_fp16.h>
-
 #include "src/device/launch.h"
 #include "src/ops/cuda_ops.h"
 
@@ -10,7 +8,7 @@ namespace {
 constexpr int kBlock = 256;
 
 __device__ float difference(uint8_t value, float pivot) { return static_cast<float>(value) - pivot; }
-__device__ float difference(__half value, float pivot) { return __half2float(value) - pivot; }
+__device__ float difference(f16 value, float pivot) { return static_cast<float>(value) - pivot; }
 __device__ float difference(float value, float pivot) { return value - pivot; }
 __device__ float difference(double value, float pivot) {
   return static_cast<float>(value - static_cast<double>(pivot));
@@ -62,7 +60,7 @@ void preprocess(Exec exec, const PreprocessSpec& spec, ConstTensor x, ConstTenso
     case DType::u8:
       return run(exec, spec, x.data<uint8_t>(), pivot, scale, shift, y);
     case DType::f16:
-      return run(exec, spec, static_cast<const __half*>(x.raw()), pivot, scale, shift, y);
+      return run(exec, spec, x.data<f16>(), pivot, scale, shift, y);
     case DType::f32:
       return run(exec, spec, x.data<float>(), pivot, scale, shift, y);
     case DType::f64:

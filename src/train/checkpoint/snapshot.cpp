@@ -12,6 +12,38 @@ constexpr const char* kModelPrefix = "model/";
 
 bool is_optimizers(const std::string& prefix) { return prefix.starts_with("optimizer/"); }
 
+/// A slot, or a part of it, as it is in a file.
+struct FileTensor {
+  std::string name;
+  int64_t offset = 0;  ///< from the slot's
+  Shape shape;         ///< in logical order
+};
+
+std::vector<FileTensor> tensors_of(const ParameterLayout::Slot& slot) {
+  if (slot.rows.empty()) return {{slot.name, 0, logical_shape(slot)}};
+  std::vector<FileTensor> rows;
+  const Shape row = slot.shape.sample();
+  for (const std::string& name : slot.rows)
+    rows.push_back({name, static_cast<int64_t>(rows.size()) * row.elements(), row});
+  return rows;
+}
+
+/// The names of a slot in files whose names were not yet PyTorch's.
+std::vector<std::string> old_names(const ParameterLayout::Slot& slot) {
+  const std::string layer = slot.key.substr(0, slot.key.rfind('/') + 1);
+  return {slot.key, layer + (slot.key.ends_with("/weight") ? "scale" : "shift")};
+}
+
+using TensorsByName = std::unordered_map<std::string, ConstTensor>;
+
+/// What to read a slot from.
+std::vector<FileTensor> tensors_in(const TensorsByName& file, const std::string& prefix,
+                                   const ParameterLayout::Slot& slot) {
+  for (const std::string& old : old_names(slot))
+    if (file.contains(prefix + old)) return {{old, 0, logical_shape(slot)}};
+  return tensors_of(slot);
+}
+
 /// A loop without a way out, which the compiler turns into vector instructions.
 bool all_finite(std::span<const float> values) {
   constexpr uint32_t kExponent = 0x7f800000;
@@ -84,9 +116,10 @@ void Snapshot::finish() {
 void Snapshot::add_to(Checkpoint& checkpoint) const {
   for (const Section& section : sections_)
     for (const ParameterLayout::Slot& slot : section.slots)
-      checkpoint.tensors.push_back(
-          {section.prefix + slot.name,
-           ConstTensor(section.values.data() + slot.offset, DType::f32, logical_shape(slot.shape))});
+      for (const FileTensor& tensor : tensors_of(slot))
+        checkpoint.tensors.push_back(
+            {section.prefix + tensor.name,
+             ConstTensor(section.values.data() + slot.offset + tensor.offset, DType::f32, tensor.shape)});
 }
 
 void send_state(const Optimizer& optimizer, const SharedState& shared) {
@@ -97,22 +130,24 @@ void send_state(const Optimizer& optimizer, const SharedState& shared) {
 void restore_model(const Checkpoint& checkpoint, const std::string& path, Exec exec,
                    const Parameters& parameters, const std::string& optimizer_name,
                    const Optimizer* optimizer, const SharedState* shared) {
-  std::unordered_map<std::string, ConstTensor> by_name;
+  TensorsByName by_name;
   for (const Checkpoint::Named& named : checkpoint.tensors) by_name.emplace(named.name, named.tensor);
   for (const ModelSection& section : model_sections(parameters, optimizer_name, optimizer)) {
     std::vector<std::vector<float>> tensors;
     for (const ParameterLayout::Slot& slot : *section.slots) {
-      const auto found = by_name.find(section.prefix + slot.name);
-      const Shape expected = logical_shape(slot.shape);
-      if (found == by_name.end())
-        fail(ExitCode::data, "{} is a checkpoint of another model or optimizer: it has no tensor {}.", path,
-             section.prefix + slot.name);
-      if (!(found->second.shape() == expected) || found->second.dtype() != DType::f32)
-        fail(ExitCode::data, "{} is a checkpoint of another model: {} is {}, and this model needs {}.", path,
-             found->first, to_string(found->second.shape()), to_string(expected));
-      const auto* values = found->second.data<float>();
-      tensors.emplace_back(values, values + slot.elements);
-      by_name.erase(found);
+      std::vector<float>& values = tensors.emplace_back();
+      for (const FileTensor& tensor : tensors_in(by_name, section.prefix, slot)) {
+        const auto found = by_name.find(section.prefix + tensor.name);
+        if (found == by_name.end())
+          fail(ExitCode::data, "{} is a checkpoint of another model or optimizer: it has no tensor {}.", path,
+               section.prefix + tensor.name);
+        if (!(found->second.shape() == tensor.shape) || found->second.dtype() != DType::f32)
+          fail(ExitCode::data, "{} is a checkpoint of another model: {} is {}, and this model needs {}.",
+               path, found->first, to_string(found->second.shape()), to_string(tensor.shape));
+        const auto* stored = found->second.data<float>();
+        values.insert(values.end(), stored, stored + tensor.shape.elements());
+        by_name.erase(found);
+      }
     }
     if (shared != nullptr && is_optimizers(section.prefix)) {
       from_logical(exec, *section.slots, tensors, shared->scratch);

@@ -44,8 +44,8 @@ class Snapshot {
   /// After take() and once, on any thread: waits for the copies and prepares what follows.
   void finish();
   /// Adds views of the values, which end with the next take(), as logical tensors: "model/NAME" for
-  /// parameters, "state/NAME" for running statistics, "optimizer/KIND/NAME" for each state buffer of the
-  /// optimizer.
+  /// parameters, "state/NAME" for running statistics, "optimizer/KIND/STATE/NAME" for each state buffer of
+  /// the optimizer. NAME is PyTorch's: "conv1.weight", "norm.running_mean".
   void add_to(Checkpoint& checkpoint) const;
   uint64_t weights_hash() const { return weights_hash_; }
   /// The first parameter or running statistic with a value that is not finite; "" if there is none.

@@ -62,7 +62,7 @@ PlaceNames names_of(int64_t order, const Graph& graph, const ParameterLayout& la
   if (order == 0) return {"input", "input", "input"};
   if (order < order_of_loss(graph)) {
     const std::string& layer = graph.nodes()[static_cast<size_t>(order - 1)].name;
-    return {layer, layer + "/output", "forward"};
+    return {layer, layer + ".output", "forward"};
   }
   for (const ParameterLayout::Slot& slot : layout.parameters)
     if (order_of_gradient(graph, slot) == order)

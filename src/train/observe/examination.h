@@ -18,7 +18,7 @@ struct Place {
   int64_t sample = -1;  ///< of the data set: the first that is not finite there; -1: not of one sample alone
 };
 
-/// Of a place: "conv1", "conv1/weight" or "conv1/output", and "input", "forward", "loss" or "backward".
+/// Of a place: "conv1", "conv1.weight" or "conv1.output", and "input", "forward", "loss" or "backward".
 struct PlaceNames {
   std::string layer, tensor, pass;
 };

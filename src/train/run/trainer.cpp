@@ -11,6 +11,7 @@
 #include "src/core/counted.h"
 #include "src/core/peak_memory.h"
 #include "src/device/devices.h"
+#include "src/graph/rewrites/rewrites.h"
 #include "src/ops/fingerprint.h"
 #include "src/train/observe/diagnosis.h"
 #include "src/train/run/run_findings.h"
@@ -111,7 +112,7 @@ struct Trainer::Impl {
         options(o),
         data(w, o, std::move(parts.train)),
         task(e, o, signature_of(*data.train)),
-        graph(fuse(model(task.input_shape(), task.outputs()))),
+        graph(rewrite(model(task.input_shape(), task.outputs()))),
         pool(lanes_of(o, e, w)),
         needs(micro_batch_needs(e, graph)),
         batching(plan_batches(o, w.size(), pool.lanes(), needs)),

@@ -77,7 +77,7 @@ TEST_F(DivergenceTest, ALearningRateThatIsTooLargeNamesTheStepItsSamplesAndALaye
     EXPECT_EQ(step, 2) << "the first step's update is finite, and what it leads to is not";
     EXPECT_EQ(std::set<int64_t>(found.at("samples").begin(), found.at("samples").end()).size(), 16u);
     EXPECT_EQ(found.at("pass"), "forward");
-    EXPECT_EQ(found.at("tensor"), found.at("layer").get<std::string>() + "/output");
+    EXPECT_EQ(found.at("tensor"), found.at("layer").get<std::string>() + ".output");
     EXPECT_EQ(events(name).back().at("reason"), "diverged");
     // The step changed nothing, so the weights are those of a run of one step.
     const ProgramResult one =

@@ -7,9 +7,9 @@
 #include <filesystem>
 #include <fstream>
 
-#include "models/file/layer_kinds.h"
 #include "models/registry.h"
 #include "src/core/error.h"
+#include "src/graph/layers/layers.h"
 
 namespace lockstep {
 namespace {
@@ -123,7 +123,7 @@ TEST_F(ModelFile, EveryKindReadsItsStandardValuesAndNamesItself) {
     if (kind.name == "add") text += "inputs = [\"input\", \"input\"]\n";
     for (const LayerOption& option : kind.options) {
       if (option.standard) continue;
-      text += option.name + (option.type == OptionType::number ? " = 0.5\n" : " = 2\n");
+      text += option.name + (std::holds_alternative<double>(option.type) ? " = 0.5\n" : " = 2\n");
     }
     text += "[[layer]]\nkind = \"flatten\"\n[[layer]]\nkind = \"linear\"\noutputs = \"classes\"\n";
     const Shape input = kind.name == "linear" ? Shape{12} : Shape{6, 6, 2};
@@ -178,8 +178,13 @@ TEST_F(ModelFile, NamesFileLineAndRemedy) {
             ":3: layer 'linear_1': linear needs 'outputs' (how many: an integer or \"classes\").");
   EXPECT_EQ(error_of(flatten + "[[layer]]\nkind = \"linear\"\noutputs = 1.5\n"),
             ":5: layer 'linear_1': 'outputs' must be an integer or \"classes\".");
-  EXPECT_THAT(error_of("[[layer]]\nkind = \"conv2d\"\nfilters = 3\nkernel = [3, 3, 3]\n"),
+  EXPECT_THAT(
+      error_of("[[layer]]\nkind = \"conv2d\"\nfilters = 3\nkernel = [3, 3, 3]\n"),
+      HasSubstr(":1: layer 'conv2d_1' (conv2d): kernel has 3 numbers, but the input has 2 spatial axes."));
+  EXPECT_THAT(error_of("[[layer]]\nkind = \"conv2d\"\nfilters = 3\nkernel = [3, 3, 3, 3]\n"),
               HasSubstr(":4: layer 'conv2d_1': 'kernel' must be an integer or [height, width]."));
+  EXPECT_THAT(error_of("[[layer]]\nkind = \"linear\"\noutputs = 0\n", {4}),
+              HasSubstr(":1: layer 'linear_1' (linear): outputs is 0, but it must be from 1 to 1048576."));
   EXPECT_THAT(error_of("[[layer]]\nkind = \"conv2d\"\nfilters = 3\nkernel = 3\nbias = 1\n"),
               HasSubstr(":5: layer 'conv2d_1': 'bias' must be true or false."));
   EXPECT_THAT(error_of("[[layer]]\nkind = \"dropout\"\nrate = \"half\"\n"),
@@ -217,6 +222,89 @@ TEST_F(ModelFile, NamesFileLineAndRemedy) {
   EXPECT_THAT(error_of(""), HasSubstr("a model file is a list of [[layer]] tables, and there is none."));
   EXPECT_THAT(error_of("layer = [1, 2]\n"), HasSubstr("and there is none."));
   EXPECT_THAT(error_of("[[layer]]\nkind = \n"), HasSubstr(":2: "));
+}
+
+TEST_F(ModelFile, ABlockStandsForItsLayers) {
+  const Graph graph = build(R"(
+[block.residual]
+parameters = { width = 4, times = 2 }
+layers = [
+  { kind = "conv2d", name = "conv", filters = "times * width", kernel = 3, padding = 1 },
+  { kind = "relu" },
+  { kind = "conv2d", name = "project", input = "input", filters = "times*width", kernel = 1 },
+  { kind = "add", name = "sum", inputs = ["relu_1", "project"] },
+]
+
+[[layer]]
+block = "residual"
+name = "stage"
+repeat = 2
+first = 1
+width = 3
+
+[[layer]]
+kind = "add"
+inputs = ["stage.1", "stage"]
+
+[[layer]]
+kind = "conv2d"
+name = "same"
+repeat = 2
+filters = 6
+kernel = 1
+
+[[layer]]
+kind = "flatten"
+inputs = ["same"]
+
+[[layer]]
+kind = "linear"
+outputs = "classes"
+)",
+                            {8, 8, 3});
+  std::vector<std::string> names;
+  for (const Graph::Node& node : graph.nodes()) names.push_back(node.name);
+  EXPECT_THAT(names, ElementsAre("stage.1.conv", "stage.1.relu_1", "stage.1.project", "stage.1.sum",
+                                 "stage.2.conv", "stage.2.relu_1", "stage.2.project", "stage.2.sum", "add_1",
+                                 "same.0", "same.1", "flatten_1", "linear_1"));
+  EXPECT_EQ(graph.shape(1), (Shape{8, 8, 6}));
+  EXPECT_THAT(graph.nodes()[2].inputs, ElementsAre(0)) << "a block's \"input\" is what it reads";
+  EXPECT_THAT(graph.nodes()[6].inputs, ElementsAre(4));
+  EXPECT_THAT(graph.nodes()[8].inputs, ElementsAre(4, 8)) << "the name alone is the last of several";
+  EXPECT_THAT(graph.nodes()[10].inputs, ElementsAre(10)) << "each reads the one before";
+}
+
+TEST_F(ModelFile, MistakesInBlocksAreNamedWithTheirLine) {
+  const auto use = [&](const std::string& block, const std::string& text) {
+    return error_of("[block.b]\n" + block + "\n[[layer]]\nblock = \"b\"\nname = \"u\"\n" + text + "\n");
+  };
+  const std::string layers = "layers = [{ kind = \"linear\", outputs = \"2 * n\" }]";
+  EXPECT_EQ(use("parameters = { n = 2 }\n" + layers, "m = 3"),
+            ":7: layer 'u': block 'b' has no parameter 'm'. Did you mean 'n'?");
+  EXPECT_EQ(use(layers, ""), ":2: layer 'u.linear_1': 'n' is no parameter of this block. Known: .");
+  EXPECT_EQ(use("parameters = { n = 0.5 }\n" + layers, ""),
+            ":3: layer 'u.linear_1': 'n' in \"2 * n\" is not an integer.");
+  EXPECT_EQ(use("layers = 3", ""), ":1: layer 'u': block 'b' needs 'layers', a list of tables.");
+  EXPECT_EQ(use("layer = []", ""), ":1: layer 'u': block 'b' needs 'layers', a list of tables.");
+  EXPECT_EQ(use("layers = [{ block = \"b\" }]", ""), ":2: layer 'u.b_1': block 'b' is used inside itself.");
+  EXPECT_EQ(use("layers = [{ kind = \"relu\" }]", "repeat = 0"),
+            ":6: layer 'u': 'repeat' is 0, but it must be from 1 to 1000.");
+  EXPECT_EQ(error_of("[block.a]\nlayers = [{ kind = \"relu\" }]\n[[layer]]\nblock = \"aa\"\n"),
+            ":4: layer 'aa_1': this file has no [block.aa]. Did you mean 'a'?");
+  EXPECT_EQ(error_of("[[layer]]\nkind = \"linear\"\noutputs = \"two\"\n", {4}),
+            ":3: layer 'linear_1': 'outputs' must be an integer or \"classes\".");
+}
+
+TEST_F(ModelFile, ALayerUsesTheParametersOfAnother) {
+  const std::string first = "[[layer]]\nkind = \"linear\"\nname = \"a\"\noutputs = 4\n";
+  const std::string second =
+      "[[layer]]\nkind = \"linear\"\nname = \"b\"\noutputs = 4\nparameters_of = \"a\"\n";
+  const std::string end = "[[layer]]\nkind = \"linear\"\noutputs = \"classes\"\n";
+  EXPECT_EQ(build(first + second + end, {4}).nodes()[1].parameters_of, 0);
+  EXPECT_EQ(error_of(first + second + end, {3}),
+            ":5: layer 'b' is to use a.weight (4, 3), but its own weight is (4, 4).");
+  EXPECT_EQ(error_of(second + end, {4}),
+            ":1: layer 'b' is to use the parameters of 'a', which is no earlier layer. Known: .");
 }
 
 TEST_F(ModelFile, SaysThatAFileCannotBeRead) {

@@ -108,7 +108,7 @@ TEST_P(MpiReplicaCheck, AFlippedGradientBitOfOneRankNamesItAndTheTensor) {
     const auto [message, step] = train_until_caught(*run, 20);
     EXPECT_EQ(step, 6) << "the first that looked after the fault";
     EXPECT_THAT(message, HasSubstr(accusation()));
-    EXPECT_THAT(message, HasSubstr(" model/conv/weight and 1 more tensor"));
+    EXPECT_THAT(message, HasSubstr(" model/conv.weight and 1 more tensor"));
     EXPECT_THAT(message, HasSubstr("since one of the steps 3 to 5"));
   }
 }

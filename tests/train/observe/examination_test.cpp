@@ -17,8 +17,8 @@ class ExaminationTest : public test::BackendTest {
 
   static Graph make_graph() {
     Graph graph({kWidth});
-    graph.add("first", make_linear({.outputs = 2, .bias = false}));
-    graph.add("second", make_linear({.outputs = 1, .bias = false}));
+    graph.add("first", layers::linear({.outputs = 2, .bias = false}));
+    graph.add("second", layers::linear({.outputs = 1, .bias = false}));
     return graph;
   }
   /// The first place when a sample's inputs, and all weights of a layer, have these values.
@@ -55,10 +55,10 @@ TEST_P(ExaminationTest, FindsNothingWhereAllIsFinite) { EXPECT_FALSE(examine(3, 
 TEST_P(ExaminationTest, NamesTheFirstLayerAndItsSample) {
   EXPECT_EQ(examine(4, 3e38f, 1, 1)->sample, 14);
   EXPECT_EQ(names_.layer, "first");
-  EXPECT_EQ(names_.tensor, "first/output");
+  EXPECT_EQ(names_.tensor, "first.output");
   EXPECT_EQ(names_.pass, "forward");
   EXPECT_EQ(examine(1, 1e20f, 1, 1e25f)->sample, 11);
-  EXPECT_EQ(names_.tensor, "second/output");
+  EXPECT_EQ(names_.tensor, "second.output");
 }
 
 TEST_P(ExaminationTest, NamesTheInputItself) {
@@ -77,7 +77,7 @@ TEST_P(ExaminationTest, NamesTheGradientThatOverflowsFirst) {
   const auto found = examine(2, 1e25f, 1e-10f, 0.5f);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->sample, -1);
-  EXPECT_EQ(names_.tensor, "first/weight");
+  EXPECT_EQ(names_.tensor, "first.weight");
   EXPECT_EQ(names_.layer, "first");
   EXPECT_EQ(names_.pass, "backward");
 }

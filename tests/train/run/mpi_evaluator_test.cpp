@@ -5,6 +5,7 @@
 
 #include "src/core/hash.h"
 #include "src/graph/layers/layers.h"
+#include "src/graph/rewrites/rewrites.h"
 #include "src/train/run/evaluator.h"
 #include "tests/io/data_files.h"
 #include "tests/support/compare.h"
@@ -31,13 +32,13 @@ class MpiEvaluator : public MpiBackendTest {
     put(path, "/test/x", {kSamples, 6, 6, 1}, x);
     put(path, "/test/y", {kSamples}, labels_);
     dataset_ = open_dataset({.files = {path}, .x = "/test/x", .y = "/test/y"}, {.probe = false});
-    graph_.add("conv", make_conv2d({.filters = 8}));
-    graph_.add("norm", make_batch_norm({}));
-    graph_.add("relu", make_activation(Activation::relu));
-    graph_.add("flatten", make_flatten());
-    graph_.add("dropout", make_dropout("dropout", 0.5, 1));  // which evaluation leaves out
-    graph_.add("dense", make_linear({.outputs = kClasses}));
-    graph_ = fuse(std::move(graph_));
+    graph_.add("conv", layers::conv2d({.filters = 8}));
+    graph_.add("norm", layers::batch_norm({}));
+    graph_.add("relu", layers::relu());
+    graph_.add("flatten", layers::flatten());
+    graph_.add("dropout", layers::dropout({.rate = 0.5}));  // which evaluation leaves out
+    graph_.add("dense", layers::linear({.outputs = kClasses}));
+    graph_ = rewrite(std::move(graph_));
   }
 
   /// A model on an Exec, and what evaluates it.

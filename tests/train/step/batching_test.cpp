@@ -7,6 +7,7 @@
 #include "src/core/error.h"
 #include "src/graph/graph.h"
 #include "src/graph/layers/layers.h"
+#include "src/graph/rewrites/rewrites.h"
 
 namespace lockstep {
 namespace {
@@ -57,7 +58,7 @@ TEST(Batching, DefaultModeKeepsMicroBatchesInTheCaches) {
 
 TEST(Batching, TheLargestGoodMicroBatchFollowsFromTheModel) {
   const auto best = [](const char* name) {
-    return micro_batch_needs({}, fuse(build_model({.name = name}, {28, 28, 1}, 10, 1))).max_samples;
+    return micro_batch_needs({}, rewrite(build_model({.name = name}, {28, 28, 1}, 10, 1))).max_samples;
   };
   EXPECT_NEAR(static_cast<double>(best("cnn")), 62, 2) << "131 KiB of activations a sample";
   EXPECT_GT(best("mlp"), 500);
@@ -170,14 +171,14 @@ TEST(Batching, BatchNormOverSingleValuesIsRefused) {
 
 TEST(Batching, ANetworkSaysWhetherItTakesStatistics) {
   Graph graph({4, 4, 3});
-  graph.add("flatten", make_flatten());
+  graph.add("flatten", layers::flatten());
   EXPECT_EQ(micro_batch_needs({}, graph).statistics_samples, 0);
   Graph images({4, 4, 3});
-  images.add("norm", make_batch_norm({}));
+  images.add("norm", layers::batch_norm({}));
   EXPECT_EQ(micro_batch_needs({}, images).statistics_samples, 32);
   EXPECT_EQ(micro_batch_needs({}, images).vector_norm, "") << "a sample has 16 values of a channel";
-  images.add("flatten", make_flatten());
-  images.add("vectors", make_batch_norm({}));
+  images.add("flatten", layers::flatten());
+  images.add("vectors", layers::batch_norm({}));
   EXPECT_EQ(micro_batch_needs({}, images).vector_norm, "vectors");
 }
 

@@ -43,8 +43,8 @@ TEST(Sharding, ThreeRanksAgreeWithEachOther) {
 // What a large model needs: N ranks need an N-th each.
 TEST(Sharding, MemoryFallsWithTheNumberOfRanks) {
   Graph graph({100});
-  graph.add("one", make_linear({.outputs = 300}));
-  graph.add("two", make_linear({.outputs = 200}));
+  graph.add("one", layers::linear({.outputs = 300}));
+  graph.add("two", layers::linear({.outputs = 200}));
   const ParameterLayout layout(graph);
   const OptimizerSpec spec{.name = "adam"};
   const auto whole = static_cast<double>(Optimizer({}, spec, layout.blocks).bytes());
@@ -63,8 +63,8 @@ TEST(Sharding, MemoryFallsWithTheNumberOfRanks) {
 
 TEST(Sharding, AStateGoesOutAndComesBack) {
   Graph graph({7});
-  graph.add("one", make_linear({.outputs = 60}));
-  graph.add("two", make_linear({.outputs = 5}));
+  graph.add("one", layers::linear({.outputs = 60}));
+  graph.add("two", layers::linear({.outputs = 5}));
   const ParameterLayout layout(graph);
   const auto size = static_cast<size_t>(layout.weights_size);
   ThreadRanks(3, {}).run_all([&](int, std::unique_ptr<Communicator> communicator) {

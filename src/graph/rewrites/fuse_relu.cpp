@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "src/graph/graph.h"
+#include "src/graph/rewrites/rewrites.h"
 #include "src/ops/pointwise/activation.h"
 
 namespace lockstep {
@@ -27,7 +27,7 @@ void move_relus_behind_pools(Graph& graph) {
   for (int i = 0; i < graph.output(); ++i) {
     if (!is_relu(nodes[static_cast<size_t>(i)])) continue;
     const int reader = only_reader(graph, i + 1);
-    if (reader < 0 || !nodes[static_cast<size_t>(reader)].layer->commutes_with_relu()) continue;
+    if (reader < 0 || !nodes[static_cast<size_t>(reader)].layer->traits().commutes_with_relu) continue;
     Graph::Node& relu = nodes[static_cast<size_t>(i)];
     Graph::Node& pool = nodes[static_cast<size_t>(reader)];
     std::swap(relu.name, pool.name);
@@ -35,32 +35,42 @@ void move_relus_behind_pools(Graph& graph) {
   }
 }
 
-/// The same graph without the ReLUs that the layer before them computes as well.
+/// The same graph without the ReLUs that the layer before them can put on its output.
 Graph fold_relus(Graph graph) {
-  Graph folded(graph.shape(0));
+  std::vector<int> readers;
+  for (int value = 0; value <= graph.output(); ++value) readers.push_back(graph.readers(value));
+  Graph folded(graph.value(0), graph.seed());
   std::vector<int> renamed = {0};  // by value of `graph`: the value of `folded` that holds it
   for (Graph::Node& node : graph.nodes()) {
-    std::vector<int> inputs;
-    for (const int value : node.inputs) inputs.push_back(renamed[static_cast<size_t>(value)]);
     const int source = node.inputs.front();
-    // A layer of `folded` makes one value of `graph`, so the readers there are the readers here.
-    if (is_relu(node) && source > 0 && graph.readers(source) == 1 &&
-        folded.nodes()[static_cast<size_t>(inputs.front() - 1)].layer->fuse_relu()) {
-      renamed.push_back(inputs.front());
-      continue;
+    if (is_relu(node) && source > 0 && readers[static_cast<size_t>(source)] == 1) {
+      const int held = renamed[static_cast<size_t>(source)];
+      Graph::Node& before = folded.nodes()[static_cast<size_t>(held - 1)];
+      if (before.layer->traits().applies_relu && !before.relu) {
+        before.relu = true;
+        renamed.push_back(held);
+        continue;
+      }
     }
-    renamed.push_back(folded.add(node.name, std::move(node.layer), std::move(inputs)));
+    for (int& value : node.inputs) value = renamed[static_cast<size_t>(value)];
+    if (node.parameters_of >= 0)
+      node.parameters_of = renamed[static_cast<size_t>(node.parameters_of) + 1] - 1;
+    renamed.push_back(folded.add(std::move(node)));
   }
   return folded;
 }
 
 }  // namespace
 
-Graph fuse(Graph graph) {
+Graph fuse_relus(Graph graph) {
   move_relus_behind_pools(graph);
-  // The exchange above leaves the shapes of the exchanged values behind; adding every layer again infers
+  // The exchange above leaves the values of the exchanged layers behind; adding every layer again infers
   // them.
   return fold_relus(std::move(graph));
+}
+
+Graph rewrite(Graph graph, const std::vector<std::string>& recomputed) {
+  return recompute(fuse_relus(std::move(graph)), recomputed);
 }
 
 }  // namespace lockstep

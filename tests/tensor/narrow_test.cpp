@@ -1,4 +1,4 @@
-#include "src/device/narrow.h"
+#include "src/tensor/narrow.h"
 
 #include <gtest/gtest.h>
 
@@ -18,8 +18,8 @@ namespace {
 using test::BackendTest, test::Guarded, test::random_values;
 
 /// The value of a number in two bytes by the definition of its format.
-double value_of(NarrowFloat type, uint16_t bits) {
-  const int mantissa_bits = type == NarrowFloat::bf16 ? 7 : 10;
+double value_of(DType type, uint16_t bits) {
+  const int mantissa_bits = type == DType::bf16 ? 7 : 10;
   const int exponent_bits = 15 - mantissa_bits, bias = (1 << (exponent_bits - 1)) - 1;
   const int exponent = (bits & 0x7FFF) >> mantissa_bits, mantissa = bits & ((1 << mantissa_bits) - 1);
   const double sign = (bits & 0x8000) != 0 ? -1 : 1;
@@ -32,10 +32,9 @@ double value_of(NarrowFloat type, uint16_t bits) {
 
 /// The nearest number, found by halving among all; half way, the even one. Beyond the largest, infinity
 /// stands where the next number would.
-uint16_t nearest(NarrowFloat type, float value) {
+uint16_t nearest(DType type, float value) {
   const double magnitude = std::abs(double{value});
-  const uint16_t infinity = type == NarrowFloat::bf16 ? 0x7F80 : 0x7C00,
-                 sign = std::signbit(value) ? 0x8000 : 0;
+  const uint16_t infinity = type == DType::bf16 ? 0x7F80 : 0x7C00, sign = std::signbit(value) ? 0x8000 : 0;
   const auto at = [&](int bits) {
     return bits < infinity ? value_of(type, static_cast<uint16_t>(bits))
                            : 2 * value_of(type, static_cast<uint16_t>(infinity - 1)) -
@@ -51,7 +50,7 @@ uint16_t nearest(NarrowFloat type, float value) {
 
 class Narrow : public BackendTest {
  protected:
-  std::vector<uint16_t> narrow(NarrowFloat type, const std::vector<float>& values) {
+  std::vector<uint16_t> narrow(DType type, const std::vector<float>& values) {
     const auto n = static_cast<int64_t>(values.size());
     const Guarded<float> source(exec(), {n}, values);
     const Guarded<int16_t> destination(exec(), {n});
@@ -67,8 +66,7 @@ class Narrow : public BackendTest {
   }
 
   /// Widened, or added to `onto`.
-  std::vector<float> widen(NarrowFloat type, const std::vector<uint16_t>& bits,
-                           const std::vector<float>* onto) {
+  std::vector<float> widen(DType type, const std::vector<uint16_t>& bits, const std::vector<float>* onto) {
     const auto n = static_cast<int64_t>(bits.size());
     const Guarded<int16_t> source(exec(), {n}, {bits.begin(), bits.end()});
     const Guarded<float> destination(exec(), {n});
@@ -95,7 +93,7 @@ std::vector<uint16_t> all_bits() {
 }
 
 TEST_P(Narrow, EveryNumberWidensToItsValue) {
-  for (const NarrowFloat type : {NarrowFloat::bf16, NarrowFloat::fp16}) {
+  for (const DType type : {DType::bf16, DType::f16}) {
     const std::vector<float> values = widen(type, all_bits(), nullptr);
     for (size_t i = 0; i < values.size(); ++i) {
       const double expected = value_of(type, static_cast<uint16_t>(i));
@@ -109,7 +107,7 @@ TEST_P(Narrow, EveryNumberWidensToItsValue) {
 }
 
 TEST_P(Narrow, EveryNumberSurvivesTheWayThereAndBack) {
-  for (const NarrowFloat type : {NarrowFloat::bf16, NarrowFloat::fp16}) {
+  for (const DType type : {DType::bf16, DType::f16}) {
     const std::vector<uint16_t> bits = narrow(type, widen(type, all_bits(), nullptr));
     for (size_t i = 0; i < bits.size(); ++i) {
       if (std::isnan(value_of(type, static_cast<uint16_t>(i))))
@@ -121,7 +119,7 @@ TEST_P(Narrow, EveryNumberSurvivesTheWayThereAndBack) {
 }
 
 TEST_P(Narrow, RoundsToTheNearestAndTiesToEven) {
-  for (const NarrowFloat type : {NarrowFloat::bf16, NarrowFloat::fp16}) {
+  for (const DType type : {DType::bf16, DType::f16}) {
     std::vector<float> values = random_values(3000, 5, -3, 3);
     for (size_t i = 0; i < values.size(); ++i)
       values[i] = std::ldexp(values[i], static_cast<int>(i) % 280 - 150);  // subnormal and too large ones
@@ -140,13 +138,12 @@ TEST_P(Narrow, RoundsToTheNearestAndTiesToEven) {
       values.push_back(value);
     const std::vector<uint16_t> bits = narrow(type, values);
     for (size_t i = 0; i < values.size(); ++i)
-      ASSERT_EQ(bits[i], nearest(type, values[i]))
-          << values[i] << (type == NarrowFloat::bf16 ? " bf16" : " fp16");
+      ASSERT_EQ(bits[i], nearest(type, values[i])) << values[i] << (type == DType::bf16 ? " bf16" : " fp16");
   }
 }
 
 TEST_P(Narrow, AddsInFp32) {
-  for (const NarrowFloat type : {NarrowFloat::bf16, NarrowFloat::fp16}) {
+  for (const DType type : {DType::bf16, DType::f16}) {
     for (const int64_t n : {0, 1, 63, 1001, 5000}) {
       const std::vector<float> onto = random_values(n, 1);
       const std::vector<uint16_t> bits = narrow(type, random_values(n, 2));

@@ -1,0 +1,79 @@
+#include "models/file/layer_options.h"
+
+#include <charconv>
+
+#include "src/core/error.h"
+#include "src/core/suggest.h"
+
+namespace lockstep {
+
+namespace {
+
+std::string trimmed(const std::string& text) {
+  const size_t first = text.find_first_not_of(' ');
+  return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(' ') - first + 1);
+}
+
+OptionValue factor(const std::string& text, const BlockParameters& parameters) {
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc{} && end == text.data() + text.size()) return number;
+  if (const auto found = parameters.find(text); found != parameters.end()) return found->second;
+  std::vector<std::string> known;
+  for (const auto& entry : parameters) known.push_back(entry.first);
+  fail(ExitCode::usage, "'{}' is no parameter of this block{}", text, suggestion(text, known));
+}
+
+}  // namespace
+
+const std::vector<CommonOption>& common_layer_options() {
+  static const std::vector<CommonOption> options = {
+      {"kind", "text", "one of the kinds below; required"},
+      {"name", "text",
+       "names the layer's output and parameters; else the kind and a number, as in \"conv2d_1\""},
+      {"input", "a name", "the layer that it reads, or \"input\" for the data; else the layer before it"},
+      {"inputs", "a list of names", "the same for a layer that reads several, such as add"},
+      {"parameters_of", "a name", "an earlier layer, whose parameters it uses in place of its own"},
+      {"repeat", "an integer", "so many of it, one behind the other, named NAME.0, NAME.1, ..."},
+  };
+  return options;
+}
+
+const std::vector<CommonOption>& block_use_options() {
+  static const std::vector<CommonOption> options = {
+      {"block", "a name", "a [block.NAME] of this file, whose layers stand here"},
+      {"name", "text", "in front of the names of its layers, as in \"stage1.conv\""},
+      {"input", "a name", "what the block reads, which is \"input\" inside; else the layer before it"},
+      {"repeat", "an integer", "so many of it, one behind the other, named NAME.0, NAME.1, ..."},
+      {"first", "an integer", "the number of the first of them; else 0"},
+  };
+  return options;
+}
+
+const char* type_name(const LayerOption& option) {
+  if (std::holds_alternative<bool>(option.type)) return "true or false";
+  if (std::holds_alternative<double>(option.type)) return "a number";
+  if (std::holds_alternative<Extents>(option.type)) return "an integer or [height, width]";
+  if (std::holds_alternative<Init>(option.type)) return "an initializer";
+  return option.may_be_classes ? "an integer or \"classes\"" : "an integer";
+}
+
+OptionValue evaluate(const std::string& expression, const BlockParameters& parameters) {
+  constexpr int64_t kMax = int64_t{1} << 40;
+  size_t end = expression.find('*');
+  if (end == std::string::npos) return factor(trimmed(expression), parameters);
+  int64_t product = 1;
+  for (size_t begin = 0;; begin = end + 1) {
+    end = expression.find('*', begin);
+    const std::string part = trimmed(expression.substr(begin, end - begin));
+    const OptionValue value = factor(part, parameters);
+    const auto* number = std::get_if<int64_t>(&value);
+    if (number == nullptr) fail(ExitCode::usage, "'{}' in \"{}\" is not an integer.", part, expression);
+    if (*number < 0 || (*number > 0 && product > kMax / *number))
+      fail(ExitCode::usage, "\"{}\" is negative or too large.", expression);
+    product *= *number;
+    if (end == std::string::npos) return product;
+  }
+}
+
+}  // namespace lockstep

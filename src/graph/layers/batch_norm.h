@@ -1,0 +1,17 @@
+#pragma once
+
+#include "src/graph/layers/description.h"
+
+namespace lockstep {
+
+struct BatchNormOptions {
+  double momentum = 0.1;  ///< weight of the new batch in the running statistics
+  double epsilon = 1e-5;
+};
+
+namespace layers {
+/// x (..., C), normalized over the batch and all positions.
+extern const Description<BatchNormOptions> batch_norm;
+}  // namespace layers
+
+}  // namespace lockstep

@@ -1,0 +1,168 @@
+#pragma once
+
+#include <array>
+#include <functional>
+#include <initializer_list>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "src/graph/layer.h"
+
+namespace lockstep {
+
+/// A number for each spatial axis of a layer, outermost first. One number alone serves all axes, however many
+/// there are.
+class Extents {
+ public:
+  static constexpr int kMaxAxes = 3;
+
+  Extents(int64_t all = 1) : values_{all, all, all}, axes_(1) {}
+  Extents(std::initializer_list<int64_t> values);
+
+  int64_t operator[](int axis) const { return values_[static_cast<size_t>(axis)]; }
+  /// How many were given.
+  int axes() const { return axes_; }
+
+ private:
+  std::array<int64_t, kMaxAxes> values_{};
+  int axes_;
+};
+
+/// What an option of a layer may be.
+using OptionValue = std::variant<bool, int64_t, double, Extents, Init>;
+/// As in a model file.
+std::string to_string(const OptionValue& value);
+
+/// The numbers that an option may be; each of several extents is in it.
+struct Range {
+  double min = -std::numeric_limits<double>::infinity(), max = std::numeric_limits<double>::infinity();
+  bool min_open = false, max_open = false;
+
+  bool holds(double value) const;
+  std::string to_string() const;  ///< "from 1 to 8", "in [0, 1)", "positive"
+};
+
+/// Integers from `min` on; the upper bound keeps products of three options in an int64_t.
+inline Range at_least(int64_t min) { return {static_cast<double>(min), 0x1p20}; }
+inline Range positive() { return {.min = 0, .min_open = true}; }
+
+/// One option of a kind of layer, for the model file, the help and the documentation.
+struct LayerOption {
+  std::string name, description;
+  std::optional<OptionValue> standard;  ///< none: the option is required
+  OptionValue type;                     ///< a value of the option's type
+  Range range = {};
+  bool may_be_classes = false;  ///< "classes" stands for the number of outputs that the data needs
+};
+
+/// What a layer whose random numbers differ from layer to layer must know of itself.
+struct LayerIdentity {
+  std::string name;
+  uint64_t seed = 0;  ///< run.seed
+};
+
+/// A layer that has its options and no place in a graph yet.
+struct NewLayer {
+  std::string kind;
+  /// Throws Error(usage) for an option that is out of its range.
+  std::function<std::unique_ptr<Layer>(const LayerIdentity&)> make;
+};
+
+/// A kind of layer, as model files and the documentation see it.
+struct LayerKind {
+  std::string name, description;
+  std::vector<LayerOption> options;
+  /// Every option that is required is there, each is of its type.
+  std::function<NewLayer(const std::map<std::string, OptionValue>& values)> with;
+};
+
+/// Throws Error(usage), naming the option, unless the value is in the range.
+void check_range(const char* option, const OptionValue& value, const Range& range);
+
+/// A kind of layer and what its options are: all that anybody knows of them. Options is a struct whose
+/// initial values are the defaults.
+///
+///   const Description<PoolOptions> max_pool2d = {
+///       "max_pool2d", "the largest value of each window",
+///       {{"window", &PoolOptions::window, "height and width", at_least(1)}}, make_layer<MaxPool>};
+///
+///   graph.add("pool1", layers::max_pool2d({.window = {3, 3}}));
+template <typename Options>
+struct Description {
+  struct Field {
+    template <typename T>
+    Field(const char* name_of_it, T Options::*member, const char* help, const Range& values = {},
+          bool is_required = false, bool or_classes = false)
+        : name(name_of_it),
+          description(help),
+          range(values),
+          required(is_required),
+          may_be_classes(or_classes),
+          get([member](const Options& options) { return OptionValue(options.*member); }),
+          set([member](Options& options, const OptionValue& value) {
+            options.*member = std::get<T>(value);
+          }) {}
+
+    const char *name, *description;
+    Range range;
+    bool required, may_be_classes;
+    std::function<OptionValue(const Options&)> get;
+    std::function<void(Options&, const OptionValue&)> set;
+  };
+  using Make = std::unique_ptr<Layer> (*)(const Options& options, const LayerIdentity& identity);
+
+  const char* kind;
+  const char* description;
+  std::vector<Field> fields;
+  Make make;
+
+  /// The layer with these options.
+  NewLayer operator()(const Options& options = {}) const {
+    return {kind, [this, options](const LayerIdentity& identity) {
+              for (const Field& field : fields) check_range(field.name, field.get(options), field.range);
+              return make(options, identity);
+            }};
+  }
+
+  /// The same for those who know the options by name.
+  LayerKind by_name() const;
+};
+
+template <typename Options>
+LayerKind Description<Options>::by_name() const {
+  LayerKind result{kind, description, {}, nullptr};
+  for (const Field& field : fields) {
+    const OptionValue standard = field.get(Options{});
+    result.options.push_back({field.name, field.description,
+                              field.required ? std::nullopt : std::optional(standard), standard, field.range,
+                              field.may_be_classes});
+  }
+  result.with = [this](const std::map<std::string, OptionValue>& values) {
+    Options options;
+    for (const Field& field : fields) {
+      const auto given = values.find(field.name);
+      if (given != values.end()) field.set(options, given->second);
+    }
+    return (*this)(options);
+  };
+  return result;
+}
+
+/// Of a layer that has none.
+struct NoOptions {};
+
+/// Description::make of a class whose constructor takes the options.
+template <typename LayerClass, typename Options>
+std::unique_ptr<Layer> make_layer(const Options& options, const LayerIdentity&) {
+  if constexpr (std::is_same_v<Options, NoOptions>)
+    return std::make_unique<LayerClass>();
+  else
+    return std::make_unique<LayerClass>(options);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,18 @@
+#pragma once
+
+#include "src/graph/layers/description.h"
+
+namespace lockstep {
+
+struct LinearOptions {
+  int64_t outputs = 0;
+  bool bias = true;
+  Init init = Init::glorot_uniform;
+};
+
+namespace layers {
+/// x (In) -> (outputs).
+extern const Description<LinearOptions> linear;
+}  // namespace layers
+
+}  // namespace lockstep

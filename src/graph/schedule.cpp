@@ -1,0 +1,102 @@
+#include "src/graph/schedule.h"
+
+#include <algorithm>
+
+namespace lockstep {
+
+namespace {
+
+/// Which layers of the segment [first, last] have to run again before its backward: those whose output or
+/// saved tensors backward reads, and those that feed them, as far as nobody outside has the values kept.
+std::vector<int> layers_to_recompute(const Graph& graph, const std::vector<bool>& needs_gradient, int first,
+                                     int last) {
+  const auto node = [&](int i) -> const Graph::Node& { return graph.nodes()[static_cast<size_t>(i)]; };
+  const auto has_backward = [&](int i) { return needs_gradient[static_cast<size_t>(i) + 1]; };
+  // Kept: what layers behind the segment read.
+  const auto kept = [&](int value) {
+    if (value == graph.output()) return true;
+    for (int i = last + 1; i < graph.output(); ++i)
+      if (std::ranges::count(node(i).inputs, value) > 0) return true;
+    return false;
+  };
+  std::vector<bool> needed(static_cast<size_t>(graph.output()) + 1, false);
+  for (int i = first; i <= last; ++i) {
+    if (!has_backward(i)) continue;
+    const LayerTraits traits = node(i).layer->traits();
+    if (traits.backward_reads_output || node(i).relu) needed[static_cast<size_t>(i) + 1] = true;
+    if (traits.backward_reads_input)
+      for (const int value : node(i).inputs) needed[static_cast<size_t>(value)] = true;
+  }
+  std::vector<int> again;
+  for (int i = last; i >= first; --i) {
+    const bool leaves_something = has_backward(i) && !node(i).layer->saved().empty();
+    if (!leaves_something && (!needed[static_cast<size_t>(i) + 1] || kept(i + 1))) continue;
+    for (const int value : node(i).inputs) needed[static_cast<size_t>(value)] = true;
+    again.push_back(i);
+  }
+  std::ranges::reverse(again);
+  return again;
+}
+
+/// Whether a later layer, whose backward comes earlier, uses this layer's parameter too.
+bool is_written_behind(const Graph& graph, int node, const std::string& parameter) {
+  const int holder = graph.holder(node, parameter);
+  for (int later = node + 1; later < graph.output(); ++later)
+    for (const ParameterSpec& spec : graph.nodes()[static_cast<size_t>(later)].layer->parameters())
+      if (spec.name == parameter && graph.holder(later, parameter) == holder) return true;
+  return false;
+}
+
+}  // namespace
+
+std::vector<bool> values_with_gradient(const Graph& graph) {
+  std::vector<bool> needs(graph.nodes().size() + 1, false);
+  for (size_t i = 0; i < graph.nodes().size(); ++i) {
+    const Graph::Node& node = graph.nodes()[i];
+    bool need = !node.layer->parameters().empty();
+    for (const int input : node.inputs) need = need || needs[static_cast<size_t>(input)];
+    needs[i + 1] = need;
+  }
+  return needs;
+}
+
+std::vector<Event> schedule(const Graph& graph, bool training) {
+  using enum Event::Kind;
+  std::vector<Event> events;
+  const int layers = graph.output();
+  for (int i = 0; i < layers; ++i) events.push_back({forward, i});
+  const std::vector<bool> needs_gradient = values_with_gradient(graph);
+  if (!training || !needs_gradient[static_cast<size_t>(layers)]) return events;
+
+  events.push_back({loss, layers});
+  std::vector<bool> has_gradient(static_cast<size_t>(layers) + 1, false);
+  has_gradient[static_cast<size_t>(layers)] = true;
+  for (int i = layers - 1; i >= 0; --i) {
+    const Graph::Node& node = graph.nodes()[static_cast<size_t>(i)];
+    const bool ends_segment =
+        node.segment >= 0 &&
+        (i == layers - 1 || graph.nodes()[static_cast<size_t>(i) + 1].segment != node.segment);
+    if (ends_segment) {
+      int first = i;
+      while (first > 0 && graph.nodes()[static_cast<size_t>(first) - 1].segment == node.segment) --first;
+      for (const int again : layers_to_recompute(graph, needs_gradient, first, i))
+        events.push_back({recompute, again});
+    }
+    if (!needs_gradient[static_cast<size_t>(i) + 1]) continue;
+    INVARIANT(has_gradient[static_cast<size_t>(i) + 1], "nobody reads the output of layer {}", node.name);
+    events.push_back({backward, i});
+    for (size_t k = 0; k < node.inputs.size(); ++k) {
+      const auto value = static_cast<size_t>(node.inputs[k]);
+      if (!needs_gradient[value]) continue;
+      if (has_gradient[value]) events.push_back({add_gradient, i, static_cast<int>(k)});
+      has_gradient[value] = true;
+    }
+    const std::vector<ParameterSpec> parameters = node.layer->parameters();
+    for (size_t p = 0; p < parameters.size(); ++p)
+      if (is_written_behind(graph, i, parameters[p].name))
+        events.push_back({add_parameter, i, static_cast<int>(p)});
+  }
+  return events;
+}
+
+}  // namespace lockstep

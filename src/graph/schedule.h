@@ -1,0 +1,32 @@
+#pragma once
+
+#include <vector>
+
+#include "src/graph/graph.h"
+
+namespace lockstep {
+
+/// One thing that a network does with a micro-batch.
+struct Event {
+  enum class Kind {
+    forward,
+    loss,       ///< the caller turns the output into its gradient
+    recompute,  ///< forward once more, in the middle of backward: see recompute()
+    backward,
+    add_gradient,   ///< adds what backward of the same layer has left for input `index` to that value's
+                    ///< gradient
+    add_parameter,  ///< adds what it has left for parameter `index`, which another layer has written to
+                    ///< before
+  };
+  Kind kind = Kind::forward;
+  int node = 0;
+  int index = -1;  ///< add_*: which input or parameter
+};
+
+/// What a micro-batch runs through, in the order of time. training: with loss and backward.
+std::vector<Event> schedule(const Graph& graph, bool training);
+
+/// Which values need a gradient: those that a layer with parameters feeds.
+std::vector<bool> values_with_gradient(const Graph& graph);
+
+}  // namespace lockstep
