@@ -43,7 +43,7 @@ std::string ErrorStream::pass(std::string_view text) {
   for (const char c : text) {
     if (c == '\n')
       end_line();
-    else
+    else if (c != '\0')  // Open MPI 5 puts one behind each paragraph
       line_ += c;
   }
   // A prompt, say, is seen at once; rulers and "[host:123] ..." are not until they are whole.
@@ -54,6 +54,7 @@ std::string ErrorStream::pass(std::string_view text) {
 
 std::string ErrorStream::finish() {
   end_block();
+  if (first_error_.empty()) ready_ += std::exchange(held_, "");
   ready_ += line_.substr(passed_);
   return std::exchange(ready_, "");
 }
@@ -63,18 +64,25 @@ void ErrorStream::end_line() {
   if (!block_.empty() || is_ruler(line_)) {
     block_.push_back(line_);
     if ((block_.size() > 1 && is_ruler(line_)) || block_.size() > kMostBlockLines) end_block();
-  } else if (first_error_.empty() || !repeats(line_)) {
+  } else if (!repeats(line_)) {
     ready_ += line_.substr(passed_) + "\n";
+  } else if (first_error_.empty()) {
+    held_ += line_.substr(passed_) + "\n";
   }
   line_.clear();
   passed_ = 0;
 }
 
 void ErrorStream::end_block() {
-  const bool drops = !first_error_.empty() && std::ranges::any_of(block_, repeats);
-  for (const std::string& line : block_)
+  // Open MPI 5 is heard before the rank that it speaks of.
+  const bool repeated = std::ranges::any_of(block_, repeats);
+  for (const std::string& line : block_) {
     // Another rank may have written into it.
-    if (!drops || !error_of(line).empty()) ready_ += line + "\n";
+    if (!repeated || !error_of(line).empty())
+      ready_ += line + "\n";
+    else if (first_error_.empty())
+      held_ += line + "\n";
+  }
   block_.clear();
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <numeric>
+#include <optional>
 #include <random>
 
 #include "io/probe/inspect.h"
@@ -116,23 +117,36 @@ class RandomFile {
   std::vector<hsize_t> extents_, chunk_;
 };
 
-/// What libhdf5 itself reads.
-std::vector<std::byte> read_by_libhdf5(const hdf5::Dataset& dataset, const std::vector<hsize_t>& start,
-                                       const std::vector<hsize_t>& size, DType dtype, size_t bytes) {
+/// Whether the data set has the scale-offset filter, some of whose own chunks libhdf5 1.14.5 refuses to
+/// decode.
+bool has_scale_offset(const hdf5::Dataset& dataset) {
+  const hdf5::Id properties(H5Dget_create_plist(dataset.id()));
+  unsigned flags = 0, config = 0;
+  size_t values = 0;
+  return H5Pget_filter2(properties.get(), 0, &flags, &values, nullptr, 0, nullptr, &config) ==
+         H5Z_FILTER_SCALEOFFSET;
+}
+
+/// What libhdf5 itself reads; none where it cannot.
+std::optional<std::vector<std::byte>> read_by_libhdf5(const hdf5::Dataset& dataset,
+                                                      const std::vector<hsize_t>& start,
+                                                      const std::vector<hsize_t>& size, DType dtype,
+                                                      size_t bytes) {
   std::vector<std::byte> values(bytes);
   const hdf5::Lock lock;
   const hdf5::Id stored(H5Dget_space(dataset.id()));
   const hdf5::Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr));
   H5Sselect_hyperslab(stored.get(), H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr);
-  EXPECT_GE(
-      H5Dread(dataset.id(), hdf5::memory_type(dtype), memory.get(), stored.get(), H5P_DEFAULT, values.data()),
-      0);
-  return values;
+  if (H5Dread(dataset.id(), hdf5::memory_type(dtype), memory.get(), stored.get(), H5P_DEFAULT,
+              values.data()) >= 0)
+    return values;
+  EXPECT_TRUE(has_scale_offset(dataset));
+  return std::nullopt;
 }
 
 TEST(ChunkReader, ReadsWhatLibhdf5Reads) {
   const TemporaryFolder folder;
-  int filtered = 0;
+  int filtered = 0, compared = 0;
   for (uint32_t seed = 0; seed < 400; ++seed) {
     const std::string path = folder / "random.h5";
     RandomFile random(path, seed);
@@ -146,10 +160,14 @@ TEST(ChunkReader, ReadsWhatLibhdf5Reads) {
       for (const hsize_t extent : size) bytes *= extent;
       std::vector<std::byte> values(bytes);
       dataset.read_box(start, size, dtype, values.data());
-      ASSERT_EQ(values, read_by_libhdf5(dataset, start, size, dtype, bytes)) << seed << to_string(dtype);
+      const auto expected = read_by_libhdf5(dataset, start, size, dtype, bytes);
+      if (!expected) continue;
+      ++compared;
+      ASSERT_EQ(values, *expected) << seed << to_string(dtype);
     }
   }
   EXPECT_EQ(filtered, 400);
+  EXPECT_GE(compared, 1900) << "of 2,000";
 }
 
 std::vector<std::byte> deflated(size_t values) {

@@ -44,8 +44,10 @@ std::vector<std::string> errors_in(const std::string& text) {
   static const std::regex ours(R"(^(\[rank \d+\] )?error: .*)");
   std::vector<std::string> found;
   std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);)
+  for (std::string line; std::getline(lines, line);) {
+    std::erase(line, '\0');  // Open MPI 5 puts one behind each paragraph of its own
     if (std::regex_match(line, ours)) found.push_back(line);
+  }
   return found;
 }
 
