@@ -48,7 +48,7 @@ OpCase add_case(int64_t blocks, int64_t first_block, uint64_t start) {
     const Fill sum = bytes_of(word_of(in["sum"]) + oracle(in["values"], static_cast<uint64_t>(first_block)));
     return Values{{"sum", {sum.bytes.begin(), sum.bytes.end()}}};
   };
-  op.checks_shapes = false;
+  op.pointers = {"values", "sum"};
   return op;
 }
 
