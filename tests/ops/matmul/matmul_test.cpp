@@ -17,7 +17,7 @@ OpCase matmul_case(const MatmulSpec& spec, const Fill& a = {}, const Fill& bias 
   op.input("a", spec.transpose_a ? Shape{spec.k, spec.m} : Shape{spec.m, spec.k}, a);
   op.input("b", spec.transpose_b ? Shape{spec.n, spec.k} : Shape{spec.k, spec.n});
   if (spec.epilogue != Epilogue::none) op.input("bias", {spec.n}, bias);
-  op.output("c", {spec.m, spec.n}, kSum);
+  op.output("c", {spec.m, spec.n}, spec.k == 0 ? kExact : kSum);
   op.prepare = [=](Exec exec) {
     const auto matmul = std::make_shared<Matmul>(exec, spec);
     return OpRoutines{[=](const OpCall& c) { matmul->run(c["a"], c["b"], c["bias"], c["c"], c.workspace); },
