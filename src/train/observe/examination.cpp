@@ -4,6 +4,8 @@
 #include <cmath>
 #include <vector>
 
+#include "src/train/step/micro_batch.h"
+
 namespace lockstep {
 
 namespace {
@@ -50,12 +52,6 @@ class Search {
   std::optional<Place> first_;
 };
 
-Buffer upload(Exec exec, const void* from, size_t bytes) {
-  Buffer buffer(exec, Memory::device, bytes);
-  copy(exec, buffer.data(), from, bytes);
-  return buffer;
-}
-
 }  // namespace
 
 PlaceNames names_of(int64_t order, const Graph& graph, const ParameterLayout& layout) {
@@ -77,44 +73,38 @@ std::optional<Place> first_not_finite(Exec exec, const Task& task, const Graph& 
   const int64_t rows = batching.micro_batch;
   Network network(exec, graph, parameters, rows, /*training=*/true);
   const Buffer reduced(exec, Memory::device, static_cast<size_t>(layout.reduced_size()) * sizeof(float));
-  const Buffer x = upload(exec, batch.x.raw(), batch.x.bytes());
-  const Buffer y = upload(exec, batch.y.raw(), batch.y.bytes());
-  const Buffer index = upload(exec, batch.sample_index.raw(), batch.sample_index.bytes());
-  const auto rows_of = [&](const Buffer& buffer, int64_t m, DType dtype, const Shape& shape) {
-    return ConstTensor(
-        buffer.data() + static_cast<size_t>(m) * static_cast<size_t>(shape.elements()) * size_of(dtype),
-        dtype, shape);
-  };
+  const MicroBatches samples(exec, task, rows, batching.micro_batches);
+  samples.load(batch);
+  const Buffer info(exec, Memory::device, sizeof(MicroBatchInfo));
   Search search(exec);
   for (int64_t m = 0; m < batching.micro_batches; ++m) {
-    const int64_t valid = std::clamp<int64_t>(batch.global_valid - first_slot - m * rows, 0, rows);
-    if (valid == 0) break;
-    const MicroBatchInfo host_info{step - 1, static_cast<int32_t>(valid),
-                                   1.0f / static_cast<float>(batch.global_valid)};
-    const Buffer info_buffer = upload(exec, &host_info, sizeof host_info);
-    const MicroBatchInfo* const info = info_buffer.as<MicroBatchInfo>().data();
-    const std::span<const int64_t> samples(batch.sample_index.data<int64_t>() + m * rows,
-                                           static_cast<size_t>(valid));
-    const std::function<void(int, ConstTensor)> forward_done = [&](int node, ConstTensor output) {
-      search.look(1 + node, output.data<float>(), output.elements(), samples, rows);
+    const MicroBatchInfo host_info =
+        micro_batch_info(first_slot + m * rows, rows, batch.global_valid, step - 1,
+                         1.0f / static_cast<float>(batch.global_valid));
+    if (host_info.valid == 0) break;
+    copy(exec, info.data(), &host_info, sizeof host_info);
+    const std::span<const int64_t> indices(batch.sample_index.data<int64_t>() + m * rows,
+                                           static_cast<size_t>(host_info.valid));
+    const auto look = [&](int64_t order, ConstTensor of_samples) {
+      search.look(order, of_samples.data<float>(), of_samples.elements(), indices, rows);
     };
-    const Network::MicroBatch micro_batch{info, rows_of(index, m, DType::i64, {rows}), reduced.as<float>(),
-                                          /*joint_sum=*/nullptr, &forward_done};
-    task.preprocess(rows_of(x, m, task.x_dtype(), task.raw_x_shape(rows)), network.input());
-    search.look(0, network.input().data<float>(), network.input().elements(), samples, rows);
-    network.forward(micro_batch);
     float* const sums = reduced.as<float>().data();
-    task.loss(info, network.output(), rows_of(y, m, task.y_dtype(), task.raw_y_shape(rows)),
-              network.output_gradient(), Tensor(sums, DType::f32, {2}));
-    search.look(order_of_loss(graph), sums, 1);
-    search.look(order_of_loss(graph), network.output_gradient().data<float>(),
-                network.output_gradient().elements(), samples, rows);
-    network.backward(micro_batch, [&](int node) {
+    const auto look_at_gradients = [&](int node) {
       for (const ParameterLayout::Slot& slot : layout.parameters)
         if (slot.node == node)
           search.look(order_of_gradient(graph, slot), sums + layout.gradients_offset() + slot.offset,
                       slot.elements);
-    });
+    };
+    train(task, network, samples.at(m, info.as<MicroBatchInfo>().data()), reduced.as<float>(),
+          /*joint_sum=*/nullptr,
+          {.input_done = [&] { look(0, network.input()); },
+           .forward_done = [&](int node, ConstTensor output) { look(1 + node, output); },
+           .loss_done =
+               [&] {
+                 search.look(order_of_loss(graph), sums, 1);
+                 look(order_of_loss(graph), network.output_gradient());
+               },
+           .gradients_done = look_at_gradients});
   }
   synchronize(exec);
   return search.first();

@@ -23,14 +23,9 @@ int loader_threads(const Dataset& dataset, Exec exec) {
 Evaluator::Evaluator(Exec exec, ThreadPool& pool, const Task& task, const Graph& graph,
                      const Parameters& parameters, int64_t micro_batch)
     : exec_(exec), pool_(pool), task_(task), micro_batch_(micro_batch) {
-  const auto device = [exec](int64_t elements, DType dtype) {
-    return Buffer(exec, Memory::device, static_cast<size_t>(elements) * size_of(dtype));
-  };
   for (int lane = 0; lane < pool.lanes(); ++lane)
     lanes_.push_back({Network(exec, graph, parameters, micro_batch, /*training=*/false),
-                      device(task.raw_x_shape(micro_batch).elements(), task.x_dtype()),
-                      device(task.raw_y_shape(micro_batch).elements(), task.y_dtype()),
-                      device(micro_batch, DType::i64)});
+                      MicroBatches(exec, task, micro_batch, 1)});
 }
 
 bool Evaluator::run(const Dataset& dataset, int rank, int ranks, const Calls& calls) {
@@ -44,8 +39,8 @@ bool Evaluator::run(const Dataset& dataset, int rank, int ranks, const Calls& ca
   Buffer host_infos(exec_, Memory::pinned, static_cast<size_t>(rounds * lanes) * sizeof(MicroBatchInfo));
   for (int64_t i = 0; i < rounds * lanes; ++i) {
     const int64_t first = number(i / lanes, i % lanes) * micro_batch_;
-    host_infos.as<MicroBatchInfo>()[static_cast<size_t>(i)] = {
-        0, static_cast<int32_t>(std::clamp<int64_t>(dataset.size() - first, 0, micro_batch_)), 1.0f};
+    host_infos.as<MicroBatchInfo>()[static_cast<size_t>(i)] =
+        micro_batch_info(first, micro_batch_, dataset.size(), /*step=*/0, /*weight=*/1.0f);
   }
   const Buffer infos(exec_, Memory::device, host_infos.size());
   copy(exec_, infos.data(), host_infos.data(), infos.size());
@@ -60,31 +55,19 @@ bool Evaluator::run(const Dataset& dataset, int rank, int ranks, const Calls& ca
     if (calls.stops && round % kRoundsBetweenLooks == 0 && calls.stops()) return false;
     const Batch* batch = loader.next();
     INVARIANT(batch != nullptr, "the loader ended at round {} of {}", round, rounds);
-    const auto round_of = [&](int64_t lane) {
-      return Round{lanes_[static_cast<size_t>(lane)], number(round, lane), round * lanes + lane,
-                   infos.as<MicroBatchInfo>().data() + round * lanes + lane};
+    const auto round_of = [&](int64_t number_of_lane) {
+      Lane& lane = lanes_[static_cast<size_t>(number_of_lane)];
+      const int64_t local = round * lanes + number_of_lane;
+      return Round{lane.network, lane.samples.at(0, infos.as<MicroBatchInfo>().data() + local),
+                   number(round, number_of_lane), local};
     };
     const auto holds_samples = [&](int64_t lane) {
       return host_infos.as<MicroBatchInfo>()[static_cast<size_t>(round * lanes + lane)].valid > 0;
     };
-    pool_.run([&](int lane_number) {
-      if (!holds_samples(lane_number)) return;
-      const Round current = round_of(lane_number);
-      Lane& lane = current.lane;
-      const auto part = [&](ConstTensor whole, const Buffer& to) {
-        if (whole)
-          copy(exec_, to.data(),
-               static_cast<const std::byte*>(whole.raw()) + static_cast<size_t>(lane_number) * to.size(),
-               to.size());
-      };
-      part(batch->x, lane.x);
-      part(batch->y, lane.y);
-      part(batch->sample_index, lane.sample_index);
-      task_.preprocess(ConstTensor(lane.x.data(), task_.x_dtype(), task_.raw_x_shape(micro_batch_)),
-                       lane.network.input());
-      lane.network.forward(
-          {current.info, ConstTensor(lane.sample_index.data(), DType::i64, {micro_batch_}), {}});
-      calls.computed(current);
+    pool_.run([&](int lane) {
+      if (!holds_samples(lane)) return;
+      lanes_[static_cast<size_t>(lane)].samples.load(*batch, lane * micro_batch_);
+      calls.compute(round_of(lane));
     });
     copied.record();
     copied.wait();
@@ -107,11 +90,10 @@ std::optional<Evaluation> Evaluator::evaluate(World& world, const Dataset& datas
   const Buffer metrics(exec_, Memory::device, static_cast<size_t>(2 * local) * sizeof(float));
   std::vector<int64_t> number_of_local(static_cast<size_t>(local), -1);
   Calls calls;
-  calls.computed = [&](const Round& round) {
+  calls.compute = [&](const Round& round) {
     number_of_local[static_cast<size_t>(round.local)] = round.micro_batch;
-    task_.loss(round.info, round.lane.network.output(),
-               ConstTensor(round.lane.y.data(), task_.y_dtype(), task_.raw_y_shape(micro_batch_)), {},
-               Tensor(metrics.as<float>().data() + 2 * round.local, DType::f32, {2}));
+    lockstep::evaluate(task_, round.network, round.samples,
+                       Tensor(metrics.as<float>().data() + 2 * round.local, DType::f32, {2}));
   };
   if (wants_to_stop) calls.stops = [&] { return world.any(wants_to_stop()); };
   if (!run(dataset, world.rank(), world.size(), calls)) return std::nullopt;
@@ -143,12 +125,13 @@ void Evaluator::predict(const Dataset& dataset, const Visit& visit) {
   const int64_t outputs = task_.outputs();
   std::vector<float> host(static_cast<size_t>(micro_batch_ * outputs));
   Calls calls;
-  calls.computed = [&](const Round& round) {
-    const Tensor output = round.lane.network.output();
+  calls.compute = [&](const Round& round) {
+    lockstep::predict(task_, round.network, round.samples);
+    const Tensor output = round.network.output();
     if (task_.classifies()) softmax(exec_, output, output);
   };
   calls.in_order = [&](const Round& round) {
-    copy(exec_, host.data(), round.lane.network.output().raw(), host.size() * sizeof(float));
+    copy(exec_, host.data(), round.network.output().raw(), host.size() * sizeof(float));
     synchronize(exec_);
     const int64_t first = round.micro_batch * micro_batch_;
     const int64_t rows = std::min(micro_batch_, dataset.size() - first);

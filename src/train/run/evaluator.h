@@ -9,6 +9,7 @@
 #include "io/dataset/dataset.h"
 #include "src/core/thread_pool.h"
 #include "src/graph/network.h"
+#include "src/train/step/micro_batch.h"
 #include "src/train/step/task.h"
 
 namespace lockstep {
@@ -47,21 +48,21 @@ class Evaluator {
   /// One micro-batch at a time: a network and its batch in the backend's memory.
   struct Lane {
     Network network;
-    Buffer x, y, sample_index;
+    MicroBatches samples;
   };
   /// One lane's micro-batch in a round, in which the lanes compute together.
   struct Round {
-    Lane& lane;
-    int64_t micro_batch;         ///< in the whole data set
-    int64_t local;               ///< among this rank's
-    const MicroBatchInfo* info;  ///< in the backend's memory
+    Network& network;
+    MicroBatch samples;
+    int64_t micro_batch;  ///< in the whole data set
+    int64_t local;        ///< among this rank's
   };
   struct Calls {
-    std::function<void(const Round&)> computed;            ///< on each lane when its outputs are enqueued
+    std::function<void(const Round&)> compute;             ///< on each lane; enqueues
     std::function<void(const Round&)> in_order = nullptr;  ///< for each lane in order, after a whole round
     std::function<bool()> stops = nullptr;  ///< after every few rounds, the same ones on all ranks
   };
-  /// Runs forward over this rank's micro-batches that hold any sample; false when it was stopped.
+  /// Visits this rank's micro-batches that hold any sample; false when it was stopped.
   bool run(const Dataset& dataset, int rank, int ranks, const Calls& calls);
 
   Exec exec_;

@@ -34,6 +34,7 @@ Step::Step(const Parts& parts, const Batching& batching, const Options& options)
                {.wire = options.gradients,
                 .sharded = parts.sharding != nullptr,
                 .head = parts.parameters.layout().gradients_offset()}),
+      batch_(parts.exec, parts.task, batching.micro_batch, batching.micro_batches),
       copied_(parts.exec),
       started_(parts.exec),
       has_batch_(parts.exec),
@@ -52,13 +53,8 @@ Step::Step(const Parts& parts, const Batching& batching, const Options& options)
     bucket_of_node_[static_cast<size_t>(node)] = static_cast<int>(bucket);
   }
 
-  const int64_t rows = batching.rank_batch();
-  const Task& task = parts.task;
   const auto device = [&](size_t bytes) { return Buffer(parts.exec, Memory::device, bytes); };
   const auto pinned = [&](size_t bytes) { return Buffer(parts.exec, Memory::pinned, bytes); };
-  x_ = device(static_cast<size_t>(task.raw_x_shape(rows).elements()) * size_of(task.x_dtype()));
-  y_ = device(static_cast<size_t>(task.raw_y_shape(rows).elements()) * size_of(task.y_dtype()));
-  sample_index_ = device(static_cast<size_t>(rows) * sizeof(int64_t));
   infos_ = device(static_cast<size_t>(batching.micro_batches) * sizeof(MicroBatchInfo));
   host_infos_ = pinned(infos_.size());
   scalars_ = device(sizeof(OptimizerScalars));
@@ -115,18 +111,14 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
 
   started_.record(Timestamp::Of::compute);
   const int64_t rank_start = parts_.communicator.rank() * batching_.rank_batch();
-  for (int m = 0; m < batching_.micro_batches; ++m) {
-    const int64_t first = rank_start + m * batching_.micro_batch;
-    const int64_t valid = std::clamp<int64_t>(batch.global_valid - first, 0, batching_.micro_batch);
-    host_infos_.as<MicroBatchInfo>()[static_cast<size_t>(m)] = {
-        step - 1, static_cast<int32_t>(valid), 1.0f / static_cast<float>(batch.global_valid)};
-  }
+  for (int m = 0; m < batching_.micro_batches; ++m)
+    host_infos_.as<MicroBatchInfo>()[static_cast<size_t>(m)] =
+        micro_batch_info(rank_start + m * batching_.micro_batch, batching_.micro_batch, batch.global_valid,
+                         step - 1, 1.0f / static_cast<float>(batch.global_valid));
   host_scalars_.as<OptimizerScalars>()[0] = {static_cast<float>(lr), static_cast<int32_t>(step)};
   copy(exec, infos_.data(), host_infos_.data(), infos_.size());
   copy(exec, scalars_.data(), host_scalars_.data(), scalars_.size());
-  copy(exec, x_.data(), batch.x.raw(), x_.size());
-  copy(exec, y_.data(), batch.y.raw(), y_.size());
-  copy(exec, sample_index_.data(), batch.sample_index.raw(), sample_index_.size());
+  batch_.load(batch);
   // Into micro-batch 0's gradients, like a fingerprint; those of the others have zeros there.
   host_requests_.as<float>()[0] = requests.stop ? 1.0f : 0.0f;
   host_requests_.as<float>()[1] = requests.save ? 1.0f : 0.0f;
@@ -232,26 +224,13 @@ void Step::compute_share(int lane) {
 
 void Step::compute(Network& network, int m, const JointSum* joint_sum) {
   enter(Phase::compute, m);
-  const int64_t rows = batching_.micro_batch;
-  const Task& task = parts_.task;
-  const auto rows_of = [&](const Buffer& buffer, DType dtype, const Shape& shape) {
-    return ConstTensor(
-        buffer.data() + static_cast<size_t>(m) * static_cast<size_t>(shape.elements()) * size_of(dtype),
-        dtype, shape);
-  };
-  const MicroBatchInfo* info = infos_.as<MicroBatchInfo>().data() + m;
-  const std::span<float> reduced = reducer_.leaf(m);
-  const Network::MicroBatch batch{info, rows_of(sample_index_, DType::i64, {rows}), reduced, joint_sum};
-
-  task.preprocess(rows_of(x_, task.x_dtype(), task.raw_x_shape(rows)), network.input());
-  network.forward(batch);
-  task.loss(info, network.output(), rows_of(y_, task.y_dtype(), task.raw_y_shape(rows)),
-            network.output_gradient(), Tensor(reduced.data(), DType::f32, {2}));
-  network.backward(batch, [&](int node) {
+  const auto reduce = [&](int node) {
     activity().progress();
     if (const int bucket = bucket_of_node_[static_cast<size_t>(node)]; bucket >= 0)
       reducer_.bucket_ready(parts_.exec, m, bucket);
-  });
+  };
+  train(parts_.task, network, batch_.at(m, infos_.as<MicroBatchInfo>().data() + m), reducer_.leaf(m),
+        joint_sum, {.gradients_done = reduce});
 }
 
 std::span<float> Step::gradients() const {

@@ -18,6 +18,7 @@
 #include "src/train/control/replica_check.h"
 #include "src/train/control/requests.h"
 #include "src/train/step/batching.h"
+#include "src/train/step/micro_batch.h"
 #include "src/train/step/sharding.h"
 #include "src/train/step/task.h"
 
@@ -116,8 +117,9 @@ class Step {
   std::optional<RoundReducer> statistics_;
   std::vector<int> bucket_of_node_;  // which bucket a layer's gradients complete; -1: none
 
-  // The batch in the backend's memory; addresses are fixed, so that a captured step can be replayed.
-  Buffer x_, y_, sample_index_, infos_, scalars_, guard_;
+  // What a captured step reads in the backend's memory; addresses are fixed, so that it can be replayed.
+  MicroBatches batch_;
+  Buffer infos_, scalars_, guard_;
   // Page-locked copies of small numbers on their way to and from the device.
   Buffer host_infos_, host_scalars_, host_requests_, host_metrics_;
   Fence copied_;

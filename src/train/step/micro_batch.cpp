@@ -1,0 +1,77 @@
+#include "src/train/step/micro_batch.h"
+
+#include <algorithm>
+
+namespace lockstep {
+
+MicroBatchInfo micro_batch_info(int64_t first, int64_t rows, int64_t real, int64_t step, float weight) {
+  return {step, static_cast<int32_t>(std::clamp<int64_t>(real - first, 0, rows)), weight};
+}
+
+MicroBatches::Rows::Rows(Exec exec, DType type, const Shape& extents, int64_t count)
+    : dtype(type),
+      shape(extents),
+      buffer(exec, Memory::device, static_cast<size_t>(extents.elements() * count) * size_of(type)) {}
+
+void MicroBatches::Rows::load(Exec exec, ConstTensor batch, int64_t first_row) const {
+  if (!batch) return;
+  const size_t row_bytes = static_cast<size_t>(shape.elements() / shape[0]) * size_of(dtype);
+  copy(exec, buffer.data(),
+       static_cast<const std::byte*>(batch.raw()) + static_cast<size_t>(first_row) * row_bytes,
+       buffer.size());
+}
+
+ConstTensor MicroBatches::Rows::at(int64_t number) const {
+  const size_t bytes = static_cast<size_t>(shape.elements()) * size_of(dtype);
+  return {buffer.data() + static_cast<size_t>(number) * bytes, dtype, shape};
+}
+
+MicroBatches::MicroBatches(Exec exec, const Task& task, int64_t rows, int64_t count)
+    : exec_(exec),
+      x_(exec, task.x_dtype(), task.raw_x_shape(rows), count),
+      y_(exec, task.y_dtype(), task.raw_y_shape(rows), count),
+      sample_index_(exec, DType::i64, {rows}, count) {}
+
+void MicroBatches::load(const Batch& batch, int64_t first) const {
+  x_.load(exec_, batch.x, first);
+  y_.load(exec_, batch.y, first);
+  sample_index_.load(exec_, batch.sample_index, first);
+}
+
+MicroBatch MicroBatches::at(int64_t number, const MicroBatchInfo* info) const {
+  return {info, x_.at(number), y_.at(number), sample_index_.at(number)};
+}
+
+namespace {
+
+void forward(const Task& task, Network& network, ConstTensor x, const Network::MicroBatch& batch,
+             const std::function<void()>& input_done) {
+  task.preprocess(x, network.input());
+  if (input_done) input_done();
+  network.forward(batch);
+}
+
+}  // namespace
+
+void predict(const Task& task, Network& network, const MicroBatch& batch) {
+  forward(task, network, batch.x, {batch.info, batch.sample_index, {}}, nullptr);
+}
+
+void evaluate(const Task& task, Network& network, const MicroBatch& batch, Tensor metrics) {
+  predict(task, network, batch);
+  task.loss(batch.info, network.output(), batch.y, {}, metrics);
+}
+
+void train(const Task& task, Network& network, const MicroBatch& batch, std::span<float> reduced,
+           const JointSum* joint_sum, const MicroBatchObserver& observer) {
+  const Network::MicroBatch part{batch.info, batch.sample_index, reduced, joint_sum,
+                                 observer.forward_done ? &observer.forward_done : nullptr};
+  forward(task, network, batch.x, part, observer.input_done);
+  task.loss(batch.info, network.output(), batch.y, network.output_gradient(),
+            Tensor(reduced.data(), DType::f32, {2}));
+  if (observer.loss_done) observer.loss_done();
+  static const std::function<void(int)> nobody = [](int) {};
+  network.backward(part, observer.gradients_done ? observer.gradients_done : nobody);
+}
+
+}  // namespace lockstep
