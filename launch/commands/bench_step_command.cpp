@@ -13,9 +13,7 @@
 #include "src/core/log.h"
 #include "src/core/rng.h"
 #include "src/device/devices.h"
-#include "src/graph/rewrites/rewrites.h"
-#include "src/train/run/run_settings.h"
-#include "src/train/step/step.h"
+#include "src/train/run/setup.h"
 
 namespace lockstep {
 
@@ -90,38 +88,23 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   if (arguments.json) log_information_to_stderr();
   World& world = program.world();
   const Config config = load_config(arguments.config, arguments.sets);
-  const TrainOptions& options = config.train;
-  const Watchdog watchdog(world, options.timeout_seconds);
+  const Watchdog watchdog(world, config.train.timeout_seconds);
   const Device device = choose_device(world, arguments.device.empty() ? config.device : arguments.device);
   const Exec exec = device.exec();
   const int64_t device_bytes_before = used_device_bytes(exec);
 
   const DataSignature data{
       parse_sample_shape("--input", arguments.input), DType::u8, TargetKind::classes, {}, arguments.outputs};
-  const Task task(exec, options, data);
-  const Graph graph = rewrite(build_model(config.model, task.input_shape(), task.outputs(), options.seed));
-  ThreadPool pool(lanes_of(options, exec, world));
-  const MicroBatchNeeds needs = micro_batch_needs(exec, graph);
-  const Batching batching = plan_batches(options, world.size(), pool.lanes(), needs);
-  Parameters parameters(exec, graph);
-  parameters.initialize(options.seed);
-  TimedCommunicator communicator(make_communicator(world, exec, options.communicator()));
-  const auto statistics = options.sync_batch_norm ? make_statistics_communicator(world, exec) : nullptr;
-  Communicator* const shared = options.sync_batch_norm ? &communicator : nullptr;
-  const Step::Options settings = step_options(options, world, exec, communicator, parameters.layout());
-  const std::optional<Sharding> sharding =
-      make_sharding(world, exec, options, communicator, parameters.layout(), settings);
-  Optimizer optimizer(exec, options.optimizer, parameters.layout().blocks,
-                      sharding ? std::optional(sharding->optimizer_share()) : std::nullopt);
-  const std::vector<uint64_t> optimizer_bytes = world.gather(optimizer.bytes());
-  Step step({exec, pool, communicator, task, graph, parameters, optimizer, /*replicas=*/nullptr,
-             statistics ? statistics.get() : shared, sharding ? &*sharding : nullptr},
-            batching, settings);
+  TrainOptions options = config.train;
+  options.fingerprint_steps = 0;  // nothing but the step is timed
+  TrainingSetup setup(world, exec, options, data, model_factory(config));
+  const Batching& batching = setup.batching;
   const RandomBatch random(exec, data, batching, world.rank());
 
   const StepTimes times = time_steps(
-      world, exec, communicator, pool.lanes(), arguments.steps,
-      [&](int64_t number) { step.run(random.batch(), number, options.optimizer.lr); }, [&] { step.flush(); });
+      world, exec, setup.communicator, setup.pool.lanes(), arguments.steps,
+      [&](int64_t number) { setup.step.run(random.batch(), number, options.optimizer.lr); },
+      [&] { setup.step.flush(); });
   const int64_t device_bytes = used_device_bytes(exec) - device_bytes_before;
   if (world.rank() != 0) return 0;
   const auto samples_per_s = [&](double ms) {
@@ -133,20 +116,21 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   report.fact(
       "model",
       fmt::format("{}, {} parameters", config.model.file.empty() ? config.model.name : config.model.file,
-                  readable_count(parameters.layout().parameter_count)),
-      "parameters", parameters.layout().parameter_count);
+                  readable_count(setup.parameters.layout().parameter_count)),
+      "parameters", setup.parameters.layout().parameter_count);
   report.fact(
       "batch",
       fmt::format("{} = {} x {} x {}", batching.global_batch, counted(world.size(), "rank"),
                   counted(batching.micro_batches, "micro-batch", "micro-batches"), batching.micro_batch),
       "global_batch", batching.global_batch);
-  if (const std::string text = describe_statistics(batching, options, world.size(), pool.lanes(), needs);
+  if (const std::string text =
+          describe_statistics(batching, options, world.size(), setup.pool.lanes(), setup.needs);
       !text.empty())
     report.line("batch norm", text);
   report.value("ranks", world.size());
   report.fact("runs on",
-              fmt::format("{}, {} a rank", to_string(exec.backend()), counted(pool.lanes(), "thread")),
-              "threads", pool.lanes());
+              fmt::format("{}, {} a rank", to_string(exec.backend()), counted(setup.pool.lanes(), "thread")),
+              "threads", setup.pool.lanes());
   report.fact("step",
               fmt::format("{:.3f} ms median of {} of {} ({:.3f} to {:.3f})", times.step.median,
                           counted(times.parts, "part"), counted(times.steps_a_part, "step"), times.step.min,
@@ -159,8 +143,8 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
                   readable_count(std::llround(samples_per_s(times.step.max))),
                   readable_count(std::llround(samples_per_s(times.step.min)))),
       "samples_per_s", samples_per_s(times.step.median));
-  add_sums(report, step.buckets(), exec);
-  add_optimizer_memory(report, optimizer_bytes, sharding.has_value());
+  add_sums(report, setup.step.buckets(), exec);
+  add_optimizer_memory(report, setup.optimizer_bytes, setup.sharding.has_value());
   if (exec.on_cuda())
     report.fact("GPU memory", fmt::format("{} beyond the CUDA context", readable_bytes(device_bytes)),
                 "device_bytes", device_bytes);

@@ -11,8 +11,7 @@
 #include "src/core/counted.h"
 #include "src/core/error.h"
 #include "src/core/suggest.h"
-#include "src/graph/network.h"
-#include "src/graph/rewrites/rewrites.h"
+#include "src/train/run/setup.h"
 
 namespace lockstep {
 
@@ -63,24 +62,10 @@ int64_t parameters_of(const Layer& layer) {
   return count;
 }
 
-/// Bytes that a rank holds in training.
-struct Memory {
-  int64_t weights, optimizer, activations, micro_batch;
-};
-
-Memory memory_of(const Graph& graph, const TrainOptions& options) {
-  const ParameterLayout layout(graph);
-  const int64_t micro_batch = options.micro_batch > 0 ? options.micro_batch : 32;
-  const Optimizer optimizer({}, options.optimizer, layout.blocks);
-  return {layout.weights_size * static_cast<int64_t>(sizeof(float)), static_cast<int64_t>(optimizer.bytes()),
-          plan_network({}, rewrite(graph.clone()), micro_batch, /*training=*/true).arena_bytes(),
-          micro_batch};
-}
-
 int run_show(const ShowArguments& arguments) {
   const Config config = config_of(arguments);
   const Shape input = parse_sample_shape("--input", arguments.input);
-  const Graph graph = build_model(config.model, input, arguments.outputs, config.train.seed);
+  const Graph graph = model_factory(config)(input, arguments.outputs);
 
   std::vector<std::vector<std::string>> rows{{"layer", "what", "output", "parameters", "MFLOP"}};
   Json layers = Json::array();
@@ -99,7 +84,7 @@ int run_show(const ShowArguments& arguments) {
                       {"parameters", count},
                       {"forward_flops", work}});
   }
-  const Memory memory = memory_of(graph, config.train);
+  const TrainingMemory memory = training_memory(graph, config.train);
   if (arguments.json) {
     print_json({{"model", arguments.model},
                 {"layers", layers},

@@ -24,6 +24,7 @@
 #include "launch/run/run_folder.h"
 #include "src/core/console.h"
 #include "src/core/log.h"
+#include "src/train/run/trainer.h"
 
 namespace lockstep {
 
@@ -206,10 +207,7 @@ int run_train(Program& program, const TrainArguments& arguments) {
     resume = {*std::move(decision.loaded), arguments.allow_changed};
   else if (!decision.checkpoint.empty())
     resume = {{decision.checkpoint, load_checkpoint(decision.checkpoint)}, arguments.allow_changed};
-  const ModelFactory model = [&](const Shape& input, int64_t outputs) {
-    return build_model(config.model, input, outputs, config.train.seed);
-  };
-  Trainer trainer(world, device.exec(), config.train, model, resume);
+  Trainer trainer(world, device.exec(), config.train, model_factory(config), resume);
   const bool resumed = resume.has_value();
   resume.reset();  // as large as the model
 

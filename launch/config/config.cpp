@@ -214,6 +214,12 @@ std::vector<std::string> changed_keys(const Config& before, const Config& now) {
   return changed;
 }
 
+ModelFactory model_factory(const Config& config) {
+  return [model = config.model, seed = config.train.seed](const Shape& input, int64_t outputs) {
+    return build_model(model, input, outputs, seed);
+  };
+}
+
 std::string config_help() {
   const Config standard;
   std::string out, section;

@@ -40,6 +40,9 @@ std::string config_for_another_run(Config config);
 /// those that say only where and how fast it runs, and without a raised train.epochs or train.steps.
 std::vector<std::string> changed_keys(const Config& before, const Config& now);
 
+/// Makes the network that [model] names.
+ModelFactory model_factory(const Config& config);
+
 /// Every key with its type, default and meaning, in 80 columns (docs/config.md holds the same text).
 std::string config_help();
 

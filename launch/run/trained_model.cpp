@@ -10,9 +10,7 @@
 #include "launch/run/find_run.h"
 #include "src/core/log.h"
 #include "src/core/suggest.h"
-#include "src/graph/rewrites/rewrites.h"
 #include "src/train/checkpoint/snapshot.h"
-#include "src/train/run/run_settings.h"
 
 namespace lockstep {
 
@@ -50,14 +48,11 @@ TrainedModel::TrainedModel(World& world, const std::string& from, const std::str
   config_ = parse_config(loaded.text("config"), path_, "/", {});
   watchdog_.emplace(world, config_.train.timeout_seconds);
   device_ = choose_device(world, device);
-  const TrainOptions& options = config_.train;
-  const Exec exec = device_.exec();
-  task_.emplace(exec, options, parse_signature(loaded.text("data")));
-  graph_.emplace(rewrite(build_model(config_.model, task_->input_shape(), task_->outputs(), options.seed)));
-  pool_.emplace(lanes_of(options, exec, world));
-  parameters_.emplace(exec, *graph_);
-  restore_model(loaded.checkpoint, path_, exec, *parameters_, options.optimizer.name, nullptr);
-  evaluator_.emplace(exec, *pool_, *task_, *graph_, *parameters_, evaluation_batch(options));
+  model_.emplace(world, device_.exec(), config_.train, parse_signature(loaded.text("data")),
+                 model_factory(config_));
+  restore_model(loaded.checkpoint, path_, model_->exec, model_->parameters, config_.train.optimizer.name,
+                /*optimizer=*/nullptr);
+  evaluator_.emplace(model_->make_evaluator());
 }
 
 bool TrainedModel::is_part(const DataArguments& arguments) const {
@@ -89,15 +84,15 @@ std::unique_ptr<Dataset> TrainedModel::open(const World& world, const DataArgume
          suggestion(arguments.split, splits, value_synonyms("--split")));
   const TrainOptions& options = config_.train;
   DatasetOptions how{.memory_budget = options.memory_budget,
-                     .task = task_->classifies() ? TargetTask::classes : TargetTask::values,
-                     .classes = task_->classifies() ? task_->outputs() : 0,
+                     .task = task().classifies() ? TargetTask::classes : TargetTask::values,
+                     .classes = task().classifies() ? task().outputs() : 0,
                      .probe = world.local_rank() == 0};
   DataSource source = source_of(arguments);
   if (!arguments.x.empty()) source.x = arguments.x;
   if (!arguments.y.empty()) source.y = arguments.y;
   if (!with_targets) source.y.clear();
   std::unique_ptr<Dataset> dataset = open_dataset(source, how);
-  task_->check_compatible(*dataset, path_);
+  task().check_compatible(*dataset, path_);
   if (is_part(arguments)) {
     Split parts = split_dataset(std::move(dataset), options.validation_split, options.seed);
     return std::move(arguments.split == "train" ? parts.train : parts.validation);

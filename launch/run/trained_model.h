@@ -7,7 +7,7 @@
 #include "comm/watch/watchdog.h"
 #include "launch/config/config.h"
 #include "src/device/device.h"
-#include "src/train/run/evaluator.h"
+#include "src/train/run/setup.h"
 
 namespace lockstep {
 
@@ -22,7 +22,7 @@ class TrainedModel {
 
   const std::string& checkpoint_path() const { return path_; }
   const Config& config() const { return config_; }
-  const Task& task() const { return *task_; }
+  const Task& task() const { return model_->task; }
   Evaluator& evaluator() { return *evaluator_; }
 
   /// The data of one split: `data` ("FILE.h5" or "FILE.h5:/GROUP") when it is not empty, else what the run's
@@ -42,10 +42,7 @@ class TrainedModel {
   Config config_;
   std::optional<Watchdog> watchdog_;
   Device device_;
-  std::optional<Task> task_;
-  std::optional<Graph> graph_;
-  std::optional<ThreadPool> pool_;
-  std::optional<Parameters> parameters_;
+  std::optional<ModelSetup> model_;
   std::optional<Evaluator> evaluator_;
 };
 

@@ -1,0 +1,85 @@
+#include "src/train/run/setup.h"
+
+#include <utility>
+
+#include "src/graph/rewrites/rewrites.h"
+#include "src/ops/fingerprint.h"
+#include "src/train/run/run_settings.h"
+
+namespace lockstep {
+
+namespace {
+
+std::unique_ptr<TimedCommunicator> timed(std::unique_ptr<Communicator> communicator) {
+  return communicator ? std::make_unique<TimedCommunicator>(std::move(communicator)) : nullptr;
+}
+
+std::optional<ReplicaCheck> make_replica_check(const World& world, const TrainOptions& options,
+                                               const TrainingSetup& setup) {
+  if (options.fingerprint_steps == 0 || world.size() == 1) return std::nullopt;
+  if (world.size() > kMostFingerprintRanks)
+    fail(ExitCode::usage, "comm.fingerprint_steps works for up to {} ranks, and there are {}. Set it to 0.",
+         kMostFingerprintRanks, world.size());
+  // Each rank has a state of its own where they share it out.
+  return ReplicaCheck(
+      setup.exec,
+      model_sections(setup.parameters, options.optimizer.name, setup.sharding ? nullptr : &setup.optimizer),
+      options.fingerprint_steps);
+}
+
+/// On which statistics are summed; null: each micro-batch has its own.
+Communicator* communicator_for_statistics(const TrainOptions& options, TrainingSetup& setup) {
+  if (!options.sync_batch_norm) return nullptr;
+  return setup.statistics ? setup.statistics.get() : &setup.communicator;
+}
+
+}  // namespace
+
+ModelSetup::ModelSetup(World& world, Exec e, const TrainOptions& options, const DataSignature& data,
+                       const ModelFactory& model)
+    : exec(e),
+      task(exec, options, data),
+      graph(rewrite(model(task.input_shape(), task.outputs()))),
+      pool(lanes_of(options, exec, world)),
+      parameters(exec, graph),
+      evaluation_batch(lockstep::evaluation_batch(options)) {}
+
+Evaluator ModelSetup::make_evaluator() {
+  return Evaluator(exec, pool, task, graph, parameters, evaluation_batch);
+}
+
+TrainingSetup::TrainingSetup(World& world, Exec e, const TrainOptions& options, const DataSignature& data,
+                             const ModelFactory& model, std::unique_ptr<Communicator> given)
+    : ModelSetup(world, e, options, data, model),
+      needs(micro_batch_needs(exec, graph)),
+      batching(plan_batches(options, world.size(), pool.lanes(), needs)),
+      communicator(given ? std::move(given) : make_communicator(world, exec, options.communicator())),
+      statistics(options.sync_batch_norm ? timed(make_statistics_communicator(world, exec)) : nullptr),
+      step_options(lockstep::step_options(options, world, exec, communicator, parameters.layout())),
+      sharding(make_sharding(world, exec, options, communicator, parameters.layout(), step_options)),
+      optimizer(exec, options.optimizer, parameters.layout().blocks,
+                sharding ? std::optional(sharding->optimizer_share()) : std::nullopt),
+      optimizer_bytes(world.gather(optimizer.bytes())),
+      replicas(make_replica_check(world, options, *this)),
+      step({exec, pool, communicator, task, graph, parameters, optimizer, replica_check(),
+            communicator_for_statistics(options, *this), sharding ? &*sharding : nullptr},
+           batching, step_options) {
+  parameters.initialize(options.seed);
+}
+
+std::optional<SharedState> TrainingSetup::shared_state() const {
+  if (!sharding) return std::nullopt;
+  return SharedState{*sharding, step.gradients()};
+}
+
+TrainingMemory training_memory(const Graph& graph, const TrainOptions& options) {
+  constexpr int64_t kUsualMicroBatch = 32;
+  const ParameterLayout layout(graph);
+  const int64_t micro_batch = options.micro_batch > 0 ? options.micro_batch : kUsualMicroBatch;
+  const Optimizer optimizer({}, options.optimizer, layout.blocks);
+  return {layout.weights_size * static_cast<int64_t>(sizeof(float)), static_cast<int64_t>(optimizer.bytes()),
+          plan_network({}, rewrite(graph.clone()), micro_batch, /*training=*/true).arena_bytes(),
+          micro_batch};
+}
+
+}  // namespace lockstep

@@ -1,0 +1,89 @@
+#include "src/train/run/setup.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "src/core/error.h"
+#include "tests/support/mpi_world.h"
+#include "tests/train/made_up_data.h"
+
+namespace lockstep {
+namespace {
+
+class MpiSetup : public MpiBackendTest {
+ protected:
+  TrainOptions options() const {
+    TrainOptions options;
+    options.threads = 1;
+    options.reproducible = true;
+    options.global_batch = 16;
+    options.micro_batch = 4;
+    return options;
+  }
+  /// The weights after three steps on one batch.
+  uint64_t train(const TrainOptions& options) {
+    TrainingSetup setup(world, exec(), options, made_up_data(), small_mlp());
+    const MadeUpBatch batch(exec(), setup.batching, world.rank());
+    for (int64_t step = 1; step <= 3; ++step) setup.step.run(batch.batch(), step, options.optimizer.lr);
+    EXPECT_TRUE(setup.step.flush()->is_finite);
+    return setup.parameters.weights_hash();
+  }
+};
+INSTANTIATE_FOR_BACKENDS(MpiSetup);
+
+TEST_P(MpiSetup, AStepOfAllRanksGivesTheWeightsOfOneRankAndOfAShardedOptimizer) {
+  TrainOptions sharded = options();
+  sharded.sharded = true;
+  const uint64_t weights = train(options());
+  EXPECT_EQ(weights, train(sharded));
+  EXPECT_FALSE(world.find_different(weights));
+}
+
+TEST_P(MpiSetup, TakesFromTheOptionsWhatTheNumberOfRanksAllows) {
+  TrainOptions with = options();
+  with.sharded = true;
+  TrainingSetup setup(world, exec(), with, made_up_data(), small_mlp());
+  EXPECT_EQ(setup.batching.rank_batch() * world.size(), 16);
+  EXPECT_EQ(static_cast<int>(setup.optimizer_bytes.size()), world.size());
+  EXPECT_EQ(setup.sharding.has_value(), world.size() > 1);
+  EXPECT_EQ(setup.shared_state().has_value(), world.size() > 1);
+  EXPECT_EQ(setup.replica_check() != nullptr, world.size() > 1);
+  with.fingerprint_steps = 0;
+  EXPECT_EQ(TrainingSetup(world, exec(), with, made_up_data(), small_mlp()).replica_check(), nullptr);
+}
+
+TEST_P(MpiSetup, RefusesKeysThatContradictEachOther) {
+  TrainOptions wrong = options();
+  wrong.sync_batch_norm = true;
+  try {
+    TrainingSetup(world, exec(), wrong, made_up_data(), small_mlp());
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    EXPECT_THAT(error.what(), testing::HasSubstr("run.reproducible = true does not go with"));
+  }
+}
+
+TEST_P(MpiSetup, EvaluatesWithTheModelAlone) {
+  ModelSetup setup(world, exec(), options(), made_up_data(), small_mlp());
+  EXPECT_EQ(setup.evaluation_batch, 16) << "the same for any number of ranks";
+  EXPECT_EQ(setup.task.outputs(), 3);
+  EXPECT_EQ(setup.parameters.layout().parameter_count, 4 * 8 + 8 + 8 * 3 + 3);
+}
+
+TEST(MpiTrainingMemory, IsWhatASetupTakes) {
+  World& world = test_world();
+  TrainOptions options;
+  options.threads = 1;
+  options.global_batch = 16 * world.size();
+  options.micro_batch = 16;
+  const TrainingMemory memory = training_memory(small_mlp()({4}, 3), options);
+  const TrainingSetup setup(world, Exec{}, options, made_up_data(), small_mlp());
+  EXPECT_EQ(memory.micro_batch, 16);
+  EXPECT_EQ(static_cast<size_t>(memory.weights), setup.parameters.weights().size_bytes());
+  EXPECT_EQ(static_cast<size_t>(memory.optimizer), setup.optimizer.bytes());
+  EXPECT_EQ(static_cast<size_t>(memory.activations), setup.step.activation_bytes());
+}
+
+}  // namespace
+}  // namespace lockstep
