@@ -5,7 +5,7 @@
 #include <string>
 
 #include "launch/process/environment.h"
-#include "src/train/run/trainer.h"
+#include "src/train/run/events.h"
 
 namespace lockstep {
 

@@ -6,7 +6,7 @@
 
 #include "launch/config/config.h"
 #include "launch/run/run_lock.h"
-#include "src/train/run/trainer.h"
+#include "src/train/run/events.h"
 
 namespace lockstep {
 

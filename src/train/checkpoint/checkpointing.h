@@ -8,7 +8,7 @@
 
 #include "comm/collectives/world.h"
 #include "src/core/background_task.h"
-#include "src/optim/early_stop.h"
+#include "src/train/checkpoint/run_state.h"
 #include "src/train/checkpoint/snapshot.h"
 #include "src/train/control/replica_check.h"
 #include "src/train/run/options.h"
@@ -20,23 +20,6 @@ namespace lockstep {
 struct ResumeFrom {
   LoadedCheckpoint loaded;
   bool allow_changed = false;  ///< also with other data or batches than it was stopped with
-};
-
-/// Steps that changed nothing, because they were not finite.
-struct SkippedSteps {
-  int64_t count = 0;          ///< of the whole run
-  int64_t in_a_row = 0;       ///< up to the newest step
-  int64_t epoch_samples = 0;  ///< of this epoch, which its loss leaves out
-};
-
-/// Where a run stands, besides the values of its model.
-struct RunState {
-  int64_t position = 0;       ///< the next batch's number in the run, from 0
-  double epoch_loss_sum = 0;  ///< over the samples of the epoch so far that were not skipped
-  int64_t epoch_samples = 0;  ///< skipped or not
-  SkippedSteps skipped = {};
-  EarlyStop::State watched;  ///< by early stopping
-  EarlyStop::State best;     ///< what best.h5 is the best of
 };
 
 /// A run's checkpoints: when one is due, what is in it, and how a run goes on from it. Rank 0 writes, on a

@@ -6,6 +6,7 @@
 #include <span>
 #include "comm/cost/measure_link.h"
 #include "src/core/cores.h"
+#include "src/core/counted.h"
 #include "src/core/hash.h"
 
 namespace lockstep {
@@ -63,6 +64,16 @@ std::optional<Sharding> make_sharding(World& world, Exec exec, const TrainOption
                                       const Step::Options& settings) {
   if (!options.sharded || world.size() == 1) return std::nullopt;
   return Sharding(exec, communicator, layout, settings.bucket_bytes);
+}
+
+int64_t count_steps(const TrainOptions& options, int64_t steps_per_epoch) {
+  if (options.steps > 0) return options.steps;
+  // So that no count of what is done in these steps overflows either.
+  constexpr int64_t kMostSteps = int64_t{1} << 53;
+  if (options.epochs > kMostSteps / steps_per_epoch)
+    fail(ExitCode::usage, "train.epochs = {} of {} each are too many steps to count: at most {} epochs.",
+         options.epochs, counted(steps_per_epoch, "step"), kMostSteps / steps_per_epoch);
+  return options.epochs * steps_per_epoch;
 }
 
 int64_t evaluation_batch(const TrainOptions& options) { return std::min<int64_t>(options.global_batch, 64); }

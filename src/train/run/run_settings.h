@@ -24,6 +24,9 @@ std::optional<Sharding> make_sharding(World& world, Exec exec, const TrainOption
                                       Communicator& communicator, const ParameterLayout& layout,
                                       const Step::Options& settings);
 
+/// Steps of the whole run. Throws Error(usage) when they are too many to count.
+int64_t count_steps(const TrainOptions& options, int64_t steps_per_epoch);
+
 /// Micro-batch of evaluation: the same for any number of ranks.
 int64_t evaluation_batch(const TrainOptions& options);
 

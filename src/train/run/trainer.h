@@ -1,63 +1,21 @@
 #pragma once
 
-#include <functional>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
-#include "comm/collectives/world.h"
-#include "io/probe/finding.h"
+#include "io/probe/findings.h"
 #include "src/train/checkpoint/checkpointing.h"
 #include "src/train/control/stop_request.h"
-#include "src/train/run/evaluator.h"
-#include "src/train/run/options.h"
-#include "src/train/step/step_split.h"
+#include "src/train/observe/step_clock.h"
+#include "src/train/run/events.h"
+#include "src/train/run/metric_watch.h"
+#include "src/train/run/setup.h"
+#include "src/train/run/train_data.h"
 
 namespace lockstep {
-
-struct StepEvent {
-  int64_t step = 0, total_steps = 0;               ///< from 1
-  int64_t epoch = 0;                               ///< from 1
-  int64_t step_in_epoch = 0, steps_per_epoch = 0;  ///< from 1
-  double loss = 0, lr = 0, samples_per_s = 0;
-  double gradient_norm = 0;      ///< before clipping
-  int64_t skipped_in_a_row = 0;  ///< 0: this step was applied; else how many were not, this one included
-};
-
-struct EpochEvent {
-  int64_t epoch = 0, step = 0;  ///< from 1
-  double train_loss = 0;
-  std::optional<Evaluation> validation = std::nullopt;
-  bool classifies = true;
-  int64_t skipped_steps = 0;  ///< of the run so far
-  double seconds = 0;         ///< of this epoch
-  /// Where the time of this epoch's steps went; none when another process took all of them.
-  std::optional<StepReport> steps = std::nullopt;
-  std::optional<std::string> straggler = std::nullopt;  ///< who holds up the others, if anybody does
-};
-
-struct EndEvent {
-  std::string reason;  ///< finished, early_stop, preempted, diverged
-  std::string cause;   ///< preempted: what this rank knows of why, "SIGTERM" say
-  int64_t step = 0;
-  std::optional<Evaluation> test = std::nullopt;
-  bool classifies = true;
-  uint64_t weights_hash = 0;
-  int64_t skipped_steps = 0;  ///< of the run so far
-  double seconds = 0;
-  int64_t peak_host_bytes = 0, peak_device_bytes = 0;
-  int64_t saves = 0;                               ///< that began between steps
-  double save_seconds = 0;                         ///< in which this rank's steps stood still for them
-  std::optional<StepReport> steps = std::nullopt;  ///< of all steps; none without one, or when diverged
-  std::optional<std::string> straggler = std::nullopt;
-};
-
-/// Who wants to know how a run goes: the progress bar and metrics.jsonl. Called on every rank.
-struct TrainObserver {
-  std::function<void(const StepEvent&)> on_step;
-  std::function<void(const EpochEvent&)> on_epoch;
-  std::function<void(const EndEvent&)> on_end;
-};
 
 /// What a caller gives the trainer in place of what the options describe; null: nothing.
 struct TrainerParts {
@@ -71,10 +29,9 @@ class Trainer {
   /// Collective. Opens the data, builds and plans everything; the first step costs nothing extra.
   Trainer(World& world, Exec exec, const TrainOptions& options, const ModelFactory& model,
           const std::optional<ResumeFrom>& resume, TrainerParts parts = {});
-  ~Trainer();
 
   /// Where rank 0 writes, when that was not known yet when the options were made. Before run().
-  void set_run_dir(const std::string& folder);
+  void set_run_dir(const std::string& folder) { options_.run_dir = folder; }
 
   /// Collective. Ends early, after a checkpoint, when a rank's `stop` says so: with reason "preempted" on all
   /// of them, and on none before the checkpoint is on disk. Throws Error(diverged) when a step is not
@@ -83,18 +40,69 @@ class Trainer {
   EndEvent run(const TrainObserver& observer, const StopConditions& stop = {});
 
   /// Steps that lie behind the run: where a resumed one goes on.
-  int64_t position() const;
+  int64_t position() const { return state_.position; }
   /// What was planned, one line each, for the log: data, model, batches, memory.
   std::string describe() const;
   /// What the user should know of the data before the first step, and of batches that do not fit it. On one
   /// rank.
   std::vector<Finding> findings() const;
   /// Whether the targets are classes rather than values.
-  bool classifies() const;
+  bool classifies() const { return setup_.task.classifies(); }
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  using Clock = std::chrono::steady_clock;
+
+  void check_options() const;
+  void check_same_start();
+  void restore(const ResumeFrom& from);
+
+  // The parts of run(), in the order in which it calls them.
+  Loader make_loader() const;
+  void start(const TrainObserver& observer, const StopConditions& conditions);
+  const Batch& next_batch(Loader& loader) const;
+  Requests requests() const;
+  void report(const std::optional<StepMetrics>& metrics);
+  void note_durations();
+  bool must_flush(bool save_due) const;
+  bool end_epoch(const Loader& loader);
+  void save(const Checkpointing::Files& files);
+  EndEvent finish(const Loader& loader);
+
+  [[noreturn]] void fail_diverged(const StepMetrics& metrics);
+  std::optional<Evaluation> evaluate(const Dataset& dataset);
+  EndEvent end_event(const std::string& reason, const std::optional<Evaluation>& test) const;
+  template <typename Save>
+  void or_say_diverged(const Save& save);
+  RunState state() const;
+  bool epoch_is_full() const;
+  int64_t epoch_of(int64_t position) const { return position / sampler_.steps_per_epoch(); }
+  const std::optional<SourceFacts>& facts() const;
+
+  World& world_;
+  Exec exec_;
+  TrainOptions options_;
+  Clock::time_point started_ = Clock::now();
+  TrainData data_;
+  TrainingSetup setup_;
+  Sampler sampler_;
+  int64_t total_steps_;
+  Schedule schedule_;
+  MetricWatch watch_;
+  Checkpointing checkpoints_;
+  StepClock clock_;
+  std::optional<Evaluator> evaluator_;
+  mutable std::optional<std::optional<SourceFacts>>
+      facts_;  ///< of the training data; not looked up yet, or none
+
+  // Where the run stands.
+  TrainObserver observer_;
+  RunState state_;
+  StopRequest stop_request_{{}, 0};
+  Requests asked_;          ///< by any rank, as far as this one knows
+  bool preempted_ = false;  ///< the same on all ranks
+  Clock::time_point epoch_started_;
+  int64_t saves_ = 0;
+  double save_seconds_ = 0;  ///< in which steps stood still for them
 };
 
 }  // namespace lockstep

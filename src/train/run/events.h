@@ -1,0 +1,56 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "src/train/run/evaluator.h"
+#include "src/train/step/step_split.h"
+
+namespace lockstep {
+
+struct StepEvent {
+  int64_t step = 0, total_steps = 0;               ///< from 1
+  int64_t epoch = 0;                               ///< from 1
+  int64_t step_in_epoch = 0, steps_per_epoch = 0;  ///< from 1
+  double loss = 0, lr = 0, samples_per_s = 0;
+  double gradient_norm = 0;      ///< before clipping
+  int64_t skipped_in_a_row = 0;  ///< 0: this step was applied; else how many were not, this one included
+};
+
+struct EpochEvent {
+  int64_t epoch = 0, step = 0;  ///< from 1
+  double train_loss = 0;
+  std::optional<Evaluation> validation = std::nullopt;
+  bool classifies = true;
+  int64_t skipped_steps = 0;  ///< of the run so far
+  double seconds = 0;         ///< of this epoch
+  /// Where the time of this epoch's steps went; none when another process took all of them.
+  std::optional<StepReport> steps = std::nullopt;
+  std::optional<std::string> straggler = std::nullopt;  ///< who holds up the others, if anybody does
+};
+
+struct EndEvent {
+  std::string reason;  ///< finished, early_stop, preempted, diverged
+  std::string cause;   ///< preempted: what this rank knows of why, "SIGTERM" say
+  int64_t step = 0;
+  std::optional<Evaluation> test = std::nullopt;
+  bool classifies = true;
+  uint64_t weights_hash = 0;
+  int64_t skipped_steps = 0;  ///< of the run so far
+  double seconds = 0;
+  int64_t peak_host_bytes = 0, peak_device_bytes = 0;
+  int64_t saves = 0;                               ///< that began between steps
+  double save_seconds = 0;                         ///< in which this rank's steps stood still for them
+  std::optional<StepReport> steps = std::nullopt;  ///< of all steps; none without one, or when diverged
+  std::optional<std::string> straggler = std::nullopt;
+};
+
+/// Who wants to know how a run goes: the progress bar and metrics.jsonl. Called on every rank.
+struct TrainObserver {
+  std::function<void(const StepEvent&)> on_step;
+  std::function<void(const EpochEvent&)> on_epoch;
+  std::function<void(const EndEvent&)> on_end;
+};
+
+}  // namespace lockstep

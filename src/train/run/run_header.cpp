@@ -1,0 +1,91 @@
+#include "src/train/run/run_header.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "io/probe/findings.h"
+#include "src/core/counted.h"
+
+namespace lockstep {
+
+namespace {
+
+double mib(size_t bytes) { return static_cast<double>(bytes) / 0x1p20; }
+
+std::string describe_data(const TrainData& data) {
+  std::string text = fmt::format("data: {}", data.train->describe());
+  if (data.validation) text += fmt::format("\nvalidation: {}", data.validation->describe());
+  if (data.test) text += fmt::format("\ntest: {}", data.test->describe());
+  return text;
+}
+
+/// Two lines: the task with the keys that change it, and how samples are read.
+std::string describe_task(const TrainOptions& options, const Task& task,
+                          const std::optional<SourceFacts>& facts) {
+  const DataSignature& data = task.data();
+  const bool values = data.target_kind == TargetKind::values;
+  std::string text = "task: " + task_in_words(data.target_kind, task.outputs());
+  if (options.task == TargetTask::automatic && options.loss == Loss::automatic && options.classes == 0)
+    text += fmt::format(" ({}if they are {}, set data.task = \"{}\")",
+                        facts && facts->whole_floats ? "the floats are whole numbers of few values; " : "",
+                        values ? "classes" : "numbers to predict", values ? "classes" : "values");
+  text +=
+      fmt::format("\nsamples: {} {}, read as {}", to_string(data.x_shape),
+                  facts ? facts->x_stored.name : to_string(data.x_dtype), axes_in_words(task.input_shape()));
+  // The order of two axes is nobody's question, and a vector has none.
+  if (data.x_shape.rank() >= 3)
+    text +=
+        fmt::format(" (data.layout = \"{}\")", options.channels_first ? "channels_first" : "channels_last");
+  return text;
+}
+
+std::string describe_model(const RunFacts& run) {
+  const TrainingSetup& setup = run.setup;
+  const auto [least, most] = std::ranges::minmax(setup.optimizer_bytes);
+  std::string text = fmt::format(
+      "model: {} parameters; activations {:.1f} MiB, gradients {:.1f} MiB, optimizer {:.1f} MiB a rank",
+      setup.parameters.layout().parameter_count, mib(setup.step.activation_bytes()),
+      mib(setup.step.gradient_bytes()), mib(most));
+  if (setup.sharding)
+    text += fmt::format(" (sharded over {} ranks, {:.1f} MiB at least)", run.ranks, mib(least));
+  return text;
+}
+
+std::string describe_sums(const RunFacts& run) {
+  const std::vector<Bucket>& buckets = run.setup.step.buckets();
+  const auto longest = static_cast<size_t>(std::ranges::max(buckets, {}, &Bucket::size).size) * sizeof(float);
+  const Wire wire = run.options.gradients;
+  return fmt::format("sums: {} bucket{} of up to {:.2f} MiB{}", buckets.size(),
+                     buckets.size() == 1 ? "" : "s", mib(longest),
+                     wire == Wire::bf16   ? ", sent as bf16"
+                     : wire == Wire::fp16 ? ", sent as fp16"
+                                          : "");
+}
+
+std::string describe_batches(const RunFacts& run) {
+  const Batching& batching = run.setup.batching;
+  const std::string text =
+      fmt::format("batch: {} = {} x {} x {}{}; {} of {} an epoch", batching.global_batch,
+                  counted(run.ranks, "rank"), counted(batching.micro_batches, "micro-batch", "micro-batches"),
+                  batching.micro_batch, run.options.reproducible ? ", reproducible" : "",
+                  counted(run.total_steps, "step"), run.steps_per_epoch);
+  const std::string statistics =
+      describe_statistics(batching, run.options, run.ranks, run.setup.pool.lanes(), run.setup.needs);
+  return statistics.empty() ? text : fmt::format("{}\nbatch norm: {}", text, statistics);
+}
+
+}  // namespace
+
+std::string describe_run(const RunFacts& run) {
+  std::vector<std::string> lines = {
+      describe_data(run.data), describe_task(run.options, run.setup.task, run.facts), describe_model(run)};
+  if (run.ranks > 1) lines.push_back(describe_sums(run));
+  lines.push_back(fmt::format("checkpoints: written in the background from {:.1f} MiB of rank 0's memory",
+                              mib(run.snapshot_bytes)));
+  lines.push_back(describe_batches(run));
+  return fmt::format("{}", fmt::join(lines, "\n"));
+}
+
+}  // namespace lockstep
