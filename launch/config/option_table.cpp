@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 
 #include "io/dataset/label_counts.h"
@@ -11,6 +12,7 @@
 #include "launch/config/familiar_names.h"
 #include "launch/config/model_keys.h"
 #include "src/core/suggest.h"
+#include "src/optim/update_rules.h"
 
 namespace lockstep {
 
@@ -237,33 +239,38 @@ void add_model(std::vector<Option>& table) {
   };
 }
 
+/// A number or switch of update rules: its help says of which.
+Option option_of_rules(const Hyperparameter& described) {
+  const std::vector<std::string> rules =
+      rules_where([&](const UpdateRule& rule) { return rule.has(described); });
+  const std::string key = std::string("optimizer.") + described.key;
+  Option option = std::visit(
+      [&]<typename T>(const HyperparameterField<T>& of) {
+        const auto field = [of](auto& config) -> auto& { return config.train.optimizer.*of.spec; };
+        if constexpr (std::is_same_v<T, bool>) {
+          return flag(key.c_str(), field, "");
+        } else {
+          const NumberRange& range = described.range;
+          const bool has_end = std::isfinite(range.end);
+          return number(key.c_str(), field, range.least, range.least_allowed ? Edge::closed : Edge::open,
+                        has_end ? range.end : kNoLimit, has_end ? Edge::open : Edge::closed, "");
+        }
+      },
+      described.field);
+  const std::string help = described.help;
+  option.help = fmt::format("{}{}{}", fmt::join(rules, ", "), help.empty() ? "" : ": ", help);
+  return with("optimizer.name", rules, std::move(option));
+}
+
 void add_optimizer(std::vector<Option>& table) {
-  table.push_back(choice("optimizer.name", FIELD(train.optimizer.name),
-                         {"sgd", "adam", "adamw", "adagrad", "rmsprop", "lars", "lamb"}, "the update rule"));
+  const std::vector<std::string> decoupled =
+      rules_where([](const UpdateRule& rule) { return rule.decouples_decay; });
+  table.push_back(
+      choice("optimizer.name", FIELD(train.optimizer.name), optimizer_names(), "the update rule"));
   table.push_back(positive("optimizer.lr", FIELD(train.optimizer.lr), "base learning rate"));
-  table.push_back(
-      with("optimizer.name", {"sgd", "rmsprop", "lars"},
-           below_one("optimizer.momentum", FIELD(train.optimizer.momentum), "sgd, rmsprop, lars")));
-  table.push_back(
-      with("optimizer.name", {"sgd"},
-           flag("optimizer.nesterov", FIELD(train.optimizer.nesterov), "sgd: Nesterov's momentum")));
-  table.push_back(with(
-      "optimizer.name", {"adam", "adamw", "lamb"},
-      below_one("optimizer.beta1", FIELD(train.optimizer.beta1), "adam, adamw, lamb: decay of the mean")));
-  table.push_back(with(
-      "optimizer.name", {"adam", "adamw", "lamb"},
-      below_one("optimizer.beta2", FIELD(train.optimizer.beta2), "adam, adamw, lamb: decay of the square")));
-  table.push_back(
-      with("optimizer.name", {"rmsprop"},
-           below_one("optimizer.alpha", FIELD(train.optimizer.alpha), "rmsprop: decay of the square")));
-  table.push_back(
-      with("optimizer.name", {"adam", "adamw", "adagrad", "rmsprop", "lamb"},
-           positive("optimizer.epsilon", FIELD(train.optimizer.epsilon), "added to the denominator")));
-  table.push_back(with("optimizer.name", {"lars"},
-                       positive("optimizer.trust", FIELD(train.optimizer.trust),
-                                "lars: length of a parameter's update, for a length of 1 of the parameter")));
-  table.push_back(not_negative("optimizer.weight_decay", FIELD(train.optimizer.weight_decay),
-                               "L2 added to the gradient; decoupled in adamw and lamb"));
+  for (const Hyperparameter* described : hyperparameters()) table.push_back(option_of_rules(*described));
+  table.push_back(not_negative("optimizer.weight_decay", FIELD(train.optimizer.weight_decay), ""));
+  table.back().help = fmt::format("L2 added to the gradient; decoupled in {}", fmt::join(decoupled, " and "));
   table.push_back(
       flag("optimizer.decay_all", FIELD(train.optimizer.decay_all), "weight decay on biases and norms too"));
   table.push_back(free_on_resume(flag("optimizer.sharded", FIELD(train.sharded),

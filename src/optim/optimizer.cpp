@@ -4,83 +4,54 @@
 #include <cmath>
 
 #include "src/core/error.h"
-#include "src/core/suggest.h"
-#include "src/optim/kept_state.h"
-#include "src/optim/optimizer_kernels.h"
+#include "src/optim/update_rules.h"
 
 namespace lockstep {
 
 namespace {
 
-using Rule = OptimizerUpdate::Rule;
-
-struct Algorithm {
-  const char* name;
-  Rule rule;
-  bool decoupled;
-  const char* state0;  ///< its name in a checkpoint; null: it keeps none
-  const char* state1;
-};
-
-// keeps_state() says which of the states a run has.
-constexpr Algorithm kAlgorithms[] = {
-    {"sgd", Rule::sgd, false, "momentum", nullptr},
-    {"adam", Rule::adam, false, "m", "v"},
-    {"adamw", Rule::adam, true, "m", "v"},
-    {"adagrad", Rule::adagrad, false, "sum", nullptr},
-    {"rmsprop", Rule::rmsprop, false, "square_average", "momentum"},
-    {"lars", Rule::lars, false, "momentum", nullptr},
-    {"lamb", Rule::lamb, true, "m", "v"},
-};
-
-const Algorithm& algorithm_named(const std::string& name) {
-  for (const Algorithm& algorithm : kAlgorithms)
-    if (algorithm.name == name) return algorithm;
-  fail(ExitCode::usage, "unknown optimizer.name '{}'{}", name, suggestion(name, optimizer_names()));
+void check(const char* key, double value, const NumberRange& range) {
+  if (!range.contains(value))
+    fail(ExitCode::usage, "optimizer.{} = {} must be {}.", key, value, range.in_words());
 }
 
-/// NaN and infinity are in no range.
-void check_range(const char* key, double value, bool good, const char* range) {
-  if (!std::isfinite(value) || !good)
-    fail(ExitCode::usage, "optimizer.{} = {} must be {}.", key, value, range);
+void check(const OptimizerSpec& spec) {
+  check("lr", spec.lr, kNotNegative);
+  for (const Hyperparameter* hyperparameter : hyperparameters())
+    if (const auto* number = std::get_if<HyperparameterField<double>>(&hyperparameter->field))
+      check(hyperparameter->key, spec.*number->spec, hyperparameter->range);
+  check("weight_decay", spec.weight_decay, kNotNegative);
+  check("clip_norm", spec.clip_norm, kNotNegative);
 }
 
-void check(const OptimizerSpec& s, const Algorithm& algorithm) {
-  const auto fraction = [](const char* key, double value) {
-    check_range(key, value, value >= 0 && value < 1, "at least 0 and less than 1");
-  };
-  const auto not_negative = [](const char* key, double value) {
-    check_range(key, value, value >= 0, "a number that is not negative");
-  };
-  not_negative("lr", s.lr);
-  fraction("momentum", s.momentum);
-  fraction("beta1", s.beta1);
-  fraction("beta2", s.beta2);
-  fraction("alpha", s.alpha);
-  not_negative("epsilon", s.epsilon);
-  not_negative("trust", s.trust);
-  not_negative("weight_decay", s.weight_decay);
-  not_negative("clip_norm", s.clip_norm);
-  if (s.nesterov && algorithm.rule == Rule::sgd && s.momentum == 0)
+/// Tells kernels the numbers that the rule has.
+void copy_hyperparameters(const UpdateRule& rule, const OptimizerSpec& spec, OptimizerUpdate& update) {
+  for (const Hyperparameter* hyperparameter : rule.hyperparameters)
+    if (hyperparameter != nullptr)
+      std::visit([&](const auto& field) { update.*field.update = spec.*field.spec; }, hyperparameter->field);
+  if (update.nesterov && update.momentum == 0)
     fail(ExitCode::usage, "optimizer.nesterov = true needs an optimizer.momentum above 0.");
+  update.weight_decay = spec.weight_decay;
+  update.decoupled = rule.decouples_decay;
+  update.trust_ratio = rule.trust_ratio;
 }
 
 /// The functions of one backend.
 struct Kernels {
-  decltype(&cpu::optimizer_update) update;
+  UpdateFunction update;
   decltype(&cpu::add_squares_of_gradients) add_squares_of_gradients;
   decltype(&cpu::clip) clip;
   decltype(&cpu::add_squares_by_parameter) add_squares_by_parameter;
   decltype(&cpu::trust_ratios) trust_ratios;
 };
 
-Kernels kernels_of(Exec exec) {
+Kernels kernels_of(Exec exec, const UpdateRule& rule) {
   if constexpr (kCuda) {
     if (exec.on_cuda())
-      return {cuda::optimizer_update, cuda::add_squares_of_gradients, cuda::clip,
-              cuda::add_squares_by_parameter, cuda::trust_ratios};
+      return {rule.cuda, cuda::add_squares_of_gradients, cuda::clip, cuda::add_squares_by_parameter,
+              cuda::trust_ratios};
   }
-  return {cpu::optimizer_update, cpu::add_squares_of_gradients, cpu::clip, cpu::add_squares_by_parameter,
+  return {rule.cpu, cpu::add_squares_of_gradients, cpu::clip, cpu::add_squares_by_parameter,
           cpu::trust_ratios};
 }
 
@@ -163,10 +134,10 @@ struct Optimizer::Impl {
   SharedSums norm_sums, parameter_sums;
   std::vector<State> states;
 
-  bool adapts() const { return update.rule == Rule::lars || update.rule == Rule::lamb; }
+  bool adapts() const { return update.trust_ratio != TrustRatio::none; }
 
   /// A zeroed buffer like this share of the weights, listed under its name.
-  float* add_state(Buffer& buffer, const char* name) {
+  float* add_state(Buffer& buffer, const std::string& name) {
     buffer = Buffer(exec, Memory::device, static_cast<size_t>(update.blocks * kFlatBlock) * sizeof(float));
     states.push_back({name, buffer.as<float>()});
     return buffer.as<float>().data();
@@ -200,47 +171,27 @@ struct Optimizer::Impl {
   }
 };
 
-const std::vector<std::string>& optimizer_names() {
-  static const std::vector<std::string> names = [] {
-    std::vector<std::string> all;
-    for (const Algorithm& algorithm : kAlgorithms) all.emplace_back(algorithm.name);
-    return all;
-  }();
-  return names;
-}
-
 Optimizer::Optimizer(Exec exec, const OptimizerSpec& spec, std::span<const FlatBlock> blocks,
                      const std::optional<OptimizerShare>& share)
     : impl_(std::make_unique<Impl>()) {
-  const Algorithm& algorithm = algorithm_named(spec.name);
-  check(spec, algorithm);
+  const UpdateRule& rule = update_rule_named(spec.name);
+  check(spec);
 
   Impl& impl = *impl_;
   impl.exec = exec;
-  impl.kernels = kernels_of(exec);
+  impl.kernels = kernels_of(exec, rule);
   impl.flat_size = blocks.size() * kFlatBlock;
   impl.share = share.value_or(OptimizerShare{.ranges = {{0, static_cast<int64_t>(impl.flat_size)}}});
   impl.clips = spec.clip_norm > 0;
   impl.clip_norm = spec.clip_norm;
   const std::vector<int32_t> mine = blocks_of(impl.share, static_cast<int64_t>(blocks.size()));
   OptimizerUpdate& update = impl.update;
-  update.rule = algorithm.rule;
-  update.momentum = spec.momentum;
-  update.nesterov = spec.nesterov;
-  update.beta1 = spec.beta1;
-  update.beta2 = spec.beta2;
-  update.alpha = spec.alpha;
-  update.epsilon = spec.epsilon;
-  update.trust = spec.trust;
-  update.weight_decay = spec.weight_decay;
-  update.decoupled = algorithm.decoupled;
+  copy_hyperparameters(rule, spec, update);
   update.blocks = static_cast<int64_t>(mine.size());
 
-  const auto state = [&](Buffer& buffer, const char* name) {
-    return keeps_state(name, spec.momentum) ? impl.add_state(buffer, name) : nullptr;
-  };
-  update.state0 = state(impl.state0, algorithm.state0);
-  update.state1 = state(impl.state1, algorithm.state1);
+  const auto [first, second] = rule.states;
+  if (first.is_kept(spec)) update.state0 = impl.add_state(impl.state0, first.name);
+  if (second.is_kept(spec)) update.state1 = impl.add_state(impl.state1, second.name);
 
   impl.norm_sums = SharedSums(exec, 1, impl.share);
   impl.clip_scale = Buffer(exec, Memory::device, sizeof(float));

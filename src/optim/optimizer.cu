@@ -26,6 +26,7 @@ struct Step {
   float alpha, fresh;       ///< RMSProp's alpha and 1 - alpha
 };
 
+template <typename Rule>
 __device__ Step step_of(const OptimizerUpdate& u) {
   const double lr = u.scalars->lr;
   Step step{};
@@ -37,7 +38,7 @@ __device__ Step step_of(const OptimizerUpdate& u) {
   step.momentum = static_cast<float>(u.momentum);
   step.alpha = static_cast<float>(u.alpha);
   step.fresh = static_cast<float>(1.0 - u.alpha);
-  if (u.rule == OptimizerUpdate::Rule::adam) {
+  if constexpr (Rule::kCorrectsBias) {
     const double t = u.scalars->step;
     step.beta2 = static_cast<float>(u.beta2);
     step.new1 = static_cast<float>(1.0 - u.beta1);
@@ -48,16 +49,21 @@ __device__ Step step_of(const OptimizerUpdate& u) {
   return step;
 }
 
-// One rule each: kStates says how many of the two states it keeps; it returns the new weight.
+// One rule each: kStates says how many of the two states it keeps, and kCorrectsBias whether it needs Adam's
+// rate and scale; it returns the new weight.
 
-struct Sgd {
+struct Rule {
+  static constexpr bool kCorrectsBias = false;
+};
+
+struct Sgd : Rule {
   static constexpr int kStates = 0;
   __device__ float operator()(const Step& step, float w, float g, float&, float&) const {
     return w - step.lr * g;
   }
 };
 
-struct LarsMomentum {
+struct LarsMomentum : Rule {
   static constexpr int kStates = 1;
   __device__ float operator()(const Step& step, float w, float g, float& velocity, float&) const {
     velocity = step.momentum * velocity + step.lr * g;
@@ -66,7 +72,7 @@ struct LarsMomentum {
 };
 
 template <bool kNesterov>
-struct SgdMomentum {
+struct SgdMomentum : Rule {
   static constexpr int kStates = 1;
   __device__ float operator()(const Step& step, float w, float g, float& velocity, float&) const {
     velocity = step.momentum * velocity + g;
@@ -74,8 +80,9 @@ struct SgdMomentum {
   }
 };
 
-struct Adam {
+struct Adam : Rule {
   static constexpr int kStates = 2;
+  static constexpr bool kCorrectsBias = true;
   __device__ float operator()(const Step& step, float w, float g, float& mean, float& square) const {
     mean += step.new1 * (g - mean);
     square = step.beta2 * square + step.new2 * g * g;
@@ -83,7 +90,7 @@ struct Adam {
   }
 };
 
-struct Adagrad {
+struct Adagrad : Rule {
   static constexpr int kStates = 1;
   __device__ float operator()(const Step& step, float w, float g, float& sum, float&) const {
     sum += g * g;
@@ -92,7 +99,7 @@ struct Adagrad {
 };
 
 template <bool kMomentum>
-struct RmsProp {
+struct RmsProp : Rule {
   static constexpr int kStates = kMomentum ? 2 : 1;
   __device__ float operator()(const Step& step, float w, float g, float& square, float& velocity) const {
     square = step.alpha * square + step.fresh * g * g;
@@ -103,11 +110,11 @@ struct RmsProp {
   }
 };
 
-template <typename Rule>
-__global__ void update_kernel(OptimizerUpdate u, Rule rule) {
+template <typename RuleOfStep>
+__global__ void update_kernel(OptimizerUpdate u, RuleOfStep rule) {
   if (!u.applies()) return;
   __shared__ Step shared_step;
-  if (threadIdx.x == 0) shared_step = step_of(u);
+  if (threadIdx.x == 0) shared_step = step_of<RuleOfStep>(u);
   __syncthreads();
   const Step step = shared_step;
   Four* const state0 = reinterpret_cast<Four*>(u.state0);
@@ -122,40 +129,44 @@ __global__ void update_kernel(OptimizerUpdate u, Rule rule) {
     Four* const weights = reinterpret_cast<Four*>(u.weights + offset);
     const Four g = *reinterpret_cast<const Four*>(u.gradients + offset);
     Four w = *weights, first{}, second{};
-    if constexpr (Rule::kStates >= 1) first = state0[i];
-    if constexpr (Rule::kStates >= 2) second = state1[i];
+    if constexpr (RuleOfStep::kStates >= 1) first = state0[i];
+    if constexpr (RuleOfStep::kStates >= 2) second = state1[i];
     for (int e = 0; e < 4; ++e)
       w.value[e] = rule(step, kept * w.value[e], ratio * (step.clip * g.value[e] + l2 * w.value[e]),
                         first.value[e], second.value[e]);
     *weights = w;
-    if constexpr (Rule::kStates >= 1) state0[i] = first;
-    if constexpr (Rule::kStates >= 2) state1[i] = second;
+    if constexpr (RuleOfStep::kStates >= 1) state0[i] = first;
+    if constexpr (RuleOfStep::kStates >= 2) state1[i] = second;
   }
+}
+
+template <typename RuleOfStep>
+void update_with(RuleOfStep rule, Exec exec, const OptimizerUpdate& update) {
+  if (update.blocks == 0) return;
+  launch(update_kernel<RuleOfStep>, blocks_for(update.blocks * kFoursInBlock, kBlock, kMaxBlocks), kBlock, 0,
+         compute_stream(exec), update, rule);
 }
 
 }  // namespace
 
-void optimizer_update(Exec exec, const OptimizerUpdate& update) {
-  if (update.blocks == 0) return;
-  const auto run = [&](auto rule) {
-    launch(update_kernel<decltype(rule)>, blocks_for(update.blocks * kFoursInBlock, kBlock, kMaxBlocks),
-           kBlock, 0, compute_stream(exec), update, rule);
-  };
-  switch (update.rule) {
-    case OptimizerUpdate::Rule::sgd:
-      if (update.state0 == nullptr) return run(Sgd{});
-      return update.nesterov ? run(SgdMomentum<true>{}) : run(SgdMomentum<false>{});
-    case OptimizerUpdate::Rule::lars:
-      return update.state0 == nullptr ? run(Sgd{}) : run(LarsMomentum{});
-    case OptimizerUpdate::Rule::adam:
-      return run(Adam{});
-    case OptimizerUpdate::Rule::lamb:
-      return lamb_update(exec, update);
-    case OptimizerUpdate::Rule::adagrad:
-      return run(Adagrad{});
-    case OptimizerUpdate::Rule::rmsprop:
-      return update.state1 != nullptr ? run(RmsProp<true>{}) : run(RmsProp<false>{});
-  }
+void sgd(Exec exec, const OptimizerUpdate& update) {
+  if (update.state0 == nullptr) return update_with(Sgd{}, exec, update);
+  if (update.nesterov) return update_with(SgdMomentum<true>{}, exec, update);
+  update_with(SgdMomentum<false>{}, exec, update);
+}
+
+void lars(Exec exec, const OptimizerUpdate& update) {
+  if (update.state0 == nullptr) return sgd(exec, update);
+  update_with(LarsMomentum{}, exec, update);
+}
+
+void adam(Exec exec, const OptimizerUpdate& update) { update_with(Adam{}, exec, update); }
+
+void adagrad(Exec exec, const OptimizerUpdate& update) { update_with(Adagrad{}, exec, update); }
+
+void rmsprop(Exec exec, const OptimizerUpdate& update) {
+  if (update.state1 == nullptr) return update_with(RmsProp<false>{}, exec, update);
+  update_with(RmsProp<true>{}, exec, update);
 }
 
 }  // namespace lockstep::cuda

@@ -15,7 +15,7 @@
 namespace lockstep {
 
 struct OptimizerSpec {
-  std::string name = "adam";  ///< sgd, adam, adamw, adagrad, rmsprop, lars, lamb
+  std::string name = "adam";  ///< of a rule in src/optim/update_rules.cpp
   double lr = 1e-3;
   double momentum = 0;  ///< sgd, rmsprop, lars
   bool nesterov = false;
@@ -23,7 +23,7 @@ struct OptimizerSpec {
   double alpha = 0.99;  ///< rmsprop's decay of the squared average
   double epsilon = 1e-8;
   double trust = 0.001;  ///< lars: the length of an update for a length of 1 of the weights
-  /// L2 added to the gradient; decoupled in adamw and lamb (Loshchilov and Hutter 2019)
+  /// L2 added to the gradient, or decoupled from it (Loshchilov and Hutter 2019): the rule says which
   double weight_decay = 0;
   bool decay_all = false;  ///< also on biases and norms
   double clip_norm = 0;    ///< of the global gradient; 0: off

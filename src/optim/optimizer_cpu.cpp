@@ -9,11 +9,12 @@ namespace lockstep::cpu {
 
 namespace {
 
-/// w = element(i, w, g) for every weight, with g clipped, decayed and scaled; i counts the weights of this
-/// update. One block of the flat layout has one weight decay and one ratio, so the loop inside has no branch
-/// and no changing factor: it runs at the speed of memory.
+/// w = element(i, w, g) for every weight if the step applies, with g clipped, decayed and scaled; i counts
+/// the weights of this update. One block of the flat layout has one weight decay and one ratio, so the loop
+/// inside has no branch and no changing factor: it runs at the speed of memory.
 template <typename Element>
 void for_each_element(const OptimizerUpdate& u, Element element) {
+  if (!u.applies()) return;
   const float clip = u.clip_scale == nullptr ? 1.0f : *u.clip_scale;
   const float decay = static_cast<float>(u.weight_decay);
   const float shrink = static_cast<float>(1.0 - static_cast<double>(u.scalars->lr) * u.weight_decay);
@@ -31,7 +32,9 @@ void for_each_element(const OptimizerUpdate& u, Element element) {
   }
 }
 
-void sgd(const OptimizerUpdate& u) {
+}  // namespace
+
+void sgd(Exec, const OptimizerUpdate& u) {
   const float lr = u.scalars->lr, momentum = static_cast<float>(u.momentum);
   float* const velocity = u.state0;
   if (velocity == nullptr) {
@@ -49,17 +52,17 @@ void sgd(const OptimizerUpdate& u) {
   }
 }
 
-void lars(const OptimizerUpdate& u) {
+void lars(Exec exec, const OptimizerUpdate& u) {
   const float lr = u.scalars->lr, momentum = static_cast<float>(u.momentum);
   float* const velocity = u.state0;
-  if (velocity == nullptr) return sgd(u);
+  if (velocity == nullptr) return sgd(exec, u);
   for_each_element(u, [=](int64_t i, float w, float g) {
     const float v = velocity[i] = momentum * velocity[i] + lr * g;
     return w - v;
   });
 }
 
-void adam(const OptimizerUpdate& u) {
+void adam(Exec, const OptimizerUpdate& u) {
   const double step = u.scalars->step;
   const float rate = static_cast<float>(static_cast<double>(u.scalars->lr) / (1.0 - std::pow(u.beta1, step)));
   const float scale = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(u.beta2, step)));
@@ -74,7 +77,7 @@ void adam(const OptimizerUpdate& u) {
   });
 }
 
-void adagrad(const OptimizerUpdate& u) {
+void adagrad(Exec, const OptimizerUpdate& u) {
   const float lr = u.scalars->lr, epsilon = static_cast<float>(u.epsilon);
   float* const sum = u.state0;
   for_each_element(u, [=](int64_t i, float w, float g) {
@@ -83,7 +86,7 @@ void adagrad(const OptimizerUpdate& u) {
   });
 }
 
-void rmsprop(const OptimizerUpdate& u) {
+void rmsprop(Exec, const OptimizerUpdate& u) {
   const float lr = u.scalars->lr, epsilon = static_cast<float>(u.epsilon),
               momentum = static_cast<float>(u.momentum);
   const float alpha = static_cast<float>(u.alpha), fresh = static_cast<float>(1.0 - u.alpha);
@@ -100,26 +103,6 @@ void rmsprop(const OptimizerUpdate& u) {
       const float v = velocity[i] = momentum * velocity[i] + direction(i, g);
       return w - lr * v;
     });
-  }
-}
-
-}  // namespace
-
-void optimizer_update(Exec exec, const OptimizerUpdate& update) {
-  if (!update.applies()) return;
-  switch (update.rule) {
-    case OptimizerUpdate::Rule::sgd:
-      return sgd(update);
-    case OptimizerUpdate::Rule::lars:
-      return lars(update);
-    case OptimizerUpdate::Rule::adam:
-      return adam(update);
-    case OptimizerUpdate::Rule::adagrad:
-      return adagrad(update);
-    case OptimizerUpdate::Rule::rmsprop:
-      return rmsprop(update);
-    case OptimizerUpdate::Rule::lamb:
-      return lamb_update(exec, update);
   }
 }
 

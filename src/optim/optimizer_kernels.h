@@ -8,6 +8,9 @@
 
 namespace lockstep {
 
+/// By what a rule scales the update of each parameter that weight decay applies to.
+enum class TrustRatio { none, lars, lamb };
+
 /// One optimizer step over some blocks of flat buffers. All pointers are in the backend's memory. weights and
 /// gradients are the whole flat buffers; everything else has one entry for each block of this update, or one
 /// float for each of its weights, in the same order.
@@ -27,8 +30,6 @@ namespace lockstep {
 ///            with momentum state1 = momentum * state1 + d, d = state1, else state1 is null;  w -= lr * d
 /// Decoupled weight decay (AdamW) multiplies w by 1 - lr * weight_decay first.
 struct OptimizerUpdate {
-  enum class Rule { sgd, lars, adam, lamb, adagrad, rmsprop };
-  Rule rule = Rule::sgd;
   double momentum = 0;
   bool nesterov = false;
   double beta1 = 0.9, beta2 = 0.999;
@@ -37,6 +38,7 @@ struct OptimizerUpdate {
   double trust = 0.001;
   double weight_decay = 0;
   bool decoupled = false;  ///< weight decay on the weights (AdamW), not in the gradient
+  TrustRatio trust_ratio = TrustRatio::none;
 
   int64_t blocks = 0;                   ///< of kFlatBlock floats
   const int32_t* flat_block = nullptr;  ///< which block of the flat buffers each one is; null: the same
@@ -82,9 +84,13 @@ struct SumsOfRanks {
 
 namespace cpu {
 
-/// The update of the weights. Lamb's states are up to date already.
-void optimizer_update(Exec exec, const OptimizerUpdate& update);
-void lamb_update(Exec exec, const OptimizerUpdate& update);
+// The rules, as above: each updates the weights and its states, but that lamb's are up to date already.
+void sgd(Exec exec, const OptimizerUpdate& update);
+void lars(Exec exec, const OptimizerUpdate& update);
+void adam(Exec exec, const OptimizerUpdate& update);
+void lamb(Exec exec, const OptimizerUpdate& update);
+void adagrad(Exec exec, const OptimizerUpdate& update);
+void rmsprop(Exec exec, const OptimizerUpdate& update);
 
 /// sum (1) += the squares of this update's gradients.
 void add_squares_of_gradients(Exec exec, const OptimizerUpdate& update, ExactSum* sum);
@@ -104,8 +110,12 @@ void trust_ratios(Exec exec, const OptimizerUpdate& update, const SumsOfRanks& s
 
 namespace cuda {
 
-void optimizer_update(Exec exec, const OptimizerUpdate& update);
-void lamb_update(Exec exec, const OptimizerUpdate& update);
+void sgd(Exec exec, const OptimizerUpdate& update);
+void lars(Exec exec, const OptimizerUpdate& update);
+void adam(Exec exec, const OptimizerUpdate& update);
+void lamb(Exec exec, const OptimizerUpdate& update);
+void adagrad(Exec exec, const OptimizerUpdate& update);
+void rmsprop(Exec exec, const OptimizerUpdate& update);
 void add_squares_of_gradients(Exec exec, const OptimizerUpdate& update, ExactSum* sum);
 void clip(Exec exec, const SumsOfRanks& squares, double clip_norm, float* norm, float* clip_scale);
 void add_squares_by_parameter(Exec exec, const OptimizerUpdate& update, ExactSum* sums);

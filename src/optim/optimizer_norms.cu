@@ -179,7 +179,7 @@ __global__ void trust_ratios_kernel(OptimizerUpdate u, SumsOfRanks squares) {
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < u.ratio_count; i += stride) {
     const double of_weights = norm_of(squares, i), other = norm_of(squares, u.ratio_count + i);
     double scaled = other, trust = 1;
-    if (u.rule == OptimizerUpdate::Rule::lars) {
+    if (u.trust_ratio == TrustRatio::lars) {
       scaled = clip_scale_of(u) * other + u.weight_decay * of_weights;
       trust = u.trust;
     }
@@ -216,7 +216,7 @@ void clip(Exec exec, const SumsOfRanks& squares, double clip_norm, float* norm, 
 }
 
 void add_squares_by_parameter(Exec exec, const OptimizerUpdate& update, ExactSum* sums) {
-  if (update.rule == OptimizerUpdate::Rule::lamb)
+  if (update.trust_ratio == TrustRatio::lamb)
     sum_squares<WeightsAndDirections>(exec, update, sums);
   else
     sum_squares<WeightsAndGradients>(exec, update, sums);
@@ -229,7 +229,7 @@ void trust_ratios(Exec exec, const OptimizerUpdate& update, const SumsOfRanks& s
          update, squares);
 }
 
-void lamb_update(Exec exec, const OptimizerUpdate& update) {
+void lamb(Exec exec, const OptimizerUpdate& update) {
   if (update.blocks == 0) return;
   launch(lamb_kernel, blocks_for(update.blocks * kFlatBlock, kBlock, 4096), kBlock, 0, compute_stream(exec),
          update);

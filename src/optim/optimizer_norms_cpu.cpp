@@ -102,7 +102,7 @@ void clip(Exec, const SumsOfRanks& squares, double clip_norm, float* norm, float
 
 void add_squares_by_parameter(Exec, const OptimizerUpdate& u, ExactSum* sums) {
   if (!u.applies()) return;
-  if (u.rule == OptimizerUpdate::Rule::lamb) return add_squares_for_lamb(u, sums);
+  if (u.trust_ratio == TrustRatio::lamb) return add_squares_for_lamb(u, sums);
   for (int64_t block = 0; block < u.blocks; ++block) {
     const int32_t index = u.ratio_index(block);
     if (index < 0) continue;
@@ -118,7 +118,7 @@ void trust_ratios(Exec, const OptimizerUpdate& u, const SumsOfRanks& squares) {
     double ratio = 1;
     if (weights == 0 || other == 0)
       ratio = 1;  // and not when a norm is no number: that has to reach the weights
-    else if (u.rule == OptimizerUpdate::Rule::lamb)
+    else if (u.trust_ratio == TrustRatio::lamb)
       ratio = weights / other;
     else
       ratio = u.trust * weights / (static_cast<double>(clip_scale_of(u)) * other + u.weight_decay * weights);
@@ -126,7 +126,8 @@ void trust_ratios(Exec, const OptimizerUpdate& u, const SumsOfRanks& squares) {
   }
 }
 
-void lamb_update(Exec, const OptimizerUpdate& u) {
+void lamb(Exec, const OptimizerUpdate& u) {
+  if (!u.applies()) return;
   const Lamb lamb(u);
   float direction[kFlatBlock];
   for (int64_t block = 0; block < u.blocks; ++block) {

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "src/optim/update_rules.h"
 #include "tests/optim/trained.h"
 
 namespace lockstep {
@@ -93,10 +94,16 @@ std::vector<float> gradients_of_step(int step) {
   return gradients;
 }
 
+bool is_layerwise(const UpdateRule& rule) { return rule.trust_ratio != TrustRatio::none; }
+std::vector<std::string> layerwise_rules() { return rules_where(is_layerwise); }
+std::vector<std::string> elementwise_rules() {
+  return rules_where([](const UpdateRule& rule) { return !is_layerwise(rule); });
+}
+
 OptimizerSpec spec_of(const std::string& name) {
   OptimizerSpec spec;
   spec.name = name;
-  if (name == "lars" || name == "sgd") spec.momentum = 0.9;
+  spec.momentum = 0.9;
   spec.trust = 0.05;
   spec.weight_decay = 0.02;
   return spec;
@@ -104,7 +111,7 @@ OptimizerSpec spec_of(const std::string& name) {
 
 std::vector<OptimizerSpec> layerwise_specs() {
   std::vector<OptimizerSpec> specs;
-  for (const char* name : {"lars", "lamb"}) {
+  for (const std::string& name : layerwise_rules()) {
     specs.push_back(spec_of(name));
     specs.push_back(spec_of(name));
     specs.back().clip_norm = 10;
@@ -152,7 +159,7 @@ TEST_P(Layerwise, AParameterOfZerosAndOneWithoutGradientsMoveAsUnscaled) {
 }
 
 TEST_P(Layerwise, WhatIsNoNumberReachesAllOfItsParameter) {
-  for (const char* name : {"lars", "lamb"}) {
+  for (const std::string& name : layerwise_rules()) {
     const std::vector<FlatBlock> blocks = blocks_of({{2, true}, {1, true}});
     std::vector<float> gradients(blocks.size() * kFlatBlock, 0.5f);
     gradients[7] = std::numeric_limits<float>::quiet_NaN();
@@ -166,7 +173,7 @@ TEST_P(Layerwise, WhatIsNoNumberReachesAllOfItsParameter) {
 }
 
 TEST_P(Layerwise, AModelWithNothingToAdaptIsTrained) {
-  for (const char* name : {"lars", "lamb"}) {
+  for (const std::string& name : layerwise_rules()) {
     Trained trained(exec(), spec_of(name), std::vector(kFlatBlock, 1.0f), blocks_of({{1, false}}));
     trained.update({0.125f, 1}, std::vector(kFlatBlock, 1.0f));
     EXPECT_THAT(trained.weights(), testing::Each(testing::FloatNear(0.875f, 1e-6f))) << name;
@@ -189,8 +196,7 @@ std::vector<OptimizerShare::Range> ranges_of(int rank, int ranks) {
 }
 
 TEST_P(Layerwise, AShareIsUpdatedAndNothingElse) {
-  for (const std::string& name : optimizer_names()) {
-    if (name == "lars" || name == "lamb") continue;  // they want sums of other ranks
+  for (const std::string& name : elementwise_rules()) {
     const std::vector<float> start = start_weights();
     Trained whole(exec(), spec_of(name), start, kBlocks);
     Trained part(exec(), spec_of(name), start, kBlocks,
