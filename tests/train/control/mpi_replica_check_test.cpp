@@ -120,7 +120,7 @@ TEST_P(MpiReplicaCheck, AFlippedBitOfMemoryIsFoundInCapturedStepsToo) {
   run->flush();
   run->replicas().agreed_after(4);
   if (world.rank() == faulty()) flip(run->parameters().state(0).data<float>() + 2, 20);
-  EXPECT_THAT(failure_of([&] { run->replicas().check(world, 4); }), HasSubstr("state/norm/"));
+  EXPECT_THAT(failure_of([&] { run->replicas().check(world, 4); }), HasSubstr("state/norm."));
   const auto [message, step] = train_until_caught(*run, 4);
   EXPECT_EQ(step, 6);
   EXPECT_THAT(message, HasSubstr(accusation()));
