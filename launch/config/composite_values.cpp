@@ -139,6 +139,25 @@ Normalize read_normalize(const GivenValue& given) {
   return normalize;
 }
 
+std::vector<std::string> read_names(const GivenValue& given) {
+  const toml::array* array = given.node.as_array();
+  if (array == nullptr) return {read_text(given)};
+  if (array->empty()) given.reject("names nothing");
+  std::vector<std::string> names;
+  for (const toml::node& node : *array) {
+    if (!node.is_string()) given.reject("expects a list of names, found {} in it", kind_in_words(node));
+    names.push_back(node.as_string()->get());
+  }
+  return names;
+}
+
+std::string toml_text(const std::vector<std::string>& names) {
+  if (names.size() == 1) return toml_text(names[0]);
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + toml_text(name);
+  return "[" + text + "]";
+}
+
 std::string toml_text(const Normalize& normalize) {
   switch (normalize.kind) {
     case Normalize::Kind::unit:

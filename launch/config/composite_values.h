@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "launch/config/config_value.h"
 #include "src/train/run/options.h"
@@ -22,6 +23,11 @@ std::string toml_text(const std::optional<DataSource>& source);
 /// "unit", "none", or { mean = [...], std = [...] } with one number for each channel, or one for all.
 Normalize read_normalize(const GivenValue& given);
 std::string toml_text(const Normalize& normalize);
+
+/// A name, or a list of names; at least one.
+std::vector<std::string> read_names(const GivenValue& given);
+/// One name as a text, several as a list.
+std::string toml_text(const std::vector<std::string>& names);
 
 /// false, or { metric, patience, min_delta }.
 void set_early_stop(std::optional<EarlyStopSpec>& early_stop, const GivenValue& given);

@@ -163,16 +163,16 @@ double read_timeout(const GivenValue& given) {
   [](auto& config) -> auto& { return config.path; }
 
 void add_run(std::vector<Option>& table) {
-  table.push_back(free_on_resume(text("run.name", FIELD(name), "names the run folder: runs/NAME")));
+  table.push_back(free_on_resume(text("run.name", FIELD(name), "name of the run folder: runs/NAME")));
   table.push_back(free_on_resume(path("run.dir", FIELD(train.run_dir),
-                                      "the run folder itself; without it runs/NAME in the current folder")));
+                                      "run folder; default: runs/NAME in the current folder")));
   table.push_back(
-      integer("run.seed", FIELD(train.seed), 0, "of the initial weights, the order of the data and dropout"));
+      integer("run.seed", FIELD(train.seed), 0, "seed of initial weights, data order and dropout"));
   table.push_back(flag("run.reproducible", FIELD(train.reproducible),
-                       "the same bits on 1, 2, 4, ... ranks and any number of threads"));
+                       "same bits on 1, 2, 4, ... ranks and any number of threads"));
   table.push_back(free_on_resume(choice("run.device", FIELD(device), {"auto", "cpu", "cuda"},
-                                        "auto: a GPU for each rank if there are enough, else the CPU")));
-  Option precision = text("run.precision", FIELD(precision), "of weights, activations and gradients");
+                                        "auto: one GPU per rank if there are enough, else the CPU")));
+  Option precision = text("run.precision", FIELD(precision), "precision of weights, activations and gradients");
   precision.type = "fp32";
   precision.set = [](Config& config, const GivenValue& given) {
     config.precision = read_text(given);
@@ -185,54 +185,53 @@ void add_run(std::vector<Option>& table) {
   table.push_back(precision);
   table.push_back(
       free_on_resume(integer("run.threads", FIELD(train.threads), 0,
-                             "CPU threads of a rank; 0: the cores it may use, shared with other ranks")));
+                             "CPU threads per rank; 0: the available cores, divided by the ranks of the machine")));
   table.push_back(free_on_resume(flag("run.capture", FIELD(train.capture),
-                                      "on a GPU, capture the step once and replay it as a CUDA graph")));
+                                      "capture the step once as a CUDA graph and replay it (GPU only)")));
   table.push_back(free_on_resume(
       not_negative("run.wall_time_minutes", FIELD(train.wall_time_minutes),
-                   "save and end with 75 before so many have passed; 0: when the Slurm job's time is up")));
+                   "save and exit with 75 before this many minutes pass; 0: the Slurm job's limit")));
 }
 
 void add_data(std::vector<Option>& table) {
   table.push_back(source("data.train", "train",
-                         "where the training samples lie; without it, generated digits", FIELD(train.train)));
-  table.push_back(source("data.validation", "validation", "samples evaluated after every epoch",
+                         "training samples; default: generated digits", FIELD(train.train)));
+  table.push_back(source("data.validation", "validation", "samples to evaluate after every epoch",
                          FIELD(train.validation)));
-  table.push_back(source("data.test", "test", "samples evaluated once, at the end", FIELD(train.test)));
+  table.push_back(source("data.test", "test", "samples to evaluate once, at the end", FIELD(train.test)));
   table.push_back(with("data.validation", {""},
                        below_one("data.validation_split", FIELD(train.validation_split),
-                                 "part of data.train that is held out for validation")));
+                                 "fraction of data.train held out for validation")));
   table.push_back(
       {.key = "data.normalize",
        .type = "unit | none | { mean, std }",
-       .help = "unit: uint8 / 255; none: as stored; mean, std: then (x - mean) / std by channel",
+       .help = "unit: uint8 / 255; none: as stored; { mean, std }: unit, then (x - mean) / std per channel",
        .set = [](Config& config, const GivenValue& given) { config.train.normalize = read_normalize(given); },
        .get = [](const Config& config) { return toml_text(config.train.normalize); }});
   table.push_back(
       one_of("data.task", FIELD(train.task), {"auto", "classes", "values"},
-             "what targets are: classes, or values to predict; auto: integers are classes, and so are "
+             "what the targets are: classes, or values to predict; auto: integers are classes, and so are "
              "whole floats of few values"));
   table.push_back(
       with(kTargets, {"classes"},
            integer("data.classes", FIELD(train.classes), 0, kMaxClasses,
-                   "number of classes, when data.train lacks the last; 0: its largest label + 1")));
+                   "number of classes; 0: the largest label of data.train, plus 1")));
   table.push_back(one_of("data.layout", FIELD(train.channels_first), {"channels_last", "channels_first"},
-                         "order of the axes of a sample with channels"));
+                         "axis order of samples with channels"));
   table.push_back(
       free_on_resume(scalar("data.memory_budget", "bytes",
-                            "a data set that fits is read into the memory of each rank, a larger one is "
-                            "streamed",
+                            "memory per rank for a data set; a larger one is streamed",
                             FIELD(train.memory_budget), read_bytes)));
 }
 
 void add_model(std::vector<Option>& table) {
   table.push_back(
-      text("model.name", FIELD(model.name), "a built-in model (lockstep model list), with its own keys"));
+      text("model.name", FIELD(model.name), "built-in model with its own keys (lockstep model list)"));
   table.back().set = [](Config& config, const GivenValue& given) {
     config.model.name = known_model(given);
     config.model.file.clear();
   };
-  table.push_back(path("model.file", FIELD(model.file), "a model file in place of a built-in model"));
+  table.push_back(path("model.file", FIELD(model.file), "model file, in place of a built-in model"));
   table.back().set = [](Config& config, const GivenValue& given) {
     config.model.file = read_path(given);
     if (!config.model.file.empty()) config.model.name.clear();
@@ -266,89 +265,93 @@ void add_optimizer(std::vector<Option>& table) {
   const std::vector<std::string> decoupled =
       rules_where([](const UpdateRule& rule) { return rule.decouples_decay; });
   table.push_back(
-      choice("optimizer.name", FIELD(train.optimizer.name), optimizer_names(), "the update rule"));
+      choice("optimizer.name", FIELD(train.optimizer.name), optimizer_names(), "update rule"));
   table.push_back(positive("optimizer.lr", FIELD(train.optimizer.lr), "base learning rate"));
   for (const Hyperparameter* described : hyperparameters()) table.push_back(option_of_rules(*described));
   table.push_back(not_negative("optimizer.weight_decay", FIELD(train.optimizer.weight_decay), ""));
   table.back().help = fmt::format("L2 added to the gradient; decoupled in {}", fmt::join(decoupled, " and "));
   table.push_back(
-      flag("optimizer.decay_all", FIELD(train.optimizer.decay_all), "weight decay on biases and norms too"));
+      flag("optimizer.decay_all", FIELD(train.optimizer.decay_all), "apply weight decay to biases and norms too"));
   table.push_back(free_on_resume(flag("optimizer.sharded", FIELD(train.sharded),
-                                      "each rank keeps a part of the optimizer's state (ZeRO-1)")));
+                                      "shard the optimizer state over the ranks (ZeRO-1)")));
 }
 
 void add_schedule(std::vector<Option>& table) {
   table.push_back(choice("schedule.name", FIELD(train.schedule.name),
                          {"constant", "step", "exponential", "polynomial", "cosine", "one_cycle"},
-                         "how the learning rate changes"));
+                         "learning rate schedule"));
   table.push_back(integer("schedule.warmup_steps", FIELD(train.schedule.warmup_steps), 0,
-                          "linear from 0 to optimizer.lr; then the schedule starts"));
+                          "steps of linear warm-up from 0 to optimizer.lr, before the schedule"));
   table.push_back(with("schedule.name", {"polynomial", "cosine", "one_cycle"},
                        integer("schedule.steps", FIELD(train.schedule.steps), 0,
-                               "polynomial, cosine, one_cycle: steps until it ends; 0: those of the run")));
+                               "polynomial, cosine, one_cycle: length in steps; 0: the whole run")));
   table.push_back(with("schedule.name", {"step", "exponential"},
-                       positive("schedule.gamma", FIELD(train.schedule.gamma), "step, exponential: factor")));
+                       positive("schedule.gamma", FIELD(train.schedule.gamma), "step, exponential: decay factor")));
   table.push_back(with("schedule.name", {"step", "exponential"},
                        integer("schedule.every_steps", FIELD(train.schedule.every_steps), 0,
-                               "step, exponential: multiply by gamma every so many steps")));
+                               "step, exponential: multiply by gamma every N steps")));
   table.push_back(with("schedule.name", {"polynomial"},
                        positive("schedule.power", FIELD(train.schedule.power), "polynomial: exponent")));
   table.push_back(with("schedule.name", {"polynomial", "cosine"},
                        not_negative("schedule.final_lr", FIELD(train.schedule.final_lr),
-                                    "polynomial, cosine: learning rate at the end")));
+                                    "polynomial, cosine: final learning rate")));
   table.push_back(with("schedule.name", {"one_cycle"},
                        not_negative("schedule.max_lr", FIELD(train.schedule.max_lr),
-                                    "one_cycle: the top; 0: ten times optimizer.lr")));
+                                    "one_cycle: peak learning rate; 0: 10 x optimizer.lr")));
 }
 
 void add_train(std::vector<Option>& table) {
   table.push_back(with("train.steps", {"0"},
-                       integer("train.epochs", FIELD(train.epochs), 1, "passes over the training samples")));
+                       integer("train.epochs", FIELD(train.epochs), 1, "passes over the training data")));
   table.push_back(
-      integer("train.steps", FIELD(train.steps), 0, "end after so many steps; 0: train.epochs decides"));
+      integer("train.steps", FIELD(train.steps), 0, "stop after N steps; 0: after train.epochs"));
   table.push_back(
-      integer("train.global_batch", FIELD(train.global_batch), 1, "samples of a step, over all ranks"));
+      integer("train.global_batch", FIELD(train.global_batch), 1, "samples per step, over all ranks"));
   table.push_back(
-      integer("train.micro_batch", FIELD(train.micro_batch), 0, "samples computed together; 0: chosen"));
+      integer("train.micro_batch", FIELD(train.micro_batch), 0, "samples computed together; 0: automatic"));
   table.push_back(
       free_on_resume(integer("train.accumulation", FIELD(train.accumulation), 0,
-                             "micro-batches of a rank in a step; 0: follows from the two above")));
+                             "micro-batches per rank and step; 0: follows from the two above")));
   table.push_back(one_of("train.loss", FIELD(train.loss), {"auto", "cross_entropy", "mean_squared_error"},
                          "auto: cross-entropy for classes, mean squared error for values; naming one also "
                          "sets data.task"));
   table.push_back(with(kTargets, {"classes"},
                        below_one("train.label_smoothing", FIELD(train.label_smoothing),
-                                 "part of each label spread over all classes")));
+                                 "fraction of each label spread over all classes")));
   table.push_back(flag("train.sync_batch_norm", FIELD(train.sync_batch_norm),
-                       "batch norm over what all ranks and threads compute together"));
+                       "batch norm statistics over all ranks and threads"));
+  table.push_back(free_on_resume(scalar("train.recompute", "none | blocks | NAME | [NAME, ...]",
+                                        "activations to compute again for backward rather than keep: those of "
+                                        "every block of the model, or of the layers and blocks named (with *)",
+                                        FIELD(train.recompute), read_names)));
   table.push_back(not_negative("train.clip_norm", FIELD(train.optimizer.clip_norm),
-                               "limit of the gradient's global norm; 0: off"));
+                               "maximum global norm of the gradients; 0: no clipping"));
   table.push_back(free_on_resume(one_of("train.on_nan", FIELD(train.skip_bad_steps), {"stop", "skip"},
-                                        "a step that is not finite ends the run, or is left out")));
+                                        "on a non-finite loss or gradient: stop the run, or skip the step")));
   table.push_back(
       {.key = "train.early_stop",
        .type = "false | { metric, patience, min_delta }",
-       .help = "end when the metric has not improved by min_delta for so many epochs",
+       .help = "stop when the metric has not improved by min_delta for patience epochs",
        .set = [](Config& config, const GivenValue& given) { set_early_stop(config.train.early_stop, given); },
        .get = [](const Config& config) { return toml_text(config.train.early_stop); }});
 }
 
 void add_rest(std::vector<Option>& table) {
   table.push_back(free_on_resume(
-      integer("checkpoint.every_epochs", FIELD(train.checkpoint_every_epochs), 0, "0: not by epochs")));
+      integer("checkpoint.every_epochs", FIELD(train.checkpoint_every_epochs), 0, "save every N epochs; 0 disables")));
   table.push_back(free_on_resume(
-      integer("checkpoint.every_steps", FIELD(train.checkpoint_every_steps), 0, "0: not by steps")));
+      integer("checkpoint.every_steps", FIELD(train.checkpoint_every_steps), 0, "save every N steps; 0 disables")));
   table.push_back(free_on_resume(
-      not_negative("checkpoint.every_minutes", FIELD(train.checkpoint_every_minutes), "0: not by time")));
+      not_negative("checkpoint.every_minutes", FIELD(train.checkpoint_every_minutes), "save every N minutes; 0 disables")));
   table.push_back(free_on_resume(integer("checkpoint.keep", FIELD(train.checkpoint_keep), 1,
-                                         "newest checkpoints kept, besides the best one")));
+                                         "newest checkpoints to keep, besides the best one")));
   table.push_back(
       free_on_resume(not_negative("checkpoint.keep_every_minutes", FIELD(train.checkpoint_keep_every_minutes),
-                                  "of older checkpoints, one of so many minutes is kept too; 0: none")));
+                                  "also keep one older checkpoint per N minutes; 0 disables")));
   table.push_back(free_on_resume(
       {.key = "comm.bucket_mib",
        .type = "auto | number",
-       .help = "gradients summed over the ranks in one call; auto: from how long sums take",
+       .help = "size of the gradient buckets that are all-reduced; auto: from measured all-reduce times",
        .set =
            [](Config& config, const GivenValue& given) {
              if (given.raw == "auto" || given.node.value<std::string>() == "auto") {
@@ -366,16 +369,16 @@ void add_rest(std::vector<Option>& table) {
                                : toml_text(static_cast<double>(bytes) / 0x1p20);
            }}));
   table.push_back(one_of("comm.gradients", FIELD(train.gradients), {"fp32", "bf16", "fp16"},
-                         "how gradients travel; they are always added in fp32"));
+                         "wire format of the gradients; they are always added in fp32"));
   table.push_back(free_on_resume(flag("comm.hierarchical", FIELD(train.hierarchical),
-                                      "sum within each machine first, then across machines")));
+                                      "all-reduce within each machine first, then across machines")));
   table.push_back(free_on_resume(one_of("comm.transport", FIELD(train.transport), {"auto", "nccl", "mpi"},
-                                        "auto: NCCL on GPUs; mpi on GPUs goes through host memory")));
+                                        "auto: NCCL on GPUs; mpi: through host memory")));
   table.push_back(
       free_on_resume(integer("comm.fingerprint_steps", FIELD(train.fingerprint_steps), 0,
-                             "every so many steps, check that all ranks hold the same bits; 0: never")));
+                             "check every N steps that all ranks hold the same bits; 0 disables")));
   table.push_back(free_on_resume(scalar("comm.timeout_seconds", "number",
-                                        "end the job when a rank does not move for so long; 0: never",
+                                        "abort when a rank makes no progress for this many seconds; 0 disables",
                                         FIELD(train.timeout_seconds), read_timeout)));
 }
 

@@ -57,6 +57,7 @@ struct TrainOptions {
   int64_t epochs = 5;
   int64_t steps = 0;  ///< when set, the run ends after so many steps and epochs is ignored
   int64_t global_batch = 128;
+  std::vector<std::string> recompute = {"none"};  ///< which activations: see recompute() in src/graph/rewrites
   int64_t micro_batch = 0;   ///< 0: chosen (see plan_batches)
   int64_t accumulation = 0;  ///< micro-batches a rank; 0: follows from the other two
   double label_smoothing = 0;
@@ -66,7 +67,7 @@ struct TrainOptions {
   std::optional<EarlyStopSpec> early_stop;
 
   // [checkpoint]
-  int64_t checkpoint_every_epochs = 1;  ///< 0: not by epochs
+  int64_t checkpoint_every_epochs = 1;  ///< 0 disables
   int64_t checkpoint_every_steps = 0;
   double checkpoint_every_minutes = 0;
   int checkpoint_keep = 3;
@@ -77,7 +78,7 @@ struct TrainOptions {
   Wire gradients = Wire::fp32;
   bool hierarchical = false;
   Transport transport = Transport::automatic;
-  int64_t fingerprint_steps = 100;  ///< how often ranks are compared (ReplicaCheck); 0: never
+  int64_t fingerprint_steps = 100;  ///< how often ranks are compared (ReplicaCheck); 0 disables
   double timeout_seconds = 300;     ///< see Watchdog; 0: off
 
   std::string config_text;  ///< the config in force, stored in checkpoints
