@@ -164,15 +164,16 @@ double read_timeout(const GivenValue& given) {
 
 void add_run(std::vector<Option>& table) {
   table.push_back(free_on_resume(text("run.name", FIELD(name), "name of the run folder: runs/NAME")));
-  table.push_back(free_on_resume(path("run.dir", FIELD(train.run_dir),
-                                      "run folder; default: runs/NAME in the current folder")));
+  table.push_back(free_on_resume(
+      path("run.dir", FIELD(train.run_dir), "run folder; default: runs/NAME in the current folder")));
   table.push_back(
       integer("run.seed", FIELD(train.seed), 0, "seed of initial weights, data order and dropout"));
   table.push_back(flag("run.reproducible", FIELD(train.reproducible),
                        "same bits on 1, 2, 4, ... ranks and any number of threads"));
   table.push_back(free_on_resume(choice("run.device", FIELD(device), {"auto", "cpu", "cuda"},
                                         "auto: one GPU per rank if there are enough, else the CPU")));
-  Option precision = text("run.precision", FIELD(precision), "precision of weights, activations and gradients");
+  Option precision =
+      text("run.precision", FIELD(precision), "precision of weights, activations and gradients");
   precision.type = "fp32";
   precision.set = [](Config& config, const GivenValue& given) {
     config.precision = read_text(given);
@@ -183,9 +184,9 @@ void add_run(std::vector<Option>& table) {
                    suggestion(config.precision, std::vector<std::string>{"fp32"}, value_synonyms(given.key)));
   };
   table.push_back(precision);
-  table.push_back(
-      free_on_resume(integer("run.threads", FIELD(train.threads), 0,
-                             "CPU threads per rank; 0: the available cores, divided by the ranks of the machine")));
+  table.push_back(free_on_resume(
+      integer("run.threads", FIELD(train.threads), 0,
+              "CPU threads per rank; 0: the available cores, divided by the ranks of the machine")));
   table.push_back(free_on_resume(flag("run.capture", FIELD(train.capture),
                                       "capture the step once as a CUDA graph and replay it (GPU only)")));
   table.push_back(free_on_resume(
@@ -194,8 +195,8 @@ void add_run(std::vector<Option>& table) {
 }
 
 void add_data(std::vector<Option>& table) {
-  table.push_back(source("data.train", "train",
-                         "training samples; default: generated digits", FIELD(train.train)));
+  table.push_back(
+      source("data.train", "train", "training samples; default: generated digits", FIELD(train.train)));
   table.push_back(source("data.validation", "validation", "samples to evaluate after every epoch",
                          FIELD(train.validation)));
   table.push_back(source("data.test", "test", "samples to evaluate once, at the end", FIELD(train.test)));
@@ -212,16 +213,14 @@ void add_data(std::vector<Option>& table) {
       one_of("data.task", FIELD(train.task), {"auto", "classes", "values"},
              "what the targets are: classes, or values to predict; auto: integers are classes, and so are "
              "whole floats of few values"));
-  table.push_back(
-      with(kTargets, {"classes"},
-           integer("data.classes", FIELD(train.classes), 0, kMaxClasses,
-                   "number of classes; 0: the largest label of data.train, plus 1")));
+  table.push_back(with(kTargets, {"classes"},
+                       integer("data.classes", FIELD(train.classes), 0, kMaxClasses,
+                               "number of classes; 0: the largest label of data.train, plus 1")));
   table.push_back(one_of("data.layout", FIELD(train.channels_first), {"channels_last", "channels_first"},
                          "axis order of samples with channels"));
-  table.push_back(
-      free_on_resume(scalar("data.memory_budget", "bytes",
-                            "memory per rank for a data set; a larger one is streamed",
-                            FIELD(train.memory_budget), read_bytes)));
+  table.push_back(free_on_resume(scalar("data.memory_budget", "bytes",
+                                        "memory per rank for a data set; a larger one is streamed",
+                                        FIELD(train.memory_budget), read_bytes)));
 }
 
 void add_model(std::vector<Option>& table) {
@@ -264,16 +263,15 @@ Option option_of_rules(const Hyperparameter& described) {
 void add_optimizer(std::vector<Option>& table) {
   const std::vector<std::string> decoupled =
       rules_where([](const UpdateRule& rule) { return rule.decouples_decay; });
-  table.push_back(
-      choice("optimizer.name", FIELD(train.optimizer.name), optimizer_names(), "update rule"));
+  table.push_back(choice("optimizer.name", FIELD(train.optimizer.name), optimizer_names(), "update rule"));
   table.push_back(positive("optimizer.lr", FIELD(train.optimizer.lr), "base learning rate"));
   for (const Hyperparameter* described : hyperparameters()) table.push_back(option_of_rules(*described));
   table.push_back(not_negative("optimizer.weight_decay", FIELD(train.optimizer.weight_decay), ""));
   table.back().help = fmt::format("L2 added to the gradient; decoupled in {}", fmt::join(decoupled, " and "));
-  table.push_back(
-      flag("optimizer.decay_all", FIELD(train.optimizer.decay_all), "apply weight decay to biases and norms too"));
-  table.push_back(free_on_resume(flag("optimizer.sharded", FIELD(train.sharded),
-                                      "shard the optimizer state over the ranks (ZeRO-1)")));
+  table.push_back(flag("optimizer.decay_all", FIELD(train.optimizer.decay_all),
+                       "apply weight decay to biases and norms too"));
+  table.push_back(free_on_resume(
+      flag("optimizer.sharded", FIELD(train.sharded), "shard the optimizer state over the ranks (ZeRO-1)")));
 }
 
 void add_schedule(std::vector<Option>& table) {
@@ -285,8 +283,9 @@ void add_schedule(std::vector<Option>& table) {
   table.push_back(with("schedule.name", {"polynomial", "cosine", "one_cycle"},
                        integer("schedule.steps", FIELD(train.schedule.steps), 0,
                                "polynomial, cosine, one_cycle: length in steps; 0: the whole run")));
-  table.push_back(with("schedule.name", {"step", "exponential"},
-                       positive("schedule.gamma", FIELD(train.schedule.gamma), "step, exponential: decay factor")));
+  table.push_back(
+      with("schedule.name", {"step", "exponential"},
+           positive("schedule.gamma", FIELD(train.schedule.gamma), "step, exponential: decay factor")));
   table.push_back(with("schedule.name", {"step", "exponential"},
                        integer("schedule.every_steps", FIELD(train.schedule.every_steps), 0,
                                "step, exponential: multiply by gamma every N steps")));
@@ -303,15 +302,13 @@ void add_schedule(std::vector<Option>& table) {
 void add_train(std::vector<Option>& table) {
   table.push_back(with("train.steps", {"0"},
                        integer("train.epochs", FIELD(train.epochs), 1, "passes over the training data")));
-  table.push_back(
-      integer("train.steps", FIELD(train.steps), 0, "stop after N steps; 0: after train.epochs"));
+  table.push_back(integer("train.steps", FIELD(train.steps), 0, "stop after N steps; 0: after train.epochs"));
   table.push_back(
       integer("train.global_batch", FIELD(train.global_batch), 1, "samples per step, over all ranks"));
   table.push_back(
       integer("train.micro_batch", FIELD(train.micro_batch), 0, "samples computed together; 0: automatic"));
-  table.push_back(
-      free_on_resume(integer("train.accumulation", FIELD(train.accumulation), 0,
-                             "micro-batches per rank and step; 0: follows from the two above")));
+  table.push_back(free_on_resume(integer("train.accumulation", FIELD(train.accumulation), 0,
+                                         "micro-batches per rank and step; 0: follows from the two above")));
   table.push_back(one_of("train.loss", FIELD(train.loss), {"auto", "cross_entropy", "mean_squared_error"},
                          "auto: cross-entropy for classes, mean squared error for values; naming one also "
                          "sets data.task"));
@@ -320,10 +317,11 @@ void add_train(std::vector<Option>& table) {
                                  "fraction of each label spread over all classes")));
   table.push_back(flag("train.sync_batch_norm", FIELD(train.sync_batch_norm),
                        "batch norm statistics over all ranks and threads"));
-  table.push_back(free_on_resume(scalar("train.recompute", "none | blocks | NAME | [NAME, ...]",
-                                        "activations to compute again for backward rather than keep: those of "
-                                        "every block of the model, or of the layers and blocks named (with *)",
-                                        FIELD(train.recompute), read_names)));
+  table.push_back(
+      free_on_resume(scalar("train.recompute", "none | blocks | NAME | [NAME, ...]",
+                            "activations to compute again for backward rather than keep: those of "
+                            "every block of the model, or of the layers and blocks named (with *)",
+                            FIELD(train.recompute), read_names)));
   table.push_back(not_negative("train.clip_norm", FIELD(train.optimizer.clip_norm),
                                "maximum global norm of the gradients; 0: no clipping"));
   table.push_back(free_on_resume(one_of("train.on_nan", FIELD(train.skip_bad_steps), {"stop", "skip"},
@@ -337,12 +335,13 @@ void add_train(std::vector<Option>& table) {
 }
 
 void add_rest(std::vector<Option>& table) {
-  table.push_back(free_on_resume(
-      integer("checkpoint.every_epochs", FIELD(train.checkpoint_every_epochs), 0, "save every N epochs; 0 disables")));
-  table.push_back(free_on_resume(
-      integer("checkpoint.every_steps", FIELD(train.checkpoint_every_steps), 0, "save every N steps; 0 disables")));
-  table.push_back(free_on_resume(
-      not_negative("checkpoint.every_minutes", FIELD(train.checkpoint_every_minutes), "save every N minutes; 0 disables")));
+  table.push_back(free_on_resume(integer("checkpoint.every_epochs", FIELD(train.checkpoint_every_epochs), 0,
+                                         "save every N epochs; 0 disables")));
+  table.push_back(free_on_resume(integer("checkpoint.every_steps", FIELD(train.checkpoint_every_steps), 0,
+                                         "save every N steps; 0 disables")));
+  table.push_back(
+      free_on_resume(not_negative("checkpoint.every_minutes", FIELD(train.checkpoint_every_minutes),
+                                  "save every N minutes; 0 disables")));
   table.push_back(free_on_resume(integer("checkpoint.keep", FIELD(train.checkpoint_keep), 1,
                                          "newest checkpoints to keep, besides the best one")));
   table.push_back(
@@ -377,9 +376,10 @@ void add_rest(std::vector<Option>& table) {
   table.push_back(
       free_on_resume(integer("comm.fingerprint_steps", FIELD(train.fingerprint_steps), 0,
                              "check every N steps that all ranks hold the same bits; 0 disables")));
-  table.push_back(free_on_resume(scalar("comm.timeout_seconds", "number",
-                                        "abort when a rank makes no progress for this many seconds; 0 disables",
-                                        FIELD(train.timeout_seconds), read_timeout)));
+  table.push_back(
+      free_on_resume(scalar("comm.timeout_seconds", "number",
+                            "abort when a rank makes no progress for this many seconds; 0 disables",
+                            FIELD(train.timeout_seconds), read_timeout)));
 }
 
 #undef FIELD

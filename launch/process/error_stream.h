@@ -7,7 +7,8 @@
 namespace lockstep {
 
 /// What the processes of a job write to standard error, as it goes on to a person: without the paragraphs in
-/// which MPI and mpirun repeat that a rank ended with an error, once that rank has said so itself: before the paragraph or after it.
+/// which MPI and mpirun repeat that a rank ended with an error, once that rank has said so itself: before the
+/// paragraph or after it.
 class ErrorStream {
  public:
   /// What follows from further text for standard error. Lines that may be the beginning of such a paragraph

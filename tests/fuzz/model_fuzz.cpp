@@ -1,5 +1,6 @@
 #include "models/file/model_file.h"
 #include "src/graph/network.h"
+#include "src/graph/rewrites/rewrites.h"
 #include "tests/fuzz/fuzz.h"
 
 /// A model file. What is accepted must give a network whose memory can be planned.

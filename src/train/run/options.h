@@ -57,7 +57,8 @@ struct TrainOptions {
   int64_t epochs = 5;
   int64_t steps = 0;  ///< when set, the run ends after so many steps and epochs is ignored
   int64_t global_batch = 128;
-  std::vector<std::string> recompute = {"none"};  ///< which activations: see recompute() in src/graph/rewrites
+  std::vector<std::string> recompute = {
+      "none"};               ///< which activations: see recompute() in src/graph/rewrites
   int64_t micro_batch = 0;   ///< 0: chosen (see plan_batches)
   int64_t accumulation = 0;  ///< micro-batches a rank; 0: follows from the other two
   double label_smoothing = 0;

@@ -78,7 +78,8 @@ TrainingMemory training_memory(const Graph& graph, const TrainOptions& options) 
   const int64_t micro_batch = options.micro_batch > 0 ? options.micro_batch : kUsualMicroBatch;
   const Optimizer optimizer({}, options.optimizer, layout.blocks);
   return {layout.weights_size * static_cast<int64_t>(sizeof(float)), static_cast<int64_t>(optimizer.bytes()),
-          plan_network({}, rewrite(graph.clone(), options.recompute), micro_batch, /*training=*/true).arena_bytes(),
+          plan_network({}, rewrite(graph.clone(), options.recompute), micro_batch, /*training=*/true)
+              .arena_bytes(),
           micro_batch};
 }
 

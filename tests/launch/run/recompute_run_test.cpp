@@ -62,8 +62,8 @@ TEST_F(WholeRun, ABlockThatIsNotThereIsNamedBeforeTheFirstStep) {
   const std::string model = *folder_ / "named.toml";
   std::ofstream(model) << kBlocks;
   std::vector<std::string> arguments = {"train", "--run", *folder_ / "named", "--device", "cpu"};
-  for (const std::string& setting :
-       set({"data.train=" + (*folder_ / "digits.h5") + ":/train", "model.file=" + model, "train.recompute=stage1"}))
+  for (const std::string& setting : set({"data.train=" + (*folder_ / "digits.h5") + ":/train",
+                                         "model.file=" + model, "train.recompute=stage1"}))
     arguments.push_back(setting);
   const ProgramResult refused = run_program(lockstep_command(1, arguments), folder_->path());
   EXPECT_EQ(refused.exit_code, 2);
