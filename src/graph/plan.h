@@ -31,7 +31,8 @@ class Plan {
     Placement output_gradient;
     std::vector<Placement> input_gradients;      ///< where the layer writes; -1: nobody reads it
     std::vector<Placement> parameter_gradients;  ///< -1: straight into the reduced buffer
-    // add_gradient: output_gradient is added to; add_*: what is added is inputs[0].
+    // add_gradient adds inputs[0] to output_gradient; add_parameter adds it to the parameter's slice of the
+    // reduced buffer.
     /// Whether backward of the layer is complete with this event.
     bool completes_node = false;
   };

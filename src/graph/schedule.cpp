@@ -41,9 +41,11 @@ std::vector<int> layers_to_recompute(const Graph& graph, const std::vector<bool>
 /// Whether a later layer, whose backward comes earlier, uses this layer's parameter too.
 bool is_written_behind(const Graph& graph, int node, const std::string& parameter) {
   const int holder = graph.holder(node, parameter);
-  for (int later = node + 1; later < graph.output(); ++later)
+  for (int later = node + 1; later < graph.output(); ++later) {
+    if (graph.nodes()[static_cast<size_t>(later)].parameters_of != holder) continue;
     for (const ParameterSpec& spec : graph.nodes()[static_cast<size_t>(later)].layer->parameters())
       if (spec.name == parameter && graph.holder(later, parameter) == holder) return true;
+  }
   return false;
 }
 

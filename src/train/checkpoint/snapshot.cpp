@@ -28,7 +28,7 @@ std::vector<FileTensor> tensors_of(const ParameterLayout::Slot& slot) {
   return rows;
 }
 
-/// The names of a slot in files whose names were not yet PyTorch's.
+/// What earlier versions called the slot in files.
 std::vector<std::string> old_names(const ParameterLayout::Slot& slot) {
   const std::string layer = slot.key.substr(0, slot.key.rfind('/') + 1);
   return {slot.key, layer + (slot.key.ends_with("/weight") ? "scale" : "shift")};
