@@ -1,5 +1,6 @@
+#include <fmt/ranges.h>
+
 #include <algorithm>
-#include <filesystem>
 
 #include "launch/commands/command_line.h"
 #include "launch/commands/program.h"
@@ -11,6 +12,7 @@
 #include "src/core/counted.h"
 #include "src/core/error.h"
 #include "src/core/suggest.h"
+#include "src/graph/parameters.h"
 #include "src/train/run/setup.h"
 
 namespace lockstep {
@@ -40,7 +42,7 @@ struct ShowArguments {
   std::string model, input = "28,28,1";
   int64_t outputs = 10;
   std::vector<std::string> sets;
-  bool json = false;
+  bool parameters = false, json = false;
 };
 
 /// The config of `lockstep train --set model.name=MODEL`, or model.file when MODEL is a file.
@@ -56,39 +58,88 @@ Config config_of(const ShowArguments& arguments) {
   return load_config("", sets);
 }
 
+std::vector<int64_t> extents_of(const Shape& shape) {
+  return {shape.extents().begin(), shape.extents().end()};
+}
+
 int64_t parameters_of(const Layer& layer) {
   int64_t count = 0;
   for (const ParameterSpec& parameter : layer.parameters()) count += parameter.shape.elements();
   return count;
 }
 
+/// A tensor that a checkpoint holds, under its name there.
+struct TensorFacts {
+  std::string name;
+  Shape shape;  ///< in the order of the file
+  std::vector<std::string> notes;
+};
+
+std::vector<TensorFacts> tensors_of(const Graph& graph, const ParameterLayout& layout) {
+  std::vector<TensorFacts> tensors;
+  for (size_t i = 0; i < layout.parameters.size(); ++i) {
+    const ParameterLayout::Slot& slot = layout.parameters[i];
+    TensorFacts& tensor = tensors.emplace_back(TensorFacts{slot.name, logical_shape(slot), {}});
+    if (!layout.specs[i].decay) tensor.notes.push_back("no weight decay");
+    if (layout.specs[i].keep_f32) tensor.notes.push_back("always float32");
+    for (size_t node = 0; node < layout.parameters_of_node.size(); ++node) {
+      const std::vector<int>& own = layout.parameters_of_node[node];
+      if (static_cast<int>(node) != slot.node && std::ranges::find(own, static_cast<int>(i)) != own.end())
+        tensor.notes.push_back("shared by " + graph.nodes()[node].name);
+    }
+  }
+  for (const ParameterLayout::Slot& slot : layout.states) {
+    if (slot.rows.empty()) tensors.push_back({slot.name, logical_shape(slot), {"running statistic"}});
+    for (const std::string& row : slot.rows)
+      tensors.push_back({row, slot.shape.sample(), {"running statistic"}});
+  }
+  return tensors;
+}
+
+Json tensor_json(const std::vector<TensorFacts>& tensors) {
+  Json list = Json::array();
+  for (const TensorFacts& tensor : tensors)
+    list.push_back({{"name", tensor.name}, {"shape", extents_of(tensor.shape)}, {"notes", tensor.notes}});
+  return list;
+}
+
+void print_tensors(const std::vector<TensorFacts>& tensors) {
+  std::vector<std::vector<std::string>> rows{{"tensor", "shape", "values", "notes"}};
+  for (const TensorFacts& tensor : tensors)
+    rows.push_back({tensor.name, to_string(tensor.shape), readable_count(tensor.shape.elements()),
+                    fmt::format("{}", fmt::join(tensor.notes, ", "))});
+  print_text("\n");
+  print_table(rows, {false, false, true, false});
+}
+
 int run_show(const ShowArguments& arguments) {
   const Config config = config_of(arguments);
   const Shape input = parse_sample_shape("--input", arguments.input);
   const Graph graph = model_factory(config)(input, arguments.outputs);
+  const ParameterLayout layout(graph);
 
   std::vector<std::vector<std::string>> rows{{"layer", "what", "output", "parameters", "MFLOP"}};
   Json layers = Json::array();
-  int64_t parameters = 0, flops = 0;
+  int64_t flops = 0;
   for (const Graph::Node& node : graph.nodes()) {
     const int64_t count = parameters_of(*node.layer), work = node.layer->flops();
-    parameters += count;
     flops += work;
     rows.push_back({node.name, node.layer->describe(), to_string(node.output.shape), readable_count(count),
                     fmt::format("{:.3f}", static_cast<double>(work) / 1e6)});
     layers.push_back({{"name", node.name},
                       {"kind", node.layer->kind()},
                       {"description", node.layer->describe()},
-                      {"output", std::vector<int64_t>(node.output.shape.extents().begin(),
-                                                      node.output.shape.extents().end())},
+                      {"output", extents_of(node.output.shape)},
                       {"parameters", count},
                       {"forward_flops", work}});
   }
   const TrainingMemory memory = training_memory(graph, config.train);
+  const std::vector<TensorFacts> tensors = tensors_of(graph, layout);
   if (arguments.json) {
     print_json({{"model", arguments.model},
                 {"layers", layers},
-                {"parameters", parameters},
+                {"tensors", tensor_json(tensors)},
+                {"parameters", layout.parameter_count},
                 {"forward_flops", flops},
                 {"training_flops", 3 * flops},
                 {"memory",
@@ -102,7 +153,9 @@ int run_show(const ShowArguments& arguments) {
   print_text("{}: a sample {}, {}\n\n", arguments.model, to_string(input),
              counted(arguments.outputs, "output"));
   print_table(rows, {false, false, false, true, true});
-  print_text("\nparameters   {} ({})\n", readable_count(parameters), readable_bytes(memory.weights));
+  if (arguments.parameters) print_tensors(tensors);
+  print_text("\nparameters   {} ({})\n", readable_count(layout.parameter_count),
+             readable_bytes(memory.weights));
   print_text("work         {:.3f} MFLOP forward, {:.3f} in training, a sample\n",
              static_cast<double>(flops) / 1e6, 3 * static_cast<double>(flops) / 1e6);
   print_text("memory       weights {}, gradients {}, optimizer ({}) {}\n", readable_bytes(memory.weights),
@@ -139,6 +192,7 @@ void add_model_command(Command app, Program& program) {
       .type("N")
       .check(whole_number(1, int64_t{1} << 32));
   show.add_set(arguments->sets);
+  show.add_flag("--parameters", arguments->parameters, "List the tensors, by their names in a checkpoint");
   show.add_flag("--json", arguments->json, "Print JSON");
   show.action(program, [arguments] { return run_show(*arguments); });
 }

@@ -27,8 +27,8 @@ class BatchNormLayer final : public Layer {
   }
 
   std::vector<ParameterSpec> parameters() const override {
-    return {{"weight", {channels_}, Init::ones, channels_, channels_, false},
-            {"bias", {channels_}, Init::zeros, channels_, channels_, false}};
+    return {{"weight", {channels_}, Init::ones, channels_, channels_, false, /*keep_f32=*/true},
+            {"bias", {channels_}, Init::zeros, channels_, channels_, false, /*keep_f32=*/true}};
   }
 
   std::vector<StateSpec> states() const override {

@@ -78,6 +78,30 @@ TEST_F(CommandLine, ReportsAreJsonForPrograms) {
   EXPECT_GT(json("model list --layers")["kinds"].size(), 10u);
 }
 
+TEST_F(CommandLine, ShowListsTheTensorsThatACheckpointHolds) {
+  ASSERT_EQ(run("data synth digits d.h5 --train 64 --test 10").exit_code, 0);
+  const std::string model = LOCKSTEP_SOURCE_DIR "/examples/digits-net.toml";
+  const Outcome trained = run("train --set data.train=d.h5:/train --set model.file=" + model +
+                              " --set train.steps=1 --set train.global_batch=32 --run net");
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  std::map<std::string, nlohmann::json> held, shown;
+  const auto file = nlohmann::json::parse(run("data info net/checkpoints/step-00000001.h5 --json").out);
+  for (const auto& dataset : file["datasets"]) {
+    const std::string name = dataset["name"];
+    for (const std::string group : {"/model/", "/state/"})
+      if (name.starts_with(group)) held[name.substr(group.size())] = dataset["shape"];
+  }
+  const auto model_shown = nlohmann::json::parse(run("model show " + model + " --json").out);
+  for (const auto& tensor : model_shown["tensors"]) shown[tensor["name"]] = tensor["shape"];
+  EXPECT_EQ(shown, held);
+  EXPECT_TRUE(shown.contains("norm1.running_var"));
+
+  const Outcome table = run("model show " + model + " --parameters");
+  for (const auto& [name, shape] : held) EXPECT_THAT(table.out, ::testing::HasSubstr("\n" + name + " "));
+  EXPECT_THAT(table.out,
+              ::testing::ContainsRegex("norm1.weight +\\(16\\) +16  no weight decay, always float32"));
+}
+
 TEST_F(CommandLine, DoctorFailsWithoutTheGpuThatIsAskedFor) {
   write("gpu.toml", "[run]\ndevice = \"cuda\"\n");
   const bool has_gpu = !nlohmann::json::parse(run("doctor --json").out)["gpu"]["devices"].empty();
