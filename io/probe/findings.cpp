@@ -173,11 +173,10 @@ std::string single_numbers(const std::string& x, int64_t samples) {
 }
 
 std::string axes_in_words(const Shape& sample) {
-  if (sample.rank() == 1) return fmt::format("{} value{}", sample[0], sample[0] == 1 ? "" : "s");
+  if (sample.rank() == 1) return counted(sample[0], "value");
   if (sample.rank() == 2) return fmt::format("height {}, width {}, one channel", sample[0], sample[1]);
   if (sample.rank() == 3)
-    return fmt::format("height {}, width {}, {} channel{}", sample[0], sample[1], sample[2],
-                       sample[2] == 1 ? "" : "s");
+    return fmt::format("height {}, width {}, {}", sample[0], sample[1], counted(sample[2], "channel"));
   return fmt::format("{} axes", sample.rank());
 }
 

@@ -1,5 +1,6 @@
 #include "io/hdf5/chunk_reader.h"
 #include "io/hdf5/sources/source_walk.h"
+#include "src/core/counted.h"
 
 namespace lockstep::hdf5 {
 
@@ -15,9 +16,8 @@ std::string unwritten_rows(const Dataset& dataset) {
   const std::vector<int64_t>&extents = dataset.extents(), &chunk = dataset.chunk();
   const int64_t rows = extents[0];
   const auto nothing = [&] {
-    return fmt::format(
-        "{} holds nothing: none of its {} rows was ever written, so they read as the fill value.",
-        dataset.where(), rows);
+    return fmt::format("{} holds nothing: no row was ever written, so {} would read as the fill value.",
+                       dataset.where(), counted(rows, "row"));
   };
   if (chunk.empty()) return dataset.layout() == "contiguous" && dataset.stored_bytes() == 0 ? nothing() : "";
   int64_t expected = 1;
