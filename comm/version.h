@@ -4,7 +4,7 @@
 
 namespace lockstep {
 
-/// "Open MPI 4.1.4"; may be called before MPI is started.
+/// "Open MPI 4.1.4". May be called before MPI is initialized.
 std::string mpi_library_version();
 /// "2.28.9"; "" in a build without CUDA.
 std::string nccl_library_version();

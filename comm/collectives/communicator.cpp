@@ -25,7 +25,7 @@ class SelfCommunicator : public Communicator {
   void wait(Exec) override {}
 };
 
-/// Ranks a machine, when all have the same number of ranks and each machine's follow one another.
+/// Ranks per machine, if all have the same number and the ranks of each machine are consecutive.
 int even_ranks_per_node(World& world) {
   const auto mine = static_cast<uint64_t>(world.local_size());
   for (const uint64_t other : world.gather(mine))

@@ -7,14 +7,14 @@
 
 namespace lockstep {
 
-// Every member sends every other one its slice: as many bytes as any other algorithm needs, size - 1 messages
-// in a row, any number of members, and a value that travels in two bytes is rounded once. The pairwise
+// Every member sends every other member its slice, in size - 1 consecutive messages. The volume is minimal,
+// any number of members is possible, and a value sent in two bytes is rounded once. This is the pairwise
 // exchange of Thakur, Rabenseifner and Gropp 2005, "Optimization of collective communication operations in
 // MPICH".
 //
 // A Transport has
-//   exchange(int to, span<const byte> send, int from, span<byte> receive): both at once; empty messages are
-//   not sent. Ranks are those of the whole world.
+//   exchange(int to, span<const byte> send, int from, span<byte> receive): both at once, skipping empty
+//   messages. Ranks are those of the whole world.
 //   add(span<float> destination, span<const float> source)
 //   narrow(Wire, span<const float> source, uint16_t* destination): rounds to two bytes
 //   add_narrow(Wire, span<float> destination, const uint16_t* source)
@@ -26,7 +26,7 @@ inline std::span<float> slice_of(const Group& group, int member, std::span<float
   return data.subspan(static_cast<size_t>(slice.offset), static_cast<size_t>(slice.size));
 }
 
-/// The scratch memory as two places for a slice in two bytes.
+/// The scratch memory as two buffers for slices in two bytes per element.
 struct NarrowScratch {
   uint16_t* send;
   uint16_t* receive;
@@ -37,11 +37,12 @@ inline std::span<std::byte> bytes_of(uint16_t* values, size_t count) {
   return std::as_writable_bytes(std::span(values, count));
 }
 
-/// Adds all members' values of this member's slice into it, itself first, then the member before it, and so
-/// on backwards. The other slices keep their values. scratch is as long as data and another memory.
+/// Reduce-scatter: adds all members' values of this member's slice to its own, first those of the preceding
+/// member, then of the one before that, and so on. The other slices keep their values. scratch is as long as
+/// data and does not overlap it.
 template <typename Transport>
-void direct_sum_slice(Transport& transport, const Group& group, Wire wire, std::span<float> data,
-                      std::span<float> scratch) {
+void direct_reduce_scatter(Transport& transport, const Group& group, Wire wire, std::span<float> data,
+                           std::span<float> scratch) {
   const std::span<float> mine = slice_of(group, group.rank, data);
   const NarrowScratch narrow(scratch);
   for (int distance = 1; distance < group.size; ++distance) {
@@ -62,10 +63,11 @@ void direct_sum_slice(Transport& transport, const Group& group, Wire wire, std::
   }
 }
 
-/// Every member's slice to all members. In two bytes, a member's own slice is rounded like all others.
+/// All-gather: copies every member's slice to all members. In two bytes, a member's own slice is rounded like
+/// the others.
 template <typename Transport>
-void direct_gather(Transport& transport, const Group& group, Wire wire, std::span<float> data,
-                   std::span<float> scratch) {
+void direct_all_gather(Transport& transport, const Group& group, Wire wire, std::span<float> data,
+                       std::span<float> scratch) {
   const std::span<float> mine = slice_of(group, group.rank, data);
   const NarrowScratch narrow(scratch);
   if (wire != Wire::fp32) {

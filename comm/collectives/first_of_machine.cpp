@@ -16,7 +16,8 @@ namespace {
 
 constexpr size_t kBytes = 4096;
 
-/// The page of memory that rank 0 of `machine` makes, opened by each through the process that holds it.
+/// Maps the page of memory that rank 0 of `machine` creates; the others open it through that process's /proc
+/// entry.
 int open_shared(MPI_Comm machine) {
   int rank = 0;
   CHECK(MPI_Comm_rank(machine, &rank));
@@ -32,7 +33,7 @@ int open_shared(MPI_Comm machine) {
   CHECK(MPI_Bcast(owner.data(), 2, MPI_INT, 0, machine));
   if (rank > 0 && owner[1] >= 0)
     file = ::open(fmt::format("/proc/{}/fd/{}", owner[0], owner[1]).c_str(), O_RDWR | O_CLOEXEC);
-  CHECK(MPI_Barrier(machine));  // rank 0's may be closed from here on
+  CHECK(MPI_Barrier(machine));  // from here on rank 0 may close its descriptor
   return file;
 }
 

@@ -6,17 +6,18 @@ namespace lockstep {
 
 class World;
 
-/// Lets one of the ranks of a machine be the first at something, without a message, so also where the others
-/// hang or are about to be killed. The ranks share a page of memory, which ends with the last of them.
+/// Selects one of a machine's ranks for a task that only one should do. Needs no message, so it works even if
+/// the others hang or are about to be killed. The ranks share a page of memory, which is freed with the last
+/// of them.
 class FirstOfMachine {
  public:
-  /// Collective. Where the ranks of a machine cannot share memory, each is the first.
+  /// Collective. If the ranks of a machine cannot share memory, each is selected.
   explicit FirstOfMachine(const World& world);
   ~FirstOfMachine();
   FirstOfMachine(const FirstOfMachine&) = delete;
   FirstOfMachine& operator=(const FirstOfMachine&) = delete;
 
-  /// True for the first call of all ranks of the machine, from any thread.
+  /// True for the first call among all ranks of the machine. Thread-safe.
   bool claim() { return !taken_->exchange(true); }
 
  private:

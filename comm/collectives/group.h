@@ -6,11 +6,11 @@
 
 namespace lockstep {
 
-/// Slices of a buffer start at multiples of this many floats, where vector loads and the blocks of the flat
-/// layout start.
+/// Slices of a buffer start at multiples of this many floats, so that vector loads and the blocks of the flat
+/// layout are aligned.
 inline constexpr int64_t kSliceAlignment = 64;
 
-/// Some of the ranks, evenly spaced, as one of them sees them. Members are numbered from 0.
+/// A group of evenly spaced ranks, as seen by one of them. Members are numbered from 0.
 struct Group {
   int rank = 0;  ///< this rank's number among the members
   int size = 1;
@@ -19,7 +19,7 @@ struct Group {
   int rank_of(int member) const { return first + member * stride; }
 };
 
-/// A member's part of n floats when each has the same, but for the alignment.
+/// A member's part of n floats; all parts are equal, up to alignment.
 inline Slice even_slice(int member, int size, int64_t n) {
   const auto start = [&](int i) { return i == size ? n : n / kSliceAlignment * i / size * kSliceAlignment; };
   return {start(member), start(member + 1) - start(member)};

@@ -9,8 +9,8 @@
 
 namespace lockstep {
 
-// MPI's status is a plain int, as is that of other libraries, so these three must not leave the file that
-// includes them: internal linkage keeps each file's meaning of `int` its own.
+// MPI's status is a plain int, like that of other libraries. Internal linkage keeps these three functions
+// within the file that includes them.
 static inline bool ok(int status) { return status == MPI_SUCCESS; }
 
 static inline std::string describe(int status) {
@@ -20,7 +20,7 @@ static inline std::string describe(int status) {
   return text;
 }
 
-/// With valid arguments, what fails is the network or a peer.
+/// With valid arguments, only the network or a peer can fail.
 static inline ExitCode exit_code(int) { return ExitCode::lost; }
 
 }  // namespace lockstep

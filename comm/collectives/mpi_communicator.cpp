@@ -19,7 +19,7 @@ namespace {
 class MpiCommunicator : public Communicator {
  public:
   explicit MpiCommunicator(const MpiCommunicatorOptions& options)
-      : transport_(options.most_elements),
+      : transport_(options.max_elements),
         collectives_(transport_, options.reproducible, options.ranks_per_node) {}
 
   int rank() const override { return transport_.rank(); }
@@ -42,8 +42,8 @@ class MpiCommunicator : public Communicator {
   std::atomic<int64_t> busy_nanoseconds_ = 0;
 };
 
-/// Collectives of another communicator in the order in which they were started, by whoever comes first: a
-/// thread of its own, or the one that waits for them.
+/// Runs the collectives of another communicator in the order in which they were started, in its own thread or
+/// in the thread that waits for them, whichever comes first.
 class Queue {
  public:
   explicit Queue(std::unique_ptr<Communicator> communicator) : inner(std::move(communicator)) {}
@@ -57,7 +57,7 @@ class Queue {
     if (!collective.awaited) started_.notify_one();
   }
 
-  /// Runs what is left. Rethrows what any of them has thrown.
+  /// Runs all remaining collectives. Rethrows what any collective has thrown.
   void drain() {
     std::unique_lock lock(mutex_);
     while (!waiting_.empty() || running_) {
@@ -109,7 +109,7 @@ class Queue {
     done_.notify_all();
   }
 
-  std::mutex mutex_;                 // guards all below
+  std::mutex mutex_;                 // guards everything below
   std::condition_variable started_;  ///< for the thread: there is something to run
   std::condition_variable done_;     ///< for drain(): nothing runs
   std::deque<Collective> waiting_;
@@ -126,8 +126,8 @@ class BackgroundCommunicator : public Communicator {
 
   ~BackgroundCommunicator() override {
     queue_->stop();
-    // After an error here the peers may never take part in what has been started, and the thread stays in MPI
-    // until the process ends.
+    // After an error here the peers may never join a collective that has been started, and the thread stays
+    // in MPI until the process ends.
     if (std::uncaught_exceptions() > exceptions_at_start_)
       thread_.detach();
     else

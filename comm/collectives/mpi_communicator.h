@@ -10,10 +10,10 @@ namespace lockstep {
 struct MpiCommunicatorOptions {
   bool reproducible = false;
   int ranks_per_node = 0;  ///< see Collectives
-  /// A thread runs collectives while the callers compute: MPI makes progress only inside its calls. Without
-  /// it start() returns when the collective is done.
+  /// Runs collectives in a thread while the callers compute, because MPI makes progress only inside its
+  /// calls. Otherwise start() returns when the collective is done.
   bool background = false;
-  int64_t most_elements = kMostMpiElements;  ///< of the longest single message, for tests
+  int64_t max_elements = kMaxMpiElements;  ///< per message, for tests
 };
 
 /// Collectives over MPI, in host memory. Collective.

@@ -12,18 +12,18 @@
 
 namespace lockstep {
 
-/// Collectives' transport over MPI between host memories; every call blocks.
+/// The transport of Collectives over MPI, in host memory; every call blocks.
 class MpiTransport {
  public:
-  /// Collective. most_elements: the longest single message, for tests.
-  explicit MpiTransport(int64_t most_elements) : most_elements_(most_elements) {
-    // An own communicator: a sum started by another thread never meets one of World's collectives.
+  /// Collective. max_elements: per message, for tests.
+  explicit MpiTransport(int64_t max_elements) : max_elements_(max_elements) {
+    // A communicator of its own keeps collectives started by another thread apart from those of World.
     CHECK(MPI_Comm_dup(MPI_COMM_WORLD, &comm_));
     CHECK(MPI_Comm_rank(comm_, &rank_));
     CHECK(MPI_Comm_size(comm_, &size_));
   }
   ~MpiTransport() {
-    // Freeing is collective in name; Open MPI's waits for nobody.
+    // Freeing is nominally collective, but does not wait for other ranks in Open MPI.
     MPI_Comm_free(&comm_);
   }
   MpiTransport(const MpiTransport&) = delete;
@@ -39,23 +39,23 @@ class MpiTransport {
 
   void all_reduce(std::span<float> data) {
     const auto n = static_cast<int64_t>(data.size());
-    for (int64_t i = 0; i < chunk_count(n, most_elements_); ++i)
-      CHECK(MPI_Allreduce(MPI_IN_PLACE, data.data() + i * most_elements_, chunk_size(n, most_elements_, i),
+    for (int64_t i = 0; i < chunk_count(n, max_elements_); ++i)
+      CHECK(MPI_Allreduce(MPI_IN_PLACE, data.data() + i * max_elements_, chunk_size(n, max_elements_, i),
                           MPI_FLOAT, MPI_SUM, comm_));
   }
 
-  // Whole vectors took 0.6 to 0.8 of the time from 2048 to 4096 floats on 2 and 4 ranks in shared memory, and
-  // the same time from 8192 on.
+  // Exchanging whole vectors took 0.6 to 0.8 times as long for 2048 to 4096 floats on 2 and 4 ranks in shared
+  // memory, and as long from 8192 on.
   static constexpr int64_t kWholeVectorElements = 4096;
 
   void exchange(int to, std::span<const std::byte> send, int from, std::span<std::byte> receive) {
     const auto sent = static_cast<int64_t>(send.size()), received = static_cast<int64_t>(receive.size());
-    const int64_t send_chunks = chunk_count(sent, most_elements_);
-    const int64_t receive_chunks = chunk_count(received, most_elements_);
+    const int64_t send_chunks = chunk_count(sent, max_elements_);
+    const int64_t receive_chunks = chunk_count(received, max_elements_);
     for (int64_t i = 0; i < std::max(send_chunks, receive_chunks); ++i)
-      CHECK(MPI_Sendrecv(send.data() + i * most_elements_, chunk_size(sent, most_elements_, i), MPI_BYTE,
-                         i < send_chunks ? to : MPI_PROC_NULL, 0, receive.data() + i * most_elements_,
-                         chunk_size(received, most_elements_, i), MPI_BYTE,
+      CHECK(MPI_Sendrecv(send.data() + i * max_elements_, chunk_size(sent, max_elements_, i), MPI_BYTE,
+                         i < send_chunks ? to : MPI_PROC_NULL, 0, receive.data() + i * max_elements_,
+                         chunk_size(received, max_elements_, i), MPI_BYTE,
                          i < receive_chunks ? from : MPI_PROC_NULL, 0, comm_, MPI_STATUS_IGNORE));
   }
 
@@ -75,7 +75,7 @@ class MpiTransport {
  private:
   MPI_Comm comm_ = MPI_COMM_NULL;
   int rank_ = 0, size_ = 1;
-  int64_t most_elements_;
+  int64_t max_elements_;
   std::vector<float> scratch_;
 };
 

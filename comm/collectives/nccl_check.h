@@ -16,7 +16,7 @@ inline std::string describe(ncclResult_t status) {
 }
 
 inline lockstep::ExitCode exit_code(ncclResult_t status) {
-  // A system error is a failed socket or fabric call; the others blame a caller: us.
+  // A system error is a failed socket or fabric call; the others are errors of the caller, Lockstep.
   return status == ncclRemoteError || status == ncclSystemError ? lockstep::ExitCode::lost
                                                                 : lockstep::ExitCode::bug;
 }

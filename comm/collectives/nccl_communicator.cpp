@@ -30,7 +30,7 @@ ncclComm_t connect(World& world, const CudaContext& context) {
   if (world.rank() == 0) CHECK(ncclGetUniqueId(&id));
   world.broadcast(std::as_writable_bytes(std::span(id.internal)));
   const std::vector<uint64_t> gpus = world.gather(gpu_identity(context.device()));
-  // No rank may still be inside MPI while another is in NCCL: with some fabrics the two wait for each other.
+  // No rank may still be inside MPI while another is in NCCL: on some fabrics they would deadlock.
   world.barrier();
 
   ncclComm_t comm = nullptr;
@@ -49,7 +49,7 @@ ncclComm_t connect(World& world, const CudaContext& context) {
   return comm;
 }
 
-/// Collectives' transport over NCCL between GPU memories, on the communication stream; every call enqueues.
+/// The transport of Collectives over NCCL, in GPU memory, on the communication stream; every call enqueues.
 class NcclTransport {
  public:
   NcclTransport(World& world, CudaContext& context)
@@ -70,8 +70,8 @@ class NcclTransport {
     CHECK(ncclAllReduce(data.data(), data.data(), data.size(), ncclFloat, ncclSum, comm_, stream()));
   }
 
-  // A message over NVLink takes about 10 us however short it is, in which 256 KiB would pass; the right
-  // figure for a given machine has not been measured.
+  // A message over NVLink takes at least about 10 us, the time of sending 256 KiB; the best value for a given
+  // machine has not been measured.
   static constexpr int64_t kWholeVectorElements = 1 << 16;
 
   void exchange(int to, std::span<const std::byte> send, int from, std::span<std::byte> receive) {
@@ -114,8 +114,7 @@ class NcclCommunicator : public Communicator {
   ~NcclCommunicator() override {
     ncclComm_t const comm = transport_.comm();
     if (comm == nullptr) return;  // aborted
-    // ncclCommDestroy lets the peers finish what they still read from this GPU. After an error they may never
-    // do so.
+    // ncclCommDestroy waits for peers that still read from this GPU. After an error they may never finish.
     if (std::uncaught_exceptions() > exceptions_at_start_) {
       ncclCommAbort(comm);
       return;
@@ -127,8 +126,8 @@ class NcclCommunicator : public Communicator {
   int size() const override { return transport_.size(); }
   Slice slice(int64_t elements) const override { return collectives_.slice(elements); }
 
-  // The buffer is not registered with NCCL: a send of which only one side's memory is registered is
-  // undefined, and memory of cudaMalloc gains nothing by it within a machine.
+  // The buffer is not registered with NCCL: a send with memory registered on only one side is undefined, and
+  // within a machine registration gains nothing for memory from cudaMalloc.
   void prepare(std::span<float>, int64_t longest) override { transport_.scratch(longest); }
 
   void start(Exec, const Collective& collective) override {
@@ -139,8 +138,8 @@ class NcclCommunicator : public Communicator {
   }
 
   void wait(Exec) override {
-    // With nothing started in this capture, the communication stream is no part of it and may not be waited
-    // for.
+    // If nothing was started in this capture, the communication stream is not part of it and must not be
+    // waited on.
     if (started_) context_.order(transport_.stream(), context_.compute_stream());
     started_ = false;
   }
@@ -149,9 +148,9 @@ class NcclCommunicator : public Communicator {
     ncclResult_t state = ncclSuccess;
     CHECK(ncclCommGetAsyncError(transport_.comm(), &state));
     if (state == ncclSuccess || state == ncclInProgress) return;
-    // Ends the kernels that wait for the peer: until then no memory of this GPU can be freed. In a thread of
-    // its own, because NCCL (from 2.26 on) then waits until every graph that captured a sum is destroyed, and
-    // those are destroyed by whoever catches what is thrown here.
+    // Aborts the kernels that wait for the peer: until then no memory of this GPU can be freed. In a separate
+    // thread, because NCCL (since 2.26) then waits until every graph that captured a collective is destroyed,
+    // which happens only where the exception thrown here is caught.
     std::thread([comm = std::exchange(transport_.comm(), nullptr)] { ncclCommAbort(comm); }).detach();
     fail(ExitCode::lost,
          "rank {} of {}: NCCL lost a peer or the network: {}. Set NCCL_DEBUG=WARN for its own account.",

@@ -19,7 +19,7 @@ class StagedCommunicator : public Communicator {
  public:
   StagedCommunicator(CudaContext& context, bool reproducible, int ranks_per_node)
       : context_(context),
-        transport_(kMostMpiElements),
+        transport_(kMaxMpiElements),
         collectives_(transport_, reproducible, ranks_per_node) {}
 
   int rank() const override { return transport_.rank(); }
@@ -36,13 +36,13 @@ class StagedCommunicator : public Communicator {
     if (collective.data.empty()) return;
     const auto n = static_cast<int64_t>(collective.data.size());
     if (staging_.size() < collective.data.size_bytes()) {
-      // What is enqueued still uses the old memory.
+      // Work already enqueued still uses the old memory.
       CHECK(cudaStreamSynchronize(stream()));
       prepare(collective.data, n);
     }
     const Slice all{0, n}, mine = slice(n);
-    const bool gathers = collective.kind == Collective::Kind::gather;
-    const bool keeps_slice = collective.kind == Collective::Kind::sum_slice;
+    const bool gathers = collective.kind == Collective::Kind::all_gather;
+    const bool keeps_slice = collective.kind == Collective::Kind::reduce_scatter;
     context_.order(context_.compute_stream(), stream());
     copy(staging_.as<float>(), collective.data, gathers ? mine : all);
     CHECK(cudaLaunchHostFunc(stream(), run_on_host, &job_of(collective)));
@@ -51,8 +51,8 @@ class StagedCommunicator : public Communicator {
   }
 
   void wait(Exec) override {
-    // With nothing started in this capture, the communication stream is no part of it and may not be waited
-    // for.
+    // If nothing was started in this capture, the communication stream is not part of it and must not be
+    // waited on.
     if (started_) context_.order(stream(), context_.compute_stream());
     started_ = false;
   }
@@ -63,7 +63,8 @@ class StagedCommunicator : public Communicator {
   }
 
  private:
-  /// What the host function of one collective needs; lives as long as a graph that holds it may.
+  /// The arguments of the host function of one collective; lives at least as long as any graph that refers to
+  /// it.
   struct Job {
     StagedCommunicator* self;
     Collective collective;
@@ -71,7 +72,7 @@ class StagedCommunicator : public Communicator {
 
   cudaStream_t stream() const { return context_.communication_stream(); }
 
-  /// A step starts the same collectives each time, so there are as many jobs as collectives in a step.
+  /// Every step starts the same collectives, so there is one job for each collective of a step.
   Job& job_of(const Collective& collective) {
     for (Job& job : jobs_) {
       const Collective& known = job.collective;
@@ -87,8 +88,8 @@ class StagedCommunicator : public Communicator {
                           static_cast<size_t>(slice.size) * sizeof(float), cudaMemcpyDefault, stream()));
   }
 
-  /// In CUDA's own thread, where nothing that may call CUDA may be called and nothing may be thrown. Host
-  /// functions of a stream follow one another.
+  /// Runs in CUDA's own thread, which must neither call CUDA nor throw. Host functions of a stream run one
+  /// after another.
   static void run_on_host(void* argument) {
     const Job& job = *static_cast<Job*>(argument);
     StagedCommunicator& self = *job.self;
@@ -110,12 +111,12 @@ class StagedCommunicator : public Communicator {
   CudaContext& context_;
   MpiTransport transport_;
   Collectives<MpiTransport> collectives_;
-  Buffer staging_;  ///< one for all: collectives follow one another on the stream
+  Buffer staging_;  ///< shared by all collectives, which run one after another on the stream
   std::list<Job> jobs_;
   bool started_ = false;  ///< since the last wait()
   std::mutex mutex_;
   std::exception_ptr failure_;
-  BackgroundTask mpi_;  ///< the last member: its thread ends before what it uses
+  BackgroundTask mpi_;  ///< last member, so that its thread ends before the members it uses
 };
 
 }  // namespace

@@ -60,7 +60,7 @@ void TimedCommunicator::begin_step() {
 TimedCommunicator::DeviceSeconds TimedCommunicator::device_seconds() const {
   DeviceSeconds seconds;
   for (size_t i = 0; i < collectives_.size(); ++i) {
-    // It waits for its data, and for the one before it.
+    // It waits for its data and for the previous collective.
     const Interval& interval = collectives_[i];
     const double since_ready = interval.end.seconds_since(interval.begin);
     seconds.running +=

@@ -9,7 +9,7 @@
 
 namespace lockstep {
 
-/// A communicator that measures how long collectives run and how long they hold up its callers.
+/// A communicator that measures how long collectives take and how long they block the caller.
 class TimedCommunicator : public Communicator {
  public:
   explicit TimedCommunicator(std::unique_ptr<Communicator> inner) : inner_(std::move(inner)) {}
@@ -22,20 +22,21 @@ class TimedCommunicator : public Communicator {
   void check() override { inner_->check(); }
   double busy_seconds() const override { return inner_->busy_seconds(); }
 
-  /// Seconds that this rank's step stood still since the last call: all of wait(), and of start() the
-  /// share of the one lane of `lanes` that was in it. On CUDA both only enqueue, and this says nothing.
+  /// Seconds for which collectives blocked this rank since the last call: the time in wait(), plus that in
+  /// start() divided by `lanes`, because only one lane was in it. Meaningless on CUDA, where both only
+  /// enqueue.
   double take_seconds(int lanes);
 
-  /// Between these, on CUDA, timestamps of the GPU surround each collective and each wait, in captured steps
-  /// too. Every step makes the same calls. Costs a few microseconds a step.
+  /// On CUDA, enables GPU timestamps around each collective and each wait between these calls, in captured
+  /// steps too. Every step must make the same calls. Costs a few microseconds per step.
   void begin_step();
   void end_step() { in_step_ = false; }
 
   struct DeviceSeconds {
-    double running = 0;  ///< all collectives, each from when it could start
-    double exposed = 0;  ///< the compute stream stood still for them
+    double running = 0;  ///< all collectives, each from the time at which it could start
+    double exposed = 0;  ///< the compute stream was blocked by them
   };
-  /// Of the newest step, once it is done.
+  /// The times of the newest step, which must have finished.
   DeviceSeconds device_seconds() const;
 
  private:
@@ -43,7 +44,7 @@ class TimedCommunicator : public Communicator {
     Timestamp begin, end;
   };
   bool times_on_device(Exec exec) const { return in_step_ && exec.on_cuda() && size() > 1; }
-  /// The next of the step's intervals; makes it in the first step.
+  /// The next of the step's intervals, created in the first step.
   static Interval& next(std::vector<Interval>& intervals, size_t& used, Exec exec);
 
   std::unique_ptr<Communicator> inner_;

@@ -8,22 +8,20 @@
 
 namespace lockstep {
 
-// The sum over ranks in one fixed binary tree, ((r0 + r1) + (r2 + r3)) + ... for every element, whatever the
-// length: the result has the same bits on every rank (of a NaN, the payload may differ). Recursive halving
-// and doubling (Thakur, Rabenseifner and Gropp 2005, "Optimization of collective communication operations in
+// All-reduce in one fixed binary tree over the ranks, ((r0 + r1) + (r2 + r3)) + ... for every element and any
+// length: the result has the same bits on every rank (except for the payload of a NaN). Recursive halving and
+// doubling (Thakur, Rabenseifner and Gropp 2005, "Optimization of collective communication operations in
 // MPICH"), nearest rank first, so that the tree over ranks continues the tree over a rank's micro-batches.
-//
-// The group's size is a power of two. Functions that go from level to level are called with distance = 1;
-// scratch is as long as data.
+// The group's size is a power of two. Recursive functions are called with distance = 1; scratch is as long as
+// data.
 //
 // A Transport has
 //   kWholeVectorElements: up to this length whole vectors are exchanged, which takes half as many messages
-//   exchange(int to, span<const byte> send, int from, span<byte> receive): both at once; the peer does the
-//   same
+//   exchange(int to, span<const byte> send, int from, span<byte> receive): both at once, as does the peer
 //   add(span<float> destination, span<const float> source)
 
-/// What a member keeps of `data` at one level, and what it gives to its partner, which holds the same part:
-/// members that differ in the bit `distance` agree in the lower ones, which chose it.
+/// The half of `data` that a member keeps at one level, and the half that it sends to its partner. Both hold
+/// the same part of the buffer: it was chosen by the lower bits of their ranks, which are equal.
 struct Halves {
   std::span<float> mine, theirs;
   Halves(const Group& group, int distance, std::span<float> data) {
@@ -36,7 +34,7 @@ struct Halves {
 
 inline int partner_of(const Group& group, int distance) { return group.rank_of(group.rank ^ distance); }
 
-/// This member's part of n floats after tree_sum_slice().
+/// This member's slice of n floats after tree_reduce_scatter().
 inline Slice tree_slice(const Group& group, int64_t n) {
   Slice slice{0, n};
   for (int distance = 1; distance < group.size; distance *= 2) {
@@ -57,47 +55,47 @@ void halve(Transport& transport, const Group& group, int distance, const Halves&
   transport.add(halves.mine, received);
 }
 
-/// One level up: each half to the partner.
+/// One level up: exchanges the halves with the partner.
 template <typename Transport>
 void double_up(Transport& transport, const Group& group, int distance, const Halves& halves) {
   const int partner = partner_of(group, distance);
   transport.exchange(partner, std::as_bytes(halves.mine), partner, std::as_writable_bytes(halves.theirs));
 }
 
-/// The sum of this member's tree_slice() into it; the rest of data is undefined.
+/// Reduce-scatter: this member's tree_slice() receives the sum; the rest of data is undefined.
 template <typename Transport>
-void tree_sum_slice(Transport& transport, const Group& group, int distance, std::span<float> data,
-                    std::span<float> scratch) {
+void tree_reduce_scatter(Transport& transport, const Group& group, int distance, std::span<float> data,
+                         std::span<float> scratch) {
   if (distance == group.size) return;
   const Halves halves(group, distance, data);
   halve(transport, group, distance, halves, scratch);
-  tree_sum_slice(transport, group, 2 * distance, halves.mine, scratch);
+  tree_reduce_scatter(transport, group, 2 * distance, halves.mine, scratch);
 }
 
-/// Every member's tree_slice() to all members.
+/// All-gather: copies every member's tree_slice() to all members.
 template <typename Transport>
-void tree_gather(Transport& transport, const Group& group, int distance, std::span<float> data) {
+void tree_all_gather(Transport& transport, const Group& group, int distance, std::span<float> data) {
   if (distance == group.size) return;
   const Halves halves(group, distance, data);
-  tree_gather(transport, group, 2 * distance, halves.mine);
+  tree_all_gather(transport, group, 2 * distance, halves.mine);
   double_up(transport, group, distance, halves);
 }
 
 /// Replaces `data` by its sum over the group.
 template <typename Transport>
-void tree_sum(Transport& transport, const Group& group, int distance, std::span<float> data,
-              std::span<float> scratch) {
+void tree_all_reduce(Transport& transport, const Group& group, int distance, std::span<float> data,
+                     std::span<float> scratch) {
   if (distance == group.size || data.empty()) return;
   if (static_cast<int64_t>(data.size()) <= Transport::kWholeVectorElements) {
     const int partner = partner_of(group, distance);
     const std::span<float> received = scratch.first(data.size());
     transport.exchange(partner, std::as_bytes(data), partner, std::as_writable_bytes(received));
     transport.add(data, received);
-    return tree_sum(transport, group, 2 * distance, data, scratch);
+    return tree_all_reduce(transport, group, 2 * distance, data, scratch);
   }
   const Halves halves(group, distance, data);
   halve(transport, group, distance, halves, scratch);
-  tree_sum(transport, group, 2 * distance, halves.mine, scratch);
+  tree_all_reduce(transport, group, 2 * distance, halves.mine, scratch);
   double_up(transport, group, distance, halves);
 }
 

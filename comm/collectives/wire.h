@@ -5,7 +5,7 @@
 
 namespace lockstep {
 
-/// The type of the numbers on a wire of two bytes.
+/// The element type of a two-byte wire.
 inline DType dtype_of(Wire wire) { return wire == Wire::bf16 ? DType::bf16 : DType::f16; }
 
 }  // namespace lockstep

@@ -14,8 +14,8 @@
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/lsan_interface.h>
-/// Asked by a sanitizer build at its end. Open MPI never frees some of what it allocates, partly in threads
-/// of its own, so leaks are sought in processes that never started it.
+/// Called by sanitizer builds at exit. Open MPI never frees some of its memory, partly allocated in its own
+/// threads, so leaks are checked only in processes that never started it.
 extern "C" int __lsan_is_turned_off() {
   int initialized = 0;
   MPI_Initialized(&initialized);
@@ -27,29 +27,29 @@ namespace lockstep {
 
 namespace {
 
-/// Keeps Open MPI from preparing for what this job cannot meet, which is most of the time that it needs to
-/// start. What the user has set stays.
+/// Keeps Open MPI from initializing features that this job cannot use, which takes most of its startup time.
+/// Variables set by the user are kept.
 void start_quickly(const LauncherFacts& facts) {
   const bool alone = facts.launcher.empty();
-  // Open MPI takes a process with such a number for a rank that srun has started, and ends it.
+  // With this variable, Open MPI takes the process for a rank started by srun, and ends it.
   if (facts.lone_slurm_task) unsetenv("SLURM_STEP_ID");
-  // Within a machine messages go through shared memory, so no network library need be probed: 0.2 s.
+  // Within a machine messages use shared memory, so network libraries need not be probed, which saves 0.2 s.
   if (alone || facts.one_machine) {
     setenv("OMPI_MCA_pml", "ob1", 0);
-    // Open MPI 5 asks the kernel for its routes, finds none from an address to itself, and says so in a line
-    // a rank.
+    // Open MPI 5 asks the kernel for its routes, finds none from an address to itself, and prints a line per
+    // rank.
     setenv("OMPI_MCA_reachable", "weighted", 0);
   }
   if (alone) {
-    // The daemon that Open MPI would start for a process without a launcher serves MPI_Comm_spawn only: 0.1
-    // s. Without it, every such process would use the same session folder, and one that ends would remove it
-    // under one that starts; nothing here needs the folder.
+    // For a process without a launcher, Open MPI would start a daemon, which takes 0.1 s and serves only
+    // MPI_Comm_spawn. Without the daemon all such processes would share a session folder, which one that ends
+    // would remove while another starts; nothing here needs the folder.
     setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
     setenv("OMPI_MCA_orte_create_session_dirs", "0", 0);
   }
 }
 
-/// Why this cannot be the run that Slurm started; empty when all is well.
+/// Why the ranks cannot be those that Slurm was to start; empty if there is no problem.
 std::string launch_mistake(const LauncherFacts& facts, int size) {
   if (facts.slurm_tasks == 0 || facts.slurm_tasks == size) return {};
   if (size == 1)
@@ -59,7 +59,7 @@ std::string launch_mistake(const LauncherFacts& facts, int size) {
         "--mpi=list` shows what this cluster has), or with mpirun inside sbatch.",
         facts.slurm_tasks);
   return fmt::format(
-      "Slurm started {} tasks, but MPI sees {} ranks. Start one process a rank: `srun --mpi=pmix "
+      "Slurm started {} tasks, but MPI sees {} ranks. Start one process per rank: `srun --mpi=pmix "
       "--ntasks={}`, or "
       "mpirun inside sbatch, but not mpirun inside srun.",
       facts.slurm_tasks, size, facts.slurm_tasks);
@@ -68,23 +68,23 @@ std::string launch_mistake(const LauncherFacts& facts, int size) {
 void reduce_doubles(std::span<double> values, MPI_Op operation) {
   const PhaseScope waiting(Phase::wait);
   const auto n = static_cast<int64_t>(values.size());
-  for (int64_t i = 0; i < chunk_count(n, kMostMpiElements); ++i)
-    CHECK(MPI_Allreduce(MPI_IN_PLACE, values.data() + i * kMostMpiElements,
-                        chunk_size(n, kMostMpiElements, i), MPI_DOUBLE, operation, MPI_COMM_WORLD));
+  for (int64_t i = 0; i < chunk_count(n, kMaxMpiElements); ++i)
+    CHECK(MPI_Allreduce(MPI_IN_PLACE, values.data() + i * kMaxMpiElements, chunk_size(n, kMaxMpiElements, i),
+                        MPI_DOUBLE, operation, MPI_COMM_WORLD));
 }
 
 }  // namespace
 
 World::World(const LauncherFacts& facts) : exceptions_at_start_(std::uncaught_exceptions()) {
-  // Open MPI would end the process in MPI_Init, with a page about how it was built.
+  // Otherwise Open MPI would end the process in MPI_Init with a page about how it was built.
   if (facts.slurm_tasks > 0 && !facts.slurm_serves_mpi)
     fail(ExitCode::usage,
-         "srun has told MPI nothing of its tasks ({}): each would be rank 0 of 1. Start them with `srun "
+         "srun did not inform MPI of its {} tasks: each would be rank 0 of 1. Start them with `srun "
          "--mpi=pmix` (`srun --mpi=list` shows what this cluster has), or with mpirun inside sbatch.",
          facts.slurm_tasks);
   start_quickly(facts);
-  // The socket of a rank that is lost is then an error of an MPI call, which says so, and not the silent end
-  // of this rank, too.
+  // Writing to the socket of a lost rank then fails in an MPI call, which is reported, instead of silently
+  // killing this rank too.
   std::signal(SIGPIPE, SIG_IGN);
   int provided = MPI_THREAD_SINGLE;
   CHECK(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided));
@@ -123,8 +123,8 @@ void World::barrier() {
 void World::broadcast(std::span<std::byte> bytes, int root) {
   const PhaseScope waiting(Phase::wait);
   const auto n = static_cast<int64_t>(bytes.size());
-  for (int64_t i = 0; i < chunk_count(n, kMostMpiElements); ++i)
-    CHECK(MPI_Bcast(bytes.data() + i * kMostMpiElements, chunk_size(n, kMostMpiElements, i), MPI_BYTE, root,
+  for (int64_t i = 0; i < chunk_count(n, kMaxMpiElements); ++i)
+    CHECK(MPI_Bcast(bytes.data() + i * kMaxMpiElements, chunk_size(n, kMaxMpiElements, i), MPI_BYTE, root,
                     MPI_COMM_WORLD));
 }
 
@@ -141,9 +141,9 @@ void World::sum(std::span<double> values) { reduce_doubles(values, MPI_SUM); }
 void World::all_reduce(std::span<float> values) {
   const PhaseScope waiting(Phase::wait);
   const auto n = static_cast<int64_t>(values.size());
-  for (int64_t i = 0; i < chunk_count(n, kMostMpiElements); ++i)
-    CHECK(MPI_Allreduce(MPI_IN_PLACE, values.data() + i * kMostMpiElements,
-                        chunk_size(n, kMostMpiElements, i), MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD));
+  for (int64_t i = 0; i < chunk_count(n, kMaxMpiElements); ++i)
+    CHECK(MPI_Allreduce(MPI_IN_PLACE, values.data() + i * kMaxMpiElements, chunk_size(n, kMaxMpiElements, i),
+                        MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD));
 }
 
 void World::max(std::span<double> values) { reduce_doubles(values, MPI_MAX); }
@@ -179,17 +179,16 @@ std::optional<int> World::find_different(uint64_t value) {
 }
 
 void World::abort(int exit_code) {
-  // What follows may wait for a terminal or for a launcher that is gone with the network.
+  // The calls below may block on a terminal or on a launcher that was lost with the network.
   end_process_soon(exit_code);
   std::fflush(nullptr);
-  // Alone, there is nobody to end, and MPI_Abort would add a paragraph to the one line that says what was
-  // wrong.
+  // A single rank has no others to end, and MPI_Abort would add a paragraph to the one-line error message.
   if (size_ > 1) MPI_Abort(MPI_COMM_WORLD, exit_code);
   std::_Exit(exit_code);
 }
 
 void end_process_soon(int exit_code) {
-  // An alarm needs neither memory nor a thread, of which there may be none left.
+  // An alarm needs neither memory nor a thread, which may be exhausted.
   static std::atomic<int> code;
   code = exit_code;
   std::signal(SIGALRM, [](int) { std::_Exit(code); });

@@ -15,13 +15,13 @@ struct Nodes {
 };
 
 Nodes shape_of(const Fabric& fabric, int64_t ranks) {
-  const int64_t most = fabric.ranks_per_node > 0 ? fabric.ranks_per_node : ranks;
-  const int64_t per_node = std::min(ranks, most);
+  const int64_t max_per_node = fabric.ranks_per_node > 0 ? fabric.ranks_per_node : ranks;
+  const int64_t per_node = std::min(ranks, max_per_node);
   return {std::ceil(static_cast<double>(ranks) / static_cast<double>(per_node)),
           static_cast<double>(per_node)};
 }
 
-/// How much longer everything takes because ranks take turns on a node's places.
+/// The factor by which everything is slower because ranks share a node's places.
 double turns(const Fabric& fabric, int64_t ranks) {
   if (fabric.places_per_node == 0) return 1;
   return std::max(1.0, shape_of(fabric, ranks).per_node / static_cast<double>(fabric.places_per_node));
@@ -29,10 +29,10 @@ double turns(const Fabric& fabric, int64_t ranks) {
 
 double doublings(double n) { return std::ceil(std::log2(n)); }
 
-/// One rank's volume in an all-reduce among n, in parts of the data.
+/// One rank's volume in an all-reduce among n ranks, relative to the data.
 double volume(double n) { return 2 * (n - 1) / n; }
 
-/// Flat over all ranks. The data that enters a node is divided over the links of its ranks.
+/// A flat all-reduce over all ranks. The data that enters a node is divided over the links of its ranks.
 double flat_seconds(const Fabric& fabric, int64_t ranks, double bytes, double inside_messages,
                     double between_messages) {
   const Nodes shape = shape_of(fabric, ranks);
@@ -72,7 +72,7 @@ double all_reduce_seconds(AllReduce algorithm, const Fabric& fabric, int64_t ran
   double seconds = 0;
   switch (algorithm) {
     case AllReduce::ring: {
-      // Once around and once more: so many hops, of which one a node leaves it.
+      // Twice around the ring; one hop per node and round leaves the node.
       const double hops = 2 * static_cast<double>(ranks - 1);
       const double between = shape.nodes > 1 ? 2 * (shape.nodes - 1) : 0;
       seconds = flat_seconds(fabric, ranks, bytes, hops - between, between);
@@ -152,15 +152,15 @@ double best_bucket_bytes(const Fabric& fabric, const StepWork& work, int64_t ran
   constexpr double kAsGood = 1.001;
   const double total = std::accumulate(work.bucket_bytes.begin(), work.bucket_bytes.end(), 0.0);
   std::vector<std::pair<double, double>> sizes;  // bytes, seconds
-  double least = INFINITY;
+  double fastest = INFINITY;
   for (double bytes = 0x1p20; sizes.empty() || sizes.back().first < total; bytes *= 2) {
     StepWork cut = work;
     cut.bucket_bytes = even_buckets(total, bytes);
     sizes.emplace_back(std::min(bytes, total), step_cost(fabric, cut, ranks).seconds);
-    least = std::min(least, sizes.back().second);
+    fastest = std::min(fastest, sizes.back().second);
   }
   const auto best = std::find_if(sizes.rbegin(), sizes.rend(),
-                                 [&](const auto& size) { return size.second <= kAsGood * least; });
+                                 [&](const auto& size) { return size.second <= kAsGood * fastest; });
   return best->first;
 }
 

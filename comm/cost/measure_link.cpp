@@ -12,12 +12,12 @@ namespace lockstep {
 
 namespace {
 
-/// Seconds of one sum on this rank, when the others are ready.
+/// Seconds of one all-reduce on this rank when the others are ready.
 double time_sum(World& world, Exec exec, Communicator& communicator, std::span<float> data) {
   using Clock = std::chrono::steady_clock;
   world.barrier();
   const Clock::time_point start = Clock::now();
-  communicator.start_sum(exec, data);
+  communicator.start_all_reduce(exec, data);
   communicator.wait(exec);
   synchronize(exec);
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -25,7 +25,7 @@ double time_sum(World& world, Exec exec, Communicator& communicator, std::span<f
 
 }  // namespace
 
-Link measure_sums(World& world, Exec exec, Communicator& communicator) {
+Link measure_all_reduce(World& world, Exec exec, Communicator& communicator) {
   const PhaseScope waiting(Phase::wait);
   constexpr size_t kFew = 64, kMany = size_t{1} << 20;
   constexpr int kRepeats = 5;
@@ -33,7 +33,7 @@ Link measure_sums(World& world, Exec exec, Communicator& communicator) {
   const std::span<float> data = buffer.as<float>();
   communicator.prepare(data, static_cast<int64_t>(kMany));
   std::array<double, 2> least = {1, 1};
-  // The first of each sets up connections and memory, and takes the longest.
+  // The first one of each size sets up connections and memory, and takes longest.
   for (int repeat = 0; repeat < kRepeats; ++repeat) {
     least[0] = std::min(least[0], time_sum(world, exec, communicator, data.first(kFew)));
     least[1] = std::min(least[1], time_sum(world, exec, communicator, data));
@@ -45,11 +45,11 @@ Link measure_sums(World& world, Exec exec, Communicator& communicator) {
 }
 
 int64_t choose_bucket_bytes(const Link& sums, int64_t total_bytes) {
-  constexpr double kLeast = 1 << 20;
+  constexpr double kMin = 1 << 20;
   const auto total = static_cast<double>(std::max<int64_t>(total_bytes, 1));
   const double best =
       sums.seconds_per_byte > 0 ? std::sqrt(total * sums.latency / sums.seconds_per_byte) : total;
-  return std::llround(std::exp2(std::round(std::log2(std::clamp(best, kLeast, std::max(total, kLeast))))));
+  return std::llround(std::exp2(std::round(std::log2(std::clamp(best, kMin, std::max(total, kMin))))));
 }
 
 }  // namespace lockstep

@@ -8,15 +8,16 @@
 
 namespace lockstep {
 
-/// What a sum over the ranks costs with this communicator: the least time of a few sums of some floats, and
-/// of a few MiB, on the slowest rank. Takes some milliseconds; the same on every rank. Collective; waits.
-Link measure_sums(World& world, Exec exec, Communicator& communicator);
+/// The cost of an all-reduce with this communicator: the minimum time of several all-reduces of a few floats,
+/// and of a few MiB, on the slowest rank. Takes some milliseconds; the same result on every rank. Collective;
+/// blocks.
+Link measure_all_reduce(World& world, Exec exec, Communicator& communicator);
 
-/// The size of buckets that lets a step end soonest when sums are the bottleneck: of total_bytes cut into n
-/// buckets, each costs the latency once, and the last one travels alone. n * latency + total_bytes / n *
-/// seconds_per_byte is least where a bucket has sqrt(total_bytes * latency / seconds_per_byte) bytes. The
-/// nearest power of two, so that two runs on one machine choose the same, and at least 1 MiB: what a bucket
-/// costs its caller is not in the measurement.
-int64_t choose_bucket_bytes(const Link& sums, int64_t total_bytes);
+/// The bucket size that minimizes the time of a step when all-reduces are the bottleneck: of total_bytes cut
+/// into n buckets, each costs the latency once, and the last one overlaps nothing. n * latency + total_bytes
+/// / n * seconds_per_byte is minimal for buckets of sqrt(total_bytes * latency / seconds_per_byte) bytes.
+/// Rounded to a power of two, so that two runs on one machine choose the same, and at least 1 MiB, because
+/// the measurement ignores the caller's cost per bucket.
+int64_t choose_bucket_bytes(const Link& link, int64_t total_bytes);
 
 }  // namespace lockstep

@@ -9,7 +9,7 @@ namespace lockstep {
 
 namespace {
 
-/// The compute of one rank if it had a core to itself, as a share of what it is with so many.
+/// The compute time of a rank with a core of its own, relative to that with this many ranks.
 double turns(const Fabric& fabric, int64_t ranks) {
   return step_cost(fabric, {.compute_seconds = 1, .bucket_bytes = {}}, ranks).compute;
 }
@@ -57,13 +57,13 @@ ScalingModel fit_compute(const ScalingModel& known, std::span<const MeasuredStep
 }
 
 std::optional<ScalingModel> fit_scaling(const ScalingModel& known, std::span<const MeasuredStep> steps,
-                                        std::span<const MeasuredSum> sums) {
+                                        std::span<const MeasuredAllReduce> sums) {
   if (steps.empty()) return std::nullopt;
   ScalingModel model = fit_compute(known, steps);
   std::vector<LinearPoint> messages;
-  for (const MeasuredSum& sum : sums) {
+  for (const MeasuredAllReduce& sum : sums) {
     if (sum.ranks < 2) continue;
-    // What the tree would cost with a latency of one second, and with one second a byte.
+    // The cost of the tree with a latency of one second, and with one second per byte.
     Fabric latency = known.fabric, bandwidth = known.fabric;
     latency.inside = {1, 0};
     bandwidth.inside = {0, 1};
@@ -78,12 +78,12 @@ std::optional<ScalingModel> fit_scaling(const ScalingModel& known, std::span<con
 
 std::vector<std::optional<double>> leave_one_out(const ScalingModel& known,
                                                  std::span<const MeasuredStep> steps,
-                                                 std::span<const MeasuredSum> sums) {
+                                                 std::span<const MeasuredAllReduce> sums) {
   std::vector<std::optional<double>> predicted;
   for (const MeasuredStep& held : steps) {
     const auto is_other = [&](const auto& measured) { return measured.ranks != held.ranks; };
     std::vector<MeasuredStep> other_steps;
-    std::vector<MeasuredSum> other_sums;
+    std::vector<MeasuredAllReduce> other_sums;
     std::copy_if(steps.begin(), steps.end(), std::back_inserter(other_steps), is_other);
     std::copy_if(sums.begin(), sums.end(), std::back_inserter(other_sums), is_other);
     const std::optional<ScalingModel> model = fit_scaling(known, other_steps, other_sums);

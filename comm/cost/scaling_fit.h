@@ -9,9 +9,9 @@
 
 namespace lockstep {
 
-/// The two non-negative factors with which first * p + second * q is nearest to `value` in relative terms:
-/// the sum of squares of (value - first * p - second * q) / value is least. Fewer than two different points
-/// give one factor: second = 0 unless first is 0 in all of them.
+/// Fits two non-negative factors so that first * p + second * q approximates `value`: minimizes the sum of
+/// squares of the relative errors (value - first * p - second * q) / value. Fewer than two different points
+/// determine one factor: second = 0 unless p is 0 in all of them.
 struct LinearPoint {
   double p = 0, q = 0, value = 0;
 };
@@ -20,45 +20,44 @@ struct LinearFit {
 };
 LinearFit fit_factors(std::span<const LinearPoint> points);
 
-/// A sum of `bytes` over `ranks` that took so many seconds.
-struct MeasuredSum {
+/// The measured time of one all-reduce of `bytes` over `ranks`.
+struct MeasuredAllReduce {
   int64_t ranks = 0;
   double bytes = 0, seconds = 0;
 };
 
-/// What was measured of a step on so many ranks.
+/// Measurements of a step on `ranks` ranks.
 struct MeasuredStep {
   int64_t ranks = 0;
   double samples_per_rank = 0;
   double compute_seconds = 0, spread_seconds = 0;
 };
 
-/// What the ranks, their computing and their connection are like, as far as it can be told from measurements
-/// on one machine.
+/// A model of the ranks' compute and their connections, fitted to measurements on one machine.
 struct ScalingModel {
-  double fixed_seconds = 0, seconds_per_sample = 0;  ///< of a rank's compute in a step
-  double spread = 0;                                 ///< standard deviation of compute, in parts of it
+  double fixed_seconds = 0, seconds_per_sample = 0;  ///< of a rank's compute per step
+  double spread = 0;                                 ///< standard deviation of compute, relative to it
   Fabric fabric;
   std::vector<double> bucket_bytes;
   bool overlap = false;
 
   StepWork work(double samples_per_rank) const;
-  /// What a step on so many ranks costs.
+  /// The cost of a step on `ranks` ranks.
   StepCost cost(int64_t ranks, double samples_per_rank) const;
 };
 
-/// Fits compute alone. `known` has the fabric, buckets and overlap; steps are not empty.
+/// Fits only compute. `known` provides the fabric, buckets and overlap; steps must not be empty.
 ScalingModel fit_compute(const ScalingModel& known, std::span<const MeasuredStep> steps);
 
-/// Fits compute to the steps and the link to the sums, by least squares. Nothing when no
-/// step, or no sum of several ranks was measured.
+/// Fits compute to the steps and the link to the all-reduces, by least squares. Nothing if no step, or no
+/// all-reduce over several ranks, was measured.
 std::optional<ScalingModel> fit_scaling(const ScalingModel& known, std::span<const MeasuredStep> steps,
-                                        std::span<const MeasuredSum> sums);
+                                        std::span<const MeasuredAllReduce> sums);
 
-/// For each step, the seconds that the model gives it when fitted to the other numbers of ranks; nothing for
-/// one that the others cannot predict.
+/// Cross-validation: for each step, the seconds predicted by the model fitted to the other numbers of ranks;
+/// nothing for a step that the others cannot predict.
 std::vector<std::optional<double>> leave_one_out(const ScalingModel& known,
                                                  std::span<const MeasuredStep> steps,
-                                                 std::span<const MeasuredSum> sums);
+                                                 std::span<const MeasuredAllReduce> sums);
 
 }  // namespace lockstep

@@ -13,11 +13,11 @@ namespace lockstep {
 
 namespace {
 
-/// The fixed tree over one rank's micro-batches. A node is named by its first leaf and its number of leaves,
-/// and its sum is kept in the first leaf's buffer.
+/// The fixed tree over one rank's micro-batches. A node is identified by its first leaf and its number of
+/// leaves; its sum is stored in the first leaf's buffer.
 struct Tree {
   int leaves;
-  int group;  ///< the odd part of `leaves`: so many neighbours are added left to right, the groups then
+  int group;  ///< the odd part of `leaves`: groups of this many are added left to right, then the groups
               ///< pairwise
 
   explicit Tree(int count) : leaves(count), group(count >> std::countr_zero(static_cast<unsigned>(count))) {}
@@ -26,7 +26,7 @@ struct Tree {
     int left, left_leaves;
     int right, right_leaves;
   };
-  /// What happens next to the node (first, count), which is not the root.
+  /// The next addition that involves the node (first, count), which is not the root.
   Merge next(int first, int count) const {
     if (count < group) {
       const int start = first - first % group;
@@ -36,9 +36,9 @@ struct Tree {
     return is_left ? Merge{first, count, first + count, count} : Merge{first - count, count, first, count};
   }
 
-  /// How many sums can be waiting for a sibling when a run of micro-batches from the first on is done and
-  /// none is being computed: one a level of pairs, and one unfinished group.
-  int most_waiting() const {
+  /// The maximum number of sums waiting for a sibling when the first micro-batches, however many, are done
+  /// and none is being computed: one per level of pairs, and one unfinished group.
+  int max_waiting() const {
     const int levels = std::countr_zero(static_cast<unsigned>(leaves));
     return levels + (group > 1 ? 1 : 0);
   }
@@ -65,8 +65,8 @@ struct GradientReducer::Impl {
         buckets(std::move(buckets_)),
         sums(sums_),
         tree(micro_batches) {
-    // With every started micro-batch done, `lanes` buffers are free, so leaf() never waits for ever.
-    const int nodes = std::min(micro_batches, tree.most_waiting() + lanes);
+    // When all started micro-batches are done, `lanes` buffers are free, so leaf() cannot deadlock.
+    const int nodes = std::min(micro_batches, tree.max_waiting() + lanes);
     for (int i = 1; i < nodes; ++i) pool.emplace_back(exec, Memory::device, total.size_bytes());
     int64_t longest = 0;
     for (const Bucket& bucket : buckets) longest = std::max(longest, bucket.size);
@@ -108,7 +108,7 @@ struct GradientReducer::Impl {
     return buffer;
   }
 
-  /// How many leaves the sum of this bucket that starts at this leaf holds; 0: there is none, or it is being
+  /// The number of leaves in this bucket's sum that starts at this leaf; 0: no such sum, or it is being
   /// added.
   int& leaves_at(int bucket, int first) {
     return summed[static_cast<size_t>(bucket) * static_cast<size_t>(tree.leaves) +
@@ -131,7 +131,7 @@ struct GradientReducer::Impl {
       const Tree::Merge merge = tree.next(first, count);
       int& left = leaves_at(bucket, merge.left);
       int& right = leaves_at(bucket, merge.right);
-      // Whichever sibling comes second does the addition, so nobody waits for a sibling.
+      // Whichever sibling finishes second does the addition, so no lane waits for a sibling.
       if (left != merge.left_leaves || right != merge.right_leaves) return;
       left = right = 0;
       const std::span<float> destination = slice(merge.left, bucket), source = slice(merge.right, bucket);
@@ -147,7 +147,7 @@ struct GradientReducer::Impl {
     start_complete_buckets(exec, lock);
   }
 
-  /// One more bucket of this leaf's buffer has been added to its left sibling.
+  /// Records that another bucket of this leaf's buffer has been added to its left sibling.
   void release(int first) {
     const auto leaf = static_cast<size_t>(first);
     if (++absorbed[leaf] < static_cast<int>(buckets.size())) return;
@@ -155,32 +155,33 @@ struct GradientReducer::Impl {
     changed.notify_all();
   }
 
-  /// Every rank must start the same buckets in the same order, in whatever order its lanes complete them.
+  /// Every rank must start the buckets in the same order, whatever the order in which its lanes complete
+  /// them.
   void start_complete_buckets(Exec exec, std::unique_lock<std::mutex>& lock) {
-    if (starting) return;  // that lane looks again before it leaves
+    if (starting) return;  // that lane checks again before it returns
     starting = true;
     while (next_bucket < buckets.size() && complete[next_bucket]) {
       const Bucket& bucket = buckets[next_bucket];
       const bool last = next_bucket + 1 == buckets.size();
       lock.unlock();
-      start_sum(exec, bucket, /*awaited=*/last);
+      start_bucket(exec, bucket, /*awaited=*/last);
       lock.lock();
       ++next_bucket;
     }
     starting = false;
   }
 
-  void start_sum(Exec exec, const Bucket& bucket, bool awaited) {
+  void start_bucket(Exec exec, const Bucket& bucket, bool awaited) {
     using Kind = Collective::Kind;
-    const SumScope scope(&bucket - buckets.data());
+    const CollectiveScope scope(&bucket - buckets.data());
     const std::span<float> all =
         total.subspan(static_cast<size_t>(bucket.offset), static_cast<size_t>(bucket.size));
     if (sums.wire == Wire::fp32 && !sums.sharded)
-      return communicator.start(exec, {Kind::sum, all, Wire::fp32, awaited});
+      return communicator.start(exec, {Kind::all_reduce, all, Wire::fp32, awaited});
     const auto head = static_cast<size_t>(head_of(bucket, sums.head));
-    if (head > 0) communicator.start(exec, {Kind::sum, all.first(head), Wire::fp32, awaited});
-    communicator.start(exec,
-                       {sums.sharded ? Kind::sum_slice : Kind::sum, all.subspan(head), sums.wire, awaited});
+    if (head > 0) communicator.start(exec, {Kind::all_reduce, all.first(head), Wire::fp32, awaited});
+    communicator.start(exec, {sums.sharded ? Kind::reduce_scatter : Kind::all_reduce, all.subspan(head),
+                              sums.wire, awaited});
   }
 
   void finish(Exec exec) {
@@ -189,7 +190,7 @@ struct GradientReducer::Impl {
       INVARIANT(next_bucket == buckets.size(), "only {} of {} buckets are complete", next_bucket,
                 buckets.size());
     }
-    const SumScope scope(static_cast<int64_t>(next_bucket) - 1);
+    const CollectiveScope scope(static_cast<int64_t>(next_bucket) - 1);
     communicator.wait(exec);
   }
 
@@ -206,11 +207,11 @@ struct GradientReducer::Impl {
   const Tree tree;
   std::vector<Buffer> pool;  ///< of total's length each
 
-  std::mutex mutex;                    // guards all below
-  std::condition_variable changed;     ///< a buffer is free, a micro-batch has started, or all is cancelled
-  int next_leaf = 0;                   ///< the next micro-batch to start
-  std::exception_ptr cancelled;        ///< why, if all is cancelled
-  std::vector<std::span<float>> free;  ///< buffers of the pool
+  std::mutex mutex;                 // guards everything below
+  std::condition_variable changed;  ///< a buffer is free, a micro-batch has started, or the step is cancelled
+  int next_leaf = 0;                ///< the next micro-batch to start
+  std::exception_ptr cancelled;     ///< the cause, if the step is cancelled
+  std::vector<std::span<float>> free;         ///< buffers of the pool
   std::vector<std::span<float>> leaf_buffer;  ///< by micro-batch
   std::vector<int> absorbed;                  ///< by micro-batch: buckets added to a left sibling
   std::vector<int> summed;                    ///< (bucket, micro-batch): see leaves_at()

@@ -27,15 +27,15 @@ void RoundReducer::sum(Exec exec, int lane, int lanes, std::span<float> values) 
     if (sums_ == mine) std::rethrow_exception(cancelled_);
     return;
   }
-  // All others wait for this lane, so it may keep the lock.
+  // All other lanes wait for this one, so it may hold the lock.
   const std::span<float> sum = waiting_.front();
   for (const std::span<float>& other : waiting_) {
     INVARIANT(other.size() == sum.size(), "lanes add {} and {} values", sum.size(), other.size());
     if (other.data() != sum.data())
       add_in_place(exec, sum.data(), other.data(), static_cast<int64_t>(sum.size()));
   }
-  const SumScope scope;
-  communicator_.start_sum(exec, sum);
+  const CollectiveScope scope;
+  communicator_.start_all_reduce(exec, sum);
   communicator_.wait(exec);
   for (const std::span<float>& other : waiting_)
     if (other.data() != sum.data()) std::copy(sum.begin(), sum.end(), other.begin());

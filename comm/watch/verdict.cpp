@@ -13,14 +13,14 @@ namespace {
 
 using Ranks = std::span<const RankState>;
 
-/// In a call that returns only when other ranks make theirs.
+/// Whether the rank is in a call that returns only when other ranks make it too.
 bool waits(const RankStatus& status) {
-  return status.phase == Phase::sum || status.phase == Phase::wait || status.phase == Phase::device;
+  return status.phase == Phase::collective || status.phase == Phase::wait || status.phase == Phase::device;
 }
 
 bool ended(const RankState& rank) { return rank.status.phase == Phase::ended; }
 
-/// In the order in which a run gets there. The other phases that wait have no order of their own.
+/// A key that orders ranks by how far they are in the run. Phases that wait are not ordered among themselves.
 std::tuple<int64_t, Phase, int64_t> place_of(const RankState& rank) {
   return {rank.status.step, rank.status.phase, rank.status.number};
 }
@@ -38,11 +38,11 @@ const RankState& state_of(Ranks ranks, int rank) {
 
 /// "rank 2", "ranks 2 and 5", "ranks 0, 1, 2 and 40 more".
 std::string named(const std::vector<int>& ranks) {
-  constexpr size_t kMost = 4;
+  constexpr size_t kMaxNamed = 4;
   if (ranks.size() == 1) return fmt::format("rank {}", ranks[0]);
-  if (ranks.size() > kMost)
-    return fmt::format("ranks {} and {} more", fmt::join(std::span(ranks).first(kMost - 1), ", "),
-                       ranks.size() - (kMost - 1));
+  if (ranks.size() > kMaxNamed)
+    return fmt::format("ranks {} and {} more", fmt::join(std::span(ranks).first(kMaxNamed - 1), ", "),
+                       ranks.size() - (kMaxNamed - 1));
   return fmt::format("ranks {} and {}", fmt::join(std::span(ranks).first(ranks.size() - 1), ", "),
                      ranks.back());
 }
@@ -57,31 +57,30 @@ std::string in_words(const RankStatus& status) {
   return text;
 }
 
-/// What to look at when a rank does not come back from what it does.
+/// What to check if a rank does not return from what it does.
 const char* advice(const RankStatus& status) {
   if (status.file[0] != '\0') return "Look at that file system.";
-  return "Look at that machine, or attach a debugger to the process; a phase that is only slow wants a "
-         "larger "
+  return "Look at that machine, or attach a debugger to the process; if the phase is only slow, raise "
          "comm.timeout_seconds.";
 }
 
 Verdict stuck_verdict(Ranks ranks, std::vector<int> culprits) {
   const RankStatus& first = state_of(ranks, culprits[0]).status;
-  std::string reason =
-      fmt::format("{} {} not moved for {:.0f} s: {} {}. {}", named(culprits), choose(culprits, "has", "have"),
-                  first.stuck_seconds, choose(culprits, "it", "the first"), in_words(first), advice(first));
+  std::string reason = fmt::format("{} {} made no progress for {:.0f} s: {} {}. {}", named(culprits),
+                                   choose(culprits, "has", "have"), first.stuck_seconds,
+                                   choose(culprits, "it", "the first"), in_words(first), advice(first));
   return {std::move(culprits), std::move(reason)};
 }
 
 Verdict left_verdict(std::vector<int> culprits) {
   std::string reason = fmt::format(
-      "{} {} left the training, and the others still wait for {}. This is a bug in Lockstep, or in "
-      "what was built on it.",
+      "{} {} left the training while the others still wait for {}. This is a bug in Lockstep, or in a "
+      "program built on it.",
       named(culprits), choose(culprits, "has", "have"), choose(culprits, "it", "them"));
   return {std::move(culprits), std::move(reason)};
 }
 
-/// Every rank waits for others and none moves.
+/// Every rank waits for others and none makes progress.
 Verdict deadlock_verdict(Ranks ranks) {
   const auto behind = std::ranges::min_element(ranks, {}, place_of);
   const auto ahead = std::ranges::max_element(ranks, {}, place_of);
@@ -89,10 +88,11 @@ Verdict deadlock_verdict(Ranks ranks) {
   if (place_of(*behind) == place_of(*ahead))
     return {
         {},
-        fmt::format("no rank has moved for {:.0f} s: each {} in step {}. The network between them is lost, "
-                    "or a GPU hangs. Look at the machines' logs (for NCCL, set NCCL_DEBUG=WARN).",
-                    seconds, in_words(behind->status), behind->status.step)};
-  // Who is behind holds up the others; but if most are, the few ahead went on without them.
+        fmt::format(
+            "no rank has made progress for {:.0f} s: each {} in step {}. The network between them is lost, "
+            "or a GPU hangs. Look at the machines' logs (for NCCL, set NCCL_DEBUG=WARN).",
+            seconds, in_words(behind->status), behind->status.step)};
+  // Ranks that are behind hold up the others; but if most are behind, the few that are ahead are at fault.
   std::vector<int> culprits =
       those(ranks, [&](const RankState& rank) { return place_of(rank) == place_of(*behind); });
   const RankStatus* there = &ahead->status;
@@ -102,7 +102,7 @@ Verdict deadlock_verdict(Ranks ranks) {
   }
   const RankStatus& here = state_of(ranks, culprits[0]).status;
   std::string reason = fmt::format(
-      "no rank has moved for {:.0f} s, and {} {} not where the others are: {} in step {}, another "
+      "no rank has made progress for {:.0f} s, and {} {} out of step with the others: {} in step {}, another "
       "{} in step {}. The network to {} is lost, or the GPU hangs.",
       seconds, named(culprits), choose(culprits, "is", "are"), in_words(here), here.step, in_words(*there),
       there->step, choose(culprits, "it", "them"));
@@ -128,8 +128,7 @@ std::optional<Verdict> judge_silence(Ranks ranks, double timeout) {
       those(ranks, [&](const RankState& rank) { return !ended(rank) && rank.silent_seconds > timeout; });
   if (culprits.empty()) return std::nullopt;
   std::string reason = fmt::format(
-      "{} {} given no sign of life for {:.0f} s: stopped (SIGSTOP, a debugger), killed, or the machine or "
-      "its "
+      "{} {} sent no status for {:.0f} s: stopped (SIGSTOP, a debugger), killed, or the machine or its "
       "network is lost. Look at {} (dmesg tells whether memory ran out), then resume from the newest "
       "checkpoint.",
       named(culprits), choose(culprits, "has", "have"), state_of(ranks, culprits[0]).silent_seconds,
@@ -146,7 +145,7 @@ std::optional<Verdict> judge(Ranks ranks, double timeout) {
       !culprits.empty())
     return stuck_verdict(ranks, std::move(culprits));
 
-  // Someone moves, or has not stood still for long: the others may well wait for that one.
+  // Some rank made progress recently: the others may be waiting for it.
   if (!std::ranges::all_of(ranks, [&](const RankState& rank) { return ended(rank) || stuck(rank); }))
     return std::nullopt;
   std::vector<int> left = those(ranks, ended);

@@ -15,8 +15,8 @@
 
 #include "comm/collectives/mpi_check.h"
 #include "comm/collectives/world.h"
+#include "comm/watch/rank_table.h"
 #include "comm/watch/verdict.h"
-#include "comm/watch/who_is_where.h"
 #include "src/core/activity.h"
 #include "src/core/log.h"
 
@@ -30,13 +30,14 @@ using Clock = std::chrono::steady_clock;
 enum Tag {
   kStatus,    ///< a RankStatus
   kAllEnded,  ///< empty: every rank has left
-  kJobEnds    ///< empty: the job is over, with an error that its sender prints
+  kJobEnds    ///< empty: the job ends with an error, which the sender prints
 };
 
-/// Seconds between two reports of a rank. Rank 0 receives no more than a thousand a second.
+/// Seconds between two reports of a rank, so that rank 0 receives at most a thousand per second.
 double interval_of(int ranks) { return std::max(0.25, ranks / 1000.0); }
 
-/// Measures in steps of the thread that asks, so that time in which this process was stopped does not count.
+/// Measures time by the ticks of the calling thread, so that time during which this process was stopped does
+/// not count.
 class TickClock {
  public:
   explicit TickClock(double longest) : longest_(longest) {}
@@ -97,7 +98,7 @@ struct Watchdog::Impl {
     try {
       watch();
     } catch (const std::exception& error) {
-      // With valid arguments, messages of a few bytes fail with the network alone.
+      // With valid arguments, messages of a few bytes fail only if the network does.
       log_error("the watchdog lost the other ranks: {}", error.what());
       world.abort(static_cast<int>(ExitCode::lost));
     }
@@ -132,7 +133,7 @@ struct Watchdog::Impl {
     }
   }
 
-  /// Until the next report is due, or this rank leaves; false: it stops without a word.
+  /// Waits until the next report is due, or this rank leaves; false: stop without a report.
   bool wait(double seconds) {
     std::unique_lock lock(mutex);
     woken.wait_for(lock, Seconds(seconds), [this] { return stops || (leaves && !left); });
@@ -140,9 +141,9 @@ struct Watchdog::Impl {
     return !stops;
   }
 
-  /// Never blocks: while the last report is still on its way, there is no new one.
+  /// Never blocks: sends nothing while the last report is still in transit.
   void send(const RankStatus& status) {
-    if (said_farewell) return;  // and says no more
+    if (said_farewell) return;
     int sent = 0;
     CHECK(MPI_Test(&sending, &sent, MPI_STATUS_IGNORE));
     if (sent == 0) return;
@@ -151,7 +152,7 @@ struct Watchdog::Impl {
     said_farewell = status.phase == Phase::ended;
   }
 
-  /// All that has arrived; false: every rank has left.
+  /// Receives all messages that have arrived; false: every rank has left.
   bool receive() {
     for (;;) {
       int arrived = 0;
@@ -180,16 +181,17 @@ struct Watchdog::Impl {
     }
   }
 
-  /// MPI_Abort ends stopped ranks too, but not every launcher ends all the others; hence the message.
+  /// MPI_Abort ends stopped ranks too, but with some launchers not all other ranks; hence the message to
+  /// them.
   [[noreturn]] void end(const Verdict& verdict) {
     end_process_soon(static_cast<int>(ExitCode::lost));
-    log_warning("the run hangs. Who is where:\n{}", who_is_where(watched, places, verdict.culprits));
+    log_warning("the run hangs. What each rank is doing:\n{}", rank_table(watched, places, verdict.culprits));
     log_error("{}", verdict.reason);
     tell_all(kJobEnds);
     world.abort(static_cast<int>(ExitCode::lost));
   }
 
-  /// The launcher should be first: what it says of a rank that ends by itself is of no use to anybody.
+  /// Lets the launcher end this rank first: its message about a rank that exits by itself is useless.
   [[noreturn]] void leave_with_the_job() {
     std::this_thread::sleep_for(Seconds(2));
     std::_Exit(static_cast<int>(ExitCode::lost));
@@ -203,7 +205,7 @@ struct Watchdog::Impl {
   std::vector<RankPlace> places;
   int reports_to = 0;
 
-  // Of the thread alone.
+  // Used only by the thread.
   std::vector<RankState> watched;  ///< on rank 0 all ranks, on its watcher rank 0
   RankStatus outgoing;
   MPI_Request sending = MPI_REQUEST_NULL;
@@ -211,8 +213,8 @@ struct Watchdog::Impl {
 
   std::mutex mutex;  // guards the two below
   std::condition_variable woken;
-  bool leaves = false;  ///< this rank has left the training
-  bool stops = false;   ///< and an exception is why
+  bool leaves = false;  ///< this rank leaves the training
+  bool stops = false;   ///< during stack unwinding
   std::thread thread;
 };
 

@@ -6,19 +6,18 @@ namespace lockstep {
 
 class World;
 
-/// Sees to it that a run never hangs in silence. A thread of each rank tells rank 0 several times a second,
+/// Detects and ends a run that hangs. A thread of each rank reports to rank 0 several times per second,
 /// outside any collective, what the rank is doing (src/core/activity.h). When a rank dies, hangs or leaves
-/// while others wait for it (see judge()), rank 0 prints who is where, names the rank and ends the job with
-/// exit code
-/// 4. Rank 0 itself is watched by a rank of another machine, if there is one.
-///
-/// A rank that is stopped, by a debugger too, counts as hanging; a job that is suspended as a whole does not.
+/// while others wait for it (see judge()), rank 0 prints what every rank is doing, names the culprit and ends
+/// the job with exit code 4. Rank 0 itself is watched by a rank of another machine, if there is one.
+/// A stopped rank counts as hanging, even if stopped by a debugger; a job that is suspended as a whole does
+/// not.
 class Watchdog {
  public:
-  /// Collective. timeout_seconds = 0, or a world of one rank: watches nothing.
+  /// Collective. Disabled if timeout_seconds is 0, and in a world of one rank.
   Watchdog(World& world, double timeout_seconds);
-  /// Collective: waits until every rank is here, and goes on watching until then. Does not wait when an
-  /// exception is on its way out; whoever catches it ends the job.
+  /// Collective: waits for every rank to get here, and keeps watching until then. Does not wait during stack
+  /// unwinding, where the handler of the exception ends the job.
   ~Watchdog();
 
  private:

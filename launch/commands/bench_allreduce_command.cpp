@@ -27,26 +27,28 @@ struct AllReduceArguments {
 
 constexpr uint64_t kDefaultMax = uint64_t{64} << 20;
 
-/// One way to sum over the ranks, in place; `sum` leaves nothing pending but work on the device.
+/// One way to all-reduce, in place; `sum` leaves no work pending except on the device.
 struct Method {
   std::string name;
   Wire wire;
   std::function<void(std::span<float>)> sum;
 };
 
-/// What was measured of one transport at one size. A time is that of one call on the slowest rank, averaged
-/// over the calls of a repeat.
+/// Measurements of one transport at one size. Times are per call on the slowest rank, averaged over the calls
+/// of a repeat.
 struct Row {
   std::string transport;
   int64_t bytes = 0, iterations = 0;
-  Spread seconds;                     ///< over the repeats
-  std::optional<double> against_mpi;  ///< the library's time by this one's: median over pairs of one repeat
+  Spread seconds;  ///< over the repeats
+  std::optional<double>
+      against_mpi;  ///< the library's time divided by this one's: median over pairs of a repeat
 };
 
-/// The largest size: the wanted one if it fits beside the scratch memory of the reproducible sum and of MPI.
+/// The maximum size: the requested one if it fits beside the scratch memory of the reproducible all-reduce
+/// and of MPI.
 uint64_t largest_size(World& world, const AllReduceArguments& arguments) {
   const int64_t available = std::min(host_memory("MemAvailable"), memory_limit().value_or(INT64_MAX));
-  // Ranks see different amounts, and must agree on the sizes.
+  // Ranks see different amounts of memory, but must agree on the sizes.
   double most = -static_cast<double>(available / (4 * world.local_size()));
   world.max(std::span(&most, 1));
   const auto fits = static_cast<uint64_t>(-most);
@@ -58,7 +60,7 @@ uint64_t largest_size(World& world, const AllReduceArguments& arguments) {
   return std::max(arguments.min, std::min(kDefaultMax, fits));
 }
 
-/// What every rank can tell without the others.
+/// Checks that need no other rank.
 void check_arguments(const AllReduceArguments& arguments) {
   if (arguments.min % sizeof(float) != 0 || arguments.min == 0)
     fail(ExitCode::usage, "--min {} is not a number of floats: give a multiple of 4 bytes.", arguments.min);
@@ -76,15 +78,15 @@ std::vector<int64_t> sizes_of(World& world, const AllReduceArguments& arguments)
 
 class AllReduceBench {
  public:
-  AllReduceBench(World& world, Exec exec, int64_t most_bytes)
-      : world_(world), exec_(exec), buffer_(exec, Memory::device, static_cast<size_t>(most_bytes)) {
+  AllReduceBench(World& world, Exec exec, int64_t max_bytes)
+      : world_(world), exec_(exec), buffer_(exec, Memory::device, static_cast<size_t>(max_bytes)) {
     const std::string library = exec.on_cuda() ? "nccl" : "mpi";
     add(library, {}, Wire::fp32);
     if ((world.size() & (world.size() - 1)) == 0) add("reproducible", {.reproducible = true}, Wire::fp32);
     add("bf16", {}, Wire::bf16);
     if (world.any(world.local_size() < world.size())) add("hierarchical", {.hierarchical = true}, Wire::fp32);
     if (exec.on_cuda()) add("staged", {.transport = Transport::mpi}, Wire::fp32);
-    // GPU memory is out of reach of an MPI library that was not built for it.
+    // An MPI library that is not CUDA-aware cannot access GPU memory.
     if (!exec.on_cuda())
       methods_.push_back({kPlain, Wire::fp32, [&world](std::span<float> data) { world.all_reduce(data); }});
   }
@@ -93,13 +95,13 @@ class AllReduceBench {
     const std::span<float> data = buffer_.as<float>().first(static_cast<size_t>(bytes) / sizeof(float));
     for (const Method& method : methods_) check(method, data);
 
-    // Zeros stay zeros however often they are summed.
+    // Zeros, which stay zeros in any number of all-reduces.
     fill_zero(exec_, data.data(), data.size_bytes());
     const int64_t iterations = arguments.iterations > 0 ? arguments.iterations : choose_iterations(data);
     const size_t repeats = static_cast<size_t>(arguments.repeats), count = methods_.size();
     std::vector<std::vector<double>> seconds(count, std::vector<double>(repeats));
     for (size_t repeat = 0; repeat < repeats; ++repeat) {
-      // In turn, each first once in a while: a busy moment of the machine hits all of them.
+      // In rotating order, so that a busy period of the machine affects all of them.
       for (size_t i = 0; i < count; ++i) {
         const size_t method = (i + repeat) % count;
         seconds[method][repeat] = time_calls(methods_[method], data, iterations);
@@ -127,17 +129,18 @@ class AllReduceBench {
     communicators_.push_back(make_communicator(world_, exec_, options));
     Communicator& communicator = *communicators_.back();
     communicator.prepare(buffer_.as<float>(), static_cast<int64_t>(buffer_.size() / sizeof(float)));
-    methods_.push_back({name, wire, [this, &communicator, wire](std::span<float> data) {
-                          communicator.start(exec_, {Collective::Kind::sum, data, wire, /*awaited=*/true});
-                          communicator.wait(exec_);
-                        }});
+    methods_.push_back(
+        {name, wire, [this, &communicator, wire](std::span<float> data) {
+           communicator.start(exec_, {Collective::Kind::all_reduce, data, wire, /*awaited=*/true});
+           communicator.wait(exec_);
+         }});
   }
 
-  /// Sums values whose sum is known exactly.
+  /// All-reduces values whose sum is known exactly.
   void check(const Method& method, std::span<float> data) {
     Buffer host(exec_, Memory::pinned, data.size_bytes());
     const std::span<float> values = host.as<float>();
-    // Small integers: each is exact even in bf16, and every partial sum in fp32, in whatever order.
+    // Small integers: each is exact even in bf16, and every partial sum in fp32, in any order.
     constexpr size_t kPeriod = 61;
     constexpr int kRankPeriod = 8;
     const int ranks = world_.size(), rank = world_.rank();
@@ -171,7 +174,7 @@ class AllReduceBench {
     return std::chrono::duration<double>(Clock::now() - start).count() / static_cast<double>(iterations);
   }
 
-  /// So many that a repeat of the slowest transport takes about 10 ms.
+  /// The number of iterations with which a repeat of the slowest transport takes about 10 ms.
   int64_t choose_iterations(std::span<float> data) {
     double slowest = 1e-9;
     for (const Method& method : methods_) slowest = std::max(slowest, time_calls(method, data, 2));
@@ -186,8 +189,8 @@ class AllReduceBench {
   std::vector<Method> methods_;
 };
 
-/// GB/s as nccl-tests define them (doc/PERFORMANCE.md there): algbw = bytes / time, and busbw = algbw *
-/// 2(n-1)/n, which compares with the speed of the links whatever the number of ranks.
+/// GB/s as defined by nccl-tests (its doc/PERFORMANCE.md): algbw = bytes / time, and busbw = algbw *
+/// 2(n-1)/n, which is comparable to the speed of the links for any number of ranks.
 double algorithm_bandwidth(const Row& row) {
   return static_cast<double>(row.bytes) / row.seconds.median / 1e9;
 }
@@ -255,14 +258,14 @@ int run_bench_allreduce(Program& program, const AllReduceArguments& arguments) {
 }  // namespace
 
 void add_bench_allreduce(Command bench, Program& program) {
-  Command command = bench.add_command("allreduce", "Time sums of gradients over the ranks");
+  Command command = bench.add_command("allreduce", "Time all-reduces over the ranks");
   auto arguments = std::make_shared<AllReduceArguments>();
   command.add_size("--min", arguments->min, "Smallest size, as 8, 64K, 1M or 1GiB; 8 by default");
   command.add_size("--max", arguments->max, "Largest size; 64M by default, if that fits");
-  const auto number = [&](const char* name, int64_t& value, int64_t least, const char* help) {
-    command.add(name, value, help).type("N").check(whole_number(least, int64_t{1} << 20));
+  const auto number = [&](const char* name, int64_t& value, int64_t min, const char* help) {
+    command.add(name, value, help).type("N").check(whole_number(min, int64_t{1} << 20));
   };
-  number("--factor", arguments->factor, 2, "Each size is so many times the one before, 4");
+  number("--factor", arguments->factor, 2, "Ratio of each size to the one before, 4");
   number("--iterations", arguments->iterations, 1, "Calls in a repeat; by default about 10 ms of them");
   number("--repeats", arguments->repeats, 1, "Repeats, whose median, min and max are shown, 7");
   command.add_device(arguments->device);

@@ -29,9 +29,9 @@ struct ScalingArguments {
   bool json = false;
 };
 
-constexpr int64_t kMostRanks = 65536;
+constexpr int64_t kMaxRanks = 65536;
 
-/// Rising, each once.
+/// Ascending and without duplicates.
 std::vector<int64_t> sorted_ranks(std::vector<int64_t> ranks) {
   std::sort(ranks.begin(), ranks.end());
   ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
@@ -78,7 +78,8 @@ ScalingPlan plan_of(const ScalingArguments& arguments, const Environment& enviro
   for (const std::string& set : arguments.sets) plan.arguments.insert(plan.arguments.end(), {"--set", set});
   plan.arguments.insert(plan.arguments.end(),
                         {"--input", arguments.input, "--outputs", std::to_string(arguments.outputs)});
-  // Every rank gets as many threads on few ranks as on many, or fewer ranks would be faster ones.
+  // Each rank gets the same number of threads on few ranks as on many; otherwise few ranks would be faster
+  // ones.
   if (config.train.threads == 0)
     plan.arguments.insert(
         plan.arguments.end(),
@@ -94,16 +95,16 @@ std::vector<MeasuredStep> measured_steps(const std::vector<ScalingPoint>& points
   return steps;
 }
 
-/// The model of the ranks that were measured, and its error on each.
+/// The model fitted to the measured ranks, and its error on each.
 void fit_measured(ScalingResult& result, const ScalingPlan& plan) {
   ScalingModel known;
-  // One rank alone has no reason to cut its gradients.
+  // A single rank has no reason to split its gradients into buckets.
   known.bucket_bytes = std::ranges::max(result.points, {}, &ScalingPoint::ranks).bucket_bytes;
   known.overlap = result.points.front().overlap;
   known.fabric.places_per_node = std::max<int64_t>(
       1, static_cast<int64_t>(usable_cores().size()) / std::max<int64_t>(1, result.points.front().threads));
   const double largest = *std::max_element(known.bucket_bytes.begin(), known.bucket_bytes.end());
-  const std::vector<MeasuredSum> sums = measure_sums(plan, largest);
+  const std::vector<MeasuredAllReduce> sums = measure_all_reduces(plan, largest);
   const std::vector<MeasuredStep> steps = measured_steps(result.points);
   result.model = fit_scaling(known, steps, sums);
   INVARIANT(result.model.has_value(), "no sum was measured");
@@ -159,7 +160,7 @@ void predict(ScalingResult& result, const std::vector<int64_t>& ranks, const std
       return samples(n) * static_cast<double>(n) / model.cost(n, samples(n)).seconds;
     };
     for (const int64_t n : ranks) {
-      if (samples(n) < 1) continue;  // nothing to compute for some
+      if (samples(n) < 1) continue;  // some ranks would have nothing to compute
       result.predictions.push_back({mode, n, samples(n), speed(n),
                                     speed(n) / speed(1) / static_cast<double>(n), model.cost(n, samples(n)),
                                     best_bucket_bytes(model.fabric, model.work(samples(n)), n)});
@@ -168,7 +169,7 @@ void predict(ScalingResult& result, const std::vector<int64_t>& ranks, const std
 }
 
 int run_bench_scaling(Program& program, const ScalingArguments& arguments) {
-  // What was found out is printed at the end; until then, only what is being done.
+  // Results are printed at the end; until then only progress.
   log_information_to_stderr();
   if (!arguments.csv.empty()) check_file_format("--csv", arguments.csv, "CSV");
   if (!arguments.plot.empty()) check_file_format("--plot", arguments.plot, "SVG");
@@ -180,7 +181,7 @@ int run_bench_scaling(Program& program, const ScalingArguments& arguments) {
 
   ScalingResult result;
   const bool described = fabric && fabric->step;
-  // A described step is of a GPU with a full batch, which strong scaling would take from it.
+  // The described step is of a GPU with a full batch, which it would not have with strong scaling.
   const std::vector<ScalingMode> modes =
       modes_of(arguments.mode.empty() && described ? "weak" : arguments.mode);
   ScalingPlan plan;
@@ -227,7 +228,7 @@ void add_bench_scaling(Command bench, Program& program) {
     return command.add(name, value, help).type(type);
   };
   const auto ranks = [&](const char* name, std::vector<int64_t>& values, const char* help) {
-    command.add(name, values, help).type("N,N,...").check(whole_number(1, kMostRanks));
+    command.add(name, values, help).type("N,N,...").check(whole_number(1, kMaxRanks));
   };
   const auto number = [&](const char* name, int64_t& value, const char* help) {
     command.add(name, value, help).type("N").check(whole_number(1, int64_t{1} << 32));

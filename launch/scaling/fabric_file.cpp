@@ -15,7 +15,7 @@ namespace lockstep {
 
 namespace {
 
-/// The keys, with what they mean in docs/reference.md.
+/// The keys, documented in docs/reference.md.
 struct Keys {
   double gpus_per_node = 0, nvlink_gb_per_s = 0, nvlink_latency_us = 0, network_gb_per_s = 0,
          network_latency_us = 0;
@@ -28,7 +28,7 @@ struct Key {
   const char* name;
   double Keys::*field;
   Need need;
-  double least;  ///< values below are wrong
+  double min;  ///< values below are rejected
   bool whole;
 };
 
@@ -71,7 +71,7 @@ Keys read_keys(const toml::table& table, const std::string& path) {
     if (key == std::end(kKeys))
       fail(ExitCode::usage, "{}unknown key '{}'{}", where, given.key, suggestion(given.key, known));
     const double value = key->whole ? static_cast<double>(read_integer(given)) : read_number(given);
-    if (value < key->least) given.reject("must be at least {}, is {}", key->least, value);
+    if (value < key->min) given.reject("must be at least {}, is {}", key->min, value);
     keys.*key->field = value;
   }
   const bool has_step =

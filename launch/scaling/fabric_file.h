@@ -7,10 +7,10 @@
 
 namespace lockstep {
 
-/// GPUs and their connection as a TOML file describes them, for predictions beyond this machine.
+/// GPUs and their connections as described by a TOML file, for predictions beyond this machine.
 struct FabricFile {
   Fabric fabric;
-  /// One GPU's step, if the file describes it: a model with that fabric, and the samples of one GPU.
+  /// The step of one GPU, if the file describes it: a model with that fabric, and the samples per GPU.
   struct Step {
     ScalingModel model;
     int64_t samples = 0;

@@ -9,7 +9,7 @@ namespace lockstep {
 
 namespace {
 
-// Colours that people with any colour vision tell apart (Okabe and Ito 2008).
+// Colours that are distinguishable with any colour vision (Okabe and Ito 2008).
 constexpr const char* kBlue = "#0072b2";
 constexpr const char* kOrange = "#d55e00";
 constexpr const char* kGreen = "#009e73";
@@ -41,12 +41,12 @@ std::string bar(double x, double top, double bottom, double width, const char* c
                      x, top, width, std::max(0.0, bottom - top), color, more);
 }
 
-/// A coloured square and what it stands for.
+/// A legend entry: a coloured square and its label.
 std::string key(double x, double y, const char* color, const std::string& text) {
   return bar(x, y - 10, y, 10, color) + text_at(x + 16, y, text, "start");
 }
 
-/// Speed-up over ranks: a doubling is as long wherever it is on an axis.
+/// Speed-up over ranks, on logarithmic axes.
 class SpeedUpPanel {
  public:
   explicit SpeedUpPanel(const ScalingResult& result) : result_(result) {
@@ -60,7 +60,7 @@ class SpeedUpPanel {
 
   std::string draw() const {
     std::string svg = text_at((kLeft + kRight) / 2, 30, "speed-up");
-    const int last = static_cast<int>(std::ceil(most_));
+    const int last = static_cast<int>(std::ceil(max_log_ranks_));
     const int every = last > 8 ? 2 : 1;
     for (int power = 0; power <= last; power += every) {
       const double ranks = std::exp2(power);
@@ -94,19 +94,21 @@ class SpeedUpPanel {
   static constexpr double kLeft = 60, kRight = 450;
 
   void include(int64_t ranks, double times) {
-    most_ = std::max(most_, std::log2(static_cast<double>(ranks)));
+    max_log_ranks_ = std::max(max_log_ranks_, std::log2(static_cast<double>(ranks)));
     if (!(times > 0)) return;
     lowest_ = std::min(lowest_, std::floor(std::log2(times)));
-    highest_ = std::max({highest_, std::ceil(most_), std::ceil(std::log2(times))});
+    highest_ = std::max({highest_, std::ceil(max_log_ranks_), std::ceil(std::log2(times))});
   }
-  /// The fewest ranks may be more than one: they stand on the ideal line.
+  /// The smallest number of ranks, which may exceed one, is on the ideal line.
   double speed_up_of(const ScalingPoint& point) const {
     return efficiency(result_, point) * static_cast<double>(point.ranks);
   }
   static double speed_up_of(const PredictedPoint& point) {
     return point.efficiency * static_cast<double>(point.ranks);
   }
-  double x(double ranks) const { return kLeft + (kRight - kLeft) * std::log2(ranks) / std::ceil(most_); }
+  double x(double ranks) const {
+    return kLeft + (kRight - kLeft) * std::log2(ranks) / std::ceil(max_log_ranks_);
+  }
   /// More ranks may also be slower than one.
   double y(double times) const {
     return kBottom - (kBottom - kTop) * (std::log2(std::max(times, std::exp2(lowest_))) - lowest_) /
@@ -147,12 +149,12 @@ class SpeedUpPanel {
   }
 
   const ScalingResult& result_;
-  // As powers of two.
-  double most_ = 1;                  ///< ranks
-  double lowest_ = 0, highest_ = 1;  ///< whole ones around all speed-ups
+  // Exponents of two.
+  double max_log_ranks_ = 1;         ///< ranks
+  double lowest_ = 0, highest_ = 1;  ///< integers that enclose all speed-ups
 };
 
-/// Where the time of each point's step goes.
+/// The parts of the step time of each point.
 class StepPanel {
  public:
   explicit StepPanel(const ScalingResult& result) {

@@ -6,8 +6,8 @@
 
 namespace lockstep {
 
-/// The result as an SVG picture. Left: speed-up over the ranks, both on logarithmic axes, measured with its
-/// spread, predicted dashed. Right: where a step's time goes, as stacked bars.
+/// The result as an SVG plot. Left: speed-up over ranks on logarithmic axes, measured with spread, predicted
+/// dashed. Right: the parts of a step's time, as stacked bars.
 std::string scaling_plot(const ScalingResult& result);
 
 }  // namespace lockstep

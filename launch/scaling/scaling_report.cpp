@@ -11,13 +11,13 @@ namespace {
 
 using Table = std::vector<std::vector<std::string>>;
 
-/// The point that a mode's others are compared with: its fewest ranks.
+/// The reference point of a mode: the one with the fewest ranks.
 const ScalingPoint& base_of(const ScalingResult& result, ScalingMode mode) {
   return *std::find_if(result.points.begin(), result.points.end(),
                        [&](const ScalingPoint& point) { return point.mode == mode; });
 }
 
-/// A step's time if it were computed as fast as on the fewest ranks and nothing were added.
+/// The ideal time of a step: computed as fast as on the fewest ranks, without overhead.
 double ideal_ms(const ScalingResult& result, const ScalingPoint& point) {
   const ScalingPoint& base = base_of(result, point.mode);
   return base.step_ms.median * point.samples_per_rank() / base.samples_per_rank();

@@ -10,7 +10,7 @@
 
 namespace lockstep {
 
-/// A step that was not measured. Efficiency is against the model's own single rank.
+/// A prediction for a step that was not measured. Efficiency is relative to the model's single rank.
 struct PredictedPoint {
   ScalingMode mode = ScalingMode::weak;
   int64_t ranks = 0;
@@ -19,7 +19,7 @@ struct PredictedPoint {
   double best_bucket_bytes = 0;
 };
 
-/// A measured point and what the model fitted to the other numbers of ranks says of it.
+/// A measured point and its prediction by the model fitted to the other numbers of ranks.
 struct HeldOutPoint {
   ScalingMode mode = ScalingMode::weak;
   int64_t ranks = 0;
@@ -27,9 +27,9 @@ struct HeldOutPoint {
   double error() const { return predicted_ms / measured_ms - 1; }
 };
 
-/// All that `lockstep bench scaling` found out.
+/// The result of `lockstep bench scaling`.
 struct ScalingResult {
-  std::string title;                 ///< what was measured, or described, in one line
+  std::string title;                 ///< what was measured or described, in one line
   std::vector<ScalingPoint> points;  ///< by mode, then ranks
   std::optional<ScalingModel> model;
   std::string model_basis;  ///< "fitted to ..." or the file that describes it
@@ -37,14 +37,14 @@ struct ScalingResult {
   std::vector<PredictedPoint> predictions;
 };
 
-/// Speed-up over the mode's first point, and that by the ratio of the ranks.
+/// Speed-up over the mode's first point, and speed-up divided by the ratio of the ranks.
 double speed_up(const ScalingResult& result, const ScalingPoint& point);
 double efficiency(const ScalingResult& result, const ScalingPoint& point);
 
 /// For people, in at most 80 columns.
 void print_scaling(const ScalingResult& result);
 Json scaling_json(const ScalingResult& result);
-/// One line a point, measured, held out or predicted.
+/// One line per point, measured, held out or predicted.
 std::string scaling_csv(const ScalingResult& result);
 
 }  // namespace lockstep

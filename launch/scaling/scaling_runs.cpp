@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// The sentence with which a run ended: its own if it said one.
+/// The reason why a run failed: its own error message if it printed one.
 std::string reason(const ChildResult& result) {
   std::istringstream lines(result.err);
   std::string last;
@@ -29,11 +29,11 @@ std::string reason(const ChildResult& result) {
   return last.empty() ? "it said nothing" : last;
 }
 
-/// The code of the surface that a run ended with; mpirun and srun pass it on.
+/// The exit code of a run, which mpirun and srun pass on.
 ExitCode code_of(int exit_code) {
   for (const ExitCode code : {ExitCode::usage, ExitCode::data, ExitCode::lost, ExitCode::memory})
     if (exit_code == static_cast<int>(code)) return code;
-  // What ended by a signal, or before it was Lockstep.
+  // Killed by a signal, or failed before Lockstep started.
   return exit_code == static_cast<int>(ExitCode::bug) ? ExitCode::bug : ExitCode::lost;
 }
 
@@ -54,7 +54,7 @@ Json run_ranks(const ScalingPlan& plan, int64_t ranks, const std::vector<std::st
   return json;
 }
 
-/// What runs of one point are told apart by: with one rank, weak and strong are the same.
+/// Identifies a run: with one rank, weak and strong are the same.
 using RunKey = std::pair<int64_t, int64_t>;  // ranks, global batch
 
 RunKey key_of(const ScalingPlan& plan, ScalingMode mode, int64_t ranks) {
@@ -88,7 +88,7 @@ ScalingPoint summarize(ScalingMode mode, const RunKey& key, const std::vector<Js
 
 std::string to_string(ScalingMode mode) { return mode == ScalingMode::weak ? "weak" : "strong"; }
 
-std::vector<std::string> choose_launcher(const Environment& environment, int64_t most_ranks, int64_t cores) {
+std::vector<std::string> choose_launcher(const Environment& environment, int64_t max_ranks, int64_t cores) {
   if (!environment.launcher.launcher.empty())
     fail(ExitCode::usage,
          "bench scaling starts the ranks itself and was itself started by {}. Run it without, inside sbatch "
@@ -96,10 +96,10 @@ std::vector<std::string> choose_launcher(const Environment& environment, int64_t
          "salloc on a cluster.",
          environment.launcher.launcher);
   if (!environment.slurm_job.empty()) return {"srun", "--mpi=pmix"};
-  // The ranks share the machine freely: bound to cores, two runs at a time would meet on the same ones.
+  // Ranks are not bound to cores: two concurrent runs would be bound to the same ones.
   std::vector<std::string> words = {"mpirun", "--bind-to", "none"};
   if (geteuid() == 0) words.emplace_back("--allow-run-as-root");
-  if (most_ranks > cores) words.insert(words.end(), {"--oversubscribe", "--mca", "mpi_yield_when_idle", "1"});
+  if (max_ranks > cores) words.insert(words.end(), {"--oversubscribe", "--mca", "mpi_yield_when_idle", "1"});
   return words;
 }
 
@@ -133,22 +133,22 @@ std::vector<ScalingPoint> run_scaling(const ScalingPlan& plan) {
   return points;
 }
 
-std::vector<MeasuredSum> measure_sums(const ScalingPlan& plan, double most_bytes) {
-  constexpr int64_t kLeast = 4096;
-  // From what fits into a first message to the largest bucket, or where latency no longer counts.
-  const auto most = std::max<int64_t>(static_cast<int64_t>(most_bytes), 4 << 20);
-  std::vector<MeasuredSum> sums;
+std::vector<MeasuredAllReduce> measure_all_reduces(const ScalingPlan& plan, double max_bytes) {
+  constexpr int64_t kMin = 4096;
+  // From the size of a single message to the largest bucket, or where latency no longer matters.
+  const auto most = std::max<int64_t>(static_cast<int64_t>(max_bytes), 4 << 20);
+  std::vector<MeasuredAllReduce> sums;
   for (const int64_t ranks : plan.ranks) {
     if (ranks == 1) continue;
-    log_info("sums of {} to {} bytes on {} ranks", kLeast, most, ranks);
+    log_info("all-reduces of {} to {} bytes on {} ranks", kMin, most, ranks);
     const Json json = run_ranks(plan, ranks,
-                                {"bench", "allreduce", "--min", std::to_string(kLeast), "--max",
+                                {"bench", "allreduce", "--min", std::to_string(kMin), "--max",
                                  std::to_string(most), "--factor", "4"});
     for (const Json& row : json["results"])
       if (row["transport"] == "reproducible"
               ? plan.reproducible
               : !plan.reproducible && (row["transport"] == "mpi" || row["transport"] == "nccl"))
-        // The least: what other work on the machine adds is no property of the link.
+        // The minimum, because delays by other work on the machine are not a property of the link.
         sums.push_back({ranks, row["bytes"], row["us_min"].get<double>() * 1e-6});
   }
   return sums;

@@ -10,27 +10,28 @@
 
 namespace lockstep {
 
-/// weak: every rank has train.global_batch samples a step. strong: all ranks together have them.
+/// weak: train.global_batch samples per rank and step. strong: train.global_batch samples per step over all
+/// ranks.
 enum class ScalingMode { weak, strong };
 std::string to_string(ScalingMode mode);
 
 /// How `lockstep bench scaling` starts ranks, and what they measure.
 struct ScalingPlan {
   std::vector<std::string> launcher;   ///< words in front of "-n RANKS lockstep ..."
-  std::vector<std::string> arguments;  ///< of bench step, without what a point sets
+  std::vector<std::string> arguments;  ///< of bench step, except those that depend on the point
   std::string device;                  ///< "" as the config says
-  bool reproducible = false;           ///< which of the sums the steps use
+  bool reproducible = false;           ///< which all-reduce the steps use
   int64_t global_batch = 0;
   int64_t steps = 0, repeats = 0;
-  std::vector<int64_t> ranks;  ///< rising
+  std::vector<int64_t> ranks;  ///< ascending
   std::vector<ScalingMode> modes;
 };
 
-/// The launcher when none is given: srun in a Slurm job, else mpirun. Throws Error(usage) when this process
-/// is itself one of several ranks, or one that cannot start others.
-std::vector<std::string> choose_launcher(const Environment& environment, int64_t most_ranks, int64_t cores);
+/// The default launcher: srun in a Slurm job, else mpirun. Throws Error(usage) if this process is itself one
+/// of several ranks, or cannot start others.
+std::vector<std::string> choose_launcher(const Environment& environment, int64_t max_ranks, int64_t cores);
 
-/// One number of ranks in one mode, measured `repeats` times. Medians over the repeats, in milliseconds of a
+/// One number of ranks in one mode, measured `repeats` times. Medians over the repeats, in milliseconds per
 /// step.
 struct ScalingPoint {
   ScalingMode mode = ScalingMode::weak;
@@ -43,11 +44,11 @@ struct ScalingPoint {
   double samples_per_rank() const { return static_cast<double>(global_batch) / static_cast<double>(ranks); }
 };
 
-/// Runs every point `repeats` times, all points once before any a second time, and says on the log what runs.
-/// Throws Error with a run's own words when it fails.
+/// Runs every point `repeats` times, all points once before any a second time, and logs each run. If a run
+/// fails, throws Error with its message.
 std::vector<ScalingPoint> run_scaling(const ScalingPlan& plan);
 
-/// Times sums of several sizes up to `most_bytes` on each number of ranks above one.
-std::vector<MeasuredSum> measure_sums(const ScalingPlan& plan, double most_bytes);
+/// Times all-reduces of several sizes up to `max_bytes` on each number of ranks above one.
+std::vector<MeasuredAllReduce> measure_all_reduces(const ScalingPlan& plan, double max_bytes);
 
 }  // namespace lockstep

@@ -4,7 +4,7 @@
 
 namespace lockstep {
 
-/// The middle and the ends of repeated measurements.
+/// The median and the extremes of repeated measurements.
 struct Spread {
   double median = 0, min = 0, max = 0;
 };

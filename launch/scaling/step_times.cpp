@@ -15,7 +15,7 @@ double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-/// Numbers of each step, of this rank, in milliseconds.
+/// Times of each step on this rank, in milliseconds.
 struct Series {
   std::vector<double> compute, exposed, sums;
 };
@@ -29,7 +29,7 @@ StepTimes::Shares shares_of(World& world, const Series& mine, const std::vector<
   const auto mean = [](const std::vector<double>& values) {
     return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
   };
-  const auto least_over_ranks = [&](const std::vector<double>& values) {
+  const auto min_over_ranks = [&](const std::vector<double>& values) {
     std::vector<double> least = pick(values);
     world.min(least);
     return mean(least);
@@ -44,13 +44,13 @@ StepTimes::Shares shares_of(World& world, const Series& mine, const std::vector<
   StepTimes::Shares shares;
   shares.compute = mean(sum) / ranks;
   shares.wait = mean(slowest) - shares.compute;
-  shares.communication = least_over_ranks(mine.exposed);
+  shares.communication = min_over_ranks(mine.exposed);
   shares.compute_spread = std::sqrt(std::max(0.0, mean(squares) / ranks - shares.compute * shares.compute));
-  shares.sums = least_over_ranks(mine.sums);
+  shares.sums = min_over_ranks(mine.sums);
   return shares;
 }
 
-/// So many steps, one after the other, by the GPU's clock.
+/// Runs this many steps, one after another, timed by the GPU's clock.
 Series time_on_device(Exec exec, TimedCommunicator& communicator, int64_t steps,
                       const std::function<void()>& run) {
   Timestamp start(exec), end(exec);
@@ -72,7 +72,7 @@ Series time_on_device(Exec exec, TimedCommunicator& communicator, int64_t steps,
 
 StepTimes time_steps(World& world, Exec exec, TimedCommunicator& communicator, int lanes, int64_t steps,
                      const std::function<void(int64_t)>& run, const std::function<void()>& flush) {
-  // The spread of the parts says how steady the machine was.
+  // The spread of the parts shows how steady the machine was.
   constexpr int64_t kParts = 10;
   const int64_t each = std::max<int64_t>(1, steps / kParts), warm_up = std::max<int64_t>(3, each);
   int64_t next = 1;
@@ -111,7 +111,7 @@ StepTimes time_steps(World& world, Exec exec, TimedCommunicator& communicator, i
     chosen.resize(mine.compute.size());
     std::iota(chosen.begin(), chosen.end(), 0);
   } else {
-    // The parts whose mean is the median.
+    // The middle parts, whose mean is the median.
     std::vector<size_t> order(parts.size());
     std::iota(order.begin(), order.end(), 0);
     std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return parts[a] < parts[b]; });

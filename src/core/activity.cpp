@@ -19,7 +19,7 @@ Activity::Snapshot Activity::snapshot() const {
                   .progress = progress_.load(std::memory_order_relaxed),
                   .file = {}};
   if (summing_.load(std::memory_order_relaxed) > 0) {
-    result.phase = Phase::sum;
+    result.phase = Phase::collective;
     result.number = bucket_.load(std::memory_order_relaxed);
   }
   const std::scoped_lock lock(mutex_);
@@ -61,8 +61,8 @@ std::string describe(Phase phase, int64_t number) {
       return "copies its batch";
     case Phase::compute:
       return numbered("computes", "micro-batch");
-    case Phase::sum:
-      return numbered("sums", "bucket");
+    case Phase::collective:
+      return number < 0 ? "is in a collective" : fmt::format("reduces bucket {}", number);
     case Phase::wait:
       return "waits for the other ranks";
     case Phase::device:

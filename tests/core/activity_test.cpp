@@ -38,7 +38,7 @@ TEST(Activity, EverythingThatIsDoneIsProgress) {
   activity().progress();
   EXPECT_TRUE(grew());
   {
-    const SumScope sum(3);
+    const CollectiveScope sum(3);
     grew();
     EXPECT_FALSE(grew()) << "nothing was done";
   }
@@ -69,12 +69,12 @@ TEST(Activity, APhaseEndsWithItsScope) {
 TEST(Activity, ASumHidesWhatTheOtherThreadsDo) {
   activity().enter(Phase::compute, 1);
   {
-    const SumScope sum(7);
+    const CollectiveScope sum(7);
     std::thread([] { activity().enter(Phase::compute, 2); }).join();
-    EXPECT_EQ(activity().snapshot().phase, Phase::sum);
+    EXPECT_EQ(activity().snapshot().phase, Phase::collective);
     EXPECT_EQ(activity().snapshot().number, 7);
-    { const SumScope another; }
-    EXPECT_EQ(activity().snapshot().phase, Phase::sum) << "the first goes on";
+    { const CollectiveScope another; }
+    EXPECT_EQ(activity().snapshot().phase, Phase::collective) << "the first goes on";
   }
   EXPECT_EQ(activity().snapshot().phase, Phase::compute);
   EXPECT_EQ(activity().snapshot().number, 2);
@@ -102,7 +102,7 @@ TEST(Activity, EachPhaseHasItsWords) {
     words.insert(describe(static_cast<Phase>(phase), -1));
   EXPECT_EQ(words.size(), static_cast<size_t>(Phase::ended) + 1);
   EXPECT_FALSE(words.contains("is unknown"));
-  EXPECT_EQ(describe(Phase::sum, 3), "sums bucket 3");
+  EXPECT_EQ(describe(Phase::collective, 3), "reduces bucket 3");
   EXPECT_EQ(describe(Phase::wait, 3), "waits for the other ranks");
 }
 

@@ -206,7 +206,7 @@ class Starts(Slurm):
 
     def test_srun_without_pmix_is_refused_with_the_flag_to_add(self):
         text = run("srun", "-n2", LOCKSTEP, "train", "config.toml", code=2, cwd=self.folder)
-        self.assertIn("error: srun has told MPI nothing of its tasks (2): each would be rank 0 of 1. Start them with `srun --mpi=pmix`", text)
+        self.assertIn("error: srun did not inform MPI of its 2 tasks: each would be rank 0 of 1. Start them with `srun --mpi=pmix`", text)
         self.assertEqual(os.listdir(self.folder), ["config.toml"])
 
     def test_a_lone_task_of_srun_trains_without_pmix(self):

@@ -180,6 +180,6 @@ void ThreadRanks::run_all(const std::function<void(int, std::unique_ptr<Communic
     if (thrown) std::rethrow_exception(thrown);
 }
 
-int64_t ThreadRanks::most_sent() const { return *std::ranges::max_element(shared_->sent) / 4; }
+int64_t ThreadRanks::max_sent() const { return *std::ranges::max_element(shared_->sent) / 4; }
 
 }  // namespace lockstep::test

@@ -47,7 +47,7 @@ class ThreadRanks {
   void run_all(const std::function<void(int rank, std::unique_ptr<Communicator> communicator)>& work);
 
   /// The most floats that one rank has sent, in units of 4 bytes.
-  int64_t most_sent() const;
+  int64_t max_sent() const;
 
  private:
   struct Shared;

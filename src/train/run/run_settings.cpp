@@ -55,7 +55,7 @@ Step::Options step_options(const TrainOptions& options, World& world, Exec exec,
   const auto bytes = layout.reduced_size() * static_cast<int64_t>(sizeof(float));
   if (result.bucket_bytes == 0)
     result.bucket_bytes =
-        world.size() == 1 ? bytes : choose_bucket_bytes(measure_sums(world, exec, communicator), bytes);
+        world.size() == 1 ? bytes : choose_bucket_bytes(measure_all_reduce(world, exec, communicator), bytes);
   return result;
 }
 

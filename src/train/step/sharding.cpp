@@ -27,16 +27,16 @@ OptimizerShare Sharding::optimizer_share() const {
           .ranks = ranks,
           .slot = static_cast<int>(slot.offset / kFlatBlock),
           .gather = [exec = exec_, &communicator = communicator_](std::span<float> data) {
-            const SumScope waiting;
-            communicator.start_gather(exec, data);
+            const CollectiveScope waiting;
+            communicator.start_all_gather(exec, data);
             communicator.wait(exec);
           }};
 }
 
 void Sharding::gather(std::span<float> flat) const {
-  const SumScope waiting;
+  const CollectiveScope waiting;
   for (const Bucket& bucket : weights_)
-    communicator_.start_gather(
+    communicator_.start_all_gather(
         exec_, flat.subspan(static_cast<size_t>(bucket.offset), static_cast<size_t>(bucket.size)));
   communicator_.wait(exec_);
 }

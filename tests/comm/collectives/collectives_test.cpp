@@ -68,7 +68,7 @@ TEST(TreeSum, EqualsTheSequentialTreeOnEveryRank) {
       ThreadRanks ranks(size, {.reproducible = true});
       const Vectors data = gradients(size, n);
       const std::vector<float> expected = oracle_tree_sum(data);
-      for (const std::vector<float>& result : run(ranks, Collective::Kind::sum, data))
+      for (const std::vector<float>& result : run(ranks, Collective::Kind::all_reduce, data))
         ASSERT_TRUE(same_bits(result, expected));
     }
   }
@@ -78,8 +78,8 @@ TEST(TreeSum, SendsNoMoreThanAPlainAllReduce) {
   const int64_t n = 1 << 14;
   for (const int size : {2, 4, 8, 16}) {
     ThreadRanks ranks(size, {.reproducible = true});
-    run(ranks, Collective::Kind::sum, gradients(size, n));
-    EXPECT_EQ(ranks.most_sent(), 2 * n * (size - 1) / size);  // the lower bound of any all-reduce
+    run(ranks, Collective::Kind::all_reduce, gradients(size, n));
+    EXPECT_EQ(ranks.max_sent(), 2 * n * (size - 1) / size);  // the lower bound of any all-reduce
   }
 }
 
@@ -87,7 +87,7 @@ TEST(TreeSum, NotANumberAndInfinityReachEveryRank) {
   const float infinity = std::numeric_limits<float>::infinity();
   const float nan = std::numeric_limits<float>::quiet_NaN();
   ThreadRanks ranks(4, {.reproducible = true});
-  const Vectors results = run(ranks, Collective::Kind::sum,
+  const Vectors results = run(ranks, Collective::Kind::all_reduce,
                               {{1, infinity, infinity, 0, -0.0f},
                                {2, 1, -infinity, nan, -0.0f},
                                {3, 1, 1, 0, -0.0f},
@@ -128,7 +128,7 @@ TEST(Collectives, AReproducibleSliceHasTheBitsOfTheWholeSum) {
       ThreadRanks ranks(size, {.reproducible = true});
       const Vectors data = gradients(size, n);
       const std::vector<float> expected = oracle_tree_sum(data);
-      const Vectors results = run(ranks, Collective::Kind::sum_slice, data);
+      const Vectors results = run(ranks, Collective::Kind::reduce_scatter, data);
       const std::vector<Slice> owned = slices(ranks, n);
       for (size_t rank = 0; rank < results.size(); ++rank)
         ASSERT_TRUE(same_bits(part(results[rank], owned[rank]), part(expected, owned[rank])))
@@ -142,7 +142,7 @@ TEST(Collectives, ASliceIsCloseToTheExactSumOnAnyNumberOfRanks) {
     for (const int64_t n : kLengths) {
       ThreadRanks ranks(size, {});
       const Vectors data = gradients(size, n);
-      const Vectors results = run(ranks, Collective::Kind::sum_slice, data);
+      const Vectors results = run(ranks, Collective::Kind::reduce_scatter, data);
       const std::vector<Slice> owned = slices(ranks, n);
       for (size_t rank = 0; rank < results.size(); ++rank)
         for (int64_t i = owned[rank].offset; i < owned[rank].offset + owned[rank].size; ++i) {
@@ -164,7 +164,7 @@ TEST(Collectives, AGatherBringsEverySliceToAll) {
         Vectors data(static_cast<size_t>(size), std::vector<float>(static_cast<size_t>(n), NAN));
         for (size_t rank = 0; rank < data.size(); ++rank)
           std::ranges::copy(part(expected, owned[rank]), data[rank].begin() + owned[rank].offset);
-        for (const std::vector<float>& result : run(ranks, Collective::Kind::gather, data))
+        for (const std::vector<float>& result : run(ranks, Collective::Kind::all_gather, data))
           ASSERT_TRUE(same_bits(result, expected)) << size << " ranks, " << n << " elements";
       }
     }
@@ -180,7 +180,7 @@ TEST(Collectives, NarrowWiresRoundEachValueOnceAndTheSumOnce) {
       for (const int64_t n : kLengths) {
         ThreadRanks ranks(size, {});
         const Vectors data = gradients(size, n);
-        const Vectors results = run(ranks, Collective::Kind::sum, data, wire);
+        const Vectors results = run(ranks, Collective::Kind::all_reduce, data, wire);
         for (size_t i = 0; i < static_cast<size_t>(n); ++i) {
           const double exact = exact_sum(data, i);
           // The smallest steps of fp16 are of 2^-24.
@@ -197,8 +197,8 @@ TEST(Collectives, NarrowWiresRoundEachValueOnceAndTheSumOnce) {
 TEST(Collectives, NarrowWiresSendHalf) {
   const int64_t n = 1 << 14;
   ThreadRanks ranks(4, {});
-  run(ranks, Collective::Kind::sum, gradients(4, n), Wire::bf16);
-  EXPECT_EQ(ranks.most_sent(), n * 3 / 4);
+  run(ranks, Collective::Kind::all_reduce, gradients(4, n), Wire::bf16);
+  EXPECT_EQ(ranks.max_sent(), n * 3 / 4);
 }
 
 TEST(Collectives, HierarchicalSumsAreCloseToTheExactOneAndTheSameOnEveryRank) {
@@ -207,7 +207,7 @@ TEST(Collectives, HierarchicalSumsAreCloseToTheExactOneAndTheSameOnEveryRank) {
       for (const int64_t n : kLengths) {
         ThreadRanks ranks(size, {.ranks_per_node = per_node});
         const Vectors data = gradients(size, n);
-        const Vectors results = run(ranks, Collective::Kind::sum, data, wire);
+        const Vectors results = run(ranks, Collective::Kind::all_reduce, data, wire);
         for (size_t i = 0; i < static_cast<size_t>(n); ++i) {
           const double exact = exact_sum(data, i), all = magnitude(data, i);
           ASSERT_NEAR(results[0][i], exact, (rounding(wire) * 2.02 + size * 0x1p-24) * all);
@@ -223,8 +223,8 @@ TEST(Collectives, HierarchicalSumsSendLittleAcrossNodes) {
   // half back.
   const int64_t n = 1 << 14;
   ThreadRanks ranks(8, {.ranks_per_node = 4});
-  run(ranks, Collective::Kind::sum, gradients(8, n));
-  EXPECT_EQ(ranks.most_sent(), 2 * n * 3 / 4 + n / 4);
+  run(ranks, Collective::Kind::all_reduce, gradients(8, n));
+  EXPECT_EQ(ranks.max_sent(), 2 * n * 3 / 4 + n / 4);
 }
 
 std::string message_of(const std::exception_ptr& thrown) {
@@ -245,7 +245,7 @@ std::pair<Vectors, std::vector<std::exception_ptr>> run_with(const std::vector<F
   auto thrown = ranks.run([&](int rank, const std::unique_ptr<Communicator>& communicator) {
     for (int i = 0; i < sums; ++i) {
       results[static_cast<size_t>(rank)].assign(100, 1.0f);
-      communicator->start_sum(Exec{}, results[static_cast<size_t>(rank)]);
+      communicator->start_all_reduce(Exec{}, results[static_cast<size_t>(rank)]);
     }
   });
   return {results, thrown};

@@ -43,7 +43,7 @@ class LibraryCommunicator : public MpiBackendTest {
 
   /// Its sum over the ranks in place, with guards around it.
   std::vector<float> sum(Communicator& communicator, const std::vector<float>& mine, Wire wire = Wire::fp32) {
-    return run(communicator, {Collective::Kind::sum, {}, wire}, mine);
+    return run(communicator, {Collective::Kind::all_reduce, {}, wire}, mine);
   }
   /// The result of a collective on a copy of this rank's values.
   std::vector<float> run(Communicator& communicator, Collective collective, const std::vector<float>& mine) {
@@ -83,12 +83,13 @@ TEST_P(LibraryCommunicator, SlicesThenGatheredAreTheSum) {
       for (const size_t elements : kLengths) {
         const auto data = every_ranks_data(world.size(), elements);
         const std::vector<float> expected = oracle_tree_sum(data);
-        const std::vector<float> slice = run(*communicator, {Collective::Kind::sum_slice, {}, Wire::fp32},
-                                             data[static_cast<size_t>(world.rank())]);
+        const std::vector<float> slice =
+            run(*communicator, {Collective::Kind::reduce_scatter, {}, Wire::fp32},
+                data[static_cast<size_t>(world.rank())]);
         const Slice mine = communicator->slice(static_cast<int64_t>(elements));
         std::vector<float> gathered(elements, NAN);
         std::copy_n(slice.begin() + mine.offset, mine.size, gathered.begin() + mine.offset);
-        gathered = run(*communicator, {Collective::Kind::gather, {}, Wire::fp32}, gathered);
+        gathered = run(*communicator, {Collective::Kind::all_gather, {}, Wire::fp32}, gathered);
         if (reproducible)
           EXPECT_TRUE(same_bits(gathered, expected)) << elements << " elements";
         else
@@ -152,9 +153,9 @@ TEST_P(LibraryCommunicator, SeveralSumsAreInFlightBeforeOneWait) {
   for (const bool reproducible : {false, true}) {
     for (const auto& communicator : make_all(reproducible)) {
       const Guarded<float> data(exec(), {10000}, std::vector(10000, 1.0f));
-      communicator->start_sum(exec(), data.span().first(1));
-      communicator->start_sum(exec(), data.span().subspan(1, 9000));
-      communicator->start_sum(exec(), data.span().subspan(9001, 500));
+      communicator->start_all_reduce(exec(), data.span().first(1));
+      communicator->start_all_reduce(exec(), data.span().subspan(1, 9000));
+      communicator->start_all_reduce(exec(), data.span().subspan(9001, 500));
       communicator->wait(exec());
       const std::vector<float> values = data.values();
       for (size_t i = 0; i < values.size(); ++i) ASSERT_EQ(values[i], i < 9501 ? world.size() : 1) << i;
@@ -166,13 +167,13 @@ TEST(MpiCommunicator, LongBuffersTravelInSeveralMessages) {
   World& world = test_world();
   for (const bool reproducible : {false, true}) {
     for (const int64_t most : {1, 7, 1000}) {
-      const auto communicator = make_mpi_communicator({.reproducible = reproducible, .most_elements = most});
+      const auto communicator = make_mpi_communicator({.reproducible = reproducible, .max_elements = most});
       for (const size_t elements : {0, 1, 13, 8195}) {
         if (most == 1 && elements > 100) continue;
         const auto data = every_ranks_data(world.size(), elements);
         const std::vector<float> expected = oracle_tree_sum(data);
         std::vector<float> sum = data[static_cast<size_t>(world.rank())];
-        communicator->start_sum(Exec{}, sum);
+        communicator->start_all_reduce(Exec{}, sum);
         communicator->wait(Exec{});
         for (size_t i = 0; i < elements; ++i) {
           if (reproducible)

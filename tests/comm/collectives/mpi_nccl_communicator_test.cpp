@@ -33,8 +33,8 @@ TEST_P(NcclCommunicator, SumsOfAReplayedGraphAreThoseOfTheFirstRun) {
     // Destroyed before the communicator, which waits for that.
     Replay replay(exec(), /*capture=*/true, [&] {
       copy(exec(), sum.data(), input.span().data(), sum.size_bytes());
-      communicator->start_sum(exec(), sum.first(1000));
-      communicator->start_sum(exec(), sum.subspan(1000));
+      communicator->start_all_reduce(exec(), sum.first(1000));
+      communicator->start_all_reduce(exec(), sum.subspan(1000));
       communicator->wait(exec());
     });
     std::vector<float> first;

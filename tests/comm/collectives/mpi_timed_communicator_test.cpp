@@ -21,8 +21,8 @@ TEST_P(MpiTimedCommunicator, MeasuresEveryStepAnew) {
     communicator.prepare(data, 150000);
     Timestamp start(exec()), end(exec());
     Replay replay(exec(), capture, [&] {
-      communicator.start_sum(exec(), data.first(50000));
-      communicator.start_sum(exec(), data.subspan(50000));
+      communicator.start_all_reduce(exec(), data.first(50000));
+      communicator.start_all_reduce(exec(), data.subspan(50000));
       communicator.wait(exec());
     });
     std::set<double> different;

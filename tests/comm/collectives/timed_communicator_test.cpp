@@ -41,19 +41,19 @@ TEST(TimedCommunicator, PassesEverythingOn) {
   EXPECT_EQ(slow.reserved, 7);
   EXPECT_EQ(slow.checks, 1);
   std::vector<float> data = {1, 2};
-  timed.start_sum(Exec{}, data);
+  timed.start_all_reduce(Exec{}, data);
   EXPECT_EQ(data, (std::vector<float>{2, 4}));
 }
 
 TEST(TimedCommunicator, CountsOneLanesShareOfStartingAndAllOfWaiting) {
   TimedCommunicator timed(std::make_unique<SlowCommunicator>());
   std::vector<float> data(1);
-  timed.start_sum(Exec{}, data);
-  timed.start_sum(Exec{}, data);
+  timed.start_all_reduce(Exec{}, data);
+  timed.start_all_reduce(Exec{}, data);
   timed.wait(Exec{});
   EXPECT_GE(timed.take_seconds(2), 4e-3 + 8e-3);
   EXPECT_EQ(timed.take_seconds(2), 0) << "taken already";
-  timed.start_sum(Exec{}, data);
+  timed.start_all_reduce(Exec{}, data);
   EXPECT_GE(timed.take_seconds(1), 4e-3);
 }
 

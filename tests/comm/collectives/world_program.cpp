@@ -15,7 +15,7 @@ void fail_on_one_rank(World& world) {
   const int failing = world.size() > 1 ? 1 : 0;
   if (world.rank() == failing) fail(ExitCode::data, "rank {} gives up", failing);
   std::vector<float> values(1000);
-  communicator->start_sum(Exec{}, values);
+  communicator->start_all_reduce(Exec{}, values);
   communicator->wait(Exec{});
 }
 

@@ -12,7 +12,7 @@ INSTANTIATE_FOR_BACKENDS(MeasureSums);
 TEST_P(MeasureSums, IsPossibleAndTheSameOnEveryRank) {
   if (world.size() == 1) GTEST_SKIP() << "one rank";
   const auto communicator = make_communicator(world, exec(), {});
-  const Link link = measure_sums(world, exec(), *communicator);
+  const Link link = measure_all_reduce(world, exec(), *communicator);
   EXPECT_GT(link.latency, 1e-8);
   EXPECT_LT(link.latency, 10);
   EXPECT_GE(link.seconds_per_byte, 0);

@@ -65,7 +65,7 @@ class PlantedScaling : public testing::Test {
 
   ScalingModel truth_, known_;
   std::vector<MeasuredStep> steps_;
-  std::vector<MeasuredSum> sums_;
+  std::vector<MeasuredAllReduce> sums_;
 };
 
 TEST_F(PlantedScaling, IsRecovered) {
@@ -83,7 +83,7 @@ TEST_F(PlantedScaling, EveryStepIsPredictedFromTheOthers) {
   // What was measured of the held-out ranks must not flow into their prediction: here it is wrong.
   for (MeasuredStep& step : steps_)
     if (step.ranks == 4) step.compute_seconds *= 2, step.spread_seconds *= 3;
-  for (MeasuredSum& sum : sums_)
+  for (MeasuredAllReduce& sum : sums_)
     if (sum.ranks == 4) sum.seconds *= 2;
   const auto predicted = leave_one_out(known_, steps_, sums_);
   ASSERT_EQ(predicted.size(), steps_.size());

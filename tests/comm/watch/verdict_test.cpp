@@ -6,7 +6,7 @@
 
 #include <sstream>
 
-#include "comm/watch/who_is_where.h"
+#include "comm/watch/rank_table.h"
 
 namespace lockstep {
 namespace {
@@ -29,30 +29,29 @@ std::vector<RankState> run_of(int ranks, const RankStatus& status, double silent
   return states;
 }
 
-TEST(Verdict, LeavesARunAloneThatMoves) {
+TEST(Verdict, LeavesARunAloneThatMakesProgress) {
   EXPECT_FALSE(judge(run_of(4, status(0, Phase::setup)), kTimeout));
-  EXPECT_FALSE(judge(run_of(4096, status(9, Phase::sum, 2, 29)), kTimeout));
+  EXPECT_FALSE(judge(run_of(4096, status(9, Phase::collective, 2, 29)), kTimeout));
   EXPECT_FALSE(judge(run_of(4, status(0, Phase::setup, -1, 29), 29), kTimeout));
   EXPECT_FALSE(judge(run_of(3, status(100, Phase::ended, -1, 1e6), 1e6), kTimeout)) << "all have left";
 }
 
 TEST(Verdict, NamesTheSilentRankAndNotThoseThatWaitForIt) {
   for (const int ranks : {2, 4, 4096}) {
-    auto states = run_of(ranks, status(17, Phase::sum, 0, 29.9));
+    auto states = run_of(ranks, status(17, Phase::collective, 0, 29.9));
     states.back() = {ranks - 1, status(16, Phase::compute, 1, 0.2), 30.1};
     const auto verdict = judge(states, kTimeout);
     ASSERT_TRUE(verdict) << ranks;
     EXPECT_THAT(verdict->culprits, ElementsAre(ranks - 1));
-    EXPECT_THAT(verdict->reason,
-                HasSubstr(fmt::format("rank {} has given no sign of life for 30 s", ranks - 1)));
+    EXPECT_THAT(verdict->reason, HasSubstr(fmt::format("rank {} has sent no status for 30 s", ranks - 1)));
     EXPECT_FALSE(judge(states, 31));
   }
 }
 
 TEST(Verdict, WaitsForTheLastWordOnARankThatFallsSilent) {
   // The others' patience ends a little before that one's silence is long enough.
-  auto states = run_of(4, status(17, Phase::sum, 0, 30.5));
-  states[2] = {2, status(17, Phase::sum, 0, 0.2), 29.9};
+  auto states = run_of(4, status(17, Phase::collective, 0, 30.5));
+  states[2] = {2, status(17, Phase::collective, 0, 0.2), 29.9};
   EXPECT_FALSE(judge(states, kTimeout));
   states[2].silent_seconds = 30.1;
   EXPECT_THAT(judge(states, kTimeout)->culprits, ElementsAre(2));
@@ -61,12 +60,12 @@ TEST(Verdict, WaitsForTheLastWordOnARankThatFallsSilent) {
 TEST(Verdict, NamesARankThatHangsInItsOwnWork) {
   for (const Phase phase : {Phase::setup, Phase::read, Phase::copy, Phase::compute, Phase::update,
                             Phase::report, Phase::evaluate, Phase::checkpoint}) {
-    auto states = run_of(4, status(17, Phase::sum, 0, 31));
+    auto states = run_of(4, status(17, Phase::collective, 0, 31));
     states[1].status = status(17, phase, 3, 31);
     const auto verdict = judge(states, kTimeout);
     ASSERT_TRUE(verdict);
     EXPECT_THAT(verdict->culprits, ElementsAre(1)) << describe(phase, 3);
-    EXPECT_THAT(verdict->reason, HasSubstr("rank 1 has not moved for 31 s: it " + describe(phase, 3)));
+    EXPECT_THAT(verdict->reason, HasSubstr("rank 1 has made no progress for 31 s: it " + describe(phase, 3)));
   }
 }
 
@@ -84,47 +83,47 @@ TEST(Verdict, KeepsTheEndOfALongFileName) {
   EXPECT_EQ(std::string(status(1, Phase::read, -1, 0, "").file.data()), "");
 }
 
-TEST(Verdict, NeverEndsASlowRankThatMoves) {
+TEST(Verdict, NeverEndsASlowRankThatMakesProgress) {
   // Rank 0 writes a large checkpoint, evaluates or computes: the others wait for minutes.
   for (const Phase phase : {Phase::checkpoint, Phase::evaluate, Phase::compute, Phase::read}) {
-    auto states = run_of(64, status(17, Phase::sum, 0, 4000));
+    auto states = run_of(64, status(17, Phase::collective, 0, 4000));
     states[0].status = status(16, phase, 3, 5);
     EXPECT_FALSE(judge(states, kTimeout)) << describe(phase, 3);
   }
 }
 
 TEST(Verdict, NamesARankThatHasLeft) {
-  auto states = run_of(4, status(17, Phase::sum, 0, 31));
+  auto states = run_of(4, status(17, Phase::collective, 0, 31));
   states[3] = {3, status(16, Phase::ended), 35};
   const auto verdict = judge(states, kTimeout);
   ASSERT_TRUE(verdict);
   EXPECT_THAT(verdict->culprits, ElementsAre(3));
-  EXPECT_THAT(verdict->reason, HasSubstr("rank 3 has left the training, and the others still wait for it"));
+  EXPECT_THAT(verdict->reason, HasSubstr("rank 3 has left the training while the others still wait for it"));
   states[0].status = status(17, Phase::evaluate, 5, 3);
   EXPECT_FALSE(judge(states, kTimeout)) << "rank 0 still works: it may need nobody";
 }
 
-TEST(Verdict, BlamesTheNetworkWhenAllWaitInTheSameSum) {
-  const auto verdict = judge(run_of(8, status(17, Phase::sum, 2, 33)), kTimeout);
+TEST(Verdict, BlamesTheNetworkWhenAllWaitInTheSameCollective) {
+  const auto verdict = judge(run_of(8, status(17, Phase::collective, 2, 33)), kTimeout);
   ASSERT_TRUE(verdict);
   EXPECT_TRUE(verdict->culprits.empty());
   EXPECT_THAT(verdict->reason,
-              HasSubstr("no rank has moved for 33 s: each sums bucket 2 in step 17. The network"));
+              HasSubstr("no rank has made progress for 33 s: each reduces bucket 2 in step 17. The network"));
 }
 
-TEST(Verdict, NamesTheRanksThatAreNotWhereTheOthersAre) {
-  auto states = run_of(8, status(17, Phase::sum, 2, 33));
+TEST(Verdict, NamesTheRanksThatAreOutOfStep) {
+  auto states = run_of(8, status(17, Phase::collective, 2, 33));
   states[5].status = status(16, Phase::wait, -1, 33);
   auto verdict = judge(states, kTimeout);
   ASSERT_TRUE(verdict);
   EXPECT_THAT(verdict->culprits, ElementsAre(5)) << "behind";
-  states[5].status = status(17, Phase::sum, 3, 33);
+  states[5].status = status(17, Phase::collective, 3, 33);
   verdict = judge(states, kTimeout);
   ASSERT_TRUE(verdict);
   EXPECT_THAT(verdict->culprits, ElementsAre(5)) << "ahead of most";
   EXPECT_THAT(verdict->reason,
-              HasSubstr("rank 5 is not where the others are: sums bucket 3 in step 17, another "
-                        "sums bucket 2 in step 17"));
+              HasSubstr("rank 5 is out of step with the others: reduces bucket 3 in step 17, another "
+                        "reduces bucket 2 in step 17"));
 }
 
 TEST(Verdict, OfSilenceIsAllThatTheWatcherOfRank0Gives) {
@@ -149,43 +148,44 @@ RankPlace place(const std::string& machine, int32_t process) {
   return result;
 }
 
-TEST(WhoIsWhere, ShowsTheCulpritFirstAndFits80Columns) {
-  auto states = run_of(4, status(1234567, Phase::sum, 12, 31));
+TEST(RankTable, ShowsTheCulpritFirstAndFits80Columns) {
+  auto states = run_of(4, status(1234567, Phase::collective, 12, 31));
   states[2] = {
       2,
       status(1234566, Phase::read, -1, 0.2, "/scratch/project/very/long/path/name.h5:/train/x, rows 1 to 9"),
       31};
   const std::vector<RankPlace> places = {place("node1", 100), place("node1", 101),
                                          place("node17.cluster.example", 4194304), place("", 1)};
-  const auto lines = lines_of(who_is_where(states, places, {2}));
+  const auto lines = lines_of(rank_table(states, places, {2}));
   ASSERT_GE(lines.size(), 6u);
   for (const std::string& line : lines) EXPECT_LE(line.size(), 80u) << line;
   EXPECT_THAT(lines[1], testing::AllOf(HasSubstr("    2  node17.clust 4194304 1234566   31s"),
                                        HasSubstr("silent; before: waits for its batch")));
   EXPECT_THAT(lines[2] + lines[3], HasSubstr("rows 1 to 9"));
   EXPECT_THAT(lines.back(), HasSubstr("    3"));
-  EXPECT_THAT(lines.back(), HasSubstr("sums bucket 12"));
+  EXPECT_THAT(lines.back(), HasSubstr("reduces bucket 12"));
   EXPECT_THAT(lines.back(), Not(HasSubstr("silent")));
 }
 
-TEST(WhoIsWhere, SumsUpALargeRun) {
-  auto states = run_of(4096, status(17, Phase::sum, 3, 31));
+TEST(RankTable, SumsUpALargeRun) {
+  auto states = run_of(4096, status(17, Phase::collective, 3, 31));
   states[4000].status = status(16, Phase::compute, 3, 31);
   for (int rank = 100; rank < 130; ++rank)
     states[static_cast<size_t>(rank)].status = status(17, Phase::update);
   const std::vector<RankPlace> places(4096, place("node1", 100));
-  const auto lines = lines_of(who_is_where(states, places, {4000}));
+  const auto lines = lines_of(rank_table(states, places, {4000}));
   ASSERT_EQ(lines.size(), 1u + 16 + 2);
   EXPECT_THAT(lines[1], HasSubstr(" 4000  node1"));
-  EXPECT_THAT(lines[17], testing::AllOf(HasSubstr(" 4050 more"), HasSubstr("17"), HasSubstr("sums")));
+  EXPECT_THAT(lines[17],
+              testing::AllOf(HasSubstr(" 4050 more"), HasSubstr("17"), HasSubstr("is in a collective")));
   EXPECT_THAT(lines[18], testing::AllOf(HasSubstr("   30 more"), HasSubstr("updates the weights")));
 }
 
-TEST(WhoIsWhere, StaysShortWhenARunIsInManyPlaces) {
+TEST(RankTable, StaysShortWhenARunIsInManyPlaces) {
   std::vector<RankState> states;
   for (int rank = 0; rank < 4096; ++rank) states.push_back({rank, status(rank, Phase::compute), 0});
   const std::vector<RankPlace> places(4096, place("node1", 100));
-  EXPECT_LE(lines_of(who_is_where(states, places, {})).size(), 40u);
+  EXPECT_LE(lines_of(rank_table(states, places, {})).size(), 40u);
 }
 
 }  // namespace

@@ -91,7 +91,7 @@ class FaultTest : public WholeRun {
 TEST_F(FaultTest, AStoppedRankEndsTheRunAndIsNamed) {
   const Outcome outcome = stop_or_kill("stopped", 2, SIGSTOP);
   EXPECT_EQ(outcome.result.exit_code, 4);
-  EXPECT_THAT(outcome.result.err, HasSubstr("[rank 0] error: rank 2 has given no sign of life for 3 s"));
+  EXPECT_THAT(outcome.result.err, HasSubstr("[rank 0] error: rank 2 has sent no status for 3 s"));
   EXPECT_THAT(outcome.result.err, HasSubstr(std::to_string(outcome.victim))) << "the table names its process";
   expect_nothing_left("stopped");
 }
@@ -108,7 +108,7 @@ TEST_F(FaultTest, AKilledRankEndsTheRunWhereTheLauncherLetsTheOthersLive) {
   const Outcome outcome =
       run_with_fault("survivors", command, 2, [](pid_t victim) { kill(victim, SIGKILL); });
   EXPECT_THAT(outcome.result.err, HasSubstr("error: rank 2 was killed (SIGKILL)"));
-  EXPECT_THAT(outcome.result.err, HasSubstr("[rank 0] error: rank 2 has given no sign of life for 3 s"));
+  EXPECT_THAT(outcome.result.err, HasSubstr("[rank 0] error: rank 2 has sent no status for 3 s"));
   expect_nothing_left("survivors");
 }
 
@@ -132,7 +132,7 @@ TEST_F(FaultTest, TheEndOfMpirunIsTheEndOfAll) {
 TEST_F(FaultTest, ARankWatchesTheOneThatWatches) {
   const Outcome outcome = stop_or_kill("watcher", 0, SIGSTOP);
   EXPECT_EQ(outcome.result.exit_code, 4);
-  EXPECT_THAT(outcome.result.err, HasSubstr("[rank 1] error: rank 0 has given no sign of life for 3 s"));
+  EXPECT_THAT(outcome.result.err, HasSubstr("[rank 1] error: rank 0 has sent no status for 3 s"));
   expect_nothing_left("watcher");
 }
 
@@ -153,14 +153,14 @@ TEST_F(FaultTest, ARankThatGoesOnInTimeIsForgiven) {
 TEST_F(FaultTest, ADelayBeyondTheTimeoutEndsTheRun) {
   const ProgramResult result = fault_program("delay-80", "delayed");
   EXPECT_EQ(result.exit_code, 4);
-  EXPECT_THAT(result.err, HasSubstr("[rank 0] error: rank 2 has not moved for 3 s: it reports."));
+  EXPECT_THAT(result.err, HasSubstr("[rank 0] error: rank 2 has made no progress for 3 s: it reports."));
 }
 
 #ifdef LOCKSTEP_EMULATED_CUDA
 TEST_F(FaultTest, RanksWhoseGpusWaitForTheDelayedOneAreNotAtFault) {
   const ProgramResult result = fault_program("delay-80", "delayed-gpu", "cuda");
   EXPECT_EQ(result.exit_code, 4);
-  EXPECT_THAT(result.err, HasSubstr("[rank 0] error: rank 2 has not moved for 3 s: it reports."));
+  EXPECT_THAT(result.err, HasSubstr("[rank 0] error: rank 2 has made no progress for 3 s: it reports."));
   EXPECT_THAT(result.err, HasSubstr("waits for its GPU"));
 }
 #endif

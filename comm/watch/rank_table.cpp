@@ -1,4 +1,4 @@
-#include "comm/watch/who_is_where.h"
+#include "comm/watch/rank_table.h"
 
 #include <fmt/format.h>
 
@@ -12,9 +12,9 @@ namespace {
 
 constexpr size_t kColumns = 80;
 constexpr size_t kDoingColumn = 42;
-constexpr size_t kMostRows = 16;
+constexpr size_t kMaxRows = 16;
 
-/// One row; what the rank does goes on below itself where it is too long.
+/// One row; a long last column is wrapped within its column.
 std::string row(const std::string& left, std::string doing) {
   std::string text = fmt::format("{:<{}}", left, kDoingColumn);
   constexpr size_t kWidth = kColumns - kDoingColumn;
@@ -31,7 +31,7 @@ std::string doing(const RankState& state) {
   const RankStatus& status = state.status;
   std::string text = describe(status.phase, status.number);
   if (status.file[0] != '\0') text += fmt::format(", {}", status.file.data());
-  // A rank speaks several times a second, but fewer in a large run: this much silence is no sign of life.
+  // Ranks report several times per second, but less often in a large run: this much silence is unusual.
   constexpr double kSilent = 2;
   if (status.phase != Phase::ended && state.silent_seconds > std::max(kSilent, status.stuck_seconds))
     text = "silent; before: " + text;
@@ -40,8 +40,8 @@ std::string doing(const RankState& state) {
 
 }  // namespace
 
-std::string who_is_where(std::span<const RankState> ranks, std::span<const RankPlace> places,
-                         const std::vector<int>& culprits) {
+std::string rank_table(std::span<const RankState> ranks, std::span<const RankPlace> places,
+                       const std::vector<int>& culprits) {
   const auto is_culprit = [&](const RankState& state) {
     return std::ranges::find(culprits, state.rank) != culprits.end();
   };
@@ -54,7 +54,7 @@ std::string who_is_where(std::span<const RankState> ranks, std::span<const RankP
       row(fmt::format("{:>5}  {:<12}{:>8}{:>8}{:>6}", "rank", "machine", "process", "step", "for"), "");
   text.erase(text.find_last_not_of(" \n") + 1);
   text += "\n";
-  const size_t shown = std::min(order.size(), kMostRows);
+  const size_t shown = std::min(order.size(), kMaxRows);
   for (size_t i = 0; i < shown; ++i) {
     const RankState& state = *order[i];
     const RankPlace& place = places[static_cast<size_t>(state.rank)];
@@ -63,7 +63,7 @@ std::string who_is_where(std::span<const RankState> ranks, std::span<const RankP
                     state.status.step, std::max(state.status.stuck_seconds, state.silent_seconds)),
         doing(state));
   }
-  // The rest by what they do: a run of thousands of ranks is in few places at once.
+  // The rest is grouped by activity: thousands of ranks are in few different places at a time.
   std::map<std::tuple<int64_t, std::string>, int> rest;
   for (size_t i = shown; i < order.size(); ++i) {
     const RankStatus& status = order[i]->status;
@@ -71,7 +71,7 @@ std::string who_is_where(std::span<const RankState> ranks, std::span<const RankP
   }
   size_t lines = 0;
   for (const auto& [what, count] : rest) {
-    if (++lines > kMostRows) return text + "  ... and others";
+    if (++lines > kMaxRows) return text + "  ... and others";
     text += row(fmt::format("{:>5} more{:>25}", count, std::get<0>(what)), std::get<1>(what));
   }
   text.pop_back();
