@@ -250,7 +250,7 @@ Option option_of_rules(const Hyperparameter& described) {
         } else {
           const NumberRange& range = described.range;
           const bool has_end = std::isfinite(range.end);
-          return number(key.c_str(), field, range.least, range.least_allowed ? Edge::closed : Edge::open,
+          return number(key.c_str(), field, range.min, range.includes_min ? Edge::closed : Edge::open,
                         has_end ? range.end : kNoLimit, has_end ? Edge::open : Edge::closed, "");
         }
       },

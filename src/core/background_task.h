@@ -6,27 +6,27 @@
 
 namespace lockstep {
 
-/// A thread that runs one function at a time for somebody who has other things to do. All methods are called
-/// from one thread.
+/// A thread that runs one function at a time in the background. All methods are called from one thread.
 class BackgroundTask {
  public:
   BackgroundTask();
-  /// Waits for the function that runs, and is silent about what it throws. While an exception is on its way
-  /// out it waits for a minute at most: a disk that hangs must not keep an error from being told.
+  /// Waits for the running function and discards any exception from it. During stack unwinding, waits at most
+  /// one minute, so that a hung disk cannot keep an error from being reported.
   ~BackgroundTask();
   BackgroundTask(const BackgroundTask&) = delete;
   BackgroundTask& operator=(const BackgroundTask&) = delete;
 
-  /// wait(), then starts `work` and returns. It owns what it uses, because it may outlive this object.
+  /// Calls wait(), then starts `work` and returns. `work` may outlive this object, so it must own what it
+  /// uses.
   void start(std::function<void()> work);
-  /// Waits until nothing runs any more. Rethrows, once, what the newest function threw.
+  /// Waits until no function is running. Rethrows, once, what the newest function threw.
   void wait();
-  /// Rethrows, once, what the newest function threw if that has ended. Does not wait.
+  /// If the newest function has ended, rethrows, once, what it threw. Does not wait.
   void check();
 
  private:
   struct State;
-  std::shared_ptr<State> state_;  ///< also the thread's
+  std::shared_ptr<State> state_;  ///< shared with the thread
   std::thread thread_;
   int exceptions_at_start_ = 0;
 };

@@ -20,7 +20,7 @@ void remember(std::FILE* stream, bool written) {
     first_output_error.compare_exchange_strong(none, errno != 0 ? errno : EIO);
 }
 
-/// Characters of UTF-8, which take a column each in most scripts.
+/// The number of UTF-8 characters, which take one column each in most scripts.
 size_t columns_in(std::string_view text) {
   return static_cast<size_t>(std::count_if(
       text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
@@ -33,7 +33,7 @@ std::string wrapped_line(std::string_view line, size_t columns) {
   std::string out, row(line.substr(0, margin));
   bool empty = true;  // nothing but the margin in this row
   for (size_t at = margin; at < line.size();) {
-    // A word with the spaces before it, which are dropped where a row begins.
+    // A word with its preceding spaces, which are dropped at the beginning of a row.
     const size_t word = std::min(line.find_first_not_of(' ', at), line.size());
     const size_t end = std::min(line.find(' ', word), line.size());
     if (!empty && columns_in(row) + columns_in(line.substr(at, end - at)) > columns) {

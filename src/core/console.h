@@ -6,25 +6,25 @@
 
 namespace lockstep {
 
-/// Opens /dev/null for what of standard input, output and error is closed. Otherwise the next file that is
-/// opened takes that number, and lines for a terminal go into it.
+/// Opens /dev/null in place of any standard stream that is closed. Otherwise the next file to be opened takes
+/// its descriptor, and terminal output would be written into that file.
 void keep_standard_streams();
 
-/// Writes text to standard output or standard error. A reader that has left, or a disk that is full, ends
-/// nothing: output_error() says so afterwards.
+/// Writes text to standard output or standard error. A closed pipe or a full disk is not fatal;
+/// output_error() reports it afterwards.
 void write_text(std::FILE* stream, std::string_view text);
-/// The same for text that people read: on a terminal, lines that are too long end between words.
+/// The same for text meant for people: on a terminal, long lines are wrapped between words.
 void write_lines(std::FILE* stream, std::string_view text);
 void flush_text(std::FILE* stream);
 
-/// errno of the first text that could not be written to standard output; 0 when all were.
+/// errno of the first failed write to standard output; 0 if all succeeded.
 int output_error();
 
-/// The columns of the terminal that a stream writes to; 0 when it writes to none.
+/// The width of the terminal that a stream writes to; 0 if it is not a terminal.
 int terminal_columns(std::FILE* stream);
 
-/// The text with every line that is longer than `columns` cut between words; what follows is indented by two
-/// more than the line. A word that is longer stays whole, so that it can be copied.
+/// The text with lines longer than `columns` wrapped between words; continuations are indented by two more
+/// than the line. A longer word stays whole, so that it can be copied.
 std::string wrapped_lines(std::string_view text, int columns);
 
 }  // namespace lockstep

@@ -10,7 +10,7 @@
 namespace lockstep {
 
 std::vector<int> usable_cores() {
-  // A kernel for more cores than the set has room for refuses it.
+  // Fails if the kernel supports more cores than fit into the set.
   for (int room = 1024; room <= 1 << 20; room *= 2) {
     const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> set(CPU_ALLOC(room),
                                                                [](cpu_set_t* given) { CPU_FREE(given); });

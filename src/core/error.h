@@ -16,11 +16,11 @@ enum class ExitCode : int {
   lost = 4,        ///< a rank or the network was lost
   diverged = 5,    ///< the loss is not finite
   memory = 6,      ///< out of host or device memory
-  bug = 70,        ///< Lockstep is wrong, not the user
+  bug = 70,        ///< a bug in Lockstep, not a mistake of the user
   preempted = 75,  ///< stopped after a checkpoint: submit the job again
 };
 
-/// What went wrong, where, and what to do, in one sentence a user can act on; and the exit code it ends with.
+/// What went wrong, where, and what to do about it, in one sentence; and the exit code of the process.
 class Error : public std::runtime_error {
  public:
   Error(ExitCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
@@ -42,8 +42,8 @@ template <typename... Args>
 
 }  // namespace lockstep
 
-/// Runs a library call and throws Error with file, line, the call as written and the library's own words when
-/// it failed. Each library's wrapper header defines for its status type:
+/// Runs a library call and, if it fails, throws Error with file, line, the call as written and the library's
+/// own message. Each library's wrapper header defines for its status type:
 ///   bool ok(Status), std::string describe(Status) and ExitCode exit_code(Status).
 #define CHECK(...) LOCKSTEP_CHECK_(#__VA_ARGS__, __VA_ARGS__)
 #define LOCKSTEP_CHECK_(text, ...)                                                             \
@@ -52,7 +52,7 @@ template <typename... Args>
       ::lockstep::fail_check(exit_code(status_), __FILE__, __LINE__, text, describe(status_)); \
   } while (false)
 
-/// A fact that only a bug in Lockstep can break: throws Error with ExitCode::bug.
+/// Asserts what only a bug in Lockstep can violate: throws Error with ExitCode::bug.
 #define INVARIANT(condition, ...)                                                       \
   do {                                                                                  \
     if (!(condition))                                                                   \

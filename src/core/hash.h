@@ -7,7 +7,7 @@
 
 namespace lockstep {
 
-/// XXH3-64 of some bytes (https://xxhash.com); the hash of weights, tensors and names.
+/// XXH3-64 of the bytes (https://xxhash.com): the hash used for weights, tensors and names.
 uint64_t hash_bytes(std::span<const std::byte> bytes);
 uint64_t hash_name(std::string_view name);
 

@@ -1,6 +1,6 @@
 #pragma once
 
-/// Marks a function that host code and kernels share (index arithmetic, counters), never a formula under
+/// Marks a function shared by host code and kernels: index arithmetic and counters, never a formula under
 /// test.
 #ifdef __CUDACC__
 #define LOCKSTEP_HOST_DEVICE __host__ __device__

@@ -32,7 +32,7 @@ struct LogState {
   int world_size = 1;
   std::FILE* information = stdout;
   std::shared_ptr<spdlog::logger> file;
-  std::vector<Entry> early;  // while there is no file
+  std::vector<Entry> early;  // until there is a file
 };
 
 LogState& log_state() {
@@ -73,7 +73,7 @@ void log_information_to_stderr() {
 }
 
 void log_line(LogLevel level, const std::string& raw_text) {
-  // Names from files and the words of libraries are among it.
+  // The text may contain names from files and messages of libraries.
   const std::string text = printable(raw_text, /*keep_lines=*/true);
   LogState& state = log_state();
   const std::scoped_lock lock(state.mutex);
@@ -81,7 +81,7 @@ void log_line(LogLevel level, const std::string& raw_text) {
   const char* kind = level == LogLevel::error ? "error: " : level == LogLevel::warning ? "warning: " : "";
   const std::string who =
       level != LogLevel::info && state.world_size > 1 ? fmt::format("[rank {}] ", state.rank) : "";
-  // One call a line, so that lines of several ranks do not mix.
+  // One call per line, so that lines of several ranks do not interleave.
   std::FILE* stream = level == LogLevel::info ? state.information : stderr;
   const std::string line = fmt::format("{}{}{}\n", who, kind, text);
   write_lines(stream, line);

@@ -9,15 +9,15 @@ namespace lockstep {
 
 enum class LogLevel { info, warning, error };
 
-/// Tells the log who speaks. Rank 0 prints information; every rank prints warnings and errors, which carry
-/// "[rank R]" when there is more than one rank.
+/// Sets the rank of this process for the log. Rank 0 prints information; every rank prints warnings and
+/// errors, which carry "[rank R]" when there is more than one rank.
 void set_log_rank(int rank, int world_size);
 
-/// Also appends every line to this file (rank 0's run log), those from before this call too. Throws
-/// Error(data) when it cannot be opened.
+/// Also appends every line to this file (rank 0's run log), including the lines logged before this call.
+/// Throws Error(data) if it cannot be opened.
 void set_log_file(const std::string& path);
 
-/// Information goes to standard error from now on: standard output is for a document (--json).
+/// Sends information to standard error from now on, because standard output carries a document (--json).
 void log_information_to_stderr();
 
 /// Writes one line: information to standard output, the rest to standard error.

@@ -8,7 +8,7 @@ namespace lockstep {
 
 namespace {
 
-/// A character of UTF-8 at the beginning of `text`; length 0 when there is none.
+/// The UTF-8 character at the beginning of `text`; length 0 if it is invalid.
 struct Character {
   uint32_t code = 0;
   size_t length = 0;

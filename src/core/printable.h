@@ -5,8 +5,9 @@
 
 namespace lockstep {
 
-/// `text` for a terminal: control characters, marks that change the direction of writing, and bytes that are
-/// not UTF-8 become "\x1b". Names in a file may hold escape sequences. keep_lines: line feeds and tabs stay.
+/// `text` made safe for a terminal, because names in a file may contain escape sequences: control characters,
+/// bidirectional formatting characters and bytes that are not UTF-8 are escaped, as in "\x1b". keep_lines:
+/// keeps line feeds and tabs.
 std::string printable(std::string_view text, bool keep_lines = false);
 
 }  // namespace lockstep

@@ -11,7 +11,8 @@ namespace lockstep {
 
 namespace {
 
-/// Edits that turn one name into another; two neighbours swapped count one (Damerau 1964).
+/// The number of edits that turn one name into another; swapping adjacent characters is one edit (Damerau
+/// 1964).
 size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<size_t> before_last, last(b.size() + 1), row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) last[j] = j;
@@ -28,7 +29,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return last[b.size()];
 }
 
-/// In lower case and without what separates words.
+/// In lower case and without word separators.
 std::string words_of(std::string_view name) {
   std::string words;
   for (const unsigned char c : name)

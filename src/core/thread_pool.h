@@ -11,7 +11,7 @@
 namespace lockstep {
 
 /// A fixed set of threads that run one function together. Lane 0 is the calling thread, so a pool of one
-/// starts none. Throws Error(usage) when the system does not allow that many threads.
+/// starts no thread. Throws Error(usage) if the system does not allow that many threads.
 class ThreadPool {
  public:
   explicit ThreadPool(int lanes);
@@ -21,8 +21,8 @@ class ThreadPool {
 
   int lanes() const { return static_cast<int>(workers_.size()) + 1; }
 
-  /// Calls work(lane) once on every lane at the same time and waits for all; rethrows the lowest lane's
-  /// exception.
+  /// Calls work(lane) concurrently, once on every lane, and waits for all; rethrows the exception of the
+  /// lowest lane.
   void run(const std::function<void(int lane)>& work);
 
  private:

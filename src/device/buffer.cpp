@@ -18,8 +18,8 @@ namespace {
 
 constexpr size_t kAlignment = 256;
 
-/// Linux hands out more memory than there is and kills the process that then uses it, so what is left is
-/// asked for first. True where that is unknown.
+/// Linux overcommits memory and kills the process that then uses it, so the available memory is checked
+/// first. True if it is unknown.
 bool host_has(size_t bytes) {
   constexpr size_t kSmall = size_t{64} << 20;
   if (bytes < kSmall) return true;
@@ -55,7 +55,7 @@ Buffer::Buffer(Exec exec, Memory memory, size_t bytes) : bytes_(bytes) {
     const bool device = memory == Memory::device;
     const cudaError_t status = device ? cudaMalloc(&data, bytes) : cudaMallocHost(&data, bytes);
     if (status == cudaErrorMemoryAllocation) {
-      static_cast<void>(cudaGetLastError());  // clears it: the next call must not report this again
+      static_cast<void>(cudaGetLastError());  // clears the error, which the next call would report again
       fail(ExitCode::memory,
            "out of {} memory: {:.1f} MiB more were needed. Use a smaller train.micro_batch.",
            device ? "GPU" : "page-locked host", static_cast<double>(bytes) / 0x1p20);
@@ -65,7 +65,7 @@ Buffer::Buffer(Exec exec, Memory memory, size_t bytes) : bytes_(bytes) {
     kind_ = device ? Kind::cuda_device : Kind::cuda_pinned;
     if (device) {
       fill_zero(exec, data, bytes);
-      synchronize(exec);  // or the zeros could land on what another stream has copied there
+      synchronize(exec);  // otherwise the zeros could overwrite data that another stream copies there
     } else {
       std::memset(data, 0, bytes);
     }

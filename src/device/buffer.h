@@ -9,15 +9,15 @@ namespace lockstep {
 
 enum class Memory {
   host,    ///< pageable
-  pinned,  ///< page-locked host memory when there is a GPU to copy to, plain host memory otherwise
-  device,  ///< the memory that kernels of the Exec work in: GPU memory on CUDA, host memory on the CPU
+  pinned,  ///< page-locked host memory if there is a GPU to copy to, otherwise pageable
+  device,  ///< the memory in which the Exec's kernels work: GPU memory on CUDA, host memory on the CPU
 };
 
 /// One allocation, aligned to 256 bytes and zeroed; move-only. Freed on destruction.
 class Buffer {
  public:
   Buffer() = default;
-  /// Throws Error(memory) that says how much was asked for and where.
+  /// Throws Error(memory) that says how much was requested and where.
   Buffer(Exec exec, Memory memory, size_t bytes);
   Buffer(Buffer&& other) noexcept;
   Buffer& operator=(Buffer&& other) noexcept;
@@ -37,8 +37,8 @@ class Buffer {
   Kind kind_ = Kind::none;
 };
 
-/// Copies between any two kinds of memory, enqueued on `exec`: with pinned or device memory it returns at
-/// once.
+/// Copies between any two kinds of memory, enqueued on `exec`; returns immediately for pinned and device
+/// memory.
 void copy(Exec exec, void* destination, const void* source, size_t bytes);
 
 /// Sets bytes to zero, enqueued on `exec`.

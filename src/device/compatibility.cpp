@@ -11,8 +11,8 @@ namespace {
 
 std::string cuda_version(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
 
-/// The first driver release for Linux that runs what is built with this major version of CUDA, from its
-/// release notes; "" for versions that came after this was written.
+/// The first Linux driver release that runs programs built with this major version of CUDA, from its release
+/// notes; "" for newer, unknown versions.
 std::string first_driver_release(int cuda_major) {
   switch (cuda_major) {
     case 11:
@@ -26,14 +26,14 @@ std::string first_driver_release(int cuda_major) {
   }
 }
 
-/// Whether one entry of the list gives the GPU code, a compute capability as 10 * major + minor.
+/// Whether one entry of the list provides code for the GPU, whose compute capability is 10 * major + minor.
 bool gives_code(const std::string& entry, int capability) {
   int built = 0;
   const auto [end, status] = std::from_chars(entry.data(), entry.data() + entry.size(), built);
-  if (status != std::errc{}) return true;  // native, all, all-major: made for whatever there was
+  if (status != std::errc{}) return true;  // native, all, all-major: unknown, assume that it matches
   const std::string rest(end, entry.data() + entry.size());
   const bool ptx = rest.empty() || rest == "-virtual", machine_code = rest.empty() || rest == "-real";
-  if (!ptx && !machine_code) return built == capability;  // 90a: for that chip alone
+  if (!ptx && !machine_code) return built == capability;  // 90a: only for that chip
   return (machine_code && built / 10 == capability / 10 && built <= capability) ||
          (ptx && built <= capability);
 }
@@ -61,7 +61,7 @@ bool has_code_for(const std::string& architectures, int major, int minor) {
     any = true;
     if (gives_code(entry, 10 * major + minor)) return true;
   }
-  return !any;  // not known: CUDA itself will say
+  return !any;  // unknown: CUDA itself will report it
 }
 
 std::vector<std::string> gpu_problems(const DeviceReport& report, bool gpu_required) {
@@ -71,7 +71,7 @@ std::vector<std::string> gpu_problems(const DeviceReport& report, bool gpu_requi
   if (too_old)
     problems.push_back(obstacle);
   else if (report.gpus.empty() && gpu_required)
-    problems.push_back("a GPU is asked for, but there is none: " + report.reason +
+    problems.push_back("a GPU is requested, but there is none: " + report.reason +
                        "; run.device = \"cpu\" or \"auto\" does without");
   for (const GpuInfo& gpu : report.gpus)
     if (!has_code_for(report.architectures, gpu.compute_major, gpu.compute_minor))

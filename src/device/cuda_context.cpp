@@ -7,7 +7,7 @@ namespace lockstep {
 
 namespace {
 
-/// cudaSetDevice as the first act of a constructor, before any member creates a stream.
+/// Calls cudaSetDevice first in a constructor, before any member creates a stream.
 int select_device(int device) {
   CHECK(cudaSetDevice(device));
   return device;

@@ -12,17 +12,17 @@ using DeviceMemory = Handle<void*, cudaFree>;
 using CublasLtHandle = Handle<cublasLtHandle_t, cublasLtDestroy>;
 using CudnnHandle = Handle<cudnnHandle_t, cudnnDestroy>;
 
-/// The streams and library handles of one GPU; one a rank. Used from the thread that made it.
+/// The streams and library handles of one GPU; one per rank. Used only from the thread that created it.
 class CudaContext {
  public:
   /// Selects the device for the calling thread and creates everything. Throws Error(bug) with CUDA's own
-  /// words.
+  /// message.
   explicit CudaContext(int device);
 
   int device() const { return device_; }
-  /// Copies of the batch, forward, backward and the optimizer.
+  /// For copies of the batch, forward, backward and the optimizer.
   cudaStream_t compute_stream() const { return compute_.get(); }
-  /// All-reduces; of the highest priority, so that a bucket never waits behind a convolution.
+  /// For collectives; has the highest priority, so that a bucket never waits behind a convolution.
   cudaStream_t communication_stream() const { return communication_.get(); }
   cublasLtHandle_t cublas() const { return cublas_.get(); }
   /// Bound to compute_stream().
@@ -30,8 +30,8 @@ class CudaContext {
   /// kScratchBytes (launch.h) for use on the compute stream.
   void* scratch() const { return scratch_.get(); }
 
-  /// Work enqueued on `later` after this call starts when what is on `earlier` now has finished. Legal in a
-  /// capture.
+  /// Work enqueued on `later` after this call starts once the work now on `earlier` has finished. Allowed
+  /// during capture.
   void order(cudaStream_t earlier, cudaStream_t later);
 
  private:

@@ -6,7 +6,7 @@
 #include "src/device/cuda_context.h"
 #else
 namespace lockstep {
-/// No object of it exists in a build without CUDA.
+/// Never instantiated in a build without CUDA.
 class CudaContext {};
 }  // namespace lockstep
 #endif

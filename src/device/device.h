@@ -6,19 +6,19 @@
 
 namespace lockstep {
 
-/// Where a process computes, and what that needs: the CPU, or one GPU with its streams and library handles.
+/// The device a process computes on: the CPU, or one GPU with its streams and library handles.
 class Device {
  public:
   /// The CPU.
   Device();
-  /// This GPU, by its index among those that the process sees. Throws Error with CUDA's own words when it
+  /// A GPU, by its index among those visible to the process. Throws Error with CUDA's own message if it
   /// cannot be used.
   explicit Device(int gpu);
   ~Device();
   Device(Device&&) noexcept;
   Device& operator=(Device&&) noexcept;
 
-  /// Valid as long as this object, wherever it is moved.
+  /// Valid for the lifetime of this object, even if it is moved.
   Exec exec() const;
 
  private:

@@ -43,7 +43,7 @@ DeviceReport find_devices() {
     report.gpus.push_back({i, properties.name, properties.major, properties.minor,
                            static_cast<int64_t>(properties.totalGlobalMem), bus_id});
   }
-  // Asked only now: this loads cuBLAS, which a machine without a GPU must not pay for.
+  // Not earlier, because this loads cuBLAS, which is needless on a machine without a GPU.
   report.cudnn_version = static_cast<int64_t>(cudnnGetVersion());
   try {
     report.cublas_version = static_cast<int64_t>(cublasLtGetVersion());
@@ -56,7 +56,7 @@ DeviceReport find_devices() {
   return report;
 }
 
-// Asks the driver's management library, which comes with it.
+// From the management library, which is part of the driver.
 std::string driver_release() {
 #ifdef LOCKSTEP_HAVE_CUDA
   const Handle<void*, dlclose> library(dlopen("libnvidia-ml.so.1", RTLD_LAZY | RTLD_LOCAL));

@@ -4,8 +4,7 @@
 
 #include "src/device/exec.h"
 
-struct CUstream_st;  // what a cudaStream_t points to; named here so that this header needs nothing from
-                     // NVIDIA
+struct CUstream_st;  // what a cudaStream_t points to; declared so that this header needs none of NVIDIA's
 
 namespace lockstep {
 

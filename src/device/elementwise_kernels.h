@@ -12,8 +12,8 @@ struct Add {
   __device__ float operator()(float a, float b) const { return a + b; }
 };
 
-/// y[i] = f(a[i], b[i]); y may be a or b. vectors: how many groups of four floats are read at once, 0 when a
-/// pointer is not aligned; the rest follows one by one.
+/// y[i] = f(a[i], b[i]); y may be a or b. vectors: the number of groups of four floats that are read at once,
+/// 0 if a pointer is not aligned; the rest is read one by one.
 template <typename F>
 __global__ void zip_kernel(F f, const float* a, const float* b, float* y, int64_t vectors, int64_t n) {
   const int64_t first = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;

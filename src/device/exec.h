@@ -24,12 +24,11 @@ struct Exec {
   CudaContext* cuda = nullptr;  ///< not owned; null: CPU
 
   Backend backend() const { return on_cuda() ? Backend::cuda : Backend::cpu; }
-  /// False at compile time in a CPU-only build, so that `if (exec.on_cuda())` inside `if constexpr (kCuda)`
-  /// vanishes.
+  /// False at compile time in a CPU-only build, so that code under `if (exec.on_cuda())` is discarded.
   bool on_cuda() const { return kCuda && cuda != nullptr; }
 };
 
-/// Waits until everything enqueued on `exec` is done. Throws Error with what the device reports.
+/// Waits until everything enqueued on `exec` is done. Throws Error if the device reports one.
 void synchronize(Exec exec);
 
 }  // namespace lockstep

@@ -28,13 +28,13 @@ bool Fence::reached() const {
   if (!exec_.on_cuda()) return true;
   const cudaError_t status = cudaEventQuery(impl_->event.get());
   if (status != cudaErrorNotReady) CHECK(status);
-  static_cast<void>(cudaGetLastError());  // "not ready" is no error of the next launch
+  static_cast<void>(cudaGetLastError());  // "not ready" must not be reported by the next launch
   return status == cudaSuccess;
 }
 
 #else
 
-// Without CUDA there is nothing to wait for: every operation is done when its call returns.
+// Without CUDA there is nothing to wait for: every operation is complete when its call returns.
 struct Fence::Impl {};
 Fence::Fence(Exec exec) : exec_(exec) {}
 void Fence::record() {}

@@ -6,15 +6,14 @@
 
 namespace lockstep {
 
-/// A point in the work enqueued on an Exec that the host can wait for, without waiting for what comes behind
-/// it.
+/// A point in the work enqueued on an Exec for which the host can wait, without waiting for later work.
 class Fence {
  public:
   explicit Fence(Exec exec);
   ~Fence();
-  /// Marks the point: everything enqueued so far.
+  /// Marks the point: after everything enqueued so far.
   void record();
-  /// Blocks until the newest point has been reached; at once if there is none, and on the CPU.
+  /// Blocks until the newest point has been reached; returns at once if there is none, and on the CPU.
   void wait();
   /// Whether wait() would return at once.
   bool reached() const;

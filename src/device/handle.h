@@ -23,7 +23,7 @@ class Handle {
   ~Handle() { reset(); }
 
   T get() const { return value_; }
-  /// For a C function that creates: `CHECK(cudaStreamCreate(stream.out()))`.
+  /// For the output parameter of a C function: `CHECK(cudaStreamCreate(stream.out()))`.
   T* out() {
     reset();
     return &value_;

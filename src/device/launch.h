@@ -9,7 +9,7 @@
 
 namespace lockstep {
 
-/// The stream that kernels of this Exec go to, for files that need nothing else of its CudaContext.
+/// The stream of this Exec's kernels, for files that need nothing else of its CudaContext.
 cudaStream_t compute_stream(Exec exec);
 
 /// kScratchBytes of GPU memory for the intermediate sums between two kernels of one operation on the compute
@@ -17,8 +17,8 @@ cudaStream_t compute_stream(Exec exec);
 void* scratch(Exec exec);
 inline constexpr size_t kScratchBytes = size_t{4} << 20;
 
-/// Enqueues kernel<<<grid, block, shared_bytes, stream>>>(args...), and throws Error when the launch is
-/// refused. Arguments convert to the kernel's parameter types as in a call.
+/// Enqueues kernel<<<grid, block, shared_bytes, stream>>>(args...); throws Error if the launch fails.
+/// Arguments convert to the kernel's parameter types as in a call.
 template <typename... Params, typename... Args>
 void launch(void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
             Args&&... args) {
@@ -31,15 +31,15 @@ void launch(void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_byte
   CHECK(cudaGetLastError());
 }
 
-// A build with an emulated GPU sets this to a few, so that even small inputs need several rounds.
-#ifndef LOCKSTEP_MOST_BLOCKS
-#define LOCKSTEP_MOST_BLOCKS 4096
+// A build with an emulated GPU sets this to a small number, so that even small inputs need several rounds.
+#ifndef LOCKSTEP_MAX_BLOCKS
+#define LOCKSTEP_MAX_BLOCKS 4096
 #endif
 
-/// How many blocks of `block` threads cover n elements, at most `most`: kernels loop over the rest with a
-/// grid stride.
-inline unsigned blocks_for(int64_t n, int block, int64_t most = LOCKSTEP_MOST_BLOCKS) {
-  const int64_t blocks = std::min<int64_t>({(n + block - 1) / block, most, LOCKSTEP_MOST_BLOCKS});
+/// The number of blocks of `block` threads that cover n elements, at most `max_blocks`: kernels loop over the
+/// rest with a grid stride.
+inline unsigned blocks_for(int64_t n, int block, int64_t max_blocks = LOCKSTEP_MAX_BLOCKS) {
+  const int64_t blocks = std::min<int64_t>({(n + block - 1) / block, max_blocks, LOCKSTEP_MAX_BLOCKS});
   return static_cast<unsigned>(std::max<int64_t>(blocks, 1));
 }
 

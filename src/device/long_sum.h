@@ -5,8 +5,8 @@
 
 namespace lockstep::cuda {
 
-/// Adds many floats: a few in float, and their sums in double. Nearly as exact as a sum in double, of which
-/// most GPUs do few.
+/// Adds many floats: a few at a time in float, and their sums in double. Nearly as exact as adding in double,
+/// which is slow on most GPUs.
 class LongSum {
  public:
   __device__ void add(float value) {

@@ -21,12 +21,13 @@ struct Replay::Impl {
       enqueue();
     } catch (...) {
       static_cast<void>(cudaStreamEndCapture(stream, captured.out()));
-      static_cast<void>(cudaGetLastError());  // an invalidated capture is no error of the next launch
+      static_cast<void>(
+          cudaGetLastError());  // an invalidated capture must not be reported by the next launch
       throw;
     }
     CHECK(cudaStreamEndCapture(stream, captured.out()));
-    // Without the flag every node would have the priority of the stream that the graph is launched into, and
-    // a bucket's sum would wait behind convolutions.
+    // Without the flag every node would have the priority of the stream into which the graph is launched, and
+    // the all-reduce of a bucket would wait behind convolutions.
     CHECK(cudaGraphInstantiate(graph.out(), captured.get(), cudaGraphInstantiateFlagUseNodePriority));
   }
 };

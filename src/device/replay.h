@@ -7,13 +7,13 @@
 
 namespace lockstep {
 
-/// A function that enqueues the same work each time. On CUDA the second run captures it into a CUDA graph and
-/// later runs replay that graph with one launch; the first is not captured, because libraries allocate on
-/// their first use. Without capture, and on the CPU, every run calls the function.
+/// Runs a function that enqueues the same work each time. On CUDA the second run captures it into a CUDA
+/// graph, which later runs replay with one launch; the first is not captured, because libraries allocate on
+/// first use. Without capture, and on the CPU, every run calls the function.
 class Replay {
  public:
-  /// enqueue touches only fixed addresses and outlives this object's runs; other streams it uses join the
-  /// compute stream again by events.
+  /// `enqueue` accesses only fixed addresses and outlives all runs; other streams that it uses must rejoin
+  /// the compute stream through events.
   Replay(Exec exec, bool capture, std::function<void()> enqueue);
   ~Replay();
 

@@ -6,7 +6,7 @@
 
 namespace lockstep {
 
-/// A moment in the work of a GPU, measured by the GPU itself; on the CPU, the moment of the call.
+/// A point in time in the work of a GPU, measured by the GPU itself; on the CPU, the time of the call.
 class Timestamp {
  public:
   explicit Timestamp(Exec exec);
@@ -14,11 +14,12 @@ class Timestamp {
   Timestamp(Timestamp&&) noexcept;
 
   enum class Of { compute, communication };
-  /// The moment when everything enqueued so far on that stream is done. In a capture: in each replay anew.
+  /// Records when everything enqueued so far on that stream is done. If captured, each replay records it
+  /// anew.
   void record(Of stream);
 
-  /// From `earlier` to this, the newest of each. Both have been recorded and, on a GPU, reached: synchronize
-  /// first.
+  /// From `earlier` to this, the newest of each. Both must have been recorded and, on a GPU, reached:
+  /// synchronize first.
   double seconds_since(const Timestamp& earlier) const;
 
  private:

@@ -4,7 +4,7 @@
 
 namespace lockstep {
 
-/// Throws Error(bug) unless `tensor` is there and has this type and shape; `what` names it: "conv2d: x".
+/// Throws Error(bug) unless `tensor` is present and has this type and shape; `what` names it: "conv2d: x".
 void expect(ConstTensor tensor, DType dtype, const Shape& shape, const char* what);
 
 /// The same for any type.
@@ -13,7 +13,7 @@ void expect_shape(ConstTensor tensor, const Shape& shape, const char* what);
 /// Throws Error(bug) unless `workspace` holds at least this much.
 void expect_workspace(Tensor workspace, size_t bytes, const char* what);
 
-/// A tensor of no elements may have no memory either, so operations ask the shape.
+/// Decided by the shape, because a tensor without elements may have no memory.
 inline bool is_empty(ConstTensor tensor) { return tensor.shape().elements() == 0; }
 
 }  // namespace lockstep

@@ -5,9 +5,9 @@
 
 namespace lockstep::cpu {
 
-/// Adds value(row, c) over all rows into sums[c], c < channels, in an order that depends on the extents
-/// alone. Rows are added in blocks, in float, and blocks in double: nearly as exact as a sum in double, at
-/// the speed of one in float.
+/// Adds value(row, c) over all rows into sums[c], c < channels, in an order that depends only on the extents.
+/// Rows are added in float within blocks, and blocks in double: nearly as exact as adding in double, at the
+/// speed of float.
 template <typename Value>
 void column_sum(int64_t rows, int64_t channels, double* sums, Value value) {
   constexpr int64_t kColumns = 64, kBlock = 64;

@@ -1,7 +1,7 @@
 #pragma once
 
-// Kernels over a matrix (rows, columns), where the columns are channels: each thread keeps one column, and a
-// warp reads 32 neighbouring ones. For .cu files.
+// Kernels over a matrix (rows, columns) whose columns are channels: each thread handles one column, and a
+// warp reads 32 adjacent ones. For .cu files.
 #include <algorithm>
 
 #include "src/device/launch.h"
@@ -20,8 +20,8 @@ struct Sums {
   double first, second;
 };
 
-/// Sums terms(row, column), two sums at once, over the chunk of rows that blockIdx.y names. The only chunk
-/// hands its sums to finish(column, sums); otherwise they are left in partial (chunks, columns).
+/// Sums terms(row, column), two sums at once, over the chunk of rows selected by blockIdx.y. A single chunk
+/// passes its sums to finish(column, sums); several store them in partial (chunks, columns).
 template <typename Terms, typename Finish>
 __global__ void column_sums_kernel(Terms terms, Finish finish, int64_t rows, int64_t columns,
                                    int64_t rows_per_chunk, Sums* partial) {
@@ -69,8 +69,8 @@ inline unsigned column_tiles(int64_t columns) {
   return static_cast<unsigned>((columns + kColumnTile - 1) / kColumnTile);
 }
 
-/// finish(column, sums over all rows of terms(row, column)) for every column. How the rows are cut, and so
-/// the order of the sums, depends on the shape alone.
+/// Calls finish(column, sums of terms(row, column) over all rows) for every column. How the rows are split,
+/// and therefore the order of summation, depends only on the shape.
 template <typename Terms, typename Finish>
 void column_sums(Exec exec, Terms terms, Finish finish, int64_t rows, int64_t columns) {
   if (columns == 0) return;
@@ -87,7 +87,7 @@ void column_sums(Exec exec, Terms terms, Finish finish, int64_t rows, int64_t co
            columns, chunks, partial);
 }
 
-/// y[element] = f(row, element), where f is what make(column) returns: a thread makes it once and keeps it.
+/// y[element] = f(row, element), where f is the result of make(column), called once per thread.
 template <typename Make>
 __global__ void column_map_kernel(Make make, int64_t rows, int64_t columns, float* y) {
   const int64_t column = int64_t{blockIdx.x} * kColumnTile + threadIdx.x;

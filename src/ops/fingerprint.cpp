@@ -60,10 +60,10 @@ void cut_fingerprint(Exec exec, const uint64_t* sum, float* pieces) {
 }
 
 bool fingerprints_agree(std::span<const float> summed_pieces, int ranks) {
-  INVARIANT(summed_pieces.size() == kFingerprintFloats && ranks <= kMostFingerprintRanks,
+  INVARIANT(summed_pieces.size() == kFingerprintFloats && ranks <= kMaxFingerprintRanks,
             "{} pieces of {} ranks", summed_pieces.size(), ranks);
   for (size_t i = 0; i < summed_pieces.size(); i += 2) {
-    // In double because what a faulty sum left there need not be a whole number. Exact for those that are.
+    // In double, because a faulty all-reduce may leave numbers that are not whole. Exact for whole numbers.
     const double sum = summed_pieces[i], squares = summed_pieces[i + 1];
     if (!(ranks * squares == sum * sum)) return false;
   }

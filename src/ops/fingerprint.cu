@@ -25,7 +25,8 @@ __global__ void fingerprint_kernel(const float* values, int64_t blocks, int64_t 
   uint64_t total = 0;
   const int64_t first = (int64_t{blockIdx.x} * kThreads + threadIdx.x) / kLanes;
   const int64_t stride = int64_t{gridDim.x} * (kThreads / kLanes);
-  // `first` without its last bit is the same over a warp: all of it makes the same rounds and can shuffle.
+  // `first` without its last bits is the same in a warp, so all its threads make the same rounds and can
+  // shuffle.
   for (int64_t pair = first / 2 * 2; pair < blocks; pair += stride) {
     const int64_t block = pair + first % 2;
     uint64_t weighted = 0;

@@ -4,8 +4,8 @@
 
 namespace lockstep {
 
-/// What kernels must know of a micro-batch beyond its tensors. It lies in the memory of the backend, so that
-/// a captured step reads new values at each replay.
+/// What kernels need to know about a micro-batch besides its tensors. In the memory of the backend, so that a
+/// captured step reads new values on each replay.
 struct MicroBatchInfo {
   int64_t step = 0;   ///< optimizer steps taken before this one
   int32_t valid = 0;  ///< real samples; they come first, and the rows behind them are padding of weight zero

@@ -1,6 +1,6 @@
 #pragma once
 
-// What the operations share of oneDNN. Included by .cpp files of src/ops only.
+// Helpers for oneDNN, shared by the operations. Included only by .cpp files of src/ops.
 #include <omp.h>
 
 #include <dnnl.hpp>
@@ -13,8 +13,9 @@ namespace lockstep::onednn {
 /// The one CPU engine of the process; primitives and memories refer to it from any thread.
 const dnnl::engine& engine();
 
-/// While it lives, oneDNN plans for one thread and uses one: the split of its sums, chosen when a primitive
-/// is made, decides the bits, and how many threads OpenMP offers differs between machines and between ranks.
+/// While one exists, oneDNN plans for and uses a single thread. How it splits sums, which decides the bits,
+/// is chosen when a primitive is created and depends on the number of OpenMP threads, which differs between
+/// machines and between ranks.
 class OneThread {
  public:
   OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
@@ -27,7 +28,7 @@ class OneThread {
 };
 
 /// Runs code that uses oneDNN's C++ interface on one thread, and rethrows its failures as Error with oneDNN's
-/// own words. Parallelism comes from the lanes of a ThreadPool, which compute whole micro-batches.
+/// own message. Parallelism comes from the lanes of a ThreadPool, which compute whole micro-batches.
 template <typename Function>
 auto guarded(const char* what, Function&& function) {
   const OneThread one_thread;
@@ -39,33 +40,33 @@ auto guarded(const char* what, Function&& function) {
   }
 }
 
-/// A memory that gets its data at each call.
+/// A memory object whose data is set at each call.
 inline dnnl::memory unbound(const dnnl::memory::desc& desc) {
   return dnnl::memory(desc, engine(), DNNL_MEMORY_NONE);
 }
 
-/// Points `memory` at data that oneDNN reads or writes; its interface has no const.
+/// Points `memory` at data that oneDNN reads or writes; its interface is not const-correct.
 inline void bind(dnnl::memory& memory, const void* data) { memory.set_data_handle(const_cast<void*>(data)); }
 
-/// Scratch memory is kept by the caller, so that executing allocates nothing.
+/// Attributes for scratch memory provided by the caller, so that execution allocates nothing.
 inline dnnl::primitive_attr user_scratchpad() {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   return attributes;
 }
 
-// How a primitive is described. oneDNN 2 wraps the operands into an operation descriptor first; since version
-// 3 the primitive takes them directly. Nothing else in src/ops depends on the version.
+// Creates primitive descriptors. oneDNN 2 wraps the operands into an operation descriptor first; since
+// version 3 the primitive takes them directly. Nothing else in src/ops depends on the version.
 #if DNNL_VERSION_MAJOR >= 3
 
-/// A forward primitive with scratch memory of the caller's; the operands in the order of oneDNN's
+/// A forward primitive with caller-provided scratch memory; the operands in the order of oneDNN's
 /// documentation.
 template <typename Primitive, typename... Operands>
 auto describe(const Operands&... operands) {
   return typename Primitive::primitive_desc(engine(), operands..., user_scratchpad());
 }
 
-/// A backward primitive, whose formats follow those that `forward` chose.
+/// A backward primitive with the formats chosen by `forward`.
 template <typename Primitive, typename Forward, typename... Operands>
 auto describe_backward(const Forward& forward, const Operands&... operands) {
   return typename Primitive::primitive_desc(engine(), operands..., forward, user_scratchpad());
@@ -87,7 +88,7 @@ auto describe_backward(const Forward& forward, const Operands&... operands) {
 
 #endif
 
-/// An element-wise function of tensors that are all `data`, and its gradient.
+/// An elementwise function of tensors that all have the descriptor `data`, and its gradient.
 dnnl::eltwise_forward::primitive_desc describe_eltwise(dnnl::algorithm function,
                                                        const dnnl::memory::desc& data);
 dnnl::eltwise_backward::primitive_desc describe_eltwise_backward(dnnl::algorithm function,

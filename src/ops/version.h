@@ -4,7 +4,7 @@
 
 namespace lockstep {
 
-/// "2.6.3": of the oneDNN library that runs, not of the headers.
+/// "2.6.3": the version of the oneDNN library loaded at run time, not of the headers.
 std::string onednn_library_version();
 
 }  // namespace lockstep

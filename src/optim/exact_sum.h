@@ -9,13 +9,12 @@
 
 namespace lockstep {
 
-/// A sum of squares whose bits do not depend on the order of its terms, nor on how they are spread over
-/// threads and ranks: a fixed-point number wide enough for any of them (the long accumulator of Kulisch 2013,
-/// "Computer arithmetic and validity", chapter 8), so that adding is adding integers.
-///
-/// A term is a double that is not negative, below 2^262 and a multiple of 2^-298: what doubles make of up to
-/// 64 squares of floats. Infinity and NaN are terms too. Carries are left in the upper half of each word, so
-/// there may be 2^32 terms, and two sums are added word by word. All zero bytes: the sum of nothing.
+/// A sum of squares whose bits depend neither on the order of its terms nor on their distribution over
+/// threads and ranks: a fixed-point number wide enough for every term (the long accumulator of Kulisch 2013,
+/// "Computer arithmetic and validity", chapter 8), so that addition is integer addition.
+/// A term is a non-negative double below 2^262 and a multiple of 2^-298, which the sum of up to 64 squares of
+/// floats, added in double, always is. Infinity and NaN are allowed. Carries stay in the upper half of each
+/// word, so that up to 2^32 terms fit, and two sums are added word by word. All zero bytes are the empty sum.
 struct ExactSum {
   static constexpr int kDigits = 19;          ///< of 32 bits, lowest first; digit i counts 2^(32 i - 298)
   static constexpr int kWords = kDigits + 1;  ///< the last counts infinities, and NaNs in its upper half

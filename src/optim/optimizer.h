@@ -23,63 +23,62 @@ struct OptimizerSpec {
   double alpha = 0.99;  ///< rmsprop's decay of the squared average
   double epsilon = 1e-8;
   double trust = 0.001;  ///< lars: the length of an update for a length of 1 of the weights
-  /// L2 added to the gradient, or decoupled from it (Loshchilov and Hutter 2019): the rule says which
+  /// added to the gradient (L2) or decoupled from it (Loshchilov and Hutter 2019), depending on the rule
   double weight_decay = 0;
   bool decay_all = false;  ///< also on biases and norms
-  double clip_norm = 0;    ///< of the global gradient; 0: off
+  double clip_norm = 0;    ///< limits the norm of the global gradient; 0: off
 };
 
-/// The update rules that there are, by name.
+/// The names of all update rules.
 const std::vector<std::string>& optimizer_names();
 
 /// One step's numbers, in the memory of the backend so that a captured step reads new values.
 struct OptimizerScalars {
   float lr = 0;
-  int32_t step = 0;  ///< of this update, from 1: for Adam's bias correction
+  int32_t step = 0;  ///< number of this update, from 1, for Adam's bias correction
 };
 
 /// The part of the flat buffers that one of several ranks updates (Rajbhandari et al. 2020, "ZeRO: memory
-/// optimizations toward training trillion parameter models", stage 1). Each block is of one rank.
+/// optimizations toward training trillion parameter models", stage 1). Each block belongs to one rank.
 struct OptimizerShare {
   struct Range {
     int64_t offset = 0, size = 0;  ///< floats; multiples of kFlatBlock
   };
   std::vector<Range> ranges;  ///< ascending
   int ranks = 1;
-  int slot = 0;  ///< which part of what is gathered is this rank's
-  /// Makes known to every rank what each has in its part of `data`: `ranks` parts of equal length, a multiple
-  /// of kFlatBlock floats, whose bits are copied. Enqueues; what is enqueued later sees all parts.
+  int slot = 0;  ///< index of this rank's part in `gather`
+  /// All-gathers `data`: `ranks` parts of equal length, a multiple of kFlatBlock floats, copied bit by bit.
+  /// Enqueues; later work sees all parts.
   std::function<void(std::span<float> data)> gather = nullptr;
 };
 
-/// Updates flat fp32 master weights from flat gradients, one launch (a few more for norms). The formulas are
-/// PyTorch's; LARS is of You, Gitman and Ginsburg 2017 ("Large batch training of convolutional networks",
-/// algorithm 1) and LAMB of You et al. 2020 ("Large batch optimization for deep learning: training BERT in 76
-/// minutes", algorithm 2). Those two scale the update of each parameter by norms of its own, except where
-/// weight decay does not apply (biases and norms), as the authors' code does.
-///
-/// Norms are exact sums: the bits of an update do not depend on how many ranks share it.
+/// Updates flat fp32 master weights from flat gradients in one kernel launch (a few more for norms). The
+/// formulas are PyTorch's; LARS is of You, Gitman and Ginsburg 2017 ("Large batch training of convolutional
+/// networks", algorithm 1) and LAMB of You et al. 2020 ("Large batch optimization for deep learning: training
+/// BERT in 76 minutes", algorithm 2). Those two scale the update of each parameter by its own norms, except
+/// where weight decay does not apply (biases and norms), as the authors' code does.
+/// Norms are exact sums, so the bits of an update do not depend on the number of ranks that share it.
 class Optimizer {
  public:
-  /// blocks: of the flat buffers. share: what this rank updates; without it, everything. Throws Error(usage)
-  /// for an unknown name or impossible number, naming the config key.
+  /// blocks: of the flat buffers. share: what this rank updates; everything by default. Throws Error(usage)
+  /// for an unknown name or invalid number, naming the config key.
   Optimizer(Exec exec, const OptimizerSpec& spec, std::span<const FlatBlock> blocks,
             const std::optional<OptimizerShare>& share = std::nullopt);
   ~Optimizer();
 
   /// gradient_norm (1) = the global norm before clipping. gradients: the whole flat buffer, of which this
-  /// rank's share is read; all in the backend's memory. Every rank calls it, or none; where gradients are
-  /// clipped, every step does before its update. Enqueues; does not wait.
+  /// rank's share is read; all in the backend's memory. Collective. Required before every update if gradients
+  /// are clipped. Enqueues; does not wait.
   void measure(std::span<const float> gradients, float* gradient_norm);
 
-  /// weights and gradients (whole flat buffers) in the backend's memory; scalars and guard too. Reads and
-  /// writes this rank's share of them alone, and nothing when the guard says that the step does not apply;
-  /// null: it does. Enqueues; does not wait.
+  /// weights and gradients are whole flat buffers; all arguments are in the backend's memory. Reads and
+  /// writes only this rank's share, and nothing if `guard` says that the step does not apply; a null guard
+  /// always applies. Enqueues; does not wait.
   void update(const OptimizerScalars* scalars, std::span<float> weights, std::span<const float> gradients,
               const StepGuard* guard = nullptr);
 
-  /// State buffers by name, one value for each weight of this rank's share, in its order: sgd {momentum},
-  /// adam {m, v}, ... for checkpoints.
+  /// State buffers for checkpoints, by name: sgd {momentum}, adam {m, v}, ... Each holds one value per weight
+  /// of this rank's share, in its order.
   struct State {
     std::string name;
     std::span<float> values;

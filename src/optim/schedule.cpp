@@ -49,8 +49,8 @@ double anneal(double a, double b, double fraction) {
   return b + (a - b) * 0.5 * (1.0 + std::cos(std::numbers::pi * fraction));
 }
 
-/// Smith and Topin 2018, "Super-convergence", in two phases as PyTorch's OneCycleLR: up to the top in the
-/// first 30 % of the steps, then down to a ten-thousandth of where it began.
+/// Smith and Topin 2018, "Super-convergence", in two phases as PyTorch's OneCycleLR: up to the peak in the
+/// first 30 % of the steps, then down to a ten-thousandth of the initial value.
 double one_cycle(double start, double top, double t, double total) {
   constexpr double kRise = 0.3;
   const double rise_end = kRise * total - 1, fall_end = total - 1;

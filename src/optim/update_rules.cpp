@@ -35,7 +35,7 @@ constexpr Hyperparameter kTrust{"trust", field(&Spec::trust, &Update::trust),
 constexpr const Hyperparameter* kHyperparameters[] = {&kMomentum, &kNesterov, &kBeta1, &kBeta2,
                                                       &kAlpha,    &kEpsilon,  &kTrust};
 
-/// Of a rule on both backends.
+/// The functions of a rule on both backends.
 #define LOCKSTEP_BACKENDS(rule) .cpu = cpu::rule, .cuda = kCuda ? cuda::rule : nullptr
 
 constexpr UpdateRule kRules[] = {
@@ -75,11 +75,11 @@ constexpr UpdateRule kRules[] = {
 }  // namespace
 
 bool NumberRange::contains(double value) const {
-  return std::isfinite(value) && (value > least || (value == least && least_allowed)) && value < end;
+  return std::isfinite(value) && (value > min || (value == min && includes_min)) && value < end;
 }
 
 std::string NumberRange::in_words() const {
-  const std::string start = fmt::format("{} {}", least_allowed ? "at least" : "above", least);
+  const std::string start = fmt::format("{} {}", includes_min ? "at least" : "above", min);
   return std::isfinite(end) ? fmt::format("{} and less than {}", start, end) : start;
 }
 

@@ -10,27 +10,27 @@
 
 namespace lockstep {
 
-/// Numbers from `least` to below `end`.
+/// The numbers from `min` (unless excluded) to below `end`.
 struct NumberRange {
-  double least = 0;
-  bool least_allowed = true;
+  double min = 0;
+  bool includes_min = true;
   double end = std::numeric_limits<double>::infinity();
 
-  /// Never what is not finite.
+  /// False for NaN and infinity.
   bool contains(double value) const;
   /// "at least 0 and less than 1"
   std::string in_words() const;
 };
-inline constexpr NumberRange kFraction{.end = 1}, kPositive{.least_allowed = false}, kNotNegative{};
+inline constexpr NumberRange kFraction{.end = 1}, kPositive{.includes_min = false}, kNotNegative{};
 
-/// Where a hyperparameter comes from, and where kernels read it.
+/// The member that sets a hyperparameter, and the one from which kernels read it.
 template <typename T>
 struct HyperparameterField {
-  T OptimizerSpec::*spec;  ///< its value there is the default
+  T OptimizerSpec::*spec;  ///< its initial value is the default
   T OptimizerUpdate::*update;
 };
 
-/// A number or switch of update rules, under one key of [optimizer] for all rules that have it.
+/// A number or switch of update rules, with one key of [optimizer] shared by all rules that use it.
 struct Hyperparameter {
   const char* key;
   std::variant<HyperparameterField<double>, HyperparameterField<bool>> field;
@@ -38,43 +38,45 @@ struct Hyperparameter {
   NumberRange range = {};  ///< of a number
 };
 
-/// All of them, in the order of the config keys.
+/// All hyperparameters, in the order of the config keys.
 std::span<const Hyperparameter* const> hyperparameters();
 
-/// A buffer like the weights that a rule keeps from step to step.
+/// A buffer of the size of the weights that a rule keeps from step to step.
 struct RuleState {
   const char* name = nullptr;                         ///< in checkpoints; null: none
-  double OptimizerSpec::*only_if_positive = nullptr;  ///< kept only where that is above 0; null: always
+  double OptimizerSpec::*only_if_positive = nullptr;  ///< kept only if this is above 0; null: always
 
   bool is_kept(const OptimizerSpec& spec) const {
     return name != nullptr && (only_if_positive == nullptr || spec.*only_if_positive > 0);
   }
 };
 
-/// Enqueues one step over some blocks; changes nothing when the guard says that the step does not apply.
+/// Enqueues one step over some blocks; changes nothing if the guard says that the step does not apply.
 using UpdateFunction = void (*)(Exec, const OptimizerUpdate&);
 
 /// One rule that turns gradients into new weights.
 struct UpdateRule {
   static constexpr size_t kMaxStates = 2, kMaxHyperparameters = 6;
 
-  const char* name;                                                 ///< optimizer.name
-  RuleState states[kMaxStates] = {};                                ///< none or more, then null
-  const Hyperparameter* hyperparameters[kMaxHyperparameters] = {};  ///< besides weight decay; then null
-  UpdateFunction cpu, cuda;                                         ///< cuda: null in a build without CUDA
-  bool decouples_decay = false;  ///< weight decay shrinks the weights, and is not in the gradient
+  const char* name;                   ///< optimizer.name
+  RuleState states[kMaxStates] = {};  ///< unused entries have a null name
+  const Hyperparameter* hyperparameters[kMaxHyperparameters] =
+      {};                        ///< besides weight decay; unused entries are null
+  UpdateFunction cpu, cuda;      ///< cuda: null in a build without CUDA
+  bool decouples_decay = false;  ///< weight decay shrinks the weights instead of entering the gradient
   TrustRatio trust_ratio = TrustRatio::none;
 
   bool has(const Hyperparameter& hyperparameter) const;
 };
 
-/// All rules. Config keys, their help and ranges, checkpoints, sharding and the tests of all rules follow.
+/// All rules. Config keys with their help and ranges, checkpoints, sharding and tests are derived from this
+/// table.
 std::span<const UpdateRule> update_rules();
 
-/// Throws Error(usage) that offers the nearest name.
+/// Throws Error(usage) that suggests the nearest name.
 const UpdateRule& update_rule_named(const std::string& name);
 
-/// The names of the rules that `test` is true for, in their order.
+/// The names of the rules for which `test` is true, in order.
 template <typename Test>
 std::vector<std::string> rules_where(const Test& test) {
   std::vector<std::string> names;

@@ -7,8 +7,8 @@
 
 namespace lockstep {
 
-/// bfloat16: the upper half of a float. Conversion rounds to nearest, ties to even; what is too large becomes
-/// an infinity, and a NaN stays one.
+/// bfloat16: the upper half of a float. Conversion rounds to nearest, ties to even; overflow gives an
+/// infinity, and a NaN stays NaN.
 struct bf16 {
   uint16_t bits = 0;
 

@@ -7,7 +7,7 @@ namespace lockstep::cpu {
 
 namespace {
 
-/// work(T{}) with the C++ type of the format.
+/// Calls work(T{}) with the C++ type of the format.
 template <typename Work>
 void with(DType type, Work work) {
   INVARIANT(type == DType::bf16 || type == DType::f16, "{} is not a type of two bytes", to_string(type));

@@ -24,7 +24,7 @@ void add_narrow(DType type, const uint16_t* source, float* destination, int64_t 
 
 namespace cuda {
 
-/// The same on a stream of the current GPU; they enqueue and do not wait.
+/// The same on a stream of the current GPU. These enqueue and do not wait.
 void narrow(CUstream_st* stream, DType type, const float* source, uint16_t* destination, int64_t n);
 void widen(CUstream_st* stream, DType type, const uint16_t* source, float* destination, int64_t n);
 void add_narrow(CUstream_st* stream, DType type, const uint16_t* source, float* destination, int64_t n);

@@ -8,7 +8,7 @@
 
 namespace lockstep {
 
-/// Up to six extents, outermost first; the product of none is one (a scalar).
+/// Up to six extents, outermost first; no extents at all is a scalar, of one element.
 class Shape {
  public:
   static constexpr int kMaxRank = 6;
@@ -23,9 +23,9 @@ class Shape {
   int64_t& operator[](int axis) { return extents_[static_cast<size_t>(axis < 0 ? axis + rank_ : axis)]; }
   std::span<const int64_t> extents() const { return {extents_.data(), static_cast<size_t>(rank_)}; }
   int64_t elements() const;
-  /// Without its first axis: the shape of one sample of a batch.
+  /// The shape without its first axis: that of one sample of a batch.
   Shape sample() const;
-  /// With a first axis of `n` put in front.
+  /// The shape with an axis of extent `n` prepended.
   Shape batched(int64_t n) const;
 
   friend bool operator==(const Shape& a, const Shape& b);

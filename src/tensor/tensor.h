@@ -6,8 +6,8 @@
 
 namespace lockstep {
 
-/// A dense array that somebody else owns: pointer, type, shape. Row-major; activations are channels-last
-/// (N, H, W, C), convolution weights (K, R, S, C). Void is `void` or `const void`.
+/// A non-owning view of a dense array: pointer, type, shape. Row-major; activations are channels-last (N, H,
+/// W, C), convolution weights (K, R, S, C). Void is `void` or `const void`.
 template <typename Void>
 class BasicTensor {
  public:
@@ -23,10 +23,10 @@ class BasicTensor {
   const Shape& shape() const { return shape_; }
   int64_t elements() const { return data_ == nullptr ? 0 : shape_.elements(); }
   size_t bytes() const { return static_cast<size_t>(elements()) * size_of(dtype_); }
-  /// Whether there is a tensor at all; optional inputs and outputs are passed as Tensor{}.
+  /// Whether this refers to a tensor; absent optional inputs and outputs are passed as Tensor{}.
   explicit operator bool() const { return data_ != nullptr; }
 
-  /// The elements as T; throws Error(bug) if they are of another type.
+  /// The elements as T; throws Error(bug) if they have another type.
   template <typename T>
   auto data() const {
     INVARIANT(data_ == nullptr || dtype_of<T>() == dtype_, "a tensor of {} read as another type",
@@ -37,7 +37,7 @@ class BasicTensor {
       return static_cast<T*>(data_);
   }
 
-  /// The same elements under another shape of as many elements.
+  /// The same elements with another shape, of the same number of elements.
   BasicTensor reshaped(const Shape& shape) const {
     INVARIANT(shape.elements() == shape_.elements(), "{} does not reshape to {}", to_string(shape_),
               to_string(shape));

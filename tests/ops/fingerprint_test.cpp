@@ -158,7 +158,7 @@ std::vector<float> summed(const std::vector<uint64_t>& sums, bool pairwise) {
 }
 
 TEST(Fingerprints, OneRankOfManyThatDiffersInOneBitIsSeenInAnyOrderOfSums) {
-  for (const int ranks : {1, 2, 3, 16, 1000, kMostFingerprintRanks}) {
+  for (const int ranks : {1, 2, 3, 16, 1000, kMaxFingerprintRanks}) {
     for (const uint64_t value : {~uint64_t{0}, uint64_t{0}, uint64_t{0xFEDCBA9876543210}}) {
       std::vector<uint64_t> sums(static_cast<size_t>(ranks), value);
       for (const bool pairwise : {false, true}) {

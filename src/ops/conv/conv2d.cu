@@ -18,12 +18,12 @@ using TensorDescriptor = Handle<cudnnTensorDescriptor_t, cudnnDestroyTensorDescr
 using FilterDescriptor = Handle<cudnnFilterDescriptor_t, cudnnDestroyFilterDescriptor>;
 using ConvolutionDescriptor = Handle<cudnnConvolutionDescriptor_t, cudnnDestroyConvolutionDescriptor>;
 
-/// An algorithm that wants more than this is passed over.
+/// Algorithms that need more than this are skipped.
 constexpr size_t kWorkspaceLimit = size_t{512} << 20;
 
 const float kOne = 1.0f, kZero = 0.0f;
 
-/// n, height, width, channels of a tensor that lies channels-last in memory.
+/// n, height, width, channels of a tensor that is channels-last in memory.
 void create_tensor(TensorDescriptor& descriptor, int64_t n, int64_t h, int64_t w, int64_t c) {
   CHECK(cudnnCreateTensorDescriptor(descriptor.out()));
   CHECK(cudnnSetTensor4dDescriptor(descriptor.get(), CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, static_cast<int>(n),
@@ -37,15 +37,15 @@ bool fits_cudnn(const Conv2dSpec& spec) {
          spec.k * spec.r * spec.s * (spec.c / spec.groups) <= INT_MAX;
 }
 
-/// Whether cuDNN can do what it was asked. Any other error than "not supported" is thrown: a kernel of ours
-/// in its place would hide it, and be slow.
+/// Whether cuDNN supports the request. Throws for any other error than "not supported", which the fallback to
+/// our own slow kernels would hide.
 bool supported(cudnnStatus_t status) {
   if (CUDNN_STATUS_CATEGORY(status) == CUDNN_STATUS_NOT_SUPPORTED) return false;
   CHECK(status);
   return true;
 }
 
-/// How many algorithms a listing holds: none where cuDNN does not support the convolution at all.
+/// The number of algorithms listed; 0 if cuDNN does not support the convolution at all.
 int listed_count(cudnnStatus_t status, int count) { return supported(status) ? count : 0; }
 
 }  // namespace
@@ -55,8 +55,8 @@ struct Conv2d::Cuda::Impl {
   Impl(Exec on, const Conv2dSpec& shape);
   void plan();
 
-  /// Of what cuDNN lists, the fastest by its own estimate first, the first that gives the same bits each time
-  /// and fits the workspace limit. size(algorithm, bytes) asks for the workspace.
+  /// The first algorithm that is deterministic and fits the workspace limit; cuDNN lists the fastest first,
+  /// by its own estimate. size(algorithm, bytes) queries the workspace.
   template <typename Performance, size_t kCount, typename Size>
   auto choose(const std::array<Performance, kCount>& listed, int count, const char* direction, Size size)
       -> std::optional<decltype(Performance::algo)>;
@@ -98,7 +98,7 @@ auto Conv2d::Cuda::Impl::choose(const std::array<Performance, kCount>& listed, i
   for (int i = 0; i < count; ++i) {
     const Performance& candidate = listed[static_cast<size_t>(i)];
     if (!supported(candidate.status) || candidate.determinism != CUDNN_DETERMINISTIC) continue;
-    // The listing may be of another math type, so the size is asked for under ours, which also says if that
+    // The listing may be for another math type, so the size is queried with ours, which also shows whether it
     // is supported.
     size_t bytes = 0;
     if (!supported(size(candidate.algo, &bytes)) || bytes > kWorkspaceLimit) continue;
@@ -116,7 +116,7 @@ auto Conv2d::Cuda::Impl::choose(const std::array<Performance, kCount>& listed, i
 void Conv2d::Cuda::Impl::plan() {
   const cudnnHandle_t cudnn = exec.cuda->cudnn();
   int count = 0;
-  // The listings hold an algorithm once for each math type.
+  // The listings contain an algorithm once for each math type.
   std::array<cudnnConvolutionFwdAlgoPerf_t, 2 * CUDNN_CONVOLUTION_FWD_ALGO_COUNT> forwards{};
   cudnnStatus_t status =
       cudnnGetConvolutionForwardAlgorithm_v7(cudnn, x.get(), w.get(), convolution.get(), y.get(),

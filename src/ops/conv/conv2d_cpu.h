@@ -8,7 +8,7 @@
 
 namespace lockstep {
 
-/// The CPU side of Conv2d: oneDNN's convolutions, with the weights in whatever format it likes best.
+/// The CPU side of Conv2d: oneDNN's convolutions, with the weights in the format that oneDNN prefers.
 struct Conv2d::Cpu {
   explicit Cpu(const Conv2dSpec& spec);
 
@@ -18,9 +18,9 @@ struct Conv2d::Cpu {
                 Tensor workspace);
 
  private:
-  /// One primitive and its arguments. Where its format of the weights is not ours they pass through the
-  /// workspace, behind the primitive's own scratch memory, on the way in (forward, gradient of the data) or
-  /// out (of the weights).
+  /// One primitive and its arguments. If it needs the weights in another format than ours, they are reordered
+  /// through the workspace, behind the primitive's own scratch memory, before (forward, gradient of the data)
+  /// or after (gradient of the weights) it runs.
   struct Pass {
     dnnl::primitive primitive;
     std::unordered_map<int, dnnl::memory> arguments;
@@ -30,7 +30,7 @@ struct Conv2d::Cpu {
     size_t reordered_offset = 0;
   };
 
-  /// `format` is how the primitive wants its weights.
+  /// `format` is the primitive's format of the weights.
   template <typename Primitive, typename Desc>
   Pass make_pass(const Desc& desc, int weights, const dnnl::memory::desc& format,
                  std::initializer_list<std::pair<int, dnnl::memory::desc>> arguments);

@@ -1,6 +1,6 @@
 #pragma once
 
-// The CUDA side of Conv2d, defined in conv2d.cu; names nothing of CUDA's, because conv2d.cpp includes it in
+// The CUDA side of Conv2d, defined in conv2d.cu. Mentions no CUDA type, because conv2d.cpp includes it in
 // every build.
 #include <memory>
 
@@ -13,7 +13,7 @@ struct Conv2d::Cuda {
   ~Cuda();
 
   size_t workspace_bytes() const;
-  /// The arguments of both have been checked.
+  /// Callers have checked the arguments of both.
   void forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace);
   void backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor dx, Tensor dw, Tensor db,
                 Tensor workspace);

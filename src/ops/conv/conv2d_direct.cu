@@ -9,7 +9,7 @@ namespace {
 
 constexpr int kBlock = 256;
 
-/// Conv2dSpec with what kernels derive from it.
+/// Conv2dSpec and values that kernels derive from it.
 struct Geometry {
   Conv2dSpec spec;
   int64_t out_h, out_w;

@@ -5,8 +5,8 @@
 
 namespace lockstep::cuda {
 
-// Convolution by its definition, for shapes of which cuDNN offers no deterministic algorithm: slow, right for
-// all shapes, the same bits each time. Arguments as in Conv2d; outputs are overwritten; spec.bias and
+// Convolution by its definition, for shapes for which cuDNN offers no deterministic algorithm: slow, but
+// deterministic and valid for all shapes. Arguments as in Conv2d; outputs are overwritten; spec.bias and
 // spec.relu are ignored.
 void direct_conv2d_forward(Exec exec, const Conv2dSpec& spec, const float* x, const float* w, float* y);
 void direct_conv2d_backward_data(Exec exec, const Conv2dSpec& spec, const float* w, const float* dy,

@@ -17,7 +17,7 @@ float difference(double value, float pivot) { return static_cast<float>(value - 
 
 float difference(f16 value, float pivot) { return static_cast<float>(value) - pivot; }
 
-/// What each channel is taken to: (x - pivot) scale + shift.
+/// The affine map of each channel: (x - pivot) scale + shift.
 struct Affine {
   const float *pivot, *scale, *shift;
 };

@@ -14,7 +14,7 @@ __device__ float difference(double value, float pivot) {
   return static_cast<float>(value - static_cast<double>(pivot));
 }
 
-/// Index is 32 bits wide where that suffices, because a division of 64 bits costs more than the rest.
+/// Index has 32 bits where that suffices, because a 64-bit division costs more than everything else.
 template <typename T, typename Index>
 __global__ void preprocess_kernel(const T* x, const float* pivot, const float* scale, const float* shift,
                                   float* y, Index samples, Index positions, Index channels,

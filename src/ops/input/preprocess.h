@@ -11,11 +11,12 @@ struct PreprocessSpec {
 };
 
 /// Raw samples as the data set stores them -> the network's float32 input: y = (x - pivot[c]) * scale[c] +
-/// shift[c]. The difference is taken in the type of x, where it is exact near the pivot: of a large mean with
-/// a small spread no digit is lost when the pivot is that mean, rounded to float, and shift holds the rest.
-/// x (N, ...) uint8, float16 (as IEEE bits), float32 or float64; y (N, ..., C) float32, channels-last; pivot,
-/// scale, shift (C) float32. For uint8 with normalize = "unit", scale is 1/255, pivot and shift are 0.
-/// x and y have as many elements and do not alias. Enqueues; does not wait.
+/// shift[c]. The difference is taken in the type of x, where it is exact near the pivot: data with a large
+/// mean and a small spread loses no digits if the pivot is the mean rounded to float and shift holds the
+/// remainder. x (N, ...) uint8, float16 (as IEEE bits), float32 or float64; y (N, ..., C) float32,
+/// channels-last; pivot, scale, shift (C) float32. For uint8 with normalize = "unit", scale is 1/255, pivot
+/// and shift are 0.
+/// x and y have the same number of elements and do not alias. Enqueues; does not wait.
 void preprocess(Exec exec, const PreprocessSpec& spec, ConstTensor x, ConstTensor pivot, ConstTensor scale,
                 ConstTensor shift, Tensor y);
 

@@ -46,7 +46,7 @@ struct Matmul::Cpu {
     onednn::bind(scratchpad, workspace.raw());
     primitive.execute(stream, arguments);
     stream.wait();
-    // Not fused: oneDNN's ReLU turns NaN into zero, which would hide that the training has diverged.
+    // Not fused: oneDNN's ReLU turns NaN into zero, which would hide that training has diverged.
     if (spec.epilogue == Epilogue::bias_relu) activation_forward({}, Activation::relu, c_data, c_data);
   }
 

@@ -14,11 +14,11 @@ using Operation = Handle<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
 using Layout = Handle<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
 using Preference = Handle<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
 
-/// What cuBLAS recommends for Hopper, and plenty for older chips.
+/// The size recommended by cuBLAS for Hopper, and more than enough for older chips.
 constexpr size_t kWorkspaceLimit = size_t{32} << 20;
 /// The alignment that the chosen algorithm may rely on.
 constexpr uint32_t kAlignment = 16;
-/// What cublasLtMatmul() demands of its workspace, whatever the algorithm.
+/// The alignment that cublasLtMatmul() requires of its workspace for every algorithm.
 constexpr uint32_t kWorkspaceAlignment = 256;
 
 template <typename T>
@@ -31,7 +31,7 @@ void set(const Preference& preference, cublasLtMatmulPreferenceAttributes_t attr
   CHECK(cublasLtMatmulPreferenceSetAttribute(preference.get(), attribute, &value, sizeof value));
 }
 
-/// A row-major matrix (rows, columns) is to cuBLASLt a column-major one (columns, rows).
+/// To cuBLASLt, a row-major matrix (rows, columns) is a column-major one (columns, rows).
 void create_layout(Layout& layout, int64_t rows, int64_t columns) {
   CHECK(cublasLtMatrixLayoutCreate(layout.out(), CUDA_R_32F, static_cast<uint64_t>(columns),
                                    static_cast<uint64_t>(rows), columns));
@@ -43,8 +43,8 @@ bool aligned(const void* pointer, uint32_t alignment = kAlignment) {
 
 }  // namespace
 
-/// cuBLASLt is column-major, so it computes the transpose, c^T = op(b)^T op(a)^T, of which row i is column i
-/// of c: its bias, one value a row, is ours along n.
+/// cuBLASLt is column-major, so it computes the transpose, c^T = op(b)^T op(a)^T, whose row i is column i of
+/// c: its bias, one value per row, is ours along n.
 struct Matmul::Cuda::Impl {
   Impl(Exec on, const MatmulSpec& shape);
   void choose_algorithm();
@@ -68,10 +68,10 @@ Matmul::Cuda::Impl::Impl(Exec on, const MatmulSpec& shape) : exec(on), spec(shap
   set(operation, CUBLASLT_MATMUL_DESC_TRANSA, spec.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
   set(operation, CUBLASLT_MATMUL_DESC_TRANSB, spec.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
   if (spec.epilogue != Epilogue::none) {
-    // Not CUBLASLT_EPILOGUE_RELU_BIAS: a maximum turns NaN into zero and would hide that the training
+    // Not CUBLASLT_EPILOGUE_RELU_BIAS: its maximum turns NaN into zero, which would hide that training has
     // diverged.
     set(operation, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
-    // The heuristic reads off the address how a bias is aligned, and takes null for perfectly.
+    // The heuristic derives the alignment of the bias from its address, and takes null as fully aligned.
     set(operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, uintptr_t{kAlignment});
   }
   create_layout(a, spec.transpose_a ? spec.k : spec.m, spec.transpose_a ? spec.m : spec.k);
@@ -84,8 +84,8 @@ void Matmul::Cuda::Impl::choose_algorithm() {
   Preference preference;
   CHECK(cublasLtMatmulPreferenceCreate(preference.out()));
   set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspaceLimit);
-  // Split-K is fine where partial products are added in a step of their own. INPLACE adds them one after the
-  // other, but the documentation does not say in which order.
+  // Split-K is deterministic if partial products are added in a separate step. INPLACE adds them one after
+  // another, but in an undocumented order.
   const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE;
   set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, reductions);
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, kAlignment);

@@ -7,7 +7,7 @@
 
 namespace lockstep {
 
-/// What happens to a product before it is stored.
+/// The operation applied to a product before it is stored.
 enum class Epilogue { none, bias, bias_relu };
 
 struct MatmulSpec {
@@ -19,14 +19,14 @@ struct MatmulSpec {
 
 /// c = epilogue(op(a) op(b)) for one fixed set of shapes, planned when constructed: oneDNN on the CPU,
 /// cuBLASLt on CUDA. fp32 in and out, summed in fp32 (never TF32). The CPU uses one thread, so the bits
-/// depend on the shapes alone.
+/// depend only on the shapes.
 class Matmul {
  public:
   Matmul(Exec exec, const MatmulSpec& spec);
   ~Matmul();
   Matmul(Matmul&&) noexcept;
 
-  /// Bytes of scratch memory that run() needs; its contents mean nothing between calls.
+  /// Bytes of scratch memory needed by run(); its contents need not be kept between calls.
   size_t workspace_bytes() const;
 
   /// a (m, k) or (k, m); b (k, n) or (n, k); bias (n) for the bias epilogues, else empty; c (m, n) is

@@ -1,6 +1,6 @@
 #pragma once
 
-// The CUDA side of Matmul, defined in matmul.cu; names nothing of CUDA's, because matmul.cpp includes it in
+// The CUDA side of Matmul, defined in matmul.cu. Mentions no CUDA type, because matmul.cpp includes it in
 // every build.
 #include <memory>
 
@@ -13,7 +13,7 @@ struct Matmul::Cuda {
   ~Cuda();
 
   size_t workspace_bytes() const;
-  /// The arguments have been checked.
+  /// Callers have checked the arguments.
   void run(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace);
 
  private:

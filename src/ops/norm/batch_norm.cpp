@@ -38,7 +38,7 @@ Moments moments_of(const Rows& rows, const float* x, float* mean) {
   const int64_t channels = rows.channels;
   Moments moments{std::vector<double>(static_cast<size_t>(channels)),
                   std::vector<double>(static_cast<size_t>(channels))};
-  // From the first row, which is near the mean compared with the spread.
+  // Relative to the first row, whose distance from the mean is about the spread.
   column_sum(rows.valid, channels, moments.deviations.data(),
              [=](int64_t row, int64_t c) { return x[row * channels + c] - x[c]; });
   for (int64_t c = 0; c < channels; ++c) {

@@ -21,7 +21,7 @@ struct StoreStatistics {
   }
 };
 
-/// y = x * factor + offset for rows of real samples, zero behind them.
+/// y = x * factor + offset for rows of real samples, zero after them.
 struct Normalize {
   const MicroBatchInfo* info;
   const float *x, *scale, *shift, *mean, *inverse_std;
@@ -51,7 +51,7 @@ struct StoreGradients {
 struct InputGradient {
   const MicroBatchInfo* info;
   const float *x, *scale, *mean, *inverse_std, *dy, *sum_dy, *sum_dy_normalized;
-  const float* samples;  ///< behind these sums; null: this micro-batch's
+  const float* samples;  ///< the number of samples in these sums; null: this micro-batch's
   int64_t positions;
 
   struct Column {

@@ -11,10 +11,10 @@ namespace lockstep {
 /// micro-batch alone (for several together: sync_batch_norm.h). Only the first info->valid samples count in
 /// the statistics; the padding's y and dx are zero. x, y (N, ..., C); scale, shift, saved_mean,
 /// saved_inverse_std (C). sums (2, C), overwritten: valid * mean and valid * unbiased variance, for the
-/// running statistics; both are sums over micro-batches when added, and running_update divides them by the
-/// samples of the global batch. A channel of a single value has no variance: it counts with the variance in
-/// running (2, C), so that it leaves that where it is. Sums run in an order that depends on the shape alone,
-/// and measure x from a value near it, so that a large mean costs no digits. Enqueues; does not wait.
+/// running statistics; they are added over micro-batches, and running_update divides them by the samples of
+/// the global batch. A channel of a single value has no variance: it contributes the variance in running (2,
+/// C), which therefore stays unchanged. Sums are taken in an order that depends only on the shape, and
+/// relative to a value near x, so that a large mean costs no digits. Enqueues; does not wait.
 void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
                         ConstTensor scale, ConstTensor shift, ConstTensor running, Tensor y,
                         Tensor saved_mean, Tensor saved_inverse_std, Tensor sums);
@@ -29,8 +29,8 @@ void batch_norm_inference(Exec exec, float epsilon, ConstTensor x, ConstTensor s
                           ConstTensor running_mean, ConstTensor running_variance, Tensor y);
 
 /// running = (1 - momentum) running + momentum * sums * info->weight, for `sums` added over the global batch.
-/// running (2, C): means, then variances; unchanged when the guard says that the step does not apply. guard
-/// may be null.
+/// running (2, C): means, then variances; unchanged if the guard says that the step does not apply. guard may
+/// be null.
 void batch_norm_running_update(Exec exec, const MicroBatchInfo* info, float momentum, ConstTensor sums,
                                Tensor running, const StepGuard* guard = nullptr);
 

@@ -1,6 +1,6 @@
 #pragma once
 
-// The parts of batch normalization on the CPU, for a micro-batch alone and for several together.
+// The parts of batch normalization on the CPU, for one micro-batch and for several together.
 #include <cstdint>
 #include <vector>
 
@@ -9,27 +9,27 @@
 
 namespace lockstep::cpu {
 
-/// The rows of a tensor (N, ..., C): positions of samples, of which the first belong to real samples.
+/// The rows of a tensor (N, ..., C): positions of samples, those of real samples first.
 struct Rows {
   int64_t all, valid, per_sample, channels;
 };
 Rows rows_of(const MicroBatchInfo& info, const Shape& shape);
 
-/// For each channel, over the real rows: the sums of what differs from the mean rounded to float, and of its
-/// squares.
+/// For each channel, over the real rows: the sums of the deviations from the mean rounded to float, and of
+/// their squares.
 struct Moments {
   std::vector<double> deviations, squares;
 };
-/// mean (C) is overwritten; 0 without any real row.
+/// mean (C) is overwritten; 0 if there are no real rows.
 Moments moments_of(const Rows& rows, const float* x, float* mean);
 
-/// What a channel is normalized with: its mean, and the sum of squares of what differs from it, over `count`
+/// The statistics that normalize a channel: its mean, and the sum of squared deviations from it, over `count`
 /// rows.
 struct Statistics {
   double count;
   std::vector<double> mean, squares;
 };
-/// y, and what forward leaves behind (see batch_norm_forward).
+/// y and the other outputs of forward (see batch_norm_forward).
 void normalize(const Rows& rows, const MicroBatchInfo& info, const Statistics& statistics, float epsilon,
                const float* x, const float* scale, const float* shift, const float* running, float* y,
                float* saved_mean, float* saved_inverse_std, float* sums);

@@ -1,13 +1,13 @@
 #pragma once
 
-// The parts of batch normalization on CUDA, for a micro-batch alone and for several together. Included by .cu
+// The parts of batch normalization on CUDA, for one micro-batch and for several together. Included by .cu
 // files.
 #include "src/ops/columns.h"
 #include "src/ops/cuda_ops.h"
 
 namespace lockstep::cuda {
 
-/// The matrix that a tensor (N, ..., C) is.
+/// A tensor (N, ..., C) as a matrix.
 struct Matrix {
   int64_t rows, columns, positions;
   explicit Matrix(const Shape& shape)
@@ -16,12 +16,12 @@ struct Matrix {
         positions(shape[0] == 0 ? 0 : rows / shape[0]) {}
 };
 
-/// How many rows of the matrix (N * positions, C) belong to real samples.
+/// The number of rows of the matrix (N * positions, C) that belong to real samples.
 inline __device__ int64_t real_rows(const MicroBatchInfo* info, int64_t positions) {
   return info->valid * positions;
 }
 
-/// Sums of x and x^2, both measured from the channel's first element: it is near the mean compared with the
+/// Sums of x and x^2, both relative to the channel's first element: its distance from the mean is about the
 /// spread, so that one pass loses no digits to cancellation.
 struct Moments {
   const MicroBatchInfo* info;
@@ -35,7 +35,7 @@ struct Moments {
   }
 };
 
-/// What forward leaves behind (see lockstep::batch_norm_forward).
+/// The outputs of forward other than y (see lockstep::batch_norm_forward).
 struct Statistics {
   const MicroBatchInfo* info;
   int64_t columns;
@@ -67,12 +67,12 @@ struct GradientSums {
   }
 };
 
-/// y = (x - mean) * inverse_std * scale + shift for rows of real samples, zero behind them.
+/// y = (x - mean) * inverse_std * scale + shift for rows of real samples, zero after them.
 void batch_norm_apply(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
                       ConstTensor shift, ConstTensor mean, ConstTensor inverse_std, Tensor y);
 
-/// dx from the sums of dy and of dy * normalized x, (C) each, over this micro-batch, or over the
-/// micro-batches that have *samples real samples together.
+/// dx from the sums of dy and of dy * normalized x, (C) each, over this micro-batch, or over all
+/// micro-batches, which have *samples real samples in total.
 void batch_norm_input_gradient(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
                                ConstTensor mean, ConstTensor inverse_std, ConstTensor dy, const float* sum_dy,
                                const float* sum_dy_normalized, const float* samples, Tensor dx);

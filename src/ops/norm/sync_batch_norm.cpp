@@ -12,7 +12,7 @@ namespace lockstep {
 namespace cpu {
 namespace {
 
-/// The mean that summed totals give: the same float for all micro-batches, near the exact mean.
+/// The mean from summed totals: the same float for all micro-batches, near the exact mean.
 float first_mean(float total, float samples, int64_t positions) {
   return total / std::max(samples * static_cast<float>(positions), 1.0f);
 }
@@ -30,7 +30,7 @@ void moments(const Rows& rows, const MicroBatchInfo& info, const float* x, float
   totals[channels] = static_cast<float>(info.valid);
 }
 
-/// Moves moments of `count` rows from the pivot to the first mean.
+/// Converts moments of `count` rows from the pivot to the first mean.
 void deviations(double count, int64_t positions, int64_t channels, const float* moments, const float* totals,
                 float* result) {
   for (int64_t c = 0; c < channels; ++c) {

@@ -4,7 +4,7 @@ namespace lockstep::cuda {
 
 namespace {
 
-/// The mean that summed totals give: the same float for all micro-batches, near the exact mean.
+/// The mean from summed totals: the same float for all micro-batches, near the exact mean.
 __device__ float first_mean(const float* totals, int64_t columns, int64_t column, int64_t positions) {
   return totals[column] / fmaxf(totals[columns] * static_cast<float>(positions), 1.0f);
 }
@@ -17,7 +17,7 @@ struct StoreMoments {
 
   __device__ void operator()(int64_t column, Sums sums) const {
     const int64_t rows = real_rows(info, positions);
-    // Padding alone may hold anything.
+    // If there is only padding, it may hold any values.
     const float pivot = rows > 0 ? x[column] : 0.0f;
     moments[column] = pivot;
     moments[columns + column] = static_cast<float>(sums.first);
@@ -27,7 +27,7 @@ struct StoreMoments {
   }
 };
 
-/// Moves the moments from the pivot to the first mean.
+/// Converts the moments from the pivot to the first mean.
 __global__ void joint_deviations_kernel(const MicroBatchInfo* info, int64_t positions, int64_t columns,
                                         const float* moments, const float* totals, float* deviations) {
   const double rows = static_cast<double>(real_rows(info, positions));

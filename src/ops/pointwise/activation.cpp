@@ -25,7 +25,7 @@ bool backward_reads_input(Activation activation) { return activation == Activati
 namespace cpu {
 namespace {
 
-// A comparison that is false for NaN, so that NaN stays visible.
+// A comparison that is false for NaN, so that NaN is preserved.
 void relu_forward(const float* x, float* y, int64_t count) {
   for (int64_t i = 0; i < count; ++i) y[i] = x[i] < 0 ? 0 : x[i];
 }
@@ -52,7 +52,7 @@ dnnl::memory::desc flat(int64_t count) {
   return {{count}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::a};
 }
 
-// oneDNN caches primitives by their description, so that making one at each call costs microseconds.
+// oneDNN caches primitives by their descriptors, so creating one at each call costs only microseconds.
 void eltwise_forward(Activation activation, ConstTensor x, Tensor y) {
   const auto desc = onednn::describe_eltwise(algorithm(activation), flat(y.elements()));
   dnnl::memory src = onednn::unbound(desc.src_desc()), dst = onednn::unbound(desc.dst_desc());

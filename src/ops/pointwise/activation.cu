@@ -5,7 +5,7 @@ namespace lockstep::cuda {
 
 namespace {
 
-// Comparisons are written so that a NaN stays one: a diverged run must be seen.
+// Comparisons are written so that NaN stays NaN, because a diverged run must be detected.
 struct Relu {
   __device__ float operator()(float x) const { return x < 0.0f ? 0.0f : x; }
 };

@@ -7,7 +7,7 @@
 
 namespace lockstep {
 
-/// Elementwise functions. GELU is the exact one, x Phi(x) (Hendrycks and Gimpel 2016, equation 1).
+/// Elementwise functions. GELU is exact, x Phi(x) (Hendrycks and Gimpel 2016, equation 1).
 enum class Activation { relu, sigmoid, tanh, gelu };
 
 std::string to_string(Activation activation);

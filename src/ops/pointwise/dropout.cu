@@ -8,7 +8,7 @@ namespace {
 
 constexpr int kBlock = 256;
 
-/// One thread draws the four words that decide over four neighbouring elements of a sample.
+/// One thread draws the four words that decide four adjacent elements of a sample.
 __global__ void dropout_kernel(const MicroBatchInfo* info, float rate, uint64_t key,
                                const int64_t* sample_index, const float* x, float* y, int64_t samples,
                                int64_t elements) {

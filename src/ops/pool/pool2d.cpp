@@ -24,7 +24,7 @@ void check_spec(const Pool2dSpec& spec) {
             spec.window_w, spec.h, spec.w);
 }
 
-/// The position of a maximum in its window is kept in a byte.
+/// The position of a maximum in its window is stored in a byte.
 void check_max_spec(const Pool2dSpec& spec) {
   check_spec(spec);
   INVARIANT(spec.window_h * spec.window_w <= 256,

@@ -25,13 +25,13 @@ __device__ Window window_of(const Pool2dSpec& spec, int64_t out_row, int64_t out
           left};
 }
 
-/// Where element i of a tensor (N, H, W, C) lies.
+/// The coordinates of element i of a tensor (N, H, W, C).
 struct Position {
   int64_t n, row, column, channel;
 };
 
 __device__ Position position_of(int64_t i, int64_t height, int64_t width, int64_t channels) {
-  // Divisions of 64 bits are slow, and few tensors need them.
+  // 64-bit divisions are slow, and few tensors need them.
   if (i <= 0x7fffffff) {
     const uint32_t c = static_cast<uint32_t>(channels), w = static_cast<uint32_t>(width);
     const uint32_t pixel = static_cast<uint32_t>(i) / c, line = pixel / w;

@@ -23,7 +23,7 @@ void max_pool2d_forward(Exec exec, const Pool2dSpec& spec, ConstTensor x, Tensor
 void max_pool2d_backward(Exec exec, const Pool2dSpec& spec, ConstTensor argmax, ConstTensor dy, Tensor dx);
 
 /// Mean over windows of any size; padding is not counted in the divisor (as in cuDNN's
-/// COUNT_EXCLUDE_PADDING). Large windows are added as exactly as a float can hold.
+/// COUNT_EXCLUDE_PADDING). Sums over large windows are accurate to the precision of float.
 void average_pool2d_forward(Exec exec, const Pool2dSpec& spec, ConstTensor x, Tensor y);
 void average_pool2d_backward(Exec exec, const Pool2dSpec& spec, ConstTensor dy, Tensor dx);
 

@@ -10,7 +10,7 @@ namespace lockstep::cpu {
 namespace {
 
 constexpr int64_t kLanes =
-    64;  ///< channels that are worked on together: their state stays in the first-level cache
+    64;  ///< channels that are processed together: their state stays in the first-level cache
 
 /// The part of a window that lies inside the input, and where the window starts.
 struct Window {
@@ -47,8 +47,8 @@ bool is_two_by_two(const Pool2dSpec& spec) {
          spec.pad_h == 0 && spec.pad_w == 0;
 }
 
-/// Replaces best by value where value is larger or the first NaN. With masks and not with choices, of which
-/// some compilers make branches (g++ 14; 40 times slower).
+/// Replaces best by value if value is larger or the first NaN. With masks, because some compilers turn
+/// conditionals into branches (g++ 14; 40 times slower).
 inline void take_larger(float value, int32_t position, float& best, int32_t& best_position) {
   const int32_t keep = -static_cast<int32_t>((value <= best) | (best != best));
   best_position = (best_position & keep) | (position & ~keep);
@@ -74,7 +74,7 @@ void max_of_four(const float* x0, const float* x1, const float* x2, const float*
   }
 }
 
-// One position at a time: of four comparisons in one loop the compiler makes branches.
+// One position at a time: the compiler turns four comparisons in one loop into branches.
 void route(const uint8_t* __restrict argmax, const float* __restrict dy, int64_t channels, int32_t position,
            float* __restrict dx) {
   for (int64_t c = 0; c < channels; ++c) {
@@ -157,7 +157,7 @@ void max_pool2d_backward(const Pool2dSpec& spec, const uint8_t* argmax, const fl
 
 namespace {
 
-/// A sum in float of more elements loses digits.
+/// Sums of more elements than this lose digits in float.
 constexpr int64_t kManyElements = 64;
 
 /// y[c] = mean over a window of many elements.

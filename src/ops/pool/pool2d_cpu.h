@@ -4,7 +4,7 @@
 
 #include "src/ops/pool/pool2d.h"
 
-/// The CPU loops of pooling: as in pool2d.h, with arguments that have been checked.
+/// The CPU loops of pooling: as in pool2d.h, but callers have checked the arguments.
 namespace lockstep::cpu {
 
 void max_pool2d_forward(const Pool2dSpec& spec, const float* x, float* y, uint8_t* argmax);

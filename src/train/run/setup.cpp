@@ -17,9 +17,9 @@ std::unique_ptr<TimedCommunicator> timed(std::unique_ptr<Communicator> communica
 std::optional<ReplicaCheck> make_replica_check(const World& world, const TrainOptions& options,
                                                const TrainingSetup& setup) {
   if (options.fingerprint_steps == 0 || world.size() == 1) return std::nullopt;
-  if (world.size() > kMostFingerprintRanks)
+  if (world.size() > kMaxFingerprintRanks)
     fail(ExitCode::usage, "comm.fingerprint_steps works for up to {} ranks, and there are {}. Set it to 0.",
-         kMostFingerprintRanks, world.size());
+         kMaxFingerprintRanks, world.size());
   // Each rank has a state of its own where they share it out.
   return ReplicaCheck(
       setup.exec,
