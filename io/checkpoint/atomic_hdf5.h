@@ -7,13 +7,12 @@
 
 namespace lockstep {
 
-/// A new HDF5 file that appears whole or not at all. It is built in memory and written with plain writes,
-/// because libhdf5 does not recover from a full disk: its caches stay dirty, and closing the file, or ending
-/// the process, fails again. The price is the file's size in host memory until commit() returns.
+/// A new HDF5 file that appears complete or not at all. It is built in memory and written with plain writes,
+/// because libhdf5 does not recover from a full disk: its caches stay dirty, and closing the file, or
+/// exiting, fails again. Until commit() returns, this takes the file's size in host memory.
 class AtomicHdf5 {
  public:
-  /// Creates the temporary file at once, so that a folder that cannot be written to is known before the work
-  /// begins.
+  /// Creates the temporary file at once, so that an unwritable folder is detected before the work begins.
   explicit AtomicHdf5(const std::string& path) : target_(path), file_(hdf5::File::create_in_memory(path)) {}
 
   hdf5::File& file() { return file_; }

@@ -34,7 +34,7 @@ bool fits(const std::vector<int64_t>& extents, uintmax_t bytes) {
   return bytes > 0;
 }
 
-/// A data set as the writer makes them, and no larger than the file.
+/// Opens a data set, which must have the form that the writer gives it and be no larger than the file.
 hdf5::Dataset open_dataset(const hdf5::File& file, const std::string& name) {
   const std::string object = "/" + name;
   if (!file.contains(object)) fail_damaged(file.path(), "it lacks the tensor " + name);
@@ -47,7 +47,7 @@ hdf5::Dataset open_dataset(const hdf5::File& file, const std::string& name) {
   return dataset;
 }
 
-/// The numbers of one data set of the metadata.
+/// Reads the numbers of one data set of the metadata.
 template <typename Value>
 std::vector<Value> read_values(const hdf5::File& file, const std::string& object) {
   const hdf5::Dataset dataset = open_dataset(file, object.substr(1));
@@ -89,8 +89,8 @@ std::vector<hdf5::Dataset> list_tensors(const hdf5::File& file, Checkpoint& chec
   return datasets;
 }
 
-/// Fills in everything but the elements, verified: no memory is taken before, because a damaged shape may ask
-/// for more than there is.
+/// Reads and verifies everything but the elements, before any memory is allocated, because a damaged shape
+/// may require more than there is.
 TensorList read_metadata(const hdf5::File& file, Checkpoint& checkpoint) {
   const std::string& path = file.path();
   if (file.string_attribute("/", "format") != kCheckpointFormat)

@@ -10,9 +10,9 @@
 
 namespace lockstep {
 
-/// Everything a run needs to go on, by name; it does not know how many ranks wrote it. Tensors are host
-/// memory owned by the caller on save, and by `storage` on load, in logical order: convolution weights (K, C,
-/// R, S), linear (out, in).
+/// Everything a run needs to resume, by name; independent of the number of ranks. Tensors are in host memory,
+/// owned by the caller on save and by `storage` on load, in logical order: convolution weights (K, C, R, S),
+/// linear (out, in).
 struct Checkpoint {
   struct Named {
     std::string name;  ///< "model/conv1.weight", "optimizer/adam/m/conv1.weight", "state/bn1.running_mean"
@@ -26,46 +26,46 @@ struct Checkpoint {
   std::vector<std::vector<std::byte>> storage;
 };
 
-/// Writes FILE: to a temporary name beside it, each tensor with its XXH3-64, flushed (fsync of file and
-/// folder), then renamed (see CheckpointLayout, also for writing many). On any failure (full disk, no
-/// permission) the temporary file is removed, whatever FILE was stays, and Error(data) says which file and
-/// why.
+/// Writes a file under a temporary name beside it, each tensor with its XXH3-64, flushes it (fsync of file
+/// and folder), then renames it. On any failure (full disk, no permission) the temporary file is removed, an
+/// existing file stays as it was, and Error(data) names the file and the reason. For many similar
+/// checkpoints, see CheckpointLayout.
 void save_checkpoint(const std::string& path, const Checkpoint& checkpoint);
 
 /// Reads and verifies a file. Throws Error(data) naming the file and the tensor whose hash is wrong, or what
-/// is missing; the file is looked at in a child process first, as data sets are.
+/// is missing. The file is first checked in a child process, like data sets.
 Checkpoint load_checkpoint(const std::string& path);
 
 /// RUN_DIR/checkpoints: names "step-XXXXXXXX.h5", "best.h5" and the text file "latest" that names the newest.
 std::string checkpoint_path(const std::string& run_dir, int64_t step);
 std::string best_checkpoint_path(const std::string& run_dir);
-/// Which checkpoints of a run stay.
+/// Which checkpoints of a run are kept.
 struct KeepCheckpoints {
   int newest = 3;
-  double every_minutes = 0;  ///< of the older ones, one of so many minutes, by the files' times; 0: none
+  double every_minutes = 0;  ///< of the older ones, keep one every N minutes, by file time; 0: none
 };
-/// Writes "latest" atomically; then removes step files that are older than `keep` says, those of steps behind
-/// the one just published, which the run gave up when it went on from an older one, and what killed processes
-/// left half written. best.h5 stays.
+/// Writes "latest" atomically. Then removes the step files that `keep` does not retain, those of steps after
+/// the one just published, which the run abandoned when it resumed from an older one, and incomplete files
+/// left by killed processes. Keeps best.h5.
 void publish_checkpoint(const std::string& run_dir, const std::string& path, const KeepCheckpoints& keep);
-/// The checkpoints of a run folder, the newest first: the one that "latest" names, then the others by step
-/// number; none where there is no such folder.
+/// The checkpoints of a run folder, newest first: the one named by "latest", then the others by step number;
+/// empty if the folder does not exist.
 std::vector<std::string> find_checkpoints(const std::string& run_dir);
 
-/// A checkpoint and where it was read.
+/// A checkpoint and the path it was read from.
 struct LoadedCheckpoint {
   std::string path;
   Checkpoint checkpoint;
 
-  /// A value by its name. Throws Error(data) when there is none: then no training run wrote it, or another
-  /// Lockstep.
+  /// A value by its name. Throws Error(data) if it is missing: the file was not written by a training run, or
+  /// by another version of Lockstep.
   int64_t integer(const std::string& name) const;
   double real(const std::string& name) const;
   const std::string& text(const std::string& name) const;
 };
-/// Of a run folder: the newest checkpoint that is whole, with a warning for each newer one that is damaged or
-/// that "latest" names and is gone; none when there never was one. Of a file: that one. Throws Error(data)
-/// when the file is damaged, or when all of the folder's are damaged or gone.
+/// For a run folder: the newest intact checkpoint, with a warning for each newer one that is damaged, or
+/// named by "latest" but missing; none if the run never wrote one. For a file: that checkpoint. Throws
+/// Error(data) if the file is damaged, or if all of the folder's checkpoints are damaged or missing.
 std::optional<LoadedCheckpoint> load_newest_checkpoint(const std::string& run_dir_or_file);
 
 }  // namespace lockstep

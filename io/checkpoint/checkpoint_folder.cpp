@@ -44,15 +44,15 @@ std::vector<std::pair<int64_t, fs::path>> step_files(const fs::path& folder) {
   return found;
 }
 
-/// What "latest" says; "" where it is not there.
+/// The contents of "latest"; "" if it does not exist.
 std::string latest_name(const fs::path& folder) {
   std::string name;
   std::getline(std::ifstream(folder / "latest"), name);
   return name;
 }
 
-/// Says when the checkpoint that "latest" names is gone. Throws Error(data) when all are: what the run wrote
-/// has been lost, and whoever starts it over should know.
+/// Warns if the checkpoint named by "latest" is missing. Throws Error(data) if all are missing, so that a run
+/// whose checkpoints were lost is not silently started over.
 void check_latest(const std::string& run_dir, const std::vector<std::string>& found) {
   const fs::path folder = checkpoint_folder(run_dir);
   const std::string name = latest_name(folder);
@@ -68,7 +68,7 @@ void check_latest(const std::string& run_dir, const std::vector<std::string>& fo
        fs::exists(best, status) ? fmt::format(", resume from {}", best) : "", (folder / "latest").string());
 }
 
-/// Whether a name is that of a file that was not yet whole: "best.h5.tmp-123", "latest.tmp-123".
+/// Whether a name is that of an incomplete file: "best.h5.tmp-123", "latest.tmp-123".
 bool is_half_written(const std::string& name) {
   const size_t mark = name.find(".tmp-");
   if (mark == std::string::npos) return false;
@@ -76,7 +76,7 @@ bool is_half_written(const std::string& name) {
   return target == "latest" || target.ends_with(kSuffix);
 }
 
-/// Those of the step files, oldest first, that need not stay when step `newest` was published.
+/// Those of the step files, oldest first, that need not be kept once step `newest` is published.
 std::vector<fs::path> superfluous(const std::vector<std::pair<int64_t, fs::path>>& files, int64_t newest,
                                   const KeepCheckpoints& keep) {
   std::vector<fs::path> result;
@@ -113,7 +113,7 @@ void publish_checkpoint(const std::string& run_dir, const std::string& path, con
   std::error_code ignored;
   for (const fs::path& file : superfluous(step_files(folder), step_of(newest).value_or(0), keep))
     fs::remove(file, ignored);
-  // What killed processes left half written; this one may be writing another file on another thread.
+  // Incomplete files of killed processes; this process may be writing another file in another thread.
   const std::string own = fmt::format(".tmp-{}", ::getpid());
   for (fs::directory_iterator entry(folder, ignored), end; !ignored && entry != end;
        entry.increment(ignored)) {
@@ -128,7 +128,7 @@ std::vector<std::string> find_checkpoints(const std::string& run_dir) {
   std::vector<std::string> found;
   for (const auto& [step, path] : step_files(folder)) found.insert(found.begin(), path.string());
   const std::string name = latest_name(folder);
-  // What is no name of a checkpoint there is as good as no "latest".
+  // If "latest" does not name a checkpoint in the folder, it is ignored.
   const auto latest = std::ranges::find(found, (folder / name).string());
   if (latest != found.end()) std::rotate(found.begin(), latest, latest + 1);
   return found;

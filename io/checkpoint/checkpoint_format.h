@@ -9,7 +9,7 @@
 
 namespace lockstep {
 
-// What the writer and the reader of checkpoint files agree on; see CheckpointLayout.
+// Constants of the file format, shared by the writer and the reader of checkpoints; see CheckpointLayout.
 
 inline constexpr const char* kCheckpointFormat = "lockstep checkpoint";
 inline constexpr int64_t kCheckpointVersion = 2;
@@ -20,8 +20,8 @@ inline constexpr const char* kCheckpointHashes = "/metadata/xxh3";
 
 std::span<const std::byte> bytes_of(const ConstTensor& tensor);
 
-/// One hash over everything but the elements of the tensors, whose own hashes it covers. As a signed integer,
-/// the type that is stored.
+/// One hash over everything but the elements of the tensors; it covers their hashes instead. Stored as a
+/// signed integer.
 int64_t metadata_hash(const Checkpoint& checkpoint, std::span<const int64_t> tensor_hashes);
 
 }  // namespace lockstep

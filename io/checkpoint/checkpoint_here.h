@@ -6,11 +6,11 @@
 
 namespace lockstep {
 
-/// load_checkpoint without the child process.
+/// load_checkpoint() without the child process.
 Checkpoint load_checkpoint_here(const std::string& path);
 
-/// What the child process does: reads and verifies the structure and all metadata of a checkpoint, but no
-/// elements; those then lie contiguous in the file and are read without libhdf5 deciding anything.
+/// The work of the child process: reads and verifies the structure and all metadata of a checkpoint, but no
+/// elements, which are contiguous in a valid file and can be read without interpretation by libhdf5.
 void check_checkpoint_here(const std::string& path);
 
 }  // namespace lockstep

@@ -148,7 +148,7 @@ bool CheckpointLayout::fits(const Checkpoint& checkpoint) const {
 
 void CheckpointLayout::write(const std::string& path, const Checkpoint& checkpoint) const {
   INVARIANT(fits(checkpoint), "a checkpoint of another kind than was laid out");
-  // Before the work begins, so that a folder that cannot be written to is known at once.
+  // Before the work begins, so that an unwritable folder is detected at once.
   AtomicFile file(path);
   std::vector<int64_t> hashes{0};
   for (const auto& [name, tensor] : checkpoint.tensors)

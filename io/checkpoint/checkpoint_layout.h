@@ -9,10 +9,10 @@
 
 namespace lockstep {
 
-/// The files of checkpoints that differ in values alone: tensors of the same names, types and shapes, numbers
-/// of the same names, the same texts. A run saves many such. What libhdf5 has to do for one is done once,
-/// here; then a save is plain writes of bytes to known places and holds no lock of that library, which a
-/// thread that reads data may need.
+/// The file layout shared by checkpoints that differ only in values: tensors of the same names, types and
+/// shapes, numbers of the same names, the same texts. A run saves many of these. The constructor does
+/// libhdf5's part once; each save is then plain writes at known offsets and does not hold the library's lock,
+/// which threads that read data may need.
 ///
 /// The layout of a file:
 ///   /                    attributes: format, version, tensors (names in order, one a line)
@@ -22,23 +22,23 @@ namespace lockstep {
 ///   /NAME                a contiguous data set for each tensor
 class CheckpointLayout {
  public:
-  /// Takes host memory of a file's size while it runs.
+  /// Needs host memory of the size of a file while it runs.
   explicit CheckpointLayout(const Checkpoint& example);
 
-  /// Whether a checkpoint differs from the example in values alone.
+  /// Whether a checkpoint differs from the example only in values.
   bool fits(const Checkpoint& checkpoint) const;
-  /// What save_checkpoint() does, for a checkpoint that fits. Any thread.
+  /// Same as save_checkpoint(), for a checkpoint that fits. Thread-safe.
   void write(const std::string& path, const Checkpoint& checkpoint) const;
 
  private:
-  /// Where the bytes of one data set go.
+  /// The location of one data set's bytes.
   struct Piece {
     int64_t offset = 0;
     size_t bytes = 0;
-    size_t source = 0;  ///< tensor number; behind them the integers, the reals and the hashes
+    size_t source = 0;  ///< index of the tensor; then the integers, the reals and the hashes
   };
 
-  Checkpoint example_;                ///< its tensors have no elements any more
+  Checkpoint example_;                ///< without the tensors' elements
   std::vector<Piece> pieces_;         ///< by offset
   std::vector<std::byte> structure_;  ///< the file without the pieces
 };

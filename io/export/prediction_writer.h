@@ -9,17 +9,17 @@
 
 namespace lockstep {
 
-/// Writes a model's answers to an HDF5 file, a block of rows at a time, in the order of the data set:
+/// Writes a model's predictions to an HDF5 file, a block of rows at a time, in the order of the data set:
 ///   classification  /prediction (N) int32, the most probable class, and /probabilities (N, C) float32
 ///   regression      /prediction (N, ...) float32
-/// and, of a part of a data set, /sample (N) int64: where each sample lies in the stored data.
-/// The file appears whole or not at all, in commit(); until then the rows are held in memory.
+/// and, for a part of a data set, /sample (N) int64: the row of each sample in the stored data.
+/// The file appears complete or not at all, in commit(); until then the rows are kept in memory.
 class PredictionWriter {
  public:
-  /// `output` is the shape of the model's answer for one sample: (C) when it classifies.
+  /// output: the shape of the model's output for one sample, (C) for classification.
   PredictionWriter(const std::string& path, int64_t samples, const Shape& output, bool classifies);
 
-  /// Stores rows [first, first + n). values (n, ...) float32 on the host: probabilities, or regression
+  /// Stores rows [first, first + n). values (n, ...): float32 on the host, probabilities or regression
   /// values.
   void write(int64_t first, const ConstTensor& values);
   /// Stores /sample, all at once.

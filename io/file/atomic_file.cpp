@@ -27,7 +27,7 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    // In pieces that a slow file system takes in seconds, so that a long write is seen to move.
+    // In pieces that even a slow file system writes in seconds, so that a long write shows progress.
     constexpr size_t kPiece = size_t{64} << 20;
     const FileActivity writing(path_);
     const ssize_t written = ::write(descriptor_, bytes.data(), std::min(bytes.size(), kPiece));
@@ -41,7 +41,7 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 
 void AtomicFile::commit() {
   const FileActivity writing(path_);
-  // Some file systems report a full disk or a spent quota no earlier than here.
+  // Some file systems report a full disk or an exceeded quota only here.
   if (::fsync(descriptor_) != 0) fail_with_errno("flush the file");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_with_errno("rename the temporary file to it");
   ::close(descriptor_);

@@ -7,10 +7,10 @@
 
 namespace lockstep {
 
-/// A file that appears whole or not at all: it is written under a temporary name in the same folder
-/// ("PATH.tmp-PID") and takes its own name only in commit(). Until then, and after any failure, whatever PATH
-/// was stays; the temporary is removed by the destructor. Every error is Error(data) with the path and the
-/// system's reason (no space left on device, permission denied, read-only file system, ...).
+/// A file that appears complete or not at all: it is written under a temporary name in the same folder
+/// ("PATH.tmp-PID") and renamed in commit(). Until then, and after any failure, an existing PATH stays as it
+/// was; the destructor removes the temporary file. Every error is Error(data) with the path and the system's
+/// reason (no space left on device, permission denied, read-only file system, ...).
 class AtomicFile {
  public:
   /// Creates the temporary file.
@@ -20,8 +20,8 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(std::span<const std::byte> bytes);
-  /// Flushes the file to the disk, renames it, and flushes the folder, so that the new name survives a power
-  /// cut too.
+  /// Flushes the file to disk, renames it, and flushes the folder, so that the new name survives a power
+  /// failure.
   void commit();
 
  private:
@@ -32,7 +32,7 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
-/// Replaces PATH by `text`, as AtomicFile does.
+/// Replaces the contents of a file by `text`, atomically.
 void write_text_atomically(const std::string& path, std::string_view text);
 
 }  // namespace lockstep

@@ -15,7 +15,7 @@
 namespace lockstep {
 namespace {
 
-/// Whether a line of an earlier run belongs to what the resumed run has behind it.
+/// Whether a line of an earlier run is of a step before the one from which the run resumes.
 bool is_kept(const std::string& line, int64_t resumed_step) {
   const auto object = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) return false;
@@ -35,7 +35,7 @@ void remove_later_lines(const std::string& path, int64_t resumed_step) {
   kept.commit();
 }
 
-/// Writes everything or says why not (errno); 0 is success.
+/// Writes everything; returns errno on failure, else 0.
 int write_all(int descriptor, const std::string& text) {
   for (size_t done = 0; done < text.size();) {
     const ssize_t written = ::write(descriptor, text.data() + done, text.size() - done);
@@ -61,14 +61,14 @@ MetricsWriter::MetricsWriter(const std::string& path, std::optional<int64_t> res
 MetricsWriter::~MetricsWriter() { ::close(descriptor_); }
 
 void MetricsWriter::write(const nlohmann::ordered_json& object) {
-  // A name that is not UTF-8 must not end a training either.
+  // A name that is not UTF-8 must not end the run either.
   const std::string line =
       object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
   if (const int error = write_all(descriptor_, line); error != 0) {
-    // Half a line would spoil the file for its readers.
+    // A partial line would make the file unreadable.
     const bool whole = ::ftruncate(descriptor_, size_) == 0;
     if (lost_++ == 0)
-      log_warning("{}: cannot write: {}. The training goes on; its metrics are lost until there is room{}.",
+      log_warning("{}: cannot write: {}. Training continues; its metrics are lost until there is room{}.",
                   path_, std::generic_category().message(error),
                   whole ? "" : ", and the last line is incomplete");
     return;

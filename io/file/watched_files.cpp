@@ -23,7 +23,7 @@ FileState FileState::of(const std::string& path) {
 }
 
 std::string FileState::change_to(const FileState& now) const {
-  if (exists && !now.exists) return "it is no longer there";
+  if (exists && !now.exists) return "it no longer exists";
   if (device != now.device || inode != now.inode) return "another file took its place";
   if (bytes != now.bytes) return fmt::format("its size went from {} to {} bytes", bytes, now.bytes);
   if (modified_ns != now.modified_ns) return "it was written to";
@@ -38,9 +38,8 @@ void WatchedFiles::require_unchanged(const Watched& file) {
   const std::string change = file.state.change_to(FileState::of(file.path));
   if (!change.empty())
     fail(ExitCode::data,
-         "{} changed after it was opened: {}. What was read of it may be mixed with other data. Start again, "
-         "or from "
-         "a checkpoint, when nobody writes to it.",
+         "{} changed after it was opened: {}. Data already read may not match the rest. Start again, or from "
+         "a checkpoint, when no process writes to it.",
          file.path, change);
 }
 

@@ -8,7 +8,7 @@
 
 namespace lockstep {
 
-/// What shows that a file is still the one that it was.
+/// Attributes that show whether a file has changed.
 struct FileState {
   uint64_t device = 0, inode = 0;
   int64_t bytes = 0;
@@ -16,20 +16,20 @@ struct FileState {
   bool exists = false;
 
   static FileState of(const std::string& path);
-  /// "its size went from 4000 to 0 bytes", or "" when nothing changed.
+  /// "its size went from 4000 to 0 bytes", or "" if nothing changed.
   std::string change_to(const FileState& now) const;
 };
 
-/// Files that must stay as they were while they are read. Safe to use from several threads at once.
+/// Files that must not change while they are read. Thread-safe.
 class WatchedFiles {
  public:
-  /// Takes the state in which the files are now.
+  /// Records the current state of the files.
   explicit WatchedFiles(const std::vector<std::string>& paths);
 
-  /// Throws Error(data) that says which file changed and how. Looks at a few files at a time, each in turn,
-  /// because a virtual data set may have thousands.
+  /// Throws Error(data) that says which file changed and how. Each call checks the next few files, because a
+  /// virtual data set may have thousands.
   void require_unchanged() const;
-  /// The same of all files.
+  /// The same for all files.
   void require_all_unchanged() const;
 
  private:

@@ -5,8 +5,8 @@
 
 namespace lockstep {
 
-/// A sentence for each file that a process of this machine holds a lock for writing on, as libhdf5 does while
-/// it has a file open for writing. Takes no lock itself, which could make that process fail.
+/// A sentence for each file on which a process of this machine holds a write lock, as libhdf5 does while it
+/// has a file open for writing. Takes no lock itself, which could make that process fail.
 std::vector<std::string> describe_writers(const std::vector<std::string>& files);
 
 }  // namespace lockstep

@@ -6,13 +6,13 @@ namespace lockstep::hdf5 {
 
 namespace {
 
-/// Calls visit(offset in the first array, offset in the second, elements) for each run of elements that are
-/// neighbours in both.
+/// Calls visit(offset in the first array, offset in the second, elements) for each run of elements that is
+/// contiguous in both.
 template <typename Visit>
 void for_each_run(const Box& a, const Box& b, const std::vector<hsize_t>& size, Visit visit) {
   size_t axes = size.size();
   hsize_t run = 1;
-  // An axis that is whole in both makes its rows neighbours.
+  // If an axis is complete in both, its rows are contiguous.
   while (axes > 0) {
     --axes;
     run *= size[axes];

@@ -17,7 +17,7 @@ hsize_t product(const std::vector<hsize_t>& extents) {
   return result;
 }
 
-/// Reads the stored bytes of a chunk into `out`, which holds as many as the index says.
+/// Reads the stored bytes of a chunk into `out`, whose size is that given by the index.
 bool read_stored(hid_t dataset, const std::vector<hsize_t>& offset, uint32_t& skipped,
                  std::span<std::byte> out) {
 #if H5_VERSION_GE(2, 0, 0)
@@ -44,7 +44,7 @@ hsize_t stored_chunk_bytes(const Dataset& dataset, const std::vector<hsize_t>& o
   const Lock lock;
   hsize_t bytes = 0;
   if (H5Dget_chunk_storage_size(dataset.id(), offset.data(), &bytes) >= 0) return bytes;
-  // libhdf5 1.10 calls this an error, and later versions do not.
+  // An error in libhdf5 1.10, but not in later versions.
   const std::string reason = last_error();
   if (reason.find("not allocated") != std::string::npos) return 0;
   fail(ExitCode::data, "{}: the index of its chunks is damaged: {}.", dataset.where(), reason);
@@ -138,7 +138,7 @@ void ChunkReader::read_runs(std::span<const RowRun> runs, DType dtype, std::byte
   rows[0] = 0;
   for (const RowRun& run : runs) rows[0] += static_cast<hsize_t>(run.count);
   Box target{rows, std::vector<hsize_t>(axes, 0)};
-  // All runs of one band of chunks before the next, and in it all parts of the rows that lie in one chunk.
+  // Band by band of chunks, and within a band chunk by chunk, with all parts of rows in that chunk.
   hsize_t row = 0;
   for (size_t begin = 0, end; begin < runs.size(); begin = end) {
     const auto band_of = [&](int64_t at) { return static_cast<hsize_t>(at) / chunk_[0]; };

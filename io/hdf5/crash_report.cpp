@@ -19,11 +19,11 @@ thread_local const InsideLibhdf5* inside = nullptr;
 std::array<struct sigaction, kSignals.size()> before;
 
 void print(const char* text) {
-  // What cannot be printed now cannot be reported either.
+  // A failure to print cannot be reported.
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text, std::strlen(text));
 }
 
-/// Calls only what a signal handler may call.
+/// Calls only async-signal-safe functions.
 void on_crash(int signal, siginfo_t*, void*) {
   if (inside != nullptr) {
     print("error: ");
@@ -36,7 +36,7 @@ void on_crash(int signal, siginfo_t*, void*) {
         "it.\n");
     _exit(static_cast<int>(ExitCode::data));
   }
-  // As if there were no handler here: whoever was to know of it before knows now.
+  // As if there were no handler here: restores the previous one, which then gets the signal.
   for (size_t i = 0; i < kSignals.size(); ++i) {
     if (kSignals[i] == signal) sigaction(signal, &before[i], nullptr);
   }

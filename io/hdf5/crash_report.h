@@ -2,7 +2,8 @@
 
 namespace lockstep::hdf5 {
 
-/// While one lives, this thread is inside libhdf5 for the sake of a data set. The texts outlive it.
+/// Marks this thread as inside libhdf5 on behalf of a data set, for the lifetime of the object. The texts
+/// must outlive it.
 class InsideLibhdf5 {
  public:
   InsideLibhdf5(const char* file, const char* dataset);
@@ -18,9 +19,9 @@ class InsideLibhdf5 {
   const InsideLibhdf5* before_;
 };
 
-/// From now on a crash of a thread that is inside libhdf5 is an error in the data: the process prints which
-/// data set it is and ends with ExitCode::data, so that nobody starts it again to crash again. Any other
-/// crash stays what it was. More than one call is one.
+/// From now on, treats a crash of a thread inside libhdf5 as an error in the data: the process prints the
+/// data set and ends with ExitCode::data, so that it is not restarted just to crash again. Other crashes are
+/// not affected. Repeated calls have no effect.
 void report_crashes();
 
 }  // namespace lockstep::hdf5

@@ -26,13 +26,12 @@ std::recursive_mutex& library_mutex() {
   return mutex;
 }
 
-/// libhdf5 has no property for the sources of virtual data sets and the files at the end of external links:
-/// it locks those unless this variable says otherwise, and reads a locked source as fill values. Set when the
-/// program is loaded, because no other thread may read the environment meanwhile. Who sets it otherwise gets
-/// that.
+/// libhdf5 has no property for the sources of virtual data sets and the targets of external links: it locks
+/// those unless this variable says otherwise, and reads a locked source as fill values. Set when the program
+/// is loaded, because no other thread may read the environment meanwhile. A value set by the user is kept.
 [[maybe_unused]] const int kNoLocks = setenv("HDF5_USE_FILE_LOCKING", "FALSE", /*overwrite=*/0);
 
-/// Properties of opening a file: no locks, because NFS and read-only mounts refuse them.
+/// Properties for opening a file: no locks, because they fail on NFS and read-only mounts.
 Id access_properties() {
   Id properties(H5Pcreate(H5P_FILE_ACCESS));
 #if H5_VERSION_GE(1, 10, 7)
@@ -41,15 +40,15 @@ Id access_properties() {
   return properties;
 }
 
-/// Properties of creating a file. The format of 1.8 has no limit of 64 KiB on an attribute, which a config or
-/// a model description may pass.
+/// Properties for creating a file. The format of 1.8 does not limit attributes to 64 KiB, which a config or a
+/// model description may exceed.
 Id creation_access() {
   Id properties = access_properties();
   H5Pset_libver_bounds(properties.get(), H5F_LIBVER_V18, H5F_LIBVER_LATEST);
   return properties;
 }
 
-/// Throws Error(data) unless `path` is a file that can be read and has bytes.
+/// Throws Error(data) unless `path` is a readable, non-empty file.
 void require_readable_file(const std::string& path) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) {
@@ -79,8 +78,8 @@ bool contains_text(const std::string& text, const char* part) { return text.find
 }  // namespace
 
 Lock::Lock() : lock_(library_mutex()) {
-  // The library prints its error stack by default; here it becomes the text of an Error. It may reset this
-  // setting only when it is closed, which never happens, so once is enough.
+  // The library prints its error stack by default; here it becomes the text of an Error. The setting is reset
+  // only when the library is closed, which never happens, so once is enough.
   static const bool silent = [] {
     const bool done = H5open() >= 0 && H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
     register_lzf();
@@ -92,8 +91,7 @@ Lock::Lock() : lock_(library_mutex()) {
 Id::~Id() {
   if (id_ < 0) return;
   const Lock lock;
-  // Every call of the library clears its error stack, and what failed before this clean-up is still to be
-  // reported.
+  // Every call of the library clears its error stack, but an earlier failure is still to be reported.
   const hid_t errors = H5Eget_num(H5E_DEFAULT) > 0 ? H5Eget_current_stack() : H5I_INVALID_HID;
   H5Idec_ref(id_);
   if (errors >= 0) H5Eset_current_stack(errors);
@@ -138,7 +136,7 @@ File File::open(const std::string& path, unsigned flags) {
     const std::string reason = last_error();
     if (contains_text(reason, "truncated"))
       fail(ExitCode::data, "{} is truncated ({}). Copy or download it again.", path, reason);
-    // The words of EAGAIN: flock() found the lock taken.
+    // The message of EAGAIN: flock() found the file locked.
     if (contains_text(reason, "temporarily unavailable"))
       fail(ExitCode::data,
            "{} is locked by another process, which has it open for writing. Wait for that process, or set "
@@ -187,14 +185,14 @@ void File::fail_to(const std::string& action) const {
 
 bool File::contains(const std::string& name) const {
   const Lock lock;
-  // H5Lexists asks about one link at a time: every group on the way must be there first.
+  // H5Lexists checks one link at a time: every group in the path must exist.
   if (name.empty() || name == "/") return true;
   for (size_t end = name.find('/', 1);; end = name.find('/', end + 1)) {
     const std::string part = name.substr(0, end);
     if (part.back() != '/' && H5Lexists(id_.get(), part.c_str(), H5P_DEFAULT) <= 0) return false;
     if (end == std::string::npos) break;
   }
-  // A soft or external link may lead nowhere.
+  // A soft or external link may be broken.
   return H5Oexists_by_name(id_.get(), name.c_str(), H5P_DEFAULT) > 0;
 }
 
@@ -211,7 +209,7 @@ Dataset File::dataset(const std::string& name, int64_t chunk_cache_bytes) const 
   if (!contains(name)) {
     std::string broken = broken_link(*this, name);
     if (!broken.empty()) broken.insert(0, ": ");
-    // The list helps a user far more than the name alone; a damaged neighbour must not hide the first
+    // The list helps users far more than the name alone; another, damaged data set must not hide the first
     // problem.
     std::vector<std::string> found;
     constexpr size_t kShown = 20;
@@ -235,8 +233,8 @@ Dataset File::dataset(const std::string& name, int64_t chunk_cache_bytes) const 
     H5Pset_chunk_cache(properties.get(), H5D_CHUNK_CACHE_NSLOTS_DEFAULT,
                        static_cast<size_t>(chunk_cache_bytes), H5D_CHUNK_CACHE_W0_DEFAULT);
   Id id(H5Dopen2(id_.get(), name.c_str(), properties.get()));
-  // libhdf5 looks for raw files in the current folder, unless it is told to look beside the file. A data set
-  // that it has open already, as a source of another, must be opened with the same setting.
+  // libhdf5 looks for raw files in the current folder unless told to look beside the file. A data set that is
+  // already open, as a source of another, must be opened with the same setting.
   std::string reason = id ? "" : last_error();
   if (const std::string prefix = id ? raw_prefix(id.get()) : "${ORIGIN}";
       contains_text(reason, "external file prefix") || (id && !prefix.empty())) {

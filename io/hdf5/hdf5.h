@@ -1,6 +1,6 @@
 #pragma once
 
-// HDF5 1.12 and 2.0 changed functions of 1.10; with this, later versions keep them as they were.
+// HDF5 1.12 and 2.0 changed functions of 1.10; this selects the API of 1.10 in later versions.
 #define H5_USE_110_API
 #include <hdf5.h>
 
@@ -16,12 +16,12 @@
 #include "src/core/printable.h"
 #include "src/tensor/tensor.h"
 
-/// A thin, owning view of the C library: silent error stack, one lock, and every failure an Error(data) that
-/// names the file, the object and the library's innermost message.
+/// A thin, owning wrapper of the C library: silent error stack, one lock, and every failure is an Error(data)
+/// that names the file, the object and the library's innermost message.
 namespace lockstep::hdf5 {
 
-/// Holds the one lock of this process around libhdf5, which is not safe to call from two threads at once.
-/// Recursive: every function below takes it by itself; hold one to make several calls one step.
+/// Holds this process's lock for libhdf5, which is not thread-safe. Recursive: every function below takes it;
+/// hold one to make several calls atomic.
 class Lock {
  public:
   Lock();
@@ -30,8 +30,8 @@ class Lock {
   std::unique_lock<std::recursive_mutex> lock_;
 };
 
-/// Owns any HDF5 identifier (file, group, data set, type, space, property list); move-only; silent on
-/// destruction.
+/// Owns an HDF5 identifier of any kind (file, group, data set, type, space, property list); move-only; silent
+/// on destruction.
 class Id {
  public:
   Id() = default;
@@ -44,20 +44,20 @@ class Id {
   ~Id();
   hid_t get() const { return id_; }
   explicit operator bool() const { return id_ >= 0; }
-  /// Gives the identifier away, to be closed by hand.
+  /// Releases the identifier, which the caller then has to close.
   hid_t release() { return std::exchange(id_, H5I_INVALID_HID); }
 
  private:
   hid_t id_ = H5I_INVALID_HID;
 };
 
-/// The innermost message of the library's error stack: the system's own words where it is a system error.
+/// The innermost message of the library's error stack; for a system error, the system's own message.
 std::string last_error();
 
-/// The in-memory HDF5 type of a DType; owned by this module, never to be closed.
+/// The in-memory HDF5 type of a DType; owned by this module, must not be closed.
 hid_t memory_type(DType dtype);
 
-/// What the elements of a data set are, as stored.
+/// The type of the elements of a data set, as stored.
 struct ElementType {
   enum class Kind { integer, floating, other };
   Kind kind = Kind::other;
@@ -65,7 +65,7 @@ struct ElementType {
   bool is_signed = false;
   bool big_endian = false;
   std::string name;  ///< "uint8", "int64 (big-endian)", "float16", "string", "compound", ...
-  /// The DType whose values these are exactly, byte order aside; none for int8, uint16, strings, ...
+  /// The DType with exactly these values, apart from byte order; none for int8, uint16, strings, ...
   std::optional<DType> exact;
 };
 
@@ -81,7 +81,7 @@ struct RowRun {
   int64_t first = 0, count = 0;
 };
 
-/// An open data set. Not to be used after its File is closed.
+/// An open data set. Must not be used after its File is closed.
 class Dataset {
  public:
   Dataset(const std::string& file, const std::string& name, Id id);
@@ -100,39 +100,39 @@ class Dataset {
   const std::vector<Filter>& filters() const { return filters_; }
   /// "contiguous", "chunked", "compact", "virtual", "external".
   const std::string& layout() const { return layout_; }
-  /// Bytes that the values take in the file (after compression).
+  /// Size of the values in the file in bytes, after compression.
   int64_t stored_bytes() const;
-  /// Chunks that exist; walks the whole index. 0 unless chunked.
+  /// Number of chunks that exist; walks the whole index. 0 unless chunked.
   int64_t chunks() const;
-  /// Where the elements of a contiguous data set begin in the file, in bytes; -1 when they have no room yet.
+  /// Offset in the file at which the elements of a contiguous data set begin, in bytes; -1 if not yet
+  /// allocated.
   int64_t offset() const;
   hid_t id() const { return id_.get(); }
   /// The type of the elements in the file.
   hid_t type_id() const { return type_id_.get(); }
-  /// How chunks are decoded here; null where there is nothing to decode, or where libhdf5 has to.
+  /// The decoder of chunks; null if there is nothing to decode, or if libhdf5 has to decode them.
   const filters::Pipeline* pipeline() const { return pipeline_ ? &*pipeline_ : nullptr; }
-  /// Whether any value was stored; all read as the fill value otherwise.
+  /// Whether any value was stored; otherwise all read as the fill value.
   bool is_written() const;
-  /// Whether every filter is on this machine.
+  /// Whether every filter is available on this machine.
   bool can_be_decoded() const;
-  /// Whether libhdf5 decodes the chunks, with filters that may read and write outside their memory when the
-  /// data is damaged.
+  /// Whether libhdf5 decodes the chunks, with filters that may access memory out of bounds if the data is
+  /// damaged.
   bool is_decoded_by_libhdf5() const { return !filters_.empty() && !pipeline_; }
 
   /// Reads all elements, converted to `dtype`, in row-major order into `out`.
   void read(DType dtype, void* out) const;
   /// Reads rows [first, first + count) of the first axis.
   void read_rows(int64_t first, int64_t count, DType dtype, void* out) const;
-  /// Reads rows one after another into `out`; runs are in order and do not overlap. A chunk that several of
-  /// them pass through is decoded once.
+  /// Reads rows one after another into `out`; runs are in order and do not overlap. Decodes a chunk shared by
+  /// several runs once.
   void read_runs(std::span<const RowRun> runs, DType dtype, void* out) const;
   /// Reads the elements [start, start + size) along each axis.
   void read_box(const std::vector<hsize_t>& start, const std::vector<hsize_t>& size, DType dtype,
                 void* out) const;
-  /// Reads the first and the last element, and so decompresses the chunks they lie in, to see whether that
-  /// works.
+  /// Reads the first and the last element, to check that their chunks can be decompressed.
   void read_ends() const;
-  /// Throws Error(data) that names the filter and the remedy when one of the filters is not on this machine.
+  /// Throws Error(data) that names the filter and the remedy if a filter is not available on this machine.
   void require_filters() const;
 
  private:
@@ -150,34 +150,33 @@ class Dataset {
 struct Storage {
   std::vector<int64_t> chunk = {};  ///< empty: contiguous
   int deflate = 0;                  ///< 1..9; needs chunks
-  bool allocate = false;  ///< contiguous: has its room in the file at once, with nothing written there
+  bool allocate = false;            ///< contiguous: allocate space in the file at once, without writing to it
 };
 
 /// An HDF5 file. File locking is off: it fails on NFS and on read-only mounts.
 class File {
  public:
-  /// Opens for reading. Throws Error(data) for a path that is missing, no regular file, unreadable, empty,
-  /// not HDF5, truncated or damaged, each in its own words.
+  /// Opens for reading. Throws Error(data) with a specific message for a path that is missing, not a regular
+  /// file, unreadable, empty, not HDF5, truncated or damaged.
   static File open(const std::string& path);
-  /// Creates or empties a file for writing. Throws Error(data) with the system's reason.
+  /// Creates or truncates a file for writing. Throws Error(data) with the system's reason.
   static File create(const std::string& path);
-  /// A new file that lives in memory only and never touches the disk; `path` is for messages. See image().
+  /// A new file that exists only in memory; `path` is for messages. See image().
   static File create_in_memory(const std::string& path);
   /// Opens an existing file to add to it. Throws Error(data) as open() does.
   static File open_for_writing(const std::string& path);
 
   const std::string& path() const { return path_; }
   bool contains(const std::string& name) const;
-  /// Every name ("/train/x") that leads to a data set, also over links, in name order; at most `limit`
-  /// (hdf5/links.h).
+  /// Every name ("/train/x") that leads to a data set, also through links, in name order; at most `limit`
+  /// (hdf5/sources/links.h).
   std::vector<std::string> dataset_names(size_t limit = 1000) const;
-  /// Opens a data set. Throws Error(data) that lists those that exist, with shapes, when there is none of
-  /// that name. chunk_cache_bytes: the library's cache of decompressed chunks; negative: its default of 1
-  /// MiB.
+  /// Opens a data set. If it does not exist, throws Error(data) that lists existing ones with their shapes.
+  /// chunk_cache_bytes: the library's cache of decompressed chunks; negative: its default of 1 MiB.
   Dataset dataset(const std::string& name, int64_t chunk_cache_bytes = -1) const;
   std::vector<std::string> attribute_names(const std::string& object) const;
 
-  /// Writes an array as a new data set, making the groups above it.
+  /// Writes an array as a new data set, creating the groups above it.
   void write(const std::string& name, const ConstTensor& tensor, const Storage& storage = {});
   /// An empty data set of `shape` to be filled by write_rows.
   void create_dataset(const std::string& name, DType dtype, const Shape& shape, const Storage& storage = {});
@@ -187,19 +186,19 @@ class File {
   void set_attribute(const std::string& object, const std::string& name, int64_t value);
   void set_attribute(const std::string& object, const std::string& name, double value);
   void set_attribute(const std::string& object, const std::string& name, const std::string& value);
-  /// None if the object has no such attribute; throws Error(data) if it has another type.
+  /// None if the object has no such attribute; throws Error(data) if the attribute has another type.
   std::optional<int64_t> integer_attribute(const std::string& object, const std::string& name) const;
   std::optional<double> real_attribute(const std::string& object, const std::string& name) const;
   std::optional<std::string> string_attribute(const std::string& object, const std::string& name) const;
 
-  /// Makes a group and those above it; fine if it exists.
+  /// Creates a group and those above it; no error if it exists.
   void create_group(const std::string& name);
-  /// Hands everything to the operating system.
+  /// Passes all data to the operating system.
   void flush();
-  /// The bytes of an in-memory file as they would lie on the disk: no copy, valid until the file is next
-  /// written to.
+  /// The bytes of an in-memory file as they would be on disk: no copy, valid until the next write to the
+  /// file.
   std::span<const std::byte> image();
-  /// Flushes and closes, and throws Error(data) where the destructor would be silent (a full disk).
+  /// Flushes and closes; unlike the destructor, throws Error(data) on failure (a full disk).
   void close();
   hid_t id() const { return id_.get(); }
 

@@ -12,7 +12,7 @@ Id simple_space(std::span<const int64_t> extents) {
                           : H5Screate_simple(static_cast<int>(sizes.size()), sizes.data(), nullptr));
 }
 
-/// A string type with room for `length` bytes and the end mark.
+/// A string type for `length` bytes and the terminator.
 Id string_type(size_t length) {
   Id type(H5Tcopy(H5T_C_S1));
   H5Tset_size(type.get(), length + 1);
@@ -39,7 +39,7 @@ bool write_attribute(hid_t file, const std::string& object, const std::string& n
   return attribute && H5Awrite(attribute.get(), type, value) >= 0;
 }
 
-/// The class of a scalar attribute's type, or H5T_NO_CLASS when it holds more than one value.
+/// The class of a scalar attribute's type, or H5T_NO_CLASS if it has more than one value.
 H5T_class_t scalar_class(hid_t attribute) {
   const Id space(H5Aget_space(attribute));
   const Id type(H5Aget_type(attribute));

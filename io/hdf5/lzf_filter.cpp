@@ -11,7 +11,7 @@ namespace lockstep::hdf5 {
 
 namespace {
 
-/// h5py notes the bytes of a decoded chunk as the third setting.
+/// h5py stores the size of a decoded chunk as the third setting.
 constexpr size_t kChunkBytes = 2;
 
 /// A filter's callback (H5Z_func_t): replaces *buffer and returns the bytes in it; 0 is failure.

@@ -2,7 +2,7 @@
 
 namespace lockstep::hdf5 {
 
-/// Teaches libhdf5 to decode h5py's lzf, for what it reads by itself: the sources of virtual data sets.
+/// Registers a decoder for h5py's lzf with libhdf5, which reads the sources of virtual data sets by itself.
 void register_lzf();
 
 }  // namespace lockstep::hdf5

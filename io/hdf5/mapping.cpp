@@ -19,7 +19,7 @@ std::string text_of(Get get) {
   return text;
 }
 
-/// The axis along which a selection has no end, or -1.
+/// The axis along which a selection is unlimited, or -1.
 int endless_axis(hid_t space) {
   std::array<hsize_t, H5S_MAX_RANK> start{}, stride{}, count{}, block{};
   if (H5Sget_select_type(space) != H5S_SEL_HYPERSLABS ||

@@ -9,11 +9,11 @@
 
 namespace lockstep::hdf5 {
 
-/// One rule of a virtual data set: this part of it is that part of a source.
+/// One mapping of a virtual data set: a part of it, and the part of a source that it refers to.
 struct Mapping {
   std::string file, name;  ///< patterns when they are numbered
   Id virtual_space, source_space;
-  /// The axes along which it grows with its source, or with the number of sources; -1: it has an end.
+  /// The axes along which it grows with its source, or with the number of sources; -1: fixed size.
   int virtual_axis = -1, source_axis = -1;
   bool has_end() const { return virtual_axis < 0; }
 };
@@ -25,7 +25,7 @@ bool is_numbered(const std::string& pattern);
 
 /// The extents of a space, whatever is selected in it.
 std::vector<hsize_t> extents_of(hid_t space);
-/// The first and last row of what is selected in a space; none when it has no end or selects nothing.
+/// The first and last row of the selection in a space; none if it is unlimited or empty.
 std::optional<std::pair<int64_t, int64_t>> rows_of(hid_t space);
 
 /// A sentence about the rows of a virtual data set that no source is mapped to, or "".

@@ -11,8 +11,7 @@ namespace lockstep::hdf5 {
 namespace {
 
 // Object headers: the HDF5 file format specification, sections IV.A.1 and IV.A.2. A library that does not
-// know the version of a message refuses the object without saying which version that was, so its header is
-// read here.
+// know the version of a message rejects the object without naming that version, so its header is read here.
 constexpr unsigned kDatatype = 3, kLayout = 8, kContinuation = 16;
 constexpr unsigned kComplexClass = 11;
 constexpr uint64_t kMaxHeader = uint64_t{1} << 20;
@@ -24,7 +23,7 @@ struct Release {
 };
 constexpr Release kBuiltWith{H5_VERS_MAJOR, H5_VERS_MINOR};
 
-/// What a data set needs to be opened.
+/// The version that a data set needs.
 struct Need {
   Release release;
   bool is_complex = false;
@@ -32,7 +31,7 @@ struct Need {
   void raise(Release other) { release = std::max(release, other); }
 };
 
-/// A piece of the file; reading beyond its end gives zeros and is remembered.
+/// A piece of the file; reads beyond its end return zeros and are recorded.
 class Bytes {
  public:
   Bytes(std::ifstream& file, uint64_t at, uint64_t count) : bytes_(std::min(count, kMaxHeader)) {

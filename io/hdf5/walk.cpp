@@ -15,8 +15,8 @@ constexpr hsize_t kMaxElements = hsize_t{1} << 19;
 
 using Extents = std::vector<hsize_t>;
 
-/// A box of at most kMaxElements: as many units as fit along the last axis, then along the one before it, but
-/// at least one along each, and never more than `limits`.
+/// A box of at most kMaxElements: as many units as fit along the last axis, then along the one before it, and
+/// so on; at least one and at most `limits` along each.
 Extents box_of_units(const Extents& units, const Extents& limits) {
   Extents size(units);
   hsize_t elements = 1;
@@ -101,7 +101,7 @@ Unwritten walk_values(
     size_t elements = 1;
     for (const hsize_t extent : size) elements *= extent;
     values.resize(elements);
-    // One reader for all, because it keeps the chunk that it decoded last.
+    // One reader for all, because it caches the most recently decoded chunk.
     if (chunks)
       chunks->read(start, size, DType::f64, reinterpret_cast<std::byte*>(values.data()));
     else
@@ -110,7 +110,7 @@ Unwritten walk_values(
   };
   require_plausible_chunks(dataset);
   Unwritten unwritten;
-  // Whole chunks together, and then the parts of one that is too large to be converted at once.
+  // Several whole chunks at a time, or parts of a chunk that is too large to be converted at once.
   for_each_box(origin, extents, box_of_units(units, extents), [&](const Extents& start, const Extents& size) {
     if (dataset.chunk().empty() || is_written(dataset, start, size, units))
       return for_each_box(start, size, box_of_units(ones, size), read);

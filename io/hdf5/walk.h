@@ -8,23 +8,23 @@
 
 namespace lockstep::hdf5 {
 
-/// Opens a data set to walk over it in a child process: with memory for its chunks.
+/// Opens a data set for walk_values() in a child process, with enough memory for its chunks.
 Dataset open_to_walk(const File& file, const std::string& name);
 
-/// Throws Error(data) for so many chunks that were never written that looking each up would take hours: a
-/// damaged header may claim any extents.
+/// Throws Error(data) if there are so many unwritten chunks that looking up each would take hours: a damaged
+/// header may claim any extents.
 void require_plausible_chunks(const Dataset& dataset);
 
-/// Elements that were never written, and the fill value that they read as.
+/// The number of elements that were never written, and the fill value as which they read.
 struct Unwritten {
   int64_t elements = 0;
   double value = 0;
 };
 
-/// Calls visit(values, start, size) over all elements of a data set of numbers, as boxes [start, start +
-/// size) of a few MiB: each chunk is decoded once and no sample has to fit into memory, only a chunk. The
-/// boxes come in the order of the chunks, which need not be that of the samples. Boxes of chunks that were
-/// never written are left out, and returned. Throws Error(data) as reading does, and for more chunks than can
+/// Calls visit(values, start, size) for all elements of a data set of numbers, in boxes [start, start + size)
+/// of a few MiB: decodes each chunk once, and only a chunk has to fit into memory, not a sample. Boxes are in
+/// the order of the chunks, which may differ from that of the samples. Skips chunks that were never written
+/// and returns how many elements they have. Throws Error(data) as reading does, and for more chunks than can
 /// be looked up.
 Unwritten walk_values(
     const Dataset& dataset,

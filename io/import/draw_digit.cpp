@@ -10,7 +10,7 @@
 namespace lockstep {
 namespace {
 
-/// A point of the pen's way: where, and how wide the pen is there (pixels).
+/// A point on the pen's path, and the width of the pen there, in pixels.
 struct PenPoint {
   float x, y, radius;
 };
@@ -58,7 +58,7 @@ PenPath flattened(const Stroke& stroke) {
   return path;
 }
 
-/// Slant, rotation, proportions, and a slow bend of the whole sheet: what differs between writers.
+/// The differences between writers: slant, rotation, proportions, and a slow bend of the whole sheet.
 void distort(std::vector<PenPath>& paths, RandomStream& random) {
   const float slant = 0.10f + 0.20f * random.next_normal();
   const float angle = 0.10f * random.next_normal();
@@ -91,7 +91,7 @@ void set_radii(std::vector<PenPath>& paths, RandomStream& random) {
   }
 }
 
-/// Scales the ink to a box of about 20 pixels and puts it into the middle of the image.
+/// Scales the ink to a box of about 20 pixels and centers it in the image.
 void frame(std::vector<PenPath>& paths, RandomStream& random) {
   float left = 1e9f, right = -1e9f, top = 1e9f, bottom = -1e9f, radius = 0;
   for (const PenPath& path : paths)

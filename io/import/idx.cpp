@@ -66,7 +66,7 @@ IdxArray read_idx(const std::string& path, int rank) {
            "{}: its header is damaged: the extents it names multiply to more than memory holds.", path);
   }
 
-  // Memory follows the bytes that are really there, not what a damaged header claims.
+  // Memory grows with the bytes actually read, not with what a damaged header claims.
   IdxArray array{Shape(extents), {}};
   constexpr size_t kBlock = size_t{4} << 20;
   while (array.elements.size() < total) {

@@ -16,8 +16,7 @@ struct IdxArray {
 };
 
 /// Reads an idx file, plain or gzipped, with exactly `rank` axes. Throws Error(data) naming the file if it
-/// cannot be read, is of another format, is shorter or longer than its header says, or fails gzip's own
-/// checksum.
+/// cannot be read, has another format, is shorter or longer than its header says, or fails gzip's checksum.
 IdxArray read_idx(const std::string& path, int rank);
 
 }  // namespace lockstep

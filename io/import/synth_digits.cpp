@@ -12,7 +12,7 @@
 namespace lockstep {
 namespace {
 
-/// Where the test samples lie in the endless data set, far behind any train sample.
+/// The index of the first test sample in the infinite data set, far beyond any training sample.
 constexpr uint64_t kFirstTestSample = uint64_t{1} << 40;
 
 void write_digits(hdf5::File& file, const std::string& group, uint64_t seed, uint64_t first, int64_t count,

@@ -13,7 +13,7 @@ struct SynthDigit {
   uint8_t label = 0;                                      ///< 0 to 9
 };
 
-/// Sample `index` of the endless data set `seed`: a digit that looks handwritten, framed as MNIST's are (20 x
+/// Sample `index` of the infinite data set `seed`: a digit that looks handwritten, framed like MNIST's (20 x
 /// 20 ink box, centre of mass in the middle). A pure function of (seed, index).
 SynthDigit draw_digit(uint64_t seed, uint64_t index);
 
@@ -24,8 +24,8 @@ struct SynthDigitsOptions {
 };
 
 /// Writes /train/x (N, 28, 28) uint8, /train/y (N) uint8, /test/x and /test/y. The test samples do not depend
-/// on how many train samples there are. `out` appears whole or not at all; throws Error(data) if it cannot be
-/// written.
+/// on the number of training samples. `out` appears complete or not at all; throws Error(data) if it cannot
+/// be written.
 void synth_digits(const std::string& out, const SynthDigitsOptions& options);
 
 }  // namespace lockstep

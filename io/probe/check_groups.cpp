@@ -9,8 +9,8 @@ namespace lockstep {
 
 namespace {
 
-/// Larger probabilities than this are not read once more.
-constexpr int64_t kMostProbabilityBytes = int64_t{256} << 20;
+/// Probabilities larger than this are not read a second time.
+constexpr int64_t kMaxProbabilityBytes = int64_t{256} << 20;
 constexpr int64_t kCacheBytes = int64_t{1} << 20;
 
 bool read_whole(const DatasetCheck& check) {
@@ -19,7 +19,7 @@ bool read_whole(const DatasetCheck& check) {
          check.values == std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
 }
 
-/// None when their values cannot be trusted: NaN, or a chunk that cannot be read.
+/// None if the values are unusable: NaN, or an unreadable chunk.
 std::optional<GroupCheck> check_group(const std::string& path, const std::string& group, bool sound) {
   Column x({path}, group + "/x");
   require_equal_lengths(x, Column({path}, group + "/y"));
@@ -31,7 +31,7 @@ std::optional<GroupCheck> check_group(const std::string& path, const std::string
   GroupCheck check{group.empty() ? "/" : group, task_in_words(facts.target, facts.outputs),
                    findings_of(facts, {})};
   if (x.row_shape().rank() == 0) check.findings.push_back({single_numbers(x.name(), x.rows()), ""});
-  if (facts.target == TargetKind::probabilities && targets.bytes() <= kMostProbabilityBytes) {
+  if (facts.target == TargetKind::probabilities && targets.bytes() <= kMaxProbabilityBytes) {
     try {
       targets.load();
     } catch (const Error& e) {
@@ -51,7 +51,7 @@ void check_groups(FileCheck& result) {
     const std::string group = name.substr(0, name.size() - 2);
     const auto y = std::ranges::find_if(
         result.datasets, [&](const DatasetCheck& other) { return other.description.name == group + "/y"; });
-    // What cannot be used at all is a problem already.
+    // Unusable data sets have already been reported as problems.
     if (y == result.datasets.end() || !y->description.usable) continue;
     try {
       if (auto check = check_group(result.path, group, read_whole(x) && read_whole(*y)))

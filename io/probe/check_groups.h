@@ -4,8 +4,8 @@
 
 namespace lockstep {
 
-/// For each group of the file with data sets x and y, what training on them would mean: adds to
-/// result.groups, and to result.problems what training would refuse.
+/// Examines how training would use each group of the file that has data sets x and y: adds to result.groups,
+/// and adds to result.problems what training would reject.
 void check_groups(FileCheck& result);
 
 }  // namespace lockstep

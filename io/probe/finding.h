@@ -4,10 +4,10 @@
 
 namespace lockstep {
 
-/// Something about data or config that is allowed and seldom meant, in one sentence.
+/// A property of the data or config that is valid but rarely intended, in one sentence.
 struct Finding {
   std::string text;
-  std::string key;  ///< the config key that helps, which the text names, too; "" if none does
+  std::string key;  ///< the config key to change, which the text also names; "" if there is none
 };
 
 }  // namespace lockstep

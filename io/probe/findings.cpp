@@ -11,12 +11,12 @@ namespace lockstep {
 namespace {
 
 constexpr int64_t kSamplesLookedAt = 16;
-/// Inputs of this mean or deviation are far from the 0 and 1 that initial weights are made for.
+/// Inputs with a larger mean or deviation are far from the 0 and 1 for which initial weights are chosen.
 constexpr double kLargeInput = 10;
-/// A class with such a part of all samples makes accuracy say little.
+/// If a class has this fraction of all samples, accuracy says little.
 constexpr double kLargePart = 0.95;
 
-/// As double; a row of `dtype`.
+/// Converts a row of `dtype` to double.
 void append(std::vector<double>& values, DType dtype, const std::byte* row, int64_t count) {
   const auto add = [&](const auto* numbers) { values.insert(values.end(), numbers, numbers + count); };
   if (dtype == DType::f32) add(reinterpret_cast<const float*>(row));
@@ -119,9 +119,9 @@ void find_large_class(const SourceFacts& facts, std::vector<Finding>& found) {
 /// Such as -1 and 1 in floating point.
 void find_negative_labels(const SourceFacts& facts, std::vector<Finding>& found) {
   const LabelCounts& labels = facts.labels;
-  constexpr double kMostNegative = -9;
-  if (!labels.whole() || labels.samples() < 4 || labels.min() >= 0 || labels.min() < kMostNegative ||
-      labels.max() > -kMostNegative)
+  constexpr double kMinNegative = -9;
+  if (!labels.whole() || labels.samples() < 4 || labels.min() >= 0 || labels.min() < kMinNegative ||
+      labels.max() > -kMinNegative)
     return;
   found.push_back(
       {fmt::format("{} holds only whole numbers from {:.0f} to {:.0f}, which are taken for numbers "

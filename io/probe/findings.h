@@ -10,21 +10,22 @@
 
 namespace lockstep {
 
-/// What is known of the stored samples of a data source.
+/// Facts about the stored samples of a data source.
 struct SourceFacts {
-  std::string x, y;  ///< "mnist.h5:/train/x"; y is empty when there are no targets
+  std::string x, y;  ///< "mnist.h5:/train/x"; y is empty if there are no targets
   int64_t samples = 0;
   Shape sample;  ///< its shape as stored
   hdf5::ElementType x_stored;
-  int64_t values = 0;  ///< of x that were looked at, some samples of all; 0 when bytes need no look
-  double min = 0, max = 0, mean = 0, deviation = 0;  ///< of those
+  int64_t values =
+      0;  ///< number of values of x examined, in a subset of the samples; 0 for bytes, which need no check
+  double min = 0, max = 0, mean = 0, deviation = 0;  ///< of the examined values
   TargetKind target = TargetKind::none;
   int64_t outputs = 0;        ///< classes, or width of the target
-  bool whole_floats = false;  ///< classes that are stored as floating point
-  LabelCounts labels;         ///< when one number a sample was looked at
+  bool whole_floats = false;  ///< class numbers are stored as floating point
+  LabelCounts labels;         ///< filled if the targets are one number per sample
 };
 
-/// How a run reads a source: what it says of itself leaves nothing to find.
+/// How a run reads a source. What is set explicitly produces no finding.
 struct Reading {
   bool scaled = false;          ///< data.normalize is not "unit"
   bool channels_first = false;  ///< data.layout
@@ -35,13 +36,13 @@ struct Reading {
 /// Facts of an open source. Reads some samples.
 SourceFacts facts_of(const Column& x, const Targets* targets);
 
-/// What a user should know before such data is trained on; `train` and `data check` print it.
+/// What a user should know before training on such data; printed by `train` and `data check`.
 std::vector<Finding> findings_of(const SourceFacts& facts, const Reading& reading);
 
-/// "each sample of /train/x is a single number ...": a network needs a vector.
+/// The finding that each sample of x is a single number, where a network needs a vector.
 std::string single_numbers(const std::string& x, int64_t samples);
 
-/// "height 28, width 28, one channel": what the axes of a sample are, channels-last.
+/// The meaning of the axes of a sample, channels-last: "height 28, width 28, one channel".
 std::string axes_in_words(const Shape& sample);
 
 }  // namespace lockstep

@@ -98,7 +98,7 @@ DatasetCheck check(const hdf5::Dataset& dataset, const std::string& link,
     if (first_bad < 0 || row < first_bad) first_bad = row;
   };
   try {
-    // libhdf5 reads the sources of a virtual data set, whatever their chunks decode to.
+    // libhdf5 reads the sources of a virtual data set without checking the decoded size of their chunks.
     if (dataset.layout() == "virtual") hdf5::require_sources(dataset, /*thorough=*/false, /*decode=*/true);
     const hdf5::Unwritten unwritten = hdf5::walk_values(dataset, take);
     statistics.add(unwritten.value, unwritten.elements);
@@ -124,7 +124,7 @@ DatasetCheck check(const hdf5::Dataset& dataset, const std::string& link,
   return result;
 }
 
-/// Calls visit with every data set; one that cannot be opened becomes a problem, not the end.
+/// Calls visit with every data set; one that cannot be opened is recorded as a problem.
 template <typename Visit>
 void for_each_dataset(const hdf5::File& file, std::vector<std::string>& problems,
                       std::vector<std::string>& broken_links, Visit visit) {
@@ -142,8 +142,8 @@ void for_each_dataset(const hdf5::File& file, std::vector<std::string>& problems
   }
 }
 
-/// What no training can read is a problem of the file, unless it is something else that lies beside the data:
-/// names of classes, say.
+/// Data that training cannot read is a problem of the file, unless it serves another purpose, such as names
+/// of classes.
 void require_something_to_train_on(FileCheck& result) {
   bool is_usable = false;
   for (const DatasetCheck& dataset : result.datasets) {

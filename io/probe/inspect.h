@@ -9,21 +9,21 @@
 
 namespace lockstep {
 
-/// One data set as `lockstep data info` shows it.
+/// A data set as shown by `lockstep data info`.
 struct DatasetDescription {
   std::string name;                  ///< "/train/x"
   std::vector<int64_t> shape;        ///< empty: a single value
   std::string type;                  ///< "uint8", "float32 (big-endian)", "string", ...
-  std::string link;                  ///< "soft link to /labels", ...; "": it is stored under this name
+  std::string link;                  ///< "soft link to /labels", ...; "" if it is not a link
   std::string layout;                ///< "contiguous", "chunked", "compact", "virtual", "external"
   std::vector<int64_t> chunk;        ///< empty unless chunked
   std::vector<std::string> filters;  ///< "shuffle", "deflate", ...
   int64_t stored_bytes = 0;          ///< in the file, after compression
-  bool written = true;               ///< false: no value was ever stored, and all read as the fill value
+  bool written = true;               ///< false: no value was ever stored, so all read as the fill value
   bool usable = false;               ///< as x or as targets
-  bool unreadable = false;           ///< it has values, and a filter that is missing here
-  std::string problem;               ///< why not, or ""
-  bool broken = false;               ///< unusable because its values cannot be had
+  bool unreadable = false;           ///< it has values, but a filter is missing on this machine
+  std::string problem;               ///< why it is not usable, or ""
+  bool broken = false;               ///< not usable because its values cannot be read
   /// A sentence each: rows that were never written, ...
   std::vector<std::string> warnings;
 };
@@ -33,21 +33,21 @@ struct FileDescription {
   int64_t file_bytes = 0;
   std::vector<DatasetDescription> datasets;  ///< in name order
   std::vector<std::string> problems;         ///< one sentence for each data set that cannot be opened
-  std::vector<std::string> broken_links;     ///< one sentence for each link that leads nowhere
+  std::vector<std::string> broken_links;     ///< one sentence for each broken link
 };
 
-/// What reading every value of a data set found.
+/// The result of reading every value of a data set.
 struct DatasetCheck {
   DatasetDescription description;
-  int64_t values = 0;                 ///< values read; 0 if it holds no numbers
+  int64_t values = 0;                 ///< values read; 0 if they are not numbers
   int64_t not_finite = 0;             ///< NaN and infinities
   double min = 0, max = 0, mean = 0;  ///< over the finite values
-  /// How often 0, 1, 2, ... occurs, if a training takes such targets for classes (kind_of_numbers) and they
-  /// are 0 to 9999.
+  /// How often 0, 1, 2, ... occurs, if training treats such targets as classes (kind_of_numbers) and they are
+  /// 0 to 9999.
   std::vector<int64_t> label_counts;
 };
 
-/// What training on the data sets x and y of a group means.
+/// How training would use the data sets x and y of a group.
 struct GroupCheck {
   std::string group;  ///< "/train"
   std::string task;   ///< task_in_words()
@@ -58,19 +58,19 @@ struct FileCheck {
   std::string path;
   std::vector<DatasetCheck> datasets;
   std::vector<GroupCheck> groups;     ///< those with x and y
-  std::vector<std::string> problems;  ///< one sentence each; none: the file is sound
+  std::vector<std::string> problems;  ///< one sentence each; empty if the file is valid
 };
 
-/// Lists what a file holds. Looks in a child process. Throws Error(data) if it is no HDF5 file, or damaged or
-/// hostile as a whole. seconds: how long the child may take without progress.
+/// Lists the contents of a file, in a child process. Throws Error(data) if it is not an HDF5 file, or damaged
+/// or malicious as a whole. seconds: how long the child may run without progress.
 FileDescription describe_file(const std::string& path, double seconds = 20);
 
-/// Reads every value of every data set of numbers, in a child process, and reports what is wrong: values that
-/// cannot be read, NaN and infinities, x and y of one group that differ in length, nothing to train on.
-/// Throws as describe_file does.
+/// Reads every value of every data set of numbers, in a child process, and reports problems: unreadable
+/// values, NaN and infinities, x and y of a group with different lengths, nothing to train on. Throws as
+/// describe_file does.
 FileCheck check_file(const std::string& path, double seconds = 20);
 
-/// The same in this process, for the child.
+/// The same in this process, used by the child.
 FileDescription describe_here(const std::string& path);
 FileCheck check_here(const std::string& path);
 

@@ -35,7 +35,7 @@ ProbeProgram& probe_program() {
   return program;
 }
 
-/// The environment without what would make a child think that it is a rank of an MPI job.
+/// The environment without the variables that would make a child take itself for a rank of an MPI job.
 std::vector<char*> child_environment() {
   std::vector<char*> kept;
   for (char** entry = environ; *entry != nullptr; ++entry) {
@@ -49,8 +49,7 @@ std::vector<char*> child_environment() {
   return kept;
 }
 
-/// A program that does not know the probe's arguments would start all over in its child, and again in that
-/// one's.
+/// A program that does not handle the probe's arguments would start children recursively.
 void require_not_in_probe() {
   std::ifstream file("/proc/self/cmdline", std::ios::binary);
   std::string program, first;
@@ -59,8 +58,8 @@ void require_not_in_probe() {
   INVARIANT(first != "__probe", "a probe asked for a probe");
 }
 
-/// A child with its standard output in a pipe and nothing else inherited. Killed when it is still there at
-/// the end.
+/// A child process with its standard output in a pipe and no other inherited descriptor. Killed on
+/// destruction if still running.
 class Child {
  public:
   explicit Child(const std::vector<std::string>& arguments) {
@@ -74,7 +73,7 @@ class Child {
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 #if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
-    // MPI's sockets and the GPU driver's files are no business of the child.
+    // The child must not inherit MPI's sockets and the GPU driver's files.
     posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
 #endif
     posix_spawnattr_t attributes;
@@ -111,8 +110,8 @@ class Child {
     }
   }
 
-  /// Everything it prints until it closes its output; false when it prints nothing for `patience`, or more
-  /// than the limit on the text.
+  /// Reads everything it prints until it closes its output; false if it prints nothing for `patience`, or
+  /// more than the limit.
   bool read_all(std::string& text, Clock::duration patience) const {
     char piece[1 << 16];
     Clock::time_point deadline = Clock::now() + patience;
@@ -132,7 +131,7 @@ class Child {
     }
   }
 
-  /// Its wait status once it has ended, or -1 when it has not by the deadline.
+  /// Its wait status once it has ended, or -1 if it has not ended by the deadline.
   int wait_until(Clock::time_point deadline) {
     for (;;) {
       int status = 0;
@@ -151,11 +150,11 @@ class Child {
   int output_ = -1;
 };
 
-/// What the lines that a probe printed say.
+/// The parsed output of a probe.
 struct Answer {
   bool is_probe = false;
   bool done = false;
-  size_t file = 0;  ///< the file that it was looking at last
+  size_t file = 0;  ///< the file that it examined last
   nlohmann::json last;
 };
 

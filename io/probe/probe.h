@@ -8,14 +8,14 @@
 
 namespace lockstep {
 
-/// libhdf5 can crash, hang or devour memory on a damaged or hostile file. A probe looks at files in a child
-/// process, a spawned copy of this program (never a fork, which MPI forbids), with limits on memory and on
-/// the time without progress; whatever happens there becomes an Error here.
+/// libhdf5 can crash, hang or exhaust memory on a damaged or malicious file. A probe examines files in a
+/// child process, a spawned copy of this program (not a fork, which MPI forbids), with limits on memory and
+/// on the time without progress; whatever happens there becomes an Error here.
 
-/// Looks at every file as open_dataset will: opens it and each data set in `names`, walks its chunk index and
-/// reads its first and last value, or all of them where libhdf5 decodes the chunks. Throws Error(data): what
-/// the child found, or that it crashed or passed a limit. seconds: how long it may take without
-/// progress. Returns what to warn of, a sentence each (hdf5::Sources).
+/// Examines every file as open_dataset will: opens it and each data set in `names`, walks its chunk index and
+/// reads its first and last value, or all values if libhdf5 decodes the chunks. Throws Error(data) with what
+/// the child found, or if it crashed or exceeded a limit. seconds: how long it may run without progress.
+/// Returns warnings, one sentence each (hdf5::Sources).
 std::vector<std::string> probe_files(const std::vector<std::string>& files,
                                      const std::vector<std::string>& names, double seconds = 20);
 
@@ -25,15 +25,15 @@ std::vector<std::string> probe_files(const std::vector<std::string>& files,
 nlohmann::json run_in_probe(const std::string& task, const std::vector<std::string>& files,
                             const std::vector<std::string>& names, double seconds);
 
-/// In a child: another piece of the work is done, so that its time begins anew. Nothing elsewhere.
+/// In a child: reports progress, which restarts its time limit. Elsewhere: no effect.
 void note_probe_progress();
-/// In a child: the work needs `bytes` more than the limit on its memory, for a chunk that has to be decoded
-/// whole. Nothing elsewhere.
+/// In a child: raises the memory limit by `bytes`, for a chunk that has to be decoded as a whole. Elsewhere:
+/// no effect.
 void allow_probe_memory(size_t bytes);
 
-/// The child's side. main() calls it before anything else, MPI above all:
+/// The child's side. main() must call it before anything else, especially MPI:
 ///   if (const auto code = run_probe(argc, argv)) return *code;
-/// Does nothing and returns nothing unless this process was started as a probe; else it looks, answers and
+/// Returns nothing unless this process was started as a probe; a probe does its task, prints the answer and
 /// ends the process.
 std::optional<int> run_probe(int argc, char** argv);
 

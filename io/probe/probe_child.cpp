@@ -20,7 +20,7 @@
 #include "io/probe/inspect.h"
 #include "io/probe/probe.h"
 
-// A sanitizer reserves terabytes of address space, which the limit would refuse.
+// A sanitizer reserves terabytes of address space, which the limit would not allow.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define LOCKSTEP_SANITIZED 1
 #endif
@@ -33,11 +33,11 @@ constexpr rlim_t kMemoryLimit = rlim_t{2} << 30;
 /// The largest chunk of HDF5, once as stored and twice on its way through the filters.
 [[maybe_unused]] constexpr rlim_t kMaxMoreMemory = rlim_t{12} << 30;
 
-/// This process as a probe.
+/// The state of this process as a probe.
 struct Child {
   bool is_probe = false;
-  rlim_t seconds = 0;  ///< that it may take without progress
-  size_t file = 0;     ///< at which it is
+  rlim_t seconds = 0;  ///< time limit without progress
+  size_t file = 0;     ///< index of the current file
   std::chrono::steady_clock::time_point last_sign;
 };
 
@@ -46,14 +46,14 @@ Child& child() {
   return the_child;
 }
 
-/// One line of the answer. Names out of a hostile file need not be UTF-8.
+/// Prints one line of the answer. Names in a malicious file need not be UTF-8.
 void answer(const nlohmann::json& line) {
   const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fflush(stdout);
 }
 
-/// Lets the process compute for `seconds` from now on.
+/// Limits the CPU time from now on to `seconds`.
 void limit_computing(rlim_t seconds) {
   rusage used{};
   getrusage(RUSAGE_SELF, &used);
@@ -64,13 +64,13 @@ void limit_computing(rlim_t seconds) {
 
 void limit_myself(rlim_t seconds) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  // A launcher signals all processes of a rank, and what it means is for the one that waits for this one.
+  // A launcher signals all processes of a rank, but its signals are meant for the parent of this one.
   for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGUSR2}) ::signal(signal, SIG_IGN);
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
   limit_computing(seconds);
 #ifndef LOCKSTEP_SANITIZED
-  // On top of the address space that the program and its libraries take to begin with.
+  // In addition to the address space that the program and its libraries use initially.
   rlim_t pages = 0;
   std::ifstream("/proc/self/statm") >> pages;
   const rlim_t limit = pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + kMemoryLimit;
@@ -79,7 +79,7 @@ void limit_myself(rlim_t seconds) {
 #endif
 }
 
-/// What open_dataset will do with a data set, short of reading all of it. Adds what to warn of.
+/// Does what open_dataset will do with a data set, except for reading all of it. Adds warnings.
 void look_at(const hdf5::File& file, const std::string& name, std::vector<std::string>& warnings) {
   const hdf5::Dataset dataset = hdf5::open_to_walk(file, name);
   for (std::string& warning : hdf5::require_sources(dataset, /*thorough=*/true, /*decode=*/true).warnings)
@@ -88,8 +88,8 @@ void look_at(const hdf5::File& file, const std::string& name, std::vector<std::s
   dataset.chunks();
   hdf5::require_plausible_chunks(dataset);
   note_probe_progress();
-  // A chunk that libhdf5 decodes may crash it, so each is decoded here first. For the others the ends will
-  // do: not a whole sample, because one may be as large as the limit on memory.
+  // A chunk that libhdf5 decodes may crash it, so each is decoded here first. For the others the first and
+  // last element suffice; a whole sample may be as large as the memory limit.
   if (dataset.is_decoded_by_libhdf5())
     hdf5::walk_values(dataset, [](const auto&...) { note_probe_progress(); });
   else
@@ -150,7 +150,7 @@ std::optional<int> run_probe(int argc, char** argv) {
     nlohmann::json result;
     std::vector<std::string> warnings;
     for (int i = 5 + name_count; i < argc; ++i) {
-      // Printed first, so that the parent knows at which file this process died.
+      // Printed first, so that the parent knows which file this process was reading if it dies.
       child().file = static_cast<size_t>(i - 5 - name_count);
       answer({{"at", child().file}});
       file = argv[i];
@@ -168,7 +168,7 @@ std::optional<int> run_probe(int argc, char** argv) {
   } catch (const std::exception& e) {
     answer({{"error", e.what()}, {"code", static_cast<int>(ExitCode::bug)}});
   }
-  // Not exit(): closing a hostile file is as dangerous as opening it, and the answer is out already.
+  // Not exit(): closing a malicious file is as dangerous as opening it, and the answer has been printed.
   _exit(0);
 }
 

@@ -7,7 +7,7 @@
 
 namespace lockstep::filters {
 
-/// Reads numbers of any number of bits, each from its most significant bit on. Beyond the end it reads zeros.
+/// Reads numbers of any width in bits, most significant bit first. Beyond the end it reads zeros.
 class BitReader {
  public:
   explicit BitReader(std::span<const std::byte> bytes) : bytes_(bytes) {}

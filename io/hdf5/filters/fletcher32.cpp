@@ -41,7 +41,7 @@ std::span<const std::byte> checked_fletcher32(std::span<const std::byte> in) {
   uint32_t wanted = 0;
   for (size_t i = 0; i < kBytes; ++i) wanted |= static_cast<uint32_t>(stored[i]) << 8 * i;
   const uint32_t found = fletcher32(values);
-  // Before HDF5 1.6.3 big-endian machines wrote the two bytes of each half the other way round.
+  // Before HDF5 1.6.3, big-endian machines wrote the two bytes of each half in reverse order.
   const uint32_t swapped = (found & 0x00FF00FF) << 8 | (found >> 8 & 0x00FF00FF);
   if (wanted != found && wanted != swapped) throw BadChunk("its checksum does not agree with its values");
   return values;

@@ -8,8 +8,7 @@ namespace lockstep::filters {
 
 namespace {
 
-/// Copies `length` bytes that begin `distance` before `at`. The two may overlap: then what was just written
-/// repeats.
+/// Copies `length` bytes from `distance` before `at`. The two ranges may overlap: then the bytes repeat.
 void copy_back(std::byte* at, size_t distance, size_t length) {
   if (distance >= length) {
     std::memcpy(at, at - distance, length);
@@ -20,8 +19,8 @@ void copy_back(std::byte* at, size_t distance, size_t length) {
 
 }  // namespace
 
-// A control byte below 32 begins a run of that many bytes plus one, as they are. Any other begins a copy of
-// what was already written: 3 bits of length (7: a byte of more length follows) and 13 bits of distance.
+// A control byte below 32 begins a literal run of that many bytes plus one. Any other begins a copy of
+// earlier output: 3 bits of length (7: another byte of length follows) and 13 bits of distance.
 size_t decode_lzf(std::span<const std::byte> in, std::span<std::byte> out) {
   constexpr size_t kLiteral = 32, kLongCopy = 7;
   const auto require = [](bool holds, const char* what) {

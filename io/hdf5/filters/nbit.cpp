@@ -7,7 +7,7 @@ namespace lockstep::filters {
 
 namespace {
 
-/// Where the file's settings hold what (H5Znbit.c), for numbers.
+/// The meaning of the filter's settings in the file (H5Znbit.c), for numbers.
 enum Setting { kIsStoredAsItIs = 1, kSize = 4, kOrder = 5, kPrecision = 6, kOffset = 7, kSettings = 8 };
 
 }  // namespace

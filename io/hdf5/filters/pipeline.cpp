@@ -12,11 +12,11 @@ namespace {
 
 constexpr size_t kChecksumBytes = 4;
 
-/// Filters whose data does not say how much it decodes to.
+/// Filters whose data does not contain the decoded size.
 bool compresses(int id) { return id == kDeflate || id == kLzf; }
 
-/// Bytes that `stored` bytes can decode to at most: a compressor has a largest ratio, and a chunk that claims
-/// more is not worth its memory.
+/// The maximum decoded size of `stored` bytes: a compressor has a maximum ratio, and no memory should be
+/// allocated for a chunk that claims more.
 double max_ratio(int id) {
   constexpr double kDeflateRatio = 1032, kLzfRatio = 88;
   return id == kDeflate ? kDeflateRatio : kLzfRatio;
@@ -62,7 +62,7 @@ bool is_decoded_here(const Step& step) {
 
 Pipeline::Pipeline(std::vector<Step> steps, size_t chunk_bytes)
     : steps_(std::move(steps)), chunk_bytes_(chunk_bytes), max_bytes_(chunk_bytes) {
-  // Values that do not compress grow a little.
+  // Incompressible values grow slightly.
   constexpr size_t kGrowth = 8, kHeader = 1024;
   for (const Step& step : steps_)
     max_bytes_ += step.id == kFletcher32 ? kChecksumBytes : max_bytes_ / kGrowth + kHeader;

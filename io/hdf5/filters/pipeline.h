@@ -8,7 +8,7 @@
 
 namespace lockstep::filters {
 
-/// HDF5's numbers of the filters that are decoded here.
+/// HDF5's identifiers of the filters that are decoded here.
 constexpr int kDeflate = 1, kShuffle = 2, kFletcher32 = 3, kNbit = 5, kScaleOffset = 6, kLzf = 32000;
 
 /// One filter of a chunked data set and its settings, as the file holds them.
@@ -23,7 +23,7 @@ bool is_decoded_here(const Step& step);
 /// Memory that grows as needed and is never cleared.
 class Buffer {
  public:
-  /// At least `bytes`, whose contents are lost when it grows.
+  /// At least `bytes` of memory; contents are lost when it grows.
   std::span<std::byte> take(size_t bytes) {
     if (bytes > size_) {
       memory_.reset();
@@ -39,7 +39,7 @@ class Buffer {
   size_t size_ = 0;
 };
 
-/// What decoding needs, kept from chunk to chunk. For one thread at a time.
+/// Buffers for decoding, reused from chunk to chunk. For one thread at a time.
 struct Scratch {
   Buffer stored, first, second;
 };
@@ -47,16 +47,16 @@ struct Scratch {
 /// Undoes the filters of chunks of one data set.
 class Pipeline {
  public:
-  /// steps: in the order of writing, each of which is_decoded_here(). chunk_bytes: of a decoded chunk.
+  /// steps: in the order of writing; is_decoded_here() must be true for each. chunk_bytes: of a decoded
+  /// chunk.
   Pipeline(std::vector<Step> steps, size_t chunk_bytes);
 
   size_t chunk_bytes() const { return chunk_bytes_; }
-  /// The most bytes that a sound chunk takes in the file.
+  /// The maximum size of a valid chunk in the file.
   size_t max_stored_bytes() const { return max_bytes_; }
 
-  /// Decodes one chunk. Bit i of `skipped` is set where step i was left out on writing. The result has
-  /// chunk_bytes() and lies in `stored` or in `scratch`. Throws BadChunk for what does not decode to exactly
-  /// that size.
+  /// Decodes one chunk. Bit i of `skipped` is set if step i was skipped on writing. The result has
+  /// chunk_bytes() and is in `stored` or in `scratch`. Throws BadChunk if the decoded size differs.
   std::span<const std::byte> decode(std::span<const std::byte> stored, uint32_t skipped,
                                     Scratch& scratch) const;
 

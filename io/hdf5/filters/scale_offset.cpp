@@ -9,7 +9,7 @@ namespace lockstep::filters {
 
 namespace {
 
-/// Where the file's settings hold what (H5Zscaleoffset.c).
+/// The meaning of the filter's settings in the file (H5Zscaleoffset.c).
 enum Setting { kFactor = 1, kClass = 3, kSize = 4, kOrder = 6, kHasFill = 7, kFill = 8, kSettings = 10 };
 constexpr unsigned kIsFloat = 1;
 

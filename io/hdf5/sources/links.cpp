@@ -15,11 +15,11 @@ namespace {
 constexpr int kMaxLinks = 16;
 constexpr int kMaxDepth = 64;
 
-/// What a soft or external link says.
+/// The contents of a soft or external link.
 struct Link {
   H5L_type_t type = H5L_TYPE_ERROR;
   std::string target;  ///< name of the object
-  std::string file;    ///< that an external link names
+  std::string file;    ///< named by an external link
 
   bool is_link() const { return type == H5L_TYPE_SOFT || type == H5L_TYPE_EXTERNAL; }
   std::string describe() const {
@@ -83,7 +83,7 @@ std::string broken_link_at(hid_t place, std::string name, int links) {
   }
 }
 
-/// Goes through the groups of a file, over links into others too.
+/// Visits the groups of a file, following links into other files too.
 class Walk {
  public:
   Walk(const File& file, size_t limit) : file_(file), limit_(limit) {}
@@ -121,7 +121,7 @@ class Walk {
     const Link link = link_at(group, name);
     const std::string says = link.is_link() ? link.describe() : "";
     if (link.is_link()) {
-      // libhdf5 would wait for a pipe that an external link names.
+      // libhdf5 would block on a pipe named by an external link.
       if (std::string problem = link_problem(group, name, link, path); !problem.empty()) {
         found_.push_back({path, says, std::move(problem)});
         return;
@@ -129,7 +129,7 @@ class Walk {
     }
     H5O_info_t info{};
     if (H5Oget_info_by_name2(group, name.c_str(), &info, H5O_INFO_BASIC, H5P_DEFAULT) < 0) {
-      // A damaged object becomes a problem when it is opened.
+      // A damaged object is reported when it is opened.
       H5Eclear2(H5E_DEFAULT);
       found_.push_back({path, says, ""});
     } else if (info.type == H5O_TYPE_DATASET) {

@@ -16,7 +16,7 @@ namespace {
 struct RawFile {
   std::string name;
   int64_t offset = 0;
-  int64_t bytes = 0;  ///< of the data set; INT64_MAX: all that are left
+  int64_t bytes = 0;  ///< of the data set; INT64_MAX: all the rest
 };
 
 std::vector<RawFile> raw_files_of(hid_t creation_properties) {
@@ -66,7 +66,7 @@ std::string own_file(hid_t object) {
 
 void SourceWalk::visit_raw_files(const Dataset& dataset, const std::string& own) {
   const Id properties(H5Dget_create_plist(dataset.id()));
-  // Of a source libhdf5 cannot be told to look beside the file, but by the variable.
+  // For a source, only the environment variable can make libhdf5 look beside the file.
   RawFolder folder = choose_raw_folder(properties.get(), own);
   const bool is_source = depth_ > 1 && is_default(folder);
   if (is_source) folder = current_raw_folder();

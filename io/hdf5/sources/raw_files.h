@@ -8,15 +8,14 @@
 
 namespace lockstep::hdf5 {
 
-/// Where the raw files of a data set are, by the properties with which it was created: where
-/// HDF5_EXTFILE_PREFIX says; else beside the file `from` that names them, or, when they are only there, in
-/// the current folder.
+/// The folder of the raw files of a data set, by its creation properties: that of HDF5_EXTFILE_PREFIX; else
+/// the folder of `from`, the file that names them, or the current folder if they exist only there.
 RawFolder choose_raw_folder(hid_t creation_properties, const std::string& from);
 
-/// What H5Pset_efile_prefix() has to be given for a data set; "" where it needs nothing.
+/// The value for H5Pset_efile_prefix() for a data set; "" if it is not needed.
 std::string raw_prefix(hid_t dataset);
 
-/// The path by which libhdf5 knows the file that an object lies in, in full.
+/// The full path by which libhdf5 knows the file that contains an object.
 std::string own_file(hid_t object);
 
 }  // namespace lockstep::hdf5

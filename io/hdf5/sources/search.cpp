@@ -12,7 +12,7 @@ namespace {
 
 constexpr const char* kOrigin = "${ORIGIN}";
 
-/// These variables are libhdf5's own: where it reads them, so must whoever says where it looked.
+/// These variables are libhdf5's own. They are read here to report where it searches.
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
@@ -44,7 +44,7 @@ std::vector<std::string> places_of(Reference kind, const std::string& name, cons
     std::string full = full_path(path.string());
     if (std::find(places.begin(), places.end(), full) == places.end()) places.push_back(std::move(full));
   };
-  // An absolute path that leads nowhere is cut down to its file name (H5F_prefix_open_file).
+  // An absolute path that does not exist is reduced to its file name (H5F_prefix_open_file).
   fs::path rest = name;
   if (rest.is_absolute()) {
     add(rest);

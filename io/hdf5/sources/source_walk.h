@@ -11,7 +11,7 @@
 
 namespace lockstep::hdf5 {
 
-/// Goes through the sources of a data set, and through theirs.
+/// Visits the sources of a data set, recursively.
 class SourceWalk {
  public:
   SourceWalk(bool thorough, bool decode) : thorough_(thorough), decode_(decode) {}
@@ -27,17 +27,17 @@ class SourceWalk {
   void visit_raw_files(const Dataset& dataset, const std::string& own);
 
   void visit_virtual(const Dataset& dataset, const std::string& own);
-  /// Opens a source that the file `own` names, once, and gives its extents. takes: begins an error.
+  /// Opens a source named by the file `own`, once, and returns its extents. takes: the beginning of errors.
   const Extents& visit_source(const std::string& takes, const std::string& own, const std::string& file,
                               const std::string& name);
-  /// The sources of a mapping whose names are numbered, as far as there are any.
+  /// The existing sources of a mapping with numbered names.
   void visit_numbered(const Dataset& dataset, const std::string& own, const Mapping& mapping);
 
   bool thorough_, decode_;
   int depth_ = 0;
   Sources found_;
   std::set<std::string> known_files_;
-  /// What was opened, by the file that names it, and then by the file and data set that it names.
+  /// The sources opened so far, by the file that refers to them, then by the file and data set it names.
   std::map<std::string, std::map<std::pair<std::string, std::string>, Extents>> sources_;
 };
 

@@ -20,9 +20,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Far above what writers nest, and far below what overflows a stack.
+/// Far more nesting than writers produce, and far less than overflows the stack.
 constexpr int kMaxDepth = 16;
-/// For everything else that a process opens.
+/// File descriptors for everything else that a process opens.
 constexpr int64_t kOtherDescriptors = 256;
 
 std::atomic<int64_t>& reserved_descriptors() {
@@ -30,7 +30,7 @@ std::atomic<int64_t>& reserved_descriptors() {
   return count;
 }
 
-/// Makes sure that this process may open `count` more files at once.
+/// Ensures that this process can open `count` more files at once.
 std::shared_ptr<void> reserve_descriptors(const Dataset& dataset, int64_t count) {
   const int64_t wanted = reserved_descriptors().fetch_add(count) + count + kOtherDescriptors;
   std::shared_ptr<void> share(nullptr, [count](void*) { reserved_descriptors().fetch_sub(count); });
@@ -61,7 +61,7 @@ File open_referenced(Reference kind, const std::string& name, const std::string&
     try {
       return File::open(place);
     } catch (const Error& e) {
-      // libhdf5 looks further, too.
+      // libhdf5 continues searching too.
       if (reason.empty()) reason = e.what();
     }
   }

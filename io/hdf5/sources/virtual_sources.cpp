@@ -12,7 +12,7 @@ namespace lockstep::hdf5 {
 
 namespace {
 
-/// How many sources of a numbered series may be missing in a row for the one after them to be noticed.
+/// The maximum gap in a numbered series of sources after which the next source is still detected.
 constexpr int64_t kLookAhead = 100;
 constexpr int64_t kMaxNumber = 1'000'000;
 
@@ -24,7 +24,7 @@ std::string row_text(hid_t virtual_space) {
                                      : fmt::format("rows {} to {}", rows->first, rows->second);
 }
 
-/// "v.h5:/x takes its rows 10 to 19 from /x of f-1.h5", to begin an error with.
+/// The beginning of an error: "v.h5:/x takes its rows 10 to 19 from /x of f-1.h5".
 std::string takes_from(const Dataset& dataset, const Mapping& mapping, const std::string& file,
                        const std::string& name) {
   return fmt::format("{} takes its {} from {} of {}", dataset.where(), row_text(mapping.virtual_space.get()),
@@ -43,8 +43,8 @@ int64_t elements_of_block(const Mapping& mapping) {
   return elements;
 }
 
-/// Throws Error(data) unless a source of these extents holds what is mapped. Beyond its end libhdf5 reads
-/// whatever lies there in the file, or fails.
+/// Throws Error(data) unless a source of these extents contains the mapped elements. Beyond its end libhdf5
+/// reads arbitrary bytes of the file, or fails.
 void require_fits(const std::string& takes, const Mapping& mapping, const std::vector<int64_t>& extents) {
   const hid_t space = mapping.source_space.get();
   const int64_t elements = elements_of_block(mapping);
@@ -70,7 +70,7 @@ void require_fits(const std::string& takes, const Mapping& mapping, const std::v
          takes, fmt::join(extents, ", "));
 }
 
-/// Throws Error(data) when a virtual data set that grows with its sources has become smaller than it was.
+/// Throws Error(data) if a virtual data set that grows with its sources has shrunk.
 void require_not_shrunk(const Dataset& dataset, const Mapping& mapping, const std::string& why) {
   const auto axis = static_cast<size_t>(mapping.virtual_axis);
   const std::vector<hsize_t> written = extents_of(mapping.virtual_space.get());
@@ -84,8 +84,8 @@ void require_not_shrunk(const Dataset& dataset, const Mapping& mapping, const st
          why);
 }
 
-/// Of a mapping that grows with its source: what is left of the virtual data set, which is as long as the
-/// longest of its sources, beyond the end of this one. "" when it ends there, or when the two do not grow
+/// For a mapping that grows with its source: the rows of the virtual data set, which is as long as the
+/// longest of its sources, beyond the end of this source. "" if there are none, or if the two do not grow
 /// entry by entry.
 std::string rows_beyond(const Dataset& dataset, const Mapping& mapping, const std::vector<int64_t>& extents) {
   std::array<hsize_t, H5S_MAX_RANK> start{}, stride{}, count{}, block{}, source_start{}, source_stride{};

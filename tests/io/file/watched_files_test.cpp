@@ -40,7 +40,7 @@ TEST(WatchedFiles, SayWhatChanged) {
   EXPECT_THAT(said_after([](const std::string& path) { set_time(path, 2'000'000); }),
               HasSubstr("it was written to"));
   EXPECT_THAT(said_after([](const std::string& path) { fs::remove(path); }),
-              HasSubstr("it is no longer there"));
+              HasSubstr("it no longer exists"));
   EXPECT_THAT(said_after([](const std::string& path) {
                 std::ofstream(path + "2") << "abcd";
                 fs::rename(path + "2", path);
@@ -107,7 +107,7 @@ TEST(WatchedFiles, TheSourcesOfAVirtualDataSetAndRawFilesAreWatchedToo) {
   put(folder / "b.h5", "/x", {500}, counting<double>(500));
   put_virtual(folder / "v.h5", "/x", 1000, {{"a.h5", "/x", 0, 500}, {"b.h5", "/x", 500, 500}});
   EXPECT_THAT(said_by_stream(folder, "v.h5", [&] { fs::remove(folder / "b.h5"); }),
-              HasSubstr("b.h5 changed after it was opened: it is no longer there."));
+              HasSubstr("b.h5 changed after it was opened: it no longer exists."));
 }
 
 }  // namespace
