@@ -40,23 +40,23 @@ World& Program::world() {
 
 namespace {
 
-/// Whatever a file or an argument holds, an error is one line of a terminal.
+/// Makes an error one line of a terminal, whatever file names and arguments contain.
 std::string one_line(std::string text) {
   std::replace_if(
       text.begin(), text.end(), [](unsigned char c) { return std::iscntrl(c) != 0; }, ' ');
   return text;
 }
 
-/// Says what went wrong and ends this process, or every process of the job, with the code.
+/// Prints the error and ends this process, or every process of the job, with the exit code.
 int end_with(Program& program, ExitCode code, const std::string& message) {
-  // Before MPI runs, every rank fails alike (a wrong option, say): one of them says so.
+  // Before MPI is initialized, all ranks fail alike (for a wrong option): only one prints it.
   if (!program.has_world()) {
     if (program.environment().rank_hint == 0) log_error("{}", one_line(message));
     return static_cast<int>(code);
   }
   World& world = program.world();
-  // Mostly every rank meets the same error, and one speaks for all of its machine: rank 0 where it comes
-  // soon. Ranks of other machines leave it the time to end the job.
+  // Usually every rank has the same error, and one per machine prints it: rank 0 if it gets here soon. Ranks
+  // of other machines leave it time to end the job.
   if (world.rank() > 0)
     std::this_thread::sleep_for(std::chrono::milliseconds(1000 + 500 * world.rank() / world.size()));
   if (program.speaks_first()) log_error("{}", one_line(message));
@@ -64,8 +64,8 @@ int end_with(Program& program, ExitCode code, const std::string& message) {
   return static_cast<int>(code);
 }
 
-/// What a command prints is its result: that it reached its file or terminal is part of success. A reader
-/// that has left has read what it wanted, and the result of a training is its run folder.
+/// The output of a command is its result, so failing to write it is an error. A closed pipe is not an error,
+/// nor is any failure in training, whose result is its run folder.
 int finish_output(const Program& program, int code) {
   flush_text(stdout);
   const int error = output_error();
@@ -84,7 +84,7 @@ std::vector<std::string> words_to_parse(int argc, char** argv) {
   return words;
 }
 
-/// Relative paths and run folders start there.
+/// The folder to which relative paths and run folders refer.
 void check_current_folder() {
   std::error_code status;
   [[maybe_unused]] const std::filesystem::path here = std::filesystem::current_path(status);
@@ -119,10 +119,10 @@ int run(int argc, char** argv, Program& program) {
 
 int main(int argc, char** argv) {
   using lockstep::ExitCode;
-  // A write beyond the file size limit then fails like one to a full disk, which is reported and cleaned up
-  // after, instead of ending the process.
+  // A write beyond the file size limit then fails like one to a full disk, which is handled, instead of
+  // ending the process.
   std::signal(SIGXFSZ, SIG_IGN);
-  // Whoever reads the output may leave before a run ends: finish_output() decides what that means.
+  // The reader of the output may close it before a run ends; finish_output() handles that.
   std::signal(SIGPIPE, SIG_IGN);
   lockstep::keep_standard_streams();
   if (const auto code = lockstep::run_probe(argc, argv)) return *code;
@@ -137,7 +137,7 @@ int main(int argc, char** argv) {
     return lockstep::end_with(
         program, ExitCode::memory,
         "out of memory. Lower data.memory_budget, train.micro_batch or the model's size.");
-  } catch (const std::system_error& error) {  // of the standard library: a path it cannot look at, say
+  } catch (const std::system_error& error) {  // of the standard library, such as for an inaccessible path
     return lockstep::end_with(program, ExitCode::data, error.what());
   } catch (const std::exception& error) {
     return lockstep::end_with(program, ExitCode::bug, error.what());

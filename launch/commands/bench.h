@@ -5,7 +5,7 @@ namespace lockstep {
 class Command;
 class Program;
 
-// Each adds one subcommand to `lockstep bench`.
+// Each of these adds a subcommand to `lockstep bench`.
 void add_bench_step(Command bench, Program& program);
 void add_bench_allreduce(Command bench, Program& program);
 void add_bench_scaling(Command bench, Program& program);

@@ -26,8 +26,7 @@ struct StepArguments {
   bool json = false;
 };
 
-/// One rank's part of a batch of random bytes with random labels, in memory: the benchmark is of the step
-/// alone.
+/// One rank's part of a batch of random bytes with random labels, in memory, to measure only the step.
 class RandomBatch {
  public:
   RandomBatch(Exec exec, const DataSignature& data, const Batching& batching, int rank)
@@ -65,12 +64,12 @@ void add_shares(Report& report, const StepTimes::Shares& shares) {
   report.value("sums_ms", shares.sums);
 }
 
-/// What a model of the step must know: the sums of one step, and whether they hide behind backward.
+/// What a model of the step needs: the all-reduces of one step, and whether they overlap backward.
 void add_sums(Report& report, const std::vector<Bucket>& buckets, Exec exec) {
   Json bytes = Json::array();
   for (const Bucket& bucket : buckets) bytes.push_back(bucket.size * static_cast<int64_t>(sizeof(float)));
   report.value("bucket_bytes", bytes);
-  // On the CPU the thread that sums takes its time from those that compute.
+  // On the CPU the thread that all-reduces takes its time from those that compute.
   report.value("overlap", exec.on_cuda());
 }
 
@@ -96,7 +95,7 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   const DataSignature data{
       parse_sample_shape("--input", arguments.input), DType::u8, TargetKind::classes, {}, arguments.outputs};
   TrainOptions options = config.train;
-  options.fingerprint_steps = 0;  // nothing but the step is timed
+  options.fingerprint_steps = 0;  // only the step is timed
   TrainingSetup setup(world, exec, options, data, model_factory(config));
   const Batching& batching = setup.batching;
   const RandomBatch random(exec, data, batching, world.rank());

@@ -16,9 +16,9 @@ namespace lockstep {
 
 namespace {
 
-constexpr size_t kTextColumn = 26;  // where the texts of help start
+constexpr size_t kTextColumn = 26;  // column of the descriptions
 
-/// CLI11's layout with less noise: no ranges and no TEXT behind a name, and texts that are wrapped.
+/// CLI11's layout with less noise: no ranges, no TEXT after a name, and wrapped descriptions.
 class HelpFormatter : public CLI::Formatter {
  public:
   std::string make_option(const CLI::Option* option, bool positional) const override {
@@ -54,7 +54,7 @@ std::string help_text(const CLI::App& root, const CLI::App& command) {
                                          CLI::AppFormatMode::Normal);
 }
 
-/// CLI11 takes the last word first.
+/// CLI11 expects the words in reverse order.
 std::vector<std::string> reversed(std::vector<std::string> words) {
   std::ranges::reverse(words);
   return words;
@@ -62,16 +62,16 @@ std::vector<std::string> reversed(std::vector<std::string> words) {
 
 }  // namespace
 
-ValueCheck whole_number(int64_t least, int64_t most) {
-  return [least, most](const std::string& text) {
+ValueCheck whole_number(int64_t min, int64_t max) {
+  return [min, max](const std::string& text) {
     int64_t value = 0;
     const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (status == std::errc{} && end == text.data() + text.size() && value >= least && value <= most)
+    if (status == std::errc{} && end == text.data() + text.size() && value >= min && value <= max)
       return std::string();
-    // A limit that nobody reaches is not worth a word.
-    const bool far = most >= int64_t{1} << 20;
-    return fmt::format("expects an integer {} {}{}, found '{}'", far ? "of at least" : "from", least,
-                       far ? "" : fmt::format(" to {}", most), text);
+    // A limit that nobody reaches is not worth mentioning.
+    const bool far = max >= int64_t{1} << 20;
+    return fmt::format("expects an integer {} {}{}, found '{}'", far ? "of at least" : "from", min,
+                       far ? "" : fmt::format(" to {}", max), text);
   };
 }
 
@@ -199,7 +199,7 @@ std::optional<int> CommandLineParser::parse(std::vector<std::string> words, cons
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app_->exit(error);
     if (!lacks_only_a_command(*app_, error)) fail(ExitCode::usage, "{}", mistake_in_words(*app_, error));
-    // The answer is what commands there are.
+    // The help lists the commands.
     if (program.environment().rank_hint == 0) write_lines(stderr, app_->help());
     return static_cast<int>(ExitCode::usage);
   }

@@ -9,7 +9,7 @@
 
 #include "src/core/suggest.h"
 
-// CLI11 parses the command line. Its header takes long to compile, so only command_line.cpp and mistakes.cpp
+// CLI11 parses the command line. Its header is slow to compile, so only command_line.cpp and mistakes.cpp
 // include it.
 namespace CLI {
 class App;
@@ -20,20 +20,20 @@ namespace lockstep {
 
 class Program;
 
-/// Says what is wrong with a value; "" when nothing is.
+/// Returns what is wrong with a value; "" if it is valid.
 using ValueCheck = std::function<std::string(const std::string& value)>;
 
-/// Accepts one of these names; the message for another one suggests the name that is meant.
+/// Accepts one of these names; otherwise the message suggests the name that was probably meant.
 ValueCheck one_of_names(std::vector<std::string> names, Synonyms synonyms = {});
 /// Accepts an integer within these bounds.
-ValueCheck whole_number(int64_t least, int64_t most);
+ValueCheck whole_number(int64_t min, int64_t max);
 
-/// An option or a positional argument of a command, as Command's functions return it.
+/// An option or a positional argument of a command, returned by the functions of Command.
 class Argument {
  public:
   explicit Argument(CLI::Option* option) : option_(option) {}
 
-  /// How help shows the value: "N", "DIR", ...; "" shows the option's name alone.
+  /// The placeholder of the value in help: "N", "DIR", ...; "" for none.
   Argument type(const std::string& name) const;
   Argument required() const;
   Argument check(ValueCheck check) const;
@@ -42,25 +42,23 @@ class Argument {
   CLI::Option* option_;
 };
 
-/// A subcommand: its arguments, its subcommands and what it does. A handle, which is cheap to copy.
+/// A subcommand: its arguments, its subcommands and its action. A handle that is cheap to copy.
 class Command {
  public:
   explicit Command(CLI::App* app) : app_(app) {}
 
   Command add_command(const std::string& name, const std::string& help);
-  /// A command that needs one of its subcommands.
+  /// Adds a command that requires one of its subcommands.
   Command add_group(const std::string& name, const std::string& help);
 
-  /// An argument with this name: "--name" or "-n" for an option, "NAME" for a positional argument. `value`
-  /// must live until the command has run. It keeps what it holds, the default, where the argument is not
-  /// given.
+  /// Adds an argument with this name: "--name" or "-n" for an option, "NAME" for a positional argument.
+  /// `value` must outlive the command's run; its initial value is the default.
   Argument add(const std::string& name, std::string& value, const std::string& help);
   Argument add(const std::string& name, int& value, const std::string& help);
   Argument add(const std::string& name, int64_t& value, const std::string& help);
   Argument add(const std::string& name, uint64_t& value, const std::string& help);
   Argument add(const std::string& name, double& value, const std::string& help);
-  /// An option may be repeated, each time with one value; a positional argument takes all words that are
-  /// left.
+  /// An option may be repeated, each time with one value; a positional argument takes all remaining words.
   Argument add(const std::string& name, std::vector<std::string>& values, const std::string& help);
   /// The values are separated by commas: "1,2,4".
   Argument add(const std::string& name, std::vector<int64_t>& values, const std::string& help);
@@ -76,16 +74,16 @@ class Command {
   /// Text below the options in the help.
   void footer(const std::string& text);
 
-  /// Called when the command line names this command, once all its values are set.
+  /// Sets a function that is called if the command line names this command, once all its values are set.
   void when_chosen(std::function<void()> act);
-  /// Makes `run`, which returns the exit code, the program's action when the command line names this command.
+  /// Makes `run`, which returns the exit code, the program's action if the command line names this command.
   void action(Program& program, std::function<int()> run);
 
  private:
   CLI::App* app_;
 };
 
-/// The whole command line, from "lockstep" on.
+/// Parses the whole command line, including "lockstep".
 class CommandLineParser {
  public:
   explicit CommandLineParser(const std::string& description);
@@ -98,16 +96,16 @@ class CommandLineParser {
   /// `lockstep help [COMMAND ...]`. Add it last.
   void add_help_command(Program& program);
 
-  /// Sets the values and calls the commands' when_chosen(). Returns the exit code if that answers the command
-  /// line, as for --help. Throws Error(usage) with what is wrong and what was probably meant.
+  /// Sets the values and calls the commands' when_chosen(). Returns an exit code if nothing remains to be
+  /// done, as after --help. Throws Error(usage) with what is wrong and what was probably meant.
   std::optional<int> parse(std::vector<std::string> words, const Program& program);
 
  private:
   std::unique_ptr<CLI::App> app_;
 };
 
-/// Sets the arguments that `add` adds to the command of this name, without running it. Returns false where
-/// the words call for help. Throws Error(usage).
+/// Parses the arguments that `add` adds to the command of this name, without running it. Returns false if the
+/// words request help. Throws Error(usage).
 bool parse_arguments(const std::string& command, std::vector<std::string> words,
                      const std::function<void(Command)>& add);
 

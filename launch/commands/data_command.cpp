@@ -21,7 +21,7 @@ namespace lockstep {
 
 namespace {
 
-/// A result is what its name says, and never written over something else without being asked.
+/// Checks the output path: its name must match the format, and an existing file is replaced only on request.
 void check_result(const std::string& out, bool force) {
   check_file_format("OUT", out, "HDF5");
   if (!force && std::filesystem::exists(out))
@@ -88,7 +88,7 @@ void print_warnings(const DatasetDescription& dataset) {
   for (const std::string& warning : dataset.warnings) print_text("warning: {}\n", printable(warning));
 }
 
-/// The end of a command that looked at a file: an error that lists what is wrong with it, and names it once.
+/// Ends a command that examined a file with an error that lists its problems and names it once.
 int end_of(const std::string& file, const std::vector<std::string>& problems) {
   constexpr size_t kShown = 5;
   if (problems.empty()) return 0;

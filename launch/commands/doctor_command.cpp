@@ -75,8 +75,8 @@ void add_libraries(Report& report) {
     report.fact(name, version, key, version);
 }
 
-/// Tries the GPU out: its streams and library handles. Returns its free memory; on failure adds a problem and
-/// returns -1.
+/// Tests the GPU by creating its streams and library handles. Returns its free memory; on failure adds a
+/// problem and returns -1.
 int64_t free_bytes(const GpuInfo& gpu, std::vector<std::string>& problems) {
   try {
     const Device device(gpu.index);
@@ -87,7 +87,7 @@ int64_t free_bytes(const GpuInfo& gpu, std::vector<std::string>& problems) {
   }
 }
 
-/// Returns what keeps this machine from training on its GPUs.
+/// Returns the problems that keep this machine from training on its GPUs.
 std::vector<std::string> add_gpus(Report& report, const DeviceReport& devices, bool required) {
   report.section("gpu");
   std::vector<std::string> problems = gpu_problems(devices, required);
@@ -137,9 +137,9 @@ std::vector<std::string> add_gpus(Report& report, const DeviceReport& devices, b
   return problems;
 }
 
-/// What `srun --mpi=list` says this cluster can start MPI with; empty when srun does not answer.
+/// The output of `srun --mpi=list`, the ways to start MPI on this cluster; empty if srun does not answer.
 std::vector<std::string> srun_plugins() {
-  // Without a configuration srun looks for one in the network, for as long as a name server takes.
+  // Without a configuration srun searches the network for one, until the name server answers.
   const ChildResult result = run_child({"timeout", "5", "srun", "--mpi=list"});
   std::vector<std::string> names;
   if (result.exit_code != 0) return names;
@@ -193,7 +193,7 @@ std::string file_system_type(const std::string& folder) {
   return best_type;
 }
 
-/// Whether a file can be made in the folder and locked, as HDF5 does; in words and as the reason why not.
+/// Whether a file can be created in the folder and locked, as HDF5 does; in words, with the reason if not.
 struct FolderCheck {
   bool writable = false, locking = false;
   std::string text;
@@ -218,8 +218,8 @@ FolderCheck check_folder(const std::string& folder) {
 
 void add_folder(Report& report, const std::string& name, const std::string& key,
                 std::filesystem::path folder) {
-  // The cache folder may not exist yet: what counts is the file system on which it would be made.
-  std::error_code status;  // one that cannot be looked at is not there for this user
+  // The cache folder may not exist yet: check the file system on which it would be created.
+  std::error_code status;  // an inaccessible folder counts as missing
   while (!std::filesystem::exists(folder, status) && folder.has_parent_path() &&
          folder != folder.parent_path())
     folder = folder.parent_path();

@@ -80,7 +80,7 @@ void print_classes(const Confusion& confusion) {
   print_table(rows, {true, true, true, true});
 }
 
-/// One row a class: what its samples were taken for.
+/// One row per class: the predictions of its samples.
 void print_matrix(const Confusion& confusion) {
   std::vector<std::vector<std::string>> rows(1, {"class"});
   for (int64_t p = 0; p < confusion.classes(); ++p) rows[0].push_back(fmt::format("as {}", p));

@@ -24,7 +24,7 @@ namespace lockstep {
 
 namespace {
 
-/// What --bind means to mpirun: more ranks than cores share them.
+/// The mpirun options for --bind; more ranks than cores share them.
 const std::map<std::string, std::string> kBindings = {{"none", "none"},
                                                       {"core", "core:overload-allowed"},
                                                       {"socket", "socket:overload-allowed"},
@@ -38,48 +38,47 @@ struct LaunchArguments {
 };
 
 std::vector<std::string> mpirun_words(const LaunchArguments& arguments) {
-  // How a job ended this program says itself. Without --oversubscribe mpirun counts cores, not the threads of
-  // one or what a container may use.
-  std::vector<std::string> words = {
-      "mpirun",
-      // --quiet in the words that version 5, which has no such option, accepts too
-      "--mca", "orte_execute_quiet", "1", "-n", std::to_string(arguments.ranks), "--oversubscribe",
-      "--bind-to", kBindings.at(arguments.bind)};
+  // This program itself reports how a job ended. Without --oversubscribe mpirun counts cores, not hardware
+  // threads or the limit of a container.
+  std::vector<std::string> words = {"mpirun",
+                                    // the equivalent of --quiet, an option that version 5 does not have
+                                    "--mca", "orte_execute_quiet", "1", "-n", std::to_string(arguments.ranks),
+                                    "--oversubscribe", "--bind-to", kBindings.at(arguments.bind)};
   if (geteuid() == 0) words.emplace_back("--allow-run-as-root");
-  // Ranks that wait for one with which they share a core must give way to it.
+  // Ranks must yield while they wait for one that shares their core.
   if (arguments.ranks > std::ssize(usable_cores()))
     words.insert(words.end(), {"--mca", "mpi_yield_when_idle", "1"});
   words.push_back(own_program());
   return words;
 }
 
-/// A training that can be started again and goes on.
+/// A training run that can be restarted and resumes.
 class Training {
  public:
-  /// The arguments of `train`, without that word.
+  /// The arguments after `train`.
   explicit Training(std::vector<std::string> given) : given_(std::move(given)) {
     const bool runs =
         parse_arguments("train", given_, [&](Command train) { add_train_options(train, arguments_); });
-    if (!runs || arguments_.config_help) return;  // train will answer
+    if (!runs || arguments_.config_help) return;  // train itself will print the error or help
     folder_ = chosen_run_folder(arguments_);
     newest_ = first_newest_ = find_newest();
   }
 
   std::vector<std::string> first_try() const { return with_folder(given_); }
-  /// The ranks have taken this folder: a second try would take the next free one.
+  /// Records the run folder taken by the ranks; otherwise a restart would take the next free one.
   void took(const std::string& folder) {
     if (folder.empty()) return;
     folder_ = folder;
     has_folder_ = true;
   }
-  /// From the newest checkpoint, or from the beginning.
+  /// The arguments to start from the newest checkpoint, or from the beginning.
   std::vector<std::string> next_try() const {
     if (!has_folder_ || starts_where_it_was_told_to()) return first_try();
     std::vector<std::string> words;
     for (size_t i = 0; i < given_.size(); ++i) {
       if (given_[i].starts_with("--resume=")) continue;
       if (given_[i] == "--resume")
-        ++i;  // and what it says
+        ++i;  // and its value
       else
         words.push_back(given_[i]);
     }
@@ -87,19 +86,19 @@ class Training {
     return with_folder(std::move(words));
   }
 
-  /// Whether there is a newer checkpoint than at the last call.
+  /// Whether there is a newer checkpoint than at the previous call.
   bool progressed() {
     const Newest now = find_newest();
     return std::exchange(newest_, now) != now;
   }
-  /// Where the next try starts, in words.
+  /// Where the next attempt starts, in words.
   std::string start_of_next_try() const {
     if (starts_where_it_was_told_to()) return arguments_.resume;
     return newest_.path.empty() ? "the beginning" : newest_.path;
   }
 
  private:
-  /// A run that went on from an older checkpoint writes the same file again.
+  /// A run resumed from an older checkpoint writes the same file again.
   struct Newest {
     std::string path;
     std::filesystem::file_time_type written;
@@ -112,7 +111,7 @@ class Training {
     std::error_code gone;
     return all.empty() ? Newest{} : Newest{all.front(), std::filesystem::last_write_time(all.front(), gone)};
   }
-  /// A checkpoint that was named may be older than the folder's newest, until the run writes its own.
+  /// A checkpoint given by --resume may be older than the folder's newest, until the run writes its own.
   bool starts_where_it_was_told_to() const {
     return !arguments_.resume.empty() && arguments_.resume != "auto" && newest_ == first_newest_;
   }
@@ -125,7 +124,7 @@ class Training {
   std::vector<std::string> given_;
   TrainArguments arguments_;
   std::string folder_;
-  bool has_folder_ = false;  ///< or the ranks would take that one if nobody else does before
+  bool has_folder_ = false;  ///< otherwise the ranks take that one unless another process does first
   Newest newest_, first_newest_;
 };
 
@@ -135,7 +134,7 @@ std::vector<std::string> joined(std::vector<std::string> words, const std::vecto
 }
 
 int launch_training(const LaunchArguments& arguments, const std::vector<std::string>& mpirun) {
-  // Also those between two tries.
+  // Including signals between two attempts.
   const HeldSignals held;
   Training training({arguments.command.begin() + 1, arguments.command.end()});
   RestartPolicy policy(arguments.restarts);
@@ -146,14 +145,14 @@ int launch_training(const LaunchArguments& arguments, const std::vector<std::str
     training.took(end.run_folder);
     const std::optional<double> wait = policy.after(end.exit_code, training.progressed());
     if (!wait) {
-      if (lost_a_rank(end.exit_code) && arguments.restarts.most_in_a_row > 0)
+      if (lost_a_rank(end.exit_code) && arguments.restarts.max_in_a_row > 0)
         log_error("launch: gave up after {} restart{} without a new checkpoint: {}", policy.in_a_row(),
                   policy.in_a_row() == 1 ? "" : "s", end.why);
       return end.exit_code;
     }
     log_warning("launch: {}", end.why);
     log_warning("launch: restart {} of {} in {:.3g} s, from {}", policy.in_a_row(),
-                arguments.restarts.most_in_a_row, *wait, training.start_of_next_try());
+                arguments.restarts.max_in_a_row, *wait, training.start_of_next_try());
     if (!wait_unless_stopped(*wait)) return end.exit_code;
     next = training.next_try();
   }
@@ -164,13 +163,13 @@ int run_launch(const Program& program, const LaunchArguments& arguments) {
     fail(ExitCode::usage, "{} runs already: launch starts the ranks itself. Leave one of the two out.",
          program.environment().launcher.launcher);
   if (arguments.ranks < 1) fail(ExitCode::usage, "-n {}: at least one rank is needed.", arguments.ranks);
-  if (arguments.restarts.most_in_a_row < 0 || !(arguments.restarts.first_wait >= 0))
+  if (arguments.restarts.max_in_a_row < 0 || !(arguments.restarts.first_wait >= 0))
     fail(ExitCode::usage, "--restarts and --backoff must not be negative.");
   if (!kBindings.contains(arguments.bind))
     fail(ExitCode::usage, "--bind {}: choose none, core, socket or numa.", arguments.bind);
   const std::vector<std::string> mpirun = mpirun_words(arguments);
   if (arguments.command[0] == "train") return launch_training(arguments, mpirun);
-  // These end at once, as they do without mpirun.
+  // These are ended at once by a signal, as without mpirun.
   return run_job(joined(mpirun, arguments.command), /*saving_ranks=*/0).exit_code;
 }
 
@@ -194,7 +193,7 @@ void add_launch_command(Command app, Program& program) {
   auto arguments = std::make_shared<LaunchArguments>();
   command.add("-n", arguments->ranks, "Ranks").type("N").required();
   command
-      .add("--restarts", arguments->restarts.most_in_a_row,
+      .add("--restarts", arguments->restarts.max_in_a_row,
            "Times to start train again after a rank was lost, with\n"
            "no new checkpoint in between; 3")
       .type("K");

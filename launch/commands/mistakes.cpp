@@ -74,7 +74,7 @@ std::string help_of(const CLI::App& command) {
   return fmt::format("lockstep {}{}--help", path_of(command), path_of(command).empty() ? "" : " ");
 }
 
-/// The command of this name, wherever it is.
+/// The command of this name, at any level.
 const CLI::App* find_command(const CLI::App& app, const std::string& name) {
   for (const CLI::App* each : commands_of(app)) {
     if (each->get_name() == name) return each;
@@ -97,7 +97,7 @@ std::string unknown_option(const CLI::App& command, const std::string& given) {
   const auto is_same = [&](const Synonym& synonym) {
     return same_words(name, synonym.typed) && (synonym.meant == meant || !synonym.advice.empty());
   };
-  // A key is nearer than a name that only looks alike.
+  // A config key is preferred over a name with similar spelling.
   if (const std::string key = has_set ? meant_key(name) : "";
       !key.empty() && std::ranges::none_of(kOptions, is_same) && !same_words(name, meant))
     return fmt::format("{}. A config key is set with --set {}=VALUE.", what, key);
@@ -119,7 +119,7 @@ std::string unexpected_argument(const CLI::App& command, const std::string& word
   return fmt::format("unexpected argument '{}'. See {}.", word, help_of(command));
 }
 
-/// The command that a command line reached: the innermost one that it names.
+/// The innermost command named by the command line.
 const CLI::App& reached_command(const CLI::App& app) {
   const CLI::App* command = &app;
   while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
@@ -172,7 +172,7 @@ std::string mistake_in_words(const CLI::App& app, const CLI::ParseError& error) 
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !rest.empty())
     return head + unexpected_argument(command, rest.front());
   std::string what = error.what();
-  // CLI11 says "--set: 1 required KEY=VALUE missing" where nothing follows.
+  // CLI11 says "--set: 1 required KEY=VALUE missing" if the value is missing.
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr && what.ends_with(" missing"))
     what = what.substr(0, what.find(':')) + " needs a value";
   // And "Could not convert: -n = two".

@@ -10,19 +10,19 @@ class ParseError;
 
 namespace lockstep {
 
-/// The commands of a command.
+/// The subcommands of a command.
 std::vector<const CLI::App*> commands_of(const CLI::App& app);
 
-/// "data synth digits", from the outermost command on; "" for lockstep itself.
+/// The path of a command from the outermost one: "data synth digits"; "" for lockstep itself.
 std::string path_of(const CLI::App& command);
 
-/// Whether all that is missing is the name of a command: its help is the answer then.
+/// Whether the only mistake is a missing subcommand, in which case the help is printed.
 bool lacks_only_a_command(const CLI::App& app, const CLI::ParseError& error);
 
 /// What is wrong with a command line and what was probably meant, as one line.
 std::string mistake_in_words(const CLI::App& app, const CLI::ParseError& error);
 
-/// The same for a name that is none of `command`'s commands.
+/// The same for a name that is not one of `command`'s subcommands.
 std::string unknown_command(const CLI::App& app, const CLI::App& command, const std::string& name);
 
 }  // namespace lockstep

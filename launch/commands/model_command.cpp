@@ -51,7 +51,7 @@ Config config_of(const ShowArguments& arguments) {
   std::vector<std::string> names;
   for (const ModelEntry& model : model_registry()) names.push_back(model.name);
   if (!file && std::find(names.begin(), names.end(), arguments.model) == names.end())
-    fail(ExitCode::usage, "there is no model '{}'{} The name of a model file ends in .toml.", arguments.model,
+    fail(ExitCode::usage, "unknown model '{}'{} The name of a model file ends in .toml.", arguments.model,
          suggestion(arguments.model, names, model_synonyms()));
   std::vector<std::string> sets{(file ? "model.file=" : "model.name=") + arguments.model};
   sets.insert(sets.end(), arguments.sets.begin(), arguments.sets.end());

@@ -18,7 +18,7 @@ struct PredictArguments {
   bool force = false;
 };
 
-/// --force replaces an older answer, never what the answer is made from.
+/// --force replaces an older output file, but never an input file.
 void refuse_to_replace_input(const std::string& out, const TrainedModel& model,
                              const TrainedModel::DataArguments& data) {
   std::vector<std::string> inputs = model.source_of(data).files;
@@ -43,7 +43,7 @@ int run_predict(Program& program, const PredictArguments& arguments) {
     fail(ExitCode::usage, "{} exists already. Name another file, or add --force to replace it.",
          arguments.out);
   TrainedModel model(world, arguments.from, arguments.device);
-  // One process writes one file; the others of a job have nothing to do.
+  // One process writes the file; the other ranks have nothing to do.
   if (world.rank() != 0) return 0;
   const std::unique_ptr<Dataset> dataset = model.open(world, arguments.data, /*with_targets=*/false);
   const bool classifies = model.task().classifies();

@@ -13,23 +13,24 @@ namespace lockstep {
 
 class Command;
 
-/// What the subcommands share: the environment, and the World of those that need MPI.
+/// State shared by the subcommands: the environment, and the World of those that need MPI.
 class Program {
  public:
   explicit Program(Environment environment) : environment_(std::move(environment)) {}
 
   const Environment& environment() const { return environment_; }
-  /// Starts MPI on the first call. Commands that only read files or print facts never call it.
+  /// Initializes MPI on the first call. Commands that only read files or print facts never call it.
   World& world();
   bool has_world() const { return world_ != nullptr; }
-  /// Whether this rank says what all have met: true for the first of its machine to ask.
+  /// Whether this rank reports an error that all ranks have: true for the first rank of its machine to call
+  /// this.
   bool speaks_first() { return first_ == nullptr || first_->claim(); }
 
   /// The chosen subcommand, set while the command line is parsed; returns the exit code.
   std::function<int()> action;
-  /// Whether standard output holds what the command is for. Not of a training: that is its run folder.
+  /// Whether the command's result is on standard output. For training it is the run folder instead.
   bool prints_its_result = true;
-  /// Whether the chosen subcommand takes signals by itself, and calls let_signals_in().
+  /// Whether the chosen subcommand handles signals itself and calls let_signals_in().
   bool takes_signals = false;
 
  private:
@@ -38,7 +39,7 @@ class Program {
   std::unique_ptr<FirstOfMachine> first_;
 };
 
-// Each adds one subcommand, with its options and help, to the command line.
+// Each of these adds a subcommand, with its options and help, to the command line.
 void add_train_command(Command app, Program& program);
 void add_eval_command(Command app, Program& program);
 void add_predict_command(Command app, Program& program);
@@ -49,7 +50,7 @@ void add_slurm_command(Command app, Program& program);
 void add_doctor_command(Command app, Program& program);
 void add_launch_command(Command app, Program& program);
 
-/// Puts "--" before what `launch` starts where it was left out: what follows belongs to that command.
+/// Inserts a missing "--" before the command that `launch` starts, whose options then belong to it.
 void separate_launched_command(std::vector<std::string>& words);
 
 }  // namespace lockstep

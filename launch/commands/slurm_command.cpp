@@ -32,7 +32,7 @@ struct SlurmArguments {
   bool submit = false;
 };
 
-/// What stands unquoted in a line of sbatch's options.
+/// Checks a value that is unquoted in a line of sbatch's options.
 void check_word(const char* option, const std::string& text) {
   const bool plain = std::all_of(text.begin(), text.end(), [](unsigned char c) {
     return std::isalnum(c) != 0 ||
@@ -47,7 +47,7 @@ void check_line(const char* option, const std::string& text) {
     fail(ExitCode::usage, "{} '{}': give each line an option of its own", option, text);
 }
 
-/// A name that a job can have and a folder, too.
+/// A name valid for both a job and a folder.
 std::string job_name(const SlurmArguments& arguments, const Config& config) {
   if (!arguments.job.name.empty()) return arguments.job.name;
   std::string name = config.name;
@@ -57,7 +57,7 @@ std::string job_name(const SlurmArguments& arguments, const Config& config) {
   return name.empty() ? "train" : name;
 }
 
-/// What a run on this many ranks would refuse when it starts, it refuses now.
+/// Rejects now what a run on this many ranks would reject when it starts.
 void check_run(const SlurmJob& job, const Config& config) {
   const bool gpus = job.gpus_per_node > 0;
   if (gpus && !kCuda)
@@ -71,7 +71,7 @@ void check_run(const SlurmJob& job, const Config& config) {
          "place of --gpus-per-node makes a job without GPUs.");
   if (!gpus && config.device == "cuda")
     fail(ExitCode::usage, "run.device = \"cuda\" needs GPUs: ask for them with --gpus-per-node.");
-  // What is computed together is chosen when the run knows its model: any choice divides alike.
+  // The run chooses its micro-batches once it knows the model; divisibility does not depend on that.
   const int ranks = job.nodes * job.tasks_per_node, lanes = gpus ? 1 : job.cpus_per_task;
   const Batching batching = plan_batches(config.train, ranks, lanes, {});
   log_info("{} on {}; a step: {}, {} a rank", counted(ranks, "rank"), counted(job.nodes, "node"),
@@ -81,7 +81,7 @@ void check_run(const SlurmJob& job, const Config& config) {
     if (source) files.insert(source->files.begin(), source->files.end());
   for (const std::string& file : files)
     if (std::error_code status; !fs::exists(file, status))
-      log_warning("{} is not there on this machine: it must be on the nodes of the job.", file);
+      log_warning("{} does not exist on this machine: it must exist on the nodes of the job.", file);
 }
 
 /// The job that the arguments describe, checked as far as this machine can.
@@ -112,12 +112,12 @@ SlurmJob plan_job(const SlurmArguments& arguments) {
   job.program = {own_program()};
   if (!arguments.config.empty()) job.arguments.push_back(arguments.config);
   for (const std::string& set : arguments.sets) job.arguments.insert(job.arguments.end(), {"--set", set});
-  // On a node that lacks its GPUs a run that was given some is not to go on, a hundred times slower.
+  // If a node lacks its GPUs, a GPU job must not fall back to the CPU, a hundred times slower.
   job.arguments.insert(job.arguments.end(), {"--device", job.gpus_per_node > 0 ? "cuda" : "cpu"});
   return job;
 }
 
-/// A file that is removed in the end.
+/// A file that is removed on destruction.
 class TemporaryScript {
  public:
   explicit TemporaryScript(const std::string& text)
@@ -156,7 +156,8 @@ int run_slurm_train(const Program& program, const SlurmArguments& arguments) {
   log_information_to_stderr();
   if (arguments.submit && !program.environment().has_sbatch)
     fail(ExitCode::usage,
-         "there is no sbatch on PATH: without --submit the script is printed, for a machine that has it");
+         "sbatch is not on PATH: without --submit the script is printed, to be submitted on a machine that "
+         "has it");
   const std::string script = sbatch_script(plan_job(arguments));
   if (arguments.submit) {
     submit(script);

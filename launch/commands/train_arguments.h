@@ -16,8 +16,8 @@ struct TrainArguments {
 
 void add_train_options(Command command, TrainArguments& arguments);
 
-/// The folder in which a run with these arguments will be, absolute. Throws Error(usage or data) where
-/// `train` would.
+/// The absolute path of the run folder that `train` would use with these arguments. Throws Error(usage or
+/// data) where `train` would.
 std::string chosen_run_folder(const TrainArguments& arguments);
 
 }  // namespace lockstep

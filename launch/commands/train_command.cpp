@@ -32,16 +32,16 @@ namespace {
 
 using std::chrono::steady_clock;
 
-/// What rank 0 decides and tells the others: they need not see the config file.
+/// Decided by rank 0 and broadcast, so that the other ranks need not see the config file.
 struct Decision {
   std::string config_text;
   std::string checkpoint;                       ///< to resume from; "" for a new run
-  std::optional<LoadedCheckpoint> loaded = {};  ///< the same on rank 0, which has looked into it
-  std::string warning;                          ///< on rank 0, when the run goes on; "": none
+  std::optional<LoadedCheckpoint> loaded = {};  ///< the same on rank 0, which has read it
+  std::string warning;                          ///< on rank 0, for a resumed run; "": none
   std::unique_ptr<RunLock> folder = {};  ///< on rank 0, of the run; a new run takes it when it is ready
 };
 
-/// The options of the command line are --set by shorter names.
+/// Command-line options are shorthands for --set.
 std::vector<std::string> all_sets(const TrainArguments& arguments) {
   std::vector<std::string> sets = arguments.sets;
   if (!arguments.run.empty()) sets.push_back("run.dir=" + arguments.run);
@@ -49,7 +49,7 @@ std::vector<std::string> all_sets(const TrainArguments& arguments) {
   return sets;
 }
 
-/// The checkpoint that --resume names; none when "auto" finds none and the run starts from the beginning.
+/// The checkpoint selected by --resume; none if "auto" finds none and the run starts from the beginning.
 std::optional<LoadedCheckpoint> checkpoint_to_resume(const TrainArguments& arguments, const Config& config) {
   if (arguments.resume == "auto") {
     const std::string folder = choose_run_folder(config, /*resume=*/true);
@@ -66,14 +66,14 @@ std::optional<LoadedCheckpoint> checkpoint_to_resume(const TrainArguments& argum
   return found;
 }
 
-/// The run folder of RUN/checkpoints/FILE; "" for a checkpoint that lies elsewhere.
+/// The run folder of RUN/checkpoints/FILE; "" for a checkpoint elsewhere.
 std::string run_folder_of(const std::string& checkpoint) {
   const std::filesystem::path folder = std::filesystem::path(checkpoint).parent_path();
   return folder.filename() == "checkpoints" ? folder.parent_path().string() : "";
 }
 
-/// A warning about keys that changed although they must not; "" when none did. Throws Error(usage) instead
-/// when it is not allowed.
+/// A warning about changed keys that should not change; "" if there are none. Throws Error(usage) instead if
+/// changes are not allowed.
 std::string warning_of(const std::vector<std::string>& changed, const std::string& checkpoint, bool allowed) {
   if (changed.empty()) return "";
   const std::string what = fmt::format("the config differs from the one that {} was trained with: {}.",
@@ -82,7 +82,7 @@ std::string warning_of(const std::vector<std::string>& changed, const std::strin
   return what;
 }
 
-/// Two warnings, or one, or none.
+/// Joins two warnings, either of which may be empty.
 std::string both(const std::string& one, const std::string& other) {
   return one.empty() || other.empty() ? one + other : one + "\n" + other;
 }
@@ -92,7 +92,7 @@ Decision decide(const TrainArguments& arguments, const Environment& environment,
   const std::vector<std::string> sets = all_sets(arguments);
   Config config = load_config(arguments.config, sets);
   Decision decision;
-  // Before anything in it is read: whoever has it may be writing its newest checkpoint.
+  // Before anything in it is read: the process that has it may be writing its newest checkpoint.
   if (!arguments.resume.empty()) {
     Config there = config;
     there.train.run_dir = chosen_run_folder(arguments);
@@ -107,7 +107,7 @@ Decision decide(const TrainArguments& arguments, const Environment& environment,
     decision.checkpoint = decision.loaded->path;
     const std::string& text = decision.loaded->text("config");
     Config before = parse_config(text, decision.checkpoint, "/", {});
-    // Without a config file, what was trained goes on.
+    // Without a config file, the config of the checkpoint is used.
     if (arguments.config.empty()) config = parse_config(text, decision.checkpoint, "/", sets);
     name_generated_digits(config.train, environment.cache_folder);
     const Standing standing = {decision.loaded->integer("position"),
@@ -121,7 +121,7 @@ Decision decide(const TrainArguments& arguments, const Environment& environment,
   }
   name_generated_digits(config.train, environment.cache_folder);
   if (arguments.resume.empty()) {
-    // Taken for good when every rank is ready; an obstacle is told before the data is read.
+    // Taken when every rank is ready, but obstacles are reported before the data is read.
     take_run_folder(config, /*resume=*/false).reset();
   } else {
     if (choose_run_folder(config, /*resume=*/true) != decision.folder->folder()) {
@@ -157,23 +157,23 @@ TrainObserver observe(const Config& config, Progress& progress, MetricsWriter& m
               }};
 }
 
-/// When this process must have ended, by its job or by the config; none when nothing says so. Slurm says it
-/// by the clock of the wall, which is looked at once: it may be set later.
+/// The time limit of this process, by its job or the config; none if there is no limit. Slurm gives it as
+/// wall-clock time, which is read once, because the clock may be set later.
 std::optional<steady_clock::time_point> end_of_time(steady_clock::time_point started,
                                                     const Environment& environment, double minutes) {
   std::optional<steady_clock::time_point> end;
   if (environment.slurm_job_end) {
     const auto left = *environment.slurm_job_end - std::chrono::system_clock::now();
-    // Of a job that was given more time since this was set, or of none: to stop at once would help nobody.
+    // The job was given more time after this was set, or there is none: stopping at once would be wrong.
     if (left > left.zero())
       end = steady_clock::now() + std::chrono::duration_cast<steady_clock::duration>(left);
   }
   if (minutes <= 0) return end;
-  // What is further away than a clock can say is no limit.
-  constexpr double kMostMinutes = 60.0 * 24 * 365 * 100;
+  // A limit beyond the range of the clock is no limit.
+  constexpr double kMaxMinutes = 60.0 * 24 * 365 * 100;
   const auto limit =
       started + std::chrono::duration_cast<steady_clock::duration>(
-                    std::chrono::duration<double, std::ratio<60>>(std::min(minutes, kMostMinutes)));
+                    std::chrono::duration<double, std::ratio<60>>(std::min(minutes, kMaxMinutes)));
   return end ? std::min(*end, limit) : limit;
 }
 
@@ -214,7 +214,7 @@ int run_train(Program& program, const TrainArguments& arguments) {
   const StopConditions stop{
       .asked = stop_signal,
       .ends_at = end_of_time(started, program.environment(), config.train.wall_time_minutes)};
-  // Nothing is left behind by a run that could not start, on whichever rank.
+  // A run that could not start, on any rank, leaves nothing behind.
   world.barrier();
   if (world.rank() != 0) return exit_code_of(trainer.run({}, stop));
   if (!decision.folder) decision.folder = take_run_folder(config, /*resume=*/false);

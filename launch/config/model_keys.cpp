@@ -31,7 +31,7 @@ std::string known_model(const GivenValue& given) {
   if (find_model(name) != nullptr) return name;
   std::vector<std::string> names;
   for (const ModelEntry& model : model_registry()) names.push_back(model.name);
-  given.reject("there is no model '{}'{}", name, suggestion(name, names, model_synonyms()));
+  given.reject("unknown model '{}'{}", name, suggestion(name, names, model_synonyms()));
 }
 
 ModelValue read_model_value(const GivenValue& given) {

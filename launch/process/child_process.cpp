@@ -69,7 +69,7 @@ ChildResult run_child(const std::vector<std::string>& command) {
   Pipe out, err;
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  // mpirun would pass its input on to rank 0: there is none.
+  // mpirun would forward its input to rank 0; there is none.
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, out.writer(), STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, err.writer(), STDERR_FILENO);

@@ -39,8 +39,9 @@ std::optional<std::chrono::system_clock::time_point> time_point(const char* name
   return std::chrono::system_clock::time_point(std::chrono::seconds(seconds));
 }
 
-/// One of several tasks, from whose environment the number of the step has been lost (by a container, say). A
-/// batch script, which is one process, has a number near 2^32, which is no int, or none in some versions.
+/// Whether this is one of several tasks whose environment has lost the step's number (for example in a
+/// container). A batch script, which is one process, has a number near 2^32, which is not an int, or none in
+/// some versions.
 bool is_task_without_step(int task, int tasks) {
   if (tasks < 2 || !variable("SLURM_STEP_ID").empty()) return false;
   return task > 0 || (task == 0 && variable("ENVIRONMENT") != "BATCH");
@@ -49,7 +50,7 @@ bool is_task_without_step(int task, int tasks) {
 LauncherFacts find_launcher() {
   LauncherFacts facts;
   // Open MPI's and MPICH's mpirun mark their processes. Inside a Slurm job those processes see Slurm's
-  // variables too, but of the step that started mpirun's daemons, so they count for nothing then.
+  // variables too, but of the step that started mpirun's daemons, so they are ignored then.
   if (!variable("OMPI_COMM_WORLD_SIZE").empty() || !variable("HYDI_CONTROL_FD").empty()) {
     facts.launcher = "mpirun";
     const int ranks = number("OMPI_COMM_WORLD_SIZE", 0);
@@ -62,7 +63,7 @@ LauncherFacts find_launcher() {
   const int tasks =
       has_step ? number("SLURM_STEP_NUM_TASKS", number("SLURM_NTASKS", 1)) : number("SLURM_NTASKS", 1);
   if (has_step && tasks == 1 && !serves_mpi) {
-    // `srun --pty bash`, say: whoever types there starts what runs.
+    // For example `srun --pty bash`, where the user starts programs by hand.
     facts.lone_slurm_task = true;
   } else if (has_step || (!serves_mpi && is_task_without_step(task, tasks))) {
     facts.launcher = "srun";
@@ -82,7 +83,7 @@ int find_rank_hint() {
   return 0;
 }
 
-/// A terminal, opened to be asked; not when the path is of something else.
+/// Opens a terminal to query it; fails if the path is not a terminal.
 class Terminal {
  public:
   explicit Terminal(const std::string& path) {
@@ -97,7 +98,7 @@ class Terminal {
   Terminal& operator=(const Terminal&) = delete;
 
   bool exists() const { return descriptor_ >= 0 && isatty(descriptor_) != 0; }
-  /// 0 when it does not say.
+  /// The terminal's width; 0 if unknown.
   int columns() const {
     winsize size{};
     return exists() && ioctl(descriptor_, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
@@ -107,15 +108,14 @@ class Terminal {
   int descriptor_ = -1;
 };
 
-/// The terminal that a person sees. mpirun hands each rank a pseudo-terminal of its own even when its own
-/// output goes to a file: what counts is where mpirun's output goes, which a rank on the same machine can
-/// look up.
+/// The terminal that the user sees. mpirun gives each rank a pseudo-terminal even if its own output goes to a
+/// file, so this is the one to which mpirun writes, which a rank on the same machine can look up.
 std::string terminal_path(const LauncherFacts& launcher) {
   return launcher.launcher == "mpirun" ? "/proc/" + std::to_string(getppid()) + "/fd/1" : "/proc/self/fd/1";
 }
 
 std::string find_cache_folder() {
-  // The specification of these folders says to ignore relative ones.
+  // The specification of these folders requires relative ones to be ignored.
   if (const std::string cache = variable("XDG_CACHE_HOME"); cache.starts_with('/'))
     return cache + "/lockstep";
   if (const std::string home = variable("HOME"); home.starts_with('/')) return home + "/.cache/lockstep";

@@ -8,7 +8,7 @@ namespace lockstep {
 
 namespace {
 
-/// What "error: ..." or "[rank 3] error: ..." says; "" for other lines, also those of libraries.
+/// The message of "error: ..." or "[rank 3] error: ..."; "" for other lines, including those of libraries.
 std::string error_of(std::string_view line) {
   constexpr std::string_view kRank = "[rank ", kError = "error: ";
   if (line.starts_with(kRank)) {
@@ -19,12 +19,12 @@ std::string error_of(std::string_view line) {
   return line.starts_with(kError) ? std::string(line.substr(kError.size())) : "";
 }
 
-/// Open MPI puts its paragraphs between two such lines.
+/// Open MPI encloses its paragraphs between two such lines.
 bool is_ruler(std::string_view line) {
   return line.size() >= 40 && line.find_first_not_of('-') == std::string_view::npos;
 }
 
-/// Whether a line says no more than that ranks ended, or that others said so, too.
+/// Whether a line says only that ranks ended, or that others reported the same.
 bool repeats(const std::string& line) {
   constexpr std::array<std::string_view, 6> kPhrases = {
       "MPI_ABORT was invoked on rank",    "exited with non-zero status",
@@ -34,8 +34,8 @@ bool repeats(const std::string& line) {
                              [&](std::string_view phrase) { return line.find(phrase) != std::string::npos; });
 }
 
-/// A paragraph that has no end is none.
-constexpr size_t kMostBlockLines = 40;
+/// More lines without an end are not a paragraph.
+constexpr size_t kMaxBlockLines = 40;
 
 }  // namespace
 
@@ -43,10 +43,11 @@ std::string ErrorStream::pass(std::string_view text) {
   for (const char c : text) {
     if (c == '\n')
       end_line();
-    else if (c != '\0')  // Open MPI 5 puts one behind each paragraph
+    else if (c != '\0')  // Open MPI 5 writes one after each paragraph
       line_ += c;
   }
-  // A prompt, say, is seen at once; rulers and "[host:123] ..." are not until they are whole.
+  // Incomplete lines, such as prompts, are printed at once, except the beginnings of rulers and "[host:123]
+  // ...".
   if (block_.empty() && !line_.empty() && line_[0] != '-' && line_[0] != '[')
     ready_ += line_.substr(std::exchange(passed_, line_.size()));
   return std::exchange(ready_, "");
@@ -63,7 +64,7 @@ void ErrorStream::end_line() {
   if (first_error_.empty()) first_error_ = error_of(line_);
   if (!block_.empty() || is_ruler(line_)) {
     block_.push_back(line_);
-    if ((block_.size() > 1 && is_ruler(line_)) || block_.size() > kMostBlockLines) end_block();
+    if ((block_.size() > 1 && is_ruler(line_)) || block_.size() > kMaxBlockLines) end_block();
   } else if (!repeats(line_)) {
     ready_ += line_.substr(passed_) + "\n";
   } else if (first_error_.empty()) {
@@ -74,7 +75,7 @@ void ErrorStream::end_line() {
 }
 
 void ErrorStream::end_block() {
-  // Open MPI 5 is heard before the rank that it speaks of.
+  // Output of Open MPI 5 arrives before that of the rank it is about.
   const bool repeated = std::ranges::any_of(block_, repeats);
   for (const std::string& line : block_) {
     // Another rank may have written into it.

@@ -6,17 +6,16 @@
 
 namespace lockstep {
 
-/// What the processes of a job write to standard error, as it goes on to a person: without the paragraphs in
-/// which MPI and mpirun repeat that a rank ended with an error, once that rank has said so itself: before the
-/// paragraph or after it.
+/// Filters a job's standard error for people: removes the paragraphs in which MPI and mpirun repeat that a
+/// rank ended with an error, if the rank itself reports it, before or after the paragraph.
 class ErrorStream {
  public:
-  /// What follows from further text for standard error. Lines that may be the beginning of such a paragraph
-  /// are held back until it is whole.
+  /// Filters further text and returns what to print now. Lines that may begin such a paragraph are held back
+  /// until it is complete.
   std::string pass(std::string_view text);
-  /// The rest, at the end.
+  /// Returns the rest, at the end.
   std::string finish();
-  /// What the first "error: ..." or "[rank 3] error: ..." says; "" as long as there is none.
+  /// The message of the first "error: ..." or "[rank 3] error: ..."; "" while there is none.
   const std::string& first_error() const { return first_error_; }
 
  private:
@@ -24,11 +23,11 @@ class ErrorStream {
   void end_block();
 
   std::string first_error_;
-  std::string ready_;               ///< to be handed on
-  std::string held_;                ///< such paragraphs, as long as no rank has said anything
-  std::string line_;                ///< as far as it has come
-  size_t passed_ = 0;               ///< characters of it that went on already
-  std::vector<std::string> block_;  ///< lines from a ruler on; empty outside of a paragraph
+  std::string ready_;               ///< to be printed
+  std::string held_;                ///< such paragraphs, while no rank has reported an error
+  std::string line_;                ///< the incomplete last line
+  size_t passed_ = 0;               ///< number of its characters already printed
+  std::vector<std::string> block_;  ///< lines of the current paragraph, from its ruler; empty outside one
 };
 
 }  // namespace lockstep

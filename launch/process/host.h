@@ -6,13 +6,13 @@
 
 namespace lockstep {
 
-/// What follows "NAME :" or "NAME:" on its first line of a file of /proc; "" if it is not there.
+/// The text after the first "NAME :" or "NAME:" in a file of /proc; "" if there is none.
 std::string proc_field(const char* file, const std::string& name);
 
-/// An amount of /proc/meminfo ("MemTotal", "MemAvailable") in bytes.
+/// A value of /proc/meminfo ("MemTotal", "MemAvailable") in bytes.
 int64_t host_memory(const std::string& name);
 
-/// The memory that a container or a Slurm job may use, if it is limited.
+/// The memory limit of the container or Slurm job, if any.
 std::optional<int64_t> memory_limit();
 
 }  // namespace lockstep

@@ -15,10 +15,10 @@ namespace lockstep {
 
 namespace {
 
-// A message is one of these letters and what follows it.
+// A message is one of these letters and its argument.
 constexpr char kListening = 'l', kFolder = 'f';
 
-/// In Linux's abstract names, which begin with a zero byte and leave nothing behind.
+/// An abstract socket address of Linux, which begins with a zero byte and needs no file.
 socklen_t fill(sockaddr_un& address, const std::string& name) {
   address.sun_family = AF_UNIX;
   const size_t length = std::min(name.size(), sizeof address.sun_path - 1);
@@ -44,7 +44,7 @@ void tell(const std::string& name, const std::string& message) {
 LaunchLink::LaunchLink() : descriptor_(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  // Without a path the system chooses a name that nobody has.
+  // Without a path the system chooses an unused name.
   socklen_t length = sizeof(sa_family_t);
   if (descriptor_ < 0 || bind(descriptor_, reinterpret_cast<const sockaddr*>(&address), length) != 0)
     fail(ExitCode::usage, "cannot open a socket for the ranks: {}", std::strerror(errno));

@@ -4,26 +4,26 @@
 
 namespace lockstep {
 
-/// What ranks tell the `lockstep launch` that started them, over a socket of this machine that needs no file.
-/// This is the side of launch.
+/// Receives messages from ranks in the `lockstep launch` that started them, over a local socket without a
+/// file.
 class LaunchLink {
  public:
-  /// Throws Error(usage) when the system has no socket left.
+  /// Throws Error(usage) if the system cannot create a socket.
   LaunchLink();
   ~LaunchLink();
   LaunchLink(const LaunchLink&) = delete;
   LaunchLink& operator=(const LaunchLink&) = delete;
 
-  /// What ranks find in the variable kLaunchVariable.
+  /// The value for the environment variable kLaunchVariable of the ranks.
   const std::string& name() const { return name_; }
-  /// Readable when something has come.
+  /// Readable when a message has arrived.
   int descriptor() const { return descriptor_; }
-  /// Takes what has come, without waiting.
+  /// Reads the messages that have arrived; does not wait.
   void take();
 
-  /// How many ranks have said that they take signals: before that a signal would just end them.
+  /// The number of ranks that have reported that they handle signals. Until then a signal would kill them.
   int listening() const { return listening_; }
-  /// The folder that the run has taken; "" as long as it has none.
+  /// The run folder; "" until the ranks have reported it.
   const std::string& run_folder() const { return run_folder_; }
 
  private:
@@ -35,7 +35,7 @@ class LaunchLink {
 
 constexpr const char* kLaunchVariable = "LOCKSTEP_LAUNCH";
 
-// The side of a rank, which does nothing where `name` is "" or nobody listens any more.
+// Sent by a rank. No effect if `name` is "" or the receiver is gone.
 void tell_launch_listening(const std::string& name);
 void tell_launch_run_folder(const std::string& name, const std::string& folder);
 

@@ -15,8 +15,8 @@ bool lost_a_rank(int exit_code) {
 std::optional<double> RestartPolicy::after(int exit_code, bool progressed) {
   if (!lost_a_rank(exit_code)) return std::nullopt;
   if (progressed) in_a_row_ = 0;
-  if (in_a_row_ >= rules_.most_in_a_row) return std::nullopt;
-  return std::min(rules_.first_wait * std::pow(2.0, in_a_row_++), rules_.longest_wait);
+  if (in_a_row_ >= rules_.max_in_a_row) return std::nullopt;
+  return std::min(rules_.first_wait * std::pow(2.0, in_a_row_++), rules_.max_wait);
 }
 
 }  // namespace lockstep

@@ -4,23 +4,23 @@
 
 namespace lockstep {
 
-/// When a run that lost a rank is started again.
+/// When to restart a run that lost a rank.
 struct RestartRules {
-  int most_in_a_row = 3;     ///< restarts without a new checkpoint between them
-  double first_wait = 1;     ///< seconds before the first of them; twice as long before each further one
-  double longest_wait = 60;  ///< but no longer than that
+  int max_in_a_row = 3;   ///< maximum of consecutive restarts without a new checkpoint
+  double first_wait = 1;  ///< seconds before the first of them; doubled before each further one
+  double max_wait = 60;   ///< upper limit of the wait, in seconds
 };
 
-/// Decides after each try of a run whether another follows.
+/// Decides after each attempt to run whether to restart.
 class RestartPolicy {
  public:
   explicit RestartPolicy(const RestartRules& rules) : rules_(rules) {}
 
-  /// Seconds to wait before the next try; none: give up. `exit_code` is that of the try, `progressed` whether
-  /// it left a new checkpoint, after which everything counts from the beginning.
+  /// Seconds to wait before the next attempt; none: give up. exit_code: of the last attempt. progressed:
+  /// whether it wrote a new checkpoint, which resets the count and the wait.
   std::optional<double> after(int exit_code, bool progressed);
 
-  /// Restarts in a row so far.
+  /// Consecutive restarts so far.
   int in_a_row() const { return in_a_row_; }
 
  private:
@@ -28,8 +28,8 @@ class RestartPolicy {
   int in_a_row_ = 0;
 };
 
-/// Whether a rank or the launcher was lost, and not the run's own doing: ExitCode::lost, or ended by a signal
-/// (128 + its number) other than an interrupt by a person.
+/// Whether a run ended because a rank or the launcher was lost: ExitCode::lost, or killed by a signal (128 +
+/// its number) other than an interrupt by the user.
 bool lost_a_rank(int exit_code);
 
 }  // namespace lockstep

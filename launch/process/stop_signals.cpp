@@ -21,14 +21,14 @@ constexpr std::array kStopSignals = {Named{SIGTERM, "SIGTERM"}, Named{SIGINT, "S
                                      Named{SIGUSR1, "SIGUSR1"}, Named{SIGUSR2, "SIGUSR2"},
                                      Named{SIGHUP, "SIGHUP"}};
 
-// All that the handler touches; atomics without locks are safe in one.
+// The data used by the handler; lock-free atomics are safe in it.
 std::atomic<int> first_signal = 0;
 std::atomic<int> direct_interrupts = 0, forwarded_interrupts = 0;
 std::atomic<pid_t> parent = 0;
 std::atomic<bool> speaks_up = false, line_drawn = false;
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<pid_t>::is_always_lock_free);
 
-/// Begins with the end of a line: a terminal shows Ctrl-C as "^C".
+/// Begins with a line feed, because a terminal shows Ctrl-C as "^C".
 void speak(int signal) {
   constexpr std::string_view kLine = "\nstopping after this step and a checkpoint\n";
   constexpr std::string_view kInterrupted =
@@ -38,8 +38,8 @@ void speak(int signal) {
 }
 
 void on_interrupt(const siginfo_t& info) {
-  // Whoever signals a whole group of processes reaches the rank and its parent, which forwards the signal.
-  // Without a clock: of one such pair each comes once.
+  // A signal to the process group reaches both the rank and its parent, which forwards it. Counted without a
+  // clock: each of the two arrives once.
   std::atomic<int>& count = info.si_pid == parent ? forwarded_interrupts : direct_interrupts;
   ++count;
   if (std::max(direct_interrupts.load(), forwarded_interrupts.load()) >= 2) _exit(128 + SIGINT);

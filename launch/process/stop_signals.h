@@ -4,17 +4,17 @@
 
 namespace lockstep {
 
-/// From now on SIGTERM, SIGINT, SIGUSR1, SIGUSR2 and SIGHUP (a terminal that is closed; unless nohup has it
-/// ignored) are remembered instead of ending the process. A second
-/// SIGINT ends it at once with 130; one Ctrl-C that reaches a rank twice, by itself and through the process
-/// that supervises it, counts once. When `speaks`, standard error says at the first of them what comes next.
+/// From now on SIGTERM, SIGINT, SIGUSR1, SIGUSR2 and SIGHUP (a closed terminal, unless ignored by nohup) are
+/// recorded instead of ending the process. A second SIGINT ends it at once with 130; one Ctrl-C that reaches
+/// a rank twice, by itself and through the process that supervises it, counts once. If `speaks`, the first
+/// signal prints to standard error what happens next.
 void take_stop_signals(bool speaks);
 
-/// Whether a line that is redrawn stands on standard output: the first signal removes it, for a launcher may
-/// kill this process before it gets to do so.
+/// Tells whether standard output shows a line that is redrawn: the first signal erases it, because a launcher
+/// may kill this process before it can do so itself.
 void set_line_drawn(bool drawn);
 
-/// The first signal that came since, "SIGTERM"; "" when none has. From any thread.
+/// The name of the first signal received since then, "SIGTERM"; "" if none. Thread-safe.
 std::string stop_signal();
 
 }  // namespace lockstep

@@ -20,10 +20,10 @@ namespace lockstep {
 
 namespace {
 
-/// What a launcher, Slurm or a person sends to a process and means for the rank.
+/// Signals from a launcher, Slurm or a user that are meant for the rank.
 constexpr std::array kForwarded = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
 
-/// The signals that were blocked before supervise(), where this is the child.
+/// In the child: the signals that were blocked before supervise().
 std::optional<sigset_t> blocked_before;
 
 constexpr std::array kCrashes = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
@@ -35,22 +35,21 @@ bool is_traced() {
   return false;
 }
 
-/// Ends this process as its child did.
+/// Ends this process with the status of its child.
 [[noreturn]] void end_as(int status, const Environment& environment) {
   if (WIFEXITED(status)) _exit(WEXITSTATUS(status));
   const int signal = WTERMSIG(status);
   if (signal == SIGKILL) {
     log_error(
-        "rank {} was killed (SIGKILL). If nobody did so, the system did because memory ran out: see dmesg, "
-        "or what "
-        "Slurm says of the job. Resume from the newest checkpoint.",
+        "rank {} was killed (SIGKILL). Unless a user did so, memory ran out: see dmesg, or Slurm's "
+        "record of the job. Resume from the newest checkpoint.",
         environment.rank_hint);
     _exit(static_cast<int>(ExitCode::lost));
   }
   if (std::ranges::find(kCrashes, signal) != kCrashes.end())
     log_error("rank {} crashed: signal {} ({}). This is a bug in Lockstep or in a library that it uses.",
               environment.rank_hint, signal, strsignal(signal));
-  // The child has left what is to be left for a debugger.
+  // The child has already dumped core, if enabled.
   const rlimit no_core{};
   setrlimit(RLIMIT_CORE, &no_core);
   std::signal(signal, SIG_DFL);
@@ -79,7 +78,7 @@ bool is_traced() {
 void supervise(const Environment& environment) {
   if (environment.launcher.launcher.empty() || is_traced()) return;
   std::signal(SIGCHLD, SIG_DFL);
-  // Blocked before the fork, so that none is lost: the parent takes them one by one.
+  // Blocked before the fork, so that none is lost; the parent takes them one by one.
   sigset_t signals, before;
   sigemptyset(&signals);
   sigaddset(&signals, SIGCHLD);
@@ -88,7 +87,7 @@ void supervise(const Environment& environment) {
   const pid_t parent = getpid(), child = fork();
   if (child > 0) wait_for(child, signals, environment);
   blocked_before = before;
-  if (child < 0) return;  // no room for another process: the rank runs without
+  if (child < 0) return;  // no more processes allowed: the rank runs unsupervised
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(static_cast<int>(ExitCode::lost));
 }

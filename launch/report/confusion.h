@@ -6,7 +6,7 @@
 
 namespace lockstep {
 
-/// How often a sample of class t was taken for class p, and what follows from it.
+/// How often a sample of class t was predicted as class p, and the derived metrics.
 class Confusion {
  public:
   explicit Confusion(int64_t classes) : classes_(classes), counts_(static_cast<size_t>(classes * classes)) {}
@@ -19,12 +19,12 @@ class Confusion {
   }
   int64_t classes() const { return classes_; }
 
-  /// Samples of the class, and samples taken for it.
+  /// The number of samples of a class, and of predictions of it.
   int64_t samples(int64_t c) const;
   int64_t predictions(int64_t c) const;
-  /// Of those taken for the class, the part that is of it; none if nothing was taken for it.
+  /// The fraction of predictions of the class that are correct; none if it was never predicted.
   std::optional<double> precision(int64_t c) const;
-  /// Of those of the class, the part that was found; none if there are none.
+  /// The fraction of samples of the class that were predicted as such; none if it has no samples.
   std::optional<double> recall(int64_t c) const;
 
  private:

@@ -9,7 +9,7 @@ namespace lockstep {
 
 namespace {
 
-constexpr size_t kText = 20;  // the column in which texts start
+constexpr size_t kText = 20;  // column of the descriptions
 
 std::string row(const std::string& name, const std::string& text) {
   const std::string head = fmt::format("{:<{}}", name, kText);

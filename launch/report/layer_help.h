@@ -6,7 +6,7 @@
 
 namespace lockstep {
 
-// What a model file may hold, from the table of layer kinds.
+// Documentation of the layers of a model file, from the table of layer kinds.
 
 /// As text of at most 80 columns.
 std::string layer_help();

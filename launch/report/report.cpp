@@ -63,7 +63,7 @@ void Report::value(const std::string& key, const Json& json) { json_[section_][k
 
 void Report::print(bool json) const {
   if (json) return print_json(json_);
-  constexpr size_t kText = 20;  // the column in which texts start
+  constexpr size_t kText = 20;  // column of the texts
   std::string out;
   for (const Line& line : lines_) {
     if (line.heading) {

@@ -19,16 +19,17 @@ std::string readable_bytes(int64_t bytes);
 /// "1,199,882".
 std::string readable_count(int64_t count);
 
-/// The words of a text in lines of at most 80 columns, each indented and ended.
+/// The text wrapped to 80 columns, each line indented and ended by a line feed.
 std::string wrapped(const std::string& text, size_t indent);
 
-/// Named facts in sections: for people as aligned lines of at most 80 columns, for programs as JSON.
+/// Named facts in sections: printed for people as aligned lines of at most 80 columns, or for programs as
+/// JSON.
 class Report {
  public:
   void section(const std::string& name);
   /// `text` for people; `value` for programs, under `key`.
   void fact(const std::string& name, const std::string& text, const std::string& key, const Json& value);
-  /// For people alone, and for programs alone, in the same section.
+  /// Only for people, and only for programs, in the current section.
   void line(const std::string& name, const std::string& text);
   void value(const std::string& key, const Json& value);
   void print(bool json) const;

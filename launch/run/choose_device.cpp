@@ -13,17 +13,16 @@ namespace lockstep {
 
 namespace {
 
-/// This rank's GPU among those that it sees. A launcher that binds GPUs shows each rank its own as the only
-/// one.
+/// This rank's GPU among the visible ones. With a launcher that binds GPUs, each rank sees only its own.
 int gpu_of(const World& world, const DeviceReport& report) {
   return world.local_rank() % static_cast<int>(report.gpus.size());
 }
 
-/// What no other GPU of the job has.
+/// Identifies a GPU uniquely in the job.
 uint64_t identity(const GpuInfo& gpu) { return hash_name(host_identity() + "/" + gpu.bus_id); }
 
-/// Why this rank cannot have a GPU; the same text on every rank when they share one, else "" on those that
-/// can.
+/// Why this rank cannot use a GPU. If ranks share a GPU, the same text on every rank; otherwise "" on ranks
+/// that can.
 std::string obstacle(World& world, const DeviceReport& report) {
   const bool none = report.gpus.empty();
   const uint64_t mine = none ? 0 : identity(report.gpus[static_cast<size_t>(gpu_of(world, report))]);
@@ -43,7 +42,7 @@ Device choose_device(World& world, const std::string& wanted) {
   const DeviceReport report = find_devices();
   const std::string reason = obstacle(world, report);
   if (wanted == "cuda" && !reason.empty())
-    fail(ExitCode::usage, "a GPU was asked for, but {}. Use --device cpu or --device auto.", reason);
+    fail(ExitCode::usage, "a GPU was requested, but {}. Use --device cpu or --device auto.", reason);
   if (!world.any(!reason.empty())) return Device(gpu_of(world, report));
   log_info("running on the CPU: {}", reason.empty() ? "another rank has no GPU" : reason);
   return Device();

@@ -7,9 +7,9 @@
 
 namespace lockstep {
 
-/// Collective. A GPU of its own for each rank, or the CPU for all: `wanted` is auto, cpu or cuda. auto takes
-/// the CPU when a rank would go without a GPU, and says why in one line. Throws
-/// Error(usage) when cuda is wanted and that is so.
+/// Collective. Selects a GPU for each rank, or the CPU for all; `wanted` is auto, cpu or cuda. If a rank
+/// would be without a GPU of its own, auto selects the CPU and prints the reason in one line, and cuda throws
+/// Error(usage).
 Device choose_device(World& world, const std::string& wanted);
 
 }  // namespace lockstep

@@ -33,7 +33,7 @@ std::vector<fs::path> runs_in(const fs::path& folder) {
   return runs;
 }
 
-/// The one that wrote a checkpoint last; "" of none.
+/// The run with the newest checkpoint; "" if there are none.
 fs::path newest(const std::vector<fs::path>& runs) {
   std::pair<fs::file_time_type, fs::path> best{fs::file_time_type::min(), ""};
   for (const fs::path& run : runs) {

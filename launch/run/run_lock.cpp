@@ -43,7 +43,7 @@ std::string text_of(int descriptor) {
   return line.empty() ? "another process" : line;
 }
 
-/// Whether a process that such a text names runs on this machine.
+/// Whether the process described by such a text runs on this machine.
 bool runs_here(const std::string& text) {
   int process = 0;
   std::array<char, 256> host{};
@@ -51,18 +51,19 @@ bool runs_here(const std::string& text) {
   return host.data() == host_name() && process != getpid() && (kill(process, 0) == 0 || errno == EPERM);
 }
 
-/// 0, or why not: EAGAIN when another process holds the lock.
+/// 0, or the errno: EAGAIN if another process holds the lock.
 int lock_whole_file(int descriptor) {
   struct flock lock {};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
-  // Of the open file and not of the process: another part of the program that closes the file frees nothing.
+  // A lock of the open file, not of the process, so that closing the file elsewhere in the program does not
+  // release it.
   if (fcntl(descriptor, F_OFD_SETLK, &lock) == 0) return 0;
   if (errno == EINVAL && fcntl(descriptor, F_SETLK, &lock) == 0) return 0;
   return errno == EACCES ? EAGAIN : errno;
 }
 
-/// Whether the file is still the one of that name: its last holder may have removed it meanwhile.
+/// Whether the open file still has its name: the previous holder may have removed it meanwhile.
 bool is_still(int descriptor, const std::string& path) {
   struct stat open_file {
   }, named_file{};
@@ -102,7 +103,7 @@ bool RunLock::try_lock(std::string& holder) {
       descriptor_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
       failure = descriptor_ < 0 ? errno : 0;
     }
-    // Whoever held the lock may just have removed the folder, too, and those above it.
+    // The previous holder may just have removed the folder, too, and its parents.
     if (failure == ENOENT && ++vanished < kMaxVanished) continue;
     if (failure != 0) fail_to_make(folder_, failure);
     const int error = lock_whole_file(descriptor_);

@@ -20,7 +20,7 @@ LoadedCheckpoint load_run(const std::string& from) {
   const std::filesystem::path path = from;
   if (!std::filesystem::exists(path))
     fail(ExitCode::data, "{}: there is no such file or folder{}", from, run_suggestion(from));
-  // A file of a run folder that is no checkpoint, such as config.toml.
+  // A file of a run folder that is not a checkpoint, such as config.toml.
   if (const std::string run = run_suggestion(from);
       path.extension() != ".h5" && is_regular_file(path) && !run.empty())
     fail(ExitCode::data, "{} is not a checkpoint{}", from, run);
@@ -29,7 +29,7 @@ LoadedCheckpoint load_run(const std::string& from) {
   return *std::move(loaded);
 }
 
-/// Collective. Rank 0 chooses, and every rank reads what it chose.
+/// Collective. Rank 0 chooses the checkpoint, and every rank reads it.
 LoadedCheckpoint load(World& world, const std::string& from) {
   std::optional<LoadedCheckpoint> loaded;
   if (world.rank() == 0) {
@@ -80,7 +80,7 @@ std::unique_ptr<Dataset> TrainedModel::open(const World& world, const DataArgume
                                             bool with_targets) const {
   static const std::vector<std::string> splits{"train", "validation", "test"};
   if (arguments.data.empty() && std::find(splits.begin(), splits.end(), arguments.split) == splits.end())
-    fail(ExitCode::usage, "--split {}: there is no such split{}", arguments.split,
+    fail(ExitCode::usage, "--split {}: unknown split{}", arguments.split,
          suggestion(arguments.split, splits, value_synonyms("--split")));
   const TrainOptions& options = config_.train;
   DatasetOptions how{.memory_budget = options.memory_budget,

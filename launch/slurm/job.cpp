@@ -30,26 +30,27 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// How long processes that outlive mpirun may take to notice it.
+/// How long processes may outlive mpirun before they are killed.
 constexpr std::chrono::seconds kOrphans(5);
-/// And until the last of them, killed by then, must be gone.
+/// How long until the killed ones must be gone.
 constexpr std::chrono::seconds kKilled(15);
 
-/// How often the ranks are told to stop: a launcher may begin to hand signals on later than they listen.
+/// The interval at which the stop request is repeated, because a launcher may start forwarding signals later
+/// than ranks handle them.
 constexpr std::chrono::seconds kTellAgain(1);
 
 sigset_t handled_signals(bool with_children) {
   sigset_t signals;
   sigemptyset(&signals);
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2}) sigaddset(&signals, signal);
-  // Ignored by nohup, and meant to stay so.
+  // Ignored by nohup, and should stay ignored.
   struct sigaction hangup {};
   if (sigaction(SIGHUP, nullptr, &hangup) != 0 || hangup.sa_handler != SIG_IGN) sigaddset(&signals, SIGHUP);
   if (with_children) sigaddset(&signals, SIGCHLD);
   return signals;
 }
 
-/// Blocks signals as long as it lives.
+/// Blocks signals for its lifetime.
 class Blocked {
  public:
   explicit Blocked(const sigset_t& signals) { sigprocmask(SIG_BLOCK, &signals, &before_); }
@@ -77,15 +78,15 @@ class Descriptor {
   int number_;
 };
 
-/// Starts mpirun in a process group of its own: what a terminal sends to this group is handed on once.
+/// Starts mpirun in its own process group, so that signals of a terminal are forwarded only once.
 pid_t start(const std::vector<std::string>& command, int err, const sigset_t& handled,
             const std::string& link) {
-  // mpirun would crash where neither the environment nor the system knows of one.
+  // mpirun would crash if neither the environment nor the system provides it.
   const std::string home = home_folder();
   std::vector<char*> arguments;
   for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
-  // Tells why the program could not be started; closed by a start that worked.
+  // Reports why the program could not be started; closed by a successful start.
   std::array<int, 2> failure{};
   if (pipe2(failure.data(), O_CLOEXEC) != 0)
     fail(ExitCode::usage, "cannot open a pipe: {}", std::strerror(errno));
@@ -100,7 +101,7 @@ pid_t start(const std::vector<std::string>& command, int err, const sigset_t& ha
     if (dup2(none, STDIN_FILENO) >= 0 && dup2(err, STDERR_FILENO) >= 0) {
       setenv(kLaunchVariable, link.c_str(), 1);
       setenv("HOME", home.c_str(), 1);
-      // It hands SIGUSR1 on while it runs its job. Before and after that, it is not to end of one.
+      // It forwards SIGUSR1 while it runs its job. Before and after that, the signal must not kill it.
       std::signal(SIGUSR1, SIG_IGN);
       sigprocmask(SIG_UNBLOCK, &handled, nullptr);
       execvp(arguments[0], arguments.data());
@@ -122,12 +123,12 @@ pid_t start(const std::vector<std::string>& command, int err, const sigset_t& ha
 void write_all(std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
-    if (written < 0 && errno != EINTR) return;  // nobody reads it any more
+    if (written < 0 && errno != EINTR) return;  // the reader is gone
     if (written > 0) text.remove_prefix(static_cast<size_t>(written));
   }
 }
 
-/// Hands on what has come, without waiting; false at the end.
+/// Forwards what has arrived, without waiting; false at the end.
 bool pass_on(int descriptor, ErrorStream& errors) {
   std::array<char, 4096> piece;
   const ssize_t count = read(descriptor, piece.data(), piece.size());
@@ -139,7 +140,7 @@ bool pass_on(int descriptor, ErrorStream& errors) {
 std::vector<pid_t> children() {
   std::vector<pid_t> found;
   const std::string parent = std::to_string(getpid());
-  std::error_code gone;  // processes end while this looks at them
+  std::error_code gone;  // processes may end meanwhile
   for (std::filesystem::directory_iterator at("/proc", gone), end; at != end; at.increment(gone)) {
     const std::string name = at->path().filename();
     if (name.find_first_not_of("0123456789") == std::string::npos &&
@@ -149,8 +150,8 @@ std::vector<pid_t> children() {
   return found;
 }
 
-/// mpirun is gone, killed perhaps. Its ranks have become this process's children; the next try must not meet
-/// them in the same run folder.
+/// Kills remaining ranks once mpirun is gone, possibly killed. They have become this process's children, and
+/// must not be in the same run folder as the next attempt.
 void await_orphans() {
   const Clock::time_point ended = Clock::now();
   for (;;) {
@@ -168,7 +169,7 @@ void await_orphans() {
   }
 }
 
-/// The number of a signal that has come.
+/// The number of a pending signal.
 int take_signal(int descriptor) {
   signalfd_siginfo info{};
   return read(descriptor, &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : 0;
@@ -191,7 +192,7 @@ JobEnd run_job(const std::vector<std::string>& command, int saving_ranks, double
   if (pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0)
     fail(ExitCode::usage, "cannot open a pipe: {}", std::strerror(errno));
   Descriptor reader(ends[0]), writer(ends[1]);
-  // Only this end does not wait.
+  // Only this end is non-blocking.
   fcntl(ends[1], F_SETFL, 0);
   const Descriptor signal_queue(signalfd(-1, &signals, SFD_CLOEXEC));
   LaunchLink link;
@@ -200,7 +201,7 @@ JobEnd run_job(const std::vector<std::string>& command, int saving_ranks, double
 
   JobEnd end;
   ErrorStream errors;
-  // mpirun hands SIGUSR1 on to the ranks; after SIGTERM it kills them two seconds later.
+  // mpirun forwards SIGUSR1 to the ranks; after SIGTERM it kills them two seconds later.
   const int stop_signal = saving_ranks > 0 ? SIGUSR1 : SIGTERM;
   int first_signal = 0, interrupts = 0, status = 0;
   std::optional<Clock::time_point> error_seen, told;
@@ -239,7 +240,7 @@ JobEnd run_job(const std::vector<std::string>& command, int saving_ranks, double
   write_all(errors.finish());
   await_orphans();
   end.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  // What ranks say after mpirun was killed follows from that.
+  // Errors that ranks report after mpirun was killed are consequences of that.
   if (!WIFEXITED(status) && !error_seen)
     end.why =
         fmt::format("mpirun was ended by signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)));
@@ -247,7 +248,7 @@ JobEnd run_job(const std::vector<std::string>& command, int saving_ranks, double
     end.why = fmt::format("mpirun ended with {}", end.exit_code);
   else
     end.why = errors.first_error();
-  // Ended by what this process passed on, before anybody had begun to take it.
+  // Killed by the signal that this process forwarded, before it was handled.
   if (end.asked_to_stop && end.exit_code == 128 + stop_signal) end.exit_code = 128 + first_signal;
   if (interrupts >= 2) end.exit_code = 128 + SIGINT;
   return end;

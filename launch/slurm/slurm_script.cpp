@@ -15,7 +15,7 @@ namespace lockstep {
 
 namespace {
 
-/// The most seconds before the end of a job at which Slurm tells it that the end is near.
+/// The maximum number of seconds before its end at which Slurm signals a job.
 constexpr int64_t kLongestWarning = 120;
 
 std::string quoted_words(const std::vector<std::string>& words) {
@@ -24,23 +24,23 @@ std::string quoted_words(const std::vector<std::string>& words) {
   return fmt::format("{}", fmt::join(quoted, " "));
 }
 
-/// The numbers between colons; none when there is anything else.
+/// The numbers between colons; none if there is anything else.
 std::vector<int64_t> numbers_in(const std::string& text) {
-  constexpr int64_t kMost = 9'999'999;
+  constexpr int64_t kMax = 9'999'999;
   std::vector<int64_t> numbers;
   const char* at = text.data();
   const char* const end = at + text.size();
   for (;; ++at) {
     uint32_t number = 0;
     const auto [behind, error] = std::from_chars(at, end, number);
-    if (error != std::errc() || number > kMost || (behind != end && *behind != ':')) return {};
+    if (error != std::errc() || number > kMax || (behind != end && *behind != ':')) return {};
     numbers.push_back(number);
     at = behind;
     if (at == end) return numbers;
   }
 }
 
-/// The lines of the template, of which those of the block at the top are replaced by how they begin.
+/// The lines of the template; those of the block at the top are found by their beginnings and replaced.
 class Template {
  public:
   Template() {
@@ -48,7 +48,7 @@ class Template {
     for (std::string line; std::getline(text, line);) lines_.push_back(line);
   }
 
-  /// Puts these lines in place of the one that begins so.
+  /// Replaces the line with this beginning by these lines.
   void replace(const std::string& beginning, const std::vector<std::string>& by) {
     const auto begins = [&](const std::string& line) { return line.starts_with(beginning); };
     INVARIANT(std::count_if(lines_.begin(), lines_.end(), begins) == 1, "slurm/train.sbatch: {}", beginning);
@@ -84,7 +84,7 @@ std::string sbatch_script(const SlurmJob& job) {
   script.option("ntasks-per-node", std::to_string(job.tasks_per_node));
   script.option("gpus-per-node", job.gpus_per_node == 0 ? "" : std::to_string(job.gpus_per_node));
   script.option("cpus-per-task", std::to_string(job.cpus_per_task));
-  // A short job is not to be told before it has done anything.
+  // A short job must not be signaled before it has done anything.
   const int64_t warning = std::min(kLongestWarning, slurm_seconds(job.time) / 4);
   script.option("signal", fmt::format("B:USR1@{}", warning));
   std::vector<std::string> options = {"#SBATCH --requeue"};

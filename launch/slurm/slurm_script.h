@@ -6,7 +6,7 @@
 
 namespace lockstep {
 
-/// The values of one Slurm job, which go into the block at the top of slurm/train.sbatch.
+/// The values of a Slurm job, for the block at the top of slurm/train.sbatch.
 struct SlurmJob {
   std::string name, account, partition;  ///< the last two may be empty
   std::string time;                      ///< as --time of sbatch takes it
@@ -15,22 +15,22 @@ struct SlurmJob {
   int tasks_per_node = 1;
   int cpus_per_task = 1;
   std::string launcher = "srun";       ///< or mpirun
-  std::string folder;                  ///< where relative paths start
-  std::vector<std::string> program;    ///< that every rank runs, and what comes before its command
+  std::string folder;                  ///< to which relative paths refer
+  std::vector<std::string> program;    ///< run by every rank, with the options before its subcommand
   std::vector<std::string> arguments;  ///< of `lockstep train`
   std::string run;                     ///< empty: named after the job
   std::vector<std::string> setup;      ///< lines of shell, such as "module load openmpi"
   std::vector<std::string> options;    ///< more options of sbatch, such as "--qos=long"
 };
 
-/// slurm/train.sbatch with the values of this job.
+/// The text of slurm/train.sbatch with the values of this job.
 std::string sbatch_script(const SlurmJob& job);
 
 /// The seconds of MINUTES, MINUTES:SECONDS, HOURS:MINUTES:SECONDS, DAYS-HOURS, DAYS-HOURS:MINUTES or
-/// DAYS-HOURS:MINUTES:SECONDS; throws Error(usage) for anything else, and for no time at all.
+/// DAYS-HOURS:MINUTES:SECONDS; throws Error(usage) for anything else, and for zero.
 int64_t slurm_seconds(const std::string& time);
 
-/// The text as one word of a shell.
+/// The text quoted as one word for a shell.
 std::string shell_quoted(const std::string& text);
 
 }  // namespace lockstep

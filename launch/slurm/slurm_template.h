@@ -2,7 +2,7 @@
 
 namespace lockstep {
 
-/// The text of slurm/train.sbatch, which the build puts into the program.
+/// The text of slurm/train.sbatch, embedded by the build.
 extern const char* const kTrainSbatch;
 
 }  // namespace lockstep

@@ -271,7 +271,7 @@ TEST_F(BadInput, NoCudaDeviceIsSaidOnceByTwoRanks) {
   const ProgramResult result = run("train DATA --device cuda", 2);
   if (result.exit_code == 0) GTEST_SKIP() << "there are two GPUs";
   EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(errors_in(result.err), testing::ElementsAre(testing::HasSubstr("a GPU was asked for, but")));
+  EXPECT_THAT(errors_in(result.err), testing::ElementsAre(testing::HasSubstr("a GPU was requested, but")));
 }
 
 TEST_F(BadInput, HostileFilesEndInOneSentence) {

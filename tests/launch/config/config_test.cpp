@@ -230,7 +230,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "train.early_stop.patience: must be at least 1"},
         Refused{"[train]\nearly_stop = { metric = \"accuracy\" }", "", "unknown value 'accuracy'"},
         Refused{"[model]\nname = \"cnm\"", "",
-                "test.toml:2: model.name: there is no model 'cnm'. Did you mean 'cnn'?"},
+                "test.toml:2: model.name: unknown model 'cnm'. Did you mean 'cnn'?"},
         Refused{"[model]\nname = \"mlp\"\nhiden = [3]", "",
                 "test.toml:3: unknown key 'model.hiden' of the model mlp. Did you"},
         Refused{"[model]\nname = \"mlp\"\nhidden = \"x\"", "",

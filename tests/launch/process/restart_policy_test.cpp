@@ -19,7 +19,7 @@ TEST(RestartPolicy, OnlyALostRankIsWorthAnotherTry) {
 }
 
 TEST(RestartPolicy, WaitsTwiceAsLongEachTimeAndGivesUp) {
-  RestartPolicy policy({.most_in_a_row = 3, .first_wait = 20, .longest_wait = 60});
+  RestartPolicy policy({.max_in_a_row = 3, .first_wait = 20, .max_wait = 60});
   EXPECT_EQ(policy.after(kLost, false), 20);
   EXPECT_EQ(policy.after(kLost, false), 40);
   EXPECT_EQ(policy.after(kLost, false), 60);
@@ -28,13 +28,13 @@ TEST(RestartPolicy, WaitsTwiceAsLongEachTimeAndGivesUp) {
 }
 
 TEST(RestartPolicy, ANewCheckpointCountsFromTheBeginning) {
-  RestartPolicy policy({.most_in_a_row = 1, .first_wait = 2});
+  RestartPolicy policy({.max_in_a_row = 1, .first_wait = 2});
   for (int i = 0; i < 5; ++i) EXPECT_EQ(policy.after(kLost, true), 2);
   EXPECT_FALSE(policy.after(kLost, false));
 }
 
 TEST(RestartPolicy, NoRestartsCanBeAskedFor) {
-  EXPECT_FALSE(RestartPolicy({.most_in_a_row = 0}).after(kLost, true));
+  EXPECT_FALSE(RestartPolicy({.max_in_a_row = 0}).after(kLost, true));
 }
 
 }  // namespace
