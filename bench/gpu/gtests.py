@@ -1,16 +1,16 @@
-"""The GoogleTest programs: each suite in a process of its own, since after one bad access all CUDA calls of a process fail."""
+"""The GoogleTest programs: each suite in its own process, because after one bad access all CUDA calls of a process fail."""
 import re
 
 from libraries import find_tool
 from running import Skipped
 
-# The tests that use a GPU, by the words in their names; those of them that need one GPU and no more, so that none may be skipped;
+# The tests that use a GPU, by the words in their names; those of them that need exactly one GPU, so that none may be skipped;
 # and those that would miss the repository's files.
 GPU_TESTS = "*cuda*:*Cuda*:*Captured*:*Cublas*:*CuBlas*:*Cudnn*:*Nccl*:*Gpu*-*Emulat*:Compatibility.*:CommandLine*:*BadInput*:Config*"
 KERNEL_TESTS = "*/cuda*:*Captured*"
 NEED_REPOSITORY = "Layering.HoldsInEverySourceFile:Config.HelpFitsATerminalAndTheDocumentationHoldsIt"
 
-RUN_AGAIN = 20  # at most so many tests
+RUN_AGAIN = 20  # at most this many tests
 
 
 def filter_of(session):
@@ -70,7 +70,7 @@ def note_results(session, suites, results):
 
 
 def run_and_judge(session, suites):
-    """Runs the suites; what did not pass runs once more, alone, to tell its own fault from that of a test before it."""
+    """Runs the suites; tests that did not pass run again, alone, to exclude effects of earlier tests."""
     results, runs = run_suites(session, suites)
     note_results(session, suites, results)
     bad = [test for test, result in results.items() if result not in ("passed", "skipped")]
@@ -104,7 +104,7 @@ def expect_none_skipped(session, results):
 
 
 def other_tests(session):
-    """Everything else: a machine with a GPU may break what passed on one without."""
+    """Everything else: tests that passed on a machine without a GPU may fail on one with a GPU."""
     done = list_tests(session, filter_of(session))
     rest = {suite: [test for test in tests if test not in done.get(suite, [])]
             for suite, tests in list_tests(session, f"-{NEED_REPOSITORY}").items()}
@@ -126,7 +126,7 @@ def sanitized(tool):
             raise Skipped("There is no compute-sanitizer on this machine.")
         suites = list_tests(session, KERNEL_TESTS)
         prefix = [sanitizer, "--tool", tool, "--error-exitcode", "99", "--print-limit", "5", "--target-processes", "all"]
-        # The longest part by far: suites that get no turn are named, and do not fail it.
+        # The longest part by far: suites for which no time is left are named, and do not fail it.
         results, runs = run_suites(session, suites, prefix, parallel=8, seconds=60)
         if any("Device not supported" in run.output for run in runs.values()):
             raise Skipped("compute-sanitizer says that it does not support this device.")

@@ -48,7 +48,7 @@ def find_libraries():
 
 def library_version(name, folder):
     """"9.19.0" as the library itself says; "" when it cannot be loaded."""
-    # In a process of its own: a library that fails to load, or brings others along, is not to stay in this one.
+    # In a separate process: a library that fails to load, or loads others, must not stay in this one.
     code = {"libcudnn.so.9": "v=l.cudnnGetVersion(); print(v//10000, v//100%100, v%100, sep='.')",
             "libnccl.so.2": "l.ncclGetVersion(ctypes.byref(i)); v=i.value; print(v//10000, v//100%100, v%100, sep='.')",
             "libcublasLt.so.13": "v=l.cublasLtGetVersion(); print(v//10000, v//100%100, v%100, sep='.')"}.get(name)

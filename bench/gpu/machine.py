@@ -1,4 +1,4 @@
-"""What this machine is: GPU, driver, libraries, and what `lockstep doctor` makes of them."""
+"""This machine: GPU, driver, libraries, and the output of `lockstep doctor`."""
 import os
 import platform
 import subprocess

@@ -1,4 +1,4 @@
-"""Parts that run one after the other, whatever becomes of each, and the commands in them, each with a time limit."""
+"""Parts that run one after another, even if one fails, and their commands, each with a time limit."""
 import os
 import signal
 import subprocess
@@ -47,7 +47,7 @@ class Outcome:
 
 
 def end_group(process):
-    """Ends a process and its descendants: politely, so that mpirun ends its ranks, and then not."""
+    """Ends a process and its descendants: first with SIGTERM, so that mpirun ends its ranks, then with SIGKILL."""
     for number, patience in ((signal.SIGTERM, 3), (signal.SIGKILL, 5)):
         try:
             os.killpg(process.pid, number)
@@ -64,7 +64,7 @@ def quote(command):
 
 
 class Session:
-    """What the parts share: where things are, the time that is left, and the notes of the part that runs."""
+    """State shared by the parts: paths, the remaining time, and the notes of the running part."""
 
     def __init__(self, pack, work, device, environment, log=None):
         self.pack, self.work, self.device = pack, work, device
@@ -79,7 +79,7 @@ class Session:
         self.notes.append(text)
 
     def expect(self, holds, text):
-        """Notes what was found. What does not hold fails the part, which goes on."""
+        """Records a result. A false one fails the part, which continues."""
         self.note(f"- {'' if holds else '**FAILED** '}{text}")
         self.failures += 0 if holds else 1
 
@@ -115,7 +115,7 @@ class Session:
         return finished
 
     def run_together(self, commands, parallel, seconds, environment=None):
-        """Runs commands, so many at a time. Returns their Finished in order; none raises."""
+        """Runs commands, a number of them at a time. Returns their Finished in order; none raises."""
         def one(command):
             try:
                 return self.run(command, seconds, environment, must=False)

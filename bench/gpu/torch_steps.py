@@ -98,7 +98,7 @@ class Training:
 
 
 def profile(training, steps=20):
-    """{kernel: [calls, microseconds]} over so many steps."""
+    """{kernel: [calls, microseconds]} over this many steps."""
     activities = [torch.profiler.ProfilerActivity.CPU]
     on_gpu = training.device.type == "cuda"
     if on_gpu:

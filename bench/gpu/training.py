@@ -1,11 +1,11 @@
-"""Whole trainings on MNIST: what they reach, and that the same bits come out whichever way they are run."""
+"""Whole training runs on MNIST: their accuracy, and that every way to run them gives the same bits."""
 import json
 import os
 
 import gtests
 from running import CommandFailed
 
-# Ranks that share a GPU: NCCL takes it only when each seems to have a machine of its own, with sockets between them.
+# Ranks that share a GPU: NCCL allows it only if each seems to be on its own machine, with sockets between them.
 ONE_GPU = {"NCCL_SOCKET_IFNAME": "lo", "NCCL_MAX_CTAS": "1", "NCCL_IB_DISABLE": "1", "NCCL_DEBUG": "WARN"}
 OWN_HOST_ID = 'NCCL_HOSTID=rank$OMPI_COMM_WORLD_RANK exec "$0" "$@"'
 
@@ -65,7 +65,7 @@ def describe(end):
 
 
 def reaches(config, accuracy):
-    """The part that trains an example to the accuracy that it promises."""
+    """The part that trains an example to its expected accuracy."""
     def run(session):
         end = train(session, f"full-{config}", config, seconds=90)
         session.expect(end["test_accuracy"] >= accuracy, f"{config}: {describe(end)} (wanted: {100 * accuracy:.0f} %)")
@@ -81,7 +81,7 @@ def captured_equals_uncaptured(session):
         session.expect(same, f"{config}, 150 steps captured: {describe(ends[0])}; uncaptured: {describe(ends[1])}")
 
 
-SHORT = {"schedule.name": "constant", "schedule.warmup_steps": 0}  # the number of steps to come is not to matter
+SHORT = {"schedule.name": "constant", "schedule.warmup_steps": 0}  # the number of remaining steps must not matter
 
 
 def resumed_equals_uninterrupted(session):

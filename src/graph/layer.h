@@ -36,8 +36,8 @@ struct ParameterSpec {
   Init init = Init::zeros;
   int64_t fan_in = 1, fan_out = 1;
   bool decay = true;  ///< weight decay applies (not to biases and norms)
-  /// Read as float whatever the precision of the activations is: scales and shifts of norms, which cost little
-  /// and lose what they are there for when rounded.
+  /// Read as float whatever the precision of the activations is: scales and shifts of norms, which cost
+  /// little and lose what they are there for when rounded.
   bool keep_f32 = false;
   /// Stored channels-last, with any number of spatial axes: (K, spatial..., C). Files hold it in the order
   /// that PyTorch users know, (K, C, spatial...).
