@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What tests/run does when a preset does not build or a test fails, on presets of its own of a second each."""
+"""What tests/run does when a preset does not build or a test fails, on its own presets of a second each."""
 import os
 import pathlib
 import shutil

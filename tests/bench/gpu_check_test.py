@@ -22,7 +22,7 @@ from running import CommandFailed, Part, Session, Skipped, run_parts  # noqa: E4
 
 
 class Folder(unittest.TestCase):
-    """A test with a folder of its own and a session in it."""
+    """A test with its own folder and a session in it."""
 
     def setUp(self):
         self.holder = tempfile.TemporaryDirectory()

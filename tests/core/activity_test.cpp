@@ -66,7 +66,7 @@ TEST(Activity, APhaseEndsWithItsScope) {
   EXPECT_EQ(activity().snapshot().number, 5);
 }
 
-TEST(Activity, ASumHidesWhatTheOtherThreadsDo) {
+TEST(Activity, ACollectiveHidesWhatTheOtherThreadsDo) {
   activity().enter(Phase::compute, 1);
   {
     const CollectiveScope sum(7);
@@ -74,7 +74,7 @@ TEST(Activity, ASumHidesWhatTheOtherThreadsDo) {
     EXPECT_EQ(activity().snapshot().phase, Phase::collective);
     EXPECT_EQ(activity().snapshot().number, 7);
     { const CollectiveScope another; }
-    EXPECT_EQ(activity().snapshot().phase, Phase::collective) << "the first goes on";
+    EXPECT_EQ(activity().snapshot().phase, Phase::collective) << "the first continues";
   }
   EXPECT_EQ(activity().snapshot().phase, Phase::compute);
   EXPECT_EQ(activity().snapshot().number, 2);

@@ -44,7 +44,7 @@ TEST(BackgroundTask, SaysOnceThatItFailed) {
   bool ran = false;
   task.start([&] { ran = true; });
   task.wait();
-  EXPECT_TRUE(ran) << "it goes on after a failure";
+  EXPECT_TRUE(ran) << "it continues after a failure";
 
   task.start([] { throw std::runtime_error("first"); });
   EXPECT_THROW(task.start([] {}), std::runtime_error) << "not lost when the next one is started";
@@ -67,7 +67,7 @@ TEST(BackgroundTask, EndsItsWorkBeforeItEnds) {
   const auto slow = [done] {
     std::this_thread::sleep_for(std::chrono::milliseconds(30));
     *done = true;
-    throw std::runtime_error("nobody hears this");
+    throw std::runtime_error("this is discarded");
   };
   {
     BackgroundTask task;

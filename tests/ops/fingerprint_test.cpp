@@ -109,7 +109,7 @@ TEST_P(FingerprintTest, EveryBitOfEveryFloatOfABlockCounts) {
     value = std::bit_cast<float>(std::bit_cast<uint32_t>(value) ^ (1u << flip % 32));
     seen.insert(fingerprint(flipped));
   }
-  EXPECT_EQ(seen.size(), flips + 1) << "each flip has a fingerprint of its own";
+  EXPECT_EQ(seen.size(), flips + 1) << "each flip has a different fingerprint";
 }
 
 TEST_P(FingerprintTest, ZerosOfBothSignsDifferAndNaNsDoNot) {

@@ -131,7 +131,7 @@ def setUpModule():
 
 
 class Slurm(unittest.TestCase):
-    """A test with a folder of its own, whose jobs end with it."""
+    """A test with its own folder, whose jobs end with it."""
 
     hashes = {}
 
@@ -176,7 +176,7 @@ class Slurm(unittest.TestCase):
         return run(LOCKSTEP, "slurm", "train", config, "--nodes", "2", "--job-name", name, *arguments, stderr=None, cwd=self.folder)
 
     def check_finished(self, job, starts, *arguments):
-        """The job has come to its end after so many starts, with the weights of the uninterrupted run."""
+        """The job has ended after this many starts, with the weights of the uninterrupted run."""
         job.wait()
         log = job.log()
         self.assertEqual(job.state(), "COMPLETED", log)
@@ -351,7 +351,7 @@ exit 1
         job.wait()
         self.assertEqual(job.state(), "CANCELLED")
         self.assertRegex(job.log(), r"saved step-\d+\.h5 before the end; Slurm decides")
-        # Another job goes on with its folder.
+        # Another job resumes in its folder.
         other = self.submitted(self.lockstep_slurm("--time", "10", "--run", job.run, "--launcher", "mpirun", "--submit"), "job")
         other.run = job.run
         self.check_finished(other, 1)

@@ -67,7 +67,7 @@ TEST_F(EmulatedStream, AStreamKeepsItsOrder) {
   EXPECT_THAT(appended(), ElementsAre(0, 1, 2, 3, 4));
 }
 
-/// Work that takes so many milliseconds or more: how many is written over it.
+/// Work that takes at least this many milliseconds, and stores how many it took.
 void take(const Stream& stream, float& milliseconds) {
   const auto sleep = [](void* argument) {
     auto& time = *static_cast<float*>(argument);

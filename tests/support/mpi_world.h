@@ -11,7 +11,7 @@ namespace lockstep {
 /// The one World of the mpi_tests program. Every test runs on all ranks at the same time.
 World& test_world();
 
-/// Whether NCCL was told that each rank is a machine of its own. Then it lets ranks share a GPU.
+/// Whether NCCL was told that each rank is a separate machine. Then it lets ranks share a GPU.
 inline bool ranks_may_share_gpus() { return std::getenv("NCCL_HOSTID") != nullptr; }
 
 /// A test that runs on all ranks once for each backend, with a GPU for each rank, and skips by name where

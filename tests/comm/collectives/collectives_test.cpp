@@ -237,7 +237,7 @@ std::string message_of(const std::exception_ptr& thrown) {
   return "";
 }
 
-/// Starts so many sums of 100 ones on every rank; the last results, and what was thrown.
+/// Starts `sums` all-reduces of 100 ones on every rank; returns the last results, and what was thrown.
 std::pair<Vectors, std::vector<std::exception_ptr>> run_with(const std::vector<Fault>& faults, int sums,
                                                              std::chrono::milliseconds timeout) {
   ThreadRanks ranks(16, {.reproducible = true, .faults = faults, .timeout = timeout});

@@ -26,7 +26,7 @@ class LibraryCommunicator : public MpiBackendTest {
 #endif
     return make_mpi_communicator({.reproducible = reproducible, .ranks_per_node = ranks_per_node});
   }
-  /// The backend's second way: MPI through host memory on a GPU, with a thread of its own on the CPU.
+  /// The backend's second implementation: MPI through host memory on a GPU, in a separate thread on the CPU.
   std::unique_ptr<Communicator> make_other(bool reproducible, int ranks_per_node = 0) {
 #ifdef LOCKSTEP_HAVE_CUDA
     if (exec().on_cuda()) return make_staged_communicator(*exec().cuda, reproducible, ranks_per_node);

@@ -100,7 +100,7 @@ TEST(Verdict, NamesARankThatHasLeft) {
   EXPECT_THAT(verdict->culprits, ElementsAre(3));
   EXPECT_THAT(verdict->reason, HasSubstr("rank 3 has left the training while the others still wait for it"));
   states[0].status = status(17, Phase::evaluate, 5, 3);
-  EXPECT_FALSE(judge(states, kTimeout)) << "rank 0 still works: it may need nobody";
+  EXPECT_FALSE(judge(states, kTimeout)) << "rank 0 still works: it may not need the others";
 }
 
 TEST(Verdict, BlamesTheNetworkWhenAllWaitInTheSameCollective) {

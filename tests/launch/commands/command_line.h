@@ -53,7 +53,7 @@ class CommandLine : public ::testing::Test {
     return names;
   }
 
-  /// Runs lockstep in work() through the shell, with a home of its own.
+  /// Runs lockstep in work() through the shell, with its own home folder.
   Outcome run(const std::string& arguments) const {
     const std::string command = "cd " + work().string() + " && HOME=" + root_.string() +
                                 " XDG_CACHE_HOME= exec " + lockstep_binary() + " " + arguments + " >" +

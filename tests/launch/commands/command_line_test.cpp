@@ -158,7 +158,7 @@ TEST_F(CommandLine, TrainEvalAndPredictWorkTogether) {
   const auto predicted = nlohmann::json::parse(run("data info p.h5 --json").out);
   EXPECT_EQ(predicted["datasets"][1]["shape"], nlohmann::json({70, 10}));
 
-  // What the folder says it was trained with trains again, to the same weights, into a folder of its own.
+  // The config in the run folder trains again, to the same weights, in a new folder.
   const std::string config = read_all(folder / "config.toml");
   ASSERT_EQ(run("train runs/small/config.toml").exit_code, 0);
   const auto end_of = [&](const std::string& name) {
@@ -189,7 +189,7 @@ TEST_F(CommandLine, AResumedRunIsHeldToItsConfig) {
   EXPECT_EQ(run(base + "--set train.epochs=2 --resume auto").exit_code, 0);
   EXPECT_EQ(run(base + "--set train.epochs=3 --set optimizer.lr=0.5 --allow-changed --resume auto").exit_code,
             0);
-  // Without a config, what was trained goes on.
+  // Without a config, that of the checkpoint is used.
   const Outcome on = run("train --resume r --set train.epochs=4 --allow-changed");
   EXPECT_EQ(on.exit_code, 0) << on.err;
   EXPECT_THAT(on.out, ::testing::HasSubstr("epoch 4/4"));

@@ -80,7 +80,7 @@ class LaunchStopTest : public InterruptedRun {
   static void expect_stopped_at_the_start(const std::string& name, const ProgramResult& result) {
     EXPECT_EQ(result.exit_code, 75) << result.out << result.err;
     EXPECT_TRUE(fs::exists(*folder_ / name + "/checkpoints/step-00000000.h5"));
-    expect_goes_on(name, 1);
+    expect_resumes(name, 1);
   }
 
   static inline const std::vector<std::string> kEndless = {"train.steps=1000000"};

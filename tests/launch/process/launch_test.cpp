@@ -69,11 +69,11 @@ TEST_F(LaunchTest, ALostRankIsNamedAndTheRunGoesOnFromItsNewestCheckpoint) {
   EXPECT_THAT(result.err, HasSubstr("launch: restart 1 of 3 in 0.1 s, from " + mark + "/checkpoints/step-"));
   EXPECT_THAT(result.out, HasSubstr("resuming from " + mark));
   EXPECT_THAT(result.out, HasSubstr("preempted (SIGUSR1)"));
-  expect_goes_on(name, 4);
+  expect_resumes(name, 4);
 }
 
 TEST_F(LaunchTest, ARestartStaysInTheFolderOfItsRunAndSurvivesTheEndOfMpirun) {
-  // Without --run a second run of the same name gets a folder of its own, and a third would too.
+  // Without --run a second run of the same name gets a new folder, and a third would too.
   std::vector<std::string> train = endless("unused", "0");
   const auto run = std::find(train.begin(), train.end(), "--run");
   train.erase(run, run + 2);

@@ -26,7 +26,7 @@ class Output : public testing::Test {
         {"bash", "-c", "LOCKSTEP() { " + std::string(lockstep_binary()) + " \"$@\"; }; " + script},
         folder_.path());
   }
-  /// The same with `arguments` behind LOCKSTEP and standard output and error in a pipe that nobody reads.
+  /// The same with `arguments` behind LOCKSTEP and standard output and error in a pipe without a reader.
   ProgramResult unread(const std::string& arguments) const {
     return shell("mkfifo pipe; exec 3<>pipe 4>pipe 3<&-; LOCKSTEP " + arguments +
                  " >&4 2>&4; code=$?; rm pipe; " + "exit $code");

@@ -45,7 +45,7 @@ TEST_F(SignalTest, EachSignalSavesAndEndsOneRankWith75) {
     EXPECT_THAT(result.out, HasSubstr("preempted (" + name + ") at step"));
     EXPECT_THAT(result.out, HasSubstr("--resume auto"));
   }
-  expect_goes_on("SIGTERM", 2);
+  expect_resumes("SIGTERM", 2);
 }
 
 TEST_F(SignalTest, AHangupThatNohupIgnoresStopsNothing) {
@@ -65,7 +65,7 @@ TEST_F(SignalTest, OneRankThatIsSignalledStopsAll) {
     const ProgramResult result = stop(name, ranks, [&] { kill(rank_of(name, ranks - 1), SIGUSR1); });
     EXPECT_EQ(result.exit_code, 75) << result.err;
     EXPECT_THAT(result.out, HasSubstr("preempted (asked for by another rank)"));
-    expect_goes_on(name, 6 - ranks);
+    expect_resumes(name, 6 - ranks);
   }
 }
 
@@ -74,7 +74,7 @@ TEST_F(SignalTest, AllRanksCanBeSignalledAtOnce) {
     for (int rank = 0; rank < 4; ++rank) kill(rank_of("all", rank), SIGTERM);
   });
   EXPECT_EQ(result.exit_code, 75) << result.err;
-  expect_goes_on("all", 2);
+  expect_resumes("all", 2);
 }
 
 TEST_F(SignalTest, TheProcessThatSupervisesARankForwardsSignals) {
@@ -82,7 +82,7 @@ TEST_F(SignalTest, TheProcessThatSupervisesARankForwardsSignals) {
       stop("forwarded", 2, [&] { kill(parent_of(rank_of("forwarded", 0)), SIGTERM); });
   EXPECT_EQ(result.exit_code, 75) << result.err;
   EXPECT_THAT(result.out, HasSubstr("preempted (SIGTERM)"));
-  expect_goes_on("forwarded", 1);
+  expect_resumes("forwarded", 1);
 }
 
 TEST_F(SignalTest, MpirunForwardsTheUserSignals) {
@@ -90,7 +90,7 @@ TEST_F(SignalTest, MpirunForwardsTheUserSignals) {
       stop("mpirun", 2, [&] { kill(parent_of(parent_of(rank_of("mpirun", 0))), SIGUSR2); });
   EXPECT_EQ(result.exit_code, 75) << result.err;
   EXPECT_THAT(result.out, HasSubstr("preempted (SIGUSR2)"));
-  expect_goes_on("mpirun", 4);
+  expect_resumes("mpirun", 4);
 }
 
 TEST_F(SignalTest, AnInterruptOfTheWholeGroupCountsOnce) {
@@ -105,7 +105,7 @@ TEST_F(SignalTest, AnInterruptOfTheWholeGroupCountsOnce) {
   });
   EXPECT_EQ(result.exit_code, 75) << result.err;
   EXPECT_THAT(result.err, HasSubstr("interrupted: stopping after this step"));
-  expect_goes_on("group", 2);
+  expect_resumes("group", 2);
 }
 
 TEST_F(SignalTest, ARunEndsBeforeItsSlurmJobDoes) {
@@ -117,7 +117,7 @@ TEST_F(SignalTest, ARunEndsBeforeItsSlurmJobDoes) {
   const ProgramResult result = run_program(train, folder_->path());
   EXPECT_EQ(result.exit_code, 75) << result.err;
   EXPECT_THAT(result.out, HasSubstr("preempted (the time is up at "));
-  expect_goes_on("job", 1);
+  expect_resumes("job", 1);
 }
 
 TEST_F(SignalTest, AJobEndInThePastAndAnUnreadableOneCountNothing) {
@@ -134,7 +134,7 @@ TEST_F(SignalTest, WallTimeFromTheConfigEndsARunToo) {
       command("wall", 1, {"train.steps=1000000", "run.wall_time_minutes=" + minutes}), folder_->path());
   EXPECT_EQ(result.exit_code, 75) << result.err;
   EXPECT_THAT(result.out, HasSubstr("preempted (the time is up at "));
-  expect_goes_on("wall", 2);
+  expect_resumes("wall", 2);
 }
 
 TEST_F(SignalTest, ASecondInterruptEndsAtOnce) {

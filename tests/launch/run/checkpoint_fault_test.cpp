@@ -70,7 +70,7 @@ class CheckpointFault : public WholeRun {
     fs::remove_all(folder + "-removed");
   }
 
-  /// Runs a shell script as root of mounts of its own; skips the test by name where that is not allowed.
+  /// Runs a shell script as root in a mount namespace; skips the test where that is not allowed.
   static ProgramResult run_with_mounts(const std::string& script) {
     return run_program({"unshare", "--mount", "--propagation", "private", "bash", "-c", script},
                        folder_->path());

@@ -32,7 +32,7 @@ class FaultTest : public WholeRun {
     pid_t victim = 0;
   };
 
-  /// `lockstep train` on four ranks without an end of its own, in the run folder `name`.
+  /// An endless `lockstep train` on four ranks, in the run folder `name`.
   static std::vector<std::string> endless_run(const std::string& name) {
     std::vector<std::string> arguments = {"train", "--run", *folder_ / name};
     for (const std::string& setting :

@@ -47,14 +47,14 @@ class InterruptedRun : public WholeRun {
     return result;
   }
 
-  /// A run without an end of its own on so many ranks, which ends by what is done to it.
+  /// An endless run on `ranks` ranks, for a test to interrupt.
   static ProgramResult stop(const std::string& name, int ranks, const std::function<void()>& act) {
     return run_and(name, command(name, ranks, {"train.steps=1000000"}), act);
   }
 
-  /// The run `name` was preempted: goes on from there on `ranks` to a few steps more, and gets as far as a
-  /// run that was never stopped.
-  static void expect_goes_on(const std::string& name, int ranks) {
+  /// The run `name` was preempted: resumes it on `ranks` ranks for a few more steps, and expects the result
+  /// of an uninterrupted run.
+  static void expect_resumes(const std::string& name, int ranks) {
     const json end = events(name).back();
     ASSERT_EQ(end.at("event"), "end");
     EXPECT_EQ(end.at("reason"), "preempted");

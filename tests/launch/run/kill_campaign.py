@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Kills trainings at random moments and resumes them: each must end with the weights of one that nobody killed.
+"""Kills training runs at random times and resumes them: each must end with the weights of an uninterrupted run.
 
 Every run starts on a random number of ranks. At a random moment, in every second run one in which a checkpoint is
 being written, one rank or the whole job gets SIGKILL; then the run is resumed on another number of ranks, until it
@@ -111,9 +111,9 @@ def campaign(arguments, chance):
     _, code, text = attempt(arguments, 1, arguments.folder / "uninterrupted", None, False, False, chance)
     seconds = time.monotonic() - begin
     if code != 0:
-        sys.exit(f"the run that nobody kills ended with {code}:\n{text}")
+        sys.exit(f"the uninterrupted run ended with {code}:\n{text}")
     wanted = end_of(arguments.folder / "uninterrupted")["weights_hash"]
-    print(f"nobody killed: {wanted} after {seconds:.1f} s on 1 rank")
+    print(f"uninterrupted: {wanted} after {seconds:.1f} s on 1 rank")
 
     wrong, kills, while_writing_kills, everybody_kills, changes, spared = 0, 0, 0, 0, 0, 0
     for number in range(arguments.runs):
@@ -130,7 +130,7 @@ def campaign(arguments, chance):
                 everybody_kills += killed == "all"
                 history.append(f"{ranks}:{killed}@{moment:.2f}s")
             elif code != 0:
-                print(f"run {number}: ended with {code} although nobody was killed:\n{text}")
+                print(f"run {number}: ended with {code} although no rank was killed:\n{text}")
                 wrong += 1
                 break
             if end_of(run):

@@ -1,4 +1,4 @@
-// A run that goes on is the run that was never stopped, or says why not.
+// A resumed run is identical to an uninterrupted one, or says why not.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -154,7 +154,7 @@ TEST_F(Resume, OtherDataIsRefusedByNameOrBeginsItsEpochAnew) {
   };
   make_data("1", "200");
   ASSERT_EQ(run(training("2", {})).exit_code, 0);
-  fs::remove(checkpoint("changing", "step-00000008.h5"));  // so that it goes on in the middle of epoch 2
+  fs::remove(checkpoint("changing", "step-00000008.h5"));  // so that it resumes in the middle of epoch 2
 
   make_data("2", "300");
   const std::string file = data + ":/train/x (";

@@ -147,7 +147,7 @@ TEST_F(RunFolderTest, ARunningFolderIsRefusedAndItsHolderNamed) {
   });
   EXPECT_EQ(first.exit_code, 75) << first.err;
   EXPECT_FALSE(fs::exists(folder + "/lock"));
-  expect_goes_on(name, 2);
+  expect_resumes(name, 2);
 }
 
 TEST_F(RunFolderTest, EvaluationNeedsNoLock) {
