@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "io/dataset/block_cache.h"
-#include "io/file/watched_files.h"
+#include "io/dataset/rows/row_source.h"
+#include "io/dataset/rows/stored_rows.h"
 #include "io/hdf5/hdf5.h"
 
 namespace lockstep {
@@ -24,6 +24,8 @@ class Column {
   /// Opens the data set in each file. Throws Error(data) if it is absent or no array of numbers with at least
   /// one row, or if a file differs from the first in shape or type.
   Column(const std::vector<std::string>& files, const std::string& name);
+  Column(const Column&) = delete;
+  Column& operator=(const Column&) = delete;
 
   int64_t rows() const { return rows_; }
   const Shape& row_shape() const { return row_shape_; }
@@ -32,7 +34,7 @@ class Column {
   const std::string& file(size_t index) const { return parts_[index].path; }
   int64_t rows_in_file(size_t index) const { return parts_[index].rows; }
   const std::string& name() const { return name_; }
-  bool in_memory() const { return memory_ != nullptr; }
+  bool in_memory() const { return in_memory_; }
 
   /// The type that keeps the stored values: uint8, float16, float32 or float64 themselves; float32 for other
   /// integers.
@@ -46,10 +48,10 @@ class Column {
   void load();
   /// Leaves the rows in the files; at most cache_bytes of decompressed blocks are kept.
   void stream(int64_t cache_bytes);
-  /// When streamed: bytes that have to be decompressed to read a row, on average over rows in random order.
-  /// As if 32 rows were read at once, which is a small batch: rows that are compressed together share the
-  /// work.
-  double decoded_bytes_per_row() const { return decoded_bytes_per_row_; }
+  /// Where read() takes its rows from: RowSource::route().
+  std::string route() const { return source_->route(); }
+  /// When streamed: see StoredRows::decoded_bytes_per_row().
+  double decoded_bytes_per_row() const { return source_->decoded_bytes_per_row(); }
 
   /// Copies row indices[i] to out + i row_bytes().
   void read(std::span<const int64_t> indices, std::byte* out) const;
@@ -64,19 +66,10 @@ class Column {
   struct Part {
     std::string path;
     int64_t first = 0, rows = 0;
-    std::unique_ptr<hdf5::File> file;
-    std::unique_ptr<hdf5::Dataset> dataset;
-    std::shared_ptr<void> descriptors;  ///< kept free for the files below
-    std::unique_ptr<WatchedFiles> watched;
-    int64_t block_rows = 0;  ///< rows that are decompressed and kept together; 0: none are kept
+    std::unique_ptr<StoredRows> stored;  ///< null once the rows are in memory
   };
   const Part& part_of(int64_t row) const;
-  double decoded_bytes_per_row(const Part& part, int64_t cache_bytes) const;
-  void stream_runs(const Part& part, std::span<const uint32_t> order, std::span<const int64_t> indices,
-                   std::byte* out) const;
-  void stream_blocks(const Part& part, std::span<const uint32_t> order, std::span<const int64_t> indices,
-                     std::byte* out) const;
-  BlockCache::Block read_block(const Part& part, int64_t first, int64_t count) const;
+  RowFormat format_of(const Part& part) const;
 
   std::string name_;
   std::vector<Part> parts_;
@@ -86,14 +79,9 @@ class Column {
   DType dtype_ = DType::f32;
   size_t row_bytes_ = 0;
   Check check_;
-  std::unique_ptr<std::byte[]> memory_;  ///< all rows, when in memory
-  std::unique_ptr<BlockCache> cache_;
-  double decoded_bytes_per_row_ = 0;
+  std::unique_ptr<RowSource> source_;  ///< reads from `parts_`
+  bool in_memory_ = false;
 };
-
-/// Throws Error(data) unless the data set is an array of integers or floats with at least one row that can be
-/// decompressed here; says what it is instead.
-void require_rows_of_numbers(const hdf5::Dataset& dataset);
 
 /// A Column::Check: no NaN, no infinity.
 void require_finite(const Column& column, const std::byte* rows, int64_t first, int64_t count);

@@ -1,0 +1,83 @@
+#include "io/dataset/rows/chunked_rows.h"
+
+#include <cmath>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "io/dataset/rows/stored_rows.h"
+
+namespace lockstep {
+
+namespace {
+
+int64_t block_rows_of(const StoredRows& stored) { return std::min(stored.chunk_rows(), stored.rows()); }
+
+}  // namespace
+
+ChunkedRows::ChunkedRows(const StoredRows& stored, RowFormat format, std::shared_ptr<BlockCache> cache,
+                         int64_t first_key)
+    : stored_(stored),
+      format_(std::move(format)),
+      cache_(std::move(cache)),
+      first_key_(first_key),
+      block_rows_(block_rows_of(stored)) {}
+
+bool ChunkedRows::fits(const StoredRows& stored, size_t row_bytes, int64_t cache_bytes) {
+  return stored.chunks_across() == 1 ||
+         block_rows_of(stored) <= cache_bytes / static_cast<int64_t>(row_bytes);
+}
+
+double ChunkedRows::decoded_bytes_per_row() const {
+  const double block = static_cast<double>(block_rows_) * static_cast<double>(format_.row_bytes);
+  return stored_.decoded_bytes_per_row(
+      std::max(1.0, std::floor(static_cast<double>(cache_->capacity()) / block)));
+}
+
+BlockCache::Block ChunkedRows::decode(int64_t first) const {
+  const int64_t count = std::min(block_rows_, stored_.rows() - first);
+  auto block = std::make_shared<std::vector<std::byte>>(static_cast<size_t>(count) * format_.row_bytes);
+  stored_.dataset().read_rows(first, count, format_.dtype, block->data());
+  format_.require_good(block->data(), first, count);
+  return block;
+}
+
+void ChunkedRows::read(std::span<RowRequest> wanted) const {
+  sort_by_row(wanted);
+  const auto block_of = [&](const RowRequest& request) { return request.row / block_rows_ * block_rows_; };
+  const auto copy_rows = [&](std::span<const RowRequest> of_block, const BlockCache::Block& block) {
+    const int64_t first = block_of(of_block[0]);
+    for (const RowRequest& request : of_block)
+      std::memcpy(request.to, block->data() + static_cast<size_t>(request.row - first) * format_.row_bytes,
+                  format_.row_bytes);
+  };
+  const auto fetch = [&](std::span<const RowRequest> of_block) {
+    const int64_t first = block_of(of_block[0]);
+    copy_rows(of_block, cache_->get(first_key_ + first, [&] { return decode(first); }));
+  };
+  stored_.read_unchanged([&] {
+    // Blocks in the cache come first: in the order of the file each new one would push out the one needed
+    // next.
+    std::vector<std::span<const RowRequest>> missing, made_elsewhere;
+    for (size_t begin = 0, end; begin < wanted.size(); begin = end) {
+      const int64_t first = block_of(wanted[begin]);
+      end = begin + 1;
+      while (end < wanted.size() && block_of(wanted[end]) == first) ++end;
+      const auto of_block = wanted.subspan(begin, end - begin);
+      if (const BlockCache::Block block = cache_->find(first_key_ + first))
+        copy_rows(of_block, block);
+      else
+        missing.push_back(of_block);
+    }
+    // Threads that miss the same blocks share the work: each makes those that no other one is making.
+    for (const auto of_block : missing) {
+      if (cache_->is_being_made(first_key_ + block_of(of_block[0])))
+        made_elsewhere.push_back(of_block);
+      else
+        fetch(of_block);
+    }
+    for (const auto of_block : made_elsewhere) fetch(of_block);
+  });
+}
+
+}  // namespace lockstep

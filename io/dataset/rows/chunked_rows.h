@@ -1,0 +1,37 @@
+#pragma once
+
+#include <memory>
+
+#include "io/dataset/rows/block_cache.h"
+#include "io/dataset/rows/row_source.h"
+
+namespace lockstep {
+
+/// Rows of chunks that must be decoded. The rows of a row of chunks are a block, which is decoded as a whole
+/// and kept in a cache.
+class ChunkedRows final : public RowSource {
+ public:
+  /// The block that begins with row r has the key first_key + r in the cache, which other sources may share.
+  ChunkedRows(const StoredRows& stored, RowFormat format, std::shared_ptr<BlockCache> cache,
+              int64_t first_key);
+
+  /// Whether blocks of this data set may be kept: one of a single chunk even if it alone is more than the
+  /// cache holds, because decoding takes its memory anyway. One of many chunks may be the whole data set,
+  /// when each chunk holds a few values of every row.
+  static bool fits(const StoredRows& stored, size_t row_bytes, int64_t cache_bytes);
+
+  void read(std::span<RowRequest> wanted) const override;
+  double decoded_bytes_per_row() const override;
+  std::string route() const override { return "chunked"; }
+
+ private:
+  BlockCache::Block decode(int64_t first) const;
+
+  const StoredRows& stored_;
+  RowFormat format_;
+  std::shared_ptr<BlockCache> cache_;
+  int64_t first_key_;
+  int64_t block_rows_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,29 @@
+#include "io/dataset/rows/memory_rows.h"
+
+#include <cstring>
+
+#include "io/dataset/rows/stored_rows.h"
+
+namespace lockstep {
+
+MemoryRows::MemoryRows(int64_t rows, size_t row_bytes)
+    : row_bytes_(row_bytes),
+      memory_(std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(rows) * row_bytes)) {}
+
+void MemoryRows::append(const StoredRows& stored, const RowFormat& format) {
+  const int64_t piece = stored.rows_of_a_piece(row_bytes_);
+  for (int64_t first = 0; first < stored.rows(); first += piece) {
+    const int64_t count = std::min(piece, stored.rows() - first);
+    std::byte* rows = at(filled_ + first);
+    stored.dataset().read_rows(first, count, format.dtype, rows);
+    format.require_good(rows, first, count);
+  }
+  stored.require_all_unchanged();
+  filled_ += stored.rows();
+}
+
+void MemoryRows::read(std::span<RowRequest> wanted) const {
+  for (const RowRequest& request : wanted) std::memcpy(request.to, at(request.row), row_bytes_);
+}
+
+}  // namespace lockstep
