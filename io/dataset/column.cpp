@@ -31,6 +31,7 @@ Column::Column(const std::vector<std::string>& files, const std::string& name) :
     }
     const int64_t rows = stored->rows();
     if (rows > (INT64_MAX >> 4) - rows_) fail(ExitCode::data, "{} claims too many samples.", where);
+    blocks_.append(rows, std::min(stored->chunk_rows(), rows));
     parts_.push_back({path, rows_, rows, std::move(stored)});
     rows_ += rows;
   }

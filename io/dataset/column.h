@@ -9,6 +9,7 @@
 
 #include "io/dataset/rows/row_source.h"
 #include "io/dataset/rows/stored_rows.h"
+#include "io/dataset/stored_blocks.h"
 #include "io/hdf5/hdf5.h"
 
 namespace lockstep {
@@ -34,6 +35,7 @@ class Column {
   const std::string& file(size_t index) const { return parts_[index].path; }
   int64_t rows_in_file(size_t index) const { return parts_[index].rows; }
   const std::string& name() const { return name_; }
+  const StoredBlocks& blocks() const { return blocks_; }
   bool in_memory() const { return in_memory_; }
 
   /// The type that keeps the stored values: uint8, float16, float32 or float64 themselves; float32 for other
@@ -76,6 +78,7 @@ class Column {
   int64_t rows_ = 0;
   Shape row_shape_;
   hdf5::ElementType stored_;
+  StoredBlocks blocks_;
   DType dtype_ = DType::f32;
   size_t row_bytes_ = 0;
   Check check_;

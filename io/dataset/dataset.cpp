@@ -46,6 +46,7 @@ class Hdf5Dataset final : public Dataset {
   uint64_t fingerprint() const override;
   bool in_memory() const override { return x_.in_memory(); }
   std::string describe() const override;
+  StoredBlocks stored_blocks() const override { return x_.blocks(); }
   std::optional<SourceFacts> facts() const override { return facts_of(x_, targets_.get()); }
 
  private:
@@ -137,6 +138,20 @@ std::string Hdf5Dataset::describe() const {
 }  // namespace
 
 std::optional<SourceFacts> Dataset::facts() const { return std::nullopt; }
+
+StoredBlocks Dataset::stored_blocks() const {
+  StoredBlocks blocks;
+  blocks.append(size(), 1);
+  return blocks;
+}
+
+std::vector<int64_t> samples_of_block(const Dataset& dataset, const StoredBlocks& blocks, int64_t block) {
+  const RowRange rows = blocks.rows_of(block);
+  std::vector<int64_t> samples;
+  for (int64_t row = rows.first; row < rows.first + rows.count; ++row)
+    if (const int64_t sample = dataset.sample_at(row); sample >= 0) samples.push_back(sample);
+  return samples;
+}
 
 DataSource parse_data_source(const std::string& text, const std::string& split) {
   DataSource source;

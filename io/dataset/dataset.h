@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "io/dataset/stored_blocks.h"
 #include "src/tensor/tensor.h"
 
 namespace lockstep {
@@ -60,9 +61,17 @@ class Dataset {
   virtual std::string describe() const = 0;
   /// Where sample `index` lies in the stored data: another place in a part of a data set.
   virtual int64_t stored_row(int64_t index) const { return index; }
+  /// The sample that lies at a row of the stored data; -1 if this part of a data set does not have it.
+  virtual int64_t sample_at(int64_t stored_row) const { return stored_row; }
+  /// Which stored rows lie together, for an order of samples that reads each block once.
+  virtual StoredBlocks stored_blocks() const;
   /// What is known of the stored data, for warnings; reads a few samples. None: nothing is.
   virtual std::optional<SourceFacts> facts() const;
 };
+
+/// The samples that lie in a block of stored rows, in the order in which they are stored: all of them, or
+/// those that a part of a data set has.
+std::vector<int64_t> samples_of_block(const Dataset& dataset, const StoredBlocks& blocks, int64_t block);
 
 struct DatasetOptions {
   /// Bytes of this process; a data set that fits is read once into memory, a larger one streams.

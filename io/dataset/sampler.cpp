@@ -26,6 +26,10 @@ int half_bits_of(uint64_t n) { return n <= 1 ? 0 : (std::bit_width(n - 1) + 1) /
 
 Permutation::Permutation(uint64_t key, uint64_t n) : key_(key), n_(n), half_bits_(half_bits_of(n)) {}
 
+uint64_t Permutation::scrambled(uint64_t round, uint64_t half) const {
+  return mix(key_ + round * 0x9e3779b97f4a7c15ull + half) >> 32;
+}
+
 uint64_t Permutation::operator()(uint64_t position) const {
   INVARIANT(position < n_, "position {} of a permutation of {}", position, n_);
   if (half_bits_ == 0) return position;
@@ -36,10 +40,27 @@ uint64_t Permutation::operator()(uint64_t position) const {
   do {
     uint64_t left = value >> half_bits_, right = value & mask;
     for (uint64_t round = 1; round <= kRounds; ++round) {
-      const uint64_t scrambled = mix(key_ + round * 0x9e3779b97f4a7c15ull + right) >> 32;
-      const uint64_t next = left ^ (scrambled & mask);
+      const uint64_t next = left ^ (scrambled(round, right) & mask);
       left = right;
       right = next;
+    }
+    value = left << half_bits_ | right;
+  } while (value >= n_);
+  return value;
+}
+
+uint64_t Permutation::position_of(uint64_t index) const {
+  INVARIANT(index < n_, "index {} of a permutation of {}", index, n_);
+  if (half_bits_ == 0) return index;
+  // The same walk backwards, with the rounds undone in reverse.
+  const uint64_t mask = (uint64_t{1} << half_bits_) - 1;
+  uint64_t value = index;
+  do {
+    uint64_t left = value >> half_bits_, right = value & mask;
+    for (uint64_t round = kRounds; round >= 1; --round) {
+      const uint64_t before = right ^ (scrambled(round, left) & mask);
+      right = left;
+      left = before;
     }
     value = left << half_bits_ | right;
   } while (value >= n_);

@@ -9,8 +9,12 @@ class Permutation {
  public:
   Permutation(uint64_t key, uint64_t n);
   uint64_t operator()(uint64_t position) const;
+  /// The inverse: the position that `index` is at.
+  uint64_t position_of(uint64_t index) const;
 
  private:
+  uint64_t scrambled(uint64_t round, uint64_t half) const;
+
   uint64_t key_, n_;
   int half_bits_;
 };

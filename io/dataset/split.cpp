@@ -43,6 +43,14 @@ class SplitDataset final : public Dataset {
     return whole_->stored_row(static_cast<int64_t>(order_(static_cast<uint64_t>(first_ + index))));
   }
 
+  int64_t sample_at(int64_t stored_row) const override {
+    const int64_t sample = whole_->sample_at(stored_row);
+    if (sample < 0) return -1;
+    const int64_t index = static_cast<int64_t>(order_.position_of(static_cast<uint64_t>(sample))) - first_;
+    return index >= 0 && index < size_ ? index : -1;
+  }
+
+  StoredBlocks stored_blocks() const override { return whole_->stored_blocks(); }
   bool in_memory() const override { return whole_->in_memory(); }
   std::optional<SourceFacts> facts() const override { return whole_->facts(); }
 

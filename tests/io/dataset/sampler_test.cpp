@@ -25,6 +25,7 @@ TEST(Permutation, IsABijectionForEverySize) {
         ASSERT_LT(image, n);
         ASSERT_FALSE(seen[image]) << "n " << n << " key " << key;
         seen[image] = true;
+        ASSERT_EQ(permutation.position_of(image), i) << "n " << n << " key " << key;
       }
     }
   }
@@ -38,6 +39,7 @@ TEST(Permutation, WorksFarBeyondMemory) {
       const uint64_t image = permutation(i * (n / 20000));
       ASSERT_LT(image, n);
       ASSERT_TRUE(images.insert(image).second);
+      ASSERT_EQ(permutation.position_of(image), i * (n / 20000));
     }
   }
 }
@@ -45,6 +47,7 @@ TEST(Permutation, WorksFarBeyondMemory) {
 TEST(Permutation, RefusesAPositionBehindTheEnd) {
   EXPECT_THROW(Permutation(1, 10)(10), Error);
   EXPECT_THROW(Permutation(1, 0)(0), Error);
+  EXPECT_THROW(Permutation(1, 10).position_of(10), Error);
 }
 
 // Over many keys each position goes to each index equally often: a chi-square test for every pair at small

@@ -161,6 +161,7 @@ TEST_F(RowSourceOf, FilesOfDifferentLayoutsAreOneAfterAnother) {
   put(folder / "b.h5", "/x", {kRows, kWidth}, stored_values(), {{100, kWidth}, 3});
   put(folder / "c.h5", "/x", {kRows, kWidth}, bad);
   Column column({path, folder / "b.h5", folder / "c.h5"}, "/x");
+  EXPECT_EQ(column.blocks().count(), kRows + 7 + kRows);
   column.give_out(DType::f32, require_finite);
   column.stream(5000);
   EXPECT_EQ(column.route(), "chunked, contiguous");
