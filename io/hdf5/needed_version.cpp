@@ -1,5 +1,6 @@
 #include "io/hdf5/needed_version.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <fstream>

@@ -87,10 +87,9 @@ void set_source(DataSource& source, const std::string& split, const GivenValue& 
 }
 
 void set_source(std::optional<DataSource>& source, const std::string& split, const GivenValue& given) {
-  DataSource changed = source.value_or(DataSource{});
-  set_source(changed, split, given);
-  source.reset();
-  if (!changed.files.empty()) source = std::move(changed);
+  if (!source) source.emplace();
+  set_source(*source, split, given);
+  if (source->files.empty()) source.reset();
 }
 
 std::string toml_text(const DataSource& source) {

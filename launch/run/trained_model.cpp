@@ -1,5 +1,6 @@
 #include "launch/run/trained_model.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "io/checkpoint/checkpoint.h"

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "src/core/rng.h"
 #include "src/graph/layers/layers.h"
 #include "src/graph/parameters.h"

@@ -1,5 +1,6 @@
 #include "io/dataset/rows/chunked_rows.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <utility>

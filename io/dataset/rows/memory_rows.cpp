@@ -1,5 +1,6 @@
 #include "io/dataset/rows/memory_rows.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "io/dataset/rows/stored_rows.h"

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "io/hdf5/chunk_reader.h"
 #include "io/hdf5/sources/source_walk.h"
 #include "src/core/counted.h"

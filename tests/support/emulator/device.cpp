@@ -1,6 +1,7 @@
 // The emulated machine: its GPUs and how kernels are launched on them.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>

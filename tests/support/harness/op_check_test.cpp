@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest-spi.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "src/graph/layers/layers.h"
 #include "tests/support/backend.h"
 

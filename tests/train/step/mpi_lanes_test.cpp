@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "src/core/cores.h"
 #include "src/train/run/run_settings.h"
 #include "tests/support/core_binding.h"
