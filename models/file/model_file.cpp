@@ -349,7 +349,9 @@ class Reader {
 
   /// What to change where the last layer does not give the outputs.
   static std::string right_end(const Layer& last, const Shape& output) {
-    if (last.kind() == "linear") return "set its outputs = \"classes\"";
+    if (last.kind() == "linear")
+      return fmt::format("{}set its outputs = \"classes\"",
+                         output.rank() > 1 ? "put a flatten layer in front of it and " : "");
     return fmt::format("end with {}a linear layer with outputs = \"classes\"",
                        output.rank() > 1 ? "a flatten layer and " : "");
   }

@@ -105,7 +105,7 @@ ParameterLayout::ParameterLayout(const Graph& graph) {
 int64_t ParameterLayout::requests_offset() const { return fingerprint_offset() + kFingerprintFloats; }
 
 int64_t ParameterLayout::state_sums_offset() const {
-  static_assert(2 + kFingerprintFloats + kRequestFloats + StepVerdict::kFloats <= kFlatBlock,
+  static_assert(kLossMetrics + kFingerprintFloats + kRequestFloats + StepVerdict::kFloats <= kFlatBlock,
                 "the metrics have one block");
   return kFlatBlock;
 }

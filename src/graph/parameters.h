@@ -6,6 +6,7 @@
 
 #include "src/device/buffer.h"
 #include "src/graph/graph.h"
+#include "src/ops/loss/loss.h"
 #include "src/tensor/flat.h"
 
 namespace lockstep {
@@ -46,8 +47,8 @@ struct ParameterLayout {
   std::vector<int> node_of_ready_end;  ///< the layer whose backward completes that end
 
   int64_t metrics_offset() const { return 0; }
-  /// Behind the loss and the count of right answers: the pieces of a fingerprint (src/ops/fingerprint.h).
-  int64_t fingerprint_offset() const { return metrics_offset() + 2; }
+  /// Behind what the loss leaves (src/ops/loss/loss.h): the pieces of a fingerprint (src/ops/fingerprint.h).
+  int64_t fingerprint_offset() const { return metrics_offset() + kLossMetrics; }
   /// What ranks ask of each other (Requests): one float each.
   static constexpr int64_t kRequestFloats = 2;
   int64_t requests_offset() const;

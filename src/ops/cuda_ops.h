@@ -7,6 +7,7 @@
 
 #include "src/device/exec.h"
 #include "src/ops/input/preprocess.h"
+#include "src/ops/loss/elementwise_loss.h"
 #include "src/ops/micro_batch.h"
 #include "src/ops/pointwise/activation.h"
 #include "src/ops/pointwise/dropout.h"
@@ -43,12 +44,13 @@ void dropout(Exec exec, const MicroBatchInfo* info, const DropoutSpec& spec, Con
 void add_fingerprint(Exec exec, std::span<const float> values, int64_t first_block, uint64_t* sum);
 void cut_fingerprint(Exec exec, const uint64_t* sum, float* pieces);
 
-void softmax_cross_entropy(Exec exec, const MicroBatchInfo* info, float label_smoothing, ConstTensor logits,
-                           ConstTensor labels, Tensor dlogits, Tensor metrics);
-void softmax_cross_entropy_soft(Exec exec, const MicroBatchInfo* info, float label_smoothing,
+void softmax_cross_entropy(Exec exec, const MicroBatchInfo* info, const CrossEntropySpec& spec,
+                           ConstTensor logits, ConstTensor labels, Tensor dlogits, Tensor metrics);
+void softmax_cross_entropy_soft(Exec exec, const MicroBatchInfo* info, const CrossEntropySpec& spec,
                                 ConstTensor logits, ConstTensor targets, Tensor dlogits, Tensor metrics);
-void mean_squared_error(Exec exec, const MicroBatchInfo* info, ConstTensor prediction, ConstTensor target,
-                        Tensor dprediction, Tensor metrics);
+void elementwise_loss(Exec exec, const MicroBatchInfo* info, const ElementwiseLossSpec& spec,
+                      ConstTensor prediction, ConstTensor target, Tensor dprediction, Tensor metrics);
+void divide_by_weights(Exec exec, Tensor metrics, std::span<float> gradients);
 void softmax(Exec exec, ConstTensor logits, Tensor probabilities);
 
 void max_pool2d_forward(Exec exec, const Pool2dSpec& spec, ConstTensor x, Tensor y, Tensor argmax);

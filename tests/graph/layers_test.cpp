@@ -54,6 +54,7 @@ Case standard_case(const LayerKind& kind) {
 std::vector<Case> cases() {
   std::vector<Case> all = {
       {"linear_no_bias", {7}, layers::linear({.outputs = 3, .bias = false})},
+      {"linear_on_positions", {3, 2, 4}, layers::linear({.outputs = 5})},
       {"conv2d_all_options",
        {6, 5, 4},
        layers::conv2d({.filters = 6,
@@ -296,8 +297,8 @@ TEST(Layers, SayWhatDoesNotFit) {
               HasSubstr("padding is -1"));
   EXPECT_THAT(error_of({9, 9, 3}, layers::conv2d({.filters = 1, .kernel = {INT64_MAX, 3}})),
               HasSubstr("kernel is 9223"));
-  EXPECT_THAT(error_of({28, 28, 1}, layers::linear({.outputs = 10})),
-              HasSubstr("takes a vector, but its input is (28, 28, 1): put a flatten layer in front of it."));
+  EXPECT_THAT(error_of({}, layers::linear({.outputs = 10})),
+              HasSubstr("takes a vector, but its input is a single number."));
   EXPECT_THAT(error_of({1 << 30}, layers::linear({.outputs = 1 << 20})),
               HasSubstr("its parameter (1048576, 1073741824)"));
   EXPECT_THAT(error_of({4}, layers::linear({.outputs = -1})), HasSubstr("outputs is -1"));

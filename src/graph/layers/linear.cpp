@@ -23,16 +23,18 @@ class LinearLayer final : public Layer {
   std::unique_ptr<Layer> clone() const override {
     auto copy = std::make_unique<LinearLayer>(options_);
     copy->inputs_ = inputs_;
+    copy->positions_ = positions_;
     return copy;
   }
 
   Value infer(std::span<const Value> inputs) override {
     const Shape& input = only_input(inputs).shape;
-    if (input.rank() != 1)
-      fail(ExitCode::usage, "takes a vector, but its input is {}: put a flatten layer in front of it.",
-           to_string(input));
-    inputs_ = input[0];
-    return {DType::f32, {options_.outputs}};
+    if (input.rank() == 0) fail(ExitCode::usage, "takes a vector, but its input is a single number.");
+    inputs_ = input[-1];
+    positions_ = input.elements() / inputs_;
+    Shape output = input;
+    output[-1] = options_.outputs;
+    return {DType::f32, output};
   }
 
   std::vector<ParameterSpec> parameters() const override {
@@ -44,29 +46,36 @@ class LinearLayer final : public Layer {
   }
 
   LayerTraits traits() const override { return {.backward_reads_input = true, .applies_relu = true}; }
-  int64_t flops() const override { return 2 * inputs_ * options_.outputs; }
+  int64_t flops() const override { return 2 * positions_ * inputs_ * options_.outputs; }
 
   void prepare(const Preparation& p) override {
-    op_.emplace(p.exec, LinearSpec{p.samples, inputs_, options_.outputs, options_.bias, p.relu,
-                                   p.needs_input_gradient});
+    rows_ = p.samples * positions_;
+    op_.emplace(p.exec,
+                LinearSpec{rows_, inputs_, options_.outputs, options_.bias, p.relu, p.needs_input_gradient});
   }
 
   size_t workspace_bytes() const override { return op_->workspace_bytes(); }
 
   void forward(const LayerContext& context) override {
-    op_->forward(context.inputs[0], context.parameters[0],
-                 options_.bias ? context.parameters[1] : ConstTensor{}, context.output, context.workspace);
+    op_->forward(context.inputs[0].reshaped({rows_, inputs_}), context.parameters[0],
+                 options_.bias ? context.parameters[1] : ConstTensor{},
+                 context.output.reshaped({rows_, options_.outputs}), context.workspace);
   }
 
   void backward(const LayerContext& context) override {
-    op_->backward(context.inputs[0], context.parameters[0], context.output_gradient,
-                  context.input_gradients[0], context.parameter_gradients[0],
-                  options_.bias ? context.parameter_gradients[1] : Tensor{}, context.workspace);
+    const Tensor input_gradient = context.input_gradients[0];
+    op_->backward(context.inputs[0].reshaped({rows_, inputs_}), context.parameters[0],
+                  context.output_gradient.reshaped({rows_, options_.outputs}),
+                  input_gradient ? input_gradient.reshaped({rows_, inputs_}) : Tensor{},
+                  context.parameter_gradients[0], options_.bias ? context.parameter_gradients[1] : Tensor{},
+                  context.workspace);
   }
 
  private:
   LinearOptions options_;
-  int64_t inputs_ = 0;
+  int64_t inputs_ = 0;     ///< of the last axis
+  int64_t positions_ = 1;  ///< along all other axes: each is a row of its own
+  int64_t rows_ = 0;       ///< of a micro-batch
   std::optional<Linear> op_;
 };
 
@@ -75,7 +84,7 @@ class LinearLayer final : public Layer {
 namespace layers {
 const Description<LinearOptions> linear = {
     "linear",
-    "every output is a weighted sum of all inputs",
+    "every output is a weighted sum of all inputs of the last axis",
     {{"outputs", &LinearOptions::outputs, "how many", at_least(1), true, true},
      {"bias", &LinearOptions::bias, "whether a bias is added"},
      {"init", &LinearOptions::init, "how the weight starts"}},

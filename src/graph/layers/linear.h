@@ -11,7 +11,7 @@ struct LinearOptions {
 };
 
 namespace layers {
-/// x (In) -> (outputs).
+/// x (..., In) -> (..., outputs): along the last axis, with the same weights at every position of the others.
 extern const Description<LinearOptions> linear;
 }  // namespace layers
 

@@ -27,60 +27,49 @@ Normalizer normalizer(const float* logits, int64_t classes) {
   return {logits[best], sum, best};
 }
 
-/// `target(row, c)` is the probability of a class before smoothing; `is_right(row, c)` whether c is the
-/// label.
-template <typename Target, typename IsRight>
-void cross_entropy(const MicroBatchInfo& info, float smoothing, ConstTensor logits, Tensor dlogits,
-                   Tensor metrics, Target target, IsRight is_right) {
+/// `target(row, c)` is the probability of a class before smoothing; `label(row)` the class that it means.
+template <typename Target, typename Label>
+void cross_entropy(const MicroBatchInfo& info, const CrossEntropySpec& spec, bool labels_weigh,
+                   ConstTensor logits, Tensor dlogits, Tensor metrics, Target target, Label label) {
   const int64_t rows = logits.shape()[0], classes = logits.shape()[1];
-  const int64_t valid = std::clamp<int64_t>(info.valid, 0, rows);
-  const float uniform = smoothing / static_cast<float>(classes);
-  double loss = 0;
+  const int64_t valid = std::clamp<int64_t>(info.valid, 0, rows / spec.positions) * spec.positions;
+  const float row_weight = info.weight / static_cast<float>(spec.positions);
+  const float smoothing = spec.label_smoothing, uniform = smoothing / static_cast<float>(classes);
+  const float* const weights = spec.class_weights;
+  const auto probability = [&](int64_t row, int64_t c) {
+    const float q = (1 - smoothing) * target(row, c) + uniform;
+    return weights == nullptr ? q : q * weights[c];
+  };
+  double loss = 0, weight = 0;
   int64_t right = 0;
   for (int64_t row = 0; row < valid; ++row) {
     const float* z = logits.data<float>() + row * classes;
     float* dz = dlogits ? dlogits.data<float>() + row * classes : nullptr;
+    const int64_t expected = label(row);
+    if (labels_weigh && expected == spec.ignored_label) {
+      if (dz != nullptr) std::fill_n(dz, classes, 0.f);
+      continue;
+    }
+    weight += labels_weigh && weights != nullptr ? weights[expected] : 1.f;
     const Normalizer norm = normalizer(z, classes);
     const float log_sum = std::log(norm.sum);
-    right += is_right(row, norm.arg_max);
+    right += norm.arg_max == expected;
     float row_loss = 0, mass = 0;
     for (int64_t c = 0; c < classes; ++c) {
-      const float q = (1 - smoothing) * target(row, c) + uniform;
+      const float q = probability(row, c);
       // A class of probability 0 adds nothing, even where its logit is -infinity.
       if (q != 0) row_loss -= q * (z[c] - norm.maximum - log_sum);
       mass += q;
     }
     loss += row_loss;
     if (dz == nullptr) continue;
-    for (int64_t c = 0; c < classes; ++c) {
-      const float q = (1 - smoothing) * target(row, c) + uniform;
-      dz[c] = info.weight * (std::exp(z[c] - norm.maximum) / norm.sum * mass - q);
-    }
+    for (int64_t c = 0; c < classes; ++c)
+      dz[c] = row_weight * (std::exp(z[c] - norm.maximum) / norm.sum * mass - probability(row, c));
   }
   if (dlogits) std::fill_n(dlogits.data<float>() + valid * classes, (rows - valid) * classes, 0.f);
-  metrics.data<float>()[0] = static_cast<float>(loss * info.weight);
+  metrics.data<float>()[0] = static_cast<float>(loss * row_weight);
   metrics.data<float>()[1] = static_cast<float>(right);
-}
-
-void mean_squared_error(const MicroBatchInfo& info, ConstTensor prediction, ConstTensor target,
-                        Tensor dprediction, Tensor metrics) {
-  const int64_t rows = prediction.shape()[0], width = prediction.shape()[1];
-  const int64_t valid = std::clamp<int64_t>(info.valid, 0, rows);
-  const float* p = prediction.data<float>();
-  const float* t = target.data<float>();
-  double loss = 0;
-  for (int64_t i = 0; i < valid * width; ++i) {
-    const double error = p[i] - t[i];
-    loss += error * error;
-  }
-  if (dprediction) {
-    float* dp = dprediction.data<float>();
-    const float factor = 2 * info.weight / static_cast<float>(width);
-    for (int64_t i = 0; i < valid * width; ++i) dp[i] = factor * (p[i] - t[i]);
-    std::fill_n(dp + valid * width, (rows - valid) * width, 0.f);
-  }
-  metrics.data<float>()[0] = static_cast<float>(loss * info.weight / static_cast<double>(width));
-  metrics.data<float>()[1] = 0;
+  metrics.data<float>()[2] = static_cast<float>(weight * row_weight);
 }
 
 void softmax(ConstTensor logits, Tensor probabilities) {
@@ -104,54 +93,47 @@ void expect_matrix(ConstTensor tensor, const char* what) {
   expect(tensor, DType::f32, tensor.shape(), what);
 }
 
-}  // namespace
-
-void softmax_cross_entropy(Exec exec, const MicroBatchInfo* info, float label_smoothing, ConstTensor logits,
-                           ConstTensor labels, Tensor dlogits, Tensor metrics) {
+void expect_logits(ConstTensor logits, const CrossEntropySpec& spec, Tensor dlogits, Tensor metrics) {
   expect_matrix(logits, "loss: logits");
-  expect(labels, DType::i32, {logits.shape()[0]}, "loss: labels");
+  INVARIANT(spec.positions > 0 && logits.shape()[0] % spec.positions == 0, "loss: {} rows of {} positions",
+            logits.shape()[0], spec.positions);
   if (dlogits) expect(dlogits, DType::f32, logits.shape(), "loss: dlogits");
-  expect(metrics, DType::f32, {2}, "loss: metrics");
-  if constexpr (kCuda) {
-    if (exec.on_cuda())
-      return cuda::softmax_cross_entropy(exec, info, label_smoothing, logits, labels, dlogits, metrics);
-  }
-  const int32_t* label = labels.data<int32_t>();
-  const auto is_label = [=](int64_t row, int64_t c) { return label[row] == c; };
-  cpu::cross_entropy(*info, label_smoothing, logits, dlogits, metrics, is_label, is_label);
+  expect(metrics, DType::f32, {kLossMetrics}, "loss: metrics");
 }
 
-void softmax_cross_entropy_soft(Exec exec, const MicroBatchInfo* info, float label_smoothing,
-                                ConstTensor logits, ConstTensor targets, Tensor dlogits, Tensor metrics) {
-  expect_matrix(logits, "loss: logits");
-  expect(targets, DType::f32, logits.shape(), "loss: targets");
-  if (dlogits) expect(dlogits, DType::f32, logits.shape(), "loss: dlogits");
-  expect(metrics, DType::f32, {2}, "loss: metrics");
+}  // namespace
+
+void softmax_cross_entropy(Exec exec, const MicroBatchInfo* info, const CrossEntropySpec& spec,
+                           ConstTensor logits, ConstTensor labels, Tensor dlogits, Tensor metrics) {
+  expect_logits(logits, spec, dlogits, metrics);
+  expect(labels, DType::i32, {logits.shape()[0]}, "loss: labels");
   if constexpr (kCuda) {
     if (exec.on_cuda())
-      return cuda::softmax_cross_entropy_soft(exec, info, label_smoothing, logits, targets, dlogits, metrics);
+      return cuda::softmax_cross_entropy(exec, info, spec, logits, labels, dlogits, metrics);
+  }
+  const int32_t* label = labels.data<int32_t>();
+  cpu::cross_entropy(
+      *info, spec, /*labels_weigh=*/true, logits, dlogits, metrics,
+      [=](int64_t row, int64_t c) { return label[row] == c; }, [=](int64_t row) { return label[row]; });
+}
+
+void softmax_cross_entropy_soft(Exec exec, const MicroBatchInfo* info, const CrossEntropySpec& spec,
+                                ConstTensor logits, ConstTensor targets, Tensor dlogits, Tensor metrics) {
+  expect_logits(logits, spec, dlogits, metrics);
+  expect(targets, DType::f32, logits.shape(), "loss: targets");
+  if constexpr (kCuda) {
+    if (exec.on_cuda())
+      return cuda::softmax_cross_entropy_soft(exec, info, spec, logits, targets, dlogits, metrics);
   }
   const int64_t classes = logits.shape()[1];
   const float* target = targets.data<float>();
   cpu::cross_entropy(
-      *info, label_smoothing, logits, dlogits, metrics,
+      *info, spec, /*labels_weigh=*/false, logits, dlogits, metrics,
       [=](int64_t row, int64_t c) { return target[row * classes + c]; },
-      [=](int64_t row, int64_t c) {
+      [=](int64_t row) {
         const float* first = target + row * classes;
-        return std::max_element(first, first + classes) - first == c;
+        return std::max_element(first, first + classes) - first;
       });
-}
-
-void mean_squared_error(Exec exec, const MicroBatchInfo* info, ConstTensor prediction, ConstTensor target,
-                        Tensor dprediction, Tensor metrics) {
-  expect_matrix(prediction, "loss: prediction");
-  expect(target, DType::f32, prediction.shape(), "loss: target");
-  if (dprediction) expect(dprediction, DType::f32, prediction.shape(), "loss: dprediction");
-  expect(metrics, DType::f32, {2}, "loss: metrics");
-  if constexpr (kCuda) {
-    if (exec.on_cuda()) return cuda::mean_squared_error(exec, info, prediction, target, dprediction, metrics);
-  }
-  cpu::mean_squared_error(*info, prediction, target, dprediction, metrics);
 }
 
 void softmax(Exec exec, ConstTensor logits, Tensor probabilities) {
@@ -162,6 +144,17 @@ void softmax(Exec exec, ConstTensor logits, Tensor probabilities) {
     if (exec.on_cuda()) return cuda::softmax(exec, logits, probabilities);
   }
   cpu::softmax(logits, probabilities);
+}
+
+void divide_by_weights(Exec exec, Tensor metrics, std::span<float> gradients) {
+  expect(metrics, DType::f32, {kLossMetrics}, "loss: metrics");
+  if constexpr (kCuda) {
+    if (exec.on_cuda()) return cuda::divide_by_weights(exec, metrics, gradients);
+  }
+  float* const sums = metrics.data<float>();
+  const float factor = sums[2] > 0 ? 1 / sums[2] : 0;
+  sums[0] *= factor;
+  for (float& gradient : gradients) gradient *= factor;
 }
 
 }  // namespace lockstep

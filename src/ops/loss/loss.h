@@ -1,30 +1,52 @@
 #pragma once
 
+#include <cstdint>
+#include <limits>
+#include <span>
+
 #include "src/device/exec.h"
 #include "src/ops/micro_batch.h"
 #include "src/tensor/tensor.h"
 
 namespace lockstep {
 
+// A loss adds over the real samples of a micro-batch and overwrites `metrics`, kLossMetrics floats:
+//   [sum of loss * weight, count of right answers, sum of weight]
+// A sample has one target or several (positions): each weighs info->weight / positions, times the weight of
+// its class where classes have weights. Sums run in an order that depends on the shape alone. Samples from
+// info->valid on are padding, whose gradient is zero.
+inline constexpr int64_t kLossMetrics = 3;
+
+struct CrossEntropySpec {
+  float label_smoothing = 0;             ///< part of each target spread over all classes
+  int64_t positions = 1;                 ///< targets of one sample, whose rows follow one another
+  const float* class_weights = nullptr;  ///< (C) in the backend's memory; null: all 1
+  /// A row with this label has no loss, no gradient and no weight.
+  int32_t ignored_label = kNoLabel;
+
+  static constexpr int32_t kNoLabel = std::numeric_limits<int32_t>::min();
+};
+
 /// Softmax and cross-entropy with label smoothing (Szegedy et al. 2016, section 7), and its gradient, in one
-/// pass. logits (B, C); labels (B) int32 in [0, C), checked when the data set is opened, not here. dlogits
-/// (B, C), may alias logits; empty in evaluation. Rows from info->valid on are padding: their gradient is
-/// zero. metrics (2), overwritten: [sum over real samples of loss * info->weight, count of real samples whose
-/// largest logit is the label's; the first of equals]. Subtracts the row maximum first (Goodfellow et al.
-/// 2016, section 4.1). Sums run in an order that depends on the shape alone. Enqueues; does not wait.
-void softmax_cross_entropy(Exec exec, const MicroBatchInfo* info, float label_smoothing, ConstTensor logits,
-                           ConstTensor labels, Tensor dlogits, Tensor metrics);
+/// pass. logits (B, C), where B = samples * positions; labels (B) int32 in [0, C) or the ignored one, checked
+/// when the data set is opened, not here. dlogits (B, C), may alias logits; empty in evaluation.
+/// The loss of a row is -sum_c w_c q_c log p_c, where q is the label after smoothing, as in PyTorch's
+/// CrossEntropyLoss; right is a row whose largest logit, the first of equals, is the label's. Subtracts the
+/// row maximum first (Goodfellow et al. 2016, section 4.1). Enqueues; does not wait.
+void softmax_cross_entropy(Exec exec, const MicroBatchInfo* info, const CrossEntropySpec& spec,
+                           ConstTensor logits, ConstTensor labels, Tensor dlogits, Tensor metrics);
 
-/// The same with target probabilities (B, C) float32 instead of labels (one-hot or soft).
-void softmax_cross_entropy_soft(Exec exec, const MicroBatchInfo* info, float label_smoothing,
+/// The same with target probabilities (B, C) float32 instead of labels (one-hot or soft). Every row weighs
+/// info->weight / positions, whatever its classes weigh; no row is ignored.
+void softmax_cross_entropy_soft(Exec exec, const MicroBatchInfo* info, const CrossEntropySpec& spec,
                                 ConstTensor logits, ConstTensor targets, Tensor dlogits, Tensor metrics);
-
-/// Mean over the outputs of the squared error. prediction, target (B, D) float32; dprediction (B, D), may
-/// alias prediction; empty in evaluation. metrics (2): [sum over real samples of loss * info->weight, 0].
-void mean_squared_error(Exec exec, const MicroBatchInfo* info, ConstTensor prediction, ConstTensor target,
-                        Tensor dprediction, Tensor metrics);
 
 /// probabilities (B, C) = softmax(logits), may alias logits: for predict.
 void softmax(Exec exec, ConstTensor logits, Tensor probabilities);
+
+/// Makes a sum a weighted mean: divides the gradients and the loss in metrics by the sum of the weights that
+/// metrics holds, once all of it has been added over micro-batches and ranks. Where that is zero, because
+/// every target was ignored, all become zero. Enqueues; does not wait.
+void divide_by_weights(Exec exec, Tensor metrics, std::span<float> gradients);
 
 }  // namespace lockstep

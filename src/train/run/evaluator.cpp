@@ -87,17 +87,18 @@ std::optional<Evaluation> Evaluator::evaluate(World& world, const Dataset& datas
   const int64_t micro_batches = (dataset.size() + micro_batch_ - 1) / micro_batch_;
   const int64_t lanes = pool_.lanes();
   const int64_t local = (micro_batches + world.size() * lanes - 1) / (world.size() * lanes) * lanes;
-  const Buffer metrics(exec_, Memory::device, static_cast<size_t>(2 * local) * sizeof(float));
+  const Buffer metrics(exec_, Memory::device, static_cast<size_t>(kLossMetrics * local) * sizeof(float));
   std::vector<int64_t> number_of_local(static_cast<size_t>(local), -1);
   Calls calls;
   calls.compute = [&](const Round& round) {
     number_of_local[static_cast<size_t>(round.local)] = round.micro_batch;
-    lockstep::evaluate(task_, round.network, round.samples,
-                       Tensor(metrics.as<float>().data() + 2 * round.local, DType::f32, {2}));
+    lockstep::evaluate(
+        task_, round.network, round.samples,
+        Tensor(metrics.as<float>().data() + kLossMetrics * round.local, DType::f32, {kLossMetrics}));
   };
   if (wants_to_stop) calls.stops = [&] { return world.any(wants_to_stop()); };
   if (!run(dataset, world.rank(), world.size(), calls)) return std::nullopt;
-  std::vector<float> host(static_cast<size_t>(2 * local));
+  std::vector<float> host(static_cast<size_t>(kLossMetrics * local));
   copy(exec_, host.data(), metrics.data(), metrics.size());
   synchronize(exec_);
 
@@ -107,8 +108,8 @@ std::optional<Evaluation> Evaluator::evaluate(World& world, const Dataset& datas
   for (int64_t i = 0; i < local; ++i) {
     const int64_t number = number_of_local[static_cast<size_t>(i)];
     if (number < 0) continue;
-    sums[static_cast<size_t>(2 * number)] = host[static_cast<size_t>(2 * i)];
-    sums[static_cast<size_t>(2 * number + 1)] = host[static_cast<size_t>(2 * i + 1)];
+    sums[static_cast<size_t>(2 * number)] = host[static_cast<size_t>(kLossMetrics * i)];
+    sums[static_cast<size_t>(2 * number + 1)] = host[static_cast<size_t>(kLossMetrics * i + 1)];
   }
   world.sum(sums);
   Evaluation result{.samples = dataset.size()};

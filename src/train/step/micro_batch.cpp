@@ -68,7 +68,7 @@ void train(const Task& task, Network& network, const MicroBatch& batch, std::spa
                                  observer.forward_done ? &observer.forward_done : nullptr};
   forward(task, network, batch.x, part, observer.input_done);
   task.loss(batch.info, network.output(), batch.y, network.output_gradient(),
-            Tensor(reduced.data(), DType::f32, {2}));
+            Tensor(reduced.data(), DType::f32, {kLossMetrics}));
   if (observer.loss_done) observer.loss_done();
   static const std::function<void(int)> nobody = [](int) {};
   network.backward(part, observer.gradients_done ? observer.gradients_done : nobody);

@@ -59,7 +59,7 @@ struct MicroBatchObserver {
 /// network.output() = what the network answers.
 void predict(const Task& task, Network& network, const MicroBatch& batch);
 
-/// The same, and metrics (2) = the sums of the loss and of right answers.
+/// The same, and metrics (kLossMetrics): see src/ops/loss/loss.h.
 void evaluate(const Task& task, Network& network, const MicroBatch& batch, Tensor metrics);
 
 /// The same for a network in training, and the gradients of its parameters.

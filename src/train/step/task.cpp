@@ -5,7 +5,7 @@
 
 #include "src/core/counted.h"
 #include "src/ops/input/preprocess.h"
-#include "src/ops/loss/loss.h"
+#include "src/ops/loss/elementwise_loss.h"
 
 namespace lockstep {
 
@@ -149,11 +149,13 @@ void Task::loss(const MicroBatchInfo* info, ConstTensor output, ConstTensor targ
   const float label_smoothing = output_gradient ? label_smoothing_ : 0;
   switch (data_.target_kind) {
     case TargetKind::classes:
-      return softmax_cross_entropy(exec_, info, label_smoothing, output, y, output_gradient, metrics);
+      return softmax_cross_entropy(exec_, info, {.label_smoothing = label_smoothing}, output, y,
+                                   output_gradient, metrics);
     case TargetKind::probabilities:
-      return softmax_cross_entropy_soft(exec_, info, label_smoothing, output, y, output_gradient, metrics);
+      return softmax_cross_entropy_soft(exec_, info, {.label_smoothing = label_smoothing}, output, y,
+                                        output_gradient, metrics);
     case TargetKind::values:
-      return mean_squared_error(exec_, info, output, y, output_gradient, metrics);
+      return elementwise_loss(exec_, info, {}, output, y, output_gradient, metrics);
     case TargetKind::none:
       fail(ExitCode::data, "the training data has no targets: name data.train.y.");
   }

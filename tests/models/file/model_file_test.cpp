@@ -214,6 +214,8 @@ TEST_F(ModelFile, NamesFileLineAndRemedy) {
   EXPECT_EQ(error_of(flatten + "[[layer]]\nkind = \"linear\"\noutputs = 4\n"),
             ":3: layer 'linear_1': the last layer gives (4) for a sample, but the data needs (10): set its "
             "outputs = \"classes\".");
+  EXPECT_THAT(error_of("[[layer]]\nkind = \"linear\"\noutputs = \"classes\"\n"),
+              HasSubstr("put a flatten layer in front of it and set its outputs = \"classes\"."));
   EXPECT_THAT(error_of(flatten + "[[layer]]\nkind = \"relu\"\n"),
               HasSubstr("end with a linear layer with outputs = \"classes\"."));
   EXPECT_THAT(error_of("[[layer]]\nkind = \"relu\"\n"),

@@ -75,7 +75,7 @@ TEST_P(MicroBatchTest, TrainingAnswersAsEvaluationDoesAndShowsEachPartInOrder) {
   const MicroBatch second = all.at(1, info.get());
 
   Network evaluated(exec(), graph_, parameters, kRows, /*training=*/false);
-  const test::Guarded<float> metrics(exec(), {2});
+  const test::Guarded<float> metrics(exec(), {kLossMetrics});
   evaluate(task, evaluated, second, metrics);
 
   Network trained(exec(), graph_, parameters, kRows, /*training=*/true);
