@@ -94,23 +94,28 @@ std::map<std::string, ModelValue> complete_keys(const ModelEntry& entry, const M
   return keys;
 }
 
-/// Images without a channel axis have one channel: the only place that decides so.
-Shape with_channels(const Shape& input) { return input.rank() == 2 ? Shape{input[0], input[1], 1} : input; }
+/// Images without a channel axis have one channel: the only place that decides so. Samples with an answer at
+/// each place of their first axis are no images but sequences of vectors.
+Shape with_channels(const Shape& input, const NetworkOutput& output) {
+  const bool is_sequence =
+      input.rank() == 2 && output.positions.rank() == 1 && output.positions[0] == input[0];
+  return input.rank() == 2 && !is_sequence ? Shape{input[0], input[1], 1} : input;
+}
 
 }  // namespace
 
 Synonyms model_synonyms() { return kModels; }
 Synonyms model_key_synonyms() { return kModelKeys; }
 
-Graph build_model(const ModelSpec& spec, const Shape& input, int64_t outputs, uint64_t seed) {
-  INVARIANT(outputs > 0, "a model with {} outputs", outputs);
-  const Shape sample = with_channels(input);
+Graph build_model(const ModelSpec& spec, const Shape& input, const NetworkOutput& output, uint64_t seed) {
+  INVARIANT(output.width > 0, "a model with {} outputs", output.width);
+  const Shape sample = with_channels(input, output);
   if (!spec.file.empty()) {
     if (!spec.keys.empty())
       fail(ExitCode::usage,
            "model.{} does not apply: the model comes from {}, which holds its options itself.",
            spec.keys.begin()->first, spec.file);
-    return build_model_file(spec.file, sample, outputs, seed);
+    return build_model_file(spec.file, sample, output, seed);
   }
   std::vector<std::string> known;
   for (const ModelEntry& entry : model_registry()) {
@@ -118,7 +123,7 @@ Graph build_model(const ModelSpec& spec, const Shape& input, int64_t outputs, ui
     if (entry.name != spec.name) continue;
     const auto keys = complete_keys(entry, spec);
     try {
-      return entry.build(sample, outputs, keys, seed);
+      return entry.build(sample, output, keys, seed);
     } catch (const Error& error) {
       throw Error(error.code(), fmt::format("model '{}' for samples of shape {}: {}", entry.name,
                                             to_string(input), error.what()));

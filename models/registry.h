@@ -7,6 +7,7 @@
 
 #include "src/core/suggest.h"
 #include "src/graph/graph.h"
+#include "src/graph/network_output.h"
 
 namespace lockstep {
 
@@ -41,8 +42,9 @@ const std::vector<ModelEntry>& model_registry();
 Synonyms model_synonyms();
 Synonyms model_key_synonyms();
 
-/// Builds from a spec. Throws Error(usage) for an unknown model or key (with the nearest known one), a value
+/// Builds from a spec. A built-in model gives all of the output in one vector, a model file may give it at
+/// positions. Throws Error(usage) for an unknown model or key (with the nearest known one), a value
 /// of the wrong type, or a network that does not fit the data: the message names the layer.
-Graph build_model(const ModelSpec& spec, const Shape& input, int64_t outputs, uint64_t seed);
+Graph build_model(const ModelSpec& spec, const Shape& input, const NetworkOutput& output, uint64_t seed);
 
 }  // namespace lockstep

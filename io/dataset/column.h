@@ -58,8 +58,9 @@ class Column {
   /// Copies row indices[i] to out + i row_bytes().
   void read(std::span<const int64_t> indices, std::byte* out) const;
   /// Calls visit(rows, first, count) over all rows in order, in pieces of a few MiB, as `dtype`, unchecked.
-  void for_each_piece(DType dtype,
-                      const std::function<void(const std::byte*, int64_t, int64_t)>& visit) const;
+  /// rows_at_most: stops behind the piece with so many.
+  void for_each_piece(DType dtype, const std::function<void(const std::byte*, int64_t, int64_t)>& visit,
+                      int64_t rows_at_most = INT64_MAX) const;
 
   /// "mnist.h5:/train/y: sample 17": a row by its file and its number there.
   std::string where(int64_t row) const;

@@ -22,8 +22,7 @@ class Hdf5Dataset final : public Dataset {
   Hdf5Dataset(const DataSource& source, const DatasetOptions& options) : x_(source.files, source.x) {
     x_.give_out(x_.natural_dtype(), require_finite);
     if (!source.y.empty()) {
-      targets_ = std::make_unique<Targets>(source.files, source.y, options);
-      require_equal_lengths(x_, targets_->column());
+      targets_ = std::make_unique<Targets>(source.files, source.y, options, &x_);
     }
     place_in_memory(options.memory_budget);
   }
@@ -37,6 +36,9 @@ class Hdf5Dataset final : public Dataset {
     return targets_ ? targets_->shape() : none;
   }
   int64_t classes() const override { return targets_ ? targets_->classes() : 0; }
+  std::vector<int64_t> class_targets() const override {
+    return targets_ ? targets_->class_targets() : std::vector<int64_t>{};
+  }
 
   void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const override {
     x_.read(indices, x);

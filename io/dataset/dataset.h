@@ -26,13 +26,15 @@ DataSource parse_data_source(const std::string& text, const std::string& split);
 /// What the targets of a data set are.
 enum class TargetKind {
   none,
-  classes,        ///< one integer a sample, stored as any integer type; given out as int32
+  classes,        ///< one whole number a sample, or one a position (N, H, W), (N, T); given out as int32
   probabilities,  ///< one-hot or soft class targets (N, C); given out as float32
-  values,         ///< regression targets (N) or (N, D); given out as float32
+  values,         ///< regression targets (N, ...); given out as float32
+  labels,         ///< several labels of 0 or 1, (N, L) or (N, ...); given out as float32
 };
 
-/// What targets are to be taken for; automatic: what they look like (kind_of_numbers).
-enum class TargetTask { automatic, classes, values };
+/// What targets are to be taken for; automatic: what they look like (Targets). tokens: the input itself, one
+/// place further, which no version has an input for yet.
+enum class TargetTask { automatic, classes, labels, values, tokens };
 
 struct SourceFacts;  // io/probe/findings.h
 
@@ -46,10 +48,12 @@ class Dataset {
   virtual const Shape& x_shape() const = 0;
   virtual DType x_dtype() const = 0;
   virtual TargetKind target_kind() const = 0;
-  /// () for classes, (C) or (D) otherwise.
+  /// () for one class a sample, (H, W), (T) or the like for a class at each position; (C), (L) or (D) otherwise.
   virtual const Shape& y_shape() const = 0;
-  /// Number of classes (DatasetOptions::classes, else largest label + 1, or C); 0 for values.
+  /// Number of classes (DatasetOptions::classes, else largest label + 1, or C); 0 for values and labels.
   virtual int64_t classes() const = 0;
+  /// How many targets there are of each class, without the ignored ones; empty unless they were counted.
+  virtual std::vector<int64_t> class_targets() const { return {}; }
   /// Copies sample indices[i] to row i of x and y (y null if there are no targets). Throws Error(data) naming
   /// file and data set.
   virtual void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const = 0;
@@ -78,6 +82,8 @@ struct DatasetOptions {
   int64_t memory_budget = int64_t{4} << 30;
   TargetTask task = TargetTask::automatic;
   int64_t classes = 0;  ///< as many as there are, so that labels must be below it; 0: largest label + 1
+  std::optional<TargetKind> kind = std::nullopt;       ///< those of other data are known, and so are these
+  std::optional<int64_t> ignored_label = std::nullopt;  ///< of no class, wherever it occurs
   bool probe = true;    ///< look at the files in a child process first; one rank of many is enough
 };
 

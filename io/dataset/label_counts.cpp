@@ -36,16 +36,26 @@ TargetKind kind_of_numbers(const LabelCounts& counts, bool integers, TargetTask 
   return TargetKind::values;
 }
 
-std::string task_in_words(TargetKind kind, int64_t outputs) {
+std::string task_in_words(TargetKind kind, int64_t outputs, const Shape& positions, const std::string& loss) {
   const char* plural = outputs == 1 ? "" : "s";
+  const char* classes = outputs == 1 ? "" : "es";
+  const auto with_loss = [&](const std::string& what, const char* usual) {
+    return fmt::format("{}, {}", what, loss.empty() ? usual : loss.c_str());
+  };
   switch (kind) {
     case TargetKind::classes:
-      return fmt::format("classification, {} class{}, cross-entropy", outputs, outputs == 1 ? "" : "es");
+      return with_loss(fmt::format("classification{}, {} class{}",
+                                   positions.rank() > 0 ? " of each position " + to_string(positions) : "",
+                                   outputs, classes),
+                       "cross-entropy");
     case TargetKind::probabilities:
-      return fmt::format("classification, probabilities of {} class{}, cross-entropy", outputs,
-                         outputs == 1 ? "" : "es");
+      return with_loss(fmt::format("classification, probabilities of {} class{}", outputs, classes),
+                       "cross-entropy");
+    case TargetKind::labels:
+      return with_loss(fmt::format("several labels, {} label{} of 0 or 1", outputs, plural),
+                       "binary cross-entropy");
     case TargetKind::values:
-      return fmt::format("regression, {} value{}, mean squared error", outputs, plural);
+      return with_loss(fmt::format("regression, {} value{}", outputs, plural), "mean squared error");
     case TargetKind::none:
       break;
   }

@@ -39,7 +39,9 @@ class LabelCounts {
 /// whole numbers of few values, as MATLAB, R and CSV converters write labels; else values. `task` overrides.
 TargetKind kind_of_numbers(const LabelCounts& counts, bool integers, TargetTask task);
 
-/// "classification, 4 classes, cross-entropy", "regression, 3 values, mean squared error".
-std::string task_in_words(TargetKind kind, int64_t outputs);
+/// "classification, 4 classes, cross-entropy", "regression, 3 values, mean squared error". positions: of
+/// classes at each of them. loss: in words; "": what is used unless a config says otherwise.
+std::string task_in_words(TargetKind kind, int64_t outputs, const Shape& positions = {},
+                          const std::string& loss = "");
 
 }  // namespace lockstep

@@ -23,6 +23,7 @@ class SplitDataset final : public Dataset {
   TargetKind target_kind() const override { return whole_->target_kind(); }
   const Shape& y_shape() const override { return whole_->y_shape(); }
   int64_t classes() const override { return whole_->classes(); }
+  std::vector<int64_t> class_targets() const override { return whole_->class_targets(); }
 
   void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const override {
     std::vector<int64_t> mapped(indices.size());

@@ -1,14 +1,16 @@
 #include "io/dataset/targets.h"
-#include "src/core/counted.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
+
+#include "io/dataset/target_look.h"
+#include "src/core/counted.h"
 
 namespace lockstep {
 
 namespace {
-
-constexpr const char* kForNumbers = "For numbers to predict set data.task = \"values\".";
 
 /// A Column::Check: rows are probabilities of classes.
 void require_probabilities(const Column& column, const std::byte* rows, int64_t first, int64_t count) {
@@ -25,14 +27,23 @@ void require_probabilities(const Column& column, const std::byte* rows, int64_t 
       sum += value;
     }
     if (std::abs(sum - 1) > 1e-3)
-      fail(ExitCode::data,
-           "{}: its {} targets sum to {:.4g}, not to 1, so they are neither one-hot nor probabilities. {}",
-           column.where(first + row), classes, sum, kForNumbers);
+      fail(
+          ExitCode::data,
+          "{}: its {} targets sum to {:.4g}, not to 1, so they are neither one-hot nor probabilities. {} For "
+          "several labels of 0 and 1 set data.task = \"labels\".",
+          column.where(first + row), classes, sum, kForNumbers);
   }
 }
 
-/// Whether targets (N, 1, ...) are one number a sample.
-bool one_number_a_row(const Shape& row) { return row.elements() == 1; }
+/// A Column::Check: rows are labels of 0 and 1.
+void require_labels(const Column& column, const std::byte* rows, int64_t first, int64_t count) {
+  const int64_t width = column.row_shape().elements();
+  const float* values = reinterpret_cast<const float*>(rows);
+  for (int64_t i = 0; i < count * width; ++i)
+    if (values[i] != 0 && values[i] != 1)
+      fail(ExitCode::data, "{} has the label {} at place {}; labels are 0 or 1. {}",
+           column.where(first + i / width), values[i], i % width, kForNumbers);
+}
 
 bool stores_integers(const Column& column) {
   return column.stored_type().kind == hdf5::ElementType::Kind::integer;
@@ -57,64 +68,72 @@ std::string remedy(double label, int64_t declared) {
 }  // namespace
 
 Targets::Targets(const std::vector<std::string>& files, const std::string& name,
-                 const DatasetOptions& options)
-    : column_(std::make_unique<Column>(files, name)) {
-  const bool scalar = one_number_a_row(column_->row_shape());
-  const bool integers = stores_integers(*column_);
+                 const DatasetOptions& options, const Column* samples)
+    : column_(std::make_unique<Column>(files, name)),
+      declared_(options.classes),
+      ignored_(options.ignored_label) {
+  if (samples != nullptr) require_equal_lengths(*samples, *column_);
+  const Shape& row = column_->row_shape();
+  kind_ = find_kind(options, samples);
+  // (N, 1) is one number a sample, as (N) is.
+  shape_ = row.rank() == 0 ? Shape{1} : row;
+  if (kind_ == TargetKind::classes && row.elements() == 1) {
+    shape_ = {};
+    read_labels();
+  } else if (kind_ == TargetKind::classes) {
+    open_classes_at_positions(/*count_all=*/!options.kind);
+  } else if (kind_ == TargetKind::probabilities) {
+    open_probabilities(options.classes);
+  } else {
+    column_->give_out(DType::f32, kind_ == TargetKind::labels ? require_labels : require_finite);
+  }
+}
+
+TargetKind Targets::find_kind(const DatasetOptions& options, const Column* samples) {
+  if (options.kind) return *options.kind;
   // Who says how many classes there are says that there are classes.
   const TargetTask task =
       options.task == TargetTask::automatic && options.classes > 0 ? TargetTask::classes : options.task;
-  if (scalar) {
-    // Only floats have to be looked at before it is clear what they are.
-    if (!integers && task == TargetTask::automatic) count();
-    kind_ = kind_of_numbers(counts_, integers, task);
-    if (kind_ == TargetKind::classes) {
-      read_labels(options.classes);
-      return;
-    }
-  }
-  shape_ = column_->row_shape().rank() == 0 ? Shape{1} : column_->row_shape();
-  if (task == TargetTask::values || scalar) {
-    kind_ = TargetKind::values;
-    column_->give_out(DType::f32, require_finite);
-    return;
-  }
-  kind_ = TargetKind::probabilities;
-  if (shape_.rank() != 1)
-    fail(ExitCode::data,
-         "{}:{} has targets of shape {} a sample; classes need one label, or one probability a class. {}",
-         column_->file(0), name, to_string(shape_), kForNumbers);
-  classes_ = shape_[0];
-  if (options.classes > 0 && classes_ != options.classes)
-    fail(ExitCode::data,
-         "{}:{} has targets of {}, but {} are expected (by data.classes or the training data).",
-         column_->file(0), name, counted(classes_, "class", "classes"), options.classes);
-  column_->give_out(DType::f32, require_probabilities);
+  if (column_->row_shape().elements() > 1) return kind_of_rows(*column_, samples, options, task);
+  if (task == TargetTask::labels) return TargetKind::labels;
+  const bool integers = stores_integers(*column_);
+  // Only floats have to be looked at before it is clear what they are.
+  if (!integers && task == TargetTask::automatic) count();
+  return kind_of_numbers(counts_, integers, task);
 }
 
 void Targets::count() {
   column_->for_each_piece(DType::f64, [&](const std::byte* rows, int64_t, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) counts_.add(reinterpret_cast<const double*>(rows)[i]);
+    const auto* values = reinterpret_cast<const double*>(rows);
+    for (int64_t i = 0; i < count; ++i)
+      if (!is_ignored(values[i])) counts_.add(values[i]);
   });
 }
 
-void Targets::read_labels(int64_t declared) {
+bool Targets::is_class(double label) const {
+  return label >= 0 && label < static_cast<double>(declared_ > 0 ? declared_ : kMaxClasses);
+}
+
+void Targets::fail_no_class(int64_t row, double label, const std::string& text) const {
+  if (label != std::floor(label))
+    fail(ExitCode::data, "{} has the label {}, which is not a whole number. {}", column_->where(row), text,
+         kForNumbers);
+  const int64_t limit = declared_ > 0 ? declared_ : kMaxClasses;
+  fail(ExitCode::data, "{} has the label {}; labels must be 0 to {}{}. {}", column_->where(row), text,
+       limit - 1, declared_ > 0 ? fmt::format(" ({})", counted(declared_, "class", "classes")) : "",
+       remedy(label, declared_));
+}
+
+void Targets::read_labels() {
   // The widest type of each kind: a narrower one would bend a label that is out of range into one that is
   // not.
-  const int64_t limit = declared > 0 ? declared : kMaxClasses;
   counts_ = {};
   labels_.resize(static_cast<size_t>(column_->rows()));
   const auto take = [&](int64_t row, auto value) {
     const double wide = static_cast<double>(value);
-    if (wide != std::floor(wide))
-      fail(ExitCode::data, "{} has the label {}, which is not a whole number. {}", column_->where(row), value,
-           kForNumbers);
-    if (!(wide >= 0 && wide < static_cast<double>(limit)))
-      fail(ExitCode::data, "{} has the label {}; labels must be 0 to {}{}. {}", column_->where(row),
-           label_text(*column_, value), limit - 1,
-           declared > 0 ? fmt::format(" ({})", counted(declared, "class", "classes")) : "",
-           remedy(wide, declared));
     labels_[static_cast<size_t>(row)] = static_cast<int32_t>(value);
+    if (is_ignored(wide)) return;
+    if (wide != std::floor(wide) || !is_class(wide)) fail_no_class(row, wide, label_text(*column_, value));
     counts_.add(wide);
   };
   if (stores_integers(*column_)) {
@@ -126,21 +145,103 @@ void Targets::read_labels(int64_t declared) {
       for (int64_t i = 0; i < count; ++i) take(first + i, reinterpret_cast<const double*>(rows)[i]);
     });
   }
-  classes_ = declared > 0 ? declared : static_cast<int64_t>(counts_.counts().size());
+  classes_ = declared_ > 0 ? declared_ : static_cast<int64_t>(counts_.counts().size());
+}
+
+template <typename T>
+void Targets::require_classes(const T* labels, int64_t first, int64_t count) const {
+  const int64_t width = shape_.elements();
+  for (int64_t i = 0; i < count * width; ++i) {
+    const auto label = static_cast<double>(labels[i]);
+    if (is_ignored(label) || (is_class(label) && label == std::floor(label))) continue;
+    fail_no_class(first + i / width, label, fmt::format("{}", labels[i]));
+  }
+}
+
+void Targets::open_classes_at_positions(bool count_all) {
+  // Bytes stay bytes in memory; read() widens them.
+  const DType natural = column_->natural_dtype();
+  const DType kept = natural == DType::u8 ? DType::u8 : stores_integers(*column_) ? DType::i32 : DType::f32;
+  column_->give_out(kept, [this](const Column& column, const std::byte* rows, int64_t first, int64_t count) {
+    if (column.dtype() == DType::u8)
+      require_classes(reinterpret_cast<const uint8_t*>(rows), first, count);
+    else if (column.dtype() == DType::i32)
+      require_classes(reinterpret_cast<const int32_t*>(rows), first, count);
+    else
+      require_classes(reinterpret_cast<const float*>(rows), first, count);
+  });
+  if (count_all) count_classes_at_positions();
+  classes_ = declared_ > 0 ? declared_ : static_cast<int64_t>(counts_.counts().size());
+}
+
+void Targets::count_classes_at_positions() {
+  counts_ = {};
+  const int64_t width = shape_.elements();
+  if (column_->dtype() == DType::u8) {
+    std::array<int64_t, 256> occurrences{};
+    column_->for_each_piece(DType::u8, [&](const std::byte* rows, int64_t first, int64_t count) {
+      const auto* labels = reinterpret_cast<const uint8_t*>(rows);
+      require_classes(labels, first, count);
+      for (int64_t i = 0; i < count * width; ++i) ++occurrences[labels[i]];
+    });
+    for (size_t label = 0; label < occurrences.size(); ++label)
+      if (occurrences[label] > 0 && !is_ignored(static_cast<double>(label)))
+        counts_.add(static_cast<double>(label), occurrences[label]);
+    return;
+  }
+  column_->for_each_piece(DType::f64, [&](const std::byte* rows, int64_t first, int64_t count) {
+    const auto* labels = reinterpret_cast<const double*>(rows);
+    require_classes(labels, first, count);
+    for (int64_t i = 0; i < count * width; ++i)
+      if (!is_ignored(labels[i])) counts_.add(labels[i]);
+  });
+}
+
+void Targets::open_probabilities(int64_t declared) {
+  if (shape_.rank() != 1)
+    fail(ExitCode::data,
+         "{}:{} has targets of shape {} a sample; classes need one label, or one probability a class. {}",
+         column_->file(0), column_->name(), to_string(shape_), kForNumbers);
+  classes_ = shape_[0];
+  if (declared > 0 && classes_ != declared)
+    fail(ExitCode::data,
+         "{}:{} has targets of {}, but {} are expected (by data.classes or the training data).",
+         column_->file(0), column_->name(), counted(classes_, "class", "classes"), declared);
+  column_->give_out(DType::f32, require_probabilities);
+}
+
+std::vector<int64_t> Targets::class_targets() const {
+  if (kind_ != TargetKind::classes || counts_.samples() == 0) return {};
+  std::vector<int64_t> counts = counts_.counts();
+  counts.resize(static_cast<size_t>(classes_));
+  return counts;
 }
 
 void Targets::load() {
-  if (kind_ != TargetKind::classes) column_->load();
+  if (!is_one_class()) column_->load();
 }
 
 void Targets::stream(int64_t cache_bytes) {
-  if (kind_ != TargetKind::classes) column_->stream(cache_bytes);
+  if (!is_one_class()) column_->stream(cache_bytes);
 }
 
 void Targets::read(std::span<const int64_t> indices, std::byte* out) const {
-  if (kind_ != TargetKind::classes) return column_->read(indices, out);
-  for (size_t i = 0; i < indices.size(); ++i)
-    std::memcpy(out + i * sizeof(int32_t), &labels_[static_cast<size_t>(indices[i])], sizeof(int32_t));
+  if (is_one_class()) {
+    for (size_t i = 0; i < indices.size(); ++i)
+      std::memcpy(out + i * sizeof(int32_t), &labels_[static_cast<size_t>(indices[i])], sizeof(int32_t));
+    return;
+  }
+  if (kind_ != TargetKind::classes || column_->dtype() == DType::i32) return column_->read(indices, out);
+  std::vector<std::byte> rows(indices.size() * column_->row_bytes());
+  column_->read(indices, rows.data());
+  const size_t count = indices.size() * static_cast<size_t>(shape_.elements());
+  auto* labels = reinterpret_cast<int32_t*>(out);
+  if (column_->dtype() == DType::u8)
+    std::copy_n(reinterpret_cast<const uint8_t*>(rows.data()), count, labels);
+  else
+    std::transform(reinterpret_cast<const float*>(rows.data()),
+                   reinterpret_cast<const float*>(rows.data()) + count, labels,
+                   [](float label) { return static_cast<int32_t>(label); });
 }
 
 /// What to do when y has another number of rows than x, in one file.

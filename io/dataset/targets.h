@@ -1,6 +1,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "io/dataset/column.h"
@@ -11,41 +13,65 @@ namespace lockstep {
 
 /// The targets of a data set: what they are, checked, and given out as Dataset promises.
 ///
-/// What a stored data set is taken for:
-///   options.task = values              -> values
-///   (N) or (N, 1)                      -> classes when options.classes is set, else as kind_of_numbers()
-///   says (N, C), C > 1, integers or floats  -> probabilities: no negative value, and each row sums to 1
+/// What a stored data set is taken for, unless options.kind says it:
+///   options.task = values or labels   -> values or labels
+///   (N) or (N, 1)                     -> classes when options.classes is set, else as kind_of_numbers() says
+///   more numbers a sample             -> as kind_of_rows() says
 class Targets {
  public:
-  /// Opens and classifies; reads and checks all labels if they are classes. Throws Error(data).
-  Targets(const std::vector<std::string>& files, const std::string& name, const DatasetOptions& options);
+  /// Opens and classifies; reads and checks all labels if they are classes, unless those of other data say how
+  /// many there are. samples: what the targets belong to, of the same length; null: unknown. Throws
+  /// Error(data).
+  Targets(const std::vector<std::string>& files, const std::string& name, const DatasetOptions& options,
+          const Column* samples = nullptr);
+  // The column calls back for what it reads.
+  Targets(const Targets&) = delete;
+  Targets& operator=(const Targets&) = delete;
 
   const Column& column() const { return *column_; }
   TargetKind kind() const { return kind_; }
   const Shape& shape() const { return shape_; }
   int64_t classes() const { return classes_; }
-  /// How often each label occurs; empty unless there was a look at one number a sample.
+  /// How often each label occurs, but for the ignored one; empty unless all were looked at.
   const LabelCounts& counts() const { return counts_; }
+  /// See Dataset::class_targets().
+  std::vector<int64_t> class_targets() const;
   /// Bytes of all targets in memory, and whether they are there.
-  int64_t bytes() const { return column_->rows() * static_cast<int64_t>(row_bytes()); }
-  bool in_memory() const { return kind_ == TargetKind::classes || column_->in_memory(); }
-  size_t row_bytes() const { return kind_ == TargetKind::classes ? sizeof(int32_t) : column_->row_bytes(); }
+  int64_t bytes() const { return column_->rows() * static_cast<int64_t>(bytes_kept_of_row()); }
+  bool in_memory() const { return is_one_class() || column_->in_memory(); }
+  /// Of what read() gives out.
+  size_t row_bytes() const { return static_cast<size_t>(shape_.elements()) * sizeof(float); }
 
-  /// Reads everything into memory, or leaves it in the files; see Column. Classes are always in memory.
+  /// Reads everything into memory, or leaves it in the files; see Column. One class a sample is always in
+  /// memory.
   void load();
   void stream(int64_t cache_bytes);
   void read(std::span<const int64_t> indices, std::byte* out) const;
 
  private:
+  /// Whether there is one class a sample, rather than one at each position.
+  bool is_one_class() const { return kind_ == TargetKind::classes && shape_.rank() == 0; }
+  size_t bytes_kept_of_row() const { return is_one_class() ? sizeof(int32_t) : column_->row_bytes(); }
+  TargetKind find_kind(const DatasetOptions& options, const Column* samples);
   void count();
-  void read_labels(int64_t declared);
+  void read_labels();
+  void open_classes_at_positions(bool count_all);
+  void count_classes_at_positions();
+  void open_probabilities(int64_t declared);
+  bool is_ignored(double label) const { return ignored_ && label == static_cast<double>(*ignored_); }
+  bool is_class(double label) const;
+  template <typename T>
+  void require_classes(const T* labels, int64_t first, int64_t count) const;
+  [[noreturn]] void fail_no_class(int64_t row, double label, const std::string& text) const;
 
   std::unique_ptr<Column> column_;
   TargetKind kind_ = TargetKind::none;
   Shape shape_;
   int64_t classes_ = 0;
+  int64_t declared_ = 0;  ///< classes that others say there are; 0: nobody does
+  std::optional<int64_t> ignored_;
   LabelCounts counts_;
-  std::vector<int32_t> labels_;
+  std::vector<int32_t> labels_;  ///< when there is one class a sample
 };
 
 /// Throws Error(data) unless each file has as many targets as samples.

@@ -95,10 +95,12 @@ void find_unused_classes(const SourceFacts& facts, std::vector<Finding>& found) 
     return;
   }
   found.push_back(
-      {fmt::format("the labels of {} go up to {}, which makes {} classes, of which {} ha{} a sample: "
-                   "number them 0 to {}, or set data.classes = {} if the others exist, or "
-                   "data.task = \"values\" if these are numbers to predict",
-                   facts.y, classes - 1, classes, used, used == 1 ? "s" : "ve", used - 1, classes),
+      {fmt::format(
+           "the labels of {} go up to {}, which makes {} classes, of which {} ha{} a sample: "
+           "number them 0 to {}, or set data.classes = {} if the others exist, or "
+           "data.task = \"values\" if these are numbers to predict, or train.ignore_label = {} if that "
+           "one means no class",
+           facts.y, classes - 1, classes, used, used == 1 ? "s" : "ve", used - 1, classes, classes - 1),
        "data.classes"});
 }
 
@@ -110,10 +112,11 @@ void find_large_class(const SourceFacts& facts, std::vector<Finding>& found) {
   found.push_back(
       {fmt::format(
            "{:.3g} % of the labels of {} are {}, so that this answer alone has that "
-           "accuracy: judge a model by the recall of each class, which lockstep eval prints, and stop "
-           "by the loss (train.early_stop = {{ metric = \"validation_loss\" }}); no key weighs classes",
+           "accuracy: judge a model by the recall of each class, which lockstep eval prints, or by "
+           "train.metrics = [\"balanced_accuracy\"], and weigh the classes with train.class_weights = "
+           "\"balanced\" if the others matter as much",
            100 * part, facts.y, largest - counts.begin()),
-       "train.early_stop"});
+       "train.class_weights"});
 }
 
 /// Such as -1 and 1 in floating point.
@@ -144,7 +147,10 @@ SourceFacts facts_of(const Column& x, const Targets* targets) {
   const Column& y = targets->column();
   facts.y = y.file(0) + ":" + y.name();
   facts.target = targets->kind();
-  facts.outputs = targets->kind() == TargetKind::values ? targets->shape().elements() : targets->classes();
+  const bool has_classes =
+      targets->kind() == TargetKind::classes || targets->kind() == TargetKind::probabilities;
+  facts.outputs = has_classes ? targets->classes() : targets->shape().elements();
+  facts.target_shape = targets->shape();
   facts.whole_floats =
       targets->kind() == TargetKind::classes && y.stored_type().kind == hdf5::ElementType::Kind::floating;
   facts.labels = targets->counts();
@@ -157,7 +163,7 @@ std::vector<Finding> findings_of(const SourceFacts& facts, const Reading& readin
   if (!reading.scaled) find_scale(facts, found);
   if (facts.target == TargetKind::classes) {
     if (reading.classes == 0) find_unused_classes(facts, found);
-    find_large_class(facts, found);
+    if (!reading.weighed) find_large_class(facts, found);
   }
   if (facts.target == TargetKind::values && reading.task == TargetTask::automatic)
     find_negative_labels(facts, found);

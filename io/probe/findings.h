@@ -20,9 +20,10 @@ struct SourceFacts {
       0;  ///< number of values of x examined, in a subset of the samples; 0 for bytes, which need no check
   double min = 0, max = 0, mean = 0, deviation = 0;  ///< of the examined values
   TargetKind target = TargetKind::none;
-  int64_t outputs = 0;        ///< classes, or width of the target
+  int64_t outputs = 0;        ///< classes, or the numbers or labels of a sample
+  Shape target_shape;         ///< as Dataset::y_shape()
   bool whole_floats = false;  ///< class numbers are stored as floating point
-  LabelCounts labels;         ///< filled if the targets are one number per sample
+  LabelCounts labels;         ///< filled if the targets were counted
 };
 
 /// How a run reads a source. What is set explicitly produces no finding.
@@ -30,7 +31,8 @@ struct Reading {
   bool scaled = false;          ///< data.normalize is not "unit"
   bool channels_first = false;  ///< data.layout
   TargetTask task = TargetTask::automatic;
-  int64_t classes = 0;  ///< data.classes
+  int64_t classes = 0;   ///< data.classes
+  bool weighed = false;  ///< train.class_weights is set
 };
 
 /// Facts of an open source. Reads some samples.

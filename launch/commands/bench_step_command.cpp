@@ -96,6 +96,10 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
       parse_sample_shape("--input", arguments.input), DType::u8, TargetKind::classes, {}, arguments.outputs};
   TrainOptions options = config.train;
   options.fingerprint_steps = 0;  // only the step is timed
+  // The batch is made up, so nothing is counted or evaluated.
+  options.class_weights = {};
+  options.metrics.clear();
+  options.early_stop.reset();
   TrainingSetup setup(world, exec, options, data, model_factory(config));
   const Batching& batching = setup.batching;
   const RandomBatch random(exec, data, batching, world.rank());

@@ -1,9 +1,7 @@
 #include <algorithm>
-#include <numeric>
 
 #include "launch/commands/command_line.h"
 #include "launch/commands/program.h"
-#include "launch/report/confusion.h"
 #include "launch/report/report.h"
 #include "launch/run/trained_model.h"
 #include "src/core/log.h"
@@ -18,78 +16,73 @@ struct EvalArguments {
   bool json = false;
 };
 
-/// The class of each of `rows` samples from `first` on: its label, or the largest of its target
-/// probabilities.
-std::vector<int64_t> target_classes(const Dataset& dataset, int64_t first, int64_t rows) {
-  std::vector<int64_t> indices(static_cast<size_t>(rows));
-  std::iota(indices.begin(), indices.end(), first);
-  std::vector<std::byte> x(static_cast<size_t>(rows * dataset.x_shape().elements()) *
-                           size_of(dataset.x_dtype()));
-  const int64_t width = dataset.target_kind() == TargetKind::classes ? 1 : dataset.classes();
-  std::vector<std::byte> y(static_cast<size_t>(rows * width) * sizeof(float));
-  dataset.read(indices, x.data(), y.data());
-  std::vector<int64_t> classes(static_cast<size_t>(rows));
-  for (int64_t i = 0; i < rows; ++i) {
-    if (dataset.target_kind() == TargetKind::classes) {
-      classes[static_cast<size_t>(i)] = reinterpret_cast<const int32_t*>(y.data())[i];
-    } else {
-      const float* row = reinterpret_cast<const float*>(y.data()) + i * width;
-      classes[static_cast<size_t>(i)] = std::max_element(row, row + width) - row;
-    }
-  }
-  return classes;
+/// A table of more classes is of no use to anybody.
+constexpr int64_t kMostConfusedClasses = 1024;
+
+MetricNeeds needs_of_report(const Objective& objective) {
+  return {.counts = objective.kind() != TargetKind::values,
+          .confusion = objective.classifies() && objective.outputs() <= kMostConfusedClasses};
 }
 
-Confusion confusion_of(TrainedModel& model, const Dataset& dataset) {
-  Confusion confusion(model.task().outputs());
-  model.evaluator().predict(dataset, [&](int64_t first, ConstTensor outputs) {
-    const int64_t rows = outputs.shape()[0], width = outputs.shape()[-1];
-    const std::vector<int64_t> targets = target_classes(dataset, first, rows);
-    for (int64_t i = 0; i < rows; ++i) {
-      const float* row = outputs.data<float>() + i * width;
-      confusion.add(targets[static_cast<size_t>(i)], std::max_element(row, row + width) - row);
-    }
-  });
-  return confusion;
-}
+/// "class" or "label": what a row of the table is about.
+const char* row_name(const Objective& objective) { return objective.classifies() ? "class" : "label"; }
 
-Json confusion_json(const Confusion& confusion) {
-  Json classes = Json::array(), matrix = Json::array();
+Json json_of(const Evaluator::Tables& result, const Objective& objective) {
+  Json json;
+  for (const Evaluation::Value& metric : result.evaluation.metrics) json[metric.name] = metric.value;
+  if (objective.kind() == TargetKind::values) return json;
   const auto number = [](std::optional<double> value) { return value ? Json(*value) : Json(); };
-  for (int64_t c = 0; c < confusion.classes(); ++c) {
-    classes.push_back({{"class", c},
-                       {"samples", confusion.samples(c)},
-                       {"precision", number(confusion.precision(c))},
-                       {"recall", number(confusion.recall(c))}});
-    Json row = Json::array();
-    for (int64_t p = 0; p < confusion.classes(); ++p) row.push_back(confusion.count(c, p));
-    matrix.push_back(row);
+  Json rows = Json::array(), matrix = Json::array();
+  for (const ClassScores& scores : class_scores(result.tables)) {
+    rows.push_back({{row_name(objective), rows.size()},
+                    {"samples", scores.samples},
+                    {"precision", number(scores.precision)},
+                    {"recall", number(scores.recall)},
+                    {"f1", number(scores.f1)},
+                    {"iou", number(scores.iou)}});
+    if (!result.tables.areas.empty()) rows.back()["auc"] = number(scores.auc);
   }
-  return {{"classes", classes}, {"confusion", matrix}};
+  json[objective.classifies() ? "classes" : "labels"] = rows;
+  if (result.tables.confusion.empty()) return json;
+  const int64_t classes = result.tables.classes();
+  for (int64_t c = 0; c < classes; ++c) {
+    const auto row = result.tables.confusion.begin() + c * classes;
+    matrix.push_back(std::vector<int64_t>(row, row + classes));
+  }
+  json["confusion"] = matrix;
+  return json;
 }
 
-void print_classes(const Confusion& confusion) {
+void print_classes(const Evaluator::Tables& result, const Objective& objective) {
   const auto percent = [](std::optional<double> value) {
     return value ? fmt::format("{:.2f} %", 100 * *value) : std::string("-");
   };
-  std::vector<std::vector<std::string>> rows{{"class", "samples", "precision", "recall"}};
-  for (int64_t c = 0; c < confusion.classes(); ++c)
-    rows.push_back({std::to_string(c), readable_count(confusion.samples(c)), percent(confusion.precision(c)),
-                    percent(confusion.recall(c))});
+  const auto number = [](std::optional<double> value) {
+    return value ? fmt::format("{:.4f}", *value) : std::string("-");
+  };
+  std::vector<std::vector<std::string>> rows{{row_name(objective), "samples", "precision", "recall", "f1"}};
+  const bool has_areas = !result.tables.areas.empty();
+  if (has_areas) rows[0].emplace_back("auc");
+  for (const ClassScores& scores : class_scores(result.tables)) {
+    rows.push_back({std::to_string(rows.size() - 1), readable_count(scores.samples),
+                    percent(scores.precision), percent(scores.recall), number(scores.f1)});
+    if (has_areas) rows.back().push_back(number(scores.auc));
+  }
   print_text("\n");
-  print_table(rows, {true, true, true, true});
+  print_table(rows, std::vector<bool>(rows[0].size(), true));
 }
 
 /// One row per class: the predictions of its samples.
-void print_matrix(const Confusion& confusion) {
+void print_matrix(const MetricTables& tables) {
+  const int64_t classes = tables.classes();
   std::vector<std::vector<std::string>> rows(1, {"class"});
-  for (int64_t p = 0; p < confusion.classes(); ++p) rows[0].push_back(fmt::format("as {}", p));
-  size_t width = 0;
-  for (int64_t t = 0; t < confusion.classes(); ++t) {
+  for (int64_t p = 0; p < classes; ++p) rows[0].push_back(fmt::format("as {}", p));
+  for (int64_t t = 0; t < classes; ++t) {
     rows.push_back({std::to_string(t)});
-    for (int64_t p = 0; p < confusion.classes(); ++p)
-      rows.back().push_back(std::to_string(confusion.count(t, p)));
+    for (int64_t p = 0; p < classes; ++p)
+      rows.back().push_back(std::to_string(tables.confusion[static_cast<size_t>(t * classes + p)]));
   }
+  size_t width = 0;
   for (size_t column = 0; column < rows[0].size(); ++column) {
     size_t widest = 0;
     for (const auto& row : rows) widest = std::max(widest, row[column].size());
@@ -108,30 +101,30 @@ int run_eval(Program& program, const EvalArguments& arguments) {
   World& world = program.world();
   TrainedModel model(world, arguments.from, arguments.device);
   const std::unique_ptr<Dataset> dataset = model.open(world, arguments.data, /*with_targets=*/true);
-  const Evaluation result = model.evaluator().evaluate(world, *dataset);
+  const Objective& objective = model.task().objective();
+  const Evaluator::Tables result =
+      model.evaluator().evaluate_with_tables(world, *dataset, needs_of_report(objective));
   if (world.rank() != 0) return 0;
 
-  const bool classifies = model.task().classifies();
-  std::optional<Confusion> confusion;
-  if (classifies) confusion = confusion_of(model, *dataset);
+  const Evaluation& evaluation = result.evaluation;
   if (arguments.json) {
     Json json{{"checkpoint", model.checkpoint_path()},
               {"data", dataset->describe()},
-              {"samples", result.samples},
-              {"loss", result.loss}};
-    if (classifies) {
-      json["accuracy"] = result.accuracy;
-      json.update(confusion_json(*confusion));
-    }
+              {"samples", evaluation.samples},
+              {"loss", evaluation.loss}};
+    json.update(json_of(result, objective));
     print_json(json);
     return 0;
   }
   print_text("checkpoint  {}\ndata        {}\nsamples     {}\nloss        {:.6f}\n", model.checkpoint_path(),
-             dataset->describe(), readable_count(result.samples), result.loss);
-  if (!classifies) return 0;
-  print_text("accuracy    {:.2f} %\n", 100 * result.accuracy);
-  print_classes(*confusion);
-  print_matrix(*confusion);
+             dataset->describe(), readable_count(evaluation.samples), evaluation.loss);
+  for (const Evaluation::Value& metric : evaluation.metrics)
+    print_text(
+        "{:<10}  {}\n", metric.name,
+        metric.is_share ? fmt::format("{:.2f} %", 100 * metric.value) : fmt::format("{:.6f}", metric.value));
+  if (objective.kind() == TargetKind::values) return 0;
+  print_classes(result, objective);
+  if (!result.tables.confusion.empty()) print_matrix(result.tables);
   return 0;
 }
 

@@ -46,13 +46,16 @@ int run_predict(Program& program, const PredictArguments& arguments) {
   // One process writes the file; the other ranks have nothing to do.
   if (world.rank() != 0) return 0;
   const std::unique_ptr<Dataset> dataset = model.open(world, arguments.data, /*with_targets=*/false);
-  const bool classifies = model.task().classifies();
-  const Shape answer = classifies ? Shape{model.task().outputs()} : model.task().data().y_shape;
+  const Objective& objective = model.task().objective();
+  const bool has_classes = objective.classifies();
+  const Answer answer{
+      .kind = objective.kind(),
+      .positions = objective.kind() == TargetKind::classes ? objective.target_shape() : Shape{},
+      .values = has_classes ? Shape{objective.outputs()} : objective.target_shape()};
   refuse_to_replace_input(arguments.out, model, arguments.data);
-  PredictionWriter writer(arguments.out, dataset->size(), answer, classifies);
-  model.evaluator().predict(*dataset, [&](int64_t first, ConstTensor outputs) {
-    writer.write(first, outputs.reshaped(answer.batched(outputs.shape()[0])));
-  });
+  PredictionWriter writer(arguments.out, dataset->size(), answer);
+  model.evaluator().predict(*dataset,
+                            [&](int64_t first, ConstTensor outputs) { writer.write(first, outputs); });
   const bool part = model.is_part(arguments.data);
   if (part) writer.write_samples(stored_rows(*dataset));
   writer.commit();

@@ -228,7 +228,7 @@ int run_train(Program& program, const TrainArguments& arguments) {
   log_info("{}", trainer.describe());
   log_info("run: {}", config.train.run_dir);
   for (const Finding& finding : trainer.findings()) log_warning("{}", finding.text);
-  for (const Finding& finding : unused_keys(config, trainer.classifies())) log_warning("{}", finding.text);
+  for (const Finding& finding : unused_keys(config, trainer.targets())) log_warning("{}", finding.text);
   Progress progress(program.environment());
   MetricsWriter metrics(config.train.run_dir + "/metrics.jsonl",
                         resumed ? std::optional(trainer.position()) : std::nullopt);

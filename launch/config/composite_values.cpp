@@ -8,6 +8,7 @@
 
 #include "launch/config/familiar_names.h"
 #include "src/core/suggest.h"
+#include "src/train/objective/metrics.h"
 
 namespace lockstep {
 
@@ -44,6 +45,24 @@ std::vector<double> read_numbers(const GivenValue& given) {
     numbers.push_back(read_number({node, given.key, given.where, given.folder, ""}));
   if (numbers.empty()) given.reject("is empty");
   return numbers;
+}
+
+/// Whether the value is this word, in a file or on the command line.
+bool is_word(const GivenValue& given, const std::string& word) {
+  return given.raw == word || given.node.value<std::string>() == word;
+}
+
+constexpr std::string_view kValidation = "validation_";
+
+bool is_watched(const std::string& name) {
+  return name == "validation_loss" ||
+         (name.starts_with(kValidation) && is_metric(name.substr(kValidation.size())));
+}
+
+std::vector<std::string> watched_names() {
+  std::vector<std::string> names{"validation_loss"};
+  for (const std::string& metric : metric_names()) names.push_back(std::string(kValidation) + metric);
+  return names;
 }
 
 std::string number_array(const std::vector<double>& numbers) {
@@ -169,6 +188,85 @@ std::string toml_text(const Normalize& normalize) {
   return fmt::format("{{ mean = {}, std = {} }}", number_array(normalize.mean), number_array(normalize.std));
 }
 
+ClassWeights read_class_weights(const GivenValue& given) {
+  if (is_word(given, "none")) return {};
+  if (is_word(given, "balanced")) return {ClassWeights::Kind::balanced, {}};
+  if (!given.node.is_array())
+    given.reject("expects \"none\", \"balanced\" or one number for each class, found {}",
+                 kind_in_words(given.node));
+  const ClassWeights weights{ClassWeights::Kind::given, read_numbers(given)};
+  for (const double weight : weights.values)
+    if (!(weight >= 0)) given.reject("a weight must be at least 0, is {}", weight);
+  if (std::ranges::all_of(weights.values, [](double weight) { return weight == 0; }))
+    given.reject("some weight must be above 0");
+  return weights;
+}
+
+std::string toml_text(const ClassWeights& weights) {
+  switch (weights.kind) {
+    case ClassWeights::Kind::none:
+      return toml_text(std::string("none"));
+    case ClassWeights::Kind::balanced:
+      return toml_text(std::string("balanced"));
+    case ClassWeights::Kind::given:
+      break;
+  }
+  return number_array(weights.values);
+}
+
+std::vector<double> read_positive_weights(const GivenValue& given) {
+  const std::vector<double> weights = read_numbers(given);
+  for (const double weight : weights)
+    if (!(weight > 0)) given.reject("a weight must be above 0, is {}", weight);
+  return weights == std::vector<double>{1} ? std::vector<double>{} : weights;
+}
+
+std::string positive_weights_text(const std::vector<double>& weights) {
+  if (weights.size() < 2) return toml_text(weights.empty() ? 1.0 : weights[0]);
+  return number_array(weights);
+}
+
+std::optional<int64_t> read_ignore_label(const GivenValue& given) {
+  if (is_word(given, "none")) return std::nullopt;
+  const int64_t label = read_integer(given);
+  // Of the values that a label may have as int32, one stands for none.
+  if (label <= INT32_MIN || label > INT32_MAX) given.reject("is no label of 32 bits: {}", label);
+  return label;
+}
+
+std::string ignore_label_text(const std::optional<int64_t>& label) {
+  return label ? toml_text(*label) : toml_text(std::string("none"));
+}
+
+std::vector<std::string> read_metrics(const GivenValue& given) {
+  if (is_word(given, "auto")) return {};
+  std::vector<std::string> names;
+  const auto add = [&](const std::string& name) {
+    if (!is_metric(name))
+      given.reject("unknown metric '{}'{}", name,
+                   suggestion(name, metric_names(), value_synonyms(given.key)));
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  };
+  const toml::array* array = given.node.as_array();
+  if (array == nullptr) {
+    add(read_text(given));
+    return names;
+  }
+  for (const toml::node& node : *array) {
+    if (!node.is_string()) given.reject("expects names of metrics, found {}", kind_in_words(node));
+    add(node.as_string()->get());
+  }
+  if (names.empty()) given.reject("is empty: \"auto\" reports the usual metrics");
+  return names;
+}
+
+std::string metrics_text(const std::vector<std::string>& names) {
+  if (names.empty()) return toml_text(std::string("auto"));
+  std::vector<std::string> texts;
+  for (const std::string& name : names) texts.push_back(toml_text(name));
+  return fmt::format("[{}]", fmt::join(texts, ", "));
+}
+
 void set_early_stop(std::optional<EarlyStopSpec>& early_stop, const GivenValue& given) {
   if (const auto* flag = given.node.as_boolean(); flag != nullptr && !flag->get()) {
     early_stop.reset();
@@ -178,16 +276,15 @@ void set_early_stop(std::optional<EarlyStopSpec>& early_stop, const GivenValue& 
   if (table == nullptr)
     given.reject("expects false or a table {{ metric, patience, min_delta }}, found {}",
                  kind_in_words(given.node));
-  static const std::vector<std::string> metrics{"validation_loss", "validation_accuracy"};
   EarlyStopSpec spec = early_stop.value_or(EarlyStopSpec{});
   for (const auto& [key, node] : *table) {
     const std::string name(key.str());
     const GivenValue member = given.member(name, node);
     if (name == "metric") {
       spec.metric = read_text(member);
-      if (std::find(metrics.begin(), metrics.end(), spec.metric) == metrics.end())
+      if (!is_watched(spec.metric))
         member.reject("unknown value '{}'{}", spec.metric,
-                      suggestion(spec.metric, metrics, value_synonyms(member.key)));
+                      suggestion(spec.metric, watched_names(), value_synonyms(member.key)));
     } else if (name == "patience") {
       const int64_t patience = read_integer(member);
       if (patience < 1) member.reject("must be at least 1, is {}", patience);

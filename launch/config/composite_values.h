@@ -29,6 +29,22 @@ std::vector<std::string> read_names(const GivenValue& given);
 /// One name as a text, several as a list.
 std::string toml_text(const std::vector<std::string>& names);
 
+/// "none", "balanced", or one number for each class.
+ClassWeights read_class_weights(const GivenValue& given);
+std::string toml_text(const ClassWeights& weights);
+
+/// One number, or one for each label; empty when it is 1.
+std::vector<double> read_positive_weights(const GivenValue& given);
+std::string positive_weights_text(const std::vector<double>& weights);
+
+/// "none", or an integer.
+std::optional<int64_t> read_ignore_label(const GivenValue& given);
+std::string ignore_label_text(const std::optional<int64_t>& label);
+
+/// "auto" (then empty), or names of metrics.
+std::vector<std::string> read_metrics(const GivenValue& given);
+std::string metrics_text(const std::vector<std::string>& names);
+
 /// false, or { metric, patience, min_delta }.
 void set_early_stop(std::optional<EarlyStopSpec>& early_stop, const GivenValue& given);
 std::string toml_text(const std::optional<EarlyStopSpec>& early_stop);

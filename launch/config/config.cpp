@@ -215,8 +215,8 @@ std::vector<std::string> changed_keys(const Config& before, const Config& now) {
 }
 
 ModelFactory model_factory(const Config& config) {
-  return [model = config.model, seed = config.train.seed](const Shape& input, int64_t outputs) {
-    return build_model(model, input, outputs, seed);
+  return [model = config.model, seed = config.train.seed](const Shape& input, const NetworkOutput& output) {
+    return build_model(model, input, output, seed);
   };
 }
 

@@ -210,9 +210,9 @@ void add_data(std::vector<Option>& table) {
        .set = [](Config& config, const GivenValue& given) { config.train.normalize = read_normalize(given); },
        .get = [](const Config& config) { return toml_text(config.train.normalize); }});
   table.push_back(
-      one_of("data.task", FIELD(train.task), {"auto", "classes", "values"},
-             "what the targets are: classes, or values to predict; auto: integers are classes, and so are "
-             "whole floats of few values"));
+      one_of("data.task", FIELD(train.task), {"auto", "classes", "labels", "values", "tokens"},
+             "what the targets are: a class (of the sample, or at each position), several labels of 0 and 1, "
+             "values to predict, or the next token (not supported yet); auto: what they look like"));
   table.push_back(with(kTargets, {"classes"},
                        integer("data.classes", FIELD(train.classes), 0, kMaxClasses,
                                "number of classes; 0: the largest label of data.train, plus 1")));
@@ -309,12 +309,48 @@ void add_train(std::vector<Option>& table) {
       integer("train.micro_batch", FIELD(train.micro_batch), 0, "samples computed together; 0: automatic"));
   table.push_back(free_on_resume(integer("train.accumulation", FIELD(train.accumulation), 0,
                                          "micro-batches per rank and step; 0: follows from the two above")));
-  table.push_back(one_of("train.loss", FIELD(train.loss), {"auto", "cross_entropy", "mean_squared_error"},
-                         "auto: cross-entropy for classes, mean squared error for values; naming one also "
-                         "sets data.task"));
+  table.push_back(one_of(
+      "train.loss", FIELD(train.loss),
+      {"auto", "cross_entropy", "binary_cross_entropy", "mean_squared_error", "mean_absolute_error", "huber"},
+      "auto: cross-entropy for classes, binary cross-entropy for labels, mean squared "
+      "error for values; naming one also sets data.task"));
   table.push_back(with(kTargets, {"classes"},
                        below_one("train.label_smoothing", FIELD(train.label_smoothing),
-                                 "fraction of each label spread over all classes")));
+                                 "part of each label spread over all classes")));
+  table.push_back(
+      with(kTargets, {"classes"},
+           {.key = "train.class_weights",
+            .type = "none | balanced | [one number a class]",
+            .help = "weight of each class in the loss; balanced: the rarer a class in data.train, the more",
+            .set = [](Config& config,
+                      const GivenValue& given) { config.train.class_weights = read_class_weights(given); },
+            .get = [](const Config& config) { return toml_text(config.train.class_weights); }}));
+  table.push_back(
+      with(kTargets, {"classes"},
+           {.key = "train.ignore_label",
+            .type = "none | integer",
+            .help = "targets with this label count neither in the loss nor in metrics",
+            .set = [](Config& config,
+                      const GivenValue& given) { config.train.ignore_label = read_ignore_label(given); },
+            .get = [](const Config& config) { return ignore_label_text(config.train.ignore_label); }}));
+  table.push_back(with(
+      kTargets, {"labels"},
+      {.key = "train.pos_weight",
+       .type = "number | [one number a label]",
+       .help = "weight of the targets that are 1 in binary cross-entropy",
+       .set = [](Config& config,
+                 const GivenValue& given) { config.train.positive_weights = read_positive_weights(given); },
+       .get = [](const Config& config) { return positive_weights_text(config.train.positive_weights); }}));
+  table.push_back(with("train.loss", {"huber"},
+                       positive("train.huber_delta", FIELD(train.huber_delta),
+                                "error from which the Huber loss grows linearly")));
+  table.push_back(free_on_resume(
+      {.key = "train.metrics",
+       .type = "auto | [names]",
+       .help = "what validation, test and eval report (docs/objectives.md); auto: accuracy for classes, "
+               "accuracy and f1 for labels, mae and r2 for values",
+       .set = [](Config& config, const GivenValue& given) { config.train.metrics = read_metrics(given); },
+       .get = [](const Config& config) { return metrics_text(config.train.metrics); }}));
   table.push_back(flag("train.sync_batch_norm", FIELD(train.sync_batch_norm),
                        "batch norm statistics over all ranks and threads"));
   table.push_back(

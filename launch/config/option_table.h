@@ -10,7 +10,7 @@
 namespace lockstep {
 
 /// A choice that another key depends on, which is used only when `key` has one of these values. The key
-/// kTargets stands for what the targets are, which the data decides: "classes" or "values".
+/// kTargets stands for what the targets are, which the data decides: "classes", "labels" or "values".
 struct UsedWith {
   std::string key;
   std::vector<std::string> values;

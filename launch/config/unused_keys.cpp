@@ -11,8 +11,9 @@ namespace lockstep {
 namespace {
 
 /// The value in force of a key that others depend on, as UsedWith has it.
-std::string value_of(const Config& config, bool classifies, const std::string& key) {
-  if (key == kTargets) return classifies ? "classes" : "values";
+std::string value_of(const Config& config, TargetKind targets, const std::string& key) {
+  if (key == kTargets)
+    return targets == TargetKind::values ? "values" : targets == TargetKind::labels ? "labels" : "classes";
   const Option& option = *std::ranges::find(option_table(), key, &Option::key);
   std::string text = option.get(config);
   if (text.size() >= 2 && text.front() == '"') text = text.substr(1, text.size() - 2);
@@ -32,14 +33,14 @@ std::string reason(const UsedWith& used, const std::string& value) {
 
 }  // namespace
 
-std::vector<Finding> unused_keys(const Config& config, bool classifies) {
+std::vector<Finding> unused_keys(const Config& config, TargetKind targets) {
   const Config standard;
   std::vector<Finding> found;
   for (const Option& option : option_table()) {
     const std::string set = option.get(config);
     if (set == option.get(standard)) continue;
     for (const UsedWith& used : option.used_with) {
-      const std::string value = value_of(config, classifies, used.key);
+      const std::string value = value_of(config, targets, used.key);
       if (std::ranges::find(used.values, value) != used.values.end()) continue;
       found.push_back(
           {fmt::format("{} = {} changes nothing: {}", option.key, set, reason(used, value)), option.key});

@@ -8,7 +8,7 @@
 namespace lockstep {
 
 /// Keys that differ from their default and change nothing, because another choice leaves them aside
-/// (Option::used_with). classifies: what the targets are.
-std::vector<Finding> unused_keys(const Config& config, bool classifies);
+/// (Option::used_with). targets: what they are.
+std::vector<Finding> unused_keys(const Config& config, TargetKind targets);
 
 }  // namespace lockstep

@@ -19,7 +19,9 @@ constexpr double kSecondsOfAStraggler = 10;
 /// What was said of one epoch holds for the next ones; metrics.jsonl has them all.
 constexpr auto kPauseBetweenWarnings = 10min;
 
-std::string percent(double fraction) { return fmt::format("{:.2f} %", 100 * fraction); }
+std::string readable(const Evaluation::Value& metric) {
+  return metric.is_share ? fmt::format("{:.2f} %", 100 * metric.value) : fmt::format("{:.4f}", metric.value);
+}
 
 }  // namespace
 
@@ -115,7 +117,8 @@ void Progress::epoch(const EpochEvent& event, int64_t epochs) {
                                  epochs > 0 ? fmt::format("/{}", epochs) : "", event.train_loss);
   if (event.validation) {
     line += fmt::format("  validation loss {:.4f}", event.validation->loss);
-    if (event.classifies) line += fmt::format("  accuracy {}", percent(event.validation->accuracy));
+    for (const Evaluation::Value& metric : event.validation->metrics)
+      line += fmt::format("  {} {}", metric.name, readable(metric));
   }
   log_info("{}  {:.1f} s", line, event.seconds);
   const bool just_warned = warned_ && Clock::now() - *warned_ < kPauseBetweenWarnings;
@@ -127,9 +130,10 @@ void Progress::epoch(const EpochEvent& event, int64_t epochs) {
 void Progress::end(const EndEvent& event) {
   clear();
   if (event.test) {
-    const std::string accuracy =
-        event.classifies ? fmt::format("test accuracy {}, ", percent(event.test->accuracy)) : "";
-    log_info("{}test loss {:.4f}, {} sample{}", accuracy, event.test->loss,
+    std::string metrics;
+    for (const Evaluation::Value& metric : event.test->metrics)
+      metrics += fmt::format("test {} {}, ", metric.name, readable(metric));
+    log_info("{}test loss {:.4f}, {} sample{}", metrics, event.test->loss,
              readable_count(event.test->samples), event.test->samples == 1 ? "" : "s");
   }
   log_info("{}{} at step {} after {}, peak memory {}, weights {:016x}", event.reason,

@@ -116,6 +116,10 @@ Json milliseconds(const StepSplit& split) {
           {"wait", 1000 * split.wait}};
 }
 
+void add_metrics(Json& line, const std::string& split, const Evaluation& evaluation) {
+  for (const Evaluation::Value& metric : evaluation.metrics) line[split + metric.name] = metric.value;
+}
+
 void add_steps(Json& line, const StepReport& report) {
   line["step_ms"] = milliseconds(report.mean);
   if (report.ranks == 1) return;
@@ -137,7 +141,7 @@ Json metrics_line(const EpochEvent& event) {
       {"event", "epoch"}, {"epoch", event.epoch}, {"step", event.step}, {"train_loss", event.train_loss}};
   if (event.validation) {
     line["validation_loss"] = event.validation->loss;
-    if (event.classifies) line["validation_accuracy"] = event.validation->accuracy;
+    add_metrics(line, "validation_", *event.validation);
   }
   if (event.skipped_steps > 0) line["skipped_steps"] = event.skipped_steps;
   line["seconds"] = event.seconds;
@@ -149,7 +153,7 @@ Json metrics_line(const EndEvent& event) {
   Json line{{"event", "end"}, {"reason", event.reason}, {"step", event.step}};
   if (event.test) {
     line["test_loss"] = event.test->loss;
-    if (event.classifies) line["test_accuracy"] = event.test->accuracy;
+    add_metrics(line, "test_", *event.test);
   }
   if (event.skipped_steps > 0) line["skipped_steps"] = event.skipped_steps;
   line["weights_hash"] = fmt::format("{:016x}", event.weights_hash);

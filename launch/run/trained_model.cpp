@@ -85,8 +85,9 @@ std::unique_ptr<Dataset> TrainedModel::open(const World& world, const DataArgume
          suggestion(arguments.split, splits, value_synonyms("--split")));
   const TrainOptions& options = config_.train;
   DatasetOptions how{.memory_budget = options.memory_budget,
-                     .task = task().classifies() ? TargetTask::classes : TargetTask::values,
-                     .classes = task().classifies() ? task().outputs() : 0,
+                     .classes = task().objective().classifies() ? task().objective().outputs() : 0,
+                     .kind = task().objective().kind(),
+                     .ignored_label = options.ignore_label,
                      .probe = world.local_rank() == 0};
   DataSource source = source_of(arguments);
   if (!arguments.x.empty()) source.x = arguments.x;

@@ -35,8 +35,8 @@ bool is_in(const std::vector<CommonOption>& options, std::string_view key) {
 /// Turns the tables of one file into a graph, one after another.
 class Reader {
  public:
-  Reader(const std::string& path, const Shape& input, int64_t outputs, uint64_t seed)
-      : path_(path), outputs_(outputs), graph_(input, seed) {}
+  Reader(const std::string& path, const Shape& input, const NetworkOutput& output, uint64_t seed)
+      : path_(path), output_(output), graph_(input, seed) {}
 
   Graph read() {
     const toml::table root = parse();
@@ -250,7 +250,7 @@ class Reader {
       return extents_of(option, *several, scope);
     OptionValue value = option.type;
     if (node.is_string()) {
-      if (option.may_be_classes && node.as_string()->get() == "classes") return outputs_;
+      if (option.may_be_classes && node.as_string()->get() == "classes") return output_.width;
       if (scope.inside.empty()) fail_at(node, "'{}' must be {}.", option.name, type_name(option));
       value = expression(node, scope);
     } else if (node.is_boolean()) {
@@ -342,9 +342,15 @@ class Reader {
         fail_at(*tables_[i], "nothing reads its output, and it is not the last layer.");
     }
     const Shape& output = nodes.back().output.shape;
-    if (!(output == Shape{outputs_}))
-      fail_at(*tables_.back(), "the last layer gives {} for a sample, but the data needs ({}): {}.",
-              to_string(output), outputs_, right_end(*nodes.back().layer, output));
+    if (output_.accepts(output)) return;
+    if (output_.positions.rank() > 0)
+      fail_at(*tables_.back(),
+              "the last layer gives {} for a sample, but the data needs {}, an answer at each position: end "
+              "with a linear layer or a 1x1 convolution whose outputs or filters are \"classes\", and keep the "
+              "extents.",
+              to_string(output), to_string(output_.shape()));
+    fail_at(*tables_.back(), "the last layer gives {} for a sample, but the data needs ({}): {}.",
+            to_string(output), output_.width, right_end(*nodes.back().layer, output));
   }
 
   /// What to change where the last layer does not give the outputs.
@@ -357,7 +363,7 @@ class Reader {
   }
 
   std::string path_;
-  int64_t outputs_;
+  NetworkOutput output_;
   Graph graph_;
   const toml::table* blocks_ = nullptr;
   std::string layer_;                       // being read, for messages
@@ -366,8 +372,9 @@ class Reader {
 
 }  // namespace
 
-Graph build_model_file(const std::string& path, const Shape& input, int64_t outputs, uint64_t seed) {
-  return Reader(path, input, outputs, seed).read();
+Graph build_model_file(const std::string& path, const Shape& input, const NetworkOutput& output,
+                       uint64_t seed) {
+  return Reader(path, input, output, seed).read();
 }
 
 }  // namespace lockstep

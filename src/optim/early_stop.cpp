@@ -1,25 +1,12 @@
 #include "src/optim/early_stop.h"
 
 #include <cmath>
-#include <vector>
 
 #include "src/core/error.h"
-#include "src/core/suggest.h"
 
 namespace lockstep {
 
-namespace {
-
-constexpr const char* kLoss = "validation_loss";
-constexpr const char* kAccuracy = "validation_accuracy";
-
-}  // namespace
-
-EarlyStop::EarlyStop(const EarlyStopSpec& spec) : spec_(spec) {
-  if (const std::vector<std::string> known = {kLoss, kAccuracy};
-      spec.metric != kLoss && spec.metric != kAccuracy)
-    fail(ExitCode::usage, "unknown train.early_stop.metric '{}'{}", spec.metric,
-         suggestion(spec.metric, known));
+EarlyStop::EarlyStop(const EarlyStopSpec& spec, Better better) : spec_(spec), better_(better) {
   if (spec.patience < 1)
     fail(ExitCode::usage, "train.early_stop.patience = {} must be at least 1.", spec.patience);
   if (!std::isfinite(spec.min_delta) || spec.min_delta < 0)
@@ -27,7 +14,7 @@ EarlyStop::EarlyStop(const EarlyStopSpec& spec) : spec_(spec) {
 }
 
 bool EarlyStop::update(int64_t epoch, double value) {
-  const double gain = spec_.metric == kLoss ? state_.best - value : value - state_.best;
+  const double gain = better_ == Better::lower ? state_.best - value : value - state_.best;
   const bool first = state_.best_epoch < 0;
   if (!std::isnan(value) && (first || gain > spec_.min_delta))
     state_ = {value, epoch, 0};

@@ -6,17 +6,20 @@
 namespace lockstep {
 
 struct EarlyStopSpec {
-  std::string metric = "validation_loss";  ///< or validation_accuracy
+  std::string metric = "validation_loss";  ///< or validation_METRIC, "validation_accuracy" say
   int64_t patience = 5;                    ///< stop after so many epochs in a row without improvement
   double min_delta = 0;                    ///< a smaller change is no improvement
 };
 
-/// Watches a metric over the epochs: which epoch was the best, and whether to go on. A loss improves when it
-/// falls, an accuracy when it rises; a value that is not a number is no improvement.
+/// Which values of a metric are better.
+enum class Better { lower, higher };
+
+/// Watches a metric over the epochs: which epoch was the best, and whether to go on. A value that is not a
+/// number is no improvement.
 class EarlyStop {
  public:
-  /// Throws Error(usage) naming the key for an unknown metric or impossible number.
-  explicit EarlyStop(const EarlyStopSpec& spec);
+  /// Throws Error(usage) naming the key for an impossible number.
+  EarlyStop(const EarlyStopSpec& spec, Better better);
 
   /// Takes the metric of an epoch; returns stops().
   bool update(int64_t epoch, double value);
@@ -36,6 +39,7 @@ class EarlyStop {
 
  private:
   EarlyStopSpec spec_;
+  Better better_;
   State state_;
 };
 

@@ -16,11 +16,6 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// What tells which epoch is the best.
-std::string watched_metric(const TrainOptions& options) {
-  return options.early_stop ? options.early_stop->metric : "validation_loss";
-}
-
 }  // namespace
 
 /// What the writing thread uses. It may outlive the run when a disk hangs.
@@ -129,7 +124,7 @@ void Checkpointing::save(const RunState& state, const Files& files) {
     job.values.strings = {{"lockstep_version", LOCKSTEP_VERSION},
                           {"config", options.config_text},
                           {"data", parts_.data_description},
-                          {"watched", watched_metric(options)}};
+                          {"watched", options.watched_metric()}};
     data_.add_to(job.values);
     task_.start([writing = writing_, job = std::move(job)]() mutable { writing->write(job); });
   }
@@ -211,7 +206,7 @@ RunState Checkpointing::restore(const ResumeFrom& resume) {
     warnings.push_back(fmt::format("The run goes on at the start of epoch {}, step {}.",
                                    state.position / parts_.steps_per_epoch + 1, state.position + 1));
   }
-  if (changes.validation || from.text("watched") != watched_metric(parts_.options)) {
+  if (changes.validation || from.text("watched") != parts_.options.watched_metric()) {
     state.watched = state.best = {};
     warnings.emplace_back("The best epoch is looked for anew.");
   }

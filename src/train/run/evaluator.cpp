@@ -1,11 +1,12 @@
 #include "src/train/run/evaluator.h"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 #include "io/dataset/loader.h"
 #include "src/core/activity.h"
 #include "src/device/fence.h"
-#include "src/ops/loss/loss.h"
 
 namespace lockstep {
 
@@ -21,8 +22,13 @@ int loader_threads(const Dataset& dataset, Exec exec) {
 }
 
 Evaluator::Evaluator(Exec exec, ThreadPool& pool, const Task& task, const Graph& graph,
-                     const Parameters& parameters, int64_t micro_batch)
-    : exec_(exec), pool_(pool), task_(task), micro_batch_(micro_batch) {
+                     const Parameters& parameters, int64_t micro_batch, std::vector<Metric> metrics)
+    : exec_(exec),
+      pool_(pool),
+      task_(task),
+      micro_batch_(micro_batch),
+      metrics_(std::move(metrics)),
+      needs_(needs_of(metrics_)) {
   for (int lane = 0; lane < pool.lanes(); ++lane)
     lanes_.push_back({Network(exec, graph, parameters, micro_batch, /*training=*/false),
                       MicroBatches(exec, task, micro_batch, 1)});
@@ -78,23 +84,59 @@ bool Evaluator::run(const Dataset& dataset, int rank, int ranks, const Calls& ca
   return true;
 }
 
+double Evaluation::watched(const std::string& name) const {
+  if (name == "validation_loss") return loss;
+  for (const Value& metric : metrics)
+    if (name == "validation_" + metric.name) return metric.value;
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
 Evaluation Evaluator::evaluate(World& world, const Dataset& dataset) {
   return *evaluate(world, dataset, nullptr);
 }
 
 std::optional<Evaluation> Evaluator::evaluate(World& world, const Dataset& dataset,
                                               const std::function<bool()>& wants_to_stop) {
+  std::optional<MetricTables> tables;
+  return evaluate(world, dataset, loss_counts_accuracy() ? MetricNeeds{} : needs_, wants_to_stop, tables);
+}
+
+Evaluator::Tables Evaluator::evaluate_with_tables(World& world, const Dataset& dataset,
+                                                  const MetricNeeds& also) {
+  MetricNeeds needs = needs_;
+  needs.counts |= also.counts;
+  needs.confusion |= also.confusion;
+  std::optional<MetricTables> tables;
+  const std::optional<Evaluation> evaluation = evaluate(world, dataset, needs, nullptr, tables);
+  if (!tables) tables.emplace(task_.objective(), needs, dataset.size());
+  return {*evaluation, *std::move(tables)};
+}
+
+bool Evaluator::loss_counts_accuracy() const {
+  const Objective& objective = task_.objective();
+  const bool one_answer = objective.classifies() && objective.target_shape().rank() <= 1 &&
+                          objective.positions() == 1 && !objective.weighs_targets();
+  return one_answer &&
+         std::ranges::all_of(metrics_, [](const Metric& metric) { return metric.name == "accuracy"; });
+}
+
+std::optional<Evaluation> Evaluator::evaluate(World& world, const Dataset& dataset, const MetricNeeds& needs,
+                                              const std::function<bool()>& wants_to_stop,
+                                              std::optional<MetricTables>& tables) {
   const int64_t micro_batches = (dataset.size() + micro_batch_ - 1) / micro_batch_;
   const int64_t lanes = pool_.lanes();
   const int64_t local = (micro_batches + world.size() * lanes - 1) / (world.size() * lanes) * lanes;
   const Buffer metrics(exec_, Memory::device, static_cast<size_t>(kLossMetrics * local) * sizeof(float));
   std::vector<int64_t> number_of_local(static_cast<size_t>(local), -1);
+  std::vector<MetricTables> lane_tables;
+  if (needs.any()) lane_tables = make_tables(dataset, needs);
   Calls calls;
   calls.compute = [&](const Round& round) {
     number_of_local[static_cast<size_t>(round.local)] = round.micro_batch;
     lockstep::evaluate(
         task_, round.network, round.samples,
         Tensor(metrics.as<float>().data() + kLossMetrics * round.local, DType::f32, {kLossMetrics}));
+    if (needs.any()) collect(round, dataset, lane_tables[static_cast<size_t>(round.local % lanes)]);
   };
   if (wants_to_stop) calls.stops = [&] { return world.any(wants_to_stop()); };
   if (!run(dataset, world.rank(), world.size(), calls)) return std::nullopt;
@@ -104,32 +146,69 @@ std::optional<Evaluation> Evaluator::evaluate(World& world, const Dataset& datas
 
   // Each micro-batch's numbers come from one rank, so summing over the ranks is exact; then they are added in
   // order.
-  std::vector<double> sums(static_cast<size_t>(2 * micro_batches));
+  std::vector<double> sums(static_cast<size_t>(kLossMetrics * micro_batches));
   for (int64_t i = 0; i < local; ++i) {
     const int64_t number = number_of_local[static_cast<size_t>(i)];
-    if (number < 0) continue;
-    sums[static_cast<size_t>(2 * number)] = host[static_cast<size_t>(kLossMetrics * i)];
-    sums[static_cast<size_t>(2 * number + 1)] = host[static_cast<size_t>(kLossMetrics * i + 1)];
+    if (number >= 0)
+      std::copy_n(host.begin() + kLossMetrics * i, kLossMetrics, sums.begin() + kLossMetrics * number);
   }
   world.sum(sums);
+  double right = 0, weight = 0;
   Evaluation result{.samples = dataset.size()};
-  for (size_t i = 0; i < sums.size(); i += 2) {
+  for (size_t i = 0; i < sums.size(); i += kLossMetrics) {
     result.loss += sums[i];
-    result.accuracy += sums[i + 1];
+    right += sums[i + 1];
+    weight += sums[i + 2];
   }
-  result.loss /= static_cast<double>(dataset.size());
-  result.accuracy /= static_cast<double>(dataset.size());
+  const auto samples = static_cast<double>(dataset.size());
+  if (!task_.objective().weighs_targets())
+    result.loss /= samples;
+  else
+    result.loss = weight > 0 ? result.loss / weight : 0;
+  if (!needs.any()) {
+    for (const Metric& metric : metrics_) result.metrics.push_back({metric.name, right / samples, true});
+    return result;
+  }
+  for (size_t lane = 1; lane < lane_tables.size(); ++lane) lane_tables[0].add(lane_tables[lane]);
+  tables.emplace(std::move(lane_tables[0]));
+  tables->join(world);
+  for (const Metric& metric : metrics_)
+    result.metrics.push_back({metric.name, value_of(metric, *tables, needs), metric.is_share});
   return result;
 }
 
+std::vector<MetricTables> Evaluator::make_tables(const Dataset& dataset, const MetricNeeds& needs) const {
+  MetricTables empty(task_.objective(), needs, dataset.size());
+  const int64_t first = 0;
+  std::vector<std::byte> x(static_cast<size_t>(task_.raw_x_shape(1).elements()) * size_of(task_.x_dtype()));
+  std::vector<std::byte> y(static_cast<size_t>(task_.raw_y_shape(1).elements()) * size_of(task_.y_dtype()));
+  dataset.read({&first, 1}, x.data(), y.data());
+  empty.set_reference(y.data());
+  return std::vector(static_cast<size_t>(pool_.lanes()), empty);
+}
+
+void Evaluator::collect(const Round& round, const Dataset& dataset, MetricTables& tables) const {
+  const int64_t first = round.micro_batch * micro_batch_;
+  const int64_t count = std::min(micro_batch_, dataset.size() - first);
+  const Tensor output = round.network.output();
+  if (!exec_.on_cuda())
+    return tables.add(output.data<float>(), static_cast<const std::byte*>(round.samples.y.raw()), first,
+                      count);
+  std::vector<float> outputs(static_cast<size_t>(output.elements()));
+  std::vector<std::byte> targets(round.samples.y.bytes());
+  copy(exec_, outputs.data(), output.raw(), output.bytes());
+  copy(exec_, targets.data(), round.samples.y.raw(), targets.size());
+  synchronize(exec_);
+  tables.add(outputs.data(), targets.data(), first, count);
+}
+
 void Evaluator::predict(const Dataset& dataset, const Visit& visit) {
-  const int64_t outputs = task_.outputs();
+  const int64_t outputs = task_.objective().positions() * task_.objective().outputs();
   std::vector<float> host(static_cast<size_t>(micro_batch_ * outputs));
   Calls calls;
   calls.compute = [&](const Round& round) {
     lockstep::predict(task_, round.network, round.samples);
-    const Tensor output = round.network.output();
-    if (task_.classifies()) softmax(exec_, output, output);
+    task_.objective().activate(round.network.output());
   };
   calls.in_order = [&](const Round& round) {
     copy(exec_, host.data(), round.network.output().raw(), host.size() * sizeof(float));

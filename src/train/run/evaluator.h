@@ -3,12 +3,14 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "comm/collectives/world.h"
 #include "io/dataset/dataset.h"
 #include "src/core/thread_pool.h"
 #include "src/graph/network.h"
+#include "src/train/objective/metrics.h"
 #include "src/train/step/micro_batch.h"
 #include "src/train/step/task.h"
 
@@ -16,31 +18,46 @@ namespace lockstep {
 
 struct Evaluation {
   int64_t samples = 0;
-  double loss = 0;      ///< mean
-  double accuracy = 0;  ///< of 1; 0 for regression
+  double loss = 0;  ///< mean over the targets; see Objective
+  struct Value {
+    std::string name;
+    double value = 0;       ///< NaN where the data cannot tell
+    bool is_share = false;  ///< of 1, shown in per cent
+  };
+  std::vector<Value> metrics = {};  ///< in the order of the config
+
+  /// Of the metric that a run watches: "validation_loss" or "validation_METRIC". NaN when it is not there.
+  double watched(const std::string& name) const;
 };
 
 /// Threads that read ahead: none where the cores compute and the data is in memory anyway.
 int loader_threads(const Dataset& dataset, Exec exec);
 
 /// Runs a model over a whole data set in its own order. Every rank takes a part; the result does not depend
-/// on the number of ranks or threads, because samples are cut into the same micro-batches and their sums are
-/// added in sample order.
+/// on the number of ranks or threads: samples are cut into the same micro-batches, whose losses are added in
+/// sample order, and metrics are made of tables whose sums are exact.
 class Evaluator {
  public:
   /// micro_batch must not depend on the ranks.
   Evaluator(Exec exec, ThreadPool& pool, const Task& task, const Graph& graph, const Parameters& parameters,
-            int64_t micro_batch);
+            int64_t micro_batch, std::vector<Metric> metrics);
 
-  /// Collective. Mean loss and accuracy on every rank.
+  /// Collective. Mean loss and metrics on every rank.
   Evaluation evaluate(World& world, const Dataset& dataset);
   /// The same, but asks each rank from time to time whether it wants to stop; none as soon as one does.
   std::optional<Evaluation> evaluate(World& world, const Dataset& dataset,
                                      const std::function<bool()>& wants_to_stop);
 
-  /// One rank, no collective: calls visit(first sample, outputs) for each micro-batch in order. Outputs are
-  /// softmax probabilities (rows, classes), or predictions (rows, width) for regression, in host memory;
-  /// valid for the call.
+  /// Collective. The same, and the tables behind the metrics, with those of `also`.
+  struct Tables {
+    Evaluation evaluation;
+    MetricTables tables;
+  };
+  Tables evaluate_with_tables(World& world, const Dataset& dataset, const MetricNeeds& also);
+
+  /// One rank, no collective: calls visit(first sample, outputs) for each micro-batch in order. Outputs
+  /// (rows, positions * outputs) are probabilities of classes or labels, or numbers, in host memory; valid
+  /// for the call.
   using Visit = std::function<void(int64_t first, ConstTensor outputs)>;
   void predict(const Dataset& dataset, const Visit& visit);
 
@@ -64,11 +81,22 @@ class Evaluator {
   };
   /// Visits this rank's micro-batches that hold any sample; false when it was stopped.
   bool run(const Dataset& dataset, int rank, int ranks, const Calls& calls);
+  /// Whether the loss itself counts all that accuracy needs.
+  bool loss_counts_accuracy() const;
+  /// One for each lane.
+  std::vector<MetricTables> make_tables(const Dataset& dataset, const MetricNeeds& needs) const;
+  /// Waits for the outputs.
+  void collect(const Round& round, const Dataset& dataset, MetricTables& tables) const;
+  std::optional<Evaluation> evaluate(World& world, const Dataset& dataset, const MetricNeeds& needs,
+                                     const std::function<bool()>& wants_to_stop,
+                                     std::optional<MetricTables>& tables);
 
   Exec exec_;
   ThreadPool& pool_;
   const Task& task_;
   int64_t micro_batch_;
+  std::vector<Metric> metrics_;
+  MetricNeeds needs_;
   std::vector<Lane> lanes_;
 };
 

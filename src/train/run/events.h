@@ -22,7 +22,6 @@ struct EpochEvent {
   int64_t epoch = 0, step = 0;  ///< from 1
   double train_loss = 0;
   std::optional<Evaluation> validation = std::nullopt;
-  bool classifies = true;
   int64_t skipped_steps = 0;  ///< of the run so far
   double seconds = 0;         ///< of this epoch
   /// Where the time of this epoch's steps went; none when another process took all of them.
@@ -35,7 +34,6 @@ struct EndEvent {
   std::string cause;   ///< preempted: what this rank knows of why, "SIGTERM" say
   int64_t step = 0;
   std::optional<Evaluation> test = std::nullopt;
-  bool classifies = true;
   uint64_t weights_hash = 0;
   int64_t skipped_steps = 0;  ///< of the run so far
   double seconds = 0;

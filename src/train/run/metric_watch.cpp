@@ -14,15 +14,19 @@ EarlyStopSpec any_improvement(const std::optional<EarlyStopSpec>& early_stop) {
   return spec;
 }
 
+Better direction_of(const std::string& metric) {
+  return higher_is_better(metric) ? Better::higher : Better::lower;
+}
+
 }  // namespace
 
 MetricWatch::MetricWatch(const std::optional<EarlyStopSpec>& early_stop)
-    : watches_accuracy_(early_stop && early_stop->metric == "validation_accuracy"),
-      early_stop_(early_stop.value_or(never())),
-      best_(any_improvement(early_stop)) {}
+    : metric_(early_stop.value_or(EarlyStopSpec{}).metric),
+      early_stop_(early_stop.value_or(never()), direction_of(metric_)),
+      best_(any_improvement(early_stop), direction_of(metric_)) {}
 
 bool MetricWatch::update(int64_t epoch, const Evaluation& evaluation) {
-  const double watched = watches_accuracy_ ? evaluation.accuracy : evaluation.loss;
+  const double watched = evaluation.watched(metric_);
   early_stop_.update(epoch, watched);
   best_.update(epoch, watched);
   return best_.improved();

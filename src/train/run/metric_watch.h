@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "src/train/checkpoint/run_state.h"
 #include "src/train/run/evaluator.h"
@@ -23,7 +24,7 @@ class MetricWatch {
   void restore(const RunState& state);
 
  private:
-  bool watches_accuracy_;
+  std::string metric_;
   EarlyStop early_stop_, best_;
 };
 

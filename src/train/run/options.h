@@ -9,6 +9,7 @@
 #include "comm/collectives/communicator.h"
 #include "io/dataset/dataset.h"
 #include "src/graph/graph.h"
+#include "src/graph/network_output.h"
 #include "src/optim/early_stop.h"
 #include "src/optim/optimizer.h"
 #include "src/optim/schedule.h"
@@ -26,7 +27,25 @@ struct Normalize {
   std::vector<double> mean, std;  ///< moments: one for each channel, or one for all
 };
 
-enum class Loss { automatic, cross_entropy, mean_squared_error };
+enum class Loss {
+  automatic,
+  cross_entropy,
+  binary_cross_entropy,
+  mean_squared_error,
+  mean_absolute_error,
+  huber
+};
+
+/// What the classes weigh in the loss.
+struct ClassWeights {
+  enum class Kind {
+    none,
+    balanced,  ///< targets / (classes that occur * targets of the class), of the training data
+    given
+  };
+  Kind kind = Kind::none;
+  std::vector<double> values;  ///< given: one for each class
+};
 
 /// Everything that decides the mathematics and the course of a run; launch/config fills it from TOML.
 struct TrainOptions {
@@ -63,6 +82,11 @@ struct TrainOptions {
   int64_t accumulation = 0;  ///< micro-batches a rank; 0: follows from the other two
   double label_smoothing = 0;
   Loss loss = Loss::automatic;
+  ClassWeights class_weights;
+  std::optional<int64_t> ignore_label;   ///< a label that does not count; none: all do
+  std::vector<double> positive_weights;  ///< [train] pos_weight: one for each label, or one for all; empty: 1
+  double huber_delta = 1;
+  std::vector<std::string> metrics;  ///< of evaluation; empty: those of the task (src/train/objective/metrics.h)
   bool sync_batch_norm = false;
   bool skip_bad_steps = false;  ///< [train] on_nan = "skip"
   std::optional<EarlyStopSpec> early_stop;
@@ -84,6 +108,9 @@ struct TrainOptions {
 
   std::string config_text;  ///< the config in force, stored in checkpoints
 
+  /// What tells which epoch is the best: "validation_loss" or "validation_METRIC".
+  std::string watched_metric() const { return early_stop.value_or(EarlyStopSpec{}).metric; }
+
   /// After so many steps in a row that were not finite a run has diverged.
   int32_t most_bad_steps() const { return skip_bad_steps ? 10 : 1; }
 
@@ -92,8 +119,7 @@ struct TrainOptions {
   }
 };
 
-/// Makes the network once the data's shape is known: input is one sample, channels-last; outputs are the
-/// classes or the width of the target.
-using ModelFactory = std::function<Graph(const Shape& input, int64_t outputs)>;
+/// Makes the network once the data's shape is known: input is one sample, channels-last.
+using ModelFactory = std::function<Graph(const Shape& input, const NetworkOutput& output)>;
 
 }  // namespace lockstep

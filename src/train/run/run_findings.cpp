@@ -1,6 +1,6 @@
 #include "src/train/run/run_findings.h"
 
-#include "src/train/run/train_data.h"
+#include "src/train/objective/objective.h"
 
 namespace lockstep {
 
@@ -11,7 +11,8 @@ std::vector<Finding> run_findings(const TrainOptions& options, const std::option
     found = findings_of(*facts, {.scaled = options.normalize.kind != Normalize::Kind::unit,
                                  .channels_first = options.channels_first,
                                  .task = target_task(options),
-                                 .classes = options.classes});
+                                 .classes = options.classes,
+                                 .weighed = options.class_weights.kind != ClassWeights::Kind::none});
   if (batching.global_batch >= 2 * samples) {
     const double padding = 1 - static_cast<double>(samples) / static_cast<double>(batching.global_batch);
     found.push_back(

@@ -25,8 +25,10 @@ std::string describe_data(const TrainData& data) {
 std::string describe_task(const TrainOptions& options, const Task& task,
                           const std::optional<SourceFacts>& facts) {
   const DataSignature& data = task.data();
+  const Objective& objective = task.objective();
   const bool values = data.target_kind == TargetKind::values;
-  std::string text = "task: " + task_in_words(data.target_kind, task.outputs());
+  std::string text =
+      "task: " + task_in_words(data.target_kind, data.outputs, data.y_shape, objective.describe_loss());
   if (options.task == TargetTask::automatic && options.loss == Loss::automatic && options.classes == 0)
     text += fmt::format(" ({}if they are {}, set data.task = \"{}\")",
                         facts && facts->whole_floats ? "the floats are whole numbers of few values; " : "",

@@ -39,13 +39,14 @@ ModelSetup::ModelSetup(World& world, Exec e, const TrainOptions& options, const 
                        const ModelFactory& model)
     : exec(e),
       task(exec, options, data),
-      graph(rewrite(model(task.input_shape(), task.outputs()), options.recompute)),
+      metrics(chosen_metrics(options, task.objective())),
+      graph(rewrite(model(task.input_shape(), task.objective().network_output()), options.recompute)),
       pool(lanes_of(options, exec, world)),
       parameters(exec, graph),
       evaluation_batch(lockstep::evaluation_batch(options)) {}
 
-Evaluator ModelSetup::make_evaluator() {
-  return Evaluator(exec, pool, task, graph, parameters, evaluation_batch);
+Evaluator ModelSetup::make_evaluator(const std::vector<Metric>& reported) {
+  return Evaluator(exec, pool, task, graph, parameters, evaluation_batch, reported);
 }
 
 TrainingSetup::TrainingSetup(World& world, Exec e, const TrainOptions& options, const DataSignature& data,

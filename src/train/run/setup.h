@@ -22,10 +22,12 @@ struct ModelSetup {
              const ModelFactory& model);
 
   /// Over all lanes, which it shares with what trains: one of them computes at a time.
-  Evaluator make_evaluator();
+  Evaluator make_evaluator() { return make_evaluator(metrics); }
+  Evaluator make_evaluator(const std::vector<Metric>& reported);
 
   Exec exec;
   Task task;
+  std::vector<Metric> metrics;  ///< of evaluation
   Graph graph;
   ThreadPool pool;
   Parameters parameters;  ///< zeros

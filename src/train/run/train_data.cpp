@@ -5,6 +5,7 @@
 #include "io/probe/findings.h"
 #include "io/probe/probe.h"
 #include "src/core/log.h"
+#include "src/train/objective/objective.h"
 
 namespace lockstep {
 
@@ -42,17 +43,6 @@ void require_inputs_and_targets(const std::string& key, const Dataset& dataset) 
 
 }  // namespace
 
-TargetTask target_task(const TrainOptions& options) {
-  const bool classes = options.loss == Loss::cross_entropy, values = options.loss == Loss::mean_squared_error;
-  if ((classes && options.task == TargetTask::values) || (values && options.task == TargetTask::classes))
-    fail(ExitCode::usage,
-         "train.loss = \"{}\" does not fit data.task = \"{}\": it compares {}. Leave one of the two out.",
-         classes ? "cross_entropy" : "mean_squared_error", classes ? "values" : "classes",
-         classes ? "classes" : "values");
-  if (classes) return TargetTask::classes;
-  return values ? TargetTask::values : options.task;
-}
-
 TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<Dataset> given) {
   // One rank of a machine looks at the files in a child process; only then do all of them open them.
   const std::pair<const char*, const DataSource*> sources[] = {
@@ -72,13 +62,14 @@ TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<
   DatasetOptions dataset_options{.memory_budget = options.memory_budget,
                                  .task = target_task(options),
                                  .classes = options.classes,
+                                 .kind = std::nullopt,
+                                 .ignored_label = options.ignore_label,
                                  .probe = false};
   std::unique_ptr<Dataset> whole = given ? std::move(given) : open_dataset(options.train, dataset_options);
   require_inputs_and_targets("data.train", *whole);
   // The others are what the training data is, whatever they look like.
-  const bool values = whole->target_kind() == TargetKind::values;
-  dataset_options.task = values ? TargetTask::values : TargetTask::classes;
-  dataset_options.classes = values ? 0 : whole->classes();
+  dataset_options.kind = whole->target_kind();
+  dataset_options.classes = whole->classes();
   if (options.validation) {
     validation = open_dataset(*options.validation, dataset_options);
   } else if (options.validation_split > 0) {

@@ -17,7 +17,4 @@ struct TrainData {
   TrainData(World& world, const TrainOptions& options, std::unique_ptr<Dataset> given);
 };
 
-/// What [data] task and [train] loss together say of the targets. Throws Error(usage) when they disagree.
-TargetTask target_task(const TrainOptions& options);
-
 }  // namespace lockstep

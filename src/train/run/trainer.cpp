@@ -19,6 +19,10 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+bool needs_class_counts(const TrainOptions& options) {
+  return options.class_weights.kind == ClassWeights::Kind::balanced;
+}
+
 }  // namespace
 
 Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const ModelFactory& model,
@@ -27,7 +31,8 @@ Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const Mod
       exec_(exec),
       options_(options),
       data_(world, options, std::move(parts.train)),
-      setup_(world, exec, options, signature_of(*data_.train), model, std::move(parts.communicator)),
+      setup_(world, exec, options, signature_of(*data_.train, needs_class_counts(options)), model,
+             std::move(parts.communicator)),
       sampler_(options.seed, data_.train->size(), setup_.batching.global_batch, /*shuffle=*/true),
       total_steps_(count_steps(options, sampler_.steps_per_epoch())),
       schedule_(options.schedule, options.optimizer.lr, total_steps_),
@@ -49,9 +54,6 @@ void Trainer::check_options() const {
          "train.early_stop watches {}, but there is no validation data. Set data.validation or "
          "data.validation_split.",
          options_.early_stop->metric);
-  if (options_.early_stop && options_.early_stop->metric == "validation_accuracy" && !classifies())
-    fail(ExitCode::usage,
-         "train.early_stop.metric = 'validation_accuracy' needs classes, and the targets are values.");
   if (setup_.parameters.layout().parameter_count == 0)
     fail(ExitCode::usage, "the model has no parameters: there is nothing to train.");
 }
@@ -186,7 +188,6 @@ bool Trainer::end_epoch(const Loader& loader) {
   EpochEvent event{.epoch = epoch_of(state_.position - 1) + 1,
                    .step = state_.position,
                    .train_loss = state_.epoch_loss(),
-                   .classifies = classifies(),
                    .skipped_steps = state_.skipped.count};
   if (data_.validation) event.validation = evaluate(*data_.validation);
   if (preempted_) return false;
@@ -257,7 +258,6 @@ EndEvent Trainer::end_event(const std::string& reason, const std::optional<Evalu
           .cause = preempted_ ? cause : "",
           .step = state_.position,
           .test = test,
-          .classifies = classifies(),
           .weights_hash = setup_.parameters.weights_hash(),
           .skipped_steps = state_.skipped.count,
           .seconds = seconds_since(started_),

@@ -46,8 +46,8 @@ class Trainer {
   /// What the user should know of the data before the first step, and of batches that do not fit it. On one
   /// rank.
   std::vector<Finding> findings() const;
-  /// Whether the targets are classes rather than values.
-  bool classifies() const { return setup_.task.classifies(); }
+  /// What the targets of the data are.
+  TargetKind targets() const { return setup_.task.objective().kind(); }
 
  private:
   using Clock = std::chrono::steady_clock;

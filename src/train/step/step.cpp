@@ -192,6 +192,8 @@ void Step::enqueue() {
 
   const std::span<float> reduced = reduced_.as<float>();
   const ParameterLayout& layout = parts_.parameters.layout();
+  if (parts_.task.objective().weighs_targets())
+    divide_by_weights(parts_.exec, Tensor(reduced.data(), DType::f32, {kLossMetrics}), gradients());
   StepVerdict* const verdict = verdict_in(reduced);
   StepGuard* const guard = guard_.as<StepGuard>().data();
   parts_.optimizer.measure(gradients(), &verdict->gradient_norm);

@@ -1,11 +1,7 @@
 #include "src/train/step/task.h"
 
-#include <algorithm>
-#include <nlohmann/json.hpp>
-
 #include "src/core/counted.h"
 #include "src/ops/input/preprocess.h"
-#include "src/ops/loss/elementwise_loss.h"
 
 namespace lockstep {
 
@@ -23,16 +19,6 @@ double channel_value(const std::vector<double>& values, int64_t c) {
   return values.size() == 1 ? values[0] : values[static_cast<size_t>(c)];
 }
 
-const std::vector<std::pair<TargetKind, std::string>> kTargetKinds = {
-    {TargetKind::none, "none"},
-    {TargetKind::classes, "classes"},
-    {TargetKind::probabilities, "probabilities"},
-    {TargetKind::values, "values"}};
-
-std::vector<int64_t> extents_of(const Shape& shape) {
-  return {shape.extents().begin(), shape.extents().end()};
-}
-
 void check_moments(const std::vector<double>& values, int64_t channels, const char* key) {
   if (values.size() != 1 && static_cast<int64_t>(values.size()) != channels)
     fail(ExitCode::usage,
@@ -43,42 +29,11 @@ void check_moments(const std::vector<double>& values, int64_t channels, const ch
 
 }  // namespace
 
-DataSignature signature_of(const Dataset& dataset) {
-  const TargetKind kind = dataset.target_kind();
-  return {dataset.x_shape(), dataset.x_dtype(), kind, dataset.y_shape(),
-          kind == TargetKind::values ? dataset.y_shape().elements() : dataset.classes()};
-}
-
-std::string to_json(const DataSignature& signature) {
-  const auto kind =
-      std::ranges::find(kTargetKinds, signature.target_kind, &std::pair<TargetKind, std::string>::first);
-  return nlohmann::json{{"x_shape", extents_of(signature.x_shape)},
-                        {"x_dtype", to_string(signature.x_dtype)},
-                        {"target", kind->second},
-                        {"y_shape", extents_of(signature.y_shape)},
-                        {"outputs", signature.outputs}}
-      .dump();
-}
-
-DataSignature parse_signature(const std::string& text) {
-  try {
-    const nlohmann::json json = nlohmann::json::parse(text);
-    const auto kind = std::ranges::find(kTargetKinds, json.at("target").get<std::string>(),
-                                        &std::pair<TargetKind, std::string>::second);
-    if (kind == kTargetKinds.end()) fail(ExitCode::data, "unknown kind of target in '{}'", text);
-    return {Shape(json.at("x_shape").get<std::vector<int64_t>>()),
-            dtype_named(json.at("x_dtype").get<std::string>()), kind->first,
-            Shape(json.at("y_shape").get<std::vector<int64_t>>()), json.at("outputs").get<int64_t>()};
-  } catch (const std::exception& e) {
-    fail(ExitCode::data, "the checkpoint's description of its data is damaged: {}.", e.what());
-  }
-}
-
 Task::Task(Exec exec, const TrainOptions& options, const DataSignature& data)
     : exec_(exec),
       data_(data),
       input_shape_(channels_last(data.x_shape, options.channels_first)),
-      label_smoothing_(static_cast<float>(options.label_smoothing)),
+      objective_(exec, options, data),
       channels_first_(options.channels_first) {
   const int64_t channels = input_shape_.rank() == 0 ? 1 : input_shape_[-1];
   const auto count = static_cast<size_t>(channels);
@@ -127,10 +82,6 @@ void Task::check_compatible(const Dataset& dataset, const std::string& what) con
          dataset.describe());
 }
 
-Shape Task::raw_y_shape(int64_t rows) const {
-  return data_.target_kind == TargetKind::classes ? Shape{rows} : Shape{rows, data_.outputs};
-}
-
 void Task::preprocess(ConstTensor raw, Tensor input) const {
   const auto channels = static_cast<int64_t>(affine_.size() / (3 * sizeof(float)));
   const auto part = [&](int64_t number) {
@@ -140,25 +91,6 @@ void Task::preprocess(ConstTensor raw, Tensor input) const {
   // The network may see (H, W, 1) where the data set says (H, W): the elements are the same.
   lockstep::preprocess(exec_, {.channels_first = channels_first_}, raw, part(0), part(1), part(2),
                        input.reshaped(input_shape_.batched(raw.shape()[0])));
-}
-
-void Task::loss(const MicroBatchInfo* info, ConstTensor output, ConstTensor target, Tensor output_gradient,
-                Tensor metrics) const {
-  const ConstTensor y = target.reshaped(raw_y_shape(target.shape()[0]));
-  // Smoothing makes a better gradient; what evaluation reports is how well the labels themselves are met.
-  const float label_smoothing = output_gradient ? label_smoothing_ : 0;
-  switch (data_.target_kind) {
-    case TargetKind::classes:
-      return softmax_cross_entropy(exec_, info, {.label_smoothing = label_smoothing}, output, y,
-                                   output_gradient, metrics);
-    case TargetKind::probabilities:
-      return softmax_cross_entropy_soft(exec_, info, {.label_smoothing = label_smoothing}, output, y,
-                                        output_gradient, metrics);
-    case TargetKind::values:
-      return elementwise_loss(exec_, info, {}, output, y, output_gradient, metrics);
-    case TargetKind::none:
-      fail(ExitCode::data, "the training data has no targets: name data.train.y.");
-  }
 }
 
 }  // namespace lockstep

@@ -4,25 +4,12 @@
 #include "src/device/buffer.h"
 #include "src/ops/micro_batch.h"
 #include "src/tensor/tensor.h"
+#include "src/train/objective/objective.h"
 #include "src/train/run/options.h"
 
 namespace lockstep {
 
-/// What a model must know of the data it was trained on; stored in checkpoints, so that eval and predict need
-/// no training data.
-struct DataSignature {
-  Shape x_shape;  ///< one sample as stored
-  DType x_dtype = DType::f32;
-  TargetKind target_kind = TargetKind::none;
-  Shape y_shape;
-  int64_t outputs = 0;  ///< classes, or width of the target
-};
-DataSignature signature_of(const Dataset& dataset);
-/// As JSON, and back. Throws Error(data) for a damaged text.
-std::string to_json(const DataSignature& signature);
-DataSignature parse_signature(const std::string& text);
-
-/// What the data decides: the network's input and outputs, how stored samples become inputs, and the loss.
+/// What the data decides: the network's input and how stored samples become it, and the objective.
 class Task {
  public:
   /// Throws Error(usage) when the options do not fit the data: the wrong number of means, say.
@@ -30,11 +17,8 @@ class Task {
 
   /// One sample as the network sees it, channels-last.
   const Shape& input_shape() const { return input_shape_; }
-  /// Classes, or width of the target.
-  int64_t outputs() const { return data_.outputs; }
   const DataSignature& data() const { return data_; }
-  /// Whether accuracy means something.
-  bool classifies() const { return data_.target_kind != TargetKind::values; }
+  const Objective& objective() const { return objective_; }
 
   /// Throws Error(data) when another data set (validation, test, a file to predict) has samples or targets of
   /// another shape or kind; `what` names it in the message.
@@ -42,21 +26,23 @@ class Task {
 
   /// Raw rows as stored -> float32 input of the network, enqueued.
   void preprocess(ConstTensor raw, Tensor input) const;
-  /// See src/ops/loss/loss.h; output_gradient is empty in evaluation, which has no label smoothing.
+  /// See Objective::loss().
   void loss(const MicroBatchInfo* info, ConstTensor output, ConstTensor target, Tensor output_gradient,
-            Tensor metrics) const;
+            Tensor metrics) const {
+    objective_.loss(info, output, target, output_gradient, metrics);
+  }
 
   /// Shape of `rows` samples as the loader delivers them.
   Shape raw_x_shape(int64_t rows) const { return data_.x_shape.batched(rows); }
-  Shape raw_y_shape(int64_t rows) const;
+  Shape raw_y_shape(int64_t rows) const { return objective_.raw_y_shape(rows); }
   DType x_dtype() const { return data_.x_dtype; }
-  DType y_dtype() const { return data_.target_kind == TargetKind::classes ? DType::i32 : DType::f32; }
+  DType y_dtype() const { return objective_.y_dtype(); }
 
  private:
   Exec exec_;
   DataSignature data_;
   Shape input_shape_;
-  float label_smoothing_;
+  Objective objective_;
   bool channels_first_;
   Buffer affine_;  // (3, C) float32: pivot, scale and shift of preprocess()
 };

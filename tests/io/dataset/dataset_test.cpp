@@ -148,7 +148,12 @@ TEST(Dataset, ProbabilitiesAndRegressionTargets) {
   };
   EXPECT_THAT(all_y<float>(*any(true)), ElementsAre(-3, 8, 0.5, 0.5));
   EXPECT_EQ(any(true)->classes(), 0);
-  EXPECT_THAT(error_of([&] { any(false); }),
+  EXPECT_EQ(any(false)->target_kind(), TargetKind::values) << "negative, and no sums of 1";
+  DatasetOptions classes;
+  classes.task = TargetTask::classes;
+  EXPECT_THAT(error_of([&] {
+                open_dataset({{folder / "a.h5"}, "/x", "/any"}, classes);
+              }),
               AllOf(HasSubstr("/any: sample 0"), HasSubstr("a probability is not negative")));
 }
 

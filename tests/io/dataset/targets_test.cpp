@@ -120,6 +120,86 @@ TEST_F(TargetsOfFile, ALabelOutOfRangeIsNamedWithItsRowAndTheBounds) {
               HasSubstr("sample 1 has the label 9223372036854775807 or more; labels"));
 }
 
+/// Targets of several numbers a sample, which belong to samples of this shape.
+class TargetsOfRows : public testing::Test {
+ protected:
+  template <typename T>
+  std::unique_ptr<Dataset> open(const Shape& sample, const Shape& row, const std::vector<T>& targets,
+                                DatasetOptions options = {}) {
+    const int64_t rows = static_cast<int64_t>(targets.size()) / row.elements();
+    const std::string path = folder_ / (std::to_string(++count_) + ".h5");
+    put(path, "/x", sample.batched(rows), std::vector<float>(static_cast<size_t>(rows * sample.elements())));
+    put(path, "/y", row.batched(rows), targets);
+    options.probe = false;
+    return open_dataset({{path}, "/x", "/y"}, options);
+  }
+  template <typename T>
+  std::string error(const Shape& sample, const Shape& row, const std::vector<T>& targets,
+                    const DatasetOptions& options = {}) {
+    return error_of([&] { open(sample, row, targets, options); });
+  }
+
+  TemporaryFolder folder_;
+  int count_ = 0;
+};
+
+TEST_F(TargetsOfRows, AreWhatTheyLookLike) {
+  const std::vector<uint8_t> one_hot = {0, 1, 0, 1, 0, 0}, labels = {0, 1, 1, 0, 0, 0};
+  const std::vector<int64_t> tags = {2, 0, 1, 1, 0, 2};
+  const std::vector<float> numbers = {0.5f, -1, 3, 2, 0, 1};
+  EXPECT_EQ(open({5}, {3}, one_hot)->target_kind(), TargetKind::probabilities);
+  EXPECT_EQ(open({5}, {3}, labels)->target_kind(), TargetKind::labels);
+  EXPECT_EQ(open({5}, {3}, numbers)->target_kind(), TargetKind::values);
+  const auto positions = open({3, 5}, {3}, tags);
+  EXPECT_EQ(positions->target_kind(), TargetKind::classes);
+  EXPECT_EQ(positions->y_shape(), Shape{3});
+  EXPECT_EQ(positions->classes(), 3);
+  EXPECT_THAT(error({5}, {3}, tags), HasSubstr("has 3 whole numbers a sample, which are neither one-hot"));
+  EXPECT_EQ(open({5}, {3}, tags, {.task = TargetTask::classes})->target_kind(), TargetKind::classes);
+  EXPECT_EQ(open({5}, {3}, tags, {.task = TargetTask::values})->target_kind(), TargetKind::values);
+  EXPECT_EQ(open({5}, {3}, one_hot, {.task = TargetTask::labels})->target_kind(), TargetKind::labels);
+  EXPECT_THAT(error({5}, {3}, tags, {.task = TargetTask::labels}),
+              HasSubstr("sample 0 has the label 2 at place 0; labels are 0 or 1."));
+}
+
+TEST_F(TargetsOfRows, MasksOfAnyTypeAreAClassAtEachPosition) {
+  const std::vector<int32_t> classes = {0, 1, 2, 1, 0, 0, 2, 2};
+  const auto check = [&](const std::unique_ptr<Dataset>& data) {
+    EXPECT_EQ(data->target_kind(), TargetKind::classes);
+    EXPECT_EQ(data->y_shape(), (Shape{2, 2}));
+    EXPECT_EQ(data->classes(), 3);
+    EXPECT_THAT(data->class_targets(), ElementsAre(3, 2, 3));
+    EXPECT_EQ(all_y<int32_t>(*data), classes);
+  };
+  const std::vector<uint8_t> bytes(classes.begin(), classes.end());
+  check(open({2, 2, 1}, {2, 2}, bytes));
+  check(open({2, 2, 1}, {2, 2}, bytes, {.memory_budget = 1}));
+  check(open({2, 2, 1}, {2, 2}, std::vector<int64_t>(classes.begin(), classes.end())));
+  check(open({2, 2, 1}, {2, 2}, std::vector<float>(classes.begin(), classes.end())));
+  EXPECT_EQ(open({2, 2, 1}, {2, 2}, std::vector<float>{0, 0.5f, 1, 2})->target_kind(), TargetKind::values);
+}
+
+TEST_F(TargetsOfRows, AnIgnoredLabelIsOfNoClass) {
+  const std::vector<uint8_t> mask = {0, 255, 1, 255};
+  const auto data = open({2, 2, 1}, {2, 2}, mask, {.ignored_label = 255});
+  EXPECT_EQ(data->classes(), 2);
+  EXPECT_THAT(data->class_targets(), ElementsAre(1, 1));
+  EXPECT_THAT(all_y<int32_t>(*data), ElementsAre(0, 255, 1, 255));
+  EXPECT_EQ(open({2, 2, 1}, {2, 2}, mask)->classes(), 256);
+  EXPECT_EQ(open({4}, {}, std::vector<int32_t>{0, -1, 1}, {.ignored_label = -1})->classes(), 2);
+  EXPECT_THAT(error({2, 2, 1}, {2, 2}, std::vector<int32_t>{0, 1, 1, -1}),
+              HasSubstr("sample 0 has the label -1; labels must be 0 to 1048575."));
+  EXPECT_THAT(error({2, 2, 1}, {2, 2}, mask, {.classes = 2}),
+              HasSubstr("sample 0 has the label 255; labels must be 0 to 1 (2 classes)"));
+}
+
+TEST_F(TargetsOfRows, AMistakeAmongProbabilitiesIsNamedRatherThanTakenForNumbers) {
+  std::vector<float> targets(40, 0.5f);
+  targets[31] = 0.25f;
+  EXPECT_THAT(error({5}, {2}, targets),
+              AllOf(HasSubstr("sample 15: its 2 targets sum to 0.75"), HasSubstr("data.task = \"labels\"")));
+}
+
 TEST(Dataset, TargetsThatLieDownAreNamed) {
   const TemporaryFolder folder;
   put(folder / "a.h5", "/x", {5, 2}, counting<float>(10));

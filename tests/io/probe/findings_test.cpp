@@ -71,13 +71,15 @@ TEST_F(Findings, LabelsWithGapsMakeManyClasses) {
   EXPECT_THAT(
       of_labels(cycling({3, 7, 1000})),
       ElementsAre(AllOf(HasSubstr("which makes 1001 classes, of which 3 have a sample: number them 0 to 2"),
-                        HasSubstr("data.classes = 1001"), HasSubstr("data.task = \"values\""))));
+                        HasSubstr("data.classes = 1001"), HasSubstr("data.task = \"values\""),
+                        HasSubstr("train.ignore_label = 1000"))));
 }
 
 TEST_F(Findings, AClassThatIsNearlyEverything) {
   std::vector<int64_t> y(kSamples, 0);
   y[7] = 1;
   EXPECT_THAT(of_labels(y), ElementsAre(AllOf(HasSubstr("98.3 % of the labels"), HasSubstr("are 0"))));
+  EXPECT_THAT(of_labels(y, {.weighed = true}), IsEmpty());
   EXPECT_THAT(of_labels(cycling({0, 0, 0, 1})), IsEmpty());
 }
 
@@ -150,9 +152,8 @@ TEST_F(Findings, CheckOfAFileTellsValuesFromProbabilitiesAndSeriesFromSamples) {
   const FileCheck check = check_file(path());
   EXPECT_THAT(check.problems, IsEmpty());
   ASSERT_THAT(check.groups, SizeIs(2));
-  ASSERT_THAT(check.groups[0].findings, SizeIs(1));
-  EXPECT_EQ(check.groups[0].findings[0].key, "data.task");
-  EXPECT_THAT(check.groups[0].findings[0].text, HasSubstr("neither one-hot nor probabilities"));
+  EXPECT_THAT(check.groups[0].findings, IsEmpty());
+  EXPECT_EQ(check.groups[0].task, "regression, 2 values, mean squared error");
   ASSERT_THAT(check.groups[1].findings, SizeIs(1));
   EXPECT_THAT(
       check.groups[1].findings[0].text,

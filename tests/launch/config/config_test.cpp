@@ -103,8 +103,9 @@ fingerprint_steps = 0
 /// "KEY=VALUE" with a value that the key takes and that is not its default; "" when none is found.
 std::string unusual(const Option& option) {
   const std::string standard = option.get(parse(""));
-  std::vector<std::string> candidates = {
-      "7", "0.25", "30", "2.5", "true", "false", "7 MiB", "/a.h5:/one", "mlp", "other", "{ patience = 6 }"};
+  std::vector<std::string> candidates = {"7",    "0.25",     "30",    "2.5",
+                                         "true", "false",    "7 MiB", "/a.h5:/one",
+                                         "mlp",  "accuracy", "other", "{ patience = 6 }"};
   // Names of choices are in the type: "auto | cpu | cuda".
   std::istringstream words(option.type);
   for (std::string word; words >> word;) candidates.push_back(word);
@@ -228,7 +229,16 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"[train]\nearly_stop = true", "", "expects false or a table"},
         Refused{"[train]\nearly_stop = { patience = 0 }", "",
                 "train.early_stop.patience: must be at least 1"},
-        Refused{"[train]\nearly_stop = { metric = \"accuracy\" }", "", "unknown value 'accuracy'"},
+        Refused{"[train]\nearly_stop = { metric = \"accuracy\" }", "",
+                "unknown value 'accuracy'. Did you mean 'validation_accuracy'?"},
+        Refused{"[train]\nearly_stop = { metric = \"validation_f2\" }", "", "Did you mean 'validation_f1'?"},
+        Refused{"[train]\nmetrics = [\"acuracy\"]", "",
+                "train.metrics: unknown metric 'acuracy'. Did you mean 'accuracy'?"},
+        Refused{"[train]\nmetrics = []", "", "train.metrics: is empty"},
+        Refused{"[train]\nclass_weights = \"equal\"", "", "expects \"none\", \"balanced\" or one number"},
+        Refused{"[train]\nclass_weights = [1, -1]", "", "a weight must be at least 0, is -1"},
+        Refused{"[train]\npos_weight = 0", "", "a weight must be above 0, is 0"},
+        Refused{"[train]\nignore_label = \"x\"", "", "train.ignore_label: expects an integer"},
         Refused{"[model]\nname = \"cnm\"", "",
                 "test.toml:2: model.name: unknown model 'cnm'. Did you mean 'cnn'?"},
         Refused{"[model]\nname = \"mlp\"\nhiden = [3]", "",

@@ -13,9 +13,10 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-std::vector<std::string> unused(const std::vector<std::string>& sets, bool classifies = true) {
+std::vector<std::string> unused(const std::vector<std::string>& sets,
+                                TargetKind targets = TargetKind::classes) {
   std::vector<std::string> texts;
-  for (const Finding& finding : unused_keys(parse_config("", "", "", sets), classifies))
+  for (const Finding& finding : unused_keys(parse_config("", "", "", sets), targets))
     texts.push_back(finding.text);
   return texts;
 }
@@ -30,17 +31,22 @@ TEST(UnusedKeys, AreNamedWithTheChoiceThatLeavesThemAside) {
               ElementsAre("data.validation_split = 0.1 changes nothing: data.validation is set"));
   EXPECT_THAT(unused({"train.label_smoothing=0.1"}), IsEmpty());
   EXPECT_THAT(
-      unused({"train.label_smoothing=0.1"}, false),
+      unused({"train.label_smoothing=0.1"}, TargetKind::values),
       ElementsAre("train.label_smoothing = 0.1 changes nothing: it is for targets that are classes, and "
                   "these are values"));
   EXPECT_THAT(unused({"train.steps=10", "train.epochs=3"}),
               ElementsAre("train.epochs = 3 changes nothing: train.steps = 10 is set and decides"));
+  EXPECT_THAT(unused({"train.pos_weight=2"}, TargetKind::labels), IsEmpty());
+  EXPECT_THAT(
+      unused({"train.pos_weight=2"}),
+      ElementsAre("train.pos_weight = 2.0 changes nothing: it is for targets that are labels, and these "
+                  "are classes"));
   EXPECT_THAT(unused({"schedule.max_lr=1", "schedule.power=2"}), testing::SizeIs(2));
 }
 
 TEST(UnusedKeys, ADefaultIsNoChoice) {
   EXPECT_THAT(unused({}), IsEmpty());
-  EXPECT_THAT(unused({"optimizer.name=sgd", "schedule.name=cosine"}, false), IsEmpty());
+  EXPECT_THAT(unused({"optimizer.name=sgd", "schedule.name=cosine"}, TargetKind::values), IsEmpty());
 }
 
 /// Else a table with a misspelled key or value would say that a key never does anything.

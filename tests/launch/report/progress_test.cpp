@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "launch/report/confusion.h"
 #include "launch/report/report.h"
 
 namespace lockstep {
@@ -65,20 +64,6 @@ TEST(Report, WrapsAt80Columns) {
   EXPECT_EQ(wrapped("", 2), "  \n");
   const std::string word(30, 'x');
   EXPECT_EQ(wrapped(word + " " + word + " " + word, 4), "    " + word + " " + word + "\n    " + word + "\n");
-}
-
-TEST(Confusion, PrecisionAndRecall) {
-  Confusion confusion(3);
-  confusion.add(0, 0);
-  confusion.add(0, 1);
-  confusion.add(1, 1);
-  EXPECT_EQ(confusion.samples(0), 2);
-  EXPECT_EQ(confusion.predictions(1), 2);
-  EXPECT_EQ(confusion.recall(0), 0.5);
-  EXPECT_EQ(confusion.precision(0), 1.0);
-  EXPECT_EQ(confusion.precision(1), 0.5);
-  EXPECT_EQ(confusion.precision(2), std::nullopt);
-  EXPECT_EQ(confusion.recall(2), std::nullopt);
 }
 
 }  // namespace

@@ -5,7 +5,9 @@
 namespace lockstep {
 namespace {
 
-Evaluation evaluation(double loss, double accuracy) { return {.loss = loss, .accuracy = accuracy}; }
+Evaluation evaluation(double loss, double accuracy) {
+  return {.loss = loss, .metrics = {{"accuracy", accuracy}, {"rmse", accuracy}}};
+}
 
 TEST(MetricWatch, WithoutEarlyStoppingTheLeastLossIsTheBestAndTheRunNeverStops) {
   MetricWatch watch(std::nullopt);
@@ -21,6 +23,13 @@ TEST(MetricWatch, AnAccuracyIsBetterWhenItRises) {
   EXPECT_TRUE(watch.update(1, evaluation(1, 0.5)));
   EXPECT_TRUE(watch.update(2, evaluation(2, 0.6)));
   EXPECT_FALSE(watch.update(3, evaluation(0, 0.6)));
+}
+
+TEST(MetricWatch, AnyMetricIsWatchedInItsOwnDirection) {
+  MetricWatch watch(EarlyStopSpec{.metric = "validation_rmse", .patience = 5});
+  EXPECT_TRUE(watch.update(1, evaluation(1, 0.5)));
+  EXPECT_FALSE(watch.update(2, evaluation(0, 0.6)));
+  EXPECT_TRUE(watch.update(3, evaluation(2, 0.4)));
 }
 
 TEST(MetricWatch, ASmallImprovementIsTheBestAndDoesNotKeepTheRunGoing) {

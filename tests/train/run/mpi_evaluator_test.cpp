@@ -43,12 +43,19 @@ class MpiEvaluator : public MpiBackendTest {
 
   /// A model on an Exec, and what evaluates it.
   struct Model {
-    Model(Exec exec, const Graph& graph, const Dataset& dataset, int lanes)
+    Model(Exec exec, const Graph& graph, const Dataset& dataset, int lanes, int64_t micro_batch = kMicroBatch)
         : task(exec, {}, signature_of(dataset)),
           parameters(exec, graph),
           pool(lanes),
-          evaluator(exec, pool, task, graph, parameters, kMicroBatch) {
+          evaluator(exec, pool, task, graph, parameters, micro_batch, metrics(task)) {
       parameters.initialize(5);
+    }
+    /// All that fit.
+    static std::vector<Metric> metrics(const Task& task) {
+      TrainOptions options;
+      options.metrics = {"accuracy", "top_2", "balanced_accuracy", "precision", "recall", "f1",
+                         "iou",      "auc",   "perplexity"};
+      return chosen_metrics(options, task.objective());
     }
     Task task;
     Parameters parameters;
@@ -93,9 +100,22 @@ TEST_P(MpiEvaluator, LossAndAccuracyAreThoseOfThePredictionsOnAnyNumberOfRanks) 
   const Evaluation evaluation = model.evaluator.evaluate(world, *dataset_);
   EXPECT_EQ(evaluation.samples, kSamples);
   EXPECT_NEAR(evaluation.loss, loss / kSamples, 1e-5);
-  EXPECT_EQ(evaluation.accuracy, correct / kSamples);
-  const uint64_t mine = hash_bytes(std::as_bytes(std::span(&evaluation.loss, 1)));
+  EXPECT_EQ(evaluation.watched("validation_accuracy"), correct / kSamples);
+  EXPECT_NEAR(evaluation.watched("validation_perplexity"), std::exp(loss / kSamples), 1e-5);
+  std::vector<double> values{evaluation.loss};
+  for (const Evaluation::Value& metric : evaluation.metrics) values.push_back(metric.value);
+  ASSERT_EQ(values.size(), 10u);
+  const uint64_t mine = hash_bytes(std::as_bytes(std::span(values)));
   for (const uint64_t hash : world.gather(mine)) EXPECT_EQ(hash, mine);
+
+  // One thread, and larger micro-batches: metrics are the same to the last bit.
+  Model other(exec(), graph_, *dataset_, 1, 7);
+  const Evaluation again = other.evaluator.evaluate(world, *dataset_);
+  for (size_t i = 0; i < evaluation.metrics.size(); ++i) {
+    // Of logits that may be rounded in another way.
+    if (evaluation.metrics[i].name == "perplexity") continue;
+    EXPECT_EQ(again.metrics[i].value, evaluation.metrics[i].value) << evaluation.metrics[i].name;
+  }
 }
 
 }  // namespace

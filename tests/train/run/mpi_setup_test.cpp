@@ -67,7 +67,7 @@ TEST_P(MpiSetup, RefusesKeysThatContradictEachOther) {
 TEST_P(MpiSetup, EvaluatesWithTheModelAlone) {
   ModelSetup setup(world, exec(), options(), made_up_data(), small_mlp());
   EXPECT_EQ(setup.evaluation_batch, 16) << "the same for any number of ranks";
-  EXPECT_EQ(setup.task.outputs(), 3);
+  EXPECT_EQ(setup.task.objective().outputs(), 3);
   EXPECT_EQ(setup.parameters.layout().parameter_count, 4 * 8 + 8 + 8 * 3 + 3);
 }
 

@@ -1,0 +1,306 @@
+#include "src/train/objective/metric_tables.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <span>
+
+namespace lockstep {
+
+namespace {
+
+/// 1 GiB of probabilities in all.
+constexpr int64_t kMostScores = int64_t{1} << 28;
+
+/// The first of the largest, as the loss has it.
+int64_t first_largest(const float* values, int64_t count) {
+  int64_t best = 0;
+  for (int64_t i = 1; i < count; ++i)
+    if (values[i] > values[best]) best = i;
+  return best;
+}
+
+/// How many classes come before this one, by their logits and, where those are equal, by their numbers; all
+/// of them where its own is NaN.
+int64_t place_of(int64_t label, const float* logits, int64_t classes) {
+  if (std::isnan(logits[label])) return classes;
+  int64_t before = 0;
+  for (int64_t c = 0; c < classes; ++c)
+    before += logits[c] > logits[label] || (logits[c] == logits[label] && c < label);
+  return before;
+}
+
+/// log(sum of exp(logits)), less their maximum, which is given too.
+struct LogSum {
+  double maximum, log_sum;
+};
+LogSum log_sum_of(const float* logits, int64_t classes) {
+  const double maximum = logits[first_largest(logits, classes)];
+  double sum = 0;
+  for (int64_t c = 0; c < classes; ++c) sum += std::exp(logits[c] - maximum);
+  return {maximum, std::log(sum)};
+}
+
+/// Float arithmetic as in the softmax that predict writes.
+void append_softmax(std::vector<float>& to, const float* logits, int64_t classes) {
+  const float maximum = logits[first_largest(logits, classes)];
+  float sum = 0;
+  for (int64_t c = 0; c < classes; ++c) sum += std::exp(logits[c] - maximum);
+  for (int64_t c = 0; c < classes; ++c) to.push_back(std::exp(logits[c] - maximum) / sum);
+}
+
+/// An exact sum takes terms up to 2^262.
+double limited(double term) { return term < 0x1p261 ? term : std::isnan(term) ? term : HUGE_VAL; }
+
+}  // namespace
+
+double area_under_curve(std::vector<float> positives, std::vector<float> negatives) {
+  const auto has_nan = [](const std::vector<float>& scores) {
+    return std::ranges::any_of(scores, [](float score) { return std::isnan(score); });
+  };
+  if (positives.empty() || negatives.empty() || has_nan(positives) || has_nan(negatives))
+    return std::numeric_limits<double>::quiet_NaN();
+  std::ranges::sort(positives);
+  std::ranges::sort(negatives);
+  // Twice the number of pairs, so that halves are whole numbers. The scores are sorted, so that both ends of
+  // the run of equal negatives only move up.
+  uint64_t twice = 0;
+  size_t below = 0, up_to = 0;
+  for (const float score : positives) {
+    while (below < negatives.size() && negatives[below] < score) ++below;
+    up_to = std::max(up_to, below);
+    while (up_to < negatives.size() && negatives[up_to] == score) ++up_to;
+    twice += below + up_to;
+  }
+  return static_cast<double>(twice) / 2 / static_cast<double>(positives.size()) /
+         static_cast<double>(negatives.size());
+}
+
+MetricTables::MetricTables(const Objective& objective, const MetricNeeds& needs, int64_t samples)
+    : needs_(needs),
+      kind_(objective.kind()),
+      outputs_(objective.outputs()),
+      positions_(objective.positions()),
+      samples_(samples),
+      ignored_label_(objective.ignored_label()) {
+  if (needs.scores && samples * positions_ > kMostScores / outputs_)
+    fail(ExitCode::usage,
+         "train.metrics: auc keeps every probability, and {} targets of {} classes have more than {}. Leave "
+         "it "
+         "out.",
+         samples * positions_, outputs_, kMostScores);
+  const bool is_regression = kind_ == TargetKind::values;
+  if (!is_regression && (needs.counts || needs.confusion))
+    for (auto* counts : {&support, &predicted, &right}) counts->resize(static_cast<size_t>(outputs_));
+  if (needs.confusion) confusion.resize(static_cast<size_t>(outputs_ * outputs_));
+  top_right.resize(needs.top.size());
+  // Each number of a vector is a column; those of an image are all one.
+  if (is_regression && needs.errors)
+    columns_.resize(objective.target_shape().rank() == 1 ? static_cast<size_t>(outputs_) : 1);
+  reference_.resize(columns_.size());
+}
+
+void MetricTables::set_reference(const std::byte* targets_of_first) {
+  const auto* values = reinterpret_cast<const float*>(targets_of_first);
+  std::copy_n(values, reference_.size(), reference_.begin());
+}
+
+void MetricTables::add(const float* outputs, const std::byte* targets_as_read, int64_t first, int64_t count) {
+  const auto* numbers = reinterpret_cast<const float*>(targets_as_read);
+  if (kind_ == TargetKind::values) return add_numbers(outputs, numbers, count);
+  if (kind_ == TargetKind::labels) return add_labels(outputs, numbers, first, count);
+  add_classes(outputs, targets_as_read, first, count);
+}
+
+void MetricTables::add_log_likelihood(const float* logits, int64_t label, const float* probabilities) {
+  const LogSum sum = log_sum_of(logits, outputs_);
+  const auto log_p = [&](int64_t c) { return logits[c] - sum.maximum - sum.log_sum; };
+  double loss = 0;
+  if (probabilities == nullptr) {
+    loss = -log_p(label);
+  } else {
+    for (int64_t c = 0; c < outputs_; ++c)
+      if (probabilities[c] != 0) loss -= probabilities[c] * log_p(c);
+  }
+  // A rounding below zero, and no further.
+  log_likelihood_.add(limited(std::max(loss, 0.0)));
+  if (std::isnan(loss)) log_likelihood_.add(loss);
+}
+
+void MetricTables::add_classes(const float* outputs, const std::byte* targets_as_read, int64_t first,
+                               int64_t count) {
+  const auto* given = reinterpret_cast<const int32_t*>(targets_as_read);
+  const auto* soft = reinterpret_cast<const float*>(targets_as_read);
+  const bool is_soft = kind_ == TargetKind::probabilities;
+  for (int64_t row = 0; row < count * positions_; ++row) {
+    const float* logits = outputs + row * outputs_;
+    const float* probabilities = is_soft ? soft + row * outputs_ : nullptr;
+    const int64_t label = is_soft ? first_largest(probabilities, outputs_) : given[row];
+    if (!is_soft && label == ignored_label_) continue;
+    ++targets;
+    if (!support.empty()) {
+      const int64_t answer = first_largest(logits, outputs_);
+      ++support[static_cast<size_t>(label)];
+      ++predicted[static_cast<size_t>(answer)];
+      if (answer == label) ++right[static_cast<size_t>(label)];
+      all_right += answer == label;
+      if (needs_.confusion) ++confusion[static_cast<size_t>(label * outputs_ + answer)];
+    }
+    if (!needs_.top.empty()) {
+      const int64_t place = place_of(label, logits, outputs_);
+      for (size_t i = 0; i < needs_.top.size(); ++i) top_right[i] += place < needs_.top[i];
+    }
+    if (needs_.likelihood) add_log_likelihood(logits, label, probabilities);
+    if (!needs_.scores) continue;
+    rows_.push_back(first * positions_ + row);
+    labels_.push_back(static_cast<int32_t>(label));
+    append_softmax(scores_, logits, outputs_);
+  }
+}
+
+void MetricTables::add_labels(const float* outputs, const float* targets_as_read, int64_t first,
+                              int64_t count) {
+  targets += count * outputs_;
+  for (int64_t row = 0; row < count; ++row) {
+    if (needs_.scores) rows_.push_back(first + row);
+    for (int64_t label = 0; label < outputs_; ++label) {
+      const auto at = static_cast<size_t>(label);
+      const float logit = outputs[row * outputs_ + label];
+      const bool is_set = targets_as_read[row * outputs_ + label] > 0.5f, answer = logit > 0;
+      if (!support.empty()) {
+        support[at] += is_set;
+        predicted[at] += answer;
+        right[at] += is_set && answer;
+        all_right += is_set == answer;
+      }
+      if (!needs_.scores) continue;
+      scores_.push_back(1 / (1 + std::exp(-logit)));
+      labels_.push_back(is_set ? 1 : 0);
+    }
+  }
+}
+
+void MetricTables::add_numbers(const float* outputs, const float* targets_as_read, int64_t count) {
+  targets += count * outputs_;
+  const auto width = static_cast<int64_t>(columns_.size());
+  for (int64_t row = 0; row < count; ++row) {
+    // A sample is never split: its own sums have one order.
+    double absolute = 0, squared = 0;
+    for (int64_t i = 0; i < outputs_; ++i) {
+      const double error = double{outputs[row * outputs_ + i]} - targets_as_read[row * outputs_ + i];
+      absolute += std::abs(error);
+      squared += error * error;
+      if (width <= 1) continue;
+      columns_[static_cast<size_t>(i)].errors.add(limited(error * error));
+    }
+    absolute_.add(limited(absolute));
+    squared_.add(limited(squared));
+    if (width == 1) columns_[0].errors.add(limited(squared));
+    for (int64_t i = 0; i < outputs_; ++i) {
+      const auto column = static_cast<size_t>(width > 1 ? i : 0);
+      const double deviation = double{targets_as_read[row * outputs_ + i]} - reference_[column];
+      columns_[column].squares.add(limited(deviation * deviation));
+      columns_[column].deviations.add(deviation);
+    }
+  }
+}
+
+std::vector<MetricTables::Column> MetricTables::columns() const {
+  std::vector<Column> result;
+  const double count = static_cast<double>(targets) / static_cast<double>(columns_.size());
+  for (const ColumnSums& sums : columns_) {
+    const double sum = sums.deviations.value();
+    result.push_back({sums.errors.value(), std::max(0.0, sums.squares.value() - sum * sum / count)});
+  }
+  return result;
+}
+
+template <typename Visit>
+void MetricTables::for_each_count(Visit visit) {
+  visit(std::span(&targets, 1));
+  visit(std::span(&all_right, 1));
+  for (auto* counts : {&support, &predicted, &right, &confusion, &top_right}) visit(std::span(*counts));
+}
+
+template <typename Visit>
+void MetricTables::for_each_sum(Visit visit) {
+  for (ExactSum* sum : {&log_likelihood_, &absolute_, &squared_}) visit(*sum);
+  for (ColumnSums& column : columns_)
+    for (ExactSum* sum :
+         {&column.errors, &column.squares, &column.deviations.positive, &column.deviations.negative})
+      visit(*sum);
+}
+
+void MetricTables::add(const MetricTables& other) {
+  MetricTables copy = other;
+  std::vector<std::span<int64_t>> counts;
+  copy.for_each_count([&](std::span<int64_t> values) { counts.push_back(values); });
+  size_t next = 0;
+  for_each_count([&](std::span<int64_t> values) {
+    const std::span<int64_t> theirs = counts[next++];
+    for (size_t i = 0; i < values.size(); ++i) values[i] += theirs[i];
+  });
+  std::vector<ExactSum*> sums;
+  copy.for_each_sum([&](ExactSum& sum) { sums.push_back(&sum); });
+  next = 0;
+  for_each_sum([&](ExactSum& sum) { sum.add(*sums[next++]); });
+  rows_.insert(rows_.end(), copy.rows_.begin(), copy.rows_.end());
+  scores_.insert(scores_.end(), copy.scores_.begin(), copy.scores_.end());
+  labels_.insert(labels_.end(), copy.labels_.begin(), copy.labels_.end());
+}
+
+void MetricTables::join(World& world) {
+  // As doubles, which hold whole numbers up to 2^53; the words of exact sums go in halves.
+  std::vector<double> values;
+  for_each_count(
+      [&](std::span<int64_t> counts) { values.insert(values.end(), counts.begin(), counts.end()); });
+  for_each_sum([&](ExactSum& sum) {
+    for (const uint64_t word : sum.words) {
+      values.push_back(static_cast<double>(word & 0xffffffffu));
+      values.push_back(static_cast<double>(word >> 32));
+    }
+  });
+  world.sum(values);
+  auto next = values.begin();
+  for_each_count([&](std::span<int64_t> counts) {
+    for (int64_t& count : counts) count = static_cast<int64_t>(*next++);
+  });
+  for_each_sum([&](ExactSum& sum) {
+    for (uint64_t& word : sum.words) {
+      const auto low = static_cast<uint64_t>(*next++);
+      word = low + (static_cast<uint64_t>(*next++) << 32);
+    }
+  });
+  if (needs_.scores) make_areas(world);
+}
+
+void MetricTables::make_areas(World& world) {
+  const auto all = static_cast<size_t>(samples_ * positions_);
+  const bool has_labels = kind_ == TargetKind::labels;
+  // Each row is of one rank, so that sums only bring together. Shifted by 1: what nobody has, or ignores, is
+  // 0.
+  std::vector<double> labels(all), scores(all);
+  const auto bring_labels = [&](size_t column, size_t width) {
+    std::ranges::fill(labels, 0);
+    for (size_t i = 0; i < rows_.size(); ++i)
+      labels[static_cast<size_t>(rows_[i])] = labels_[i * width + column] + 1;
+    world.sum(labels);
+  };
+  const auto width = static_cast<size_t>(outputs_);
+  if (!has_labels) bring_labels(0, 1);
+  areas.clear();
+  for (size_t c = 0; c < width; ++c) {
+    if (has_labels) bring_labels(c, width);
+    std::ranges::fill(scores, 0);
+    for (size_t i = 0; i < rows_.size(); ++i) scores[static_cast<size_t>(rows_[i])] = scores_[i * width + c];
+    world.sum(scores);
+    const double positive = has_labels ? 2 : static_cast<double>(c) + 1;
+    std::vector<float> positives, negatives;
+    for (size_t row = 0; row < all; ++row)
+      if (labels[row] != 0)
+        (labels[row] == positive ? positives : negatives).push_back(static_cast<float>(scores[row]));
+    areas.push_back(area_under_curve(std::move(positives), std::move(negatives)));
+  }
+}
+
+}  // namespace lockstep

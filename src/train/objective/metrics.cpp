@@ -1,0 +1,258 @@
+#include "src/train/objective/metrics.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+#include "src/core/suggest.h"
+
+namespace lockstep {
+
+namespace {
+
+constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+
+double ratio(double some, double all) { return all == 0 ? kUnknown : some / all; }
+double ratio(int64_t some, int64_t all) { return ratio(static_cast<double>(some), static_cast<double>(all)); }
+
+/// The mean over the classes that occur, among the targets or the answers, of f(hits, targets, answers).
+template <typename F>
+double mean_over_classes(const MetricTables& t, F f) {
+  double sum = 0;
+  int64_t classes = 0;
+  for (size_t c = 0; c < t.support.size(); ++c) {
+    if (t.support[c] == 0 && t.predicted[c] == 0) continue;
+    const double value = f(t.right[c], t.support[c], t.predicted[c]);
+    sum += std::isnan(value) ? 0 : value;
+    ++classes;
+  }
+  return ratio(sum, static_cast<double>(classes));
+}
+
+double precision_of(int64_t hits, int64_t, int64_t answers) { return ratio(hits, answers); }
+double recall_of(int64_t hits, int64_t targets, int64_t) { return ratio(hits, targets); }
+double f1_of(int64_t hits, int64_t targets, int64_t answers) { return ratio(2 * hits, targets + answers); }
+double iou_of(int64_t hits, int64_t targets, int64_t answers) {
+  return ratio(hits, targets + answers - hits);
+}
+
+double accuracy(const MetricTables& t) { return ratio(t.all_right, t.targets); }
+double balanced_accuracy(const MetricTables& t) {
+  double sum = 0;
+  int64_t classes = 0;
+  for (size_t c = 0; c < t.support.size(); ++c) {
+    if (t.support[c] == 0) continue;
+    sum += ratio(t.right[c], t.support[c]);
+    ++classes;
+  }
+  return ratio(sum, static_cast<double>(classes));
+}
+double precision(const MetricTables& t) { return mean_over_classes(t, precision_of); }
+double recall(const MetricTables& t) { return mean_over_classes(t, recall_of); }
+double f1(const MetricTables& t) { return mean_over_classes(t, f1_of); }
+double iou(const MetricTables& t) { return mean_over_classes(t, iou_of); }
+double auc(const MetricTables& t) {
+  double sum = 0;
+  int64_t known = 0;
+  for (const double area : t.areas) {
+    if (std::isnan(area)) continue;
+    sum += area;
+    ++known;
+  }
+  return ratio(sum, static_cast<double>(known));
+}
+double perplexity(const MetricTables& t) {
+  return std::exp(ratio(t.negative_log_likelihood(), static_cast<double>(t.targets)));
+}
+double mae(const MetricTables& t) { return ratio(t.absolute_errors(), static_cast<double>(t.targets)); }
+double rmse(const MetricTables& t) {
+  return std::sqrt(ratio(t.squared_errors(), static_cast<double>(t.targets)));
+}
+double r2(const MetricTables& t) {
+  double sum = 0;
+  const std::vector<MetricTables::Column> columns = t.columns();
+  for (const MetricTables::Column& column : columns)
+    sum += column.squared_deviations > 0 ? 1 - column.squared_errors / column.squared_deviations : kUnknown;
+  return ratio(sum, static_cast<double>(columns.size()));
+}
+
+const MetricNeeds kCounts{.counts = true};
+const MetricNeeds kScores{.scores = true};
+const MetricNeeds kLikelihood{.likelihood = true};
+const MetricNeeds kErrors{.errors = true};
+
+enum class Shown { as_share, as_number };
+constexpr unsigned kClasses = 1, kLabels = 2, kValues = 4;
+
+/// One row a metric: its name, what it means, for which targets, its direction, and how it is made from its
+/// tables.
+struct Row {
+  const char* name;
+  unsigned tasks;
+  Better better;
+  Shown shown;
+  const MetricNeeds* needs;
+  double (*value)(const MetricTables&);
+  const char* meaning;
+};
+constexpr const char* kTop = "top_K";
+const Row kRows[] = {
+    {"accuracy", kClasses | kLabels, Better::higher, Shown::as_share, &kCounts, accuracy,
+     "share of targets that are answered right"},
+    {kTop, kClasses, Better::higher, Shown::as_share, nullptr, nullptr,
+     "share of targets whose class is among the K most probable, for example top_5"},
+    {"balanced_accuracy", kClasses, Better::higher, Shown::as_share, &kCounts, balanced_accuracy,
+     "mean recall of the classes that have targets"},
+    {"precision", kClasses | kLabels, Better::higher, Shown::as_number, &kCounts, precision,
+     "of the answers that name a class, those that are right; mean over classes"},
+    {"recall", kClasses | kLabels, Better::higher, Shown::as_number, &kCounts, recall,
+     "of the targets of a class, those that are found; mean over classes"},
+    {"f1", kClasses | kLabels, Better::higher, Shown::as_number, &kCounts, f1,
+     "harmonic mean of precision and recall of a class; mean over classes"},
+    {"iou", kClasses | kLabels, Better::higher, Shown::as_number, &kCounts, iou,
+     "intersection over union of the targets and the answers of a class; mean over classes"},
+    {"auc", kClasses | kLabels, Better::higher, Shown::as_number, &kScores, auc,
+     "area under the ROC curve of a class against all others; mean over classes"},
+    {"perplexity", kClasses, Better::lower, Shown::as_number, &kLikelihood, perplexity,
+     "exp of the mean cross-entropy, without class weights"},
+    {"mae", kValues, Better::lower, Shown::as_number, &kErrors, mae, "mean absolute error"},
+    {"rmse", kValues, Better::lower, Shown::as_number, &kErrors, rmse, "root of the mean squared error"},
+    {"r2", kValues, Better::higher, Shown::as_number, &kErrors, r2,
+     "coefficient of determination; mean over the numbers of a vector"},
+};
+
+/// K of "top_K"; 0 for another name.
+int64_t top_of(const std::string& name) {
+  constexpr std::string_view kPrefix = "top_";
+  if (!name.starts_with(kPrefix)) return 0;
+  int64_t k = 0;
+  const char *const first = name.data() + kPrefix.size(), *const last = name.data() + name.size();
+  const auto [end, error] = std::from_chars(first, last, k);
+  return error == std::errc{} && end == last && k > 0 ? k : 0;
+}
+
+const Row* row_of(const std::string& name) {
+  const std::string sought = top_of(name) > 0 ? kTop : name;
+  const Row* const found = std::ranges::find_if(kRows, [&](const Row& row) { return row.name == sought; });
+  return found == std::end(kRows) || name == kTop ? nullptr : found;
+}
+
+unsigned task_of(TargetKind kind) {
+  if (kind == TargetKind::values) return kValues;
+  return kind == TargetKind::labels ? kLabels : kClasses;
+}
+
+std::vector<std::string> names_for(unsigned tasks) {
+  std::vector<std::string> names;
+  for (const Row& row : kRows)
+    if ((row.tasks & tasks) != 0) names.emplace_back(row.name);
+  return names;
+}
+
+Metric metric_named(const std::string& name, const char* key, const Objective& objective) {
+  const Row* const row = row_of(name);
+  if (row == nullptr)
+    fail(ExitCode::usage, "{}: unknown metric '{}'{}", key, name, suggestion(name, metric_names()));
+  const unsigned task = task_of(objective.kind());
+  if ((row->tasks & task) == 0)
+    fail(ExitCode::usage, "{}: {} does not fit targets that are {}. Metrics for them: {}.", key, name,
+         task == kValues   ? "numbers"
+         : task == kLabels ? "labels"
+                           : "classes",
+         fmt::join(names_for(task), ", "));
+  Metric metric{name,        row->better == Better::higher, row->shown == Shown::as_share, {}, row->value,
+                top_of(name)};
+  if (row->needs != nullptr) metric.needs = *row->needs;
+  if (metric.top == 0) return metric;
+  if (metric.top >= objective.outputs())
+    fail(ExitCode::usage, "{}: {} is always 1 with {} classes. Use a smaller number.", key, name,
+         objective.outputs());
+  metric.needs.top = {metric.top};
+  return metric;
+}
+
+constexpr std::string_view kValidation = "validation_";
+
+/// "accuracy" of "validation_accuracy".
+std::string without_split(const std::string& watched) { return watched.substr(kValidation.size()); }
+
+}  // namespace
+
+std::vector<MetricHelp> metric_help() {
+  std::vector<MetricHelp> help;
+  for (const Row& row : kRows) {
+    std::vector<std::string> tasks;
+    for (const auto& [task, name] :
+         {std::pair{kClasses, "classes"}, std::pair{kLabels, "labels"}, std::pair{kValues, "values"}})
+      if ((row.tasks & task) != 0) tasks.emplace_back(name);
+    help.push_back({row.name, fmt::format("{}", fmt::join(tasks, ", ")), row.meaning});
+  }
+  return help;
+}
+
+bool is_metric(const std::string& name) { return row_of(name) != nullptr; }
+
+std::vector<std::string> metric_names() { return names_for(kClasses | kLabels | kValues); }
+
+bool higher_is_better(const std::string& watched) {
+  if (watched == "validation_loss") return false;
+  const Row* const row = row_of(without_split(watched));
+  return row != nullptr && row->better == Better::higher;
+}
+
+std::vector<Metric> chosen_metrics(const TrainOptions& options, const Objective& objective) {
+  std::vector<std::string> names = options.metrics;
+  if (names.empty()) {
+    names = {"accuracy"};
+    if (objective.kind() == TargetKind::labels) names = {"accuracy", "f1"};
+    if (objective.kind() == TargetKind::values) names = {"mae", "r2"};
+  }
+  std::vector<Metric> metrics;
+  const auto add = [&](const std::string& name, const char* key) {
+    const Metric metric = metric_named(name, key, objective);
+    if (std::ranges::find(metrics, name, &Metric::name) == metrics.end()) metrics.push_back(metric);
+  };
+  for (const std::string& name : names) add(name, "train.metrics");
+  if (options.watched_metric() != "validation_loss")
+    add(without_split(options.watched_metric()), "train.early_stop.metric");
+  return metrics;
+}
+
+MetricNeeds needs_of(const std::vector<Metric>& metrics) {
+  MetricNeeds needs;
+  for (const Metric& metric : metrics) {
+    needs.counts |= metric.needs.counts;
+    needs.confusion |= metric.needs.confusion;
+    needs.likelihood |= metric.needs.likelihood;
+    needs.scores |= metric.needs.scores;
+    needs.errors |= metric.needs.errors;
+    needs.top.insert(needs.top.end(), metric.needs.top.begin(), metric.needs.top.end());
+  }
+  return needs;
+}
+
+double value_of(const Metric& metric, const MetricTables& tables, const MetricNeeds& needs) {
+  if (metric.top == 0) return metric.value(tables);
+  const auto at = std::ranges::find(needs.top, metric.top) - needs.top.begin();
+  return ratio(tables.top_right[static_cast<size_t>(at)], tables.targets);
+}
+
+std::vector<ClassScores> class_scores(const MetricTables& tables) {
+  const auto known = [](double value) { return std::isnan(value) ? std::nullopt : std::optional(value); };
+  std::vector<ClassScores> scores;
+  for (size_t c = 0; c < tables.support.size(); ++c) {
+    const int64_t hits = tables.right[c], targets = tables.support[c], answers = tables.predicted[c];
+    scores.push_back({.samples = targets,
+                      .precision = known(precision_of(hits, targets, answers)),
+                      .recall = known(recall_of(hits, targets, answers)),
+                      .f1 = known(f1_of(hits, targets, answers)),
+                      .iou = known(iou_of(hits, targets, answers)),
+                      .auc = tables.areas.empty() ? std::nullopt : known(tables.areas[c])});
+  }
+  return scores;
+}
+
+}  // namespace lockstep

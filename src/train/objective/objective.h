@@ -1,0 +1,78 @@
+#pragma once
+
+#include <string>
+
+#include "src/device/buffer.h"
+#include "src/graph/network_output.h"
+#include "src/ops/loss/elementwise_loss.h"
+#include "src/train/objective/data_signature.h"
+#include "src/train/run/options.h"
+
+namespace lockstep {
+
+/// What training makes small: what the targets are, and the loss with its options.
+///
+/// The loss of a step is the mean over the targets of its global batch. Where targets weigh differently
+/// (class_weights, ignore_label) it is PyTorch's weighted mean, sum(w l) / sum(w), over the same global
+/// batch: micro-batches and ranks add numerator, denominator and gradients alike, and divide_by_weights()
+/// divides once, so that neither the micro-batches nor the ranks that it was cut into make a difference.
+class Objective {
+ public:
+  /// Throws Error(usage) when the options do not fit the targets: the wrong number of class weights, say.
+  Objective(Exec exec, const TrainOptions& options, const DataSignature& data);
+
+  TargetKind kind() const { return kind_; }
+  /// Whether a target is one of several classes.
+  bool classifies() const { return kind_ == TargetKind::classes || kind_ == TargetKind::probabilities; }
+  /// Classes, or how many numbers or labels a sample has.
+  int64_t outputs() const { return outputs_; }
+  /// How many classes a sample has: 1, or one for each position of a mask.
+  int64_t positions() const { return kind_ == TargetKind::classes ? y_shape_.elements() : 1; }
+  /// One sample's targets, as stored.
+  const Shape& target_shape() const { return y_shape_; }
+  /// What the network has to give for a sample.
+  NetworkOutput network_output() const;
+  /// The label that does not count; CrossEntropySpec::kNoLabel: all do.
+  int32_t ignored_label() const { return ignored_label_; }
+
+  /// Shape and type of the targets of so many samples, as the loader delivers them.
+  Shape raw_y_shape(int64_t rows) const;
+  DType y_dtype() const { return kind_ == TargetKind::classes ? DType::i32 : DType::f32; }
+
+  /// metrics (kLossMetrics) and output_gradient (as output) of a micro-batch; see src/ops/loss/loss.h.
+  /// output_gradient is empty in evaluation, which has no label smoothing.
+  void loss(const MicroBatchInfo* info, ConstTensor output, ConstTensor target, Tensor output_gradient,
+            Tensor metrics) const;
+  /// Whether the step has to call divide_by_weights().
+  bool weighs_targets() const { return weighs_targets_; }
+  /// In place: probabilities, where the targets are classes or labels.
+  void activate(Tensor output) const;
+
+  /// "cross-entropy, class weights 0.52 to 2.4": for people.
+  std::string describe_loss() const;
+
+ private:
+  void set_class_weights(const ClassWeights& weights, const DataSignature& data);
+  void set_positive_weights(const std::vector<double>& weights);
+  Buffer upload(const std::vector<double>& values) const;
+
+  Exec exec_;
+  TargetKind kind_;
+  Shape y_shape_;
+  int64_t outputs_;
+  Loss loss_;
+  float label_smoothing_, huber_delta_;
+  int32_t ignored_label_ = CrossEntropySpec::kNoLabel;
+  bool weighs_targets_ = false;
+  Buffer class_weights_, positive_weights_;  // float32, empty: all 1
+  std::string described_weights_;
+};
+
+/// What [data] task and [train] loss together say of the targets. Throws Error(usage) when they disagree, and
+/// for a task that this version has no input for.
+TargetTask target_task(const TrainOptions& options);
+
+/// "cross_entropy": the name of a loss in a config.
+std::string to_string(Loss loss);
+
+}  // namespace lockstep

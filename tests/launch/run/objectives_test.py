@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+"""Trains one small model for each kind of target on 1, 2 and 4 ranks: what is reported must be equal to the
+last digit. Then computes every metric with NumPy, from what `lockstep predict` wrote, and compares it with
+`lockstep eval`.
+
+The targets are made from images of digits: a class, of which some are rare; several labels of 0 and 1; a
+class of each pixel, some of which are ignored; and numbers. objectives_test.py LOCKSTEP [--digits FILE.h5]
+"""
+import argparse
+import json
+import math
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+try:
+    import h5py
+    import numpy as np
+except ImportError as missing:
+    print(f"skipped: {missing}")
+    sys.exit(77)
+
+RANKS = (1, 2, 4)
+IGNORED = 255
+CLASS_METRICS = ["accuracy", "top_3", "balanced_accuracy", "precision", "recall", "f1", "iou", "auc",
+                 "perplexity"]
+LABEL_METRICS = ["accuracy", "precision", "recall", "f1", "iou", "auc"]
+MASK_METRICS = ["accuracy", "balanced_accuracy", "f1", "iou", "perplexity"]
+NUMBER_METRICS = ["mae", "rmse", "r2"]
+
+MASK_NET = """
+[[layer]]
+kind = "conv2d"
+filters = 8
+kernel = 3
+padding = 1
+[[layer]]
+kind = "relu"
+[[layer]]
+kind = "conv2d"
+filters = 8
+kernel = 5
+padding = 2
+[[layer]]
+kind = "relu"
+[[layer]]
+kind = "linear"
+outputs = "classes"
+"""
+
+
+def make_rare(x, y):
+    """Classes 5 to 9 lose four of five samples."""
+    keep = (y < 5) | (np.arange(len(y)) % 5 == 0)
+    return x[keep], y[keep]
+
+
+def make_labels(x, y):
+    """Even, above 4, prime, with a loop."""
+    labels = [y % 2 == 0, y > 4, np.isin(y, (2, 3, 5, 7)), np.isin(y, (0, 6, 8, 9))]
+    return x, np.stack(labels, 1).astype(np.uint8)
+
+
+def make_masks(x, y):
+    """Background, ink of a digit below 5, ink of another; the edges of strokes are ignored."""
+    ink = np.where(y < 5, 1, 2)[:, None, None]
+    masks = np.where(x > 160, ink, 0)
+    masks[(x > 40) & (x <= 160)] = IGNORED
+    return x, masks.astype(np.uint8)
+
+
+def make_numbers(x, y):
+    """Mean of the pixels, and height of the ink's center."""
+    rows = x.astype(np.float64).sum(2)
+    center = (rows * np.arange(x.shape[1])).sum(1) / np.maximum(rows.sum(1), 1)
+    return x, np.stack([x.mean((1, 2)) / 32, center / 10], 1).astype(np.float32)
+
+
+class Kind:
+    def __init__(self, make, metrics, compute, settings):
+        self.make, self.metrics, self.compute, self.settings = make, metrics, compute, settings
+
+
+def ratio(some, all_):
+    return np.divide(some, all_, out=np.zeros(len(some)), where=all_ > 0)
+
+
+def of_counts(hits, targets, answers):
+    """Means over the classes that occur among the targets or the answers."""
+    occur = (targets + answers) > 0
+    return {"precision": ratio(hits, answers)[occur].mean(), "recall": ratio(hits, targets)[occur].mean(),
+            "f1": ratio(2 * hits, targets + answers)[occur].mean(),
+            "iou": ratio(hits, targets + answers - hits)[occur].mean()}
+
+
+def area(scores, positive):
+    """The Mann-Whitney statistic: ranks, where equal scores share the mean of theirs."""
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks = (last - (counts - 1) / 2)[inverse]
+    p, n = positive.sum(), (~positive).sum()
+    return (ranks[positive].sum() - p * (p + 1) / 2) / (p * n)
+
+
+def of_classes(prediction, probabilities, targets):
+    classes = int(targets.max()) + 1 if probabilities is None else probabilities.shape[1]
+    hits = np.array([((prediction == c) & (targets == c)).sum() for c in range(classes)], float)
+    support = np.array([(targets == c).sum() for c in range(classes)], float)
+    answers = np.array([(prediction == c).sum() for c in range(classes)], float)
+    found = of_counts(hits, support, answers)
+    found["accuracy"] = (prediction == targets).mean()
+    found["balanced_accuracy"] = (hits[support > 0] / support[support > 0]).mean()
+    if probabilities is None:
+        return found
+    own = probabilities[np.arange(len(targets)), targets]
+    found["top_3"] = ((probabilities > own[:, None]).sum(1) < 3).mean()
+    found["perplexity"] = math.exp(-np.log(own.astype(float)).mean())
+    found["auc"] = np.mean([area(probabilities[:, c], targets == c) for c in range(classes)])
+    return found
+
+
+def compute_rare(answers, y):
+    return of_classes(answers["prediction"], answers["probabilities"], y.astype(int))
+
+
+def compute_labels(answers, y):
+    prediction, y = answers["prediction"].astype(bool), y.astype(bool)
+    found = of_counts(*((labels.sum(0).astype(float)) for labels in (prediction & y, y, prediction)))
+    found["accuracy"] = (prediction == y).mean()
+    found["auc"] = np.mean([area(answers["probabilities"][:, c], y[:, c]) for c in range(y.shape[1])])
+    return found
+
+
+def compute_masks(answers, y):
+    counts = y != IGNORED
+    return of_classes(answers["prediction"][counts], None, y[counts].astype(int))
+
+
+def compute_numbers(answers, y):
+    error = answers["prediction"].astype(float) - y
+    deviation = y.astype(float) - y.astype(float).mean(0)
+    return {"mae": np.abs(error).mean(), "rmse": math.sqrt((error ** 2).mean()),
+            "r2": (1 - (error ** 2).sum(0) / (deviation ** 2).sum(0)).mean()}
+
+
+def kinds(folder):
+    net = folder / "mask-net.toml"
+    net.write_text(MASK_NET)
+    return {
+        "rare": Kind(make_rare, CLASS_METRICS, compute_rare,
+                     ["model.name=mlp", "train.class_weights=balanced", "train.label_smoothing=0.05"]),
+        "labels": Kind(make_labels, LABEL_METRICS, compute_labels,
+                       ["model.name=mlp", "train.pos_weight=[1, 1, 2, 1.5]"]),
+        "masks": Kind(make_masks, MASK_METRICS, compute_masks,
+                      [f"model.file={net}", f"train.ignore_label={IGNORED}",
+                       "train.class_weights=[1, 4, 4]"]),
+        "numbers": Kind(make_numbers, NUMBER_METRICS, compute_numbers,
+                        ["model.name=mlp", "train.loss=huber", "train.huber_delta=0.5",
+                         "train.early_stop={ metric = \"validation_r2\" }"])}
+
+
+def run(command):
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode != 0:
+        text = " ".join(map(str, command))
+        sys.exit(f"{text}\nended with {result.returncode}:\n{result.stdout}{result.stderr}")
+    return result.stdout
+
+
+def on_ranks(arguments, ranks):
+    return [arguments.mpirun, "--oversubscribe", "--mca", "mpi_yield_when_idle", "1", "-np", str(ranks),
+            arguments.lockstep]
+
+
+def train(arguments, name, kind, data, ranks):
+    """The metrics of all epochs and of the end."""
+    folder = arguments.folder / f"{name}-{ranks}"
+    settings = [f"data.train={data}:/train", f"data.test={data}:/test", "data.validation_split=0.1",
+                "run.reproducible=true", "run.threads=1", f"train.epochs={arguments.epochs}",
+                "train.metrics=" + json.dumps(kind.metrics)] + kind.settings
+    command = on_ranks(arguments, ranks) + ["train", "--run", str(folder)]
+    for setting in settings:
+        command += ["--set", setting]
+    run(command)
+    found = []
+    for line in (folder / "metrics.jsonl").read_text().splitlines():
+        event = json.loads(line)
+        if event["event"] in ("epoch", "end"):
+            found.append({key: value for key, value in event.items()
+                          if key.startswith(("train_", "validation_", "test_", "weights_hash"))})
+    return folder, found
+
+
+def evaluate(arguments, folder, ranks):
+    return json.loads(run(on_ranks(arguments, ranks) + ["eval", str(folder), "--json"]))
+
+
+def check(arguments, name, kind, data):
+    """Whether this kind of target is trained alike on all ranks and measured as NumPy does."""
+    runs = {ranks: train(arguments, name, kind, data, ranks) for ranks in RANKS}
+    folder, reference = runs[1]
+    equal = all(found == reference for _, found in runs.values())
+    report = evaluate(arguments, folder, 1)
+    equal = equal and evaluate(arguments, folder, 2) == report
+    end = reference[-1]
+    equal = equal and all(end[f"test_{metric}"] == report[metric] for metric in kind.metrics)
+
+    out = arguments.folder / f"{name}.h5"
+    run([arguments.lockstep, "predict", str(folder), "--data", f"{data}:/test", "--out", str(out)])
+    with h5py.File(out) as file:
+        answers = {key: values[()] for key, values in file.items()}
+    with h5py.File(data) as file:
+        expected = kind.compute(answers, file["test/y"][()])
+    wrong = [metric for metric, value in expected.items()
+             if metric in report and not math.isclose(report[metric], value, rel_tol=1e-6)]
+    print(f"{name}: {'equal' if equal else 'DIFFERENT'} on {RANKS} ranks, metrics "
+          f"{'as NumPy has them' if not wrong else 'WRONG: ' + ', '.join(wrong)}")
+    for metric in kind.metrics:
+        own = f"{expected[metric]:.12g}" if metric in expected else "-"
+        print(f"  {metric:18} {report[metric]:.12g}  NumPy {own}")
+    return equal and not wrong
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("lockstep")
+    parser.add_argument("--digits", help="train and test images and their classes; default: generated")
+    parser.add_argument("--mpirun", default="mpirun")
+    parser.add_argument("--samples", type=int, default=600)
+    parser.add_argument("--epochs", type=int, default=2)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="lockstep-objectives-") as folder:
+        arguments.folder = pathlib.Path(folder)
+        digits = arguments.digits
+        if not digits:
+            digits = arguments.folder / "digits.h5"
+            run([arguments.lockstep, "data", "synth", "digits", str(digits),
+                 "--train", str(arguments.samples), "--test", str(arguments.samples // 2)])
+        good = True
+        for name, kind in kinds(arguments.folder).items():
+            data = arguments.folder / f"{name}-data.h5"
+            with h5py.File(digits) as source, h5py.File(data, "w") as file:
+                for split, samples in (("train", arguments.samples), ("test", arguments.samples // 2)):
+                    x, y = kind.make(source[f"{split}/x"][:samples], source[f"{split}/y"][:samples])
+                    file[f"{split}/x"], file[f"{split}/y"] = x, y
+            good = check(arguments, name, kind, data) and good
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMPI_ALLOW_RUN_AS_ROOT", "1")
+    os.environ.setdefault("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+    sys.exit(main())
