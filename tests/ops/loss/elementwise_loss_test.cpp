@@ -3,15 +3,12 @@
 #include <gmock/gmock.h>
 
 #include "tests/support/backend.h"
-#include "tests/support/compare.h"
+#include "tests/support/harness/op_case.h"
 
 namespace lockstep::test {
 namespace {
 
-class ElementwiseLossTest : public BackendTest {};
-INSTANTIATE_FOR_BACKENDS(ElementwiseLossTest);
-
-constexpr float kDelta = 0.3f, kWeight = 0.25f;
+constexpr float kDelta = 0.3f;
 
 /// PyTorch's definitions, of one output.
 double torch_loss(ElementwiseLoss kind, double p, double t, double positive_weight) {
@@ -29,67 +26,60 @@ double torch_loss(ElementwiseLoss kind, double p, double t, double positive_weig
   return 0;
 }
 
-struct Case {
-  int64_t rows, outputs;
-  int32_t valid;
-};
-const Case kCases[] = {{1, 1, 1}, {5, 10, 3}, {3, 33, 3}, {2, 300, 2}, {33, 2, 32}};
+/// positive_columns: 0 for no weights of t = 1.
+OpCase loss_case(ElementwiseLoss kind, int64_t positive_columns, int64_t rows, int64_t outputs) {
+  const Shape shape{rows, outputs};
+  Fill target;
+  if (kind == ElementwiseLoss::binary_cross_entropy)
+    target.map = [](double value) { return value > 0 ? 1.0 : 0.0; };
+  OpCase op;
+  op.input("prediction", shape).input("target", shape, target);
+  if (positive_columns > 0) op.input("positive", {positive_columns}, between(0.5, 4));
+  op.output("metrics", {kLossMetrics}, kSum).gradient("prediction");
+  op.weights = {{"metrics", {1, 0, 0}}};
+  op.may_alias = {{"dprediction", "prediction"}};
+  op.may_be_absent = {"dprediction"};
+  op.is_padded = true;
+  op.pointers = {"positive"};
+  op.runs([=](const OpCall& c) {
+    const ElementwiseLossSpec spec{.loss = kind,
+                                   .huber_delta = kDelta,
+                                   .positive_weights = c["positive"].data<float>(),
+                                   .positive_columns = std::max<int64_t>(positive_columns, 1)};
+    elementwise_loss(c.exec, c.info, spec, c["prediction"], c["target"], c["dprediction"], c["metrics"]);
+  });
+  op.oracle = [=, weight = double{op.info.weight}](const Values& in) {
+    double sum = 0;
+    const Doubles& positive = in["positive"];
+    for (size_t i = 0; i < in["target"].size(); ++i)
+      sum += weight / static_cast<double>(outputs) *
+             torch_loss(kind, in["prediction"][i], in["target"][i],
+                        positive.empty() ? 1 : positive[i % positive.size()]);
+    return Values{{"metrics", {sum, 0, weight * static_cast<double>(rows)}}};
+  };
+  return op;
+}
+
+void add_cases(Op& op, ElementwiseLoss kind) {
+  const bool may_weigh = kind == ElementwiseLoss::binary_cross_entropy;
+  for (const auto& [rows, outputs] : {std::array<int64_t, 2>{1, 1}, {5, 10}, {3, 33}, {2, 300}, {33, 2}})
+    for (const int64_t columns : {int64_t{0}, outputs % 2 == 0 ? int64_t{2} : int64_t{1}})
+      if (columns == 0 || may_weigh)
+        op.add(fmt::format("{} outputs{}", outputs, columns == 0 ? "" : ", weights"), rows,
+               [=, outputs = outputs](int64_t n) { return loss_case(kind, columns, n, outputs); });
+}
+
+const RegisterOp kSquared("squared_error", [](Op& op) { add_cases(op, ElementwiseLoss::squared); });
+const RegisterOp kAbsolute("absolute_error", [](Op& op) { add_cases(op, ElementwiseLoss::absolute); });
+const RegisterOp kHuber("huber", [](Op& op) { add_cases(op, ElementwiseLoss::huber); });
+const RegisterOp kBinary("binary_cross_entropy",
+                         [](Op& op) { add_cases(op, ElementwiseLoss::binary_cross_entropy); });
+
+class ElementwiseLossTest : public BackendTest {};
+INSTANTIATE_FOR_BACKENDS(ElementwiseLossTest);
+
 const ElementwiseLoss kLosses[] = {ElementwiseLoss::squared, ElementwiseLoss::absolute,
                                    ElementwiseLoss::huber, ElementwiseLoss::binary_cross_entropy};
-
-std::vector<float> targets_of(ElementwiseLoss kind, int64_t count) {
-  std::vector<float> targets = random_values(count, 2);
-  if (kind == ElementwiseLoss::binary_cross_entropy)
-    for (float& target : targets) target = target > 0 ? 1 : 0;
-  return targets;
-}
-
-/// The sum over the first `valid` rows of loss * weight, as a function of their predictions.
-Doubles weighted_sum(ElementwiseLoss kind, const Case& c, const std::vector<float>& targets,
-                     const std::vector<float>& positive, const Doubles& at) {
-  double sum = 0;
-  for (size_t i = 0; i < static_cast<size_t>(c.valid * c.outputs); ++i)
-    sum += kWeight / static_cast<double>(c.outputs) *
-           torch_loss(kind, at[i], targets[i], positive.empty() ? 1 : positive[i % positive.size()]);
-  return {sum};
-}
-
-TEST_P(ElementwiseLossTest, IsTheMeanOverOutputsOfPyTorch) {
-  for (const ElementwiseLoss kind : kLosses)
-    for (const Case& c : kCases)
-      for (const bool has_weights : {false, true}) {
-        SCOPED_TRACE(
-            fmt::format("loss {}, ({}, {}), {} valid", static_cast<int>(kind), c.rows, c.outputs, c.valid));
-        if (has_weights && kind != ElementwiseLoss::binary_cross_entropy) continue;
-        const int64_t columns = c.outputs % 2 == 0 ? 2 : 1;
-        const Shape shape{c.rows, c.outputs};
-        const auto prediction = random_values(shape.elements(), 1),
-                   target = targets_of(kind, shape.elements());
-        const auto positive = has_weights ? random_values(columns, 3, 0.5f, 4) : std::vector<float>{};
-        const auto count = static_cast<std::ptrdiff_t>(c.valid * c.outputs);
-        const std::vector<float> real(prediction.begin(), prediction.begin() + count);
-        const auto loss = [&](const Doubles& at) { return weighted_sum(kind, c, target, positive, at); };
-
-        const OnBackend<MicroBatchInfo> info(exec(), {.step = 0, .valid = c.valid, .weight = kWeight});
-        const Guarded<float> weights(exec(), {static_cast<int64_t>(positive.size())}, positive);
-        const Guarded<float> p(exec(), shape, prediction), t(exec(), shape, target), dp(exec(), shape),
-            metrics(exec(), {kLossMetrics}), evaluated(exec(), {kLossMetrics});
-        const ElementwiseLossSpec spec{.loss = kind,
-                                       .huber_delta = kDelta,
-                                       .positive_weights = has_weights ? weights.span().data() : nullptr,
-                                       .positive_columns = columns};
-        elementwise_loss(exec(), info.get(), spec, p, t, dp, metrics);
-        elementwise_loss(exec(), info.get(), spec, p, t, {}, evaluated);
-        expect_close(metrics.values(), {loss(to_double(real))[0], 0, double{kWeight} * c.valid}, kSum,
-                     "metrics");
-        EXPECT_EQ(evaluated.values(), metrics.values());
-        const std::vector<float> gradient = dp.values();
-        expect_gradient({gradient.begin(), gradient.begin() + count}, loss, real, {1.f}, "dprediction");
-        EXPECT_TRUE(std::all_of(gradient.begin() + count, gradient.end(), [](float g) { return g == 0; }));
-        elementwise_loss(exec(), info.get(), spec, p, t, p, metrics);
-        EXPECT_EQ(p.values(), gradient) << "in place";
-      }
-}
 
 TEST_P(ElementwiseLossTest, PaddingAddsNothingAndNaNIsSeen) {
   const float nan = std::numeric_limits<float>::quiet_NaN();

@@ -5,176 +5,170 @@
 #include <algorithm>
 
 #include "tests/support/backend.h"
+#include "tests/support/harness/op_case.h"
 #include "tests/support/oracles.h"
 
 namespace lockstep::test {
 namespace {
 
-class LossTest : public BackendTest {};
-INSTANTIATE_FOR_BACKENDS(LossTest);
+constexpr int32_t kIgnored = 255;
 
-struct Result {
-  std::vector<float> gradient, metrics;
+/// Cross-entropy of samples with several targets each.
+struct Options {
+  int64_t positions = 1, classes = 1;
+  float smoothing = 0;
+  bool has_weights = false;
+  bool ignores = false;  ///< every third label
+  bool is_soft = false;  ///< targets are probabilities, not labels
 };
 
-Result run_labels(Exec exec, const MicroBatchInfo& info, float smoothing, int64_t classes,
-                  const std::vector<float>& logits, const std::vector<int32_t>& labels) {
-  const auto rows = static_cast<int64_t>(labels.size());
-  const OnBackend<MicroBatchInfo> on_backend(exec, info);
-  const Guarded<float> in(exec, {rows, classes}, logits), gradient(exec, {rows, classes}),
-      metrics(exec, {kLossMetrics});
-  const Guarded<float> evaluated(exec, {kLossMetrics});
-  const Guarded<int32_t> in_labels(exec, {rows}, labels);
-  softmax_cross_entropy(exec, on_backend.get(), {.label_smoothing = smoothing}, in, in_labels, gradient,
-                        metrics);
-  softmax_cross_entropy(exec, on_backend.get(), {.label_smoothing = smoothing}, in, in_labels, {}, evaluated);
-  expect_close(evaluated.values(), to_double(metrics.values()), kExact, "evaluation's loss");
-  softmax_cross_entropy(exec, on_backend.get(), {.label_smoothing = smoothing}, in, in_labels, in, evaluated);
-  expect_close(in.values(), to_double(gradient.values()), kExact, "in place");
-  return {gradient.values(), metrics.values()};
+size_t first_largest(const Doubles& all, size_t row, size_t classes) {
+  const auto begin = all.begin() + static_cast<std::ptrdiff_t>(row * classes);
+  return static_cast<size_t>(std::max_element(begin, begin + static_cast<std::ptrdiff_t>(classes)) - begin);
 }
 
-Result run_soft(Exec exec, const MicroBatchInfo& info, float smoothing, int64_t rows, int64_t classes,
-                const std::vector<float>& logits, const std::vector<float>& targets) {
-  const OnBackend<MicroBatchInfo> on_backend(exec, info);
-  const Guarded<float> in(exec, {rows, classes}, logits), in_targets(exec, {rows, classes}, targets);
-  const Guarded<float> gradient(exec, {rows, classes}), metrics(exec, {kLossMetrics}),
-      evaluated(exec, {kLossMetrics});
-  softmax_cross_entropy_soft(exec, on_backend.get(), {.label_smoothing = smoothing}, in, in_targets, gradient,
-                             metrics);
-  softmax_cross_entropy_soft(exec, on_backend.get(), {.label_smoothing = smoothing}, in, in_targets, {},
-                             evaluated);
-  expect_close(evaluated.values(), to_double(metrics.values()), kExact, "evaluation's loss");
-  softmax_cross_entropy_soft(exec, on_backend.get(), {.label_smoothing = smoothing}, in, in_targets, in,
-                             evaluated);
-  expect_close(in.values(), to_double(gradient.values()), kExact, "in place");
-  return {gradient.values(), metrics.values()};
-}
-
-std::vector<float> one_hot(const std::vector<int32_t>& labels, int64_t classes) {
-  std::vector<float> targets(labels.size() * static_cast<size_t>(classes));
-  for (size_t row = 0; row < labels.size(); ++row)
-    targets[row * static_cast<size_t>(classes) + static_cast<size_t>(labels[row])] = 1;
-  return targets;
-}
-
-/// How many of the first rows have their first largest logit where the first largest target is.
-int64_t count_right(int64_t rows, int64_t classes, const std::vector<float>& logits,
-                    const std::vector<float>& targets) {
-  int64_t right = 0;
-  for (int64_t row = 0; row < rows; ++row) {
-    const auto z = logits.begin() + row * classes, t = targets.begin() + row * classes;
-    right += std::max_element(z, z + classes) - z == std::max_element(t, t + classes) - t;
+/// PyTorch's CrossEntropyLoss, from its documentation: numerator and denominator of the weighted mean over
+/// rows that each weigh sample_weight / positions, and how many are right.
+Values oracle_of(const Options& o, double sample_weight, const Values& in) {
+  const auto classes = static_cast<size_t>(o.classes);
+  const double row_weight = sample_weight / static_cast<double>(o.positions);
+  double loss = 0, right = 0, weight = 0;
+  for (size_t row = 0; row < in["logits"].size() / classes; ++row) {
+    const double* const z = in["logits"].data() + row * classes;
+    const double maximum = *std::max_element(z, z + classes);
+    double sum = 0;
+    for (size_t c = 0; c < classes; ++c) sum += std::exp(z[c] - maximum);
+    Doubles target(classes);
+    if (o.is_soft) {
+      std::copy_n(in["targets"].begin() + static_cast<std::ptrdiff_t>(row * classes), classes,
+                  target.begin());
+    } else {
+      if (o.ignores && in["labels"][row] == kIgnored) continue;
+      target[static_cast<size_t>(in["labels"][row])] = 1;
+    }
+    const auto class_weight = [&](size_t c) { return o.has_weights ? in["weights"][c] : 1.0; };
+    for (size_t c = 0; c < classes; ++c)
+      loss -= row_weight * class_weight(c) * (z[c] - maximum - std::log(sum)) *
+              ((1 - o.smoothing) * target[c] + o.smoothing / static_cast<double>(classes));
+    weight += row_weight * (o.is_soft ? 1 : class_weight(first_largest(target, 0, classes)));
+    right += first_largest(in["logits"], row, classes) == first_largest(target, 0, classes);
   }
-  return right;
+  return {{"metrics", {loss, right, weight}}};
 }
 
-/// Loss, count and gradient of the valid rows against the oracle, and zero gradients for the padding.
-void check(const Result& run, const MicroBatchInfo& info, double smoothing, int64_t rows, int64_t classes,
-           const std::vector<float>& logits, const std::vector<float>& targets) {
-  const int64_t valid = info.valid;
-  const auto first = [&](const std::vector<float>& all) {
-    return std::vector<float>(all.begin(), all.begin() + valid * classes);
+OpCase cross_entropy_case(const Options& o, int64_t samples, const Fill& logits, const Fill& labels) {
+  const Shape shape{samples * o.positions, o.classes};
+  OpCase op;
+  op.input("logits", shape, logits);
+  if (o.is_soft)
+    op.input("targets", shape, labels);
+  else
+    op.input("labels", {samples * o.positions}, labels, DType::i32);
+  if (o.has_weights) op.input("weights", {o.classes}, between(0.2, 3));
+  op.output("metrics", {kLossMetrics}, kSum).gradient("logits");
+  op.weights = {{"metrics", {1, 0, 0}}};
+  op.may_alias = {{"dlogits", "logits"}};
+  op.may_be_absent = {"dlogits"};
+  op.is_padded = true;
+  op.pointers = {"weights"};
+  op.info.valid = static_cast<int32_t>(samples);
+  op.runs([=](const OpCall& c) {
+    const CrossEntropySpec spec{.label_smoothing = o.smoothing,
+                                .positions = o.positions,
+                                .class_weights = c["weights"].data<float>(),
+                                .ignored_label = o.ignores ? kIgnored : CrossEntropySpec::kNoLabel};
+    if (o.is_soft)
+      softmax_cross_entropy_soft(c.exec, c.info, spec, c["logits"], c["targets"], c["dlogits"], c["metrics"]);
+    else
+      softmax_cross_entropy(c.exec, c.info, spec, c["logits"], c["labels"], c["dlogits"], c["metrics"]);
+  });
+  op.oracle = [o, weight = double{op.info.weight}](const Values& in) { return oracle_of(o, weight, in); };
+  return op;
+}
+
+/// Labels in turn, or the probabilities of other logits.
+Fill targets_of(const Options& o, int64_t rows) {
+  Doubles labels;
+  if (o.is_soft)
+    return exactly(oracle::softmax(rows, o.classes, to_double(random_values(rows * o.classes, 9, -2, 2))));
+  for (int64_t row = 0; row < rows; ++row)
+    labels.push_back(o.ignores && row % 3 == 0 ? kIgnored : static_cast<double>(row * 7 % o.classes));
+  return exactly(labels);
+}
+
+Op::Make any_batch(const Options& o) {
+  return [=](int64_t samples) {
+    return cross_entropy_case(o, samples, between(-4, 4), targets_of(o, samples * o.positions));
   };
-  const auto weighted = [&](const Doubles& at) {
-    Doubles losses = oracle::cross_entropy(valid, classes, smoothing, at, to_double(first(targets)));
-    for (double& loss : losses) loss *= info.weight;
-    return losses;
-  };
-  double total = 0;
-  for (const double loss : weighted(to_double(first(logits)))) total += loss;
-  expect_close(run.metrics,
-               {total, static_cast<double>(count_right(valid, classes, logits, targets)),
-                static_cast<double>(valid) * info.weight},
-               kSum, "metrics");
-  expect_gradient(first(run.gradient), weighted, first(logits),
-                  std::vector<float>(static_cast<size_t>(valid), 1.f), "dlogits");
-  for (int64_t i = valid * classes; i < rows * classes; ++i)
-    EXPECT_EQ(run.gradient[static_cast<size_t>(i)], 0.f);
 }
 
 struct Case {
-  int64_t rows, classes;
-  int32_t valid;
-  float smoothing;
+  int64_t samples;
+  Options options;
 };
 
-const Case kCases[] = {{1, 1, 1, 0},      {5, 10, 5, 0},     {5, 10, 3, 0.1f}, {8, 3, 8, 0.5f},
-                       {3, 33, 2, 0.02f}, {2, 300, 2, 0.1f}, {33, 2, 32, 0}};
+const Case kCases[] = {{1, {1, 1}},
+                       {5, {1, 10}},
+                       {5, {1, 10, 0.1f}},
+                       {8, {1, 3, 0.5f}},
+                       {3, {1, 33, 0.02f}},
+                       {2, {1, 300, 0.1f}},
+                       {33, {1, 2}},
+                       {5, {1, 4, 0, true}},
+                       {5, {1, 4, 0.1f, true, true}},
+                       {3, {7, 3, 0, false, true}},
+                       {3, {7, 3, 0.2f, true, true}},
+                       {2, {3, 130, 0.1f, true, true}},
+                       {4, {6, 2}}};
 
-TEST_P(LossTest, CrossEntropyOfLabelsMatchesTheOracle) {
-  for (const Case& test : kCases) {
-    SCOPED_TRACE(
-        fmt::format("({}, {}), {} valid, smoothing {}", test.rows, test.classes, test.valid, test.smoothing));
-    const MicroBatchInfo info{.step = 0, .valid = test.valid, .weight = 0.125f};
-    const auto logits = random_values(test.rows * test.classes, 1, -4, 4);
-    std::vector<int32_t> labels;
-    for (int64_t row = 0; row < test.rows; ++row)
-      labels.push_back(static_cast<int32_t>(row * 7 % test.classes));
-    const Result run = run_labels(exec(), info, test.smoothing, test.classes, logits, labels);
-    check(run, info, test.smoothing, test.rows, test.classes, logits, one_hot(labels, test.classes));
+std::string name_of(const Options& o) {
+  return fmt::format("{} x {} classes, smoothing {}{}{}", o.positions, o.classes, o.smoothing,
+                     o.has_weights ? ", weights" : "", o.ignores ? ", ignores" : "");
+}
+
+const RegisterOp kLabels("softmax_cross_entropy", [](Op& op) {
+  for (const auto& [samples, options] : kCases) op.add(name_of(options), samples, any_batch(options));
+  op.add("the first of equal logits is the prediction",
+         cross_entropy_case({1, 3}, 2, exactly({1, 1, 0, 1, 1, 0}), exactly({0, 1})));
+  op.add("huge logits", cross_entropy_case({1, 3}, 2, exactly({1e4, -1e4, 0, 88, 89, 90}), exactly({0, 2})));
+  op.time("ten classes", 64, any_batch({1, 10}));
+});
+
+const RegisterOp kSoft("softmax_cross_entropy_soft", [](Op& op) {
+  for (auto [samples, options] : kCases) {
+    if (options.ignores) continue;
+    options.is_soft = true;
+    op.add(name_of(options), samples, any_batch(options));
   }
-}
+  op.add("weights and smoothing", 4, any_batch({2, 3, 0.1f, true, false, true}));
+});
 
-TEST_P(LossTest, CrossEntropyOfProbabilitiesMatchesTheOracle) {
-  for (const Case& test : kCases) {
-    SCOPED_TRACE(
-        fmt::format("({}, {}), {} valid, smoothing {}", test.rows, test.classes, test.valid, test.smoothing));
-    const MicroBatchInfo info{.step = 0, .valid = test.valid, .weight = 0.125f};
-    const auto logits = random_values(test.rows * test.classes, 1, -4, 4);
-    const Doubles soft = oracle::softmax(test.rows, test.classes,
-                                         to_double(random_values(test.rows * test.classes, 2, -2, 2)));
-    const std::vector<float> targets(soft.begin(), soft.end());
-    const Result run = run_soft(exec(), info, test.smoothing, test.rows, test.classes, logits, targets);
-    check(run, info, test.smoothing, test.rows, test.classes, logits, targets);
-  }
-}
+const RegisterOp kSoftmax("softmax", [](Op& op) {
+  for (const int64_t classes : {1, 3, 10, 33, 300})
+    op.add(fmt::format("{} classes", classes), {5, 33}, [=](int64_t rows) {
+      OpCase c;
+      c.input("logits", {rows, classes}, between(-30, 30)).output("y", {rows, classes}, kFunction);
+      c.runs([](const OpCall& call) { softmax(call.exec, call["logits"], call["y"]); });
+      c.oracle = [=](const Values& in) {
+        return Values{{"y", oracle::softmax(rows, classes, in["logits"])}};
+      };
+      c.may_alias = {{"y", "logits"}};
+      return c;
+    });
+});
 
-TEST_P(LossTest, TheFirstOfEqualLogitsIsThePrediction) {
-  const MicroBatchInfo info{.step = 0, .valid = 2, .weight = 1};
-  EXPECT_EQ(run_labels(exec(), info, 0, 3, {1, 1, 0, 1, 1, 0}, {0, 1}).metrics[1], 1);
-}
-
-TEST_P(LossTest, HugeLogitsStayFinite) {
-  const MicroBatchInfo info{.step = 0, .valid = 2, .weight = 1};
-  const Result run = run_labels(exec(), info, 0, 3, {1e4f, -1e4f, 0, 88, 89, 90}, {0, 2});
-  EXPECT_TRUE(std::isfinite(run.metrics[0]));
-  for (const float gradient : run.gradient) EXPECT_TRUE(std::isfinite(gradient));
-}
+class LossTest : public BackendTest {};
+INSTANTIATE_FOR_BACKENDS(LossTest);
 
 TEST_P(LossTest, ANaNLogitMakesTheLossNaN) {
-  const MicroBatchInfo info{.step = 0, .valid = 1, .weight = 1};
-  for (const int32_t label : {0, 1, 2})
-    EXPECT_TRUE(
-        std::isnan(run_labels(exec(), {info}, 0, 3, {1, std::numeric_limits<float>::quiet_NaN(), 2}, {label})
-                       .metrics[0]));
-}
-
-TEST_P(LossTest, AMicroBatchOfPaddingAddsNothing) {
-  const MicroBatchInfo info{.step = 0, .valid = 0, .weight = 0.5f};
-  const std::vector<float> garbage(6, std::numeric_limits<float>::quiet_NaN());
-  const Result labels = run_labels(exec(), info, 0.1f, 3, garbage, {0, 0});
-  const Result soft = run_soft(exec(), info, 0.1f, 2, 3, garbage, garbage);
-  for (const Result* run : {&labels, &soft}) {
-    EXPECT_THAT(run->gradient, testing::Each(0.f));
-    EXPECT_THAT(run->metrics, testing::Each(0.f));
+  const OnBackend<MicroBatchInfo> info(exec(), {.step = 0, .valid = 1, .weight = 1});
+  const Guarded<float> logits(exec(), {1, 3}, {1, std::numeric_limits<float>::quiet_NaN(), 2}),
+      metrics(exec(), {kLossMetrics});
+  for (const int32_t label : {0, 1, 2}) {
+    const Guarded<int32_t> labels(exec(), {1}, {label});
+    softmax_cross_entropy(exec(), info.get(), {}, logits, labels, {}, metrics);
+    EXPECT_TRUE(std::isnan(metrics.values()[0]));
   }
-  EXPECT_THAT(run_labels(exec(), info, 0, 4, {}, {}).metrics, testing::Each(0.f)) << "no rows at all";
-}
-
-TEST_P(LossTest, SoftmaxMatchesTheOracleAndWorksInPlace) {
-  for (const Case& test : kCases) {
-    const auto logits = random_values(test.rows * test.classes, 1, -30, 30);
-    const Guarded<float> in(exec(), {test.rows, test.classes}, logits),
-        out(exec(), {test.rows, test.classes});
-    softmax(exec(), in, out);
-    expect_close(out.values(), oracle::softmax(test.rows, test.classes, to_double(logits)), kFunction,
-                 "probabilities");
-    softmax(exec(), in, in);
-    EXPECT_EQ(in.values(), out.values());
-  }
-  const Guarded<float> empty(exec(), {0, 3});
-  softmax(exec(), empty, empty);
 }
 
 }  // namespace
