@@ -32,8 +32,8 @@ enum class TargetKind {
   labels,         ///< several labels of 0 or 1, (N, L) or (N, ...); given out as float32
 };
 
-/// What targets are to be taken for; automatic: what they look like (Targets). tokens: the input itself, one
-/// place further, which no version has an input for yet.
+/// What the user says the targets are; automatic: inferred from the data (Targets). tokens: the input shifted
+/// by one, which no layer can read yet.
 enum class TargetTask { automatic, classes, labels, values, tokens };
 
 struct SourceFacts;  // io/probe/findings.h
@@ -48,7 +48,8 @@ class Dataset {
   virtual const Shape& x_shape() const = 0;
   virtual DType x_dtype() const = 0;
   virtual TargetKind target_kind() const = 0;
-  /// () for one class a sample, (H, W), (T) or the like for a class at each position; (C), (L) or (D) otherwise.
+  /// () for one class a sample, (H, W), (T) or the like for a class at each position; (C), (L) or (D)
+  /// otherwise.
   virtual const Shape& y_shape() const = 0;
   /// Number of classes (DatasetOptions::classes, else largest label + 1, or C); 0 for values and labels.
   virtual int64_t classes() const = 0;
@@ -82,9 +83,9 @@ struct DatasetOptions {
   int64_t memory_budget = int64_t{4} << 30;
   TargetTask task = TargetTask::automatic;
   int64_t classes = 0;  ///< as many as there are, so that labels must be below it; 0: largest label + 1
-  std::optional<TargetKind> kind = std::nullopt;       ///< those of other data are known, and so are these
-  std::optional<int64_t> ignored_label = std::nullopt;  ///< of no class, wherever it occurs
-  bool probe = true;    ///< look at the files in a child process first; one rank of many is enough
+  std::optional<TargetKind> kind = std::nullopt;  ///< known from other data, such as the training data's
+  std::optional<int64_t> ignored_label = std::nullopt;  ///< a label that stands for no class
+  bool probe = true;  ///< look at the files in a child process first; one rank of many is enough
 };
 
 /// Opens a data set after looking at each file in a child process with limits on time and memory (libhdf5

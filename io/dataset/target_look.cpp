@@ -73,8 +73,8 @@ TargetKind kind_of_rows(const Column& targets, const Column* samples, const Data
   if (!integers) return TargetKind::values;
   fail(ExitCode::data,
        "{}:{} has {} whole numbers a sample, which are neither one-hot, nor labels of 0 and 1, nor a class "
-       "for "
-       "each place of the samples' first axis. {} For a class at each position set data.task = \"classes\".",
+       "at each place of the samples' first axis. {} For a class at each position set data.task = "
+       "\"classes\".",
        targets.file(0), targets.name(), targets.row_shape()[0], kForNumbers);
 }
 

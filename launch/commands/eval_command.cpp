@@ -16,7 +16,7 @@ struct EvalArguments {
   bool json = false;
 };
 
-/// A table of more classes is of no use to anybody.
+/// A larger table is not readable, and takes megabytes.
 constexpr int64_t kMostConfusedClasses = 1024;
 
 MetricNeeds needs_of_report(const Objective& objective) {

@@ -211,8 +211,8 @@ void add_data(std::vector<Option>& table) {
        .get = [](const Config& config) { return toml_text(config.train.normalize); }});
   table.push_back(
       one_of("data.task", FIELD(train.task), {"auto", "classes", "labels", "values", "tokens"},
-             "what the targets are: a class (of the sample, or at each position), several labels of 0 and 1, "
-             "values to predict, or the next token (not supported yet); auto: what they look like"));
+             "what the targets are: one class per sample or position, several labels of 0 and 1, values to "
+             "predict, or the next token (not supported yet); auto: inferred from the data"));
   table.push_back(with(kTargets, {"classes"},
                        integer("data.classes", FIELD(train.classes), 0, kMaxClasses,
                                "number of classes; 0: the largest label of data.train, plus 1")));
@@ -316,12 +316,13 @@ void add_train(std::vector<Option>& table) {
       "error for values; naming one also sets data.task"));
   table.push_back(with(kTargets, {"classes"},
                        below_one("train.label_smoothing", FIELD(train.label_smoothing),
-                                 "part of each label spread over all classes")));
+                                 "fraction of each label spread over all classes")));
   table.push_back(
       with(kTargets, {"classes"},
            {.key = "train.class_weights",
             .type = "none | balanced | [one number a class]",
-            .help = "weight of each class in the loss; balanced: the rarer a class in data.train, the more",
+            .help = "weight of each class in the loss; balanced: inversely proportional to its frequency in "
+                    "data.train",
             .set = [](Config& config,
                       const GivenValue& given) { config.train.class_weights = read_class_weights(given); },
             .get = [](const Config& config) { return toml_text(config.train.class_weights); }}));
@@ -329,7 +330,7 @@ void add_train(std::vector<Option>& table) {
       with(kTargets, {"classes"},
            {.key = "train.ignore_label",
             .type = "none | integer",
-            .help = "targets with this label count neither in the loss nor in metrics",
+            .help = "targets with this label are left out of the loss and the metrics",
             .set = [](Config& config,
                       const GivenValue& given) { config.train.ignore_label = read_ignore_label(given); },
             .get = [](const Config& config) { return ignore_label_text(config.train.ignore_label); }}));
@@ -337,17 +338,17 @@ void add_train(std::vector<Option>& table) {
       kTargets, {"labels"},
       {.key = "train.pos_weight",
        .type = "number | [one number a label]",
-       .help = "weight of the targets that are 1 in binary cross-entropy",
+       .help = "weight of positive targets in binary cross-entropy",
        .set = [](Config& config,
                  const GivenValue& given) { config.train.positive_weights = read_positive_weights(given); },
        .get = [](const Config& config) { return positive_weights_text(config.train.positive_weights); }}));
-  table.push_back(with("train.loss", {"huber"},
-                       positive("train.huber_delta", FIELD(train.huber_delta),
-                                "error from which the Huber loss grows linearly")));
+  table.push_back(with(
+      "train.loss", {"huber"},
+      positive("train.huber_delta", FIELD(train.huber_delta), "error above which the Huber loss is linear")));
   table.push_back(free_on_resume(
       {.key = "train.metrics",
        .type = "auto | [names]",
-       .help = "what validation, test and eval report (docs/objectives.md); auto: accuracy for classes, "
+       .help = "metrics of validation, test and eval (docs/objectives.md); auto: accuracy for classes, "
                "accuracy and f1 for labels, mae and r2 for values",
        .set = [](Config& config, const GivenValue& given) { config.train.metrics = read_metrics(given); },
        .get = [](const Config& config) { return metrics_text(config.train.metrics); }}));

@@ -6,7 +6,7 @@
 namespace lockstep {
 
 struct EarlyStopSpec {
-  std::string metric = "validation_loss";  ///< or validation_METRIC, "validation_accuracy" say
+  std::string metric = "validation_loss";  ///< or validation_METRIC, such as "validation_accuracy"
   int64_t patience = 5;                    ///< stop after so many epochs in a row without improvement
   double min_delta = 0;                    ///< a smaller change is no improvement
 };

@@ -16,7 +16,7 @@ struct DataSignature {
   TargetKind target_kind = TargetKind::none;
   Shape y_shape;                            ///< one sample's targets as stored: () for one class
   int64_t outputs = 0;                      ///< classes, or how many numbers or labels a sample has
-  std::vector<int64_t> class_targets = {};  ///< of each class; empty where nobody needs to know
+  std::vector<int64_t> class_targets = {};  ///< how many there are of each class; empty unless counted
 };
 /// counts_classes: whether class_targets is wanted.
 DataSignature signature_of(const Dataset& dataset, bool counts_classes = false);

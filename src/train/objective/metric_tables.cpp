@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <span>
 
 namespace lockstep {
 
@@ -85,9 +84,8 @@ MetricTables::MetricTables(const Objective& objective, const MetricNeeds& needs,
       ignored_label_(objective.ignored_label()) {
   if (needs.scores && samples * positions_ > kMostScores / outputs_)
     fail(ExitCode::usage,
-         "train.metrics: auc keeps every probability, and {} targets of {} classes have more than {}. Leave "
-         "it "
-         "out.",
+         "train.metrics: auc keeps every probability, and {} targets of {} classes have more than {}. "
+         "Leave it out.",
          samples * positions_, outputs_, kMostScores);
   const bool is_regression = kind_ == TargetKind::values;
   if (!is_regression && (needs.counts || needs.confusion))
@@ -122,9 +120,8 @@ void MetricTables::add_log_likelihood(const float* logits, int64_t label, const 
     for (int64_t c = 0; c < outputs_; ++c)
       if (probabilities[c] != 0) loss -= probabilities[c] * log_p(c);
   }
-  // A rounding below zero, and no further.
+  // Rounding may make it a little less than zero; a NaN stays one.
   log_likelihood_.add(limited(std::max(loss, 0.0)));
-  if (std::isnan(loss)) log_likelihood_.add(loss);
 }
 
 void MetricTables::add_classes(const float* outputs, const std::byte* targets_as_read, int64_t first,
@@ -249,7 +246,7 @@ void MetricTables::add(const MetricTables& other) {
   labels_.insert(labels_.end(), copy.labels_.begin(), copy.labels_.end());
 }
 
-void MetricTables::join(World& world) {
+void MetricTables::join(const AllReduce& all_reduce) {
   // As doubles, which hold whole numbers up to 2^53; the words of exact sums go in halves.
   std::vector<double> values;
   for_each_count(
@@ -260,7 +257,7 @@ void MetricTables::join(World& world) {
       values.push_back(static_cast<double>(word >> 32));
     }
   });
-  world.sum(values);
+  all_reduce(values);
   auto next = values.begin();
   for_each_count([&](std::span<int64_t> counts) {
     for (int64_t& count : counts) count = static_cast<int64_t>(*next++);
@@ -271,10 +268,10 @@ void MetricTables::join(World& world) {
       word = low + (static_cast<uint64_t>(*next++) << 32);
     }
   });
-  if (needs_.scores) make_areas(world);
+  if (needs_.scores) make_areas(all_reduce);
 }
 
-void MetricTables::make_areas(World& world) {
+void MetricTables::make_areas(const AllReduce& all_reduce) {
   const auto all = static_cast<size_t>(samples_ * positions_);
   const bool has_labels = kind_ == TargetKind::labels;
   // Each row is of one rank, so that sums only bring together. Shifted by 1: what nobody has, or ignores, is
@@ -284,7 +281,7 @@ void MetricTables::make_areas(World& world) {
     std::ranges::fill(labels, 0);
     for (size_t i = 0; i < rows_.size(); ++i)
       labels[static_cast<size_t>(rows_[i])] = labels_[i * width + column] + 1;
-    world.sum(labels);
+    all_reduce(labels);
   };
   const auto width = static_cast<size_t>(outputs_);
   if (!has_labels) bring_labels(0, 1);
@@ -293,7 +290,7 @@ void MetricTables::make_areas(World& world) {
     if (has_labels) bring_labels(c, width);
     std::ranges::fill(scores, 0);
     for (size_t i = 0; i < rows_.size(); ++i) scores[static_cast<size_t>(rows_[i])] = scores_[i * width + c];
-    world.sum(scores);
+    all_reduce(scores);
     const double positive = has_labels ? 2 : static_cast<double>(c) + 1;
     std::vector<float> positives, negatives;
     for (size_t row = 0; row < all; ++row)

@@ -1,9 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <vector>
 
-#include "comm/collectives/world.h"
 #include "src/optim/exact_sum.h"
 #include "src/train/objective/objective.h"
 
@@ -28,12 +29,12 @@ struct ExactSignedSum {
   double value() const { return positive.value() - negative.value(); }
 };
 
-/// What the answers of a model on a data set come to: counts, and sums that are exact, so that they do not
+/// What metrics are computed from: counts, and exact sums over a model's answers on a data set, which do not
 /// depend on how samples were spread over micro-batches, threads and ranks, or padded. A lane adds to tables
 /// of its own; they are joined at the end.
 class MetricTables {
  public:
-  /// samples: of the whole data set. Throws Error(usage) where it has more scores than a process should keep.
+  /// samples: of the whole data set. Throws Error(usage) where auc would have to keep more than 2^28 scores.
   MetricTables(const Objective& objective, const MetricNeeds& needs, int64_t samples);
 
   /// Takes samples [first, first + count) of the data set: outputs as the network gives them, (count,
@@ -41,8 +42,9 @@ class MetricTables {
   void add(const float* outputs, const std::byte* targets, int64_t first, int64_t count);
   /// Joins the tables of another lane.
   void add(const MetricTables& other);
-  /// Collective. Joins those of all ranks.
-  void join(World& world);
+  /// Joins those of all ranks; `all_reduce` replaces values by their sums over the ranks.
+  using AllReduce = std::function<void(std::span<double> values)>;
+  void join(const AllReduce& all_reduce);
 
   // What was found, after join():
 
@@ -82,7 +84,7 @@ class MetricTables {
   void add_labels(const float* outputs, const float* targets, int64_t first, int64_t count);
   void add_numbers(const float* outputs, const float* targets, int64_t count);
   void add_log_likelihood(const float* logits, int64_t label, const float* probabilities);
-  void make_areas(World& world);
+  void make_areas(const AllReduce& all_reduce);
   template <typename Visit>
   void for_each_count(Visit visit);
   template <typename Visit>

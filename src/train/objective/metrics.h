@@ -29,12 +29,12 @@ bool is_metric(const std::string& name);
 /// Names to choose from, for suggestions.
 std::vector<std::string> metric_names();
 
-/// Whether a metric that checkpoints and early stopping watch improves by growing: "validation_loss" or
-/// "validation_METRIC".
+/// Whether larger values of a metric that checkpoints and early stopping watch are better: "validation_loss"
+/// or "validation_METRIC".
 bool higher_is_better(const std::string& watched);
 
-/// What a run's evaluations report: train.metrics, or what suits the targets, and besides the metric that is
-/// watched. Throws Error(usage) for a name that does not fit them, with those that do.
+/// What a run's evaluations report: train.metrics, or the usual ones for the targets, and the watched metric.
+/// Throws Error(usage) for a name that does not fit them, with those that do.
 std::vector<Metric> chosen_metrics(const TrainOptions& options, const Objective& objective);
 
 /// What all of them need together.

@@ -51,7 +51,7 @@ Loss loss_of(const TrainOptions& options, TargetKind kind) {
   const TargetTask task = kind == TargetKind::labels   ? TargetTask::labels
                           : kind == TargetKind::values ? TargetTask::values
                                                        : TargetTask::classes;
-  // `bench step` has classes whatever the config says of its data.
+  // `bench step` makes up classes, whatever loss the config names.
   if (options.loss != Loss::automatic && name_of(options.loss).task == task) return options.loss;
   return std::ranges::find(kLosses, task, &LossName::task)->loss;
 }
@@ -123,8 +123,8 @@ void Objective::set_class_weights(const ClassWeights& weights, const DataSignatu
     fail(ExitCode::usage,
          "train.class_weights has {} weights, but the data has {} classes. Give one for each class.",
          values.size(), classes);
-  const auto [least, most] = std::ranges::minmax(values);
-  described_weights_ = fmt::format(", class weights {:.3g} to {:.3g}", least, most);
+  const auto [min, max] = std::ranges::minmax(values);
+  described_weights_ = fmt::format(", class weights {:.3g} to {:.3g}", min, max);
   class_weights_ = upload(values);
 }
 
@@ -137,8 +137,8 @@ void Objective::set_positive_weights(const std::vector<double>& weights) {
          "train.pos_weight has {} weights, but the targets have {} labels. Give one weight, or one for each "
          "label.",
          values.size(), last);
-  const auto [least, most] = std::ranges::minmax(values);
-  described_weights_ = fmt::format(", weights of positive labels {:.3g} to {:.3g}", least, most);
+  const auto [min, max] = std::ranges::minmax(values);
+  described_weights_ = fmt::format(", weights of positive labels {:.3g} to {:.3g}", min, max);
   positive_weights_ = upload(values);
 }
 

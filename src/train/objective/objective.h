@@ -10,7 +10,7 @@
 
 namespace lockstep {
 
-/// What training makes small: what the targets are, and the loss with its options.
+/// What training minimizes: the kind of the targets, and the loss with its options.
 ///
 /// The loss of a step is the mean over the targets of its global batch. Where targets weigh differently
 /// (class_weights, ignore_label) it is PyTorch's weighted mean, sum(w l) / sum(w), over the same global
@@ -24,13 +24,13 @@ class Objective {
   TargetKind kind() const { return kind_; }
   /// Whether a target is one of several classes.
   bool classifies() const { return kind_ == TargetKind::classes || kind_ == TargetKind::probabilities; }
-  /// Classes, or how many numbers or labels a sample has.
+  /// The number of classes, or of numbers or labels of a sample.
   int64_t outputs() const { return outputs_; }
   /// How many classes a sample has: 1, or one for each position of a mask.
   int64_t positions() const { return kind_ == TargetKind::classes ? y_shape_.elements() : 1; }
   /// One sample's targets, as stored.
   const Shape& target_shape() const { return y_shape_; }
-  /// What the network has to give for a sample.
+  /// The output that the network must have for a sample.
   NetworkOutput network_output() const;
   /// The label that does not count; CrossEntropySpec::kNoLabel: all do.
   int32_t ignored_label() const { return ignored_label_; }

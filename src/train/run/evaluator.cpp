@@ -171,7 +171,7 @@ std::optional<Evaluation> Evaluator::evaluate(World& world, const Dataset& datas
   }
   for (size_t lane = 1; lane < lane_tables.size(); ++lane) lane_tables[0].add(lane_tables[lane]);
   tables.emplace(std::move(lane_tables[0]));
-  tables->join(world);
+  tables->join([&](std::span<double> values) { world.sum(values); });
   for (const Metric& metric : metrics_)
     result.metrics.push_back({metric.name, value_of(metric, *tables, needs), metric.is_share});
   return result;

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Trains one small model for each kind of target on 1, 2 and 4 ranks: what is reported must be equal to the
-last digit. Then computes every metric with NumPy, from what `lockstep predict` wrote, and compares it with
-`lockstep eval`.
+last digit. Then computes every metric with NumPy, and with scikit-learn where it is installed, from what
+`lockstep predict` wrote, and compares it with `lockstep eval`.
 
 The targets are made from images of digits: a class, of which some are rare; several labels of 0 and 1; a
-class of each pixel, some of which are ignored; and numbers. objectives_test.py LOCKSTEP [--digits FILE.h5]
+class of each pixel, some of which are ignored; a class of each voxel of a volume, and of each row; and
+numbers. objectives_test.py LOCKSTEP [--digits FILE.h5]
 """
 import argparse
 import json
@@ -21,6 +22,10 @@ try:
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
+try:
+    import sklearn.metrics as sklearn
+except ImportError:
+    sklearn = None
 
 RANKS = (1, 2, 4)
 IGNORED = 255
@@ -29,6 +34,17 @@ CLASS_METRICS = ["accuracy", "top_3", "balanced_accuracy", "precision", "recall"
 LABEL_METRICS = ["accuracy", "precision", "recall", "f1", "iou", "auc"]
 MASK_METRICS = ["accuracy", "balanced_accuracy", "f1", "iou", "perplexity"]
 NUMBER_METRICS = ["mae", "rmse", "r2"]
+
+POSITION_NET = """
+[[layer]]
+kind = "linear"
+outputs = 16
+[[layer]]
+kind = "relu"
+[[layer]]
+kind = "linear"
+outputs = "classes"
+"""
 
 MASK_NET = """
 [[layer]]
@@ -71,6 +87,17 @@ def make_masks(x, y):
     return x, masks.astype(np.uint8)
 
 
+def make_volumes(x, y):
+    """Images in four layers of seven rows; each voxel is background, pale or dark."""
+    volumes = x.reshape(len(x), 4, 7, x.shape[2])
+    return volumes[..., None], np.digitize(volumes, (40, 160)).astype(np.uint8)
+
+
+def make_rows(x, y):
+    """Each row of an image is a vector, of the class of how much ink it has."""
+    return x.astype(np.float32) / 255, np.digitize((x > 100).sum(2), (1, 4)).astype(np.int32)
+
+
 def make_numbers(x, y):
     """Mean of the pixels, and height of the ink's center."""
     rows = x.astype(np.float64).sum(2)
@@ -79,8 +106,11 @@ def make_numbers(x, y):
 
 
 class Kind:
-    def __init__(self, make, metrics, compute, settings):
-        self.make, self.metrics, self.compute, self.settings = make, metrics, compute, settings
+    def __init__(self, make, metrics, compute, sklearn_compute, settings):
+        self.make, self.metrics, self.settings = make, metrics, settings
+        self.judges = {"NumPy": compute}
+        if sklearn is not None:
+            self.judges["scikit-learn"] = sklearn_compute
 
 
 def ratio(some, all_):
@@ -138,6 +168,10 @@ def compute_masks(answers, y):
     return of_classes(answers["prediction"][counts], None, y[counts].astype(int))
 
 
+def compute_positions(answers, y):
+    return of_classes(answers["prediction"].reshape(-1), None, y.reshape(-1).astype(int))
+
+
 def compute_numbers(answers, y):
     error = answers["prediction"].astype(float) - y
     deviation = y.astype(float) - y.astype(float).mean(0)
@@ -145,18 +179,62 @@ def compute_numbers(answers, y):
             "r2": (1 - (error ** 2).sum(0) / (deviation ** 2).sum(0)).mean()}
 
 
+def sklearn_of_classes(prediction, targets):
+    """Macro means over the classes that have targets or predictions."""
+    found = {name: getattr(sklearn, f"{name}_score")(targets, prediction, average="macro", zero_division=0)
+             for name in ("precision", "recall", "f1", "jaccard")}
+    found["iou"] = found.pop("jaccard")
+    found["accuracy"] = sklearn.accuracy_score(targets.reshape(-1), prediction.reshape(-1))
+    if targets.ndim == 1:
+        found["balanced_accuracy"] = sklearn.balanced_accuracy_score(targets, prediction)
+    return found
+
+
+def sklearn_rare(answers, y):
+    y, probabilities = y.astype(int), answers["probabilities"].astype(float)
+    classes = np.arange(probabilities.shape[1])
+    found = sklearn_of_classes(answers["prediction"], y)
+    found["top_3"] = sklearn.top_k_accuracy_score(y, probabilities, k=3)
+    found["perplexity"] = math.exp(sklearn.log_loss(y, probabilities, labels=classes))
+    found["auc"] = np.mean([sklearn.roc_auc_score(y == c, probabilities[:, c]) for c in classes])
+    return found
+
+
+def sklearn_labels(answers, y):
+    found = sklearn_of_classes(answers["prediction"], y.astype(int))
+    found["auc"] = sklearn.roc_auc_score(y, answers["probabilities"])
+    return found
+
+
+def sklearn_masks(answers, y):
+    counts = y != IGNORED
+    return sklearn_of_classes(answers["prediction"][counts], y[counts].astype(int))
+
+
+def sklearn_numbers(answers, y):
+    prediction, y = answers["prediction"].astype(float), y.astype(float)
+    return {"mae": sklearn.mean_absolute_error(y, prediction),
+            "rmse": math.sqrt(sklearn.mean_squared_error(y, prediction)),
+            "r2": sklearn.r2_score(y, prediction)}
+
+
 def kinds(folder):
-    net = folder / "mask-net.toml"
+    net, position_net = folder / "mask-net.toml", folder / "position-net.toml"
     net.write_text(MASK_NET)
+    position_net.write_text(POSITION_NET)
     return {
-        "rare": Kind(make_rare, CLASS_METRICS, compute_rare,
+        "rare": Kind(make_rare, CLASS_METRICS, compute_rare, sklearn_rare,
                      ["model.name=mlp", "train.class_weights=balanced", "train.label_smoothing=0.05"]),
-        "labels": Kind(make_labels, LABEL_METRICS, compute_labels,
+        "labels": Kind(make_labels, LABEL_METRICS, compute_labels, sklearn_labels,
                        ["model.name=mlp", "train.pos_weight=[1, 1, 2, 1.5]"]),
-        "masks": Kind(make_masks, MASK_METRICS, compute_masks,
+        "masks": Kind(make_masks, MASK_METRICS, compute_masks, sklearn_masks,
                       [f"model.file={net}", f"train.ignore_label={IGNORED}",
                        "train.class_weights=[1, 4, 4]"]),
-        "numbers": Kind(make_numbers, NUMBER_METRICS, compute_numbers,
+        "volumes": Kind(make_volumes, MASK_METRICS, compute_positions, sklearn_masks,
+                        [f"model.file={position_net}", "train.class_weights=balanced"]),
+        "rows": Kind(make_rows, MASK_METRICS, compute_positions, sklearn_masks,
+                     [f"model.file={position_net}", "data.normalize=none"]),
+        "numbers": Kind(make_numbers, NUMBER_METRICS, compute_numbers, sklearn_numbers,
                         ["model.name=mlp", "train.loss=huber", "train.huber_delta=0.5",
                          "train.early_stop={ metric = \"validation_r2\" }"])}
 
@@ -212,15 +290,22 @@ def check(arguments, name, kind, data):
     with h5py.File(out) as file:
         answers = {key: values[()] for key, values in file.items()}
     with h5py.File(data) as file:
-        expected = kind.compute(answers, file["test/y"][()])
-    wrong = [metric for metric, value in expected.items()
-             if metric in report and not math.isclose(report[metric], value, rel_tol=1e-6)]
-    print(f"{name}: {'equal' if equal else 'DIFFERENT'} on {RANKS} ranks, metrics "
-          f"{'as NumPy has them' if not wrong else 'WRONG: ' + ', '.join(wrong)}")
+        targets = file["test/y"][()]
+    print(f"{name}: {'equal' if equal else 'DIFFERENT'} on {RANKS} ranks")
+    expected = {judge: compute(answers, targets) for judge, compute in kind.judges.items()}
+    if "perplexity" in kind.metrics and not any("class_weights" in setting for setting in kind.settings):
+        expected["exp(loss)"] = {"perplexity": math.exp(report["loss"])}
+    good = equal
     for metric in kind.metrics:
-        own = f"{expected[metric]:.12g}" if metric in expected else "-"
-        print(f"  {metric:18} {report[metric]:.12g}  NumPy {own}")
-    return equal and not wrong
+        line = f"  {metric:18} {report[metric]:.12g}"
+        for judge, values in expected.items():
+            if metric not in values:
+                continue
+            same = math.isclose(report[metric], values[metric], rel_tol=1e-6)
+            line += f"  {judge} {values[metric]:.12g}{'' if same else ' DIFFERENT'}"
+            good = good and same
+        print(line)
+    return good
 
 
 def main():
