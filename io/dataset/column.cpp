@@ -97,8 +97,7 @@ void Column::read(std::span<const int64_t> indices, std::byte* out) const {
   source_->read(wanted);
 }
 
-void Column::for_each_piece(DType dtype,
-                            const std::function<void(const std::byte*, int64_t, int64_t)>& visit,
+void Column::for_each_piece(DType dtype, const std::function<void(const std::byte*, int64_t, int64_t)>& visit,
                             int64_t rows_at_most) const {
   const int64_t bytes = row_shape_.elements() * static_cast<int64_t>(size_of(dtype));
   for (const Part& part : parts_) {

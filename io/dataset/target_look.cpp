@@ -66,8 +66,11 @@ TargetKind kind_of_rows(const Column& targets, const Column* samples, const Data
   const bool may_be_positions = samples == nullptr || (samples->row_shape().rank() > 1 &&
                                                        samples->row_shape()[0] == targets.row_shape()[0]);
   if (look.is_mostly_distributions()) return TargetKind::probabilities;
+  // Zeros and ones without positions are one-hot rows, or meant to be: those that are not are named.
   if (task == TargetTask::classes)
-    return looks_whole && look.labels.whole() ? TargetKind::classes : TargetKind::probabilities;
+    return looks_whole && look.labels.whole() && (!look.is_zero_or_one || may_be_positions)
+               ? TargetKind::classes
+               : TargetKind::probabilities;
   if (look.is_zero_or_one) return TargetKind::labels;
   if (looks_whole && may_be_positions && look.labels.min() >= 0) return TargetKind::classes;
   if (!integers) return TargetKind::values;

@@ -19,8 +19,8 @@ namespace lockstep {
 ///   more numbers a sample             -> as kind_of_rows() says
 class Targets {
  public:
-  /// Opens and classifies; reads and checks all labels if they are classes, unless those of other data say how
-  /// many there are. samples: what the targets belong to, of the same length; null: unknown. Throws
+  /// Opens and classifies; reads and checks all labels if they are classes, unless those of other data say
+  /// how many there are. samples: what the targets belong to, of the same length; null: unknown. Throws
   /// Error(data).
   Targets(const std::vector<std::string>& files, const std::string& name, const DatasetOptions& options,
           const Column* samples = nullptr);

@@ -28,8 +28,8 @@ std::optional<GroupCheck> check_group(const std::string& path, const std::string
   x.give_out(x.natural_dtype(), nullptr);
   x.stream(kCacheBytes);
   const SourceFacts facts = facts_of(x, &targets);
-  GroupCheck check{group.empty() ? "/" : group, task_in_words(facts.target, facts.outputs, facts.target_shape),
-                   findings_of(facts, {})};
+  GroupCheck check{group.empty() ? "/" : group,
+                   task_in_words(facts.target, facts.outputs, facts.target_shape), findings_of(facts, {})};
   if (x.row_shape().rank() == 0) check.findings.push_back({single_numbers(x.name(), x.rows()), ""});
   if (facts.target == TargetKind::probabilities && targets.bytes() <= kMaxProbabilityBytes) {
     try {

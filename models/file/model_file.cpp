@@ -344,11 +344,12 @@ class Reader {
     const Shape& output = nodes.back().output.shape;
     if (output_.accepts(output)) return;
     if (output_.positions.rank() > 0)
-      fail_at(*tables_.back(),
-              "the last layer gives {} for a sample, but the data needs {}, an answer at each position: end "
-              "with a linear layer or a 1x1 convolution whose outputs or filters are \"classes\", and keep the "
-              "extents.",
-              to_string(output), to_string(output_.shape()));
+      fail_at(
+          *tables_.back(),
+          "the last layer gives {} for a sample, but the data needs {}, an answer at each position: end "
+          "with a linear layer or a 1x1 convolution whose outputs or filters are \"classes\", and keep the "
+          "extents.",
+          to_string(output), to_string(output_.shape()));
     fail_at(*tables_.back(), "the last layer gives {} for a sample, but the data needs ({}): {}.",
             to_string(output), output_.width, right_end(*nodes.back().layer, output));
   }

@@ -86,7 +86,8 @@ struct TrainOptions {
   std::optional<int64_t> ignore_label;   ///< a label that does not count; none: all do
   std::vector<double> positive_weights;  ///< [train] pos_weight: one for each label, or one for all; empty: 1
   double huber_delta = 1;
-  std::vector<std::string> metrics;  ///< of evaluation; empty: those of the task (src/train/objective/metrics.h)
+  std::vector<std::string>
+      metrics;  ///< of evaluation; empty: those of the task (src/train/objective/metrics.h)
   bool sync_batch_norm = false;
   bool skip_bad_steps = false;  ///< [train] on_nan = "skip"
   std::optional<EarlyStopSpec> early_stop;

@@ -55,7 +55,8 @@ TEST_P(TaskTest, EvaluationReportsTheLossWithoutLabelSmoothing) {
     options.label_smoothing = smoothing;
     const Task task(exec(), options, {{1}, DType::f32, TargetKind::classes, {}, 3});
     const test::OnBackend<MicroBatchInfo> info(exec(), {.step = 0, .valid = 2, .weight = 0.5f});
-    const test::Guarded<float> output(exec(), {2, 3}, logits), gradient(exec(), {2, 3}), metrics(exec(), {kLossMetrics});
+    const test::Guarded<float> output(exec(), {2, 3}, logits), gradient(exec(), {2, 3}),
+        metrics(exec(), {kLossMetrics});
     const test::Guarded<int32_t> target(exec(), {2}, labels);
     task.loss(info.get(), output, target, training ? gradient.tensor() : Tensor{}, metrics);
     return metrics.values()[0];
