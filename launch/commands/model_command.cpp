@@ -144,7 +144,7 @@ int run_show(const ShowArguments& arguments) {
                 {"training_flops", 3 * flops},
                 {"memory",
                  {{"weights_bytes", memory.weights},
-                  {"gradients_bytes", memory.weights},
+                  {"gradients_bytes", memory.gradients},
                   {"optimizer_bytes", memory.optimizer},
                   {"activations_bytes", memory.activations},
                   {"micro_batch", memory.micro_batch}}}});
@@ -159,7 +159,7 @@ int run_show(const ShowArguments& arguments) {
   print_text("work         {:.3f} MFLOP forward, {:.3f} in training, a sample\n",
              static_cast<double>(flops) / 1e6, 3 * static_cast<double>(flops) / 1e6);
   print_text("memory       weights {}, gradients {}, optimizer ({}) {}\n", readable_bytes(memory.weights),
-             readable_bytes(memory.weights), config.train.optimizer.name, readable_bytes(memory.optimizer));
+             readable_bytes(memory.gradients), config.train.optimizer.name, readable_bytes(memory.optimizer));
   print_text("             activations {} for a micro-batch of {}\n", readable_bytes(memory.activations),
              memory.micro_batch);
   return 0;

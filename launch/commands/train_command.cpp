@@ -22,6 +22,7 @@
 #include "launch/run/find_run.h"
 #include "launch/run/generated_digits.h"
 #include "launch/run/run_folder.h"
+#include "launch/run/trained_model.h"
 #include "src/core/console.h"
 #include "src/core/log.h"
 #include "src/train/run/trainer.h"
@@ -207,7 +208,11 @@ int run_train(Program& program, const TrainArguments& arguments) {
     resume = {*std::move(decision.loaded), arguments.allow_changed};
   else if (!decision.checkpoint.empty())
     resume = {{decision.checkpoint, load_checkpoint(decision.checkpoint)}, arguments.allow_changed};
-  Trainer trainer(world, device.exec(), config.train, model_factory(config), resume);
+  TrainerParts parts;
+  // A checkpoint to resume from holds everything.
+  if (!resume && !config.init_from.empty())
+    parts.initial = load_trained(world, config.init_from, "model.init_from = " + config.init_from);
+  Trainer trainer(world, device.exec(), config.train, model_factory(config), resume, std::move(parts));
   const bool resumed = resume.has_value();
   resume.reset();  // as large as the model
 

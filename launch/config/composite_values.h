@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -44,6 +45,14 @@ std::string ignore_label_text(const std::optional<int64_t>& label);
 /// "auto" (then empty), or names of metrics.
 std::vector<std::string> read_metrics(const GivenValue& given);
 std::string metrics_text(const std::vector<std::string>& names);
+/// A pattern of names, or a list of them; [] for none.
+std::vector<std::string> read_patterns(const GivenValue& given);
+std::string patterns_text(const std::vector<std::string>& patterns);
+
+/// { PATTERN = NUMBER above 0, ... }. A dot in a pattern may stand outside quotes, where TOML makes it a
+/// table in the table.
+void set_scales(std::map<std::string, double>& scales, const GivenValue& given);
+std::string toml_text(const std::map<std::string, double>& scales);
 
 /// false, or { metric, patience, min_delta }.
 void set_early_stop(std::optional<EarlyStopSpec>& early_stop, const GivenValue& given);

@@ -135,6 +135,7 @@ std::vector<std::pair<std::string, std::string>> values_in_force(const Config& c
     // Either of these sets the model aside when it is read back, so only the one in force is a value.
     if (option.key == "model.name" && config.model.name.empty()) value.clear();
     if (option.key == "model.file" && config.model.file.empty()) value.clear();
+    if (option.key == "model.init_from" && config.init_from.empty()) value.clear();
     if (option.key == "run.dir" && config.train.run_dir.empty()) value.clear();
     values.emplace_back(option.key, value);
     if (option.key == "model.file") {

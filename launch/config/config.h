@@ -16,6 +16,7 @@ struct Config {
   std::string device = "auto";     ///< [run] device: auto, cpu, cuda
   std::string precision = "fp32";  ///< [run] precision
   ModelSpec model;                 ///< [model]
+  std::string init_from;           ///< [model] init_from: a run folder or a checkpoint, absolute; "": none
   TrainOptions train;              ///< all the rest
 };
 

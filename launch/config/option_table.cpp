@@ -235,6 +235,10 @@ void add_model(std::vector<Option>& table) {
     config.model.file = read_path(given);
     if (!config.model.file.empty()) config.model.name.clear();
   };
+  table.push_back(
+      path("model.init_from", FIELD(init_from),
+           "run folder or checkpoint from which a new run takes parameters and running statistics, "
+           "by name; what is missing there or has another shape keeps its initialization"));
 }
 
 /// A number or switch of update rules: its help says of which.
@@ -270,6 +274,23 @@ void add_optimizer(std::vector<Option>& table) {
   table.back().help = fmt::format("L2 added to the gradient; decoupled in {}", fmt::join(decoupled, " and "));
   table.push_back(flag("optimizer.decay_all", FIELD(train.optimizer.decay_all),
                        "apply weight decay to biases and norms too"));
+  table.push_back(
+      {.key = "optimizer.freeze",
+       .type = "[PATTERN, ...]",
+       .help = "parameters, layers or blocks (with *) that training leaves as they are; batch norm that is "
+               "frozen as a whole uses its running statistics",
+       .set = [](Config& config,
+                 const GivenValue& given) { config.train.tuning.freeze = read_patterns(given); },
+       .get = [](const Config& config) { return patterns_text(config.train.tuning.freeze); }});
+  table.push_back(
+      {.key = "optimizer.lr_scale",
+       .type = "{ PATTERN = NUMBER, ... }",
+       .help =
+           "factors on the learning rate of parameters, layers or blocks (with *); of several that match, "
+           "that with the most characters besides *",
+       .set = [](Config& config,
+                 const GivenValue& given) { set_scales(config.train.tuning.lr_scale, given); },
+       .get = [](const Config& config) { return toml_text(config.train.tuning.lr_scale); }});
   table.push_back(free_on_resume(
       flag("optimizer.sharded", FIELD(train.sharded), "shard the optimizer state over the ranks (ZeRO-1)")));
 }

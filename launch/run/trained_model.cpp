@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "io/checkpoint/checkpoint.h"
 #include "launch/commands/command_line.h"
 #include "launch/config/config_value.h"
 #include "launch/config/familiar_names.h"
@@ -17,34 +16,34 @@ namespace lockstep {
 
 namespace {
 
-LoadedCheckpoint load_run(const std::string& from) {
+LoadedCheckpoint load_run(const std::string& from, const std::string& what) {
   const std::filesystem::path path = from;
   if (!std::filesystem::exists(path))
-    fail(ExitCode::data, "{}: there is no such file or folder{}", from, run_suggestion(from));
+    fail(ExitCode::data, "{}: there is no such file or folder{}", what, run_suggestion(from));
   // A file of a run folder that is not a checkpoint, such as config.toml.
   if (const std::string run = run_suggestion(from);
       path.extension() != ".h5" && is_regular_file(path) && !run.empty())
-    fail(ExitCode::data, "{} is not a checkpoint{}", from, run);
+    fail(ExitCode::data, "{} is not a checkpoint{}", what, run);
   std::optional<LoadedCheckpoint> loaded = load_newest_checkpoint(from);
-  if (!loaded) fail(ExitCode::data, "{}: there is no checkpoint in it{}", from, run_suggestion(from));
+  if (!loaded) fail(ExitCode::data, "{}: there is no checkpoint in it{}", what, run_suggestion(from));
   return *std::move(loaded);
 }
 
-/// Collective. Rank 0 chooses the checkpoint, and every rank reads it.
-LoadedCheckpoint load(World& world, const std::string& from) {
+}  // namespace
+
+LoadedCheckpoint load_trained(World& world, const std::string& from, const std::string& what) {
   std::optional<LoadedCheckpoint> loaded;
   if (world.rank() == 0) {
-    loaded = load_run(from);
+    // Rank 0 chooses the checkpoint, and every rank reads it.
+    loaded = load_run(from, what);
   }
   const std::string path = world.broadcast(loaded ? loaded->path : "");
   if (!loaded) loaded = LoadedCheckpoint{path, load_checkpoint(path)};
   return *std::move(loaded);
 }
 
-}  // namespace
-
 TrainedModel::TrainedModel(World& world, const std::string& from, const std::string& device) {
-  LoadedCheckpoint loaded = load(world, from);
+  LoadedCheckpoint loaded = load_trained(world, from, from);
   path_ = loaded.path;
   config_ = parse_config(loaded.text("config"), path_, "/", {});
   watchdog_.emplace(world, config_.train.timeout_seconds);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "comm/watch/watchdog.h"
+#include "io/checkpoint/checkpoint.h"
 #include "launch/config/config.h"
 #include "src/device/device.h"
 #include "src/train/run/setup.h"
@@ -12,6 +13,10 @@
 namespace lockstep {
 
 class Command;
+
+/// Collective. The checkpoint that `from` names, or the newest of a run folder, on every rank. `what` starts
+/// messages: `from`, or the key with its value. Throws Error(data) when there is none or it is damaged.
+LoadedCheckpoint load_trained(World& world, const std::string& from, const std::string& what);
 
 /// A model out of a checkpoint, ready to answer: what eval and predict share.
 class TrainedModel {

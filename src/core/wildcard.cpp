@@ -23,4 +23,13 @@ bool matches(std::string_view pattern, std::string_view text) {
   return p == pattern.size();
 }
 
+bool matches_name_or_block(std::string_view pattern, std::string_view name) {
+  while (!matches(pattern, name)) {
+    const size_t dot = name.rfind('.');
+    if (dot == std::string_view::npos) return false;
+    name = name.substr(0, dot);
+  }
+  return true;
+}
+
 }  // namespace lockstep

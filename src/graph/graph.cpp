@@ -30,7 +30,7 @@ Graph Graph::clone() const {
   Graph copy(input_, seed_);
   for (const Node& node : nodes_)
     copy.nodes_.push_back({node.name, node.layer->clone(), node.inputs, node.output, node.relu,
-                           node.parameters_of, node.segment});
+                           node.parameters_of, node.segment, node.tuning});
   return copy;
 }
 
@@ -117,6 +117,19 @@ int Graph::holder(int node, const std::string& parameter) const {
   if (other < 0) return node;
   const std::vector<ParameterSpec> theirs = nodes_[static_cast<size_t>(other)].layer->parameters();
   return std::ranges::find(theirs, parameter, &ParameterSpec::name) == theirs.end() ? node : other;
+}
+
+Tuning Graph::tuning(int node, const std::string& parameter) const {
+  const std::map<std::string, Tuning>& all = nodes_[static_cast<size_t>(holder(node, parameter))].tuning;
+  const auto found = all.find(parameter);
+  return found == all.end() ? Tuning{} : found->second;
+}
+
+bool Graph::frozen(int node) const {
+  const std::vector<ParameterSpec> parameters = nodes_[static_cast<size_t>(node)].layer->parameters();
+  return !parameters.empty() && std::ranges::all_of(parameters, [&](const ParameterSpec& spec) {
+    return tuning(node, spec.name).frozen;
+  });
 }
 
 }  // namespace lockstep

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -7,6 +8,12 @@
 #include "src/graph/layers/description.h"
 
 namespace lockstep {
+
+/// How training treats a parameter: see tuned().
+struct Tuning {
+  bool frozen = false;  ///< it stays as it is
+  double lr_scale = 1;  ///< times the learning rate
+};
 
 /// A static network: layers in topological order, values known per sample. Value 0 is the input; layer i
 /// makes value i + 1; the last value is the output.
@@ -22,6 +29,7 @@ class Graph {
     /// Layers of one segment, which lie one behind the other, compute their activations again for backward;
     /// -1: it keeps them. See recompute().
     int segment = -1;
+    std::map<std::string, Tuning> tuning = {};  ///< of its own parameters, by name; of others the default
   };
 
   /// input: one sample as the network sees it, channels-last. seed: run.seed, for layers with random numbers.
@@ -56,6 +64,10 @@ class Graph {
   int find(const std::string& name) const;
   /// The layer that holds a parameter of a layer: itself, or the one whose parameters it uses.
   int holder(int node, const std::string& parameter) const;
+  /// How training treats a parameter of a layer, wherever it is held.
+  Tuning tuning(int node, const std::string& parameter) const;
+  /// Whether a layer has parameters, and all of them are frozen. Its running statistics then are, too.
+  bool frozen(int node) const;
   uint64_t seed() const { return seed_; }
 
  private:

@@ -65,6 +65,9 @@ struct LayerTraits {
   bool backward_in_place = false;   ///< gradient of input 0 may share the memory of the output's gradient
   /// Statistics are taken over the samples of a micro-batch, and a sample gives each so many values; 0: none.
   int64_t statistics_per_sample = 0;
+  /// Where all parameters are frozen, backward is given no memory for their gradients and leaves them out;
+  /// false: it is given memory that nobody reads.
+  bool skips_frozen = false;
   bool reshape = false;  ///< output is input 0 under another shape: nothing runs, memory is shared
 };
 
@@ -76,7 +79,7 @@ using JointSum = std::function<void(std::span<float> values)>;
 /// Everything a layer touches in one micro-batch. Tensors have the batch axis in front. Optional ones are
 /// empty.
 struct LayerContext {
-  bool training = false;
+  bool training = false;  ///< false for a layer that is frozen as a whole, also in backward
   const MicroBatchInfo* info = nullptr;
   ConstTensor sample_index;                 ///< (N) int64
   std::span<const ConstTensor> inputs;      ///< in backward only if backward_reads_input
@@ -90,7 +93,7 @@ struct LayerContext {
   const StepGuard* guard = nullptr;     ///< update_state only; null: it always applies
   Tensor output_gradient;               ///< backward only; may be overwritten
   std::span<const Tensor> input_gradients;      ///< backward only; overwritten, empty where nobody reads it
-  std::span<const Tensor> parameter_gradients;  ///< backward only; overwritten
+  std::span<const Tensor> parameter_gradients;  ///< backward only; overwritten. See skips_frozen
 };
 
 /// One node of the graph: what it computes per sample (shapes without the batch axis), and how it runs for a

@@ -25,12 +25,14 @@ Plan plan_network(Exec exec, const Graph& graph, int64_t micro_batch, bool train
   return Plan(prepared(exec, graph, micro_batch), micro_batch, training);
 }
 
-/// A slice of the reduced buffer.
+/// A slice of the reduced buffer; an offset of -1: what is frozen has none.
 struct Network::Slice {
   int64_t offset = 0;
   Shape shape;
 
-  Tensor in(std::span<float> reduced) const { return {reduced.data() + offset, DType::f32, shape}; }
+  Tensor in(std::span<float> reduced) const {
+    return offset < 0 ? Tensor{} : Tensor(reduced.data() + offset, DType::f32, shape);
+  }
 };
 
 /// What a layer has, whatever happens to it.
@@ -38,6 +40,7 @@ struct Network::Bound {
   std::vector<ConstTensor> parameters;
   std::vector<Tensor> states;
   std::vector<Slice> parameter_gradients, state_sums;
+  bool frozen = false;
 
   static std::vector<Tensor> in(std::span<float> reduced, const std::vector<Slice>& slices) {
     std::vector<Tensor> result;
@@ -125,25 +128,30 @@ Network::Action Network::bind(const Plan::Step& step) const {
 
 void Network::bind_parameters(const Parameters& parameters) {
   const ParameterLayout& layout = parameters.layout();
+  const auto slice = [](int64_t start, const ParameterLayout::Slot& slot) {
+    return Slice{slot.frozen ? -1 : start + slot.offset, slot.shape};
+  };
   bound_.resize(graph_.nodes().size());
-  for (size_t node = 0; node < bound_.size(); ++node)
+  for (size_t node = 0; node < bound_.size(); ++node) {
+    bound_[node].frozen = graph_.frozen(static_cast<int>(node));
     for (const int number : layout.parameters_of_node[node]) {
       const ParameterLayout::Slot& slot = layout.parameters[static_cast<size_t>(number)];
       bound_[node].parameters.emplace_back(parameters.parameter(number));
-      bound_[node].parameter_gradients.push_back({layout.gradients_offset() + slot.offset, slot.shape});
+      bound_[node].parameter_gradients.push_back(slice(layout.gradients_offset(), slot));
     }
+  }
   for (size_t s = 0; s < layout.states.size(); ++s) {
     const ParameterLayout::Slot& slot = layout.states[s];
     Bound& bound = bound_[static_cast<size_t>(slot.node)];
     bound.states.push_back(parameters.state(static_cast<int>(s)));
-    bound.state_sums.push_back({layout.state_sums_offset() + slot.offset, slot.shape});
+    bound.state_sums.push_back(slice(layout.state_sums_offset(), slot));
   }
 }
 
 LayerContext Network::context_of(const Action& action, const MicroBatch& batch) const {
   const Bound& bound = bound_[static_cast<size_t>(action.event.node)];
   LayerContext context;
-  context.training = training_;
+  context.training = training_ && !bound.frozen;
   context.info = batch.info;
   context.sample_index = batch.sample_index;
   context.inputs = action.inputs;
@@ -152,7 +160,7 @@ LayerContext Network::context_of(const Action& action, const MicroBatch& batch) 
   context.states = bound.states;
   context.saved = action.saved;
   context.workspace = action.workspace;
-  context.joint_sum = batch.joint_sum;
+  context.joint_sum = bound.frozen ? nullptr : batch.joint_sum;
   return context;
 }
 
@@ -223,7 +231,7 @@ void Network::backward(const MicroBatch& batch, const std::function<void(int)>& 
 void Network::update_states(const MicroBatchInfo* info, std::span<float> reduced, const StepGuard* guard) {
   for (size_t i = 0; i < bound_.size(); ++i) {
     const Bound& bound = bound_[i];
-    if (bound.states.empty()) continue;
+    if (bound.states.empty() || bound.frozen) continue;
     LayerContext context;
     context.training = true;
     context.info = info;

@@ -70,16 +70,16 @@ ParameterLayout::ParameterLayout(const Graph& graph) {
       own.push_back(static_cast<int>(parameters.size()));
       parameters.push_back(slot_of(spec.name, spec.shape, index++));
       parameters.back().channels_last_filter = spec.channels_last_filter;
+      parameters.back().frozen = graph.tuning(node, spec.name).frozen;
       specs.push_back(spec);
       parameter_count += spec.shape.elements();
     }
     index = 0;
     for (const StateSpec& spec : n.layer->states()) {
       Slot& slot = states.emplace_back(slot_of(spec.name, spec.shape, index++));
-      slot.offset = states_size;
+      slot.frozen = graph.frozen(node);
       for (const std::string& row : spec.row_names) slot.rows.push_back(n.name + "." + row);
       state_specs.push_back(spec);
-      states_size += padded(spec.shape.elements());
     }
   }
   if (parameter_count > kMostParameters)
@@ -87,19 +87,47 @@ ParameterLayout::ParameterLayout(const Graph& graph) {
          "the model has {:.3g} parameters, of which every rank keeps a copy; at most {:.3g} are possible. "
          "Make its layers smaller.",
          static_cast<double>(parameter_count), static_cast<double>(kMostParameters));
+  place_states();
+  place_parameters(graph);
+  for (int64_t& end : ready_ends) end += gradients_offset();
+}
+
+void ParameterLayout::place_states() {
+  for (const bool frozen : {false, true}) {
+    for (Slot& slot : states) {
+      if (slot.frozen != frozen) continue;
+      slot.offset = states_size;
+      states_size += padded(slot.elements);
+    }
+    if (!frozen) summed_states_size = states_size;
+  }
+}
+
+void ParameterLayout::place_parameters(const Graph& graph) {
   for (size_t i = parameters.size(); i-- > 0;) {
     Slot& slot = parameters[i];
+    if (slot.frozen) continue;
     slot.offset = weights_size;
     weights_size += padded(slot.elements);
+    const auto lr_scale = static_cast<float>(graph.tuning(slot.node, specs[i].name).lr_scale);
     blocks.insert(blocks.end(), static_cast<size_t>(padded(slot.elements) / kFlatBlock),
-                  {static_cast<int32_t>(i), specs[i].decay});
-    const bool last_of_node = i == 0 || parameters[i - 1].node != slot.node;
-    if (last_of_node) {
+                  {static_cast<int32_t>(i), specs[i].decay, lr_scale});
+    // A layer's end moves with each of its parameters.
+    if (ready_ends.empty() || node_of_ready_end.back() != slot.node) {
       ready_ends.push_back(weights_size);
       node_of_ready_end.push_back(slot.node);
     }
+    ready_ends.back() = weights_size;
   }
-  for (int64_t& end : ready_ends) end += gradients_offset();
+  trained_size = weights_size;
+  for (size_t i = parameters.size(); i-- > 0;) {
+    Slot& slot = parameters[i];
+    if (!slot.frozen) continue;
+    slot.offset = weights_size;
+    weights_size += padded(slot.elements);
+  }
+  std::ranges::copy_if(parameters, std::back_inserter(trained),
+                       [](const Slot& slot) { return !slot.frozen; });
 }
 
 int64_t ParameterLayout::requests_offset() const { return fingerprint_offset() + kFingerprintFloats; }

@@ -19,6 +19,8 @@ namespace lockstep {
 /// gradients lies in front of them in the same buffer, because it is ready first and travels in the same
 /// all-reduce:
 ///   reduced: [metrics | sums of running statistics | gradients]
+/// What is frozen lies behind the rest, in weights and statistics, and has no place in what is reduced nor in
+/// the state of the optimizer.
 struct ParameterLayout {
   struct Slot {
     std::string name;  ///< "conv1.weight"
@@ -28,6 +30,7 @@ struct ParameterLayout {
     Shape shape;
     int64_t offset = 0;  ///< in the weights buffer, or in the states buffer
     int64_t elements = 0;
+    bool frozen = false;                 ///< see tuned()
     bool channels_last_filter = false;   ///< see ParameterSpec
     std::vector<std::string> rows = {};  ///< "norm.running_mean", ...: see StateSpec::row_names
   };
@@ -35,14 +38,17 @@ struct ParameterLayout {
 
   std::vector<Slot> parameters;      ///< in the order in which the model defines them
   std::vector<ParameterSpec> specs;  ///< of the same parameters
+  std::vector<Slot> trained;         ///< those of them that are not frozen
   /// For each layer: which of the parameters are its own, in the order of Layer::parameters().
   std::vector<std::vector<int>> parameters_of_node;
   std::vector<Slot> states;            ///< running statistics, in the order of definition
   std::vector<StateSpec> state_specs;  ///< of the same states
   int64_t weights_size = 0;            ///< floats, padding included
+  int64_t trained_size = 0;            ///< of them, in front, what is not frozen
   int64_t states_size = 0;             ///< floats, padding included
+  int64_t summed_states_size = 0;      ///< of them, in front, what is not frozen
   int64_t parameter_count = 0;         ///< without padding
-  std::vector<FlatBlock> blocks;       ///< what each block of the weights is
+  std::vector<FlatBlock> blocks;       ///< what each block of the trained weights is
   std::vector<int64_t> ready_ends;     ///< ends in `reduced`, in the order in which backward reaches them
   std::vector<int> node_of_ready_end;  ///< the layer whose backward completes that end
 
@@ -55,8 +61,12 @@ struct ParameterLayout {
   /// What was found when the step was judged (StepVerdict), behind everything that is summed.
   int64_t verdict_offset() const { return requests_offset() + kRequestFloats; }
   int64_t state_sums_offset() const;
-  int64_t gradients_offset() const { return state_sums_offset() + states_size; }
-  int64_t reduced_size() const { return gradients_offset() + weights_size; }
+  int64_t gradients_offset() const { return state_sums_offset() + summed_states_size; }
+  int64_t reduced_size() const { return gradients_offset() + trained_size; }
+
+ private:
+  void place_states();
+  void place_parameters(const Graph& graph);
 };
 
 /// The values of a model: fp32 master weights and running statistics, each in one allocation in the backend's
@@ -67,6 +77,7 @@ class Parameters {
 
   const ParameterLayout& layout() const { return layout_; }
   std::span<float> weights() const { return weights_.as<float>().first(size_t(layout_.weights_size)); }
+  std::span<float> trained_weights() const { return weights().first(size_t(layout_.trained_size)); }
   std::span<float> states() const { return states_.as<float>().first(size_t(layout_.states_size)); }
   Tensor parameter(int i) const;
   Tensor state(int i) const;

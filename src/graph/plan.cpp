@@ -157,7 +157,10 @@ class Planner {
       Tensors& touched = touched_[static_cast<size_t>(time)];
       if (event.kind == Event::Kind::loss)
         gradients_[static_cast<size_t>(graph_.output())] = create(value_bytes(graph_.output()), time);
-      if (event.kind == Event::Kind::backward) place_gradients_of(event.node, time);
+      if (event.kind == Event::Kind::backward) {
+        place_gradients_of(event.node, time);
+        place_frozen_gradients_of(event.node, time);
+      }
       if (event.kind == Event::Kind::add_gradient) {
         touched.inputs = {backward_of(time).input_gradients[static_cast<size_t>(event.index)]};
         touched.output_gradient =
@@ -198,6 +201,17 @@ class Planner {
       use(gradient, time);
       touched.input_gradients.push_back(written);
     }
+  }
+
+  /// Frozen parameters have no place in the reduced buffer.
+  void place_frozen_gradients_of(int layer, int time) {
+    if (graph_.frozen(layer) && node(layer).layer->traits().skips_frozen) return;
+    const std::vector<ParameterSpec> parameters = node(layer).layer->parameters();
+    std::vector<int>& gradients = touched_[static_cast<size_t>(time)].parameter_gradients;
+    gradients.assign(parameters.size(), -1);
+    for (size_t p = 0; p < parameters.size(); ++p)
+      if (graph_.tuning(layer, parameters[p].name).frozen)
+        gradients[p] = create(Value{DType::f32, parameters[p].shape}.bytes(), time);
   }
 
   /// The event whose results an add_* event adds.

@@ -30,7 +30,7 @@ class Plan {
     // backward only
     Placement output_gradient;
     std::vector<Placement> input_gradients;      ///< where the layer writes; -1: nobody reads it
-    std::vector<Placement> parameter_gradients;  ///< -1: straight into the reduced buffer
+    std::vector<Placement> parameter_gradients;  ///< -1: straight into the reduced buffer, or left out
     // add_gradient adds inputs[0] to output_gradient; add_parameter adds it to the parameter's slice of the
     // reduced buffer.
     /// Whether backward of the layer is complete with this event.

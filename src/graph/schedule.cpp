@@ -55,7 +55,7 @@ std::vector<bool> values_with_gradient(const Graph& graph) {
   std::vector<bool> needs(graph.nodes().size() + 1, false);
   for (size_t i = 0; i < graph.nodes().size(); ++i) {
     const Graph::Node& node = graph.nodes()[i];
-    bool need = !node.layer->parameters().empty();
+    bool need = !node.layer->parameters().empty() && !graph.frozen(static_cast<int>(i));
     for (const int input : node.inputs) need = need || needs[static_cast<size_t>(input)];
     needs[i + 1] = need;
   }
@@ -95,7 +95,7 @@ std::vector<Event> schedule(const Graph& graph, bool training) {
     }
     const std::vector<ParameterSpec> parameters = node.layer->parameters();
     for (size_t p = 0; p < parameters.size(); ++p)
-      if (is_written_behind(graph, i, parameters[p].name))
+      if (!graph.tuning(i, parameters[p].name).frozen && is_written_behind(graph, i, parameters[p].name))
         events.push_back({add_parameter, i, static_cast<int>(p)});
   }
   return events;

@@ -26,7 +26,7 @@ struct Event {
 /// What a micro-batch runs through, in the order of time. training: with loss and backward.
 std::vector<Event> schedule(const Graph& graph, bool training);
 
-/// Which values need a gradient: those that a layer with parameters feeds.
+/// Which values need a gradient: those that a layer with parameters which are trained feeds.
 std::vector<bool> values_with_gradient(const Graph& graph);
 
 }  // namespace lockstep

@@ -130,7 +130,7 @@ struct Optimizer::Impl {
   bool clips = false;
   double clip_norm = 0;
   OptimizerUpdate update;
-  Buffer state0, state1, flat_block, decay, adapted, ratios, clip_scale;
+  Buffer state0, state1, flat_block, decay, lr_scale, adapted, ratios, clip_scale;
   SharedSums norm_sums, parameter_sums;
   std::vector<State> states;
 
@@ -157,6 +157,12 @@ struct Optimizer::Impl {
         decays.push_back(spec.decay_all || blocks[static_cast<size_t>(block)].decays ? 1 : 0);
       decay = upload(exec, decays);
       update.decay = decay.as<uint8_t>().data();
+    }
+    if (std::ranges::any_of(blocks, [](const FlatBlock& block) { return block.lr_scale != 1; })) {
+      std::vector<float> scales;
+      for (const int32_t block : mine) scales.push_back(blocks[static_cast<size_t>(block)].lr_scale);
+      lr_scale = upload(exec, scales);
+      update.lr_scale = lr_scale.as<float>().data();
     }
     if (!adapts()) return;
     const Adapted all(blocks, spec.decay_all);
@@ -233,7 +239,7 @@ const std::vector<Optimizer::State>& Optimizer::state() const { return impl_->st
 size_t Optimizer::bytes() const {
   size_t bytes = impl_->norm_sums.bytes() + impl_->parameter_sums.bytes();
   for (const Buffer* buffer : {&impl_->state0, &impl_->state1, &impl_->flat_block, &impl_->decay,
-                               &impl_->adapted, &impl_->ratios, &impl_->clip_scale})
+                               &impl_->lr_scale, &impl_->adapted, &impl_->ratios, &impl_->clip_scale})
     bytes += buffer->size();
   return bytes;
 }

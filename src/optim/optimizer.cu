@@ -110,19 +110,30 @@ struct RmsProp : Rule {
   }
 };
 
+/// The numbers of a block whose learning rate is scaled.
+__device__ inline Step scaled(const OptimizerUpdate& u, const Step& step, float scale) {
+  Step result = step;
+  result.lr *= scale;
+  result.rate *= scale;
+  if (u.decoupled)
+    result.kept = static_cast<float>(1.0 - double{scale} * double{u.scalars->lr} * u.weight_decay);
+  return result;
+}
+
 template <typename RuleOfStep>
 __global__ void update_kernel(OptimizerUpdate u, RuleOfStep rule) {
   if (!u.applies()) return;
   __shared__ Step shared_step;
   if (threadIdx.x == 0) shared_step = step_of<RuleOfStep>(u);
   __syncthreads();
-  const Step step = shared_step;
+  const Step whole = shared_step;
   Four* const state0 = reinterpret_cast<Four*>(u.state0);
   Four* const state1 = reinterpret_cast<Four*>(u.state1);
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < u.blocks * kFoursInBlock;
        i += stride) {
     const int64_t block = i / kFoursInBlock;
+    const Step step = u.lr_scale == nullptr ? whole : scaled(u, whole, u.lr_scale[block]);
     const float l2 = u.decays(block) ? step.l2 : 0.0f, kept = u.decays(block) ? step.kept : 1.0f;
     const float ratio = u.ratio(block);
     const int64_t offset = u.flat_offset(block) + i % kFoursInBlock * 4;

@@ -28,7 +28,8 @@ enum class TrustRatio { none, lars, lamb };
 ///   adagrad  state0 += g * g;  w -= lr * g / (sqrt(state0) + epsilon)
 ///   rmsprop  state0 = alpha * state0 + (1 - alpha) * g * g;  d = g / (sqrt(state0) + epsilon)
 ///            with momentum state1 = momentum * state1 + d, d = state1, else state1 is null;  w -= lr * d
-/// Decoupled weight decay (AdamW) multiplies w by 1 - lr * weight_decay first.
+/// Decoupled weight decay (AdamW) multiplies w by 1 - lr * weight_decay first. lr is the step's, times the
+/// block's lr_scale.
 struct OptimizerUpdate {
   double momentum = 0;
   bool nesterov = false;
@@ -43,6 +44,7 @@ struct OptimizerUpdate {
   int64_t blocks = 0;                   ///< of kFlatBlock floats
   const int32_t* flat_block = nullptr;  ///< which block of the flat buffers each one is; null: the same
   const uint8_t* decay = nullptr;       ///< 1 where weight decay applies; null: nowhere
+  const float* lr_scale = nullptr;      ///< times the learning rate; null: 1 everywhere
   const int32_t* adapted = nullptr;     ///< lars, lamb: which ratio applies, -1 for none; else null
   int64_t ratio_count = 0;
   float* ratios = nullptr;  ///< (ratio_count)
@@ -61,6 +63,9 @@ struct OptimizerUpdate {
     return (flat_block == nullptr ? block : flat_block[block]) * kFlatBlock;
   }
   LOCKSTEP_HOST_DEVICE bool decays(int64_t block) const { return decay != nullptr && decay[block] != 0; }
+  LOCKSTEP_HOST_DEVICE float lr_scale_of(int64_t block) const {
+    return lr_scale == nullptr ? 1.0f : lr_scale[block];
+  }
   LOCKSTEP_HOST_DEVICE int32_t ratio_index(int64_t block) const {
     return adapted == nullptr ? -1 : adapted[block];
   }

@@ -201,7 +201,7 @@ __global__ void lamb_kernel(OptimizerUpdate u) {
     const int64_t block = i / kFlatBlock;
     float& w = u.weights[u.flat_offset(block) + i % kFlatBlock];
     const float direction = lamb.direction(u.state0[i], u.state1[i], u.decays(block) ? lamb.decay : 0.0f, w);
-    w -= lr * u.ratio(block) * direction;
+    w -= lr * u.lr_scale_of(block) * u.ratio(block) * direction;
   }
 }
 

@@ -132,7 +132,7 @@ void lamb(Exec, const OptimizerUpdate& u) {
   float direction[kFlatBlock];
   for (int64_t block = 0; block < u.blocks; ++block) {
     lamb.direction(u, block, direction);
-    const float rate = u.scalars->lr * u.ratio(block);
+    const float rate = u.scalars->lr * u.lr_scale_of(block) * u.ratio(block);
     float* const weights = u.weights + u.flat_offset(block);
 #pragma omp simd
     for (int64_t i = 0; i < kFlatBlock; ++i) weights[i] -= rate * direction[i];

@@ -12,6 +12,7 @@ inline constexpr int64_t kFlatBlock = 64;
 struct FlatBlock {
   int32_t parameter = 0;  ///< its index, from 0
   bool decays = false;    ///< whether weight decay applies to the parameter
+  float lr_scale = 1;     ///< times the learning rate
 };
 
 }  // namespace lockstep

@@ -16,6 +16,13 @@ TEST(Wildcard, AStarStandsForAnything) {
   EXPECT_TRUE(matches("**a", "ba"));
 }
 
+TEST(Wildcard, ANameOrABlockThatItIsIn) {
+  for (const char* pattern : {"layer1.0.conv2.weight", "layer1.0.conv2", "layer1", "layer*", "*conv*", "*.0"})
+    EXPECT_TRUE(matches_name_or_block(pattern, "layer1.0.conv2.weight")) << pattern;
+  for (const char* pattern : {"layer", "layer1.0.conv", "0.conv2", "weight", ""})
+    EXPECT_FALSE(matches_name_or_block(pattern, "layer1.0.conv2.weight")) << pattern;
+}
+
 TEST(Wildcard, EverythingElseStandsForItself) {
   EXPECT_TRUE(matches("conv1", "conv1"));
   EXPECT_FALSE(matches("conv1", "conv11"));

@@ -30,6 +30,8 @@ class NetworkRun {
 
   const std::vector<float>& output_gradient() const { return output_gradient_; }
   const ParameterLayout& layout() const { return parameters_.layout(); }
+  const std::vector<float>& input() const { return input_; }
+  Tensor state(size_t i) const { return parameters_.state(static_cast<int>(i)); }
   Tensor parameter(size_t i) const { return parameters_.parameter(static_cast<int>(i)); }
 
   std::vector<float> forward() {

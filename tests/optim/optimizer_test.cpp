@@ -202,8 +202,10 @@ std::vector<Case> all_cases() {
 class OptimizerTest : public BackendTest {};
 INSTANTIATE_FOR_BACKENDS(OptimizerTest);
 
-void expect_agreement_over_twenty_steps(Exec exec, const Case& test_case) {
+/// lr_scale: of two of five blocks.
+void expect_agreement_over_twenty_steps(Exec exec, const Case& test_case, float lr_scale) {
   SCOPED_TRACE(testing::PrintToString(test_case));
+  SCOPED_TRACE(lr_scale);
   OptimizerSpec spec;
   spec.name = test_case.name;
   spec.momentum = test_case.momentum;
@@ -212,7 +214,8 @@ void expect_agreement_over_twenty_steps(Exec exec, const Case& test_case) {
   spec.decay_all = test_case.decay_all;
   spec.clip_norm = test_case.clip_norm;
   constexpr int64_t kSize = 5 * kFlatBlock;
-  const std::vector<FlatBlock> blocks = blocks_of({{1, true}, {2, false}, {1, true}, {1, false}});
+  std::vector<FlatBlock> blocks = blocks_of({{1, true}, {2, false}, {1, true}, {1, false}});
+  blocks[3].lr_scale = blocks[4].lr_scale = lr_scale;
   std::vector<float> weights(kSize), gradients(kSize);
   std::vector<Oracle> oracles(kSize);
   RandomStream random(1, 2);
@@ -233,7 +236,8 @@ void expect_agreement_over_twenty_steps(Exec exec, const Case& test_case) {
     const float norm = trained.update(scalars, gradients, t % 2 == 0);
     EXPECT_NEAR(norm, t % 2 == 0 ? std::sqrt(squares) : -1, 1e-4);
     for (size_t i = 0; i < weights.size(); ++i)
-      oracles[i].step(static_cast<double>(scalars.lr), t, clip * static_cast<double>(gradients[i]));
+      oracles[i].step(double{scalars.lr} * double{blocks[i / kFlatBlock].lr_scale}, t,
+                      clip * static_cast<double>(gradients[i]));
   }
   weights = trained.weights();
   for (size_t i = 0; i < weights.size(); ++i) ASSERT_NEAR(weights[i], oracles[i].w, 5e-6) << "element " << i;
@@ -249,9 +253,39 @@ void expect_agreement_over_twenty_steps(Exec exec, const Case& test_case) {
 
 TEST_P(OptimizerTest, AgreesWithTheOracleOverTwentySteps) {
   for (const Case& test_case : all_cases()) {
-    expect_agreement_over_twenty_steps(exec(), test_case);
-    if (HasFatalFailure()) return;
+    for (const float lr_scale : {1.0f, 0.1f}) {
+      expect_agreement_over_twenty_steps(exec(), test_case, lr_scale);
+      if (HasFatalFailure()) return;
+    }
   }
+}
+
+TEST_P(OptimizerTest, AScaledParameterIsTrainedAsAloneWithTheScaledLearningRate) {
+  constexpr float kScale = 0.125f;  // exact
+  std::vector<float> start(4 * kFlatBlock), gradients(4 * kFlatBlock);
+  RandomStream random(3, 4);
+  for (float& weight : start) weight = random.next_normal();
+  const auto half = [](const std::vector<float>& values, bool second) {
+    const auto middle = values.begin() + 2 * kFlatBlock;
+    return second ? std::vector(middle, values.end()) : std::vector(values.begin(), middle);
+  };
+  std::vector<FlatBlock> blocks = blocks_of({{2, true}, {2, true}});
+  blocks[2].lr_scale = blocks[3].lr_scale = kScale;
+  for (const UpdateRule& rule : update_rules())
+    for (const double momentum : {0.0, 0.9}) {
+      const OptimizerSpec spec{.name = rule.name, .momentum = momentum, .weight_decay = 0.1};
+      Trained together(exec(), spec, start, blocks),
+          first(exec(), spec, half(start, false), blocks_of({{2, true}})),
+          second(exec(), spec, half(start, true), blocks_of({{2, true}}));
+      for (int t = 1; t <= 5; ++t) {
+        for (float& gradient : gradients) gradient = random.next_normal();
+        together.update({0.05f, t}, gradients);
+        first.update({0.05f, t}, half(gradients, false));
+        second.update({kScale * 0.05f, t}, half(gradients, true));
+      }
+      EXPECT_EQ(half(together.weights(), false), first.weights()) << rule.name << " momentum " << momentum;
+      EXPECT_EQ(half(together.weights(), true), second.weights()) << rule.name << " momentum " << momentum;
+    }
 }
 
 // ---- The rest

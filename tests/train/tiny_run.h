@@ -28,6 +28,7 @@ struct TinyOptions {
   bool sharded = false;  ///< with a communicator of several ranks
   bool float_inputs = false;
   int32_t most_bad_steps = 1;
+  TuningSpec tuning = {};
 };
 
 /// A rank that trains a small network on random bytes, without files. Without a communicator of their own,
@@ -43,7 +44,7 @@ class TinyRun {
         communicator_(std::move(communicator)),
         statistics_(std::move(statistics)),
         task_(exec, TrainOptions{}, signature(options.float_inputs ? DType::f32 : DType::u8)),
-        graph_(rewrite(make_graph(options.second_block))),
+        graph_(rewrite(tuned(make_graph(options.second_block), options.tuning))),
         parameters_(exec, graph_),
         sharding_(options.sharded
                       ? std::make_optional<Sharding>(exec, *communicator_, parameters_.layout(), kBucketBytes)

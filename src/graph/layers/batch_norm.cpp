@@ -51,15 +51,14 @@ class BatchNormLayer final : public Layer {
                          context.saved[0], context.saved[1], context.state_sums[0]);
       return;
     }
-    const float* running = context.states[0].data<float>();
-    const ConstTensor mean(running, DType::f32, {channels_}),
-        variance(running + channels_, DType::f32, {channels_});
-    batch_norm_inference(exec_, epsilon, x, scale, shift, mean, variance, context.output);
+    batch_norm_inference(exec_, epsilon, x, scale, shift, running(context, 0), running(context, 1),
+                         context.output);
   }
 
   void backward(const LayerContext& context) override {
     // The op always writes dx; where nobody reads it, it may overwrite the gradient that it came from.
     const Tensor dx = context.input_gradients[0] ? context.input_gradients[0] : context.output_gradient;
+    if (!context.training) return frozen_backward(context, dx);
     if (context.joint_sum != nullptr) return joint_backward(context, dx);
     batch_norm_backward(exec_, context.info, context.inputs[0], context.parameters[0], context.saved[0],
                         context.saved[1], context.output_gradient, dx, context.parameter_gradients[0],
@@ -77,8 +76,20 @@ class BatchNormLayer final : public Layer {
     return {context.workspace.data<uint8_t>() + static_cast<size_t>(start) * sizeof(float), DType::f32,
             shape};
   }
+  /// Running means, or variances.
+  ConstTensor running(const LayerContext& context, int64_t row) const {
+    return {context.states[0].data<float>() + row * channels_, DType::f32, {channels_}};
+  }
   static void add_over_others(const LayerContext& context, const Tensor& values) {
     (*context.joint_sum)({values.data<float>(), static_cast<size_t>(values.elements())});
+  }
+
+  /// With running statistics the layer is a product and a sum: its gradient is the same product.
+  void frozen_backward(const LayerContext& context, const Tensor& dx) const {
+    const Tensor zeros = scratch(context, 0, {channels_});
+    fill_zero(exec_, zeros.raw(), zeros.bytes());
+    batch_norm_inference(exec_, static_cast<float>(options_.epsilon), context.output_gradient,
+                         context.parameters[0], zeros, zeros, running(context, 1), dx);
   }
 
   void joint_forward(const LayerContext& context, float epsilon) {

@@ -24,7 +24,9 @@ class BiasLayer final : public Layer {
     return {{"bias", {channels_}, Init::zeros, channels_, channels_, false}};
   }
 
-  LayerTraits traits() const override { return {.forward_in_place = true, .backward_in_place = true}; }
+  LayerTraits traits() const override {
+    return {.forward_in_place = true, .backward_in_place = true, .skips_frozen = true};
+  }
   void prepare(const Preparation& preparation) override { exec_ = preparation.exec; }
 
   void forward(const LayerContext& context) override {
@@ -32,7 +34,8 @@ class BiasLayer final : public Layer {
   }
 
   void backward(const LayerContext& context) override {
-    bias_backward(exec_, context.output_gradient, context.parameter_gradients[0]);
+    if (const Tensor& gradient = context.parameter_gradients[0])
+      bias_backward(exec_, context.output_gradient, gradient);
     if (context.input_gradients[0])
       copy_unless_shared(exec_, context.output_gradient, context.input_gradients[0]);
   }

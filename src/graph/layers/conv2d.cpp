@@ -65,7 +65,9 @@ class Conv2dLayer final : public Layer {
     return {weight, {"bias", {o.filters}, init, fan_in, fan_out, false}};
   }
 
-  LayerTraits traits() const override { return {.backward_reads_input = true, .applies_relu = true}; }
+  LayerTraits traits() const override {
+    return {.backward_reads_input = true, .applies_relu = true, .skips_frozen = true};
+  }
 
   int64_t flops() const override {
     const Conv2dSpec shapes = spec(1);

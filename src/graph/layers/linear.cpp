@@ -45,7 +45,9 @@ class LinearLayer final : public Layer {
     return {weight, {"bias", {options_.outputs}, init, inputs_, options_.outputs, false}};
   }
 
-  LayerTraits traits() const override { return {.backward_reads_input = true, .applies_relu = true}; }
+  LayerTraits traits() const override {
+    return {.backward_reads_input = true, .applies_relu = true, .skips_frozen = true};
+  }
   int64_t flops() const override { return 2 * positions_ * inputs_ * options_.outputs; }
 
   void prepare(const Preparation& p) override {

@@ -16,13 +16,6 @@ std::string block_of(const std::string& layer) {
   return dot == std::string::npos ? "" : layer.substr(0, dot);
 }
 
-/// Whether the pattern names the layer, or a block that it is in.
-bool names(const std::string& pattern, const std::string& layer) {
-  for (std::string part = layer; !part.empty(); part = block_of(part))
-    if (matches(pattern, part)) return true;
-  return false;
-}
-
 [[noreturn]] void fail_unknown(const Graph& graph, const std::string& pattern) {
   std::set<std::string> known;
   for (const Graph::Node& node : graph.nodes()) {
@@ -42,11 +35,13 @@ Graph recompute(Graph graph, const std::vector<std::string>& blocks) {
   std::vector<Graph::Node>& nodes = graph.nodes();
   const auto chosen = [&](const Graph::Node& node) {
     if (all_blocks) return !block_of(node.name).empty();
-    return std::ranges::any_of(blocks, [&](const std::string& pattern) { return names(pattern, node.name); });
+    return std::ranges::any_of(
+        blocks, [&](const std::string& pattern) { return matches_name_or_block(pattern, node.name); });
   };
   for (const std::string& pattern : blocks)
-    if (!all_blocks &&
-        std::ranges::none_of(nodes, [&](const Graph::Node& node) { return names(pattern, node.name); }))
+    if (!all_blocks && std::ranges::none_of(nodes, [&](const Graph::Node& node) {
+          return matches_name_or_block(pattern, node.name);
+        }))
       fail_unknown(graph, pattern);
   int segment = -1;
   for (size_t i = 0; i < nodes.size(); ++i) {

@@ -62,14 +62,14 @@ void Conv2d::backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor dx, T
   expect(x, DType::f32, input_shape(spec_), "conv2d: x");
   expect(w, DType::f32, weights_shape(spec_), "conv2d: w");
   expect(dy, DType::f32, output_shape(spec_), "conv2d: dy");
-  expect(dw, DType::f32, weights_shape(spec_), "conv2d: dw");
+  if (dw) expect(dw, DType::f32, weights_shape(spec_), "conv2d: dw");
   if (dx) expect(dx, DType::f32, input_shape(spec_), "conv2d: dx");
   if (db) expect(db, DType::f32, {spec_.k}, "conv2d: db");
   INVARIANT(spec_.needs_dx || !dx, "conv2d: dx was declared unneeded");
-  INVARIANT(spec_.bias == static_cast<bool>(db), "conv2d: db belongs to a convolution with a bias");
+  INVARIANT((spec_.bias && dw) == static_cast<bool>(db), "conv2d: db belongs to dw and a bias");
   expect_workspace(workspace, workspace_bytes(), "conv2d");
   if (spec_.n == 0) {
-    fill_zero(exec_, dw.raw(), dw.bytes());
+    if (dw) fill_zero(exec_, dw.raw(), dw.bytes());
     if (db) fill_zero(exec_, db.raw(), db.bytes());
     return;
   }

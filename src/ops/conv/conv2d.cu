@@ -174,11 +174,11 @@ void Conv2d::Cuda::backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor
                             Tensor workspace) {
   const Impl& p = *impl_;
   if (db) cuda::bias_backward(p.exec, dy, db);
-  if (p.backward_filter)
+  if (dw && p.backward_filter)
     CHECK(cudnnConvolutionBackwardFilter(p.exec.cuda->cudnn(), &kOne, p.x.get(), x.raw(), p.y.get(), dy.raw(),
                                          p.convolution.get(), *p.backward_filter, workspace.raw(),
                                          p.workspace_bytes, &kZero, p.w.get(), dw.raw()));
-  else
+  else if (dw)
     cuda::direct_conv2d_backward_filter(p.exec, p.spec, x.data<float>(), dy.data<float>(), dw.data<float>());
   if (!dx) return;
   if (p.backward_data)

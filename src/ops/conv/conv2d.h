@@ -38,6 +38,7 @@ class Conv2d {
   void forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace);
 
   /// dy (N, out_h, out_w, K). dx (N, H, W, C) or empty; dw and db (or empty) are overwritten, not added to.
+  /// Without dw there is no db either.
   void backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor dx, Tensor dw, Tensor db,
                 Tensor workspace);
 

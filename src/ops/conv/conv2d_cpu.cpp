@@ -113,8 +113,9 @@ void Conv2d::Cpu::forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y,
 
 void Conv2d::Cpu::backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor dx, Tensor dw, Tensor db,
                            Tensor workspace) {
-  run(*backward_weights_, dw.raw(),
-      {{DNNL_ARG_SRC, x.raw()}, {DNNL_ARG_DIFF_BIAS, db.raw()}, {DNNL_ARG_DIFF_DST, dy.raw()}}, workspace);
+  if (dw)
+    run(*backward_weights_, dw.raw(),
+        {{DNNL_ARG_SRC, x.raw()}, {DNNL_ARG_DIFF_BIAS, db.raw()}, {DNNL_ARG_DIFF_DST, dy.raw()}}, workspace);
   if (dx)
     run(*backward_data_, w.raw(), {{DNNL_ARG_DIFF_SRC, dx.raw()}, {DNNL_ARG_DIFF_DST, dy.raw()}}, workspace);
 }

@@ -41,7 +41,7 @@ void Linear::backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor dx, T
                       Tensor workspace) {
   INVARIANT(spec_.needs_dx || !dx, "linear: dx was declared unneeded");
   if (dx) backward_data_->run(dy, w, {}, dx, workspace);
-  backward_weights_.run(dy, x, {}, dw, workspace);
+  if (dw) backward_weights_.run(dy, x, {}, dw, workspace);
   if (db) bias_backward(exec_, dy, db);
 }
 

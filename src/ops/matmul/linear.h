@@ -23,8 +23,8 @@ class Linear {
   /// x (rows, in); w (out, in); b (out) or empty; y (rows, out), aliases nothing. Enqueues; does not wait.
   void forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace);
 
-  /// dy (rows, out). dx (rows, in) or empty; dw (out, in) and db (out, or empty) are overwritten, not added
-  /// to.
+  /// dy (rows, out). dx (rows, in) or empty; dw (out, in, or empty) and db (out, or empty) are
+  /// overwritten, not added to.
   void backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor dx, Tensor dw, Tensor db,
                 Tensor workspace);
 

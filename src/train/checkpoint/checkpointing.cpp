@@ -88,7 +88,8 @@ bool Checkpointing::minutes_passed() const {
 
 double Checkpointing::expected_seconds() const {
   constexpr double kBytesPerSecond = 1e8;  // of a file system that is shared with other jobs
-  const size_t floats = parts_.parameters.weights().size() * (1 + parts_.optimizer.state().size());
+  const size_t floats = parts_.parameters.weights().size() +
+                        parts_.parameters.trained_weights().size() * parts_.optimizer.state().size();
   return static_cast<double>(floats * sizeof(float)) / kBytesPerSecond;
 }
 

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <unordered_map>
+
+#include "src/train/checkpoint/file_tensors.h"
 
 namespace lockstep {
 
@@ -12,36 +13,10 @@ constexpr const char* kModelPrefix = "model/";
 
 bool is_optimizers(const std::string& prefix) { return prefix.starts_with("optimizer/"); }
 
-/// A slot, or a part of it, as it is in a file.
-struct FileTensor {
-  std::string name;
-  int64_t offset = 0;  ///< from the slot's
-  Shape shape;         ///< in logical order
-};
-
-std::vector<FileTensor> tensors_of(const ParameterLayout::Slot& slot) {
-  if (slot.rows.empty()) return {{slot.name, 0, logical_shape(slot)}};
-  std::vector<FileTensor> rows;
-  const Shape row = slot.shape.sample();
-  for (const std::string& name : slot.rows)
-    rows.push_back({name, static_cast<int64_t>(rows.size()) * row.elements(), row});
-  return rows;
-}
-
-/// What earlier versions called the slot in files.
-std::vector<std::string> old_names(const ParameterLayout::Slot& slot) {
-  const std::string layer = slot.key.substr(0, slot.key.rfind('/') + 1);
-  return {slot.key, layer + (slot.key.ends_with("/weight") ? "scale" : "shift")};
-}
-
-using TensorsByName = std::unordered_map<std::string, ConstTensor>;
-
-/// What to read a slot from.
-std::vector<FileTensor> tensors_in(const TensorsByName& file, const std::string& prefix,
-                                   const ParameterLayout::Slot& slot) {
-  for (const std::string& old : old_names(slot))
-    if (file.contains(prefix + old)) return {{old, 0, logical_shape(slot)}};
-  return tensors_of(slot);
+/// What to do about a tensor of a checkpoint that is missing or left over.
+std::string advice_on(const std::string& tensor) {
+  if (!is_optimizers(tensor)) return "";
+  return " To change optimizer.name or optimizer.freeze, start a new run with model.init_from.";
 }
 
 /// A loop without a way out, which the compiler turns into vector instructions.
@@ -63,7 +38,7 @@ std::vector<ModelSection> model_sections(const Parameters& parameters, const std
   if (optimizer != nullptr)
     for (const Optimizer::State& state : optimizer->state())
       sections.push_back(
-          {"optimizer/" + optimizer_name + "/" + state.name + "/", &layout.parameters, state.values});
+          {"optimizer/" + optimizer_name + "/" + state.name + "/", &layout.trained, state.values});
   return sections;
 }
 
@@ -72,7 +47,8 @@ Snapshot::Snapshot(Exec exec, const Parameters& parameters, const std::string& o
     : exec_(exec), taken_(exec) {
   size_t size = 0;
   const auto size_of_section = [&](const ModelSection& section) {
-    return gathered && is_optimizers(section.prefix) ? parameters.weights().size() : section.flat.size();
+    return gathered && is_optimizers(section.prefix) ? parameters.trained_weights().size()
+                                                     : section.flat.size();
   };
   const std::vector<ModelSection> sections = model_sections(parameters, optimizer_name, optimizer);
   for (const ModelSection& section : sections) size += size_of_section(section);
@@ -130,8 +106,7 @@ void send_state(const Optimizer& optimizer, const SharedState& shared) {
 void restore_model(const Checkpoint& checkpoint, const std::string& path, Exec exec,
                    const Parameters& parameters, const std::string& optimizer_name,
                    const Optimizer* optimizer, const SharedState* shared) {
-  TensorsByName by_name;
-  for (const Checkpoint::Named& named : checkpoint.tensors) by_name.emplace(named.name, named.tensor);
+  TensorsByName by_name = tensors_by_name(checkpoint);
   for (const ModelSection& section : model_sections(parameters, optimizer_name, optimizer)) {
     std::vector<std::vector<float>> tensors;
     for (const ParameterLayout::Slot& slot : *section.slots) {
@@ -139,8 +114,8 @@ void restore_model(const Checkpoint& checkpoint, const std::string& path, Exec e
       for (const FileTensor& tensor : tensors_in(by_name, section.prefix, slot)) {
         const auto found = by_name.find(section.prefix + tensor.name);
         if (found == by_name.end())
-          fail(ExitCode::data, "{} is a checkpoint of another model or optimizer: it has no tensor {}.", path,
-               section.prefix + tensor.name);
+          fail(ExitCode::data, "{} is a checkpoint of another model or optimizer: it has no tensor {}.{}",
+               path, section.prefix + tensor.name, advice_on(section.prefix));
         if (!(found->second.shape() == tensor.shape) || found->second.dtype() != DType::f32)
           fail(ExitCode::data, "{} is a checkpoint of another model: {} is {}, and this model needs {}.",
                path, found->first, to_string(found->second.shape()), to_string(tensor.shape));
@@ -160,8 +135,8 @@ void restore_model(const Checkpoint& checkpoint, const std::string& path, Exec e
     return optimizer != nullptr || !entry.first.starts_with("optimizer/");
   });
   if (left_over != by_name.end())
-    fail(ExitCode::data, "{} is a checkpoint of another model: this one has no tensor {}.", path,
-         left_over->first);
+    fail(ExitCode::data, "{} is a checkpoint of another model: this one has no tensor {}.{}", path,
+         left_over->first, advice_on(left_over->first));
 }
 
 }  // namespace lockstep

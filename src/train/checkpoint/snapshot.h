@@ -24,7 +24,7 @@ std::vector<ModelSection> model_sections(const Parameters& parameters, const std
 /// collective.
 struct SharedState {
   const Sharding& sharding;
-  std::span<float> scratch;  ///< as long as the weights, in the backend's memory; overwritten
+  std::span<float> scratch;  ///< as long as the trained weights, in the backend's memory; overwritten
 };
 
 /// A model's values as they were at one moment, in host memory that is taken once: one rank's copy of all of
@@ -32,7 +32,7 @@ struct SharedState {
 class Snapshot {
  public:
   /// sections: of the model, as long as values are taken. gathered: ranks share out the optimizer, whose
-  /// state is as long as the weights when it is whole.
+  /// state is as long as the trained weights when it is whole.
   Snapshot(Exec exec, const Parameters& parameters, const std::string& optimizer_name,
            const Optimizer* optimizer, bool gathered);
 

@@ -91,7 +91,7 @@ std::optional<Place> first_not_finite(Exec exec, const Task& task, const Graph& 
     float* const sums = reduced.as<float>().data();
     const auto look_at_gradients = [&](int node) {
       for (const ParameterLayout::Slot& slot : layout.parameters)
-        if (slot.node == node)
+        if (slot.node == node && !slot.frozen)
           search.look(order_of_gradient(graph, slot), sums + layout.gradients_offset() + slot.offset,
                       slot.elements);
     };

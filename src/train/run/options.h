@@ -8,8 +8,8 @@
 
 #include "comm/collectives/communicator.h"
 #include "io/dataset/dataset.h"
-#include "src/graph/graph.h"
 #include "src/graph/network_output.h"
+#include "src/graph/tuning.h"
 #include "src/optim/early_stop.h"
 #include "src/optim/optimizer.h"
 #include "src/optim/schedule.h"
@@ -69,6 +69,7 @@ struct TrainOptions {
 
   // [optimizer] [schedule]
   OptimizerSpec optimizer;
+  TuningSpec tuning;     ///< freeze, lr_scale
   bool sharded = false;  ///< ranks share out the optimizer's work and memory (Sharding)
   ScheduleSpec schedule;
 

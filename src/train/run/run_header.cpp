@@ -7,6 +7,7 @@
 
 #include "io/probe/findings.h"
 #include "src/core/counted.h"
+#include "src/train/run/tuning_line.h"
 
 namespace lockstep {
 
@@ -83,6 +84,8 @@ std::string describe_batches(const RunFacts& run) {
 std::string describe_run(const RunFacts& run) {
   std::vector<std::string> lines = {
       describe_data(run.data), describe_task(run.options, run.setup.task, run.facts), describe_model(run)};
+  const std::string tuning = describe_tuning(run.initial, run.setup.graph, run.setup.parameters.layout());
+  if (!tuning.empty()) lines.push_back(tuning);
   if (run.ranks > 1) lines.push_back(describe_sums(run));
   lines.push_back(fmt::format("checkpoints: written in the background from {:.1f} MiB of rank 0's memory",
                               mib(run.snapshot_bytes)));

@@ -40,7 +40,8 @@ ModelSetup::ModelSetup(World& world, Exec e, const TrainOptions& options, const 
     : exec(e),
       task(exec, options, data),
       metrics(chosen_metrics(options, task.objective())),
-      graph(rewrite(model(task.input_shape(), task.objective().network_output()), options.recompute)),
+      graph(rewrite(tuned(model(task.input_shape(), task.objective().network_output()), options.tuning),
+                    options.recompute)),
       pool(lanes_of(options, exec, world)),
       parameters(exec, graph),
       evaluation_batch(lockstep::evaluation_batch(options)) {}
@@ -75,11 +76,13 @@ std::optional<SharedState> TrainingSetup::shared_state() const {
 
 TrainingMemory training_memory(const Graph& graph, const TrainOptions& options) {
   constexpr int64_t kUsualMicroBatch = 32;
-  const ParameterLayout layout(graph);
+  const Graph tuned_graph = tuned(graph.clone(), options.tuning);
+  const ParameterLayout layout(tuned_graph);
   const int64_t micro_batch = options.micro_batch > 0 ? options.micro_batch : kUsualMicroBatch;
   const Optimizer optimizer({}, options.optimizer, layout.blocks);
-  return {layout.weights_size * static_cast<int64_t>(sizeof(float)), static_cast<int64_t>(optimizer.bytes()),
-          plan_network({}, rewrite(graph.clone(), options.recompute), micro_batch, /*training=*/true)
+  constexpr auto kBytes = static_cast<int64_t>(sizeof(float));
+  return {layout.weights_size * kBytes, layout.trained_size * kBytes, static_cast<int64_t>(optimizer.bytes()),
+          plan_network({}, rewrite(tuned_graph.clone(), options.recompute), micro_batch, /*training=*/true)
               .arena_bytes(),
           micro_batch};
 }

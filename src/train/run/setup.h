@@ -61,7 +61,8 @@ struct TrainingSetup : ModelSetup {
 
 /// Bytes that a rank holds in training, without taking them.
 struct TrainingMemory {
-  int64_t weights = 0;      ///< gradients take as many
+  int64_t weights = 0;
+  int64_t gradients = 0;
   int64_t optimizer = 0;    ///< of one rank that keeps all of it
   int64_t activations = 0;  ///< of one micro-batch
   int64_t micro_batch = 0;  ///< samples

@@ -42,7 +42,10 @@ Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const Mod
                     to_json(setup_.task.data())}),
       clock_(exec, setup_.pool.lanes(), setup_.step, setup_.communicator, setup_.statistics.get()) {
   check_options();
-  if (resume) restore(*resume);
+  if (resume)
+    restore(*resume);
+  else if (parts.initial)
+    initial_ = initialize_from(*parts.initial, exec_, setup_.parameters);
   check_same_start();
 }
 
@@ -278,6 +281,7 @@ std::string Trainer::describe() const {
                        .data = data_,
                        .facts = facts(),
                        .setup = setup_,
+                       .initial = initial_,
                        .ranks = world_.size(),
                        .snapshot_bytes = checkpoints_.snapshot_bytes(),
                        .total_steps = total_steps_,

@@ -8,6 +8,7 @@
 
 #include "io/probe/findings.h"
 #include "src/train/checkpoint/checkpointing.h"
+#include "src/train/checkpoint/initial_values.h"
 #include "src/train/control/stop_request.h"
 #include "src/train/observe/step_clock.h"
 #include "src/train/run/events.h"
@@ -21,6 +22,8 @@ namespace lockstep {
 struct TrainerParts {
   std::unique_ptr<Communicator> communicator;
   std::unique_ptr<Dataset> train;
+  /// A new run starts from its values: initialize_from().
+  std::optional<LoadedCheckpoint> initial = std::nullopt;
 };
 
 /// Trains a model from its options to the end: epochs, validation, early stopping, checkpoints, the test.
@@ -84,6 +87,7 @@ class Trainer {
   Clock::time_point started_ = Clock::now();
   TrainData data_;
   TrainingSetup setup_;
+  std::optional<InitialValues> initial_;  ///< what a checkpoint gave; none: the initializers
   Sampler sampler_;
   int64_t total_steps_;
   Schedule schedule_;

@@ -150,9 +150,10 @@ Batching plan_batches(const TrainOptions& options, int ranks, int lanes, const M
 
 MicroBatchNeeds micro_batch_needs(Exec exec, const Graph& graph) {
   MicroBatchNeeds needs;
-  for (const Graph::Node& node : graph.nodes()) {
+  for (int i = 0; i < graph.output(); ++i) {
+    const Graph::Node& node = graph.nodes()[static_cast<size_t>(i)];
     const int64_t values = node.layer->traits().statistics_per_sample;
-    if (values == 0) continue;
+    if (values == 0 || graph.frozen(i)) continue;
     needs.statistics_samples = exec.on_cuda() ? std::numeric_limits<int64_t>::max() : kFewSamples;
     if (values == 1 && needs.vector_norm.empty()) needs.vector_norm = node.name;
   }

@@ -199,11 +199,11 @@ void Step::enqueue() {
   parts_.optimizer.measure(gradients(), &verdict->gradient_norm);
   judge_step(parts_.exec, reduced.data(),
              reduced.subspan(static_cast<size_t>(layout.state_sums_offset()),
-                             static_cast<size_t>(layout.states_size)),
+                             static_cast<size_t>(layout.summed_states_size)),
              most_bad_steps_, verdict, guard);
   networks_[0].update_states(infos_.as<MicroBatchInfo>().data(), reduced, guard);
-  parts_.optimizer.update(scalars_.as<OptimizerScalars>().data(), parts_.parameters.weights(), gradients(),
-                          guard);
+  parts_.optimizer.update(scalars_.as<OptimizerScalars>().data(), parts_.parameters.trained_weights(),
+                          gradients(), guard);
   if (parts_.sharding != nullptr) parts_.sharding->gather(parts_.parameters.weights());
 }
 

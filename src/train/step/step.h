@@ -88,7 +88,8 @@ class Step {
   size_t gradient_bytes() const { return reduced_.size() + reducer_.bytes(); }
   /// What is summed over the ranks in one call.
   const std::vector<Bucket>& buckets() const { return reducer_.buckets(); }
-  /// As long as the weights. Between flush() and run() its values are of no use, and others may write there.
+  /// As long as the trained weights. Between flush() and run() its values are of no use, and others may write
+  /// there.
   std::span<float> gradients() const;
 
  private:

@@ -43,6 +43,18 @@ TEST_P(MpiSharding, HasTheBitsOfOneRankInReproducibleMode) {
     }
 }
 
+TEST_P(MpiSharding, HasTheBitsOfOneRankWhereSomeParametersAreFrozen) {
+  for (const std::string& optimizer : optimizer_names()) {
+    TinyOptions options = options_of(optimizer, 0.5);
+    options.second_block = true;
+    options.tuning = {{"conv", "norm", "dense.bias"}, {{"norm2*", 0.1}}};
+    const auto one = alone(options), together = sharded(options, {.reproducible = true});
+    EXPECT_EQ(together->train(valid_), one->train(valid_)) << optimizer;
+    EXPECT_EQ(together->hash(), one->hash()) << optimizer;
+    EXPECT_EQ(together->snapshot().storage, one->snapshot().storage) << optimizer;
+  }
+}
+
 TEST_P(MpiSharding, CapturedEqualsUncapturedToTheBit) {
   const TinyOptions captured = options_of("lamb", 0.5);
   TinyOptions uncaptured = captured;
