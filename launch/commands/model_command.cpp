@@ -124,14 +124,17 @@ int run_show(const ShowArguments& arguments) {
   for (const Graph::Node& node : graph.nodes()) {
     const int64_t count = parameters_of(*node.layer), work = node.layer->flops();
     flops += work;
-    rows.push_back({node.name, node.layer->describe(), to_string(node.output.shape), readable_count(count),
-                    fmt::format("{:.3f}", static_cast<double>(work) / 1e6)});
+    const std::string role =
+        node.loss_weight > 0 ? fmt::format("; output, loss x {}", node.loss_weight) : std::string();
+    rows.push_back({node.name, node.layer->describe() + role, to_string(node.output.shape),
+                    readable_count(count), fmt::format("{:.3f}", static_cast<double>(work) / 1e6)});
     layers.push_back({{"name", node.name},
                       {"kind", node.layer->kind()},
                       {"description", node.layer->describe()},
                       {"output", extents_of(node.output.shape)},
                       {"parameters", count},
                       {"forward_flops", work}});
+    if (node.loss_weight > 0) layers.back()["loss_weight"] = node.loss_weight;
   }
   const TrainingMemory memory = training_memory(graph, config.train);
   const std::vector<TensorFacts> tensors = tensors_of(graph, layout);

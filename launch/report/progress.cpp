@@ -115,6 +115,10 @@ void Progress::epoch(const EpochEvent& event, int64_t epochs) {
   clear();
   std::string line = fmt::format("epoch {}{}  train loss {:.4f}", event.epoch,
                                  epochs > 0 ? fmt::format("/{}", epochs) : "", event.train_loss);
+  for (const OutputLoss& output : event.output_losses)
+    line += fmt::format("{}{} {:.4f}", &output == event.output_losses.data() ? " (" : ", ", output.name,
+                        output.loss);
+  if (!event.output_losses.empty()) line += ")";
   if (event.validation) {
     line += fmt::format("  validation loss {:.4f}", event.validation->loss);
     for (const Evaluation::Value& metric : event.validation->metrics)

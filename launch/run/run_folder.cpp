@@ -127,11 +127,16 @@ void add_steps(Json& line, const StepReport& report) {
   line["slowest_rank_step_ms"] = milliseconds(report.slowest);
 }
 
+void add_output_losses(Json& line, const std::vector<OutputLoss>& losses) {
+  for (const OutputLoss& output : losses) line["output_loss"][output.name] = output.loss;
+}
+
 }  // namespace
 
 Json metrics_line(const StepEvent& event) {
   Json line{{"event", "step"},    {"step", event.step}, {"epoch", event.epoch},
             {"loss", event.loss}, {"lr", event.lr},     {"samples_per_s", event.samples_per_s}};
+  add_output_losses(line, event.output_losses);
   if (event.skipped_in_a_row > 0) line["skipped"] = true;
   return line;
 }
@@ -139,6 +144,7 @@ Json metrics_line(const StepEvent& event) {
 Json metrics_line(const EpochEvent& event) {
   Json line{
       {"event", "epoch"}, {"epoch", event.epoch}, {"step", event.step}, {"train_loss", event.train_loss}};
+  add_output_losses(line, event.output_losses);
   if (event.validation) {
     line["validation_loss"] = event.validation->loss;
     add_metrics(line, "validation_", *event.validation);

@@ -35,6 +35,8 @@ const std::vector<CommonOption>& common_layer_options() {
       {"inputs", "a list of names", "the same for a layer that reads several, such as add"},
       {"parameters_of", "a name", "an earlier layer, whose parameters it uses in place of its own"},
       {"repeat", "an integer", "so many of it, one behind the other, named NAME.0, NAME.1, ..."},
+      {"loss_weight", "a number",
+       "makes it an output besides the last layer: in training its loss is added with this weight"},
   };
   return options;
 }

@@ -53,6 +53,8 @@ constexpr Synonym kKinds[] = {
 };
 
 constexpr Synonym kOptions[] = {
+    {"aux_weight", "loss_weight"},
+    {"auxiliary", "loss_weight"},
     {"type", "kind"},
     {"layer", "kind"},
     {"op", "kind"},

@@ -126,10 +126,14 @@ class Reader {
       if (!option.standard && !values.contains(option.name))
         fail_at(table, "{} needs '{}' ({}: {}).", kind.name, option.name, option.description,
                 type_name(option));
+    const toml::node* const sharing = table.get("parameters_of");
+    const std::string owner = sharing != nullptr ? owner_of(text_of(*sharing, "parameters_of"), scope) : "";
+    const toml::node* const weighing = table.get("loss_weight");
+    const double weight = weighing != nullptr ? number_of(*weighing, "loss_weight") : 0;
     try {
       graph_.add(layer_, kind.with(values), inputs);
-      if (const toml::node* owner = table.get("parameters_of"))
-        graph_.share_parameters(layer_, owner_of(text_of(*owner, "parameters_of"), scope));
+      if (sharing != nullptr) graph_.share_parameters(layer_, owner);
+      if (weighing != nullptr) graph_.set_loss_weight(layer_, weight);
     } catch (const Error& error) {
       fail(ExitCode::usage, "{}:{}: {}", path_, table.source().begin.line, error.what());
     }
@@ -308,6 +312,11 @@ class Reader {
     return std::get<int64_t>(value);
   }
 
+  double number_of(const toml::node& node, const std::string& key) const {
+    if (!node.is_number()) fail_at(node, "'{}' must be a number.", key);
+    return *node.value<double>();
+  }
+
   std::string text_of(const toml::node& node, const std::string& key) const {
     if (!node.is_string()) fail_at(node, "'{}' must be a string.", key);
     return node.as_string()->get();
@@ -339,22 +348,31 @@ class Reader {
     for (size_t i = 0; i < nodes.size(); ++i) {
       layer_ = nodes[i].name;
       if (graph_.readers(static_cast<int>(i) + 1) == 0)
-        fail_at(*tables_[i], "nothing reads its output, and it is not the last layer.");
+        fail_at(*tables_[i],
+                "nothing reads its output, and it is not the last layer. An auxiliary output has a "
+                "loss_weight, as in loss_weight = 0.3.");
     }
-    const Shape& output = nodes.back().output.shape;
-    if (output_.accepts(output)) return;
-    if (output_.positions.rank() > 0)
-      fail_at(
-          *tables_.back(),
-          "the last layer gives {} for a sample, but the data needs {}, an answer at each position: end "
-          "with a linear layer or a 1x1 convolution whose outputs or filters are \"classes\", and keep the "
-          "extents.",
-          to_string(output), to_string(output_.shape()));
-    fail_at(*tables_.back(), "the last layer gives {} for a sample, but the data needs ({}): {}.",
-            to_string(output), output_.width, right_end(*nodes.back().layer, output));
+    for (const Graph::Output& output : graph_.outputs()) check_output(output.value);
   }
 
-  /// What to change where the last layer does not give the outputs.
+  void check_output(int value) {
+    const size_t layer = static_cast<size_t>(value) - 1;
+    const Graph::Node& node = graph_.nodes()[layer];
+    const Shape& output = node.output.shape;
+    if (output_.accepts(output)) return;
+    layer_ = node.name;
+    const std::string which = value == graph_.output() ? "the last layer" : "this output";
+    if (output_.positions.rank() > 0)
+      fail_at(
+          *tables_[layer],
+          "{} gives {} for a sample, but the data needs {}, an answer at each position: end with a linear "
+          "layer or a 1x1 convolution whose outputs or filters are \"classes\", and keep the extents.",
+          which, to_string(output), to_string(output_.shape()));
+    fail_at(*tables_[layer], "{} gives {} for a sample, but the data needs ({}): {}.", which,
+            to_string(output), output_.width, right_end(*node.layer, output));
+  }
+
+  /// What to change where a layer does not give the outputs.
   static std::string right_end(const Layer& last, const Shape& output) {
     if (last.kind() == "linear")
       return fmt::format("{}set its outputs = \"classes\"",

@@ -1,6 +1,7 @@
 #include "src/graph/graph.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "src/core/error.h"
@@ -30,7 +31,8 @@ Graph Graph::clone() const {
   Graph copy(input_, seed_);
   for (const Node& node : nodes_)
     copy.nodes_.push_back({node.name, node.layer->clone(), node.inputs, node.output, node.relu,
-                           node.parameters_of, node.segment, node.tuning});
+                           node.parameters_of, node.segment, node.tuning, node.loss_weight,
+                           node.output_name});
   return copy;
 }
 
@@ -95,13 +97,44 @@ void Graph::share_parameters(const std::string& name, const std::string& owner) 
   node.parameters_of = first >= 0 ? first : source;
 }
 
+void Graph::set_loss_weight(const std::string& layer, double weight) {
+  const int number = find(layer);
+  INVARIANT(number >= 0, "there is no layer '{}'", layer);
+  if (!(weight > 0) || !std::isfinite(weight))
+    fail(ExitCode::usage, "layer '{}': the loss of an output cannot weigh {}: give a positive number.", layer,
+         weight);
+  Node& node = nodes_[static_cast<size_t>(number)];
+  node.loss_weight = weight;
+  node.output_name = layer;
+}
+
+std::vector<Graph::Output> Graph::outputs() const {
+  if (nodes_.empty()) return {{"input", 0, 1.0}};
+  const Node& last = nodes_.back();
+  const bool is_set = last.loss_weight > 0;
+  std::vector<Output> all = {
+      {is_set ? last.output_name : last.name, output(), is_set ? last.loss_weight : 1.0}};
+  for (int value = 1; value < output(); ++value)
+    if (const Node& node = nodes_[static_cast<size_t>(value) - 1]; node.loss_weight > 0)
+      all.push_back({node.output_name, value, node.loss_weight});
+  return all;
+}
+
+bool Graph::has_loss_weights() const {
+  return std::ranges::any_of(nodes_, [](const Node& node) { return node.loss_weight > 0; });
+}
+
+bool Graph::is_output(int value) const {
+  return value == output() || (value > 0 && nodes_[static_cast<size_t>(value) - 1].loss_weight > 0);
+}
+
 const Value& Graph::value(int number) const {
   INVARIANT(number >= 0 && number <= output(), "value {} of a graph of {} layers", number, output());
   return number == 0 ? input_ : nodes_[static_cast<size_t>(number - 1)].output;
 }
 
 int Graph::readers(int value) const {
-  int count = value == output() ? 1 : 0;
+  int count = is_output(value) ? 1 : 0;
   for (const Node& node : nodes_)
     count += static_cast<int>(std::count(node.inputs.begin(), node.inputs.end(), value));
   return count;

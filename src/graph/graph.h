@@ -16,7 +16,7 @@ struct Tuning {
 };
 
 /// A static network: layers in topological order, values known per sample. Value 0 is the input; layer i
-/// makes value i + 1; the last value is the output.
+/// makes value i + 1; the last value is the output, and in training others may be outputs besides.
 class Graph {
  public:
   struct Node {
@@ -30,6 +30,8 @@ class Graph {
     /// -1: it keeps them. See recompute().
     int segment = -1;
     std::map<std::string, Tuning> tuning = {};  ///< of its own parameters, by name; of others the default
+    double loss_weight = 0;  ///< of its output among those of the network: see set_loss_weight(); 0: none
+    std::string output_name = {};  ///< with a loss_weight: the layer's name before rewrites
   };
 
   /// input: one sample as the network sees it, channels-last. seed: run.seed, for layers with random numbers.
@@ -52,13 +54,31 @@ class Graph {
   /// Throws Error(usage) when there is no such layer or parameter, or shapes differ.
   void share_parameters(const std::string& name, const std::string& owner);
 
+  /// An output of the network, in training.
+  struct Output {
+    std::string name;
+    int value = 0;
+    double weight = 1;  ///< of its loss in the sum of all
+  };
+  /// Makes a layer's output one of the network's: in training it is compared with the targets too, and its
+  /// loss times the weight is added to the others (the auxiliary heads of Szegedy et al. 2015). The last
+  /// layer always gives the main output, with weight 1 unless this sets another. Throws Error(usage) unless
+  /// the weight is a positive number.
+  void set_loss_weight(const std::string& layer, double weight);
+  /// The main output, then the auxiliary ones in the order of their layers.
+  std::vector<Output> outputs() const;
+  /// Whether any weight has been set, so that the loss is a sum.
+  bool has_loss_weights() const;
+
   const std::vector<Node>& nodes() const { return nodes_; }
   std::vector<Node>& nodes() { return nodes_; }
+  /// The main output.
   int output() const { return static_cast<int>(nodes_.size()); }
+  bool is_output(int value) const;
   /// Of one sample; value 0 is the input.
   const Value& value(int number) const;
   const Shape& shape(int number) const { return value(number).shape; }
-  /// How many layers read a value; the output counts as read once.
+  /// How many layers read a value; an output counts as read once more.
   int readers(int value) const;
   /// The number of the layer of this name, or -1.
   int find(const std::string& name) const;

@@ -7,10 +7,13 @@ namespace lockstep {
 
 namespace {
 
-Graph prepared(Exec exec, const Graph& graph, int64_t micro_batch) {
+Graph prepared(Exec exec, const Graph& graph, int64_t micro_batch, bool training) {
   Graph copy_of_graph = graph.clone();
   const std::vector<bool> needs_gradient = values_with_gradient(copy_of_graph);
-  for (Graph::Node& node : copy_of_graph.nodes()) {
+  const std::vector<bool> computed = computed_values(copy_of_graph, training);
+  for (size_t i = 0; i < computed.size() - 1; ++i) {
+    if (!computed[i + 1]) continue;
+    Graph::Node& node = copy_of_graph.nodes()[i];
     bool needs_input_gradient = false;
     for (const int input : node.inputs)
       needs_input_gradient = needs_input_gradient || needs_gradient[static_cast<size_t>(input)];
@@ -22,7 +25,7 @@ Graph prepared(Exec exec, const Graph& graph, int64_t micro_batch) {
 }  // namespace
 
 Plan plan_network(Exec exec, const Graph& graph, int64_t micro_batch, bool training) {
-  return Plan(prepared(exec, graph, micro_batch), micro_batch, training);
+  return Plan(prepared(exec, graph, micro_batch, training), micro_batch, training);
 }
 
 /// A slice of the reduced buffer; an offset of -1: what is frozen has none.
@@ -71,13 +74,15 @@ Network::Network(Exec exec, const Graph& graph, const Parameters& parameters, in
     : exec_(exec),
       micro_batch_(micro_batch),
       training_(training),
-      graph_(prepared(exec, graph, micro_batch)),
+      graph_(prepared(exec, graph, micro_batch, training)),
       plan_(graph_, micro_batch, training),
       arena_(exec, Memory::device, static_cast<size_t>(plan_.arena_bytes())) {
   const auto batched = [&](int value) { return graph_.value(value).batched(micro_batch); };
   input_ = tensor_at(plan_.value(0), batched(0));
-  output_ = tensor_at(plan_.value(graph_.output()), batched(graph_.output()));
-  output_gradient_ = tensor_at(plan_.gradient(graph_.output()), batched(graph_.output()));
+  for (const Graph::Output& output : graph_.outputs())
+    outputs_.push_back({tensor_at(plan_.value(output.value), batched(output.value)),
+                        tensor_at(plan_.gradient(output.value), batched(output.value)),
+                        static_cast<float>(output.weight)});
   for (const Plan::Step& step : plan_.steps()) {
     if (step.event.kind == Event::Kind::loss)
       backward_begins_ = actions_.size();
@@ -128,6 +133,7 @@ Network::Action Network::bind(const Plan::Step& step) const {
 
 void Network::bind_parameters(const Parameters& parameters) {
   const ParameterLayout& layout = parameters.layout();
+  if (layout.weighted_outputs > 0) output_metrics_offset_ = layout.output_metrics_offset();
   const auto slice = [](int64_t start, const ParameterLayout::Slot& slot) {
     return Slice{slot.frozen ? -1 : start + slot.offset, slot.shape};
   };
@@ -146,6 +152,13 @@ void Network::bind_parameters(const Parameters& parameters) {
     bound.states.push_back(parameters.state(static_cast<int>(s)));
     bound.state_sums.push_back(slice(layout.state_sums_offset(), slot));
   }
+}
+
+Tensor Network::output_metrics(size_t k, std::span<float> reduced) const {
+  if (output_metrics_offset_ < 0) return {};
+  return {reduced.data() + output_metrics_offset_ + static_cast<int64_t>(k) * kLossMetrics,
+          DType::f32,
+          {kLossMetrics}};
 }
 
 LayerContext Network::context_of(const Action& action, const MicroBatch& batch) const {

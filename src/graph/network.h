@@ -38,10 +38,21 @@ class Network {
 
   /// (micro_batch, ...) float32: the caller fills it before forward().
   Tensor input() const { return input_; }
-  /// (micro_batch, outputs): valid until backward.
-  Tensor output() const { return output_; }
-  /// Gradient of the loss by the output: the caller fills it before backward(). Training only.
-  Tensor output_gradient() const { return output_gradient_; }
+  /// The main output (micro_batch, outputs): valid until backward.
+  Tensor output() const { return outputs_[0].values; }
+  /// Gradient of the loss by the main output: the caller fills it before backward(). Training only.
+  Tensor output_gradient() const { return outputs_[0].gradient; }
+
+  /// What the loss of a network in training is taken of.
+  struct Output {
+    Tensor values, gradient;  ///< like output() and output_gradient(); the caller fills each gradient
+    float weight = 1;         ///< of its loss in the sum of all
+  };
+  /// In the order of Graph::outputs(). Where it is not in training, only the first has values.
+  std::span<const Output> outputs() const { return outputs_; }
+  /// Where the metrics of output k alone (kLossMetrics) go in a reduced buffer; empty when the main output is
+  /// all there is, whose metrics are those of the step.
+  Tensor output_metrics(size_t k, std::span<float> reduced) const;
 
   /// Enqueues; does not wait.
   void forward(const MicroBatch& batch);
@@ -73,10 +84,12 @@ class Network {
   Graph graph_;
   Plan plan_;
   Buffer arena_;
-  Tensor input_, output_, output_gradient_;
-  std::vector<Bound> bound_;     // by layer
-  std::vector<Action> actions_;  // the plan's steps without the loss
-  size_t backward_begins_ = 0;   // in actions_
+  Tensor input_;
+  std::vector<Output> outputs_;
+  int64_t output_metrics_offset_ = -1;  // in the reduced buffer
+  std::vector<Bound> bound_;            // by layer
+  std::vector<Action> actions_;         // the plan's steps without the loss
+  size_t backward_begins_ = 0;          // in actions_
 };
 
 }  // namespace lockstep

@@ -44,6 +44,7 @@ std::vector<float> to_host(Exec exec, std::span<const float> values) {
 }  // namespace
 
 ParameterLayout::ParameterLayout(const Graph& graph) {
+  if (graph.has_loss_weights()) weighted_outputs = static_cast<int64_t>(graph.outputs().size());
   for (int node = 0; node < graph.output(); ++node) {
     const Graph::Node& n = graph.nodes()[static_cast<size_t>(node)];
     const auto slot_of = [&](const std::string& name, const Shape& shape, int index) {
@@ -132,11 +133,7 @@ void ParameterLayout::place_parameters(const Graph& graph) {
 
 int64_t ParameterLayout::requests_offset() const { return fingerprint_offset() + kFingerprintFloats; }
 
-int64_t ParameterLayout::state_sums_offset() const {
-  static_assert(kLossMetrics + kFingerprintFloats + kRequestFloats + StepVerdict::kFloats <= kFlatBlock,
-                "the metrics have one block");
-  return kFlatBlock;
-}
+int64_t ParameterLayout::state_sums_offset() const { return padded(verdict_offset() + StepVerdict::kFloats); }
 
 Parameters::Parameters(Exec exec, const Graph& graph)
     : exec_(exec),

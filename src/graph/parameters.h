@@ -51,6 +51,7 @@ struct ParameterLayout {
   std::vector<FlatBlock> blocks;       ///< what each block of the trained weights is
   std::vector<int64_t> ready_ends;     ///< ends in `reduced`, in the order in which backward reaches them
   std::vector<int> node_of_ready_end;  ///< the layer whose backward completes that end
+  int64_t weighted_outputs = 0;        ///< outputs, where the loss is a weighted sum of theirs; else 0
 
   int64_t metrics_offset() const { return 0; }
   /// Behind what the loss leaves (src/ops/loss/loss.h): the pieces of a fingerprint (src/ops/fingerprint.h).
@@ -58,8 +59,10 @@ struct ParameterLayout {
   /// What ranks ask of each other (Requests): one float each.
   static constexpr int64_t kRequestFloats = 2;
   int64_t requests_offset() const;
+  /// What the loss leaves of each of the weighted outputs alone: kLossMetrics floats each.
+  int64_t output_metrics_offset() const { return requests_offset() + kRequestFloats; }
   /// What was found when the step was judged (StepVerdict), behind everything that is summed.
-  int64_t verdict_offset() const { return requests_offset() + kRequestFloats; }
+  int64_t verdict_offset() const { return output_metrics_offset() + weighted_outputs * kLossMetrics; }
   int64_t state_sums_offset() const;
   int64_t gradients_offset() const { return state_sums_offset() + summed_states_size; }
   int64_t reduced_size() const { return gradients_offset() + trained_size; }

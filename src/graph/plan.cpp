@@ -17,6 +17,7 @@ class Planner {
   Planner(const Graph& graph, int64_t n, bool training)
       : graph_(graph),
         n_(n),
+        outputs_(graph.outputs()),
         needs_gradient_(values_with_gradient(graph)),
         events_(schedule(graph, training)) {}
 
@@ -52,6 +53,8 @@ class Planner {
 
   const Graph::Node& node(int i) const { return graph_.nodes()[static_cast<size_t>(i)]; }
   int64_t value_bytes(int value) const { return graph_.value(value).batched(n_).bytes(); }
+  /// The value of a loss.
+  int output_of(const Event& loss) const { return outputs_[static_cast<size_t>(loss.index)].value; }
   static bool computes_value(const Event& event) {
     return event.kind == Event::Kind::forward || event.kind == Event::Kind::recompute;
   }
@@ -81,7 +84,7 @@ class Planner {
       const Event& event = events_[static_cast<size_t>(time)];
       Tensors& touched = touched_[static_cast<size_t>(time)];
       if (event.kind == Event::Kind::loss) {
-        touched.output = read(graph_.output(), time);
+        touched.output = read(output_of(event), time);
         continue;
       }
       const int output = event.node + 1;
@@ -97,7 +100,7 @@ class Planner {
         if (traits.backward_reads_output || node(event.node).relu) touched.output = read(output, time);
       }
     }
-    // The output of a network that is not trained is read by the caller.
+    // The main output of a network that is not trained is read by the caller.
     if (events_.empty() || events_.back().kind == Event::Kind::forward)
       read(graph_.output(), static_cast<int>(events_.size()));
   }
@@ -156,7 +159,7 @@ class Planner {
       const Event& event = events_[static_cast<size_t>(time)];
       Tensors& touched = touched_[static_cast<size_t>(time)];
       if (event.kind == Event::Kind::loss)
-        gradients_[static_cast<size_t>(graph_.output())] = create(value_bytes(graph_.output()), time);
+        gradients_[static_cast<size_t>(output_of(event))] = create(value_bytes(output_of(event)), time);
       if (event.kind == Event::Kind::backward) {
         place_gradients_of(event.node, time);
         place_frozen_gradients_of(event.node, time);
@@ -238,6 +241,7 @@ class Planner {
 
   const Graph& graph_;
   int64_t n_;
+  std::vector<Graph::Output> outputs_;
   std::vector<bool> needs_gradient_;
   std::vector<Event> events_;
   std::vector<Tensors> touched_;  // by event

@@ -14,7 +14,7 @@ std::vector<int> layers_to_recompute(const Graph& graph, const std::vector<bool>
   const auto has_backward = [&](int i) { return needs_gradient[static_cast<size_t>(i) + 1]; };
   // Kept: what layers behind the segment read.
   const auto kept = [&](int value) {
-    if (value == graph.output()) return true;
+    if (graph.is_output(value)) return true;
     for (int i = last + 1; i < graph.output(); ++i)
       if (std::ranges::count(node(i).inputs, value) > 0) return true;
     return false;
@@ -62,17 +62,34 @@ std::vector<bool> values_with_gradient(const Graph& graph) {
   return needs;
 }
 
+std::vector<bool> computed_values(const Graph& graph, bool training) {
+  std::vector<bool> computed(graph.nodes().size() + 1, training);
+  computed.back() = true;
+  for (size_t i = graph.nodes().size(); i-- > 0;)
+    if (computed[i + 1])
+      for (const int input : graph.nodes()[i].inputs) computed[static_cast<size_t>(input)] = true;
+  return computed;
+}
+
 std::vector<Event> schedule(const Graph& graph, bool training) {
   using enum Event::Kind;
   std::vector<Event> events;
   const int layers = graph.output();
-  for (int i = 0; i < layers; ++i) events.push_back({forward, i});
+  const std::vector<bool> computed = computed_values(graph, training);
+  for (int i = 0; i < layers; ++i)
+    if (computed[static_cast<size_t>(i) + 1]) events.push_back({forward, i});
   const std::vector<bool> needs_gradient = values_with_gradient(graph);
-  if (!training || !needs_gradient[static_cast<size_t>(layers)]) return events;
+  const std::vector<Graph::Output> outputs = graph.outputs();
+  const auto is_trained = [&](const Graph::Output& output) {
+    return needs_gradient[static_cast<size_t>(output.value)];
+  };
+  if (!training || std::ranges::none_of(outputs, is_trained)) return events;
 
-  events.push_back({loss, layers});
   std::vector<bool> has_gradient(static_cast<size_t>(layers) + 1, false);
-  has_gradient[static_cast<size_t>(layers)] = true;
+  for (size_t k = 0; k < outputs.size(); ++k) {
+    events.push_back({loss, layers, static_cast<int>(k)});
+    has_gradient[static_cast<size_t>(outputs[k].value)] = true;
+  }
   for (int i = layers - 1; i >= 0; --i) {
     const Graph::Node& node = graph.nodes()[static_cast<size_t>(i)];
     const bool ends_segment =

@@ -8,6 +8,7 @@
 #include "src/device/exec.h"
 #include "src/ops/input/preprocess.h"
 #include "src/ops/loss/elementwise_loss.h"
+#include "src/ops/loss/output_loss.h"
 #include "src/ops/micro_batch.h"
 #include "src/ops/pointwise/activation.h"
 #include "src/ops/pointwise/dropout.h"
@@ -50,6 +51,7 @@ void softmax_cross_entropy_soft(Exec exec, const MicroBatchInfo* info, const Cro
                                 ConstTensor logits, ConstTensor targets, Tensor dlogits, Tensor metrics);
 void elementwise_loss(Exec exec, const MicroBatchInfo* info, const ElementwiseLossSpec& spec,
                       ConstTensor prediction, ConstTensor target, Tensor dprediction, Tensor metrics);
+void add_output_loss(Exec exec, float weight, bool is_first, ConstTensor own, Tensor gradient, Tensor total);
 void divide_by_weights(Exec exec, Tensor metrics, std::span<float> gradients);
 void softmax(Exec exec, ConstTensor logits, Tensor probabilities);
 

@@ -79,11 +79,18 @@ class GraphRunner {
     return values_.back();
   }
 
+  /// As forward() has left it.
+  const std::vector<float>& value(int number) const { return values_[static_cast<size_t>(number)]; }
+
   /// Returns the gradient of the input; `gradients` holds the parameters'.
   std::vector<float> backward(const std::vector<float>& output_gradient) {
+    return backward(std::map<int, std::vector<float>>{{graph_.output(), output_gradient}});
+  }
+  /// The same for a loss of several values.
+  std::vector<float> backward(const std::map<int, std::vector<float>>& output_gradients) {
     std::vector<std::vector<float>> sums;
     for (const std::vector<float>& value : values_) sums.emplace_back(value.size(), 0.0f);
-    sums.back() = output_gradient;
+    for (const auto& [value, gradient] : output_gradients) sums[static_cast<size_t>(value)] = gradient;
     for (size_t i = graph_.nodes().size(); i-- > 0;) {
       Graph::Node& node = graph_.nodes()[i];
       const LayerTraits traits = node.layer->traits();

@@ -20,11 +20,14 @@ const Description<NoOptions>* const kActivations[] = {&layers::relu, &layers::si
 /// nobody has read yet.
 class RandomGraph {
  public:
-  explicit RandomGraph(uint64_t id) : random_(31, id), graph_({4, 4, 2}, 3) {}
+  explicit RandomGraph(uint64_t id) : random_(31, id), graph_({4, 4, 2}, 3), has_outputs_(id % 2 == 1) {}
 
   Graph make() {
     const uint32_t layers = 2 + random_.next_below(12);
     for (uint32_t i = 0; i < layers; ++i) grow();
+    // Any value may be an auxiliary output, read by others or not.
+    for (size_t i = 0; has_outputs_ && i < graph_.nodes().size(); ++i)
+      if (random_.next_below(4) == 0) graph_.set_loss_weight(graph_.nodes()[i].name, 0.5);
     std::vector<int> loose;
     for (int v = 0; v <= graph_.output(); ++v)
       if (graph_.readers(v) == (v == graph_.output() ? 1 : 0)) loose.push_back(v);
@@ -96,6 +99,7 @@ class RandomGraph {
 
   RandomStream random_;
   Graph graph_;
+  bool has_outputs_;
 };
 
 std::string text_of(const Graph& graph) {
@@ -128,11 +132,17 @@ void compare(Exec exec, Graph graph, uint64_t id) {
     to_backend(exec, network.input(), x);
     network.forward(batch);
     ASSERT_EQ(from_backend(exec, network.output()), runner.forward(x));
-    const std::vector<float> gradient = random_values(network.output().elements(), 1000 + id);
-    ASSERT_TRUE(network.output_gradient());
-    to_backend(exec, network.output_gradient(), gradient);
+    std::map<int, std::vector<float>> gradients;
+    const std::vector<Graph::Output> outputs = graph.outputs();
+    for (size_t k = 0; k < outputs.size(); ++k) {
+      const Network::Output& output = network.outputs()[k];
+      ASSERT_EQ(from_backend(exec, output.values), runner.value(outputs[k].value)) << outputs[k].name;
+      ASSERT_TRUE(output.gradient);
+      gradients[outputs[k].value] = random_values(output.values.elements(), 1000 + id + 100 * k);
+      to_backend(exec, output.gradient, gradients[outputs[k].value]);
+    }
     network.backward(batch, [](int) {});
-    runner.backward(gradient);
+    runner.backward(gradients);
     const std::vector<float> all = reduced.values();
     const auto check = [&](const ParameterLayout::Slot& slot, int64_t start,
                            const std::vector<float>& values) {

@@ -29,6 +29,7 @@ struct TinyOptions {
   bool float_inputs = false;
   int32_t most_bad_steps = 1;
   TuningSpec tuning = {};
+  double auxiliary = 0;  ///< the loss weight of a second head; 0: there is none
 };
 
 /// A rank that trains a small network on random bytes, without files. Without a communicator of their own,
@@ -44,7 +45,7 @@ class TinyRun {
         communicator_(std::move(communicator)),
         statistics_(std::move(statistics)),
         task_(exec, TrainOptions{}, signature(options.float_inputs ? DType::f32 : DType::u8)),
-        graph_(rewrite(tuned(make_graph(options.second_block), options.tuning))),
+        graph_(rewrite(tuned(make_graph(options.second_block, options.auxiliary), options.tuning))),
         parameters_(exec, graph_),
         sharding_(options.sharded
                       ? std::make_optional<Sharding>(exec, *communicator_, parameters_.layout(), kBucketBytes)
@@ -181,11 +182,18 @@ class TinyRun {
     return ReplicaCheck(exec_, model_sections(parameters_, spec_.name, sharding_ ? nullptr : &optimizer_),
                         every_steps);
   }
-  static Graph make_graph(bool second_block) {
+  static Graph make_graph(bool second_block, double auxiliary) {
     Graph graph({6, 6, 1});
     graph.add("conv", layers::conv2d({.filters = 8}));
     graph.add("norm", layers::batch_norm({}));
-    graph.add("relu", layers::relu());
+    const int trunk = graph.add("relu", layers::relu());
+    if (auxiliary > 0) {
+      graph.add("auxiliary_pool", layers::max_pool2d());
+      graph.add("auxiliary_flatten", layers::flatten());
+      graph.add("auxiliary", layers::linear({.outputs = kClasses}));
+      graph.set_loss_weight("auxiliary", auxiliary);
+      graph.add("trunk", layers::tanh(), {trunk});
+    }
     if (second_block) {
       graph.add("conv2", layers::conv2d({.filters = 6}));
       graph.add("norm2", layers::batch_norm({}));

@@ -10,7 +10,7 @@ namespace {
 
 bool is_relu(const Graph::Node& node) { return node.layer->kind() == to_string(Activation::relu); }
 
-/// The position of the one layer that reads this value, or -1 when there are several or it is the output.
+/// The position of the one layer that reads this value, or -1 when there are several or it is an output.
 int only_reader(const Graph& graph, int value) {
   if (graph.readers(value) != 1) return -1;
   const auto& nodes = graph.nodes();
@@ -46,8 +46,12 @@ Graph fold_relus(Graph graph) {
     if (is_relu(node) && source > 0 && readers[static_cast<size_t>(source)] == 1) {
       const int held = renamed[static_cast<size_t>(source)];
       Graph::Node& before = folded.nodes()[static_cast<size_t>(held - 1)];
-      if (before.layer->traits().applies_relu && !before.relu) {
+      // The main output stays the last value, also where an auxiliary head lies in between.
+      const bool moves_output = &node == &graph.nodes().back() && held != folded.output();
+      if (before.layer->traits().applies_relu && !before.relu && !moves_output) {
         before.relu = true;
+        before.loss_weight = node.loss_weight;
+        before.output_name = node.output_name;
         renamed.push_back(held);
         continue;
       }

@@ -16,6 +16,9 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+/// The name of a part of RunState in a checkpoint.
+std::string output_loss_sum(size_t output) { return fmt::format("epoch_loss_sum_of_output_{}", output); }
+
 }  // namespace
 
 /// What the writing thread uses. It may outlive the run when a disk hangs.
@@ -122,6 +125,8 @@ void Checkpointing::save(const RunState& state, const Files& files) {
     job.values.reals = {{"epoch_loss_sum", state.epoch_loss_sum},
                         {"best", state.watched.best},
                         {"saved_best", state.best.best}};
+    for (size_t k = 0; k < state.output_loss_sums.size(); ++k)
+      job.values.reals[output_loss_sum(k)] = state.output_loss_sums[k];
     job.values.strings = {{"lockstep_version", LOCKSTEP_VERSION},
                           {"config", options.config_text},
                           {"data", parts_.data_description},
@@ -191,6 +196,8 @@ RunState Checkpointing::restore(const ResumeFrom& resume) {
       .skipped = {counter("skipped_steps"), counter("skipped_in_a_row"), counter("epoch_skipped_samples")},
       .watched = {from.real("best"), from.integer("best_epoch"), from.integer("bad_epochs")},
       .best = {from.real("saved_best"), from.integer("saved_best_epoch"), 0}};
+  for (size_t k = 0; from.checkpoint.reals.contains(output_loss_sum(k)); ++k)
+    state.output_loss_sums.push_back(from.real(output_loss_sum(k)));
   std::vector<std::string> warnings;
   const RunData::Changes changes = data_.since(from);
   if (!changes.texts.empty()) {
@@ -203,6 +210,7 @@ RunState Checkpointing::restore(const ResumeFrom& resume) {
   if (changes.train || changes.steps) {
     state.position = start_of_epoch(state.position, from.integer("steps_per_epoch"));
     state.epoch_loss_sum = 0;
+    state.output_loss_sums.clear();
     state.epoch_samples = state.skipped.epoch_samples = 0;
     warnings.push_back(fmt::format("The run goes on at the start of epoch {}, step {}.",
                                    state.position / parts_.steps_per_epoch + 1, state.position + 1));

@@ -102,7 +102,8 @@ std::optional<Place> first_not_finite(Exec exec, const Task& task, const Graph& 
            .loss_done =
                [&] {
                  search.look(order_of_loss(graph), sums, 1);
-                 look(order_of_loss(graph), network.output_gradient());
+                 for (const Network::Output& output : network.outputs())
+                   look(order_of_loss(graph), output.gradient);
                },
            .gradients_done = look_at_gradients});
   }

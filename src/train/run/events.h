@@ -3,11 +3,18 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "src/train/run/evaluator.h"
 #include "src/train/step/step_split.h"
 
 namespace lockstep {
+
+/// The loss of one of several outputs of the network, without its weight.
+struct OutputLoss {
+  std::string name;  ///< of its layer
+  double loss = 0;
+};
 
 struct StepEvent {
   int64_t step = 0, total_steps = 0;               ///< from 1
@@ -16,11 +23,13 @@ struct StepEvent {
   double loss = 0, lr = 0, samples_per_s = 0;
   double gradient_norm = 0;      ///< before clipping
   int64_t skipped_in_a_row = 0;  ///< 0: this step was applied; else how many were not, this one included
+  std::vector<OutputLoss> output_losses = {};  ///< of several, whose weighted sum is the loss
 };
 
 struct EpochEvent {
   int64_t epoch = 0, step = 0;  ///< from 1
   double train_loss = 0;
+  std::vector<OutputLoss> output_losses = {};  ///< of several, whose weighted sum is train_loss
   std::optional<Evaluation> validation = std::nullopt;
   int64_t skipped_steps = 0;  ///< of the run so far
   double seconds = 0;         ///< of this epoch

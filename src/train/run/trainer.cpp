@@ -138,7 +138,7 @@ Requests Trainer::requests() const {
 void Trainer::report(const std::optional<StepMetrics>& metrics) {
   if (!metrics) return;
   activity().enter(Phase::report);
-  state_.count(metrics->loss, metrics->samples, metrics->is_finite);
+  state_.count(metrics->loss, metrics->samples, metrics->is_finite, metrics->output_losses);
   asked_.stop |= metrics->requests.stop;
   asked_.save |= metrics->requests.save;
   const int64_t at = metrics->step - 1, in_a_row = state_.skipped.in_a_row;
@@ -154,8 +154,17 @@ void Trainer::report(const std::optional<StepMetrics>& metrics) {
                        .lr = schedule_.lr(at),
                        .samples_per_s = static_cast<double>(metrics->samples) / clock_.step_seconds(),
                        .gradient_norm = metrics->gradient_norm,
-                       .skipped_in_a_row = options_.skip_bad_steps ? in_a_row : 0});
+                       .skipped_in_a_row = options_.skip_bad_steps ? in_a_row : 0,
+                       .output_losses = named(metrics->output_losses)});
   if (in_a_row >= options_.most_bad_steps()) fail_diverged(*metrics);
+}
+
+std::vector<OutputLoss> Trainer::named(const std::vector<double>& output_losses) const {
+  std::vector<OutputLoss> losses;
+  const std::vector<Graph::Output> outputs = setup_.graph.outputs();
+  for (size_t k = 0; k < std::min(outputs.size(), output_losses.size()); ++k)
+    losses.push_back({outputs[k].name, output_losses[k]});
+  return losses;
 }
 
 void Trainer::fail_diverged(const StepMetrics& metrics) {
@@ -191,6 +200,7 @@ bool Trainer::end_epoch(const Loader& loader) {
   EpochEvent event{.epoch = epoch_of(state_.position - 1) + 1,
                    .step = state_.position,
                    .train_loss = state_.epoch_loss(),
+                   .output_losses = named(state_.output_losses()),
                    .skipped_steps = state_.skipped.count};
   if (data_.validation) event.validation = evaluate(*data_.validation);
   if (preempted_) return false;

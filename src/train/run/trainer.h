@@ -65,6 +65,7 @@ class Trainer {
   const Batch& next_batch(Loader& loader) const;
   Requests requests() const;
   void report(const std::optional<StepMetrics>& metrics);
+  std::vector<OutputLoss> named(const std::vector<double>& output_losses) const;
   void note_durations();
   bool must_flush(bool save_due) const;
   bool end_epoch(const Loader& loader);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "src/ops/loss/output_loss.h"
+
 namespace lockstep {
 
 MicroBatchInfo micro_batch_info(int64_t first, int64_t rows, int64_t real, int64_t step, float weight) {
@@ -51,6 +53,20 @@ void forward(const Task& task, Network& network, ConstTensor x, const Network::M
   network.forward(batch);
 }
 
+/// The loss of a network in training and the gradients of its outputs: of one, or the weighted sum of
+/// several.
+void loss(const Task& task, const Network& network, const MicroBatch& batch, std::span<float> reduced) {
+  const Tensor total(reduced.data(), DType::f32, {kLossMetrics});
+  const std::span<const Network::Output> outputs = network.outputs();
+  if (!network.output_metrics(0, reduced))
+    return task.loss(batch.info, outputs[0].values, batch.y, outputs[0].gradient, total);
+  for (size_t k = 0; k < outputs.size(); ++k) {
+    const Tensor own = network.output_metrics(k, reduced);
+    task.loss(batch.info, outputs[k].values, batch.y, outputs[k].gradient, own);
+    add_output_loss(task.exec(), outputs[k].weight, k == 0, own, outputs[k].gradient, total);
+  }
+}
+
 }  // namespace
 
 void predict(const Task& task, Network& network, const MicroBatch& batch) {
@@ -67,8 +83,7 @@ void train(const Task& task, Network& network, const MicroBatch& batch, std::spa
   const Network::MicroBatch part{batch.info, batch.sample_index, reduced, joint_sum,
                                  observer.forward_done ? &observer.forward_done : nullptr};
   forward(task, network, batch.x, part, observer.input_done);
-  task.loss(batch.info, network.output(), batch.y, network.output_gradient(),
-            Tensor(reduced.data(), DType::f32, {kLossMetrics}));
+  loss(task, network, batch, reduced);
   if (observer.loss_done) observer.loss_done();
   static const std::function<void(int)> nobody = [](int) {};
   network.backward(part, observer.gradients_done ? observer.gradients_done : nobody);

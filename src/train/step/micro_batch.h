@@ -50,7 +50,7 @@ class MicroBatches {
 struct MicroBatchObserver {
   std::function<void()> input_done = nullptr;                                ///< network.input()
   std::function<void(int node, ConstTensor output)> forward_done = nullptr;  ///< of one layer
-  std::function<void()> loss_done = nullptr;               ///< and network.output_gradient()
+  std::function<void()> loss_done = nullptr;               ///< and the gradients of network.outputs()
   std::function<void(int node)> gradients_done = nullptr;  ///< of one layer's parameters
 };
 
@@ -62,7 +62,8 @@ void predict(const Task& task, Network& network, const MicroBatch& batch);
 /// The same, and metrics (kLossMetrics): see src/ops/loss/loss.h.
 void evaluate(const Task& task, Network& network, const MicroBatch& batch, Tensor metrics);
 
-/// The same for a network in training, and the gradients of its parameters.
+/// The same for a network in training, and the gradients of its parameters. Where it has several outputs, the
+/// loss is the weighted sum of theirs.
 /// reduced: of ParameterLayout; where metrics, sums and gradients go. joint_sum: see Network::MicroBatch.
 void train(const Task& task, Network& network, const MicroBatch& batch, std::span<float> reduced,
            const JointSum* joint_sum, const MicroBatchObserver& observer);

@@ -86,6 +86,17 @@ StepVerdict* Step::verdict_in(std::span<float> metrics) const {
   return reinterpret_cast<StepVerdict*>(metrics.subspan(offset, StepVerdict::kFloats).data());
 }
 
+std::vector<double> Step::output_losses_in(std::span<const float> metrics) const {
+  const ParameterLayout& layout = parts_.parameters.layout();
+  std::vector<double> losses;
+  for (int64_t k = 0; k < layout.weighted_outputs; ++k) {
+    const float* const own = metrics.data() + layout.output_metrics_offset() + k * kLossMetrics;
+    const double weights = parts_.task.objective().weighs_targets() ? double{own[2]} : 1.0;
+    losses.push_back(weights > 0 ? double{own[0]} / weights : 0.0);
+  }
+  return losses;
+}
+
 std::optional<StepMetrics> Step::take_metrics() {
   if (!pending_) return std::nullopt;
   const std::span<float> metrics = host_metrics_.as<float>();
@@ -99,6 +110,7 @@ std::optional<StepMetrics> Step::take_metrics() {
   const StepVerdict verdict = *verdict_in(metrics);
   result->gradient_norm = verdict.gradient_norm;
   result->is_finite = verdict.is_bad == 0;
+  result->output_losses = output_losses_in(metrics);
   return result;
 }
 

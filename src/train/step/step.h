@@ -27,7 +27,7 @@ namespace lockstep {
 /// What one training step measured, over the global batch.
 struct StepMetrics {
   int64_t step = 0;  ///< its number, from 1
-  double loss = 0;   ///< mean over the real samples
+  double loss = 0;   ///< mean over the real samples; of several outputs the weighted sum
   double correct = 0;
   int64_t samples = 0;
   /// Whether all ranks started the step with the same bits (see ReplicaCheck); none when this step did not
@@ -38,6 +38,8 @@ struct StepMetrics {
   /// Whether the loss, the gradients and the statistics of batch norm were all finite. The same on every
   /// rank; the step has changed nothing where they were not (see StepGuard).
   bool is_finite = true;
+  /// The loss of each of several outputs (Graph::outputs()), without its weight; empty where there is one.
+  std::vector<double> output_losses = {};
 };
 
 /// One optimizer step on the global batch: forward, loss and backward of each micro-batch, gradients added
@@ -108,6 +110,7 @@ class Step {
   std::span<float> pieces_in(std::span<float> metrics) const;
   std::span<float> requests_in(std::span<float> metrics) const;
   StepVerdict* verdict_in(std::span<float> metrics) const;
+  std::vector<double> output_losses_in(std::span<const float> metrics) const;
 
   Parts parts_;
   Batching batching_;

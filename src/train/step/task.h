@@ -15,6 +15,7 @@ class Task {
   /// Throws Error(usage) when the options do not fit the data: the wrong number of means, say.
   Task(Exec exec, const TrainOptions& options, const DataSignature& data);
 
+  Exec exec() const { return exec_; }
   /// One sample as the network sees it, channels-last.
   const Shape& input_shape() const { return input_shape_; }
   const DataSignature& data() const { return data_; }

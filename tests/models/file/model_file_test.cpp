@@ -226,6 +226,45 @@ TEST_F(ModelFile, NamesFileLineAndRemedy) {
   EXPECT_THAT(error_of("[[layer]]\nkind = \n"), HasSubstr(":2: "));
 }
 
+TEST_F(ModelFile, ALayerWithALossWeightIsAnAuxiliaryOutput) {
+  const std::string head = R"(
+[[layer]]
+kind = "flatten"
+[[layer]]
+kind = "linear"
+name = "aux"
+outputs = "classes"
+)";
+  const std::string main = R"(
+[[layer]]
+kind = "linear"
+name = "scores"
+input = "flatten_1"
+outputs = "classes"
+)";
+  const Graph graph = build(head + "loss_weight = 0.3" + main, {8, 8, 3});
+  const std::vector<Graph::Output> outputs = graph.outputs();
+  ASSERT_EQ(outputs.size(), 2u);
+  EXPECT_EQ(outputs[0].name, "scores");
+  EXPECT_EQ(outputs[0].weight, 1);
+  EXPECT_EQ(outputs[1].name, "aux");
+  EXPECT_EQ(outputs[1].weight, 0.3);
+  EXPECT_EQ(build(head + "loss_weight = 1" + main + "loss_weight = 2", {8, 8, 3}).outputs()[0].weight, 2);
+
+  EXPECT_THAT(error_of(head + main),
+              HasSubstr(":4: layer 'aux': nothing reads its output, and it is not the last layer. An "
+                        "auxiliary output has a loss_weight, as in loss_weight = 0.3."));
+  EXPECT_EQ(error_of(head + "loss_weight = \"0.3\"" + main),
+            ":8: layer 'aux': 'loss_weight' must be a number.");
+  EXPECT_THAT(error_of(head + "loss_weight = 0" + main),
+              HasSubstr(":4: layer 'aux': the loss of an output cannot weigh 0: give a positive number."));
+  EXPECT_THAT(error_of(head + "aux_weight = 0.3" + main), HasSubstr("Did you mean 'loss_weight'?"));
+  const std::string wrong = "[[layer]]\nkind = \"flatten\"\nloss_weight = 0.3\n";
+  EXPECT_THAT(error_of(wrong + main),
+              HasSubstr(":1: layer 'flatten_1': this output gives (192) for a sample, "
+                        "but the data needs (10): end with a linear layer"));
+}
+
 TEST_F(ModelFile, ABlockStandsForItsLayers) {
   const Graph graph = build(R"(
 [block.residual]

@@ -16,6 +16,18 @@ TEST(RunState, TheEpochsLossIsTheMeanOverTheSamplesOfFiniteSteps) {
   EXPECT_EQ(state.epoch_samples, 20) << "skipped or not";
 }
 
+TEST(RunState, SoIsThatOfEachOutput) {
+  RunState state;
+  state.count(2.0, 8, true, {1.5, 3.0});
+  state.count(NAN, 8, false, {1.0, NAN});
+  state.count(5.0, 4, true, {4.0, 6.0});
+  ASSERT_EQ(state.output_losses().size(), 2u);
+  EXPECT_DOUBLE_EQ(state.output_losses()[0], (1.5 * 8 + 4.0 * 4) / 12);
+  EXPECT_DOUBLE_EQ(state.output_losses()[1], (3.0 * 8 + 6.0 * 4) / 12);
+  state.start_epoch();
+  EXPECT_TRUE(state.output_losses().empty());
+}
+
 TEST(RunState, CountsSkippedStepsOfTheRunAndInARow) {
   RunState state;
   for (const bool is_finite : {false, true, false, false}) state.count(1, 8, is_finite);
