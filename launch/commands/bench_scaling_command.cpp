@@ -56,7 +56,7 @@ ScalingPlan plan_of(const ScalingArguments& arguments, const Environment& enviro
   const auto cores = static_cast<int64_t>(usable_cores().size());
   plan.ranks = arguments.ranks.empty() ? doublings_up_to(cores) : sorted_ranks(arguments.ranks);
   plan.modes = modes;
-  plan.reproducible = config.train.reproducible;
+  plan.reproducible = config.run.reproducible;
   plan.global_batch = config.train.global_batch;
   plan.steps = arguments.steps;
   plan.repeats = arguments.repeats;
@@ -80,7 +80,7 @@ ScalingPlan plan_of(const ScalingArguments& arguments, const Environment& enviro
                         {"--input", arguments.input, "--outputs", std::to_string(arguments.outputs)});
   // Each rank gets the same number of threads on few ranks as on many; otherwise few ranks would be faster
   // ones.
-  if (config.train.threads == 0)
+  if (config.run.threads == 0)
     plan.arguments.insert(
         plan.arguments.end(),
         {"--set", fmt::format("run.threads={}", std::max<int64_t>(1, cores / plan.ranks.back()))});

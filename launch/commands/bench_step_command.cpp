@@ -87,19 +87,19 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   if (arguments.json) log_information_to_stderr();
   World& world = program.world();
   const Config config = load_config(arguments.config, arguments.sets);
-  const Watchdog watchdog(world, config.train.timeout_seconds);
-  const Device device = choose_device(world, arguments.device.empty() ? config.device : arguments.device);
+  const Watchdog watchdog(world, config.comm.timeout_seconds);
+  const Device device = choose_device(world, arguments.device.empty() ? config.run.device : arguments.device);
   const Exec exec = device.exec();
   const int64_t device_bytes_before = used_device_bytes(exec);
 
   const DataSignature data{
       parse_sample_shape("--input", arguments.input), DType::u8, TargetKind::classes, {}, arguments.outputs};
-  TrainOptions options = config.train;
-  options.fingerprint_steps = 0;  // only the step is timed
+  TrainOptions options = config;
+  options.comm.fingerprint_steps = 0;  // only the step is timed
   // The batch is made up, so nothing is counted or evaluated.
-  options.class_weights = {};
-  options.metrics.clear();
-  options.early_stop.reset();
+  options.train.class_weights = {};
+  options.train.metrics.clear();
+  options.train.early_stop.reset();
   TrainingSetup setup(world, exec, options, data, model_factory(config));
   const Batching& batching = setup.batching;
   const RandomBatch random(exec, data, batching, world.rank());

@@ -245,7 +245,7 @@ struct DoctorArguments {
 int run_doctor(const Program& program, const DoctorArguments& arguments) {
   const std::string device = !arguments.device.empty() || arguments.config.empty()
                                  ? arguments.device
-                                 : load_config(arguments.config, {}).device;
+                                 : load_config(arguments.config, {}).run.device;
   Report report;
   report.section("lockstep");
   report.fact("version", LOCKSTEP_VERSION, "version", LOCKSTEP_VERSION);

@@ -136,7 +136,7 @@ int run_show(const ShowArguments& arguments) {
                       {"forward_flops", work}});
     if (node.loss_weight > 0) layers.back()["loss_weight"] = node.loss_weight;
   }
-  const TrainingMemory memory = training_memory(graph, config.train);
+  const TrainingMemory memory = training_memory(graph, config);
   const std::vector<TensorFacts> tensors = tensors_of(graph, layout);
   if (arguments.json) {
     print_json({{"model", arguments.model},
@@ -162,7 +162,7 @@ int run_show(const ShowArguments& arguments) {
   print_text("work         {:.3f} MFLOP forward, {:.3f} in training, a sample\n",
              static_cast<double>(flops) / 1e6, 3 * static_cast<double>(flops) / 1e6);
   print_text("memory       weights {}, gradients {}, optimizer ({}) {}\n", readable_bytes(memory.weights),
-             readable_bytes(memory.gradients), config.train.optimizer.name, readable_bytes(memory.optimizer));
+             readable_bytes(memory.gradients), config.optimizer.name, readable_bytes(memory.optimizer));
   print_text("             activations {} for a micro-batch of {}\n", readable_bytes(memory.activations),
              memory.micro_batch);
   return 0;

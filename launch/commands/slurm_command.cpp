@@ -50,7 +50,7 @@ void check_line(const char* option, const std::string& text) {
 /// A name valid for both a job and a folder.
 std::string job_name(const SlurmArguments& arguments, const Config& config) {
   if (!arguments.job.name.empty()) return arguments.job.name;
-  std::string name = config.name;
+  std::string name = config.run.name;
   std::replace_if(
       name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0 && c != '.' && c != '_'; },
       '-');
@@ -65,19 +65,19 @@ void check_run(const SlurmJob& job, const Config& config) {
          "--gpus-per-node {}: this build of Lockstep has no CUDA backend. Build one that has it, or train on "
          "CPUs with --tasks-per-node.",
          job.gpus_per_node);
-  if (gpus && config.device == "cpu")
+  if (gpus && config.run.device == "cpu")
     fail(ExitCode::usage,
          "the job asks for GPUs and run.device = \"cpu\" uses none. Change one of them; --tasks-per-node in "
          "place of --gpus-per-node makes a job without GPUs.");
-  if (!gpus && config.device == "cuda")
+  if (!gpus && config.run.device == "cuda")
     fail(ExitCode::usage, "run.device = \"cuda\" needs GPUs: ask for them with --gpus-per-node.");
   // The run chooses its micro-batches once it knows the model; divisibility does not depend on that.
   const int ranks = job.nodes * job.tasks_per_node, lanes = gpus ? 1 : job.cpus_per_task;
-  const Batching batching = plan_batches(config.train, ranks, lanes, {});
+  const Batching batching = plan_batches(config, ranks, lanes, {});
   log_info("{} on {}; a step: {}, {} a rank", counted(ranks, "rank"), counted(job.nodes, "node"),
            counted(batching.global_batch, "sample"), batching.rank_batch());
-  std::set<std::string> files(config.train.train.files.begin(), config.train.train.files.end());
-  for (const auto& source : {config.train.validation, config.train.test})
+  std::set<std::string> files(config.data.train.files.begin(), config.data.train.files.end());
+  for (const auto& source : {config.data.validation, config.data.test})
     if (source) files.insert(source->files.begin(), source->files.end());
   for (const std::string& file : files)
     if (std::error_code status; !fs::exists(file, status))

@@ -96,7 +96,7 @@ Decision decide(const TrainArguments& arguments, const Environment& environment,
   // Before anything in it is read: the process that has it may be writing its newest checkpoint.
   if (!arguments.resume.empty()) {
     Config there = config;
-    there.train.run_dir = chosen_run_folder(arguments);
+    there.run.dir = chosen_run_folder(arguments);
     decision.folder = take_run_folder(there, /*resume=*/true);
     decision.loaded = checkpoint_to_resume(arguments, config);
     if (!decision.loaded && std::filesystem::exists(decision.folder->folder() + "/config.toml"))
@@ -110,17 +110,17 @@ Decision decide(const TrainArguments& arguments, const Environment& environment,
     Config before = parse_config(text, decision.checkpoint, "/", {});
     // Without a config file, the config of the checkpoint is used.
     if (arguments.config.empty()) config = parse_config(text, decision.checkpoint, "/", sets);
-    name_generated_digits(config.train, environment.cache_folder);
+    name_generated_digits(config, environment.cache_folder);
     const Standing standing = {decision.loaded->integer("position"),
                                decision.loaded->integer("steps_per_epoch")};
     name_schedule_length(before, config, standing);
     decision.warning =
         both(warning_of(changed_keys(before, config), decision.checkpoint, arguments.allow_changed),
-             both(schedule_change(before, config, standing), follow_ranks(config.train, ranks)));
+             both(schedule_change(before, config, standing), follow_ranks(config, ranks)));
     if (arguments.run.empty() && !run_folder_of(decision.checkpoint).empty())
-      config.train.run_dir = run_folder_of(decision.checkpoint);
+      config.run.dir = run_folder_of(decision.checkpoint);
   }
-  name_generated_digits(config.train, environment.cache_folder);
+  name_generated_digits(config, environment.cache_folder);
   if (arguments.resume.empty()) {
     // Taken when every rank is ready, but obstacles are reported before the data is read.
     take_run_folder(config, /*resume=*/false).reset();
@@ -129,7 +129,7 @@ Decision decide(const TrainArguments& arguments, const Environment& environment,
       decision.folder.reset();
       decision.folder = take_run_folder(config, /*resume=*/true);
     }
-    config.train.run_dir = decision.folder->folder();
+    config.run.dir = decision.folder->folder();
   }
   decision.config_text = echo_config(config);
   return decision;
@@ -154,7 +154,7 @@ TrainObserver observe(const Config& config, Progress& progress, MetricsWriter& m
                 if (event.reason == "preempted")
                   log_info(
                       "go on with the same command and --resume auto, or with lockstep train --resume {}",
-                      config.train.run_dir);
+                      config.run.dir);
               }};
 }
 
@@ -198,11 +198,11 @@ int run_train(Program& program, const TrainArguments& arguments) {
   decision.config_text = world.broadcast(decision.config_text);
   decision.checkpoint = world.broadcast(decision.checkpoint);
   Config config = parse_config(decision.config_text, "the config in force", "/", {});
-  config.train.config_text = decision.config_text;
+  config.config_text = decision.config_text;
 
-  const Watchdog watchdog(world, config.train.timeout_seconds);
-  const Device device = choose_device(world, config.device);
-  make_generated_digits(config.train, world, program.environment().cache_folder);
+  const Watchdog watchdog(world, config.comm.timeout_seconds);
+  const Device device = choose_device(world, config.run.device);
+  make_generated_digits(config, world, program.environment().cache_folder);
   std::optional<ResumeFrom> resume;
   if (decision.loaded)
     resume = {*std::move(decision.loaded), arguments.allow_changed};
@@ -212,30 +212,30 @@ int run_train(Program& program, const TrainArguments& arguments) {
   // A checkpoint to resume from holds everything.
   if (!resume && !config.init_from.empty())
     parts.initial = load_trained(world, config.init_from, "model.init_from = " + config.init_from);
-  Trainer trainer(world, device.exec(), config.train, model_factory(config), resume, std::move(parts));
+  Trainer trainer(world, device.exec(), config, model_factory(config), resume, std::move(parts));
   const bool resumed = resume.has_value();
   resume.reset();  // as large as the model
 
   const StopConditions stop{
       .asked = stop_signal,
-      .ends_at = end_of_time(started, program.environment(), config.train.wall_time_minutes)};
+      .ends_at = end_of_time(started, program.environment(), config.run.wall_time_minutes)};
   // A run that could not start, on any rank, leaves nothing behind.
   world.barrier();
   if (world.rank() != 0) return exit_code_of(trainer.run({}, stop));
   if (!decision.folder) decision.folder = take_run_folder(config, /*resume=*/false);
-  config.train.run_dir = decision.folder->folder();
-  trainer.set_run_dir(config.train.run_dir);
-  tell_launch_run_folder(program.environment().launch_link, config.train.run_dir);
-  make_run_folder(config.train.run_dir, config_for_another_run(config));
+  config.run.dir = decision.folder->folder();
+  trainer.set_run_dir(config.run.dir);
+  tell_launch_run_folder(program.environment().launch_link, config.run.dir);
+  make_run_folder(config.run.dir, config_for_another_run(config));
   std::istringstream warnings(decision.warning);
   for (std::string line; std::getline(warnings, line);) log_warning("{}", line);
   if (resumed) log_info("resuming from {}", decision.checkpoint);
   log_info("{}", trainer.describe());
-  log_info("run: {}", config.train.run_dir);
+  log_info("run: {}", config.run.dir);
   for (const Finding& finding : trainer.findings()) log_warning("{}", finding.text);
   for (const Finding& finding : unused_keys(config, trainer.targets())) log_warning("{}", finding.text);
   Progress progress(program.environment());
-  MetricsWriter metrics(config.train.run_dir + "/metrics.jsonl",
+  MetricsWriter metrics(config.run.dir + "/metrics.jsonl",
                         resumed ? std::optional(trainer.position()) : std::nullopt);
   return exit_code_of(trainer.run(observe(config, progress, metrics), stop));
 }

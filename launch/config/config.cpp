@@ -136,7 +136,7 @@ std::vector<std::pair<std::string, std::string>> values_in_force(const Config& c
     if (option.key == "model.name" && config.model.name.empty()) value.clear();
     if (option.key == "model.file" && config.model.file.empty()) value.clear();
     if (option.key == "model.init_from" && config.init_from.empty()) value.clear();
-    if (option.key == "run.dir" && config.train.run_dir.empty()) value.clear();
+    if (option.key == "run.dir" && config.run.dir.empty()) value.clear();
     values.emplace_back(option.key, value);
     if (option.key == "model.file") {
       for (const auto& [name, text] : model_key_texts(config.model))
@@ -192,7 +192,7 @@ std::string echo_config(const Config& config) {
 }
 
 std::string config_for_another_run(Config config) {
-  config.train.run_dir.clear();
+  config.run.dir.clear();
   return echo_config(config);
 }
 
@@ -216,7 +216,7 @@ std::vector<std::string> changed_keys(const Config& before, const Config& now) {
 }
 
 ModelFactory model_factory(const Config& config) {
-  return [model = config.model, seed = config.train.seed](const Shape& input, const NetworkOutput& output) {
+  return [model = config.model, seed = config.run.seed](const Shape& input, const NetworkOutput& output) {
     return build_model(model, input, output, seed);
   };
 }

@@ -11,13 +11,9 @@ namespace lockstep {
 
 /// Every key of a config file. launch/config/option_table.cpp binds each key to its field; the defaults are
 /// the fields' own.
-struct Config {
-  std::string name = "lockstep";   ///< [run] name
-  std::string device = "auto";     ///< [run] device: auto, cpu, cuda
-  std::string precision = "fp32";  ///< [run] precision
-  ModelSpec model;                 ///< [model]
-  std::string init_from;           ///< [model] init_from: a run folder or a checkpoint, absolute; "": none
-  TrainOptions train;              ///< all the rest
+struct Config : TrainOptions {
+  ModelSpec model;
+  std::string init_from;  ///< [model] init_from: a run folder or a checkpoint, absolute; "": none
 };
 
 /// Reads a config file (none when `path` is empty: all defaults) and then applies `sets`, each "key=value"

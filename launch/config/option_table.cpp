@@ -163,64 +163,64 @@ double read_timeout(const GivenValue& given) {
   [](auto& config) -> auto& { return config.path; }
 
 void add_run(std::vector<Option>& table) {
-  table.push_back(free_on_resume(text("run.name", FIELD(name), "name of the run folder: runs/NAME")));
+  table.push_back(free_on_resume(text("run.name", FIELD(run.name), "name of the run folder: runs/NAME")));
   table.push_back(free_on_resume(
-      path("run.dir", FIELD(train.run_dir), "run folder; default: runs/NAME in the current folder")));
-  table.push_back(
-      integer("run.seed", FIELD(train.seed), 0, "seed of initial weights, data order and dropout"));
-  table.push_back(flag("run.reproducible", FIELD(train.reproducible),
+      path("run.dir", FIELD(run.dir), "run folder; default: runs/NAME in the current folder")));
+  table.push_back(integer("run.seed", FIELD(run.seed), 0, "seed of initial weights, data order and dropout"));
+  table.push_back(flag("run.reproducible", FIELD(run.reproducible),
                        "same bits on 1, 2, 4, ... ranks and any number of threads"));
-  table.push_back(free_on_resume(choice("run.device", FIELD(device), {"auto", "cpu", "cuda"},
+  table.push_back(free_on_resume(choice("run.device", FIELD(run.device), {"auto", "cpu", "cuda"},
                                         "auto: one GPU per rank if there are enough, else the CPU")));
   Option precision =
-      text("run.precision", FIELD(precision), "precision of weights, activations and gradients");
+      text("run.precision", FIELD(run.precision), "precision of weights, activations and gradients");
   precision.type = "fp32";
   precision.set = [](Config& config, const GivenValue& given) {
-    config.precision = read_text(given);
-    if (config.precision == "tf32" || config.precision == "bf16" || config.precision == "fp16")
+    config.run.precision = read_text(given);
+    if (config.run.precision == "tf32" || config.run.precision == "bf16" || config.run.precision == "fp16")
       given.reject("this version computes in fp32 only; remove the key or set it to \"fp32\"");
-    if (config.precision != "fp32")
-      given.reject("unknown value '{}'{}", config.precision,
-                   suggestion(config.precision, std::vector<std::string>{"fp32"}, value_synonyms(given.key)));
+    if (config.run.precision != "fp32")
+      given.reject(
+          "unknown value '{}'{}", config.run.precision,
+          suggestion(config.run.precision, std::vector<std::string>{"fp32"}, value_synonyms(given.key)));
   };
   table.push_back(precision);
   table.push_back(free_on_resume(
-      integer("run.threads", FIELD(train.threads), 0,
+      integer("run.threads", FIELD(run.threads), 0,
               "CPU threads per rank; 0: the available cores, divided by the ranks of the machine")));
-  table.push_back(free_on_resume(flag("run.capture", FIELD(train.capture),
+  table.push_back(free_on_resume(flag("run.capture", FIELD(run.capture),
                                       "capture the step once as a CUDA graph and replay it (GPU only)")));
   table.push_back(free_on_resume(
-      not_negative("run.wall_time_minutes", FIELD(train.wall_time_minutes),
+      not_negative("run.wall_time_minutes", FIELD(run.wall_time_minutes),
                    "save and exit with 75 before this many minutes pass; 0: the Slurm job's limit")));
 }
 
 void add_data(std::vector<Option>& table) {
   table.push_back(
-      source("data.train", "train", "training samples; default: generated digits", FIELD(train.train)));
+      source("data.train", "train", "training samples; default: generated digits", FIELD(data.train)));
   table.push_back(source("data.validation", "validation", "samples to evaluate after every epoch",
-                         FIELD(train.validation)));
-  table.push_back(source("data.test", "test", "samples to evaluate once, at the end", FIELD(train.test)));
+                         FIELD(data.validation)));
+  table.push_back(source("data.test", "test", "samples to evaluate once, at the end", FIELD(data.test)));
   table.push_back(with("data.validation", {""},
-                       below_one("data.validation_split", FIELD(train.validation_split),
+                       below_one("data.validation_split", FIELD(data.validation_split),
                                  "fraction of data.train held out for validation")));
   table.push_back(
       {.key = "data.normalize",
        .type = "unit | none | { mean, std }",
        .help = "unit: uint8 / 255; none: as stored; { mean, std }: unit, then (x - mean) / std per channel",
-       .set = [](Config& config, const GivenValue& given) { config.train.normalize = read_normalize(given); },
-       .get = [](const Config& config) { return toml_text(config.train.normalize); }});
+       .set = [](Config& config, const GivenValue& given) { config.data.normalize = read_normalize(given); },
+       .get = [](const Config& config) { return toml_text(config.data.normalize); }});
   table.push_back(
-      one_of("data.task", FIELD(train.task), {"auto", "classes", "labels", "values", "tokens"},
+      one_of("data.task", FIELD(data.task), {"auto", "classes", "labels", "values", "tokens"},
              "what the targets are: one class per sample or position, several labels of 0 and 1, values to "
              "predict, or the next token (not supported yet); auto: inferred from the data"));
   table.push_back(with(kTargets, {"classes"},
-                       integer("data.classes", FIELD(train.classes), 0, kMaxClasses,
+                       integer("data.classes", FIELD(data.classes), 0, kMaxClasses,
                                "number of classes; 0: the largest label of data.train, plus 1")));
-  table.push_back(one_of("data.layout", FIELD(train.channels_first), {"channels_last", "channels_first"},
+  table.push_back(one_of("data.layout", FIELD(data.layout), {"channels_last", "channels_first"},
                          "axis order of samples with channels"));
   table.push_back(free_on_resume(scalar("data.memory_budget", "bytes",
                                         "memory per rank for a data set; a larger one is streamed",
-                                        FIELD(train.memory_budget), read_bytes)));
+                                        FIELD(data.memory_budget), read_bytes)));
 }
 
 void add_model(std::vector<Option>& table) {
@@ -248,7 +248,7 @@ Option option_of_rules(const Hyperparameter& described) {
   const std::string key = std::string("optimizer.") + described.key;
   Option option = std::visit(
       [&]<typename T>(const HyperparameterField<T>& of) {
-        const auto field = [of](auto& config) -> auto& { return config.train.optimizer.*of.spec; };
+        const auto field = [of](auto& config) -> auto& { return config.optimizer.*of.spec; };
         if constexpr (std::is_same_v<T, bool>) {
           return flag(key.c_str(), field, "");
         } else {
@@ -267,21 +267,21 @@ Option option_of_rules(const Hyperparameter& described) {
 void add_optimizer(std::vector<Option>& table) {
   const std::vector<std::string> decoupled =
       rules_where([](const UpdateRule& rule) { return rule.decouples_decay; });
-  table.push_back(choice("optimizer.name", FIELD(train.optimizer.name), optimizer_names(), "update rule"));
-  table.push_back(positive("optimizer.lr", FIELD(train.optimizer.lr), "base learning rate"));
+  table.push_back(choice("optimizer.name", FIELD(optimizer.name), optimizer_names(), "update rule"));
+  table.push_back(positive("optimizer.lr", FIELD(optimizer.lr), "base learning rate"));
   for (const Hyperparameter* described : hyperparameters()) table.push_back(option_of_rules(*described));
-  table.push_back(not_negative("optimizer.weight_decay", FIELD(train.optimizer.weight_decay), ""));
+  table.push_back(not_negative("optimizer.weight_decay", FIELD(optimizer.weight_decay), ""));
   table.back().help = fmt::format("L2 added to the gradient; decoupled in {}", fmt::join(decoupled, " and "));
-  table.push_back(flag("optimizer.decay_all", FIELD(train.optimizer.decay_all),
-                       "apply weight decay to biases and norms too"));
+  table.push_back(
+      flag("optimizer.decay_all", FIELD(optimizer.decay_all), "apply weight decay to biases and norms too"));
   table.push_back(
       {.key = "optimizer.freeze",
        .type = "[PATTERN, ...]",
        .help = "parameters, layers or blocks (with *) that training leaves as they are; batch norm that is "
                "frozen as a whole uses its running statistics",
        .set = [](Config& config,
-                 const GivenValue& given) { config.train.tuning.freeze = read_patterns(given); },
-       .get = [](const Config& config) { return patterns_text(config.train.tuning.freeze); }});
+                 const GivenValue& given) { config.optimizer.tuning.freeze = read_patterns(given); },
+       .get = [](const Config& config) { return patterns_text(config.optimizer.tuning.freeze); }});
   table.push_back(
       {.key = "optimizer.lr_scale",
        .type = "{ PATTERN = NUMBER, ... }",
@@ -289,34 +289,33 @@ void add_optimizer(std::vector<Option>& table) {
            "factors on the learning rate of parameters, layers or blocks (with *); of several that match, "
            "that with the most characters besides *",
        .set = [](Config& config,
-                 const GivenValue& given) { set_scales(config.train.tuning.lr_scale, given); },
-       .get = [](const Config& config) { return toml_text(config.train.tuning.lr_scale); }});
-  table.push_back(free_on_resume(
-      flag("optimizer.sharded", FIELD(train.sharded), "shard the optimizer state over the ranks (ZeRO-1)")));
+                 const GivenValue& given) { set_scales(config.optimizer.tuning.lr_scale, given); },
+       .get = [](const Config& config) { return toml_text(config.optimizer.tuning.lr_scale); }});
+  table.push_back(free_on_resume(flag("optimizer.sharded", FIELD(optimizer.sharded),
+                                      "shard the optimizer state over the ranks (ZeRO-1)")));
 }
 
 void add_schedule(std::vector<Option>& table) {
-  table.push_back(choice("schedule.name", FIELD(train.schedule.name),
+  table.push_back(choice("schedule.name", FIELD(schedule.name),
                          {"constant", "step", "exponential", "polynomial", "cosine", "one_cycle"},
                          "learning rate schedule"));
-  table.push_back(integer("schedule.warmup_steps", FIELD(train.schedule.warmup_steps), 0,
+  table.push_back(integer("schedule.warmup_steps", FIELD(schedule.warmup_steps), 0,
                           "steps of linear warm-up from 0 to optimizer.lr, before the schedule"));
   table.push_back(with("schedule.name", {"polynomial", "cosine", "one_cycle"},
-                       integer("schedule.steps", FIELD(train.schedule.steps), 0,
+                       integer("schedule.steps", FIELD(schedule.steps), 0,
                                "polynomial, cosine, one_cycle: length in steps; 0: the whole run")));
-  table.push_back(
-      with("schedule.name", {"step", "exponential"},
-           positive("schedule.gamma", FIELD(train.schedule.gamma), "step, exponential: decay factor")));
   table.push_back(with("schedule.name", {"step", "exponential"},
-                       integer("schedule.every_steps", FIELD(train.schedule.every_steps), 0,
+                       positive("schedule.gamma", FIELD(schedule.gamma), "step, exponential: decay factor")));
+  table.push_back(with("schedule.name", {"step", "exponential"},
+                       integer("schedule.every_steps", FIELD(schedule.every_steps), 0,
                                "step, exponential: multiply by gamma every N steps")));
   table.push_back(with("schedule.name", {"polynomial"},
-                       positive("schedule.power", FIELD(train.schedule.power), "polynomial: exponent")));
+                       positive("schedule.power", FIELD(schedule.power), "polynomial: exponent")));
   table.push_back(with("schedule.name", {"polynomial", "cosine"},
-                       not_negative("schedule.final_lr", FIELD(train.schedule.final_lr),
+                       not_negative("schedule.final_lr", FIELD(schedule.final_lr),
                                     "polynomial, cosine: final learning rate")));
   table.push_back(with("schedule.name", {"one_cycle"},
-                       not_negative("schedule.max_lr", FIELD(train.schedule.max_lr),
+                       not_negative("schedule.max_lr", FIELD(schedule.max_lr),
                                     "one_cycle: peak learning rate; 0: 10 x optimizer.lr")));
 }
 
@@ -355,14 +354,14 @@ void add_train(std::vector<Option>& table) {
             .set = [](Config& config,
                       const GivenValue& given) { config.train.ignore_label = read_ignore_label(given); },
             .get = [](const Config& config) { return ignore_label_text(config.train.ignore_label); }}));
-  table.push_back(with(
-      kTargets, {"labels"},
-      {.key = "train.pos_weight",
-       .type = "number | [one number a label]",
-       .help = "weight of positive targets in binary cross-entropy",
-       .set = [](Config& config,
-                 const GivenValue& given) { config.train.positive_weights = read_positive_weights(given); },
-       .get = [](const Config& config) { return positive_weights_text(config.train.positive_weights); }}));
+  table.push_back(
+      with(kTargets, {"labels"},
+           {.key = "train.pos_weight",
+            .type = "number | [one number a label]",
+            .help = "weight of positive targets in binary cross-entropy",
+            .set = [](Config& config,
+                      const GivenValue& given) { config.train.pos_weight = read_positive_weights(given); },
+            .get = [](const Config& config) { return positive_weights_text(config.train.pos_weight); }}));
   table.push_back(with(
       "train.loss", {"huber"},
       positive("train.huber_delta", FIELD(train.huber_delta), "error above which the Huber loss is linear")));
@@ -380,9 +379,9 @@ void add_train(std::vector<Option>& table) {
                             "activations to compute again for backward rather than keep: those of "
                             "every block of the model, or of the layers and blocks named (with *)",
                             FIELD(train.recompute), read_names)));
-  table.push_back(not_negative("train.clip_norm", FIELD(train.optimizer.clip_norm),
+  table.push_back(not_negative("train.clip_norm", FIELD(train.clip_norm),
                                "maximum global norm of the gradients; 0: no clipping"));
-  table.push_back(free_on_resume(one_of("train.on_nan", FIELD(train.skip_bad_steps), {"stop", "skip"},
+  table.push_back(free_on_resume(one_of("train.on_nan", FIELD(train.on_nan), {"stop", "skip"},
                                         "on a non-finite loss or gradient: stop the run, or skip the step")));
   table.push_back(
       {.key = "train.early_stop",
@@ -393,17 +392,16 @@ void add_train(std::vector<Option>& table) {
 }
 
 void add_rest(std::vector<Option>& table) {
-  table.push_back(free_on_resume(integer("checkpoint.every_epochs", FIELD(train.checkpoint_every_epochs), 0,
+  table.push_back(free_on_resume(integer("checkpoint.every_epochs", FIELD(checkpoint.every_epochs), 0,
                                          "save every N epochs; 0 disables")));
-  table.push_back(free_on_resume(integer("checkpoint.every_steps", FIELD(train.checkpoint_every_steps), 0,
-                                         "save every N steps; 0 disables")));
-  table.push_back(
-      free_on_resume(not_negative("checkpoint.every_minutes", FIELD(train.checkpoint_every_minutes),
-                                  "save every N minutes; 0 disables")));
-  table.push_back(free_on_resume(integer("checkpoint.keep", FIELD(train.checkpoint_keep), 1,
+  table.push_back(free_on_resume(
+      integer("checkpoint.every_steps", FIELD(checkpoint.every_steps), 0, "save every N steps; 0 disables")));
+  table.push_back(free_on_resume(not_negative("checkpoint.every_minutes", FIELD(checkpoint.every_minutes),
+                                              "save every N minutes; 0 disables")));
+  table.push_back(free_on_resume(integer("checkpoint.keep", FIELD(checkpoint.keep), 1,
                                          "newest checkpoints to keep, besides the best one")));
   table.push_back(
-      free_on_resume(not_negative("checkpoint.keep_every_minutes", FIELD(train.checkpoint_keep_every_minutes),
+      free_on_resume(not_negative("checkpoint.keep_every_minutes", FIELD(checkpoint.keep_every_minutes),
                                   "also keep one older checkpoint per N minutes; 0 disables")));
   table.push_back(free_on_resume(
       {.key = "comm.bucket_mib",
@@ -412,32 +410,32 @@ void add_rest(std::vector<Option>& table) {
        .set =
            [](Config& config, const GivenValue& given) {
              if (given.raw == "auto" || given.node.value<std::string>() == "auto") {
-               config.train.bucket_bytes = 0;
+               config.comm.bucket_bytes = 0;
                return;
              }
              const double mib = read_number(given);
              if (mib <= 0 || mib > 4096) given.reject("must be above 0 and at most 4096, is {}", mib);
-             config.train.bucket_bytes = std::max<int64_t>(1, static_cast<int64_t>(mib * 0x1p20));
+             config.comm.bucket_bytes = std::max<int64_t>(1, static_cast<int64_t>(mib * 0x1p20));
            },
        .get =
            [](const Config& config) {
-             const int64_t bytes = config.train.bucket_bytes;
+             const int64_t bytes = config.comm.bucket_bytes;
              return bytes == 0 ? toml_text(std::string("auto"))
                                : toml_text(static_cast<double>(bytes) / 0x1p20);
            }}));
-  table.push_back(one_of("comm.gradients", FIELD(train.gradients), {"fp32", "bf16", "fp16"},
+  table.push_back(one_of("comm.gradients", FIELD(comm.gradients), {"fp32", "bf16", "fp16"},
                          "wire format of the gradients; they are always added in fp32"));
-  table.push_back(free_on_resume(flag("comm.hierarchical", FIELD(train.hierarchical),
+  table.push_back(free_on_resume(flag("comm.hierarchical", FIELD(comm.hierarchical),
                                       "all-reduce within each machine first, then across machines")));
-  table.push_back(free_on_resume(one_of("comm.transport", FIELD(train.transport), {"auto", "nccl", "mpi"},
+  table.push_back(free_on_resume(one_of("comm.transport", FIELD(comm.transport), {"auto", "nccl", "mpi"},
                                         "auto: NCCL on GPUs; mpi: through host memory")));
   table.push_back(
-      free_on_resume(integer("comm.fingerprint_steps", FIELD(train.fingerprint_steps), 0,
+      free_on_resume(integer("comm.fingerprint_steps", FIELD(comm.fingerprint_steps), 0,
                              "check every N steps that all ranks hold the same bits; 0 disables")));
   table.push_back(
       free_on_resume(scalar("comm.timeout_seconds", "number",
                             "abort when a rank makes no progress for this many seconds; 0 disables",
-                            FIELD(train.timeout_seconds), read_timeout)));
+                            FIELD(comm.timeout_seconds), read_timeout)));
 }
 
 #undef FIELD

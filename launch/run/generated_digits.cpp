@@ -17,15 +17,15 @@ std::string digits_file(const std::string& cache_folder) {
 }  // namespace
 
 void name_generated_digits(TrainOptions& options, const std::string& cache_folder) {
-  if (!options.train.files.empty()) return;
+  if (!options.data.train.files.empty()) return;
   const std::string file = digits_file(cache_folder);
-  options.train = {{file}, "/train/x", "/train/y"};
-  if (!options.test) options.test = DataSource{{file}, "/test/x", "/test/y"};
+  options.data.train = {{file}, "/train/x", "/train/y"};
+  if (!options.data.test) options.data.test = DataSource{{file}, "/test/x", "/test/y"};
 }
 
 void make_generated_digits(const TrainOptions& options, World& world, const std::string& cache_folder) {
   const std::string file = digits_file(cache_folder);
-  if (options.train.files != std::vector<std::string>{file}) return;
+  if (options.data.train.files != std::vector<std::string>{file}) return;
   std::error_code status;
   if (world.local_rank() == 0 && !std::filesystem::exists(file, status)) {
     if (!status) std::filesystem::create_directories(cache_folder, status);

@@ -38,11 +38,11 @@ void check_writable(const fs::path& folder) {
 
 /// runs/NAME in the current folder.
 fs::path first_folder(const Config& config) {
-  if (config.name.empty() || config.name.find('/') != std::string::npos)
+  if (config.run.name.empty() || config.run.name.find('/') != std::string::npos)
     fail(ExitCode::usage,
          "run.name = \"{}\" cannot name a folder below runs. Choose one word, or a folder with --run.",
-         config.name);
-  return fs::current_path() / "runs" / config.name;
+         config.run.name);
+  return fs::current_path() / "runs" / config.run.name;
 }
 
 /// runs/NAME, runs/NAME-2, runs/NAME-3, ...
@@ -59,10 +59,10 @@ void check_holds_no_run(const std::string& folder) {
 }  // namespace
 
 std::string choose_run_folder(const Config& config, bool resume) {
-  if (!config.train.run_dir.empty()) {
-    if (!resume) check_holds_no_run(config.train.run_dir);
-    check_writable(config.train.run_dir);
-    return config.train.run_dir;
+  if (!config.run.dir.empty()) {
+    if (!resume) check_holds_no_run(config.run.dir);
+    check_writable(config.run.dir);
+    return config.run.dir;
   }
   const fs::path first = first_folder(config);
   int number = 1;
@@ -76,10 +76,10 @@ std::unique_ptr<RunLock> take_run_folder(const Config& config, bool resume) {
   // The ranks of a launcher that was killed may still be ending.
   constexpr double kEndingSeconds = 5;
   if (resume) return RunLock::take(choose_run_folder(config, resume), kEndingSeconds);
-  if (!config.train.run_dir.empty()) {
-    check_writable(config.train.run_dir);
-    std::unique_ptr<RunLock> lock = RunLock::take(config.train.run_dir, 0);
-    check_holds_no_run(config.train.run_dir);
+  if (!config.run.dir.empty()) {
+    check_writable(config.run.dir);
+    std::unique_ptr<RunLock> lock = RunLock::take(config.run.dir, 0);
+    check_holds_no_run(config.run.dir);
     return lock;
   }
   const fs::path first = first_folder(config);

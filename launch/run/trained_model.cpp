@@ -46,30 +46,31 @@ TrainedModel::TrainedModel(World& world, const std::string& from, const std::str
   LoadedCheckpoint loaded = load_trained(world, from, from);
   path_ = loaded.path;
   config_ = parse_config(loaded.text("config"), path_, "/", {});
-  watchdog_.emplace(world, config_.train.timeout_seconds);
+  watchdog_.emplace(world, config_.comm.timeout_seconds);
   device_ = choose_device(world, device);
-  model_.emplace(world, device_.exec(), config_.train, parse_signature(loaded.text("data")),
+  model_.emplace(world, device_.exec(), config_, parse_signature(loaded.text("data")),
                  model_factory(config_));
-  restore_model(loaded.checkpoint, path_, model_->exec, model_->parameters, config_.train.optimizer.name,
+  restore_model(loaded.checkpoint, path_, model_->exec, model_->parameters, config_.optimizer.name,
                 /*optimizer=*/nullptr);
   evaluator_.emplace(model_->make_evaluator());
 }
 
 bool TrainedModel::is_part(const DataArguments& arguments) const {
-  const TrainOptions& options = config_.train;
+  const TrainOptions& options = config_;
   return arguments.data.empty() && (arguments.split == "validation" || arguments.split == "train") &&
-         !options.validation && options.validation_split > 0;
+         !options.data.validation && options.data.validation_split > 0;
 }
 
 DataSource TrainedModel::source_of(const DataArguments& arguments) const {
-  const TrainOptions& options = config_.train;
+  const TrainOptions& options = config_;
   if (!arguments.data.empty()) {
     DataSource source = parse_data_source(arguments.data, arguments.split);
     for (std::string& file : source.files) file = absolute_path(file, "");
     return source;
   }
-  if (arguments.split == "train" || is_part(arguments)) return options.train;
-  const std::optional<DataSource>& source = arguments.split == "test" ? options.test : options.validation;
+  if (arguments.split == "train" || is_part(arguments)) return options.data.train;
+  const std::optional<DataSource>& source =
+      arguments.split == "test" ? options.data.test : options.data.validation;
   if (!source)
     fail(ExitCode::usage, "the run has no data.{}. Name the data with --data FILE.h5:/GROUP.",
          arguments.split);
@@ -82,11 +83,11 @@ std::unique_ptr<Dataset> TrainedModel::open(const World& world, const DataArgume
   if (arguments.data.empty() && std::find(splits.begin(), splits.end(), arguments.split) == splits.end())
     fail(ExitCode::usage, "--split {}: unknown split{}", arguments.split,
          suggestion(arguments.split, splits, value_synonyms("--split")));
-  const TrainOptions& options = config_.train;
-  DatasetOptions how{.memory_budget = options.memory_budget,
+  const TrainOptions& options = config_;
+  DatasetOptions how{.memory_budget = options.data.memory_budget,
                      .classes = task().objective().classifies() ? task().objective().outputs() : 0,
                      .kind = task().objective().kind(),
-                     .ignored_label = options.ignore_label,
+                     .ignored_label = options.train.ignore_label,
                      .probe = world.local_rank() == 0};
   DataSource source = source_of(arguments);
   if (!arguments.x.empty()) source.x = arguments.x;
@@ -95,17 +96,17 @@ std::unique_ptr<Dataset> TrainedModel::open(const World& world, const DataArgume
   std::unique_ptr<Dataset> dataset = open_dataset(source, how);
   task().check_compatible(*dataset, path_);
   if (is_part(arguments)) {
-    Split parts = split_dataset(std::move(dataset), options.validation_split, options.seed);
+    Split parts = split_dataset(std::move(dataset), options.data.validation_split, options.run.seed);
     return std::move(arguments.split == "train" ? parts.train : parts.validation);
   }
-  const bool trained_on = source.files == options.train.files && source.x == options.train.x;
-  if (trained_on && !arguments.data.empty() && !options.validation && options.validation_split > 0 &&
-      world.rank() == 0)
+  const bool trained_on = source.files == options.data.train.files && source.x == options.data.train.x;
+  if (trained_on && !arguments.data.empty() && !options.data.validation &&
+      options.data.validation_split > 0 && world.rank() == 0)
     log_warning(
         "{} was trained on these samples but for those that data.validation_split = {} held out: without "
         "--data, "
         "--split train and --split validation tell them apart",
-        path_, options.validation_split);
+        path_, options.data.validation_split);
   return dataset;
 }
 

@@ -27,7 +27,7 @@ struct TinyOptions {
   std::string optimizer = "sgd";
   bool sharded = false;  ///< with a communicator of several ranks
   bool float_inputs = false;
-  int32_t most_bad_steps = 1;
+  int32_t max_bad_steps = 1;
   TuningSpec tuning = {};
   double auxiliary = 0;  ///< the loss weight of a second head; 0: there is none
 };
@@ -64,7 +64,7 @@ class TinyRun {
               {.bucket_bytes = kBucketBytes,
                .gradients = options.gradients,
                .capture = options.capture,
-               .most_bad_steps = options.most_bad_steps}) {
+               .max_bad_steps = options.max_bad_steps}) {
     parameters_.initialize(3);
   }
 

@@ -79,13 +79,13 @@ void Checkpointing::start() { saved_at_ = Clock::now(); }
 bool Checkpointing::due(int64_t position) const {
   const TrainOptions& options = parts_.options;
   const bool epoch_ended = position % parts_.steps_per_epoch == 0;
-  const int64_t epochs = options.checkpoint_every_epochs, steps = options.checkpoint_every_steps;
+  const int64_t epochs = options.checkpoint.every_epochs, steps = options.checkpoint.every_steps;
   if (epoch_ended && epochs > 0 && position / parts_.steps_per_epoch % epochs == 0) return true;
   return steps > 0 && position % steps == 0;
 }
 
 bool Checkpointing::minutes_passed() const {
-  const double minutes = parts_.options.checkpoint_every_minutes;
+  const double minutes = parts_.options.checkpoint.every_minutes;
   return minutes > 0 && seconds_since(saved_at_) > 60 * minutes;
 }
 
@@ -106,17 +106,17 @@ void Checkpointing::save(const RunState& state, const Files& files) {
     if (shared != nullptr) send_state(parts_.optimizer, *shared);
   } else {
     wait();
-    Writing::Job job{.run_dir = options.run_dir,
+    Writing::Job job{.run_dir = options.run.dir,
                      .position = state.position,
                      .files = files,
-                     .keep = {options.checkpoint_keep, options.checkpoint_keep_every_minutes},
+                     .keep = {options.checkpoint.keep, options.checkpoint.keep_every_minutes},
                      .values = {},
                      .started = Clock::now()};
     writing_->snapshot.take(shared);
     job.values.integers = {{"position", state.position},
                            {"best_epoch", state.watched.best_epoch},
                            {"bad_epochs", state.watched.bad_epochs},
-                           {"seed", static_cast<int64_t>(options.seed)},
+                           {"seed", static_cast<int64_t>(options.run.seed)},
                            {"epoch_samples", state.epoch_samples},
                            {"skipped_steps", state.skipped.count},
                            {"skipped_in_a_row", state.skipped.in_a_row},
@@ -165,12 +165,12 @@ size_t Checkpointing::snapshot_bytes() const { return writing_ == nullptr ? 0 : 
 
 int64_t Checkpointing::start_of_epoch(int64_t position, int64_t steps_per_epoch) const {
   // A run of so many epochs has as many left; one of so many steps has made as many.
-  if (parts_.options.steps == 0) return position / steps_per_epoch * parts_.steps_per_epoch;
+  if (parts_.options.train.steps == 0) return position / steps_per_epoch * parts_.steps_per_epoch;
   return position / parts_.steps_per_epoch * parts_.steps_per_epoch;
 }
 
 std::string Checkpointing::wrong_with_best(const RunState& state) const {
-  const std::string path = best_checkpoint_path(parts_.options.run_dir);
+  const std::string path = best_checkpoint_path(parts_.options.run.dir);
   if (state.best.best_epoch < 0 || parts_.validation == nullptr) return "";
   try {
     const Checkpoint best = load_checkpoint(path);

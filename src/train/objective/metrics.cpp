@@ -204,7 +204,7 @@ bool higher_is_better(const std::string& watched) {
 }
 
 std::vector<Metric> chosen_metrics(const TrainOptions& options, const Objective& objective) {
-  std::vector<std::string> names = options.metrics;
+  std::vector<std::string> names = options.train.metrics;
   if (names.empty()) {
     names = {"accuracy"};
     if (objective.kind() == TargetKind::labels) names = {"accuracy", "f1"};

@@ -52,7 +52,8 @@ Loss loss_of(const TrainOptions& options, TargetKind kind) {
                           : kind == TargetKind::values ? TargetTask::values
                                                        : TargetTask::classes;
   // `bench step` makes up classes, whatever loss the config names.
-  if (options.loss != Loss::automatic && name_of(options.loss).task == task) return options.loss;
+  if (options.train.loss != Loss::automatic && name_of(options.train.loss).task == task)
+    return options.train.loss;
   return std::ranges::find(kLosses, task, &LossName::task)->loss;
 }
 
@@ -61,17 +62,17 @@ Loss loss_of(const TrainOptions& options, TargetKind kind) {
 std::string to_string(Loss loss) { return loss == Loss::automatic ? "auto" : name_of(loss).key; }
 
 TargetTask target_task(const TrainOptions& options) {
-  if (options.task == TargetTask::tokens)
+  if (options.data.task == TargetTask::tokens)
     fail(ExitCode::usage,
          "data.task = \"tokens\" (the next token of a sequence) needs an input of token ids and an embedding "
          "layer, which this version does not have. A class for each position of a sequence of vectors is "
          "data.task = \"classes\" with targets (N, T).");
-  if (options.loss == Loss::automatic) return options.task;
-  const LossName& loss = name_of(options.loss);
-  if (options.task != TargetTask::automatic && options.task != loss.task)
+  if (options.train.loss == Loss::automatic) return options.data.task;
+  const LossName& loss = name_of(options.train.loss);
+  if (options.data.task != TargetTask::automatic && options.data.task != loss.task)
     fail(ExitCode::usage,
          "train.loss = \"{}\" does not fit data.task = \"{}\": it compares {}. Leave one of the two out.",
-         loss.key, name_of(options.task), name_of(loss.task));
+         loss.key, name_of(options.data.task), name_of(loss.task));
   return loss.task;
 }
 
@@ -81,14 +82,14 @@ Objective::Objective(Exec exec, const TrainOptions& options, const DataSignature
       y_shape_(data.y_shape),
       outputs_(data.outputs),
       loss_(loss_of(options, data.target_kind)),
-      label_smoothing_(static_cast<float>(options.label_smoothing)),
-      huber_delta_(static_cast<float>(options.huber_delta)) {
-  if (classifies()) set_class_weights(options.class_weights, data);
+      label_smoothing_(static_cast<float>(options.train.label_smoothing)),
+      huber_delta_(static_cast<float>(options.train.huber_delta)) {
+  if (classifies()) set_class_weights(options.train.class_weights, data);
   if (kind_ == TargetKind::classes) {
-    if (options.ignore_label) ignored_label_ = static_cast<int32_t>(*options.ignore_label);
-    weighs_targets_ = options.ignore_label.has_value() || class_weights_.size() > 0;
+    if (options.train.ignore_label) ignored_label_ = static_cast<int32_t>(*options.train.ignore_label);
+    weighs_targets_ = options.train.ignore_label.has_value() || class_weights_.size() > 0;
   }
-  if (kind_ == TargetKind::labels) set_positive_weights(options.positive_weights);
+  if (kind_ == TargetKind::labels) set_positive_weights(options.train.pos_weight);
 }
 
 Buffer Objective::upload(const std::vector<double>& values) const {

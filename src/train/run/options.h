@@ -27,6 +27,11 @@ struct Normalize {
   std::vector<double> mean, std;  ///< moments: one for each channel, or one for all
 };
 
+enum class Layout { channels_last, channels_first };
+
+/// What to do about a step that is not finite.
+enum class OnNan { stop, skip };
+
 enum class Loss {
   automatic,
   cross_entropy,
@@ -47,77 +52,97 @@ struct ClassWeights {
   std::vector<double> values;  ///< given: one for each class
 };
 
-/// Everything that decides the mathematics and the course of a run; launch/config fills it from TOML.
+/// Everything that decides the mathematics and the course of a run, in the sections and under the names of
+/// the config file: launch/config/option_table.cpp binds each key to its field, and the defaults are these.
 struct TrainOptions {
-  // [run]
-  std::string run_dir;  ///< absolute; made if it is not there
-  uint64_t seed = 1;
-  bool reproducible = false;
-  int threads = 0;  ///< CPU threads a rank; 0: the cores of this machine divided by its ranks
-  bool capture = true;
-  double wall_time_minutes = 0;  ///< this process is to have ended after so many; 0: no limit
+  struct Run {
+    std::string name = "lockstep";
+    std::string dir;  ///< absolute; made if it is not there
+    uint64_t seed = 1;
+    bool reproducible = false;
+    std::string device = "auto";
+    std::string precision = "fp32";
+    int threads = 0;  ///< CPU threads a rank; 0: the cores of this machine divided by its ranks
+    bool capture = true;
+    double wall_time_minutes = 0;  ///< this process is to have ended after so many; 0: no limit
+  };
 
-  // [data]
-  DataSource train;
-  std::optional<DataSource> validation, test;
-  double validation_split = 0;  ///< part of train that is held out, when validation is not given
-  Normalize normalize;
-  bool channels_first = false;
-  TargetTask task = TargetTask::automatic;
-  int64_t classes = 0;                       ///< 0: as many as the training data has
-  int64_t memory_budget = int64_t{4} << 30;  ///< of each rank
+  struct Data {
+    DataSource train;
+    std::optional<DataSource> validation, test;
+    double validation_split = 0;  ///< part of train that is held out, when validation is not given
+    Normalize normalize;
+    TargetTask task = TargetTask::automatic;
+    int64_t classes = 0;  ///< 0: as many as the training data has
+    Layout layout = Layout::channels_last;
+    int64_t memory_budget = int64_t{4} << 30;  ///< of each rank
+  };
 
-  // [optimizer] [schedule]
-  OptimizerSpec optimizer;
-  TuningSpec tuning;     ///< freeze, lr_scale
-  bool sharded = false;  ///< ranks share out the optimizer's work and memory (Sharding)
+  struct Optimizer : OptimizerSpec {
+    TuningSpec tuning;     ///< freeze, lr_scale
+    bool sharded = false;  ///< shard the optimizer's state over the ranks (Sharding)
+  };
+
+  struct Train {
+    int64_t epochs = 5;
+    int64_t steps = 0;  ///< when set, the run ends after so many steps and epochs is ignored
+    int64_t global_batch = 128;
+    int64_t micro_batch = 0;   ///< 0: chosen (see plan_batches)
+    int64_t accumulation = 0;  ///< micro-batches a rank; 0: follows from the other two
+    Loss loss = Loss::automatic;
+    double label_smoothing = 0;
+    ClassWeights class_weights;
+    std::optional<int64_t> ignore_label;  ///< a label that does not count; none: all do
+    std::vector<double> pos_weight;       ///< one for each label, or one for all; empty: 1
+    double huber_delta = 1;
+    std::vector<std::string>
+        metrics;  ///< of evaluation; empty: those of the task (src/train/objective/metrics.h)
+    std::vector<std::string> recompute = {"none"};  ///< which activations: see src/graph/rewrites/recompute.h
+    bool sync_batch_norm = false;
+    double clip_norm = 0;  ///< see OptimizerSpec
+    OnNan on_nan = OnNan::stop;
+    std::optional<EarlyStopSpec> early_stop;
+  };
+
+  struct Checkpoint {
+    int64_t every_epochs = 1;  ///< 0 disables
+    int64_t every_steps = 0;
+    double every_minutes = 0;
+    int keep = 3;
+    double keep_every_minutes = 0;  ///< older ones: one of so many minutes; 0: none
+  };
+
+  struct Comm {
+    int64_t bucket_bytes = 0;  ///< 0: chosen from how long sums take
+    Wire gradients = Wire::fp32;
+    bool hierarchical = false;
+    Transport transport = Transport::automatic;
+    int64_t fingerprint_steps = 100;  ///< how often ranks are compared (ReplicaCheck); 0 disables
+    double timeout_seconds = 300;     ///< see Watchdog; 0: off
+  };
+
+  Run run;
+  Data data;
+  Optimizer optimizer;
   ScheduleSpec schedule;
-
-  // [train]
-  int64_t epochs = 5;
-  int64_t steps = 0;  ///< when set, the run ends after so many steps and epochs is ignored
-  int64_t global_batch = 128;
-  std::vector<std::string> recompute = {
-      "none"};               ///< which activations: see recompute() in src/graph/rewrites
-  int64_t micro_batch = 0;   ///< 0: chosen (see plan_batches)
-  int64_t accumulation = 0;  ///< micro-batches a rank; 0: follows from the other two
-  double label_smoothing = 0;
-  Loss loss = Loss::automatic;
-  ClassWeights class_weights;
-  std::optional<int64_t> ignore_label;   ///< a label that does not count; none: all do
-  std::vector<double> positive_weights;  ///< [train] pos_weight: one for each label, or one for all; empty: 1
-  double huber_delta = 1;
-  std::vector<std::string>
-      metrics;  ///< of evaluation; empty: those of the task (src/train/objective/metrics.h)
-  bool sync_batch_norm = false;
-  bool skip_bad_steps = false;  ///< [train] on_nan = "skip"
-  std::optional<EarlyStopSpec> early_stop;
-
-  // [checkpoint]
-  int64_t checkpoint_every_epochs = 1;  ///< 0 disables
-  int64_t checkpoint_every_steps = 0;
-  double checkpoint_every_minutes = 0;
-  int checkpoint_keep = 3;
-  double checkpoint_keep_every_minutes = 0;  ///< older ones: one of so many minutes; 0: none
-
-  // [comm]
-  int64_t bucket_bytes = 0;  ///< 0: chosen from how long sums take
-  Wire gradients = Wire::fp32;
-  bool hierarchical = false;
-  Transport transport = Transport::automatic;
-  int64_t fingerprint_steps = 100;  ///< how often ranks are compared (ReplicaCheck); 0 disables
-  double timeout_seconds = 300;     ///< see Watchdog; 0: off
-
+  Train train;
+  Checkpoint checkpoint;
+  Comm comm;
   std::string config_text;  ///< the config in force, stored in checkpoints
 
   /// What tells which epoch is the best: "validation_loss" or "validation_METRIC".
-  std::string watched_metric() const { return early_stop.value_or(EarlyStopSpec{}).metric; }
+  std::string watched_metric() const { return train.early_stop.value_or(EarlyStopSpec{}).metric; }
 
   /// After so many steps in a row that were not finite a run has diverged.
-  int32_t most_bad_steps() const { return skip_bad_steps ? 10 : 1; }
+  int32_t max_bad_steps() const { return train.on_nan == OnNan::skip ? 10 : 1; }
 
+  OptimizerSpec optimizer_spec() const {
+    OptimizerSpec spec = optimizer;
+    spec.clip_norm = train.clip_norm;
+    return spec;
+  }
   CommunicatorOptions communicator() const {
-    return {.reproducible = reproducible, .hierarchical = hierarchical, .transport = transport};
+    return {.reproducible = run.reproducible, .hierarchical = comm.hierarchical, .transport = comm.transport};
   }
 };
 

@@ -8,11 +8,11 @@ std::vector<Finding> run_findings(const TrainOptions& options, const std::option
                                   int64_t samples, const Batching& batching) {
   std::vector<Finding> found;
   if (facts)
-    found = findings_of(*facts, {.scaled = options.normalize.kind != Normalize::Kind::unit,
-                                 .channels_first = options.channels_first,
+    found = findings_of(*facts, {.scaled = options.data.normalize.kind != Normalize::Kind::unit,
+                                 .channels_first = options.data.layout == Layout::channels_first,
                                  .task = target_task(options),
-                                 .classes = options.classes,
-                                 .weighed = options.class_weights.kind != ClassWeights::Kind::none});
+                                 .classes = options.data.classes,
+                                 .weighed = options.train.class_weights.kind != ClassWeights::Kind::none});
   if (batching.global_batch >= 2 * samples) {
     const double padding = 1 - static_cast<double>(samples) / static_cast<double>(batching.global_batch);
     found.push_back(

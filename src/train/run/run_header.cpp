@@ -30,7 +30,8 @@ std::string describe_task(const TrainOptions& options, const Task& task,
   const bool values = data.target_kind == TargetKind::values;
   std::string text =
       "task: " + task_in_words(data.target_kind, data.outputs, data.y_shape, objective.describe_loss());
-  if (options.task == TargetTask::automatic && options.loss == Loss::automatic && options.classes == 0)
+  if (options.data.task == TargetTask::automatic && options.train.loss == Loss::automatic &&
+      options.data.classes == 0)
     text += fmt::format(" ({}if they are {}, set data.task = \"{}\")",
                         facts && facts->whole_floats ? "the floats are whole numbers of few values; " : "",
                         values ? "classes" : "numbers to predict", values ? "classes" : "values");
@@ -39,8 +40,8 @@ std::string describe_task(const TrainOptions& options, const Task& task,
                   facts ? facts->x_stored.name : to_string(data.x_dtype), axes_in_words(task.input_shape()));
   // The order of two axes is nobody's question, and a vector has none.
   if (data.x_shape.rank() >= 3)
-    text +=
-        fmt::format(" (data.layout = \"{}\")", options.channels_first ? "channels_first" : "channels_last");
+    text += fmt::format(" (data.layout = \"{}\")",
+                        options.data.layout == Layout::channels_first ? "channels_first" : "channels_last");
   return text;
 }
 
@@ -69,7 +70,7 @@ std::string describe_model(const RunFacts& run) {
 std::string describe_sums(const RunFacts& run) {
   const std::vector<Bucket>& buckets = run.setup.step.buckets();
   const auto longest = static_cast<size_t>(std::ranges::max(buckets, {}, &Bucket::size).size) * sizeof(float);
-  const Wire wire = run.options.gradients;
+  const Wire wire = run.options.comm.gradients;
   return fmt::format("sums: {} bucket{} of up to {:.2f} MiB{}", buckets.size(),
                      buckets.size() == 1 ? "" : "s", mib(longest),
                      wire == Wire::bf16   ? ", sent as bf16"
@@ -82,7 +83,7 @@ std::string describe_batches(const RunFacts& run) {
   const std::string text =
       fmt::format("batch: {} = {} x {} x {}{}; {} of {} an epoch", batching.global_batch,
                   counted(run.ranks, "rank"), counted(batching.micro_batches, "micro-batch", "micro-batches"),
-                  batching.micro_batch, run.options.reproducible ? ", reproducible" : "",
+                  batching.micro_batch, run.options.run.reproducible ? ", reproducible" : "",
                   counted(run.total_steps, "step"), run.steps_per_epoch);
   const std::string statistics =
       describe_statistics(batching, run.options, run.ranks, run.setup.pool.lanes(), run.setup.needs);

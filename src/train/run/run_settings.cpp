@@ -30,7 +30,7 @@ int fair_share_of_cores(World& world) {
 
 int lanes_of(const TrainOptions& options, Exec exec, World& world) {
   int lanes = fair_share_of_cores(world);
-  if (options.threads > 0) lanes = options.threads;
+  if (options.run.threads > 0) lanes = options.run.threads;
   if (exec.on_cuda()) lanes = 1;
   const std::vector<uint64_t> all = world.gather(static_cast<uint64_t>(std::max(1, lanes)));
   return static_cast<int>(*std::ranges::min_element(all));
@@ -38,20 +38,20 @@ int lanes_of(const TrainOptions& options, Exec exec, World& world) {
 
 Step::Options step_options(const TrainOptions& options, World& world, Exec exec, Communicator& communicator,
                            const ParameterLayout& layout) {
-  if (options.reproducible && options.gradients != Wire::fp32)
+  if (options.run.reproducible && options.comm.gradients != Wire::fp32)
     fail(
         ExitCode::usage,
         "run.reproducible needs comm.gradients = 'fp32': what is rounded on its way depends on the number of "
         "ranks.");
-  if (options.reproducible && options.sync_batch_norm)
+  if (options.run.reproducible && options.train.sync_batch_norm)
     fail(
         ExitCode::usage,
         "run.reproducible = true does not go with train.sync_batch_norm = true: which samples are normalized "
         "together depends on the number of ranks and threads. Set one of them to false.");
-  Step::Options result{.bucket_bytes = options.bucket_bytes,
-                       .gradients = options.gradients,
-                       .capture = options.capture,
-                       .most_bad_steps = options.most_bad_steps()};
+  Step::Options result{.bucket_bytes = options.comm.bucket_bytes,
+                       .gradients = options.comm.gradients,
+                       .capture = options.run.capture,
+                       .max_bad_steps = options.max_bad_steps()};
   const auto bytes = layout.reduced_size() * static_cast<int64_t>(sizeof(float));
   if (result.bucket_bytes == 0)
     result.bucket_bytes =
@@ -62,20 +62,22 @@ Step::Options step_options(const TrainOptions& options, World& world, Exec exec,
 std::optional<Sharding> make_sharding(World& world, Exec exec, const TrainOptions& options,
                                       Communicator& communicator, const ParameterLayout& layout,
                                       const Step::Options& settings) {
-  if (!options.sharded || world.size() == 1) return std::nullopt;
+  if (!options.optimizer.sharded || world.size() == 1) return std::nullopt;
   return Sharding(exec, communicator, layout, settings.bucket_bytes);
 }
 
 int64_t count_steps(const TrainOptions& options, int64_t steps_per_epoch) {
-  if (options.steps > 0) return options.steps;
+  if (options.train.steps > 0) return options.train.steps;
   // So that no count of what is done in these steps overflows either.
   constexpr int64_t kMostSteps = int64_t{1} << 53;
-  if (options.epochs > kMostSteps / steps_per_epoch)
+  if (options.train.epochs > kMostSteps / steps_per_epoch)
     fail(ExitCode::usage, "train.epochs = {} of {} each are too many steps to count: at most {} epochs.",
-         options.epochs, counted(steps_per_epoch, "step"), kMostSteps / steps_per_epoch);
-  return options.epochs * steps_per_epoch;
+         options.train.epochs, counted(steps_per_epoch, "step"), kMostSteps / steps_per_epoch);
+  return options.train.epochs * steps_per_epoch;
 }
 
-int64_t evaluation_batch(const TrainOptions& options) { return std::min<int64_t>(options.global_batch, 64); }
+int64_t evaluation_batch(const TrainOptions& options) {
+  return std::min<int64_t>(options.train.global_batch, 64);
+}
 
 }  // namespace lockstep

@@ -16,7 +16,7 @@ std::unique_ptr<TimedCommunicator> timed(std::unique_ptr<Communicator> communica
 
 std::optional<ReplicaCheck> make_replica_check(const World& world, const TrainOptions& options,
                                                const TrainingSetup& setup) {
-  if (options.fingerprint_steps == 0 || world.size() == 1) return std::nullopt;
+  if (options.comm.fingerprint_steps == 0 || world.size() == 1) return std::nullopt;
   if (world.size() > kMaxFingerprintRanks)
     fail(ExitCode::usage, "comm.fingerprint_steps works for up to {} ranks, and there are {}. Set it to 0.",
          kMaxFingerprintRanks, world.size());
@@ -24,12 +24,12 @@ std::optional<ReplicaCheck> make_replica_check(const World& world, const TrainOp
   return ReplicaCheck(
       setup.exec,
       model_sections(setup.parameters, options.optimizer.name, setup.sharding ? nullptr : &setup.optimizer),
-      options.fingerprint_steps);
+      options.comm.fingerprint_steps);
 }
 
 /// On which statistics are summed; null: each micro-batch has its own.
 Communicator* communicator_for_statistics(const TrainOptions& options, TrainingSetup& setup) {
-  if (!options.sync_batch_norm) return nullptr;
+  if (!options.train.sync_batch_norm) return nullptr;
   return setup.statistics ? setup.statistics.get() : &setup.communicator;
 }
 
@@ -40,8 +40,9 @@ ModelSetup::ModelSetup(World& world, Exec e, const TrainOptions& options, const 
     : exec(e),
       task(exec, options, data),
       metrics(chosen_metrics(options, task.objective())),
-      graph(rewrite(tuned(model(task.input_shape(), task.objective().network_output()), options.tuning),
-                    options.recompute)),
+      graph(rewrite(
+          tuned(model(task.input_shape(), task.objective().network_output()), options.optimizer.tuning),
+          options.train.recompute)),
       pool(lanes_of(options, exec, world)),
       parameters(exec, graph),
       evaluation_batch(lockstep::evaluation_batch(options)) {}
@@ -56,17 +57,17 @@ TrainingSetup::TrainingSetup(World& world, Exec e, const TrainOptions& options, 
       needs(micro_batch_needs(exec, graph)),
       batching(plan_batches(options, world.size(), pool.lanes(), needs)),
       communicator(given ? std::move(given) : make_communicator(world, exec, options.communicator())),
-      statistics(options.sync_batch_norm ? timed(make_statistics_communicator(world, exec)) : nullptr),
+      statistics(options.train.sync_batch_norm ? timed(make_statistics_communicator(world, exec)) : nullptr),
       step_options(lockstep::step_options(options, world, exec, communicator, parameters.layout())),
       sharding(make_sharding(world, exec, options, communicator, parameters.layout(), step_options)),
-      optimizer(exec, options.optimizer, parameters.layout().blocks,
+      optimizer(exec, options.optimizer_spec(), parameters.layout().blocks,
                 sharding ? std::optional(sharding->optimizer_share()) : std::nullopt),
       optimizer_bytes(world.gather(optimizer.bytes())),
       replicas(make_replica_check(world, options, *this)),
       step({exec, pool, communicator, task, graph, parameters, optimizer, replica_check(),
             communicator_for_statistics(options, *this), sharding ? &*sharding : nullptr},
            batching, step_options) {
-  parameters.initialize(options.seed);
+  parameters.initialize(options.run.seed);
 }
 
 std::optional<SharedState> TrainingSetup::shared_state() const {
@@ -76,15 +77,16 @@ std::optional<SharedState> TrainingSetup::shared_state() const {
 
 TrainingMemory training_memory(const Graph& graph, const TrainOptions& options) {
   constexpr int64_t kUsualMicroBatch = 32;
-  const Graph tuned_graph = tuned(graph.clone(), options.tuning);
+  const Graph tuned_graph = tuned(graph.clone(), options.optimizer.tuning);
   const ParameterLayout layout(tuned_graph);
-  const int64_t micro_batch = options.micro_batch > 0 ? options.micro_batch : kUsualMicroBatch;
-  const Optimizer optimizer({}, options.optimizer, layout.blocks);
+  const int64_t micro_batch = options.train.micro_batch > 0 ? options.train.micro_batch : kUsualMicroBatch;
+  const Optimizer optimizer({}, options.optimizer_spec(), layout.blocks);
   constexpr auto kBytes = static_cast<int64_t>(sizeof(float));
-  return {layout.weights_size * kBytes, layout.trained_size * kBytes, static_cast<int64_t>(optimizer.bytes()),
-          plan_network({}, rewrite(tuned_graph.clone(), options.recompute), micro_batch, /*training=*/true)
-              .arena_bytes(),
-          micro_batch};
+  return {
+      layout.weights_size * kBytes, layout.trained_size * kBytes, static_cast<int64_t>(optimizer.bytes()),
+      plan_network({}, rewrite(tuned_graph.clone(), options.train.recompute), micro_batch, /*training=*/true)
+          .arena_bytes(),
+      micro_batch};
 }
 
 }  // namespace lockstep

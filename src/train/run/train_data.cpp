@@ -46,9 +46,9 @@ void require_inputs_and_targets(const std::string& key, const Dataset& dataset) 
 TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<Dataset> given) {
   // One rank of a machine looks at the files in a child process; only then do all of them open them.
   const std::pair<const char*, const DataSource*> sources[] = {
-      {"data.train", given ? nullptr : &options.train},
-      {"data.validation", options.validation ? &*options.validation : nullptr},
-      {"data.test", options.test ? &*options.test : nullptr}};
+      {"data.train", given ? nullptr : &options.data.train},
+      {"data.validation", options.data.validation ? &*options.data.validation : nullptr},
+      {"data.test", options.data.test ? &*options.data.test : nullptr}};
   for (const auto& [key, source] : sources) {
     if (source == nullptr) continue;
     if (source->y.empty()) fail_without_targets(key);
@@ -59,26 +59,27 @@ TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<
     }
   }
   world.barrier();
-  DatasetOptions dataset_options{.memory_budget = options.memory_budget,
+  DatasetOptions dataset_options{.memory_budget = options.data.memory_budget,
                                  .task = target_task(options),
-                                 .classes = options.classes,
+                                 .classes = options.data.classes,
                                  .kind = std::nullopt,
-                                 .ignored_label = options.ignore_label,
+                                 .ignored_label = options.train.ignore_label,
                                  .probe = false};
-  std::unique_ptr<Dataset> whole = given ? std::move(given) : open_dataset(options.train, dataset_options);
+  std::unique_ptr<Dataset> whole =
+      given ? std::move(given) : open_dataset(options.data.train, dataset_options);
   require_inputs_and_targets("data.train", *whole);
   // The others are what the training data is, whatever they look like.
   dataset_options.kind = whole->target_kind();
   dataset_options.classes = whole->classes();
-  if (options.validation) {
-    validation = open_dataset(*options.validation, dataset_options);
-  } else if (options.validation_split > 0) {
-    Split split = split_dataset(std::move(whole), options.validation_split, options.seed);
+  if (options.data.validation) {
+    validation = open_dataset(*options.data.validation, dataset_options);
+  } else if (options.data.validation_split > 0) {
+    Split split = split_dataset(std::move(whole), options.data.validation_split, options.run.seed);
     whole = std::move(split.train);
     validation = std::move(split.validation);
   }
   train = std::move(whole);
-  if (options.test) test = open_dataset(*options.test, dataset_options);
+  if (options.data.test) test = open_dataset(*options.data.test, dataset_options);
   if (validation) require_inputs_and_targets("data.validation", *validation);
   if (test) require_inputs_and_targets("data.test", *test);
   check_same_data(world, "data.train", *train);

@@ -20,7 +20,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 bool needs_class_counts(const TrainOptions& options) {
-  return options.class_weights.kind == ClassWeights::Kind::balanced;
+  return options.train.class_weights.kind == ClassWeights::Kind::balanced;
 }
 
 }  // namespace
@@ -33,10 +33,10 @@ Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const Mod
       data_(world, options, std::move(parts.train)),
       setup_(world, exec, options, signature_of(*data_.train, needs_class_counts(options)), model,
              std::move(parts.communicator)),
-      sampler_(options.seed, data_.train->size(), setup_.batching.global_batch, /*shuffle=*/true),
+      sampler_(options.run.seed, data_.train->size(), setup_.batching.global_batch, /*shuffle=*/true),
       total_steps_(count_steps(options, sampler_.steps_per_epoch())),
       schedule_(options.schedule, options.optimizer.lr, total_steps_),
-      watch_(options.early_stop),
+      watch_(options.train.early_stop),
       checkpoints_({world, exec, options_, setup_.parameters, setup_.optimizer, setup_.shared_state(),
                     setup_.replica_check(), sampler_.steps_per_epoch(), *data_.train, data_.validation.get(),
                     to_json(setup_.task.data())}),
@@ -52,11 +52,11 @@ Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const Mod
 void Trainer::check_options() const {
   if (data_.validation) setup_.task.check_compatible(*data_.validation, "data.validation");
   if (data_.test) setup_.task.check_compatible(*data_.test, "data.test");
-  if (options_.early_stop && !data_.validation)
+  if (options_.train.early_stop && !data_.validation)
     fail(ExitCode::usage,
          "train.early_stop watches {}, but there is no validation data. Set data.validation or "
          "data.validation_split.",
-         options_.early_stop->metric);
+         options_.train.early_stop->metric);
   if (setup_.parameters.layout().parameter_count == 0)
     fail(ExitCode::usage, "the model has no parameters: there is nothing to train.");
 }
@@ -64,7 +64,7 @@ void Trainer::check_options() const {
 void Trainer::restore(const ResumeFrom& from) {
   state_ = checkpoints_.restore(from);
   // Of a run that skipped such steps and now does not.
-  state_.skipped.in_a_row = std::clamp<int64_t>(state_.skipped.in_a_row, 0, options_.most_bad_steps() - 1);
+  state_.skipped.in_a_row = std::clamp<int64_t>(state_.skipped.in_a_row, 0, options_.max_bad_steps() - 1);
   setup_.step.set_bad_in_a_row(static_cast<int32_t>(state_.skipped.in_a_row));
   watch_.restore(state_);
 }
@@ -154,9 +154,9 @@ void Trainer::report(const std::optional<StepMetrics>& metrics) {
                        .lr = schedule_.lr(at),
                        .samples_per_s = static_cast<double>(metrics->samples) / clock_.step_seconds(),
                        .gradient_norm = metrics->gradient_norm,
-                       .skipped_in_a_row = options_.skip_bad_steps ? in_a_row : 0,
+                       .skipped_in_a_row = options_.train.on_nan == OnNan::skip ? in_a_row : 0,
                        .output_losses = named(metrics->output_losses)});
-  if (in_a_row >= options_.most_bad_steps()) fail_diverged(*metrics);
+  if (in_a_row >= options_.max_bad_steps()) fail_diverged(*metrics);
 }
 
 std::vector<OutputLoss> Trainer::named(const std::vector<double>& output_losses) const {
@@ -174,8 +174,8 @@ void Trainer::fail_diverged(const StepMetrics& metrics) {
       {.metrics = metrics,
        .lr = schedule_.lr(metrics.step - 1),
        .in_a_row = state_.skipped.in_a_row,
-       .skips_steps = options_.skip_bad_steps,
-       .run_dir = options_.run_dir});
+       .skips_steps = options_.train.on_nan == OnNan::skip,
+       .run_dir = options_.run.dir});
 }
 
 void Trainer::note_durations() {
@@ -204,7 +204,7 @@ bool Trainer::end_epoch(const Loader& loader) {
                    .skipped_steps = state_.skipped.count};
   if (data_.validation) event.validation = evaluate(*data_.validation);
   if (preempted_) return false;
-  StepComparison steps = clock_.compare_newest(world_, loader.seconds(), options_.train.files);
+  StepComparison steps = clock_.compare_newest(world_, loader.seconds(), options_.data.train.files);
   event.steps = steps.steps;
   event.straggler = std::move(steps.straggler);
   event.seconds = seconds_since(epoch_started_);
@@ -255,7 +255,7 @@ EndEvent Trainer::finish(const Loader& loader) {
   or_say_diverged([&] { checkpoints_.finish(state()); });
   const std::optional<Evaluation> test = data_.test && !preempted_ ? evaluate(*data_.test) : std::nullopt;
   EndEvent event = end_event(preempted_ ? "preempted" : watch_.stops() ? "early_stop" : "finished", test);
-  StepComparison steps = clock_.compare_all(world_, loader.seconds(), options_.train.files);
+  StepComparison steps = clock_.compare_all(world_, loader.seconds(), options_.data.train.files);
   event.steps = steps.steps;
   event.straggler = std::move(steps.straggler);
   if (observer_.on_end) observer_.on_end(event);

@@ -34,7 +34,7 @@ class Trainer {
           const std::optional<ResumeFrom>& resume, TrainerParts parts = {});
 
   /// Where rank 0 writes, when that was not known yet when the options were made. Before run().
-  void set_run_dir(const std::string& folder) { options_.run_dir = folder; }
+  void set_run_dir(const std::string& folder) { options_.run.dir = folder; }
 
   /// Collective. Ends early, after a checkpoint, when a rank's `stop` says so: with reason "preempted" on all
   /// of them, and on none before the checkpoint is on disk. Throws Error(diverged) when a step is not

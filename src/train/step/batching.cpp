@@ -35,8 +35,8 @@ std::string neighbours(int64_t n, int64_t unit) {
 }
 
 Batching plan_reproducible(const TrainOptions& options, int ranks, const MicroBatchNeeds& needs) {
-  const int64_t global = options.global_batch;
-  const int64_t micro = options.micro_batch != 0        ? options.micro_batch
+  const int64_t global = options.train.global_batch;
+  const int64_t micro = options.train.micro_batch != 0  ? options.train.micro_batch
                         : needs.statistics_samples != 0 ? smallest_divisor(global, kFewSamples)
                                                         : largest_divisor(global, kFewSamples);
   if (global % micro != 0)
@@ -68,7 +68,7 @@ Batching plan_reproducible(const TrainOptions& options, int ranks, const MicroBa
 int64_t choose_micro_batch(const TrainOptions& options, int64_t rank_batch, int lanes,
                            const MicroBatchNeeds& needs) {
   const bool has_statistics = needs.statistics_samples != 0;
-  if (has_statistics && !options.sync_batch_norm)
+  if (has_statistics && !options.train.sync_batch_norm)
     return smallest_divisor(rank_batch, needs.statistics_samples);
   const int64_t micro = rank_batch / largest_divisor(rank_batch, lanes);
   // What is normalized together is computed at the same time.
@@ -80,9 +80,10 @@ int64_t choose_micro_batch(const TrainOptions& options, int64_t rank_batch, int 
 void check_variance(const Batching& batching, const TrainOptions& options, int ranks, int lanes,
                     const MicroBatchNeeds& needs) {
   if (needs.vector_norm.empty()) return;
-  const int64_t together = options.sync_batch_norm ? ranks * std::min(lanes, batching.micro_batches) : 1;
+  const int64_t together =
+      options.train.sync_batch_norm ? ranks * std::min(lanes, batching.micro_batches) : 1;
   if (batching.micro_batch * together > 1) return;
-  const std::string cause = options.micro_batch == 1 ? "train.micro_batch = 1"
+  const std::string cause = options.train.micro_batch == 1 ? "train.micro_batch = 1"
                             : batching.global_batch == 1
                                 ? "train.global_batch = 1"
                                 : fmt::format("train.global_batch = {} in {} pieces", batching.global_batch,
@@ -91,7 +92,7 @@ void check_variance(const Batching& batching, const TrainOptions& options, int r
        "layer '{}' (batch_norm) would normalize each sample by itself, and a single value has no variance: "
        "{}. Use micro-batches of at least 2 samples, better 32{}.",
        needs.vector_norm, cause,
-       options.reproducible || batching.global_batch == 1 || options.sync_batch_norm
+       options.run.reproducible || batching.global_batch == 1 || options.train.sync_batch_norm
            ? ""
            : ", or train.sync_batch_norm = true, which joins the samples of all ranks and threads");
 }
@@ -99,19 +100,19 @@ void check_variance(const Batching& batching, const TrainOptions& options, int r
 }  // namespace
 
 Batching plan_batches(const TrainOptions& options, int ranks, int lanes, const MicroBatchNeeds& needs) {
-  const int64_t global = options.global_batch;
+  const int64_t global = options.train.global_batch;
   for (const auto& [key, value] :
-       {std::pair{"global_batch", global}, std::pair{"micro_batch", options.micro_batch},
-        std::pair{"accumulation", options.accumulation}})
+       {std::pair{"global_batch", global}, std::pair{"micro_batch", options.train.micro_batch},
+        std::pair{"accumulation", options.train.accumulation}})
     if (value < 0 || (value == 0 && std::string_view(key) == "global_batch"))
       fail(ExitCode::usage, "train.{} = {} must be positive.", key, value);
-  if (options.reproducible) {
+  if (options.run.reproducible) {
     const Batching batching = plan_reproducible(options, ranks, needs);
-    if (options.accumulation != 0 && options.accumulation != batching.micro_batches)
+    if (options.train.accumulation != 0 && options.train.accumulation != batching.micro_batches)
       fail(ExitCode::usage,
            "train.accumulation = {} does not fit: with {} a rank has {} of {}. Leave it "
            "out.",
-           options.accumulation, counted(ranks, "rank"),
+           options.train.accumulation, counted(ranks, "rank"),
            counted(batching.micro_batches, "micro-batch", "micro-batches"), batching.micro_batch);
     check_variance(batching, options, ranks, lanes, needs);
     return batching;
@@ -120,9 +121,9 @@ Batching plan_batches(const TrainOptions& options, int ranks, int lanes, const M
     fail(ExitCode::usage, "train.global_batch = {} does not divide over {} ranks. {}.", global, ranks,
          neighbours(global, ranks));
   const int64_t rank_batch = global / ranks;
-  int64_t micro = options.micro_batch;
-  if (micro == 0 && options.accumulation != 0) {
-    const int64_t pieces = options.accumulation;
+  int64_t micro = options.train.micro_batch;
+  if (micro == 0 && options.train.accumulation != 0) {
+    const int64_t pieces = options.train.accumulation;
     if (rank_batch % pieces != 0)
       fail(ExitCode::usage, "train.global_batch = {} does not divide over {} x {}. {}.", global,
            counted(ranks, "rank"), counted(pieces, "micro-batch", "micro-batches"),
@@ -131,11 +132,11 @@ Batching plan_batches(const TrainOptions& options, int ranks, int lanes, const M
   }
   if (micro == 0) micro = choose_micro_batch(options, rank_batch, lanes, needs);
   const int64_t accumulation =
-      options.accumulation != 0 ? options.accumulation : std::max<int64_t>(1, rank_batch / micro);
+      options.train.accumulation != 0 ? options.train.accumulation : std::max<int64_t>(1, rank_batch / micro);
   const int64_t unit = ranks * micro * accumulation;
   if (global != unit) {
     const int64_t step = ranks * micro;
-    if (options.accumulation != 0)
+    if (options.train.accumulation != 0)
       fail(ExitCode::usage,
            "train.global_batch = {} is not {} x micro_batch {} x accumulation {} = {}. Leave one of "
            "them out.",
@@ -169,7 +170,7 @@ std::string describe_statistics(const Batching& batching, const TrainOptions& op
                                 const MicroBatchNeeds& needs) {
   if (needs.statistics_samples == 0) return "";
   const int busy = std::min(lanes, batching.micro_batches);
-  if (options.sync_batch_norm) {
+  if (options.train.sync_batch_norm) {
     const int64_t together = ranks * busy * batching.micro_batch;
     return together == batching.global_batch
                ? fmt::format("statistics over all {} samples of a step", together)
@@ -180,7 +181,7 @@ std::string describe_statistics(const Batching& batching, const TrainOptions& op
       fmt::format("statistics over {}, one micro-batch", counted(batching.micro_batch, "sample"));
   if (busy < lanes) {
     text += fmt::format("; {} of {} threads compute", busy, lanes);
-    if (!options.reproducible)
+    if (!options.run.reproducible)
       text +=
           " (train.sync_batch_norm = true uses more, and takes the statistics over all samples of a step)";
   }

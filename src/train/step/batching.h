@@ -31,7 +31,7 @@ struct MicroBatchNeeds {
 };
 MicroBatchNeeds micro_batch_needs(Exec exec, const Graph& graph);
 
-/// Cuts options.global_batch over the ranks: global_batch = ranks x micro_batches x micro_batch.
+/// Cuts train.global_batch over the ranks: global_batch = ranks x micro_batches x micro_batch.
 /// In the default mode a missing micro_batch is chosen so that all lanes (CPU threads) have equally many, of
 /// at most about needs.max_samples. In the reproducible mode it may not depend on ranks or lanes: it is the
 /// largest divisor of global_batch up to 32, and the number of ranks must be a power of two that divides the

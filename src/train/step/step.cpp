@@ -23,7 +23,7 @@ std::vector<Network> make_networks(const Step::Parts& parts, int64_t micro_batch
 Step::Step(const Parts& parts, const Batching& batching, const Options& options)
     : parts_(parts),
       batching_(batching),
-      most_bad_steps_(options.most_bad_steps),
+      max_bad_steps_(options.max_bad_steps),
       networks_(
           make_networks(parts, batching.micro_batch, std::min(parts.pool.lanes(), batching.micro_batches))),
       reduced_(parts.exec, Memory::device,
@@ -212,7 +212,7 @@ void Step::enqueue() {
   judge_step(parts_.exec, reduced.data(),
              reduced.subspan(static_cast<size_t>(layout.state_sums_offset()),
                              static_cast<size_t>(layout.summed_states_size)),
-             most_bad_steps_, verdict, guard);
+             max_bad_steps_, verdict, guard);
   networks_[0].update_states(infos_.as<MicroBatchInfo>().data(), reduced, guard);
   parts_.optimizer.update(scalars_.as<OptimizerScalars>().data(), parts_.parameters.trained_weights(),
                           gradients(), guard);

@@ -65,7 +65,7 @@ class Step {
     int64_t bucket_bytes = int64_t{1} << 20;
     Wire gradients = Wire::fp32;  ///< how they travel
     bool capture = true;
-    int32_t most_bad_steps = 1;  ///< in a row; from then on no step changes the model
+    int32_t max_bad_steps = 1;  ///< in a row; from then on no step changes the model
   };
   Step(const Parts& parts, const Batching& batching, const Options& options);
 
@@ -114,7 +114,7 @@ class Step {
 
   Parts parts_;
   Batching batching_;
-  int32_t most_bad_steps_;
+  int32_t max_bad_steps_;
   std::vector<Network> networks_;  // one a lane
   Buffer reduced_;                 // see ParameterLayout
   GradientReducer reducer_;

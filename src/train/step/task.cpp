@@ -32,13 +32,13 @@ void check_moments(const std::vector<double>& values, int64_t channels, const ch
 Task::Task(Exec exec, const TrainOptions& options, const DataSignature& data)
     : exec_(exec),
       data_(data),
-      input_shape_(channels_last(data.x_shape, options.channels_first)),
+      input_shape_(channels_last(data.x_shape, options.data.layout == Layout::channels_first)),
       objective_(exec, options, data),
-      channels_first_(options.channels_first) {
+      channels_first_(options.data.layout == Layout::channels_first) {
   const int64_t channels = input_shape_.rank() == 0 ? 1 : input_shape_[-1];
   const auto count = static_cast<size_t>(channels);
   std::vector<float> affine(3 * count);
-  const Normalize& normalize = options.normalize;
+  const Normalize& normalize = options.data.normalize;
   if (normalize.kind == Normalize::Kind::moments) {
     check_moments(normalize.mean, channels, "mean");
     check_moments(normalize.std, channels, "std");

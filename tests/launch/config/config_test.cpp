@@ -76,28 +76,28 @@ keep = 2
 bucket_mib = 0.5
 fingerprint_steps = 0
 )");
-  EXPECT_EQ(config.name, "mnist-cnn");
-  EXPECT_EQ(config.train.seed, 7u);
-  EXPECT_TRUE(config.train.reproducible);
-  EXPECT_EQ(config.train.run_dir, "/data/out");
-  EXPECT_EQ(config.train.train.files, std::vector<std::string>{"/data/configs/mnist.h5"});
-  EXPECT_EQ(config.train.train.x, "/digits/x");
-  ASSERT_TRUE(config.train.test);
-  EXPECT_EQ(config.train.test->files, (std::vector<std::string>{"/data/configs/a.h5", "/b.h5"}));
-  EXPECT_EQ(config.train.normalize.kind, Normalize::Kind::moments);
-  EXPECT_EQ(config.train.normalize.mean, (std::vector<double>{0.5, 0.25, 1}));
-  EXPECT_TRUE(config.train.channels_first);
-  EXPECT_EQ(config.train.memory_budget, int64_t{3} << 29);
+  EXPECT_EQ(config.run.name, "mnist-cnn");
+  EXPECT_EQ(config.run.seed, 7u);
+  EXPECT_TRUE(config.run.reproducible);
+  EXPECT_EQ(config.run.dir, "/data/out");
+  EXPECT_EQ(config.data.train.files, std::vector<std::string>{"/data/configs/mnist.h5"});
+  EXPECT_EQ(config.data.train.x, "/digits/x");
+  ASSERT_TRUE(config.data.test);
+  EXPECT_EQ(config.data.test->files, (std::vector<std::string>{"/data/configs/a.h5", "/b.h5"}));
+  EXPECT_EQ(config.data.normalize.kind, Normalize::Kind::moments);
+  EXPECT_EQ(config.data.normalize.mean, (std::vector<double>{0.5, 0.25, 1}));
+  EXPECT_EQ(config.data.layout, Layout::channels_first);
+  EXPECT_EQ(config.data.memory_budget, int64_t{3} << 29);
   EXPECT_EQ(std::get<std::vector<int64_t>>(config.model.keys.at("hidden")), (std::vector<int64_t>{128, 64}));
   EXPECT_EQ(std::get<double>(config.model.keys.at("dropout")), 0.0);
-  EXPECT_EQ(config.train.optimizer.lr, 1.0);
-  EXPECT_EQ(config.train.schedule.warmup_steps, 100);
-  EXPECT_EQ(config.train.optimizer.clip_norm, 1.0);
+  EXPECT_EQ(config.optimizer.lr, 1.0);
+  EXPECT_EQ(config.schedule.warmup_steps, 100);
+  EXPECT_EQ(config.train.clip_norm, 1.0);
   ASSERT_TRUE(config.train.early_stop);
   EXPECT_EQ(config.train.early_stop->patience, 4);
-  EXPECT_EQ(config.train.checkpoint_every_minutes, 2.5);
-  EXPECT_EQ(config.train.bucket_bytes, 1 << 19);
-  EXPECT_EQ(config.train.fingerprint_steps, 0);
+  EXPECT_EQ(config.checkpoint.every_minutes, 2.5);
+  EXPECT_EQ(config.comm.bucket_bytes, 1 << 19);
+  EXPECT_EQ(config.comm.fingerprint_steps, 0);
 }
 
 /// "KEY=VALUE" with a value that the key takes and that is not its default; "" when none is found.
@@ -149,25 +149,25 @@ TEST(Config, EchoKeepsEveryBitOfANumberAndEveryCharacterOfAText) {
   const Config config =
       parse("", {"optimizer.lr=0.1", "optimizer.weight_decay=1e-300", "run.name=a\"b\\c\t'd\n\xc3\xa9"});
   const Config again = parse(echo_config(config));
-  EXPECT_EQ(again.train.optimizer.lr, 0.1);
-  EXPECT_EQ(again.train.optimizer.weight_decay, 1e-300);
-  EXPECT_EQ(again.name, "a\"b\\c\t'd\n\xc3\xa9");
+  EXPECT_EQ(again.optimizer.lr, 0.1);
+  EXPECT_EQ(again.optimizer.weight_decay, 1e-300);
+  EXPECT_EQ(again.run.name, "a\"b\\c\t'd\n\xc3\xa9");
 }
 
 TEST(Config, PathsAreRelativeToTheFileAndThoseOfSetToTheCurrentFolder) {
   const std::string here = std::filesystem::current_path().string();
-  EXPECT_EQ(parse("data.train = \"../x.h5\"").train.train.files[0], "/data/x.h5");
-  EXPECT_EQ(parse("data.train = \"../x.h5\"", {"data.train=y.h5:/g"}).train.train.files[0], here + "/y.h5");
+  EXPECT_EQ(parse("data.train = \"../x.h5\"").data.train.files[0], "/data/x.h5");
+  EXPECT_EQ(parse("data.train = \"../x.h5\"", {"data.train=y.h5:/g"}).data.train.files[0], here + "/y.h5");
   EXPECT_EQ(parse("[model]\nfile = \"net.toml\"").model.file, "/data/configs/net.toml");
 }
 
 TEST(Config, ASetTableChangesOnlyTheMembersItNames) {
   const Config config =
       parse("[data]\ntest = { files = \"a.h5\", x = \"/p\", y = \"/q\" }", {"data.test.x=/images"});
-  EXPECT_EQ(config.train.test->files[0], "/data/configs/a.h5");
-  EXPECT_EQ(config.train.test->x, "/images");
-  EXPECT_EQ(config.train.test->y, "/q");
-  EXPECT_FALSE(parse("data.test = \"a.h5\"", {"data.test="}).train.test);
+  EXPECT_EQ(config.data.test->files[0], "/data/configs/a.h5");
+  EXPECT_EQ(config.data.test->x, "/images");
+  EXPECT_EQ(config.data.test->y, "/q");
+  EXPECT_FALSE(parse("data.test = \"a.h5\"", {"data.test="}).data.test);
   EXPECT_EQ(parse("[train]\nearly_stop = { patience = 2 }", {"train.early_stop.min_delta=0.5"})
                 .train.early_stop->patience,
             2);
@@ -175,10 +175,10 @@ TEST(Config, ASetTableChangesOnlyTheMembersItNames) {
 }
 
 TEST(Config, BareWordsAreText) {
-  EXPECT_EQ(parse("", {"schedule.name=cosine"}).train.schedule.name, "cosine");
-  EXPECT_EQ(parse("", {"schedule.name=\"cosine\""}).train.schedule.name, "cosine");
-  EXPECT_EQ(parse("", {"run.name=2024"}).name, "2024");
-  EXPECT_EQ(parse("", {"run.name=2024-01-02"}).name, "2024-01-02");
+  EXPECT_EQ(parse("", {"schedule.name=cosine"}).schedule.name, "cosine");
+  EXPECT_EQ(parse("", {"schedule.name=\"cosine\""}).schedule.name, "cosine");
+  EXPECT_EQ(parse("", {"run.name=2024"}).run.name, "2024");
+  EXPECT_EQ(parse("", {"run.name=2024-01-02"}).run.name, "2024-01-02");
 }
 
 struct Refused {

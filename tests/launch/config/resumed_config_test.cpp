@@ -33,26 +33,26 @@ TEST(ScheduleOfAResumedRun, CountsEpochsInSteps) {
   const Config before = with({"schedule.name=cosine", "train.epochs=5"});
   Config now = with({"schedule.name=cosine", "train.epochs=10"});
   EXPECT_THAT(schedule_change(before, now, {40, 8}), HasSubstr("now ends at step 80 and not at step 40"));
-  now.train.schedule.steps = 40;
+  now.schedule.steps = 40;
   EXPECT_EQ(schedule_change(before, now, {40, 8}), "");
   Config named = before;
   name_schedule_length(named, now, {40, 8});
   EXPECT_TRUE(changed_keys(named, now).empty());
-  now.train.schedule.steps = 41;
+  now.schedule.steps = 41;
   name_schedule_length(named = before, now, {40, 8});
   EXPECT_THAT(changed_keys(named, now), testing::ElementsAre("schedule.steps was 0, is 41"));
 }
 
 TEST(AccumulationOfAResumedRun, FollowsTheRanksWhereMicroBatchesStayTheSame) {
   const Config config = with({"train.global_batch=128", "train.micro_batch=16", "train.accumulation=4"});
-  TrainOptions two = config.train, four = config.train;
+  TrainOptions two = config, four = config;
   EXPECT_EQ(follow_ranks(two, 2), "");
-  EXPECT_EQ(two.accumulation, 4);
+  EXPECT_EQ(two.train.accumulation, 4);
   EXPECT_EQ(follow_ranks(four, 4), "train.accumulation = 4 was for another number of ranks: on 4 it is 2.");
-  EXPECT_EQ(four.accumulation, 0);
-  TrainOptions without_size = with({"train.global_batch=96", "train.accumulation=5"}).train;
+  EXPECT_EQ(four.train.accumulation, 0);
+  TrainOptions without_size = with({"train.global_batch=96", "train.accumulation=5"});
   EXPECT_EQ(follow_ranks(without_size, 1), "");
-  EXPECT_EQ(without_size.accumulation, 5) << "it is the size, and does not fit";
+  EXPECT_EQ(without_size.train.accumulation, 5) << "it is the size, and does not fit";
 }
 
 class ResumedRun : public WholeRun {

@@ -29,13 +29,13 @@ std::string refusal(const std::string& text) {
 TEST(TuningKeys, FreezeIsAPatternOrAListOfThem) {
   const auto freeze = [](const std::string& value) {
     const Config config = parse("[optimizer]\nfreeze = " + value);
-    EXPECT_EQ(parse(echo_config(config)).train.tuning.freeze, config.train.tuning.freeze);
-    return config.train.tuning.freeze;
+    EXPECT_EQ(parse(echo_config(config)).optimizer.tuning.freeze, config.optimizer.tuning.freeze);
+    return config.optimizer.tuning.freeze;
   };
   EXPECT_THAT(freeze("\"conv*\""), ElementsAre("conv*"));
   EXPECT_THAT(freeze("[\"conv*\", \"fc.bias\"]"), ElementsAre("conv*", "fc.bias"));
   EXPECT_THAT(freeze("[]"), ElementsAre());
-  EXPECT_THAT(parse("", {"optimizer.freeze=conv*"}).train.tuning.freeze, ElementsAre("conv*"));
+  EXPECT_THAT(parse("", {"optimizer.freeze=conv*"}).optimizer.tuning.freeze, ElementsAre("conv*"));
   EXPECT_THAT(refusal("[optimizer]\nfreeze = [1]"), HasSubstr("optimizer.freeze: expects a list of names"));
   EXPECT_THAT(refusal("[optimizer]\nfreeze = \"\""), HasSubstr("a pattern is empty; [] freezes nothing"));
 }
@@ -43,8 +43,8 @@ TEST(TuningKeys, FreezeIsAPatternOrAListOfThem) {
 TEST(TuningKeys, ADotOfAPatternNeedsNoQuotes) {
   const auto scales = [](const std::string& text, const std::vector<std::string>& sets = {}) {
     const Config config = parse(text, sets);
-    EXPECT_EQ(parse(echo_config(config)).train.tuning.lr_scale, config.train.tuning.lr_scale);
-    return config.train.tuning.lr_scale;
+    EXPECT_EQ(parse(echo_config(config)).optimizer.tuning.lr_scale, config.optimizer.tuning.lr_scale);
+    return config.optimizer.tuning.lr_scale;
   };
   EXPECT_THAT(scales("[optimizer]\nlr_scale = { \"conv*\" = 0.1, fc.bias = 2 }"),
               ElementsAre(Pair("conv*", 0.1), Pair("fc.bias", 2)));

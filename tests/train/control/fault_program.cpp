@@ -33,13 +33,13 @@ void fail_as_told(const std::string& fault) {
 void train(World& world, const std::string& fault, const std::string& run_dir,
            const std::vector<std::string>& sets) {
   Config config = load_config("", sets);
-  config.train.run_dir = run_dir;
-  const Watchdog watchdog(world, config.train.timeout_seconds);
+  config.run.dir = run_dir;
+  const Watchdog watchdog(world, config.comm.timeout_seconds);
   const ModelFactory model = [&](const Shape& input, int64_t outputs) {
-    return build_model(config.model, input, outputs, config.train.seed);
+    return build_model(config.model, input, outputs, config.run.seed);
   };
-  const Device device = choose_device(world, config.device);
-  Trainer trainer(world, device.exec(), config.train, model, std::nullopt);
+  const Device device = choose_device(world, config.run.device);
+  Trainer trainer(world, device.exec(), config, model, std::nullopt);
   if (world.rank() == 0) std::filesystem::create_directories(run_dir + "/checkpoints");
   TrainObserver observer;
   observer.on_step = [&](const StepEvent& event) {

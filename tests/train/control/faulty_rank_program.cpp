@@ -24,14 +24,14 @@ TrainOptions options_in(const fs::path& folder, int rank, int64_t fingerprint_st
   const std::string data = folder / ("rank-" + std::to_string(rank) + ".h5");
   synth_digits(data, {.train = 64, .test = 1});
   TrainOptions options;
-  options.run_dir = folder / "run";
-  options.threads = 1;
-  options.train = {.files = {data}};
-  options.steps = 20;
-  options.global_batch = 16;
-  options.checkpoint_every_epochs = 0;
-  options.bucket_bytes = 1 << 20;  // not measured: the communicator counts steps by its calls
-  options.fingerprint_steps = fingerprint_steps;
+  options.run.dir = folder / "run";
+  options.run.threads = 1;
+  options.data.train = {.files = {data}};
+  options.train.steps = 20;
+  options.train.global_batch = 16;
+  options.checkpoint.every_epochs = 0;
+  options.comm.bucket_bytes = 1 << 20;  // not measured: the communicator counts steps by its calls
+  options.comm.fingerprint_steps = fingerprint_steps;
   return options;
 }
 

@@ -41,20 +41,21 @@ class MpiPreemption : public MpiBackendTest {
   /// time whether to stop (0: for ever). Returns how often this rank was asked.
   int go_on(const std::string& name, Told& told, int asking, int when, bool capture) {
     TrainOptions options;
-    options.run_dir = world.broadcast(folder_ / name);
-    options.threads = 1;
-    options.reproducible = true;
-    options.capture = capture;
-    options.train = {.files = {file_}};
-    options.validation = options.test = DataSource{.files = {file_}, .x = "/other/x", .y = "/other/y"};
-    options.epochs = 3;
-    options.global_batch = 8;
-    options.micro_batch = 2;
-    options.early_stop = EarlyStopSpec{.metric = "validation_loss", .patience = 100};
-    if (world.rank() == 0) std::filesystem::create_directories(options.run_dir + "/checkpoints");
+    options.run.dir = world.broadcast(folder_ / name);
+    options.run.threads = 1;
+    options.run.reproducible = true;
+    options.run.capture = capture;
+    options.data.train = {.files = {file_}};
+    options.data.validation = options.data.test =
+        DataSource{.files = {file_}, .x = "/other/x", .y = "/other/y"};
+    options.train.epochs = 3;
+    options.train.global_batch = 8;
+    options.train.micro_batch = 2;
+    options.train.early_stop = EarlyStopSpec{.metric = "validation_loss", .patience = 100};
+    if (world.rank() == 0) std::filesystem::create_directories(options.run.dir + "/checkpoints");
     world.barrier();
     std::optional<ResumeFrom> resume;
-    if (std::optional<LoadedCheckpoint> newest = load_newest_checkpoint(options.run_dir))
+    if (std::optional<LoadedCheckpoint> newest = load_newest_checkpoint(options.run.dir))
       resume = ResumeFrom{*std::move(newest)};
     const ModelFactory model = [](const Shape& input, int64_t outputs) {
       return build_model({.name = "mlp", .keys = {{"hidden", std::vector<int64_t>{8}}}}, input, outputs, 1);

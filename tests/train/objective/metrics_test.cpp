@@ -18,7 +18,7 @@ constexpr int64_t kClasses = 4, kSamples = 200;
 
 TrainOptions with_metrics(const std::vector<std::string>& names) {
   TrainOptions options;
-  options.metrics = names;
+  options.train.metrics = names;
   return options;
 }
 
@@ -172,7 +172,7 @@ TEST(Metrics, OfNumbersAreWhatTheirDefinitionsSay) {
 
 TEST(Metrics, AnIgnoredLabelCountsNowhere) {
   TrainOptions options = with_metrics({"accuracy", "f1"});
-  options.ignore_label = 255;
+  options.train.ignore_label = 255;
   const Objective objective = objective_of(TargetKind::classes, {3}, 2, options);
   const std::vector<int32_t> labels = {0, 255, 1, 1, 255, 255};
   const std::vector<float> logits = {1, 0, 0, 1, 0, 1, 1, 0, 0, 1, 0, 1};
@@ -218,7 +218,7 @@ TEST(Metrics, ThatDoNotFitAreRefusedWithThoseThatDo) {
       "train.metrics: accuracy does not fit targets that are numbers. Metrics for them: mae, rmse, r2.");
   EXPECT_THAT(error_of(with_metrics({"top_3"}), classes), HasSubstr("top_3 is always 1 with 3 classes"));
   TrainOptions watching;
-  watching.early_stop = EarlyStopSpec{.metric = "validation_accuracy"};
+  watching.train.early_stop = EarlyStopSpec{.metric = "validation_accuracy"};
   EXPECT_THAT(error_of(watching, values), HasSubstr("train.early_stop.metric: accuracy does not fit"));
 }
 
@@ -234,7 +234,7 @@ TEST(Metrics, TheUsualOnesSuitTheTargetsAndTheWatchedOneIsAdded) {
   EXPECT_THAT(names({}, TargetKind::labels), ElementsAre("accuracy", "f1"));
   EXPECT_THAT(names({}, TargetKind::values), ElementsAre("mae", "r2"));
   TrainOptions watching = with_metrics({"accuracy"});
-  watching.early_stop = EarlyStopSpec{.metric = "validation_f1"};
+  watching.train.early_stop = EarlyStopSpec{.metric = "validation_f1"};
   EXPECT_THAT(names(watching, TargetKind::classes), ElementsAre("accuracy", "f1"));
   EXPECT_TRUE(higher_is_better("validation_f1"));
   EXPECT_FALSE(higher_is_better("validation_perplexity"));

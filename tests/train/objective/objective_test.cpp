@@ -26,7 +26,7 @@ std::string error_of(const TrainOptions& options, const DataSignature& data) {
 
 TEST(Objective, BalancedWeightsMakeEachClassCountAlike) {
   TrainOptions options;
-  options.class_weights.kind = ClassWeights::Kind::balanced;
+  options.train.class_weights.kind = ClassWeights::Kind::balanced;
   // 12 targets of three classes that occur: 12 / (3 * 6), 12 / (3 * 4), 12 / (3 * 2).
   const Objective objective({}, options, classes_of({6, 4, 0, 2}));
   EXPECT_TRUE(objective.weighs_targets());
@@ -46,22 +46,22 @@ TEST(Objective, BalancedWeightsMakeEachClassCountAlike) {
 
 TEST(Objective, OptionsThatDoNotFitAreNamed) {
   TrainOptions options;
-  options.class_weights = {ClassWeights::Kind::given, {1, 2}};
+  options.train.class_weights = {ClassWeights::Kind::given, {1, 2}};
   EXPECT_EQ(error_of(options, classes_of({1, 1, 1})),
             "train.class_weights has 2 weights, but the data has 3 classes. Give one for each class.");
   options = {};
-  options.positive_weights = {1, 2};
+  options.train.pos_weight = {1, 2};
   EXPECT_EQ(error_of(options, {{4}, DType::f32, TargetKind::labels, {3}, 3}),
             "train.pos_weight has 2 weights, but the targets have 3 labels. Give one weight, or one for each "
             "label.");
   options = {};
-  options.task = TargetTask::values;
-  options.loss = Loss::cross_entropy;
+  options.data.task = TargetTask::values;
+  options.train.loss = Loss::cross_entropy;
   EXPECT_EQ(error_of(options, classes_of({1, 1})),
             "train.loss = \"cross_entropy\" does not fit data.task = \"values\": it compares classes. Leave "
             "one of the two out.");
   options = {};
-  options.task = TargetTask::tokens;
+  options.data.task = TargetTask::tokens;
   EXPECT_THAT(error_of(options, classes_of({1, 1})), HasSubstr("needs an input of token ids"));
 }
 

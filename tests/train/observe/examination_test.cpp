@@ -26,7 +26,7 @@ class ExaminationTest : public test::BackendTest {
   /// The first place when a sample's inputs, and all weights of a layer, have these values.
   std::optional<Place> examine(int64_t row, float input, float first, float second) {
     TrainOptions options;
-    options.loss = Loss::mean_squared_error;
+    options.train.loss = Loss::mean_squared_error;
     const Task task(exec(), options, {{kWidth}, DType::f32, TargetKind::values, {1}, 1});
     const Parameters parameters(exec(), graph_);
     const ParameterLayout& layout = parameters.layout();

@@ -14,8 +14,8 @@ class MpiStepClock : public MpiBackendTest {
     MpiBackendTest::SetUp();
     if (IsSkipped()) return;
     TrainOptions options;
-    options.threads = 1;
-    options.global_batch = 16;
+    options.run.threads = 1;
+    options.train.global_batch = 16;
     setup_.emplace(world, exec(), options, made_up_data(), small_mlp());
     clock_.emplace(exec(), setup_->pool.lanes(), setup_->step, setup_->communicator, nullptr);
     clock_->start();

@@ -53,8 +53,8 @@ class MpiEvaluator : public MpiBackendTest {
     /// All that fit.
     static std::vector<Metric> metrics(const Task& task) {
       TrainOptions options;
-      options.metrics = {"accuracy", "top_2", "balanced_accuracy", "precision", "recall", "f1",
-                         "iou",      "auc",   "perplexity"};
+      options.train.metrics = {"accuracy", "top_2", "balanced_accuracy", "precision", "recall", "f1",
+                               "iou",      "auc",   "perplexity"};
       return chosen_metrics(options, task.objective());
     }
     Task task;

@@ -14,10 +14,10 @@ class MpiSetup : public MpiBackendTest {
  protected:
   TrainOptions options() const {
     TrainOptions options;
-    options.threads = 1;
-    options.reproducible = true;
-    options.global_batch = 16;
-    options.micro_batch = 4;
+    options.run.threads = 1;
+    options.run.reproducible = true;
+    options.train.global_batch = 16;
+    options.train.micro_batch = 4;
     return options;
   }
   /// The weights after three steps on one batch.
@@ -33,7 +33,7 @@ INSTANTIATE_FOR_BACKENDS(MpiSetup);
 
 TEST_P(MpiSetup, AStepOfAllRanksGivesTheWeightsOfOneRankAndOfAShardedOptimizer) {
   TrainOptions sharded = options();
-  sharded.sharded = true;
+  sharded.optimizer.sharded = true;
   const uint64_t weights = train(options());
   EXPECT_EQ(weights, train(sharded));
   EXPECT_FALSE(world.find_different(weights));
@@ -41,20 +41,20 @@ TEST_P(MpiSetup, AStepOfAllRanksGivesTheWeightsOfOneRankAndOfAShardedOptimizer) 
 
 TEST_P(MpiSetup, TakesFromTheOptionsWhatTheNumberOfRanksAllows) {
   TrainOptions with = options();
-  with.sharded = true;
+  with.optimizer.sharded = true;
   TrainingSetup setup(world, exec(), with, made_up_data(), small_mlp());
   EXPECT_EQ(setup.batching.rank_batch() * world.size(), 16);
   EXPECT_EQ(static_cast<int>(setup.optimizer_bytes.size()), world.size());
   EXPECT_EQ(setup.sharding.has_value(), world.size() > 1);
   EXPECT_EQ(setup.shared_state().has_value(), world.size() > 1);
   EXPECT_EQ(setup.replica_check() != nullptr, world.size() > 1);
-  with.fingerprint_steps = 0;
+  with.comm.fingerprint_steps = 0;
   EXPECT_EQ(TrainingSetup(world, exec(), with, made_up_data(), small_mlp()).replica_check(), nullptr);
 }
 
 TEST_P(MpiSetup, RefusesKeysThatContradictEachOther) {
   TrainOptions wrong = options();
-  wrong.sync_batch_norm = true;
+  wrong.train.sync_batch_norm = true;
   try {
     TrainingSetup(world, exec(), wrong, made_up_data(), small_mlp());
     FAIL() << "no error";
@@ -74,9 +74,9 @@ TEST_P(MpiSetup, EvaluatesWithTheModelAlone) {
 TEST(MpiTrainingMemory, IsWhatASetupTakes) {
   World& world = test_world();
   TrainOptions options;
-  options.threads = 1;
-  options.global_batch = 16 * world.size();
-  options.micro_batch = 16;
+  options.run.threads = 1;
+  options.train.global_batch = 16 * world.size();
+  options.train.micro_batch = 16;
   const TrainingMemory memory = training_memory(small_mlp()({4}, 3), options);
   const TrainingSetup setup(world, Exec{}, options, made_up_data(), small_mlp());
   EXPECT_EQ(memory.micro_batch, 16);

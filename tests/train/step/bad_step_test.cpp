@@ -20,7 +20,7 @@ class BadStepTest : public test::BackendTest {
             .capture = capture,
             .optimizer = optimizer,
             .float_inputs = true,
-            .most_bad_steps = most};
+            .max_bad_steps = most};
   }
   /// The next step, with one pixel of one sample as given.
   static StepMetrics step_with(TinyRun& run, int64_t number, float pixel) {

@@ -14,10 +14,10 @@ namespace {
 
 TrainOptions options(int64_t global, int64_t micro, int64_t accumulation, bool reproducible) {
   TrainOptions result;
-  result.global_batch = global;
-  result.micro_batch = micro;
-  result.accumulation = accumulation;
-  result.reproducible = reproducible;
+  result.train.global_batch = global;
+  result.train.micro_batch = micro;
+  result.train.accumulation = accumulation;
+  result.run.reproducible = reproducible;
   return result;
 }
 
@@ -118,7 +118,7 @@ TEST(Batching, StatisticsAreTakenOverASizeThatDoesNotDependOnThreads) {
 TEST(Batching, SynchronizedStatisticsAreTakenOverAllSamplesOfAStep) {
   for (const int lanes : {1, 2, 3, 64}) {
     TrainOptions together = options(64, 0, 0, false);
-    together.sync_batch_norm = true;
+    together.train.sync_batch_norm = true;
     const MicroBatchNeeds needs{.max_samples = 4, .statistics_samples = 32};
     const Batching batching = plan_batches(together, 2, lanes, needs);
     EXPECT_LE(batching.micro_batches, lanes) << "more than one round";
@@ -138,7 +138,7 @@ TEST(Batching, WhatStatisticsAreTakenOverIsDescribed) {
             "statistics over 32 samples, one micro-batch; 2 of 64 threads compute (train.sync_batch_norm = "
             "true uses more, and takes the statistics over all samples of a step)");
   TrainOptions rounds = options(64, 8, 0, false);
-  rounds.sync_batch_norm = true;
+  rounds.train.sync_batch_norm = true;
   EXPECT_EQ(described(rounds, 2, 2), "statistics over 32 samples at a time, 2 ranks x 2 threads x 8");
   EXPECT_EQ(describe_statistics({64, 64, 1}, options(64, 0, 0, false), 1, 1, {}), "") << "no batch norm";
 }
@@ -146,7 +146,7 @@ TEST(Batching, WhatStatisticsAreTakenOverIsDescribed) {
 TEST(Batching, BatchNormOverSingleValuesIsRefused) {
   const MicroBatchNeeds needs{.statistics_samples = 32, .vector_norm = "norm"};
   const auto refusal_of = [&](TrainOptions o, int ranks, int lanes, bool synchronized = false) {
-    o.sync_batch_norm = synchronized;
+    o.train.sync_batch_norm = synchronized;
     try {
       plan_batches(o, ranks, lanes, needs);
     } catch (const Error& error) {

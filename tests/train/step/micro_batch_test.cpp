@@ -34,7 +34,7 @@ class MicroBatchTest : public test::BackendTest {
   }
   Task make_task() const {
     TrainOptions options;
-    options.loss = Loss::mean_squared_error;
+    options.train.loss = Loss::mean_squared_error;
     return Task(exec(), options, {{kWidth}, DType::f32, TargetKind::values, {1}, 1});
   }
 

@@ -13,7 +13,7 @@ namespace {
 TEST(LanesOf, AreTheFewestThatAnyRankHas) {
   World& world = test_world();
   TrainOptions options;
-  options.threads = 3 + world.rank();
+  options.run.threads = 3 + world.rank();
   EXPECT_EQ(lanes_of(options, Exec{}, world), 3);
 }
 

@@ -134,14 +134,14 @@ EpochEvent train(World& world, Exec exec, milliseconds reading, milliseconds wor
   put(folder / "data.h5", "/train/x", {kSamples, 4}, counting<float>(kSamples * 4, 7));
   put(folder / "data.h5", "/train/y", {kSamples}, counting<int32_t>(kSamples, 3));
   TrainOptions options;
-  options.run_dir = folder / "run";
-  options.threads = 1;
-  options.train = {.files = {folder / "data.h5"}};
-  options.epochs = 1;
-  options.global_batch = 8;
+  options.run.dir = folder / "run";
+  options.run.threads = 1;
+  options.data.train = {.files = {folder / "data.h5"}};
+  options.train.epochs = 1;
+  options.train.global_batch = 8;
   const bool slow = world.rank() == world.size() - 1;
   TrainerParts parts;
-  parts.train = std::make_unique<SlowDataset>(open_dataset(options.train, {.probe = false}),
+  parts.train = std::make_unique<SlowDataset>(open_dataset(options.data.train, {.probe = false}),
                                               slow ? reading : milliseconds(0));
   const ModelFactory model = [](const Shape& input, int64_t outputs) {
     return build_model({.name = "mlp", .keys = {{"hidden", std::vector<int64_t>{8}}}}, input, outputs, 1);

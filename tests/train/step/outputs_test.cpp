@@ -86,8 +86,8 @@ INSTANTIATE_FOR_BACKENDS(OutputsTest);
 
 TEST_P(OutputsTest, TheGradientIsTheWeightedSumOfThoseOfEachOutputAlone) {
   TrainOptions weighted;
-  weighted.class_weights = {ClassWeights::Kind::given, {0.5, 1, 3}};
-  weighted.label_smoothing = 0.1;
+  weighted.train.class_weights = {ClassWeights::Kind::given, {0.5, 1, 3}};
+  weighted.train.label_smoothing = 0.1;
   for (const TrainOptions& options : {TrainOptions{}, weighted})
     for (const std::vector<std::string>& recompute : {std::vector<std::string>{"none"}, {"*"}}) {
       const auto trained = [&](Heads heads, double main_weight = 1) {

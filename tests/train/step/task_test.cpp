@@ -15,7 +15,7 @@ INSTANTIATE_FOR_BACKENDS(TaskTest);
 template <typename T>
 std::vector<float> normalized(Exec exec, const Normalize& normalize, const std::vector<T>& x) {
   TrainOptions options;
-  options.normalize = normalize;
+  options.data.normalize = normalize;
   const Task task(exec, options, {{1}, dtype_of<T>(), TargetKind::classes, {}, 2});
   const auto rows = static_cast<int64_t>(x.size());
   const test::Guarded<T> raw(exec, {rows, 1}, x);
@@ -52,7 +52,7 @@ TEST_P(TaskTest, EvaluationReportsTheLossWithoutLabelSmoothing) {
   const std::vector<int32_t> labels = {0, 1};
   const auto loss = [&](double smoothing, bool training) {
     TrainOptions options;
-    options.label_smoothing = smoothing;
+    options.train.label_smoothing = smoothing;
     const Task task(exec(), options, {{1}, DType::f32, TargetKind::classes, {}, 3});
     const test::OnBackend<MicroBatchInfo> info(exec(), {.step = 0, .valid = 2, .weight = 0.5f});
     const test::Guarded<float> output(exec(), {2, 3}, logits), gradient(exec(), {2, 3}),
