@@ -177,7 +177,7 @@ TEST_F(FaultTest, ARankThatLeavesTheLoopEndsTheRun) {
   const ProgramResult result = fault_program("leave", "left");
   EXPECT_EQ(result.exit_code, 4);
   EXPECT_THAT(result.err,
-              HasSubstr("[rank 0] error: rank 2 has left the training, and the others still wait"));
+              HasSubstr("[rank 0] error: rank 2 has left the training while the others still wait for it"));
 }
 
 TEST_F(FaultTest, AnErrorOfOneRankIsWhatEndsTheRun) {
