@@ -82,8 +82,8 @@ TEST_F(AuxiliaryOutputRun, ModelShowNamesTheOutput) {
   const std::string file = LOCKSTEP_SOURCE_DIR "/examples/auxiliary-net.toml";
   const ProgramResult shown = program({"model", "show", file});
   EXPECT_THAT(shown.out, testing::ContainsRegex("auxiliary +10 outputs; output, loss x 0.3"));
-  const ProgramResult parsed = program({"model", "show", file, "--json"});
-  for (const json& layer : json::parse(parsed.out).at("layers"))
+  const json parsed = json::parse(program({"model", "show", file, "--json"}).out);
+  for (const json& layer : parsed.at("layers"))
     EXPECT_EQ(layer.value("loss_weight", 0.0), layer["name"] == "auxiliary" ? 0.3 : 0.0) << layer["name"];
 }
 
