@@ -14,6 +14,7 @@ namespace lockstep {
 namespace {
 
 using testing::AllOf;
+using testing::AnyOf;
 using testing::HasSubstr;
 
 // More than one system call reads at once.
@@ -151,7 +152,10 @@ TEST_F(RowSourceOf, AnAddressBehindTheEndOfTheFileIsAnErrorThatNamesTheRows) {
     const std::vector<int64_t> rows = {1, 0};
     column.read(rows, reinterpret_cast<std::byte*>(values.data()));
   });
-  EXPECT_THAT(error, AllOf(HasSubstr("a.h5:/x"), HasSubstr("rows 0 to 1 cannot be read: the file ends")));
+  // libhdf5 1.14 looks at the size itself when the data set is opened.
+  EXPECT_THAT(error,
+              AnyOf(AllOf(HasSubstr("a.h5:/x"), HasSubstr("rows 0 to 1 cannot be read: the file ends")),
+                    AllOf(HasSubstr("a.h5: cannot open data set /x"), HasSubstr("invalid dataset size"))));
 }
 
 TEST_F(RowSourceOf, FilesOfDifferentLayoutsAreOneAfterAnother) {
