@@ -379,7 +379,7 @@ void add_train(std::vector<Option>& table) {
                             "activations to compute again for backward rather than keep: those of "
                             "every block of the model, or of the layers and blocks named (with *)",
                             FIELD(train.recompute), read_names)));
-  table.push_back(not_negative("train.clip_norm", FIELD(train.clip_norm),
+  table.push_back(not_negative("train.clip_norm", FIELD(optimizer.clip_norm),
                                "maximum global norm of the gradients; 0: no clipping"));
   table.push_back(free_on_resume(one_of("train.on_nan", FIELD(train.on_nan), {"stop", "skip"},
                                         "on a non-finite loss or gradient: stop the run, or skip the step")));

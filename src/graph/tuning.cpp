@@ -30,9 +30,9 @@ std::vector<Held> held_parameters(Graph& graph) {
 }
 
 std::string list_of(std::span<const Held> parameters) {
-  constexpr size_t kMostNames = 40;
+  constexpr size_t kMaxNames = 40;
   std::vector<std::string> names;
-  for (const Held& held : parameters.first(std::min(parameters.size(), kMostNames)))
+  for (const Held& held : parameters.first(std::min(parameters.size(), kMaxNames)))
     names.push_back(held.full_name);
   const size_t left_out = parameters.size() - names.size();
   return fmt::format("{}{}", fmt::join(names, ", "),

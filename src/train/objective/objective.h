@@ -35,7 +35,7 @@ class Objective {
   /// The label that does not count; CrossEntropySpec::kNoLabel: all do.
   int32_t ignored_label() const { return ignored_label_; }
 
-  /// Shape and type of the targets of so many samples, as the loader delivers them.
+  /// Shape and type of the targets of `rows` samples, as the loader delivers them.
   Shape raw_y_shape(int64_t rows) const;
   DType y_dtype() const { return kind_ == TargetKind::classes ? DType::i32 : DType::f32; }
 

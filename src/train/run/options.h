@@ -64,7 +64,7 @@ struct TrainOptions {
     std::string precision = "fp32";
     int threads = 0;  ///< CPU threads a rank; 0: the cores of this machine divided by its ranks
     bool capture = true;
-    double wall_time_minutes = 0;  ///< this process is to have ended after so many; 0: no limit
+    double wall_time_minutes = 0;  ///< this process must end within this time; 0: no limit
   };
 
   struct Data {
@@ -78,14 +78,14 @@ struct TrainOptions {
     int64_t memory_budget = int64_t{4} << 30;  ///< of each rank
   };
 
-  struct Optimizer : OptimizerSpec {
-    TuningSpec tuning;     ///< freeze, lr_scale
-    bool sharded = false;  ///< shard the optimizer's state over the ranks (Sharding)
+  struct Optimizer : OptimizerSpec {  // with train.clip_norm, which the optimizer applies
+    TuningSpec tuning;                ///< freeze, lr_scale
+    bool sharded = false;             ///< shard the optimizer's state over the ranks (Sharding)
   };
 
   struct Train {
     int64_t epochs = 5;
-    int64_t steps = 0;  ///< when set, the run ends after so many steps and epochs is ignored
+    int64_t steps = 0;  ///< if above 0, the run ends after this many steps, whatever epochs says
     int64_t global_batch = 128;
     int64_t micro_batch = 0;   ///< 0: chosen (see plan_batches)
     int64_t accumulation = 0;  ///< micro-batches a rank; 0: follows from the other two
@@ -95,11 +95,9 @@ struct TrainOptions {
     std::optional<int64_t> ignore_label;  ///< a label that does not count; none: all do
     std::vector<double> pos_weight;       ///< one for each label, or one for all; empty: 1
     double huber_delta = 1;
-    std::vector<std::string>
-        metrics;  ///< of evaluation; empty: those of the task (src/train/objective/metrics.h)
+    std::vector<std::string> metrics;  ///< of evaluation; empty: those of the task (objective/metrics.h)
     std::vector<std::string> recompute = {"none"};  ///< which activations: see src/graph/rewrites/recompute.h
     bool sync_batch_norm = false;
-    double clip_norm = 0;  ///< see OptimizerSpec
     OnNan on_nan = OnNan::stop;
     std::optional<EarlyStopSpec> early_stop;
   };
@@ -109,7 +107,7 @@ struct TrainOptions {
     int64_t every_steps = 0;
     double every_minutes = 0;
     int keep = 3;
-    double keep_every_minutes = 0;  ///< older ones: one of so many minutes; 0: none
+    double keep_every_minutes = 0;  ///< of older ones, one per this many minutes is kept; 0: none
   };
 
   struct Comm {
@@ -136,11 +134,6 @@ struct TrainOptions {
   /// After so many steps in a row that were not finite a run has diverged.
   int32_t max_bad_steps() const { return train.on_nan == OnNan::skip ? 10 : 1; }
 
-  OptimizerSpec optimizer_spec() const {
-    OptimizerSpec spec = optimizer;
-    spec.clip_norm = train.clip_norm;
-    return spec;
-  }
   CommunicatorOptions communicator() const {
     return {.reproducible = run.reproducible, .hierarchical = comm.hierarchical, .transport = comm.transport};
   }

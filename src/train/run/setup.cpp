@@ -60,7 +60,7 @@ TrainingSetup::TrainingSetup(World& world, Exec e, const TrainOptions& options, 
       statistics(options.train.sync_batch_norm ? timed(make_statistics_communicator(world, exec)) : nullptr),
       step_options(lockstep::step_options(options, world, exec, communicator, parameters.layout())),
       sharding(make_sharding(world, exec, options, communicator, parameters.layout(), step_options)),
-      optimizer(exec, options.optimizer_spec(), parameters.layout().blocks,
+      optimizer(exec, options.optimizer, parameters.layout().blocks,
                 sharding ? std::optional(sharding->optimizer_share()) : std::nullopt),
       optimizer_bytes(world.gather(optimizer.bytes())),
       replicas(make_replica_check(world, options, *this)),
@@ -80,7 +80,7 @@ TrainingMemory training_memory(const Graph& graph, const TrainOptions& options) 
   const Graph tuned_graph = tuned(graph.clone(), options.optimizer.tuning);
   const ParameterLayout layout(tuned_graph);
   const int64_t micro_batch = options.train.micro_batch > 0 ? options.train.micro_batch : kUsualMicroBatch;
-  const Optimizer optimizer({}, options.optimizer_spec(), layout.blocks);
+  const Optimizer optimizer({}, options.optimizer, layout.blocks);
   constexpr auto kBytes = static_cast<int64_t>(sizeof(float));
   return {
       layout.weights_size * kBytes, layout.trained_size * kBytes, static_cast<int64_t>(optimizer.bytes()),

@@ -92,7 +92,7 @@ fingerprint_steps = 0
   EXPECT_EQ(std::get<double>(config.model.keys.at("dropout")), 0.0);
   EXPECT_EQ(config.optimizer.lr, 1.0);
   EXPECT_EQ(config.schedule.warmup_steps, 100);
-  EXPECT_EQ(config.train.clip_norm, 1.0);
+  EXPECT_EQ(config.optimizer.clip_norm, 1.0);
   ASSERT_TRUE(config.train.early_stop);
   EXPECT_EQ(config.train.early_stop->patience, 4);
   EXPECT_EQ(config.checkpoint.every_minutes, 2.5);
