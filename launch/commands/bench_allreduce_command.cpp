@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "comm/collectives/communicator.h"
 #include "launch/commands/bench.h"

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "comm/watch/watchdog.h"
 #include "launch/commands/bench.h"

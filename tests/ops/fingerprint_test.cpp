@@ -1,6 +1,7 @@
 #include "src/ops/fingerprint.h"
 
 #include <bit>
+#include <limits>
 #include <set>
 
 #include "tests/support/backend.h"

@@ -1,5 +1,7 @@
 #include "src/train/checkpoint/checkpointing.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
 #include <utility>

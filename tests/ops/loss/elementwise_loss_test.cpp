@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
+#include <limits>
+
 #include "tests/support/backend.h"
 #include "tests/support/harness/op_case.h"
 

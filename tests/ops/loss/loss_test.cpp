@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "tests/support/backend.h"
 #include "tests/support/harness/op_case.h"

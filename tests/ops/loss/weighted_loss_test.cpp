@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <cmath>
+
 #include "src/ops/loss/loss.h"
 #include "tests/support/backend.h"
 #include "tests/support/oracles.h"

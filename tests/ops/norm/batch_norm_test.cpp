@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "src/ops/norm/batch_norm.h"
 
 #include "tests/support/harness/op_case.h"

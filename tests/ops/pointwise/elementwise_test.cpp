@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <limits>
+
 #include "src/ops/pointwise/activation.h"
 #include "src/ops/pointwise/add.h"
 #include "src/ops/pointwise/bias.h"

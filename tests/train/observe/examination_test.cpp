@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "src/graph/layers/layers.h"
 #include "tests/support/backend.h"

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "src/core/hash.h"
 #include "tests/support/mpi_world.h"
 #include "tests/train/tiny_run.h"
