@@ -14,6 +14,7 @@
 #include "io/probe/probe.h"
 #include "launch/commands/command_line.h"
 #include "launch/commands/program.h"
+#include "launch/process/hangup.h"
 #include "launch/process/supervise.h"
 #include "src/core/console.h"
 #include "src/core/error.h"
@@ -49,9 +50,13 @@ std::string one_line(std::string text) {
 
 /// Prints the error and ends this process, or every process of the job, with the exit code.
 int end_with(Program& program, ExitCode code, const std::string& message) {
-  // Before MPI is initialized, all ranks fail alike (for a wrong option): only one prints it.
+  // Before MPI is initialized, all ranks fail alike (for a wrong option): only one prints it. The others
+  // leave it the time to do so, as a launcher ends the job with the first of them, output and all.
   if (!program.has_world()) {
-    if (program.environment().rank_hint == 0) log_error("{}", one_line(message));
+    if (program.environment().rank_hint == 0)
+      log_error("{}", one_line(message));
+    else
+      std::this_thread::sleep_for(std::chrono::seconds(1));
     return static_cast<int>(code);
   }
   World& world = program.world();
@@ -119,6 +124,7 @@ int run(int argc, char** argv, Program& program) {
 
 int main(int argc, char** argv) {
   using lockstep::ExitCode;
+  lockstep::restore_hangup();
   // A write beyond the file size limit then fails like one to a full disk, which is handled, instead of
   // ending the process.
   std::signal(SIGXFSZ, SIG_IGN);

@@ -9,6 +9,8 @@
 #include <csignal>
 #include <string_view>
 
+#include "launch/process/hangup.h"
+
 namespace lockstep {
 
 namespace {
@@ -69,9 +71,10 @@ void take_stop_signals(bool speaks) {
   sigemptyset(&action.sa_mask);
   for (const Named& each : kStopSignals) sigaddset(&action.sa_mask, each.signal);
   for (const Named& each : kStopSignals) {
-    struct sigaction before {};
-    sigaction(each.signal, nullptr, &before);
-    if (each.signal != SIGHUP || before.sa_handler != SIG_IGN) sigaction(each.signal, &action, nullptr);
+    if (each.signal == SIGHUP && hangup_is_ignored())
+      std::signal(SIGHUP, SIG_IGN);  // a library may have set its own handler
+    else
+      sigaction(each.signal, &action, nullptr);
   }
 }
 

@@ -20,6 +20,7 @@
 
 #include "launch/process/environment.h"
 #include "launch/process/error_stream.h"
+#include "launch/process/hangup.h"
 #include "launch/process/host.h"
 #include "launch/process/launch_link.h"
 #include "src/core/error.h"
@@ -43,9 +44,7 @@ sigset_t handled_signals(bool with_children) {
   sigset_t signals;
   sigemptyset(&signals);
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2}) sigaddset(&signals, signal);
-  // Ignored by nohup, and should stay ignored.
-  struct sigaction hangup {};
-  if (sigaction(SIGHUP, nullptr, &hangup) != 0 || hangup.sa_handler != SIG_IGN) sigaddset(&signals, SIGHUP);
+  if (!hangup_is_ignored()) sigaddset(&signals, SIGHUP);
   if (with_children) sigaddset(&signals, SIGCHLD);
   return signals;
 }

@@ -40,7 +40,7 @@ class LaunchTest : public InterruptedRun {
     const std::string metrics = *folder_ / name + "/metrics.jsonl";
     fs::file_time_type before = fs::last_write_time(metrics);
     bool is_new = false;
-    for (int i = 0; i < 2000; ++i) {
+    for (int i = 0; i < 30000; ++i) {  // ten minutes: a busy machine only takes longer
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
       const pid_t now = find_rank(rank, mark);
       if (now == 0 || now == old || !catches_signal(now, SIGUSR1)) continue;

@@ -15,7 +15,7 @@ std::vector<size_t> Capture::last(CUstream_st* stream) const {
 
 void Capture::add(CUstream_st* stream, int priority, Work work, When when) {
   nodes.push_back({std::move(work), when, last(stream), priority});
-  last_[stream] = {nodes.size() - 1};
+  last_[stream].assign(1, nodes.size() - 1);
 }
 
 void Capture::join(CUstream_st* stream, const std::vector<size_t>& others) {
