@@ -181,7 +181,8 @@ std::vector<MetricTables> Evaluator::make_tables(const Dataset& dataset, const M
   MetricTables empty(task_.objective(), needs, dataset.size());
   const int64_t first = 0;
   std::vector<std::byte> x(static_cast<size_t>(task_.raw_x_shape(1).elements()) * size_of(task_.x_dtype()));
-  std::vector<std::byte> y(static_cast<size_t>(task_.raw_y_shape(1).elements()) * size_of(task_.y_dtype()));
+  std::vector<std::byte> y(static_cast<size_t>(task_.objective().raw_y_shape(1).elements()) *
+                           size_of(task_.objective().y_dtype()));
   dataset.read({&first, 1}, x.data(), y.data());
   empty.set_reference(y.data());
   return std::vector(static_cast<size_t>(pool_.lanes()), empty);

@@ -31,7 +31,7 @@ ConstTensor MicroBatches::Rows::at(int64_t number) const {
 MicroBatches::MicroBatches(Exec exec, const Task& task, int64_t rows, int64_t count)
     : exec_(exec),
       x_(exec, task.x_dtype(), task.raw_x_shape(rows), count),
-      y_(exec, task.y_dtype(), task.raw_y_shape(rows), count),
+      y_(exec, task.objective().y_dtype(), task.objective().raw_y_shape(rows), count),
       sample_index_(exec, DType::i64, {rows}, count) {}
 
 void MicroBatches::load(const Batch& batch, int64_t first) const {
@@ -59,10 +59,10 @@ void loss(const Task& task, const Network& network, const MicroBatch& batch, std
   const Tensor total(reduced.data(), DType::f32, {kLossMetrics});
   const std::span<const Network::Output> outputs = network.outputs();
   if (!network.output_metrics(0, reduced))
-    return task.loss(batch.info, outputs[0].values, batch.y, outputs[0].gradient, total);
+    return task.objective().loss(batch.info, outputs[0].values, batch.y, outputs[0].gradient, total);
   for (size_t k = 0; k < outputs.size(); ++k) {
     const Tensor own = network.output_metrics(k, reduced);
-    task.loss(batch.info, outputs[k].values, batch.y, outputs[k].gradient, own);
+    task.objective().loss(batch.info, outputs[k].values, batch.y, outputs[k].gradient, own);
     add_output_loss(task.exec(), outputs[k].weight, k == 0, own, outputs[k].gradient, total);
   }
 }
@@ -75,7 +75,7 @@ void predict(const Task& task, Network& network, const MicroBatch& batch) {
 
 void evaluate(const Task& task, Network& network, const MicroBatch& batch, Tensor metrics) {
   predict(task, network, batch);
-  task.loss(batch.info, network.output(), batch.y, {}, metrics);
+  task.objective().loss(batch.info, network.output(), batch.y, {}, metrics);
 }
 
 void train(const Task& task, Network& network, const MicroBatch& batch, std::span<float> reduced,

@@ -2,7 +2,6 @@
 
 #include "io/dataset/dataset.h"
 #include "src/device/buffer.h"
-#include "src/ops/micro_batch.h"
 #include "src/tensor/tensor.h"
 #include "src/train/objective/objective.h"
 #include "src/train/run/options.h"
@@ -27,17 +26,10 @@ class Task {
 
   /// Raw rows as stored -> float32 input of the network, enqueued.
   void preprocess(ConstTensor raw, Tensor input) const;
-  /// See Objective::loss().
-  void loss(const MicroBatchInfo* info, ConstTensor output, ConstTensor target, Tensor output_gradient,
-            Tensor metrics) const {
-    objective_.loss(info, output, target, output_gradient, metrics);
-  }
 
   /// Shape of `rows` samples as the loader delivers them.
   Shape raw_x_shape(int64_t rows) const { return data_.x_shape.batched(rows); }
-  Shape raw_y_shape(int64_t rows) const { return objective_.raw_y_shape(rows); }
   DType x_dtype() const { return data_.x_dtype; }
-  DType y_dtype() const { return objective_.y_dtype(); }
 
  private:
   Exec exec_;

@@ -58,7 +58,7 @@ TEST_P(TaskTest, EvaluationReportsTheLossWithoutLabelSmoothing) {
     const test::Guarded<float> output(exec(), {2, 3}, logits), gradient(exec(), {2, 3}),
         metrics(exec(), {kLossMetrics});
     const test::Guarded<int32_t> target(exec(), {2}, labels);
-    task.loss(info.get(), output, target, training ? gradient.tensor() : Tensor{}, metrics);
+    task.objective().loss(info.get(), output, target, training ? gradient.tensor() : Tensor{}, metrics);
     return metrics.values()[0];
   };
   EXPECT_EQ(loss(0.1, false), loss(0, false));
