@@ -1,0 +1,159 @@
+#pragma once
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "launch/config/composite_values.h"
+#include "launch/config/familiar_names.h"
+#include "launch/config/option_table.h"
+#include "src/core/suggest.h"
+
+// What the rows of the option table are made of.
+
+namespace lockstep::options {
+
+/// What a field is in TOML: every integer is 64 bits wide.
+template <typename T, typename U = std::remove_cvref_t<T>>
+using Toml = std::conditional_t<std::is_integral_v<U> && !std::is_same_v<U, bool>, int64_t, U>;
+
+/// A key whose value is read by `read` and stored in the field; `field` is called with Config& or const
+/// Config&.
+template <typename Field, typename Read>
+Option scalar(const char* key, std::string type, const char* help, Field field, Read read) {
+  return {
+      .key = key,
+      .type = std::move(type),
+      .help = help,
+      .set = [=](Config& config, const GivenValue& given) { field(config) = read(given); },
+      .get = [=](const Config& config) { return toml_text(Toml<decltype(field(config))>(field(config))); }};
+}
+
+template <typename Field>
+Option flag(const char* key, Field field, const char* help) {
+  return scalar(key, "true | false", help, field, read_flag);
+}
+
+template <typename Field>
+Option text(const char* key, Field field, const char* help) {
+  return scalar(key, "text", help, field, read_text);
+}
+
+template <typename Field>
+Option path(const char* key, Field field, const char* help) {
+  return scalar(key, "path", help, field, read_path);
+}
+
+template <typename Field>
+Option choice(const char* key, Field field, std::vector<std::string> choices, const char* help) {
+  const std::string type = fmt::format("{}", fmt::join(choices, " | "));
+  return scalar(key, type, help, field, [choices](const GivenValue& given) {
+    std::string value = read_text(given);
+    if (std::find(choices.begin(), choices.end(), value) == choices.end())
+      given.reject("unknown value '{}'{}", value, suggestion(value, choices, value_synonyms(given.key)));
+    return value;
+  });
+}
+
+/// A field of an enumeration whose values, from 0, have these names.
+template <typename Field>
+Option one_of(const char* key, Field field, std::vector<std::string> names, const char* help) {
+  using Value = std::remove_cvref_t<decltype(field(std::declval<Config&>()))>;
+  return {.key = key,
+          .type = fmt::format("{}", fmt::join(names, " | ")),
+          .help = help,
+          .set =
+              [=](Config& config, const GivenValue& given) {
+                const std::string name = read_text(given);
+                const auto found = std::find(names.begin(), names.end(), name);
+                if (found == names.end())
+                  given.reject("unknown value '{}'{}", name,
+                               suggestion(name, names, value_synonyms(given.key)));
+                field(config) = static_cast<Value>(found - names.begin());
+              },
+          .get = [=](const Config& config) { return toml_text(names[static_cast<size_t>(field(config))]); }};
+}
+
+/// An integer from `min` to `max`.
+template <typename Field>
+Option integer(const char* key, Field field, int64_t min, int64_t max, const char* help) {
+  using Value = std::remove_cvref_t<decltype(field(std::declval<Config&>()))>;
+  return scalar(key, "integer", help, field, [min, max](const GivenValue& given) {
+    const int64_t value = read_integer(given);
+    if (value < min) given.reject("must be at least {}, is {}", min, value);
+    if (value > max) given.reject("must be at most {}, is {}", max, value);
+    if (!std::in_range<Value>(value)) given.reject("{} is too large", value);
+    return static_cast<Value>(value);
+  });
+}
+
+template <typename Field>
+Option integer(const char* key, Field field, int64_t min, const char* help) {
+  return integer(key, field, min, std::numeric_limits<int64_t>::max(), help);
+}
+
+enum class Edge { open, closed };  ///< whether a bound itself is allowed
+
+/// A number between `min` and `max`.
+template <typename Field>
+Option number(const char* key, Field field, double min, Edge min_edge, double max, Edge max_edge,
+              const char* help) {
+  return scalar(key, "number", help, field, [=](const GivenValue& given) {
+    const double value = read_number(given);
+    if (value < min || (value == min && min_edge == Edge::open))
+      given.reject("must be {} {}, is {}", min_edge == Edge::open ? "above" : "at least", min, value);
+    if (value > max || (value == max && max_edge == Edge::open))
+      given.reject("must be {} {}, is {}", max_edge == Edge::open ? "below" : "at most", max, value);
+    return value;
+  });
+}
+
+/// Samples in files; the field is a DataSource or an optional one.
+template <typename Field>
+Option source(const char* key, const char* split, const char* help, Field field) {
+  return {.key = key,
+          .type = "\"FILE:/GROUP\" | { files, x, y }",
+          .help = help,
+          .set = [=](Config& config, const GivenValue& given) { set_source(field(config), split, given); },
+          .get = [=](const Config& config) { return toml_text(field(config)); }};
+}
+
+inline constexpr double kNoLimit = std::numeric_limits<double>::max();
+
+template <typename Field>
+Option positive(const char* key, Field field, const char* help) {
+  return number(key, field, 0, Edge::open, kNoLimit, Edge::closed, help);
+}
+
+template <typename Field>
+Option not_negative(const char* key, Field field, const char* help) {
+  return number(key, field, 0, Edge::closed, kNoLimit, Edge::closed, help);
+}
+
+template <typename Field>
+Option below_one(const char* key, Field field, const char* help) {
+  return number(key, field, 0, Edge::closed, 1, Edge::open, help);
+}
+
+inline Option free_on_resume(Option option) {
+  option.free_on_resume = true;
+  return option;
+}
+
+/// A key that is used only with these values of another.
+inline Option with(const char* key, std::vector<std::string> values, Option option) {
+  option.used_with.push_back({key, std::move(values)});
+  return option;
+}
+
+/// The field of a key: a path of members from the config, as a callable for both Config& and const Config&.
+#define FIELD(path) \
+  [](auto& config) -> auto& { return config.path; }
+
+}  // namespace lockstep::options

@@ -1,0 +1,41 @@
+#include <string>
+#include <vector>
+
+#include "launch/config/options/build_option.h"
+#include "launch/config/options/sections.h"
+
+namespace lockstep::options {
+
+void add_run(std::vector<Option>& table) {
+  table.push_back(free_on_resume(text("run.name", FIELD(run.name), "name of the run folder: runs/NAME")));
+  table.push_back(free_on_resume(
+      path("run.dir", FIELD(run.dir), "run folder; default: runs/NAME in the current folder")));
+  table.push_back(integer("run.seed", FIELD(run.seed), 0, "seed of initial weights, data order and dropout"));
+  table.push_back(flag("run.reproducible", FIELD(run.reproducible),
+                       "same bits on 1, 2, 4, ... ranks and any number of threads"));
+  table.push_back(free_on_resume(choice("run.device", FIELD(run.device), {"auto", "cpu", "cuda"},
+                                        "auto: one GPU per rank if there are enough, else the CPU")));
+  Option precision =
+      text("run.precision", FIELD(run.precision), "precision of weights, activations and gradients");
+  precision.type = "fp32";
+  precision.set = [](Config& config, const GivenValue& given) {
+    config.run.precision = read_text(given);
+    if (config.run.precision == "tf32" || config.run.precision == "bf16" || config.run.precision == "fp16")
+      given.reject("this version computes in fp32 only; remove the key or set it to \"fp32\"");
+    if (config.run.precision != "fp32")
+      given.reject(
+          "unknown value '{}'{}", config.run.precision,
+          suggestion(config.run.precision, std::vector<std::string>{"fp32"}, value_synonyms(given.key)));
+  };
+  table.push_back(precision);
+  table.push_back(free_on_resume(
+      integer("run.threads", FIELD(run.threads), 0,
+              "CPU threads per rank; 0: the available cores, divided by the ranks of the machine")));
+  table.push_back(free_on_resume(flag("run.capture", FIELD(run.capture),
+                                      "capture the step once as a CUDA graph and replay it (GPU only)")));
+  table.push_back(free_on_resume(
+      not_negative("run.wall_time_minutes", FIELD(run.wall_time_minutes),
+                   "save and exit with 75 before this many minutes pass; 0: the Slurm job's limit")));
+}
+
+}  // namespace lockstep::options
