@@ -18,19 +18,23 @@ constexpr HyperparameterField<T> field(T Spec::*spec, T Update::*update) {
   return {spec, update};
 }
 
-constexpr Hyperparameter kMomentum{"momentum", field(&Spec::momentum, &Update::momentum), "", kFraction};
+constexpr Hyperparameter kMomentum{"momentum", field(&Spec::momentum, &Update::momentum),
+                                   "momentum factor; 0: no momentum", kFraction};
 constexpr Hyperparameter kNesterov{"nesterov", field(&Spec::nesterov, &Update::nesterov),
-                                   "Nesterov's momentum"};
-constexpr Hyperparameter kBeta1{"beta1", field(&Spec::beta1, &Update::beta1), "decay of the mean", kFraction};
-constexpr Hyperparameter kBeta2{"beta2", field(&Spec::beta2, &Update::beta2), "decay of the square",
-                                kFraction};
-constexpr Hyperparameter kAlpha{"alpha", field(&Spec::alpha, &Update::alpha), "decay of the square",
-                                kFraction};
+                                   "use Nesterov momentum"};
+constexpr Hyperparameter kBeta1{"beta1", field(&Spec::beta1, &Update::beta1),
+                                "decay rate of the running mean of gradients", kFraction};
+constexpr Hyperparameter kBeta2{"beta2", field(&Spec::beta2, &Update::beta2),
+                                "decay rate of the running mean of squared gradients", kFraction};
+constexpr Hyperparameter kAlpha{"alpha", field(&Spec::alpha, &Update::alpha),
+                                "decay rate of the running mean of squared gradients", kFraction};
 constexpr Hyperparameter kEpsilon{"epsilon", field(&Spec::epsilon, &Update::epsilon),
-                                  "added to the denominator", kPositive};
-constexpr Hyperparameter kTrust{"trust", field(&Spec::trust, &Update::trust),
-                                "length of a parameter's update, for a length of 1 of the parameter",
-                                kPositive};
+                                  "added to the denominator for numerical stability", kPositive};
+constexpr Hyperparameter kTrust{
+    "trust", field(&Spec::trust, &Update::trust),
+    "trust coefficient: norm of an update relative to the norm of its parameter, before "
+    "the learning rate",
+    kPositive};
 
 constexpr const Hyperparameter* kHyperparameters[] = {&kMomentum, &kNesterov, &kBeta1, &kBeta2,
                                                       &kAlpha,    &kEpsilon,  &kTrust};

@@ -15,15 +15,15 @@
 #include "launch/config/option_table.h"
 #include "src/core/suggest.h"
 
-// What the rows of the option table are made of.
+// Functions that build the rows of the option table, one for each kind of value.
 
 namespace lockstep::options {
 
-/// What a field is in TOML: every integer is 64 bits wide.
+/// The type of a field in TOML, where every integer has 64 bits.
 template <typename T, typename U = std::remove_cvref_t<T>>
 using Toml = std::conditional_t<std::is_integral_v<U> && !std::is_same_v<U, bool>, int64_t, U>;
 
-/// A key whose value is read by `read` and stored in the field; `field` is called with Config& or const
+/// A key whose value `read` parses; `field` returns the field that stores it, of a Config& or a const
 /// Config&.
 template <typename Field, typename Read>
 Option scalar(const char* key, std::string type, const char* help, Field field, Read read) {
@@ -61,7 +61,7 @@ Option choice(const char* key, Field field, std::vector<std::string> choices, co
   });
 }
 
-/// A field of an enumeration whose values, from 0, have these names.
+/// A field of an enumeration; `names` are those of its values, in order from 0.
 template <typename Field>
 Option one_of(const char* key, Field field, std::vector<std::string> names, const char* help) {
   using Value = std::remove_cvref_t<decltype(field(std::declval<Config&>()))>;
@@ -98,7 +98,7 @@ Option integer(const char* key, Field field, int64_t min, const char* help) {
   return integer(key, field, min, std::numeric_limits<int64_t>::max(), help);
 }
 
-enum class Edge { open, closed };  ///< whether a bound itself is allowed
+enum class Edge { open, closed };  ///< whether a range excludes or includes its bound
 
 /// A number between `min` and `max`.
 template <typename Field>
@@ -114,7 +114,7 @@ Option number(const char* key, Field field, double min, Edge min_edge, double ma
   });
 }
 
-/// Samples in files; the field is a DataSource or an optional one.
+/// A source of samples; the field is a DataSource or an optional one.
 template <typename Field>
 Option source(const char* key, const char* split, const char* help, Field field) {
   return {.key = key,
@@ -146,13 +146,13 @@ inline Option free_on_resume(Option option) {
   return option;
 }
 
-/// A key that is used only with these values of another.
+/// An option that takes effect only with these values of the key `key`.
 inline Option with(const char* key, std::vector<std::string> values, Option option) {
   option.used_with.push_back({key, std::move(values)});
   return option;
 }
 
-/// The field of a key: a path of members from the config, as a callable for both Config& and const Config&.
+/// The field at a path of members, as a callable for both Config& and const Config&.
 #define FIELD(path) \
   [](auto& config) -> auto& { return config.path; }
 

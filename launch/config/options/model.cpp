@@ -7,21 +7,21 @@
 namespace lockstep::options {
 
 void add_model(std::vector<Option>& table) {
-  table.push_back(
-      text("model.name", FIELD(model.name), "built-in model with its own keys (lockstep model list)"));
+  table.push_back(text("model.name", FIELD(model.name),
+                       "built-in model; lockstep model list shows all of them and their own keys"));
   table.back().set = [](Config& config, const GivenValue& given) {
     config.model.name = known_model(given);
     config.model.file.clear();
   };
-  table.push_back(path("model.file", FIELD(model.file), "model file, in place of a built-in model"));
+  table.push_back(path("model.file", FIELD(model.file), "model file to use instead of a built-in model"));
   table.back().set = [](Config& config, const GivenValue& given) {
     config.model.file = read_path(given);
     if (!config.model.file.empty()) config.model.name.clear();
   };
-  table.push_back(
-      path("model.init_from", FIELD(init_from),
-           "run folder or checkpoint from which a new run takes parameters and running statistics, "
-           "by name; what is missing there or has another shape keeps its initialization"));
+  table.push_back(path("model.init_from", FIELD(init_from),
+                       "run folder or checkpoint from which a new run loads parameters and running "
+                       "statistics by name; tensors that are missing there or differ in shape are "
+                       "initialized as usual; if not set: all are"));
 }
 
 }  // namespace lockstep::options

@@ -7,16 +7,19 @@
 namespace lockstep::options {
 
 void add_run(std::vector<Option>& table) {
-  table.push_back(free_on_resume(text("run.name", FIELD(run.name), "name of the run folder: runs/NAME")));
   table.push_back(free_on_resume(
-      path("run.dir", FIELD(run.dir), "run folder; default: runs/NAME in the current folder")));
-  table.push_back(integer("run.seed", FIELD(run.seed), 0, "seed of initial weights, data order and dropout"));
+      text("run.name", FIELD(run.name), "name of the run, whose folder is runs/NAME unless run.dir is set")));
+  table.push_back(free_on_resume(
+      path("run.dir", FIELD(run.dir), "run folder; if not set: runs/NAME in the current folder")));
+  table.push_back(
+      integer("run.seed", FIELD(run.seed), 0, "seed of weight initialization, data order and dropout"));
   table.push_back(flag("run.reproducible", FIELD(run.reproducible),
-                       "same bits on 1, 2, 4, ... ranks and any number of threads"));
-  table.push_back(free_on_resume(choice("run.device", FIELD(run.device), {"auto", "cpu", "cuda"},
-                                        "auto: one GPU per rank if there are enough, else the CPU")));
-  Option precision =
-      text("run.precision", FIELD(run.precision), "precision of weights, activations and gradients");
+                       "make results bit-identical on 1, 2, 4, ... ranks and any number of threads"));
+  table.push_back(
+      free_on_resume(choice("run.device", FIELD(run.device), {"auto", "cpu", "cuda"},
+                            "where to compute; auto: one GPU per rank if there are enough, else the CPU")));
+  Option precision = text("run.precision", FIELD(run.precision),
+                          "data type of weights, activations and gradients; this version supports no other");
   precision.type = "fp32";
   precision.set = [](Config& config, const GivenValue& given) {
     config.run.precision = read_text(given);
@@ -30,12 +33,13 @@ void add_run(std::vector<Option>& table) {
   table.push_back(precision);
   table.push_back(free_on_resume(
       integer("run.threads", FIELD(run.threads), 0,
-              "CPU threads per rank; 0: the available cores, divided by the ranks of the machine")));
+              "CPU threads per rank; 0: the available cores divided by the ranks on the machine")));
   table.push_back(free_on_resume(flag("run.capture", FIELD(run.capture),
-                                      "capture the step once as a CUDA graph and replay it (GPU only)")));
+                                      "capture the training step as a CUDA graph and replay it (GPU only)")));
   table.push_back(free_on_resume(
       not_negative("run.wall_time_minutes", FIELD(run.wall_time_minutes),
-                   "save and exit with 75 before this many minutes pass; 0: the Slurm job's limit")));
+                   "time limit in minutes; before it is reached, the run saves a checkpoint and exits "
+                   "with code 75; 0: the limit of the Slurm job, if any")));
 }
 
 }  // namespace lockstep::options
