@@ -8,7 +8,7 @@
 
 #include "launch/commands/mistakes.h"
 #include "launch/commands/program.h"
-#include "launch/config/familiar_names.h"
+#include "launch/config/familiar_values.h"
 #include "launch/report/report.h"
 #include "src/core/error.h"
 

@@ -5,7 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
-#include "launch/config/familiar_names.h"
+#include "launch/config/familiar_keys.h"
 #include "src/core/suggest.h"
 
 namespace lockstep {

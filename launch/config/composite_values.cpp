@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "launch/config/familiar_names.h"
+#include "launch/config/familiar_values.h"
 #include "src/core/suggest.h"
 #include "src/train/objective/metrics.h"
 

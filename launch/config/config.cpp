@@ -9,7 +9,7 @@
 #include <sstream>
 
 #include "io/dataset/meant_path.h"
-#include "launch/config/familiar_names.h"
+#include "launch/config/familiar_keys.h"
 #include "launch/config/model_keys.h"
 #include "launch/config/option_table.h"
 #include "launch/report/report.h"

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "launch/config/familiar_names.h"
+#include "launch/config/familiar_keys.h"
 #include "src/core/suggest.h"
 
 namespace lockstep {

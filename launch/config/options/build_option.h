@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "launch/config/composite_values.h"
-#include "launch/config/familiar_names.h"
+#include "launch/config/familiar_values.h"
 #include "launch/config/option_table.h"
 #include "src/core/suggest.h"
 

@@ -1,14 +1,13 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "src/core/suggest.h"
 
 namespace lockstep {
 
-// Names that users of PyTorch, Keras and other trainers type into a config or behind an option, and what they
-// are called here. They are only suggested: a config that is read has one name for each thing.
+// Names that users of PyTorch, Keras and other trainers give to config keys, and what they are called here.
+// They are only suggested: a config that is read has one name for each thing.
 
 /// The key that an unknown key stands for: its last part in another section, the same words, a familiar name
 /// or the nearest: "train.learning_rate" -> "optimizer.lr". "" when there is none.
@@ -19,8 +18,5 @@ std::string meant_section(const std::string& section);
 
 /// Familiar names of keys, by their last part, and the whole keys that they stand for.
 Synonyms familiar_keys();
-
-/// Familiar names of a key's values: of run.device, gpu -> cuda.
-Synonyms value_synonyms(std::string_view key);
 
 }  // namespace lockstep

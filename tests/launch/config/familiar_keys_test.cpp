@@ -1,4 +1,4 @@
-#include "launch/config/familiar_names.h"
+#include "launch/config/familiar_keys.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
