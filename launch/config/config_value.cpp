@@ -7,7 +7,9 @@
 #include <filesystem>
 #include <sstream>
 
+#include "launch/config/familiar_values.h"
 #include "models/file/toml_advice.h"
+#include "src/core/suggest.h"
 
 namespace lockstep {
 
@@ -54,6 +56,14 @@ std::string hint(const GivenValue& given) {
 }
 
 }  // namespace
+
+bool is_word(const GivenValue& given, const std::string& word) {
+  return given.raw == word || given.node.value<std::string>() == word;
+}
+
+void reject_member(const GivenValue& given, const std::string& name, const std::vector<std::string>& known) {
+  given.reject("unknown key '{}'{}", name, suggestion(name, known, value_synonyms(given.key)));
+}
 
 bool read_flag(const GivenValue& given) {
   if (const auto* value = given.node.as_boolean()) return value->get();

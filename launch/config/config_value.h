@@ -5,6 +5,7 @@
 #include <toml++/toml.h>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "src/core/error.h"
 
@@ -28,6 +29,13 @@ struct GivenValue {
     return {value, key + "." + name, where, folder, ""};
   }
 };
+
+/// Throws Error(usage): the value is a table, which has the `known` members and no `name`.
+[[noreturn]] void reject_member(const GivenValue& given, const std::string& name,
+                                const std::vector<std::string>& known);
+
+/// Whether the value is this word, in a file or on the command line.
+bool is_word(const GivenValue& given, const std::string& word);
 
 /// Conversions of a value; each rejects what is not of its kind and says what was expected and found.
 bool read_flag(const GivenValue& given);

@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "launch/config/composite_values.h"
 #include "launch/config/familiar_values.h"
 #include "launch/config/option_table.h"
+#include "launch/config/values/lists.h"
 #include "src/core/suggest.h"
 
 // Functions that build the rows of the option table, one for each kind of value.
@@ -112,16 +112,6 @@ Option number(const char* key, Field field, double min, Edge min_edge, double ma
       given.reject("must be {} {}, is {}", max_edge == Edge::open ? "below" : "at most", max, value);
     return value;
   });
-}
-
-/// A source of samples; the field is a DataSource or an optional one.
-template <typename Field>
-Option source(const char* key, const char* split, const char* help, Field field) {
-  return {.key = key,
-          .type = "\"FILE:/GROUP\" | { files, x, y }",
-          .help = help,
-          .set = [=](Config& config, const GivenValue& given) { set_source(field(config), split, given); },
-          .get = [=](const Config& config) { return toml_text(field(config)); }};
 }
 
 inline constexpr double kNoLimit = std::numeric_limits<double>::max();

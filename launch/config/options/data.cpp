@@ -3,8 +3,23 @@
 #include "io/dataset/label_counts.h"
 #include "launch/config/options/build_option.h"
 #include "launch/config/options/sections.h"
+#include "launch/config/values/data_values.h"
 
 namespace lockstep::options {
+
+namespace {
+
+/// A source of samples; the field is a DataSource or an optional one.
+template <typename Field>
+Option source(const char* key, const char* split, const char* help, Field field) {
+  return {.key = key,
+          .type = "\"FILE:/GROUP\" | { files, x, y }",
+          .help = help,
+          .set = [=](Config& config, const GivenValue& given) { set_source(field(config), split, given); },
+          .get = [=](const Config& config) { return toml_text(field(config)); }};
+}
+
+}  // namespace
 
 void add_data(std::vector<Option>& table) {
   table.push_back(

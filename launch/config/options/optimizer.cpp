@@ -9,6 +9,7 @@
 
 #include "launch/config/options/build_option.h"
 #include "launch/config/options/sections.h"
+#include "launch/config/values/tuning_values.h"
 #include "src/optim/update_rules.h"
 
 namespace lockstep::options {

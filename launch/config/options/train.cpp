@@ -2,6 +2,9 @@
 
 #include "launch/config/options/build_option.h"
 #include "launch/config/options/sections.h"
+#include "launch/config/values/lists.h"
+#include "launch/config/values/loss_values.h"
+#include "launch/config/values/metric_values.h"
 
 namespace lockstep::options {
 

@@ -1,0 +1,130 @@
+#include "launch/config/values/data_values.h"
+
+#include <fmt/ranges.h>
+
+#include "launch/config/familiar_values.h"
+#include "launch/config/values/lists.h"
+#include "src/core/suggest.h"
+
+namespace lockstep {
+
+namespace {
+
+std::string absolute_file(const GivenValue& given, const std::string& file) {
+  if (file.empty()) given.reject("names no file");
+  return absolute_path(file, given.folder);
+}
+
+std::vector<std::string> read_files(const GivenValue& given) {
+  if (given.node.is_string()) return {read_path(given)};
+  const toml::array* array = given.node.as_array();
+  if (array == nullptr)
+    given.reject("expects a file or an array of files, found {}", kind_in_words(given.node));
+  if (array->empty()) given.reject("names no file");
+  std::vector<std::string> files;
+  for (const toml::node& node : *array) {
+    if (!node.is_string()) given.reject("expects file names, found {}", kind_in_words(node));
+    files.push_back(absolute_file(given, node.as_string()->get()));
+  }
+  return files;
+}
+
+}  // namespace
+
+void set_source(DataSource& source, const std::string& split, const GivenValue& given) {
+  if (given.node.is_string()) {
+    const std::string text = read_text(given);
+    source = {};
+    if (text.empty()) return;
+    source = parse_data_source(text, split);
+    for (std::string& file : source.files) file = absolute_file(given, file);
+    return;
+  }
+  const toml::table* table = given.node.as_table();
+  if (table == nullptr)
+    given.reject("expects \"FILE:/GROUP\" or a table {{ files, x, y }}, found {}", kind_in_words(given.node));
+  if (source.files.empty()) {
+    source.x = "/" + split + "/x";
+    source.y = "/" + split + "/y";
+  }
+  for (const auto& [key, node] : *table) {
+    const std::string name(key.str());
+    const GivenValue member = given.member(name, node);
+    if (name == "files")
+      source.files = read_files(member);
+    else if (name == "x")
+      source.x = read_text(member);
+    else if (name == "y")
+      source.y = read_text(member);
+    else
+      reject_member(given, name, {"files", "x", "y"});
+  }
+  if (source.files.empty()) given.reject("names no files: add files = [\"FILE.h5\"]");
+  if (source.x.empty()) given.reject("x names no data set");
+}
+
+void set_source(std::optional<DataSource>& source, const std::string& split, const GivenValue& given) {
+  if (!source) source.emplace();
+  set_source(*source, split, given);
+  if (source->files.empty()) source.reset();
+}
+
+std::string toml_text(const DataSource& source) {
+  if (source.files.empty()) return "";
+  std::vector<std::string> files;
+  for (const std::string& file : source.files) files.push_back(toml_text(file));
+  return fmt::format("{{ files = [{}], x = {}, y = {} }}", fmt::join(files, ", "), toml_text(source.x),
+                     toml_text(source.y));
+}
+
+std::string toml_text(const std::optional<DataSource>& source) { return source ? toml_text(*source) : ""; }
+
+Normalize read_normalize(const GivenValue& given) {
+  using Kind = Normalize::Kind;
+  if (given.node.is_string() || !given.raw.empty()) {
+    if (!given.node.is_table()) {
+      const std::string word = read_text(given);
+      if (word == "unit") return {Kind::unit, {}, {}};
+      if (word == "none") return {Kind::none, {}, {}};
+      static const std::vector<std::string> known{"unit", "none", "{ mean = [...], std = [...] }"};
+      given.reject("unknown value '{}'{}", word, suggestion(word, known, value_synonyms(given.key)));
+    }
+  }
+  const toml::table* table = given.node.as_table();
+  if (table == nullptr)
+    given.reject("expects \"unit\", \"none\" or {{ mean = [...], std = [...] }}, found {}",
+                 kind_in_words(given.node));
+  Normalize normalize{Kind::moments, {}, {}};
+  for (const auto& [key, node] : *table) {
+    const std::string name(key.str());
+    if (name == "mean")
+      normalize.mean = read_numbers(given.member(name, node));
+    else if (name == "std")
+      normalize.std = read_numbers(given.member(name, node));
+    else
+      reject_member(given, name, {"mean", "std"});
+  }
+  if (normalize.mean.empty() || normalize.mean.size() != normalize.std.size())
+    given.reject(
+        "mean and std need as many numbers as each other, one for each channel or one for all; found {} and "
+        "{}",
+        normalize.mean.size(), normalize.std.size());
+  for (const double deviation : normalize.std) {
+    if (deviation <= 0) given.reject("std must be above 0, is {}", deviation);
+  }
+  return normalize;
+}
+
+std::string toml_text(const Normalize& normalize) {
+  switch (normalize.kind) {
+    case Normalize::Kind::unit:
+      return toml_text(std::string("unit"));
+    case Normalize::Kind::none:
+      return toml_text(std::string("none"));
+    case Normalize::Kind::moments:
+      break;
+  }
+  return fmt::format("{{ mean = {}, std = {} }}", number_array(normalize.mean), number_array(normalize.std));
+}
+
+}  // namespace lockstep

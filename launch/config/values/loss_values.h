@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launch/config/config_value.h"
+#include "src/train/run/options.h"
+
+namespace lockstep {
+
+// How targets count in the loss.
+
+/// "none", "balanced", or one number for each class.
+ClassWeights read_class_weights(const GivenValue& given);
+std::string toml_text(const ClassWeights& weights);
+
+/// One number, or one for each label; empty when it is 1.
+std::vector<double> read_positive_weights(const GivenValue& given);
+std::string positive_weights_text(const std::vector<double>& weights);
+
+/// "none", or an integer.
+std::optional<int64_t> read_ignore_label(const GivenValue& given);
+std::string ignore_label_text(const std::optional<int64_t>& label);
+
+}  // namespace lockstep
