@@ -8,10 +8,10 @@ namespace lockstep {
 
 namespace {
 
-/// 1 GiB of probabilities in all.
-constexpr int64_t kMostScores = int64_t{1} << 28;
+/// Limits the probabilities of an evaluation to 1 GiB.
+constexpr int64_t kMaxScores = int64_t{1} << 28;
 
-/// The first of the largest, as the loss has it.
+/// Index of the largest value; of equal values the first, as in the loss.
 int64_t first_largest(const float* values, int64_t count) {
   int64_t best = 0;
   for (int64_t i = 1; i < count; ++i)
@@ -19,8 +19,8 @@ int64_t first_largest(const float* values, int64_t count) {
   return best;
 }
 
-/// How many classes come before this one, by their logits and, where those are equal, by their numbers; all
-/// of them where its own is NaN.
+/// Rank of a class by its logit, from 0; classes with equal logits are ordered by number. `classes` if its
+/// logit is NaN.
 int64_t place_of(int64_t label, const float* logits, int64_t classes) {
   if (std::isnan(logits[label])) return classes;
   int64_t before = 0;
@@ -29,7 +29,7 @@ int64_t place_of(int64_t label, const float* logits, int64_t classes) {
   return before;
 }
 
-/// log(sum of exp(logits)), less their maximum, which is given too.
+/// The maximum of the logits, and log(sum of exp(logit - maximum)).
 struct LogSum {
   double maximum, log_sum;
 };
@@ -40,7 +40,7 @@ LogSum log_sum_of(const float* logits, int64_t classes) {
   return {maximum, std::log(sum)};
 }
 
-/// Float arithmetic as in the softmax that predict writes.
+/// Appends softmax(logits), computed in float like the probabilities that predict writes.
 void append_softmax(std::vector<float>& to, const float* logits, int64_t classes) {
   const float maximum = logits[first_largest(logits, classes)];
   float sum = 0;
@@ -48,7 +48,7 @@ void append_softmax(std::vector<float>& to, const float* logits, int64_t classes
   for (int64_t c = 0; c < classes; ++c) to.push_back(std::exp(logits[c] - maximum) / sum);
 }
 
-/// An exact sum takes terms up to 2^262.
+/// Replaces terms beyond the range of ExactSum, which ends at 2^262, by infinity.
 double limited(double term) { return term < 0x1p261 ? term : std::isnan(term) ? term : HUGE_VAL; }
 
 }  // namespace
@@ -61,7 +61,7 @@ double area_under_curve(std::vector<float> positives, std::vector<float> negativ
     return std::numeric_limits<double>::quiet_NaN();
   std::ranges::sort(positives);
   std::ranges::sort(negatives);
-  // Twice the number of pairs, so that halves are whole numbers. The scores are sorted, so that both ends of
+  // Twice the number of ordered pairs, so that halves are integers. Since the scores are sorted, both ends of
   // the run of equal negatives only move up.
   uint64_t twice = 0;
   size_t below = 0, up_to = 0;
@@ -82,17 +82,17 @@ MetricTables::MetricTables(const Objective& objective, const MetricNeeds& needs,
       positions_(objective.positions()),
       samples_(samples),
       ignored_label_(objective.ignored_label()) {
-  if (needs.scores && samples * positions_ > kMostScores / outputs_)
+  if (needs.scores && samples * positions_ > kMaxScores / outputs_)
     fail(ExitCode::usage,
-         "train.metrics: auc keeps every probability, and {} targets of {} classes have more than {}. "
-         "Leave it out.",
-         samples * positions_, outputs_, kMostScores);
+         "train.metrics: auc keeps every probability, and {} targets of {} classes exceed the limit of {}. "
+         "Remove auc.",
+         samples * positions_, outputs_, kMaxScores);
   const bool is_regression = kind_ == TargetKind::values;
   if (!is_regression && (needs.counts || needs.confusion))
     for (auto* counts : {&support, &predicted, &right}) counts->resize(static_cast<size_t>(outputs_));
   if (needs.confusion) confusion.resize(static_cast<size_t>(outputs_ * outputs_));
   top_right.resize(needs.top.size());
-  // Each number of a vector is a column; those of an image are all one.
+  // Each element of a vector is a column; all elements of an image form one column.
   if (is_regression && needs.errors)
     columns_.resize(objective.target_shape().rank() == 1 ? static_cast<size_t>(outputs_) : 1);
   reference_.resize(columns_.size());
@@ -120,7 +120,7 @@ void MetricTables::add_log_likelihood(const float* logits, int64_t label, const 
     for (int64_t c = 0; c < outputs_; ++c)
       if (probabilities[c] != 0) loss -= probabilities[c] * log_p(c);
   }
-  // Rounding may make it a little less than zero; a NaN stays one.
+  // Rounding may make the loss slightly negative. max() with these operands preserves NaN.
   log_likelihood_.add(limited(std::max(loss, 0.0)));
 }
 
@@ -181,7 +181,7 @@ void MetricTables::add_numbers(const float* outputs, const float* targets_as_rea
   targets += count * outputs_;
   const auto width = static_cast<int64_t>(columns_.size());
   for (int64_t row = 0; row < count; ++row) {
-    // A sample is never split: its own sums have one order.
+    // A sample is never divided between lanes, so the sums within it always have the same order.
     double absolute = 0, squared = 0;
     for (int64_t i = 0; i < outputs_; ++i) {
       const double error = double{outputs[row * outputs_ + i]} - targets_as_read[row * outputs_ + i];
@@ -247,7 +247,7 @@ void MetricTables::add(const MetricTables& other) {
 }
 
 void MetricTables::join(const AllReduce& all_reduce) {
-  // As doubles, which hold whole numbers up to 2^53; the words of exact sums go in halves.
+  // Sent as doubles, which hold integers up to 2^53; the 64-bit words of exact sums are sent in halves.
   std::vector<double> values;
   for_each_count(
       [&](std::span<int64_t> counts) { values.insert(values.end(), counts.begin(), counts.end()); });
@@ -274,8 +274,8 @@ void MetricTables::join(const AllReduce& all_reduce) {
 void MetricTables::make_areas(const AllReduce& all_reduce) {
   const auto all = static_cast<size_t>(samples_ * positions_);
   const bool has_labels = kind_ == TargetKind::labels;
-  // Each row is of one rank, so that sums only bring together. Shifted by 1: what nobody has, or ignores, is
-  // 0.
+  // Each row belongs to one rank, so summing over the ranks gathers the rows. Labels are shifted by 1; 0
+  // marks ignored rows.
   std::vector<double> labels(all), scores(all);
   const auto bring_labels = [&](size_t column, size_t width) {
     std::ranges::fill(labels, 0);

@@ -10,60 +10,61 @@
 
 namespace lockstep {
 
-/// What must be collected over a data set to make some metrics.
+/// What to collect over a data set to compute some metrics.
 struct MetricNeeds {
-  bool counts = false;            ///< of classes or labels
-  bool confusion = false;         ///< classes against classes
-  bool likelihood = false;        ///< log probabilities
+  bool counts = false;            ///< targets and predictions of each class or label
+  bool confusion = false;         ///< the confusion matrix of the classes
+  bool likelihood = false;        ///< log-likelihood of the targets
   bool scores = false;            ///< every probability
-  bool errors = false;            ///< of numbers
-  std::vector<int64_t> top = {};  ///< for each k: whether the class is among the k largest
+  bool errors = false;            ///< absolute and squared errors of numbers
+  std::vector<int64_t> top = {};  ///< each K of the metrics top_K
 
   bool any() const { return counts || confusion || likelihood || scores || errors || !top.empty(); }
 };
 
-/// A sum of numbers of any sign whose bits do not depend on their order.
+/// A sum of numbers of either sign whose bits do not depend on the order of the terms.
 struct ExactSignedSum {
   ExactSum positive, negative;
   void add(double term) { (term < 0 ? negative : positive).add(term < 0 ? -term : term); }
   double value() const { return positive.value() - negative.value(); }
 };
 
-/// What metrics are computed from: counts, and exact sums over a model's answers on a data set, which do not
-/// depend on how samples were spread over micro-batches, threads and ranks, or padded. A lane adds to tables
-/// of its own; they are joined at the end.
+/// Tables from which metrics are computed: counts and exact sums over a model's predictions on a data set.
+/// They do not depend on how the samples are divided into micro-batches, threads and ranks, or padded. Each
+/// lane fills its own tables; they are joined at the end.
 class MetricTables {
  public:
-  /// samples: of the whole data set. Throws Error(usage) where auc would have to keep more than 2^28 scores.
+  /// samples: number of samples in the whole data set. Throws Error(usage) if auc would keep more than 2^28
+  /// scores.
   MetricTables(const Objective& objective, const MetricNeeds& needs, int64_t samples);
 
-  /// Takes samples [first, first + count) of the data set: outputs as the network gives them, (count,
-  /// positions, outputs), and targets as the loader delivers them, both in host memory.
+  /// Adds samples [first, first + count) of the data set: the network's outputs (count, positions, outputs)
+  /// and the targets as the loader delivers them, both in host memory.
   void add(const float* outputs, const std::byte* targets, int64_t first, int64_t count);
-  /// Joins the tables of another lane.
+  /// Adds the tables of another lane.
   void add(const MetricTables& other);
-  /// Joins those of all ranks; `all_reduce` replaces values by their sums over the ranks.
+  /// Adds up the tables of all ranks; `all_reduce` replaces values by their sums over the ranks.
   using AllReduce = std::function<void(std::span<double> values)>;
   void join(const AllReduce& all_reduce);
 
-  // What was found, after join():
+  // The results, after join():
 
   int64_t classes() const { return static_cast<int64_t>(support.size()); }
-  /// Targets that count: not the ignored ones.
+  /// Number of targets, without ignored ones.
   int64_t targets = 0;
-  /// Of each class: targets that are of it, answers that say so, and those of both. Of labels: where they
+  /// For each class: its targets, its predictions, and its correct predictions. For each label: those that
   /// are 1.
   std::vector<int64_t> support, predicted, right;
-  /// Answers that are right; of labels, 0 and 1 alike.
+  /// Correct predictions of all classes; for labels, of 0 as well as of 1.
   int64_t all_right = 0;
-  std::vector<int64_t> confusion;  ///< (target, answer); empty unless needed
-  std::vector<int64_t> top_right;  ///< for each MetricNeeds::top
+  std::vector<int64_t> confusion;  ///< (target, prediction); empty unless needed
+  std::vector<int64_t> top_right;  ///< correct predictions for each MetricNeeds::top
   double negative_log_likelihood() const { return log_likelihood_.value(); }
-  /// Area under the receiver operating characteristic of each class or label against all others; NaN where
-  /// there are none of either kind.
+  /// Area under the ROC curve of each class or label against all others; NaN if it has no targets, or all of
+  /// them.
   std::vector<double> areas;
 
-  // Of numbers: sums over all of them, and for each column (see column_count()) what R2 is made of.
+  // For numbers: sums over all of them, and the terms of R2 for each column.
   double absolute_errors() const { return absolute_.value(); }
   double squared_errors() const { return squared_.value(); }
   struct Column {
@@ -71,14 +72,14 @@ class MetricTables {
   };
   std::vector<Column> columns() const;
 
-  /// Targets of sample 0, from which deviations are measured, so that large numbers that hardly differ lose
-  /// nothing. The same on all ranks; before the first add().
+  /// Sets the values from which deviations are measured: the targets of sample 0, so that large numbers with
+  /// small differences keep their precision. Must be the same on all ranks. Call before the first add().
   void set_reference(const std::byte* targets);
 
  private:
   struct ColumnSums {
-    ExactSum errors, squares;   ///< squares: of targets less their reference
-    ExactSignedSum deviations;  ///< those themselves
+    ExactSum errors, squares;   ///< squares: of the deviations of targets from their reference
+    ExactSignedSum deviations;  ///< the deviations themselves
   };
   void add_classes(const float* outputs, const std::byte* targets, int64_t first, int64_t count);
   void add_labels(const float* outputs, const float* targets, int64_t first, int64_t count);
@@ -97,15 +98,16 @@ class MetricTables {
   std::vector<float> reference_;  // of each column
   ExactSum log_likelihood_, absolute_, squared_;
   std::vector<ColumnSums> columns_;
-  // Of each row that was added: its number, its classes' or labels' probabilities, and its class or labels.
+  // For each row that was added: its index, the probabilities of its classes or labels, and its class or
+  // labels.
   std::vector<int64_t> rows_;
   std::vector<float> scores_;
   std::vector<int32_t> labels_;
 };
 
-/// The area under the receiver operating characteristic: the share of pairs of a positive and a negative
-/// whose scores are in the right order, where equal ones count half (Mann and Whitney 1947). An exact rank
-/// statistic. NaN where one of them is missing, or a score is NaN.
+/// Area under the ROC curve: the fraction of pairs of a positive and a negative whose scores are in the right
+/// order, counting ties as one half (Mann and Whitney 1947). NaN if there are no positives or no negatives,
+/// or if a score is NaN.
 double area_under_curve(std::vector<float> positives, std::vector<float> negatives);
 
 }  // namespace lockstep

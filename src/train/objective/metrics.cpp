@@ -18,7 +18,8 @@ constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 double ratio(double some, double all) { return all == 0 ? kUnknown : some / all; }
 double ratio(int64_t some, int64_t all) { return ratio(static_cast<double>(some), static_cast<double>(all)); }
 
-/// The mean over the classes that occur, among the targets or the answers, of f(hits, targets, answers).
+/// The mean of f(hits, targets, predictions) over the classes that occur among the targets or the
+/// predictions.
 template <typename F>
 double mean_over_classes(const MetricTables& t, F f) {
   double sum = 0;
@@ -87,8 +88,8 @@ const MetricNeeds kErrors{.errors = true};
 enum class Shown { as_share, as_number };
 constexpr unsigned kClasses = 1, kLabels = 2, kValues = 4;
 
-/// One row a metric: its name, what it means, for which targets, its direction, and how it is made from its
-/// tables.
+/// One metric per row: its name, the targets it applies to, its direction, how it is computed from the
+/// tables, and its meaning.
 struct Row {
   const char* name;
   unsigned tasks;
@@ -101,27 +102,27 @@ struct Row {
 constexpr const char* kTop = "top_K";
 const Row kRows[] = {
     {"accuracy", kClasses | kLabels, Better::higher, Shown::as_share, &kCounts, accuracy,
-     "share of targets that are answered right"},
+     "fraction of correct predictions"},
     {kTop, kClasses, Better::higher, Shown::as_share, nullptr, nullptr,
-     "share of targets whose class is among the K most probable, for example top_5"},
+     "fraction of targets whose class is among the K most probable ones, for example top_5"},
     {"balanced_accuracy", kClasses, Better::higher, Shown::as_share, &kCounts, balanced_accuracy,
      "mean recall of the classes that have targets"},
     {"precision", kClasses | kLabels, Better::higher, Shown::as_number, &kCounts, precision,
-     "of the answers that name a class, those that are right; mean over classes"},
+     "fraction of the predictions of a class that are correct; mean over classes"},
     {"recall", kClasses | kLabels, Better::higher, Shown::as_number, &kCounts, recall,
-     "of the targets of a class, those that are found; mean over classes"},
+     "fraction of the targets of a class that are predicted; mean over classes"},
     {"f1", kClasses | kLabels, Better::higher, Shown::as_number, &kCounts, f1,
      "harmonic mean of precision and recall of a class; mean over classes"},
     {"iou", kClasses | kLabels, Better::higher, Shown::as_number, &kCounts, iou,
-     "intersection over union of the targets and the answers of a class; mean over classes"},
+     "intersection over union of the targets and predictions of a class; mean over classes"},
     {"auc", kClasses | kLabels, Better::higher, Shown::as_number, &kScores, auc,
      "area under the ROC curve of a class against all others; mean over classes"},
     {"perplexity", kClasses, Better::lower, Shown::as_number, &kLikelihood, perplexity,
      "exp of the mean cross-entropy, without class weights"},
     {"mae", kValues, Better::lower, Shown::as_number, &kErrors, mae, "mean absolute error"},
-    {"rmse", kValues, Better::lower, Shown::as_number, &kErrors, rmse, "root of the mean squared error"},
+    {"rmse", kValues, Better::lower, Shown::as_number, &kErrors, rmse, "root mean squared error"},
     {"r2", kValues, Better::higher, Shown::as_number, &kErrors, r2,
-     "coefficient of determination; mean over the numbers of a vector"},
+     "coefficient of determination; mean over the elements of a vector"},
 };
 
 /// K of "top_K"; 0 for another name.
@@ -158,7 +159,7 @@ Metric metric_named(const std::string& name, const char* key, const Objective& o
     fail(ExitCode::usage, "{}: unknown metric '{}'{}", key, name, suggestion(name, metric_names()));
   const unsigned task = task_of(objective.kind());
   if ((row->tasks & task) == 0)
-    fail(ExitCode::usage, "{}: {} does not fit targets that are {}. Metrics for them: {}.", key, name,
+    fail(ExitCode::usage, "{}: {} does not apply to targets that are {}. Metrics for them: {}.", key, name,
          task == kValues   ? "numbers"
          : task == kLabels ? "labels"
                            : "classes",

@@ -8,44 +8,44 @@
 
 namespace lockstep {
 
-/// A metric that evaluation reports, as the config names it: "accuracy", "top_5".
+/// A metric that evaluation reports; `name` as in the config: "accuracy", "top_5".
 struct Metric {
   std::string name;
   bool higher_is_better = true;
-  bool is_share = false;  ///< a part of all targets, shown in per cent
+  bool is_share = false;  ///< a fraction of all targets, shown in percent
   MetricNeeds needs;
   double (*value)(const MetricTables& tables) = nullptr;
   int64_t top = 0;  ///< top_K: K
 };
 
-/// All metrics with what they mean, and for which tasks ("classes", "labels", "values"): for --help and docs.
+/// A metric, the tasks that it applies to ("classes", "labels", "values") and its meaning.
 struct MetricHelp {
   std::string name, tasks, meaning;
 };
 std::vector<MetricHelp> metric_help();
 
-/// Whether there is a metric of this name, whatever the targets are.
+/// Whether a metric has this name, for any kind of targets.
 bool is_metric(const std::string& name);
 /// Names to choose from, for suggestions.
 std::vector<std::string> metric_names();
 
-/// Whether larger values of a metric that checkpoints and early stopping watch are better: "validation_loss"
-/// or "validation_METRIC".
+/// Whether larger values are better. `watched` is the metric that checkpoints and early stopping watch:
+/// "validation_loss" or "validation_METRIC".
 bool higher_is_better(const std::string& watched);
 
-/// What a run's evaluations report: train.metrics, or the usual ones for the targets, and the watched metric.
-/// Throws Error(usage) for a name that does not fit them, with those that do.
+/// The metrics that a run's evaluations report: train.metrics, or the defaults for the targets, and the
+/// watched metric. Throws Error(usage) for a metric that does not apply to the targets, naming those that do.
 std::vector<Metric> chosen_metrics(const TrainOptions& options, const Objective& objective);
 
-/// What all of them need together.
+/// Everything that these metrics need.
 MetricNeeds needs_of(const std::vector<Metric>& metrics);
 
-/// A metric's value; NaN where the data cannot tell.
+/// A metric's value; NaN where the data does not define it.
 double value_of(const Metric& metric, const MetricTables& tables, const MetricNeeds& needs);
 
-/// Of one class or label; none where there is nothing to divide by.
+/// Scores of one class or label; empty where the denominator would be 0.
 struct ClassScores {
-  int64_t samples = 0;  ///< targets that are of it
+  int64_t samples = 0;  ///< number of its targets
   std::optional<double> precision, recall, f1, iou, auc;
 };
 std::vector<ClassScores> class_scores(const MetricTables& tables);

@@ -9,7 +9,7 @@ namespace lockstep {
 
 namespace {
 
-/// What a loss compares, and its name for programs and for people.
+/// A loss, the task that it applies to, and its names in configs and in messages.
 struct LossName {
   Loss loss;
   TargetTask task;
@@ -51,7 +51,7 @@ Loss loss_of(const TrainOptions& options, TargetKind kind) {
   const TargetTask task = kind == TargetKind::labels   ? TargetTask::labels
                           : kind == TargetKind::values ? TargetTask::values
                                                        : TargetTask::classes;
-  // `bench step` makes up classes, whatever loss the config names.
+  // `bench step` generates classes, regardless of the loss in the config.
   if (options.train.loss != Loss::automatic && name_of(options.train.loss).task == task)
     return options.train.loss;
   return std::ranges::find(kLosses, task, &LossName::task)->loss;
@@ -107,14 +107,14 @@ void Objective::set_class_weights(const ClassWeights& weights, const DataSignatu
   if (weights.kind == ClassWeights::Kind::balanced) {
     if (data.class_targets.empty())
       fail(ExitCode::usage,
-           "train.class_weights = \"balanced\" needs one class a target, which is counted, and the targets "
-           "are probabilities. Give the weights as a list.");
+           "train.class_weights = \"balanced\" counts the targets of each class, but these targets are "
+           "probabilities. Give the weights as a list.");
     double targets = 0, occurring = 0;
     for (const int64_t count : data.class_targets) {
       targets += static_cast<double>(count);
       occurring += count > 0 ? 1 : 0;
     }
-    // A class that training never sees has the weight of an ordinary one.
+    // A class without targets has the weight 1.
     values.assign(classes, 1);
     for (size_t c = 0; c < std::min(classes, data.class_targets.size()); ++c)
       if (const auto count = static_cast<double>(data.class_targets[c]); count > 0)
@@ -146,7 +146,7 @@ void Objective::set_positive_weights(const std::vector<double>& weights) {
 NetworkOutput Objective::network_output() const {
   if (kind_ == TargetKind::classes) return {outputs_, without_channel(y_shape_)};
   if (classifies() || y_shape_.rank() < 2) return {outputs_};
-  // Numbers or labels of several axes: the last one is the width.
+  // Numbers or labels with several axes: the last axis is the width of the output.
   const std::vector<int64_t> positions(y_shape_.extents().begin(), y_shape_.extents().end() - 1);
   return {y_shape_[-1], Shape(positions)};
 }
@@ -161,7 +161,7 @@ void Objective::loss(const MicroBatchInfo* info, ConstTensor output, ConstTensor
   const Shape answers{rows, outputs_};
   const ConstTensor answer = output.reshaped(answers);
   const Tensor gradient = output_gradient ? output_gradient.reshaped(answers) : output_gradient;
-  // Smoothing makes a better gradient; what evaluation reports is how well the labels themselves are met.
+  // Label smoothing is part of the training objective only; evaluation compares with the labels themselves.
   const CrossEntropySpec spec{
       .label_smoothing = output_gradient ? label_smoothing_ : 0,
       .positions = positions(),

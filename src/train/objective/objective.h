@@ -10,12 +10,12 @@
 
 namespace lockstep {
 
-/// What training minimizes: the kind of the targets, and the loss with its options.
+/// The training objective: the kind of the targets, and the loss with its options.
 ///
-/// The loss of a step is the mean over the targets of its global batch. Where targets weigh differently
-/// (class_weights, ignore_label) it is PyTorch's weighted mean, sum(w l) / sum(w), over the same global
-/// batch: micro-batches and ranks add numerator, denominator and gradients alike, and divide_by_weights()
-/// divides once, so that neither the micro-batches nor the ranks that it was cut into make a difference.
+/// The loss of a step is the mean over the targets of its global batch. With class_weights or ignore_label it
+/// is PyTorch's weighted mean, sum(w l) / sum(w), over the global batch: numerator, denominator and gradients
+/// are summed over micro-batches and ranks, and divide_by_weights() divides once, so that the loss does not
+/// depend on how the batch is divided.
 class Objective {
  public:
   /// Throws Error(usage) when the options do not fit the targets: the wrong number of class weights, say.
@@ -24,15 +24,15 @@ class Objective {
   TargetKind kind() const { return kind_; }
   /// Whether a target is one of several classes.
   bool classifies() const { return kind_ == TargetKind::classes || kind_ == TargetKind::probabilities; }
-  /// The number of classes, or of numbers or labels of a sample.
+  /// Number of classes, or of numbers or labels per sample.
   int64_t outputs() const { return outputs_; }
-  /// How many classes a sample has: 1, or one for each position of a mask.
+  /// Number of classified positions per sample: 1, or one for each position of a mask.
   int64_t positions() const { return kind_ == TargetKind::classes ? y_shape_.elements() : 1; }
   /// One sample's targets, as stored.
   const Shape& target_shape() const { return y_shape_; }
   /// The output that the network must have for a sample.
   NetworkOutput network_output() const;
-  /// The label that does not count; CrossEntropySpec::kNoLabel: all do.
+  /// The label to ignore, or CrossEntropySpec::kNoLabel.
   int32_t ignored_label() const { return ignored_label_; }
 
   /// Shape and type of the targets of `rows` samples, as the loader delivers them.
@@ -48,7 +48,7 @@ class Objective {
   /// In place: probabilities, where the targets are classes or labels.
   void activate(Tensor output) const;
 
-  /// "cross-entropy, class weights 0.52 to 2.4": for people.
+  /// "cross-entropy, class weights 0.52 to 2.4", for messages.
   std::string describe_loss() const;
 
  private:

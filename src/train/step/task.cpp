@@ -14,7 +14,7 @@ Shape channels_last(const Shape& shape, bool channels_first) {
   return Shape(extents);
 }
 
-/// Mean and standard deviation of channel c; one number serves all channels.
+/// The value of channel c; a single value applies to all channels.
 double channel_value(const std::vector<double>& values, int64_t c) {
   return values.size() == 1 ? values[0] : values[static_cast<size_t>(c)];
 }
@@ -22,9 +22,8 @@ double channel_value(const std::vector<double>& values, int64_t c) {
 void check_moments(const std::vector<double>& values, int64_t channels, const char* key) {
   if (values.size() != 1 && static_cast<int64_t>(values.size()) != channels)
     fail(ExitCode::usage,
-         "data.normalize.{} has {}, but the samples have {}. Give one value, or one a "
-         "channel.",
-         key, counted(values.size(), "value"), counted(channels, "channel"));
+         "data.normalize.{} has {}, but the samples have {}. Give one value, or one per channel.", key,
+         counted(values.size(), "value"), counted(channels, "channel"));
 }
 
 }  // namespace
@@ -44,7 +43,7 @@ Task::Task(Exec exec, const TrainOptions& options, const DataSignature& data)
     check_moments(normalize.std, channels, "std");
   }
   const double unit = data.x_dtype == DType::u8 && normalize.kind != Normalize::Kind::none ? 1.0 / 255 : 1.0;
-  // Bytes and halves have no mean that is large next to their spread.
+  // The mean of uint8 and float16 values is never large compared with their spread.
   const bool may_be_far_from_zero = data.x_dtype == DType::f32 || data.x_dtype == DType::f64;
   for (int64_t c = 0; c < channels; ++c) {
     double factor = unit, offset = 0;
@@ -88,7 +87,7 @@ void Task::preprocess(ConstTensor raw, Tensor input) const {
     return ConstTensor(affine_.data() + static_cast<size_t>(number * channels) * sizeof(float), DType::f32,
                        {channels});
   };
-  // The network may see (H, W, 1) where the data set says (H, W): the elements are the same.
+  // The network's input may be (H, W, 1) where the data set has (H, W), with the same elements.
   lockstep::preprocess(exec_, {.channels_first = channels_first_}, raw, part(0), part(1), part(2),
                        input.reshaped(input_shape_.batched(raw.shape()[0])));
 }

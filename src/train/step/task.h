@@ -8,7 +8,8 @@
 
 namespace lockstep {
 
-/// What the data decides: the network's input and how stored samples become it, and the objective.
+/// Everything that the data determines: the network's input, the conversion of stored samples to it, and the
+/// objective.
 class Task {
  public:
   /// Throws Error(usage) when the options do not fit the data: the wrong number of means, say.
@@ -20,11 +21,11 @@ class Task {
   const DataSignature& data() const { return data_; }
   const Objective& objective() const { return objective_; }
 
-  /// Throws Error(data) when another data set (validation, test, a file to predict) has samples or targets of
-  /// another shape or kind; `what` names it in the message.
+  /// Throws Error(data) if another data set (validation, test, a file to predict) has samples or targets of a
+  /// different shape or kind; `what` names it in the message.
   void check_compatible(const Dataset& dataset, const std::string& what) const;
 
-  /// Raw rows as stored -> float32 input of the network, enqueued.
+  /// Converts raw rows as stored to the network's float32 input; enqueued.
   void preprocess(ConstTensor raw, Tensor input) const;
 
   /// Shape of `rows` samples as the loader delivers them.

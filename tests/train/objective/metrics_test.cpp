@@ -211,11 +211,12 @@ TEST(Metrics, ThatDoNotFitAreRefusedWithThoseThatDo) {
   const Objective classes = objective_of(TargetKind::classes, {}, 3),
                   values = objective_of(TargetKind::values, {1}, 1);
   EXPECT_EQ(error_of(with_metrics({"r2"}), classes),
-            "train.metrics: r2 does not fit targets that are classes. Metrics for them: accuracy, top_K, "
+            "train.metrics: r2 does not apply to targets that are classes. Metrics for them: accuracy, "
+            "top_K, "
             "balanced_accuracy, precision, recall, f1, iou, auc, perplexity.");
   EXPECT_EQ(
       error_of(with_metrics({"accuracy"}), values),
-      "train.metrics: accuracy does not fit targets that are numbers. Metrics for them: mae, rmse, r2.");
+      "train.metrics: accuracy does not apply to targets that are numbers. Metrics for them: mae, rmse, r2.");
   EXPECT_THAT(error_of(with_metrics({"top_3"}), classes), HasSubstr("top_3 is always 1 with 3 classes"));
   TrainOptions watching;
   watching.train.early_stop = EarlyStopSpec{.metric = "validation_accuracy"};
