@@ -1,5 +1,6 @@
 #include "models/file/layer_options.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "src/core/error.h"
@@ -50,6 +51,16 @@ const std::vector<CommonOption>& block_use_options() {
       {"first", "an integer", "the number of the first of them; else 0"},
   };
   return options;
+}
+
+std::vector<std::string> names_of(const std::vector<CommonOption>& options) {
+  std::vector<std::string> names;
+  for (const CommonOption& option : options) names.push_back(option.name);
+  return names;
+}
+
+bool is_in(const std::vector<CommonOption>& options, std::string_view key) {
+  return std::ranges::find(options, key, &CommonOption::name) != options.end();
 }
 
 const char* type_name(const LayerOption& option) {

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "src/graph/layers/description.h"
@@ -16,6 +17,9 @@ const std::vector<CommonOption>& common_layer_options();
 
 /// What a use of a block may have besides the block's parameters.
 const std::vector<CommonOption>& block_use_options();
+
+std::vector<std::string> names_of(const std::vector<CommonOption>& options);
+bool is_in(const std::vector<CommonOption>& options, std::string_view key);
 
 /// "an integer or [height, width]".
 const char* type_name(const LayerOption& option);

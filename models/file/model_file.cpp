@@ -9,11 +9,10 @@
 #include <sstream>
 
 #include "models/file/layer_options.h"
-#include "models/file/layer_synonyms.h"
 #include "models/file/toml_advice.h"
+#include "models/file/value_reader.h"
 #include "src/core/error.h"
 #include "src/core/suggest.h"
-#include "src/graph/layers/layers.h"
 
 namespace lockstep {
 
@@ -22,34 +21,25 @@ namespace {
 constexpr const char* kData = "input";  // the name of value 0, and of what a block reads
 constexpr int64_t kMaxRepeat = 1000;
 
-std::vector<std::string> names_of(const std::vector<CommonOption>& options) {
-  std::vector<std::string> names;
-  for (const CommonOption& option : options) names.push_back(option.name);
-  return names;
-}
-
-bool is_in(const std::vector<CommonOption>& options, std::string_view key) {
-  return std::ranges::find(options, key, &CommonOption::name) != options.end();
-}
-
 /// Turns the tables of one file into a graph, one after another.
 class Reader {
  public:
   Reader(const std::string& path, const Shape& input, const NetworkOutput& output, uint64_t seed)
-      : path_(path), output_(output), graph_(input, seed) {}
+      : file_(path, output.width), output_(output), graph_(input, seed) {}
 
   Graph read() {
     const toml::table root = parse();
     for (const auto& [key, node] : root)
       if (key != "layer" && key != "block")
-        fail_at(node, "unknown key '{}': a model file holds [[layer]] tables and [block.NAME] tables.",
-                key.str());
+        file_.fail_at(node, "unknown key '{}': a model file holds [[layer]] tables and [block.NAME] tables.",
+                      key.str());
     const toml::array* layers = root["layer"].as_array();
     if (layers == nullptr || layers->empty() || !layers->is_array_of_tables())
-      fail(ExitCode::usage, "{}: a model file is a list of [[layer]] tables, and there is none.", path_);
+      fail(ExitCode::usage, "{}: a model file is a list of [[layer]] tables, and there is none.",
+           file_.path());
     blocks_ = root["block"].as_table();
     if (root.contains("block") && blocks_ == nullptr)
-      fail_at(*root.get("block"), "'block' must be a table for each block, as in [block.residual].");
+      file_.fail_at(*root.get("block"), "'block' must be a table for each block, as in [block.residual].");
     Scope whole{.values = {{kData, 0}}};
     add_layers(*layers, whole);
     check_ends();
@@ -64,42 +54,39 @@ class Reader {
     BlockParameters parameters = {};
     std::map<std::string, int> unnamed = {};  ///< layers without a name, by kind
     std::vector<std::string> inside = {};     ///< blocks
-  };
 
-  template <typename... Args>
-  [[noreturn]] void fail_at(const toml::node& node, fmt::format_string<Args...> format,
-                            Args&&... args) const {
-    const std::string where = layer_.empty() ? "" : "layer '" + layer_ + "': ";
-    fail(ExitCode::usage, "{}:{}: {}{}", path_, node.source().begin.line, where,
-         fmt::format(format, std::forward<Args>(args)...));
-  }
+    const BlockParameters* block() const { return inside.empty() ? nullptr : &parameters; }
+  };
 
   toml::table parse() const {
     std::ostringstream text;
-    std::ifstream file(path_, std::ios::binary);
+    std::ifstream file(file_.path(), std::ios::binary);
     if (file) text << file.rdbuf();
-    if (!file.is_open() || std::filesystem::is_directory(path_))
-      fail(ExitCode::usage, "model.file {} cannot be read: check the path and its permissions.", path_);
+    if (!file.is_open() || std::filesystem::is_directory(file_.path()))
+      fail(ExitCode::usage, "model.file {} cannot be read: check the path and its permissions.",
+           file_.path());
     try {
-      return toml::parse(text.str(), path_);
+      return toml::parse(text.str(), file_.path());
     } catch (const toml::parse_error& error) {
-      fail(ExitCode::usage, "{}:{}: {}{}", path_, error.source().begin.line, error.description(),
+      fail(ExitCode::usage, "{}:{}: {}{}", file_.path(), error.source().begin.line, error.description(),
            toml_advice(text.str(), error.source().begin.line));
     }
   }
 
   void add_layers(const toml::array& tables, Scope& scope) {
     for (const toml::node& node : tables) {
-      layer_.clear();
+      file_.set_layer("");
       const toml::table& table = *node.as_table();
       const bool is_block = table.contains("block");
-      const std::string kind = is_block ? text_of(*table.get("block"), "block") : kind_of(table).name;
+      const std::string kind =
+          is_block ? file_.text_of(*table.get("block"), "block") : file_.kind_of(table).name;
       const std::string name = name_of(table, kind, scope);
-      layer_ = scope.prefix + name;
-      const int64_t repeat = count_of(table, "repeat", 1, scope);
+      file_.set_layer(scope.prefix + name);
+      const int64_t repeat = file_.count_of(table, "repeat", 1, scope.block());
       if (repeat < 1 || repeat > kMaxRepeat)
-        fail_at(*table.get("repeat"), "'repeat' is {}, but it must be from 1 to {}.", repeat, kMaxRepeat);
-      const int64_t first = is_block ? count_of(table, "first", 0, scope) : 0;
+        file_.fail_at(*table.get("repeat"), "'repeat' is {}, but it must be from 1 to {}.", repeat,
+                      kMaxRepeat);
+      const int64_t first = is_block ? file_.count_of(table, "first", 0, scope.block()) : 0;
       const bool numbered = table.contains("repeat") || table.contains("first");
       std::vector<int> inputs = inputs_of(table, scope);
       for (int64_t i = 0; i < repeat; ++i) {
@@ -114,28 +101,30 @@ class Reader {
 
   int add_layer(const toml::table& table, const std::string& name, const std::vector<int>& inputs,
                 const Scope& scope) {
-    layer_ = scope.prefix + name;
-    const LayerKind& kind = kind_of(table);
+    const std::string full_name = scope.prefix + name;
+    file_.set_layer(full_name);
+    const LayerKind& kind = file_.kind_of(table);
     std::map<std::string, OptionValue> values;
     for (const auto& [key, node] : table) {
       if (is_in(common_layer_options(), key.str())) continue;
-      const LayerOption& option = option_of(kind, std::string(key.str()), node);
-      values[option.name] = value_of(option, node, scope);
+      const LayerOption& option = file_.option_of(kind, std::string(key.str()), node);
+      values[option.name] = file_.value_of(option, node, scope.block());
     }
     for (const LayerOption& option : kind.options)
       if (!option.standard && !values.contains(option.name))
-        fail_at(table, "{} needs '{}' ({}: {}).", kind.name, option.name, option.description,
-                type_name(option));
+        file_.fail_at(table, "{} needs '{}' ({}: {}).", kind.name, option.name, option.description,
+                      type_name(option));
     const toml::node* const sharing = table.get("parameters_of");
-    const std::string owner = sharing != nullptr ? owner_of(text_of(*sharing, "parameters_of"), scope) : "";
+    const std::string owner =
+        sharing != nullptr ? owner_of(file_.text_of(*sharing, "parameters_of"), scope) : "";
     const toml::node* const weighing = table.get("loss_weight");
-    const double weight = weighing != nullptr ? number_of(*weighing, "loss_weight") : 0;
+    const double weight = weighing != nullptr ? file_.number_of(*weighing, "loss_weight") : 0;
     try {
-      graph_.add(layer_, kind.with(values), inputs);
-      if (sharing != nullptr) graph_.share_parameters(layer_, owner);
-      if (weighing != nullptr) graph_.set_loss_weight(layer_, weight);
+      graph_.add(full_name, kind.with(values), inputs);
+      if (sharing != nullptr) graph_.share_parameters(full_name, owner);
+      if (weighing != nullptr) graph_.set_loss_weight(full_name, weight);
     } catch (const Error& error) {
-      fail(ExitCode::usage, "{}:{}: {}", path_, table.source().begin.line, error.what());
+      fail(ExitCode::usage, "{}:{}: {}", file_.path(), table.source().begin.line, error.what());
     }
     tables_.push_back(&table);
     return graph_.output();
@@ -148,38 +137,40 @@ class Reader {
 
   int add_block(const toml::table& use, const std::string& name, const std::vector<int>& inputs,
                 const Scope& scope) {
-    layer_ = scope.prefix + name;
-    const std::string which = text_of(*use.get("block"), "block");
+    const std::string full_name = scope.prefix + name;
+    file_.set_layer(full_name);
+    const std::string which = file_.text_of(*use.get("block"), "block");
     std::vector<std::string> known;
     if (blocks_ != nullptr)
       for (const auto& [key, node] : *blocks_) known.emplace_back(key.str());
     if (std::ranges::find(known, which) == known.end())
-      fail_at(*use.get("block"), "this file has no [block.{}]{}", which,
-              known.empty() ? std::string(".") : suggestion(which, known));
+      file_.fail_at(*use.get("block"), "this file has no [block.{}]{}", which,
+                    known.empty() ? std::string(".") : suggestion(which, known));
     if (std::ranges::find(scope.inside, which) != scope.inside.end())
-      fail_at(*use.get("block"), "block '{}' is used inside itself.", which);
-    if (inputs.size() != 1) fail_at(*use.get("inputs"), "a block reads one value: write 'input'.");
+      file_.fail_at(*use.get("block"), "block '{}' is used inside itself.", which);
+    if (inputs.size() != 1) file_.fail_at(*use.get("inputs"), "a block reads one value: write 'input'.");
     const toml::table* block = blocks_->get(which)->as_table();
-    if (block == nullptr) fail_at(*blocks_->get(which), "'block.{}' must be a table.", which);
+    if (block == nullptr) file_.fail_at(*blocks_->get(which), "'block.{}' must be a table.", which);
     const toml::array* layers = (*block)["layers"].as_array();
     if (layers == nullptr || layers->empty() || !layers->is_array_of_tables())
-      fail_at(*block, "block '{}' needs 'layers', a list of tables.", which);
+      file_.fail_at(*block, "block '{}' needs 'layers', a list of tables.", which);
     for (const auto& [key, node] : *block)
       if (key != "layers" && key != "parameters")
-        fail_at(node, "a block has 'layers' and 'parameters', and no '{}'.", key.str());
+        file_.fail_at(node, "a block has 'layers' and 'parameters', and no '{}'.", key.str());
 
-    Scope inner{.prefix = layer_ + ".", .values = {{kData, inputs[0]}}, .inside = scope.inside};
+    Scope inner{.prefix = full_name + ".", .values = {{kData, inputs[0]}}, .inside = scope.inside};
     inner.inside.push_back(which);
     if (const toml::table* parameters = (*block)["parameters"].as_table())
       for (const auto& [key, node] : *parameters)
-        inner.parameters[std::string(key.str())] = parameter_of(std::string(key.str()), node, scope);
+        inner.parameters[std::string(key.str())] =
+            file_.parameter_of(std::string(key.str()), node, scope.parameters);
     for (const auto& [key, node] : use) {
       if (is_in(block_use_options(), key.str())) continue;
       if (const auto found = inner.parameters.find(std::string(key.str())); found != inner.parameters.end())
-        found->second = parameter_of(found->first, node, scope);
+        found->second = file_.parameter_of(found->first, node, scope.parameters);
       else
-        fail_at(node, "block '{}' has no parameter '{}'{}", which, key.str(),
-                suggestion(key.str(), parameters_and_options(inner.parameters)));
+        file_.fail_at(node, "block '{}' has no parameter '{}'{}", which, key.str(),
+                      suggestion(key.str(), parameters_and_options(inner.parameters)));
     }
     const int before = graph_.output();
     add_layers(*layers, inner);
@@ -193,164 +184,44 @@ class Reader {
     return known;
   }
 
-  /// A parameter's value: a number, true or false, or a product of the parameters around it.
-  OptionValue parameter_of(const std::string& name, const toml::node& node, const Scope& scope) const {
-    if (node.is_boolean()) return node.as_boolean()->get();
-    if (node.is_integer()) return node.as_integer()->get();
-    if (node.is_floating_point()) return node.as_floating_point()->get();
-    if (node.is_string()) return expression(node, scope);
-    fail_at(node, "parameter '{}' must be a number, or true or false.", name);
-  }
-
-  OptionValue expression(const toml::node& node, const Scope& scope) const {
-    try {
-      return evaluate(node.as_string()->get(), scope.parameters);
-    } catch (const Error& error) {
-      fail_at(node, "{}", error.what());
-    }
-  }
-
-  [[noreturn]] void fail_without_kind(const toml::table& table) const {
-    const std::vector<std::string> kind = {"kind"};
-    for (const auto& [key, node] : table)
-      if (meant_name(key.str(), kind, layer_option_synonyms()) == "kind")
-        fail_at(node, "a layer has no '{}'. Did you mean 'kind'?", key.str());
-    fail_at(table, "a layer needs a 'kind', for example kind = \"linear\".");
-  }
-
-  const LayerKind& kind_of(const toml::table& table) const {
-    const toml::node* node = table.get("kind");
-    if (node == nullptr) fail_without_kind(table);
-    const std::string name = text_of(*node, "kind");
-    std::vector<std::string> known;
-    for (const LayerKind& kind : layer_kinds()) {
-      if (kind.name == name) return kind;
-      known.push_back(kind.name);
-    }
-    fail_at(*node, "unknown kind of layer '{}'{}", name, suggestion(name, known, layer_kind_synonyms()));
-  }
-
   std::string name_of(const toml::table& table, const std::string& kind, Scope& scope) const {
     const toml::node* node = table.get("name");
     if (node == nullptr) return fmt::format("{}_{}", kind, ++scope.unnamed[kind]);
-    const std::string name = text_of(*node, "name");
-    if (name == kData) fail_at(*node, "the name '{}' is the data's: give the layer another one.", kData);
+    const std::string name = file_.text_of(*node, "name");
+    if (name == kData)
+      file_.fail_at(*node, "the name '{}' is the data's: give the layer another one.", kData);
     return name;
-  }
-
-  const LayerOption& option_of(const LayerKind& kind, const std::string& key, const toml::node& node) const {
-    std::vector<std::string> known = names_of(common_layer_options());
-    for (const LayerOption& option : kind.options) {
-      if (option.name == key) return option;
-      known.push_back(option.name);
-    }
-    fail_at(node, "{} has no option '{}'{}", kind.name, key, suggestion(key, known, layer_option_synonyms()));
-  }
-
-  OptionValue value_of(const LayerOption& option, const toml::node& node, const Scope& scope) const {
-    if (std::holds_alternative<Init>(option.type)) return initializer_of(option, node);
-    if (const toml::array* several = node.as_array();
-        several != nullptr && std::holds_alternative<Extents>(option.type))
-      return extents_of(option, *several, scope);
-    OptionValue value = option.type;
-    if (node.is_string()) {
-      if (option.may_be_classes && node.as_string()->get() == "classes") return output_.width;
-      if (scope.inside.empty()) fail_at(node, "'{}' must be {}.", option.name, type_name(option));
-      value = expression(node, scope);
-    } else if (node.is_boolean()) {
-      value = node.as_boolean()->get();
-    } else if (node.is_integer()) {
-      value = node.as_integer()->get();
-    } else if (node.is_floating_point()) {
-      value = node.as_floating_point()->get();
-    } else {
-      fail_at(node, "'{}' must be {}.", option.name, type_name(option));
-    }
-    // An integer serves as a number, and for all axes.
-    if (const auto* integer = std::get_if<int64_t>(&value)) {
-      if (std::holds_alternative<Extents>(option.type)) value = Extents(*integer);
-      if (std::holds_alternative<double>(option.type)) value = static_cast<double>(*integer);
-    }
-    if (value.index() != option.type.index())
-      fail_at(node, "'{}' must be {}.", option.name, type_name(option));
-    return value;
-  }
-
-  OptionValue initializer_of(const LayerOption& option, const toml::node& node) const {
-    const std::string name = text_of(node, option.name);
-    std::vector<std::string> known;
-    for (const Init init : initializers()) {
-      known.push_back(to_string(init));
-      if (known.back() == name) return init;
-    }
-    fail_at(node, "unknown initializer '{}'{}", name, suggestion(name, known, initializer_synonyms()));
-  }
-
-  OptionValue extents_of(const LayerOption& option, const toml::array& array, const Scope& scope) const {
-    std::vector<int64_t> each;
-    for (const toml::node& node : array) {
-      const OptionValue value = node.is_string() && !scope.inside.empty() ? expression(node, scope)
-                                : node.is_integer() ? OptionValue(node.as_integer()->get())
-                                                    : OptionValue(false);
-      if (!std::holds_alternative<int64_t>(value))
-        fail_at(node, "'{}' must be {}.", option.name, type_name(option));
-      each.push_back(std::get<int64_t>(value));
-    }
-    if (each.size() == 2) return Extents{each[0], each[1]};
-    if (each.size() == 3) return Extents{each[0], each[1], each[2]};
-    fail_at(array, "'{}' must be {}.", option.name, type_name(option));
-  }
-
-  int64_t count_of(const toml::table& table, const std::string& key, int64_t standard,
-                   const Scope& scope) const {
-    const toml::node* node = table.get(key);
-    if (node == nullptr) return standard;
-    const OptionValue value = node->is_integer() ? OptionValue(node->as_integer()->get())
-                              : node->is_string() && !scope.inside.empty() ? expression(*node, scope)
-                                                                           : OptionValue(false);
-    if (!std::holds_alternative<int64_t>(value)) fail_at(*node, "'{}' must be an integer.", key);
-    return std::get<int64_t>(value);
-  }
-
-  double number_of(const toml::node& node, const std::string& key) const {
-    if (!node.is_number()) fail_at(node, "'{}' must be a number.", key);
-    return *node.value<double>();
-  }
-
-  std::string text_of(const toml::node& node, const std::string& key) const {
-    if (!node.is_string()) fail_at(node, "'{}' must be a string.", key);
-    return node.as_string()->get();
   }
 
   std::vector<int> inputs_of(const toml::table& table, const Scope& scope) const {
     const toml::node* one = table.get("input");
     const toml::node* several = table.get("inputs");
     if (one != nullptr && several != nullptr)
-      fail_at(*several, "has both 'input' and 'inputs': write one of them.");
+      file_.fail_at(*several, "has both 'input' and 'inputs': write one of them.");
     if (one != nullptr) return {value_named(*one, "input", scope)};
     if (several == nullptr) return {scope.values.size() == 1 ? scope.values.at(kData) : graph_.output()};
     std::vector<int> values;
-    if (!several->is_array()) fail_at(*several, "'inputs' must be a list of names.");
+    if (!several->is_array()) file_.fail_at(*several, "'inputs' must be a list of names.");
     for (const toml::node& node : *several->as_array()) values.push_back(value_named(node, "inputs", scope));
     return values;
   }
 
   int value_named(const toml::node& node, const std::string& key, const Scope& scope) const {
-    const std::string name = text_of(node, key);
+    const std::string name = file_.text_of(node, key);
     if (const auto found = scope.values.find(name); found != scope.values.end()) return found->second;
     std::vector<std::string> known;
     for (const auto& entry : scope.values) known.push_back(entry.first);
-    fail_at(node, "no layer before this one is named '{}'{}", name, suggestion(name, known));
+    file_.fail_at(node, "no layer before this one is named '{}'{}", name, suggestion(name, known));
   }
 
   void check_ends() {
     const auto& nodes = graph_.nodes();
     for (size_t i = 0; i < nodes.size(); ++i) {
-      layer_ = nodes[i].name;
+      file_.set_layer(nodes[i].name);
       if (graph_.readers(static_cast<int>(i) + 1) == 0)
-        fail_at(*tables_[i],
-                "nothing reads its output, and it is not the last layer. An auxiliary output has a "
-                "loss_weight, as in loss_weight = 0.3.");
+        file_.fail_at(*tables_[i],
+                      "nothing reads its output, and it is not the last layer. An auxiliary output has a "
+                      "loss_weight, as in loss_weight = 0.3.");
     }
     for (const Graph::Output& output : graph_.outputs()) check_output(output.value);
   }
@@ -360,16 +231,16 @@ class Reader {
     const Graph::Node& node = graph_.nodes()[layer];
     const Shape& output = node.output.shape;
     if (output_.accepts(output)) return;
-    layer_ = node.name;
+    file_.set_layer(node.name);
     const std::string which = value == graph_.output() ? "the last layer" : "this output";
     if (output_.positions.rank() > 0)
-      fail_at(
+      file_.fail_at(
           *tables_[layer],
           "{} gives {} for a sample, but the data needs {}, an answer at each position: end with a linear "
           "layer or a 1x1 convolution whose outputs or filters are \"classes\", and keep the extents.",
           which, to_string(output), to_string(output_.shape()));
-    fail_at(*tables_[layer], "{} gives {} for a sample, but the data needs ({}): {}.", which,
-            to_string(output), output_.width, right_end(*node.layer, output));
+    file_.fail_at(*tables_[layer], "{} gives {} for a sample, but the data needs ({}): {}.", which,
+                  to_string(output), output_.width, right_end(*node.layer, output));
   }
 
   /// What to change where a layer does not give the outputs.
@@ -381,11 +252,10 @@ class Reader {
                        output.rank() > 1 ? "a flatten layer and " : "");
   }
 
-  std::string path_;
+  ValueReader file_;
   NetworkOutput output_;
   Graph graph_;
   const toml::table* blocks_ = nullptr;
-  std::string layer_;                       // being read, for messages
   std::vector<const toml::table*> tables_;  // by layer of the graph
 };
 
