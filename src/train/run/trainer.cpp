@@ -10,6 +10,7 @@
 #include "src/train/run/run_findings.h"
 #include "src/train/run/run_header.h"
 #include "src/train/run/run_settings.h"
+#include "src/train/run/start_checks.h"
 
 namespace lockstep {
 
@@ -41,24 +42,12 @@ Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const Mod
                     setup_.replica_check(), sampler_.steps_per_epoch(), *data_.train, data_.validation.get(),
                     to_json(setup_.task.data())}),
       clock_(exec, setup_.pool.lanes(), setup_.step, setup_.communicator, setup_.statistics.get()) {
-  check_options();
+  check_options(options_, data_, setup_);
   if (resume)
     restore(*resume);
   else if (parts.initial)
     initial_ = initialize_from(*parts.initial, exec_, setup_.parameters);
-  check_same_start();
-}
-
-void Trainer::check_options() const {
-  if (data_.validation) setup_.task.check_compatible(*data_.validation, "data.validation");
-  if (data_.test) setup_.task.check_compatible(*data_.test, "data.test");
-  if (options_.train.early_stop && !data_.validation)
-    fail(ExitCode::usage,
-         "train.early_stop watches {}, but there is no validation data. Set data.validation or "
-         "data.validation_split.",
-         options_.train.early_stop->metric);
-  if (setup_.parameters.layout().parameter_count == 0)
-    fail(ExitCode::usage, "the model has no parameters: there is nothing to train.");
+  check_same_start(world_, setup_, state_.position);
 }
 
 void Trainer::restore(const ResumeFrom& from) {
@@ -67,15 +56,6 @@ void Trainer::restore(const ResumeFrom& from) {
   state_.skipped.in_a_row = std::clamp<int64_t>(state_.skipped.in_a_row, 0, options_.max_bad_steps() - 1);
   setup_.step.set_bad_in_a_row(static_cast<int32_t>(state_.skipped.in_a_row));
   watch_.restore(state_);
-}
-
-void Trainer::check_same_start() {
-  if (const auto rank = world_.find_different(setup_.parameters.weights_hash()))
-    fail(ExitCode::lost,
-         "rank {} does not start from the same weights as rank 0: do all machines run the same Lockstep and "
-         "read the same checkpoint?",
-         *rank);
-  if (setup_.replicas) setup_.replicas->agreed_after(state_.position);
 }
 
 EndEvent Trainer::run(const TrainObserver& observer, const StopConditions& conditions) {

@@ -55,8 +55,6 @@ class Trainer {
  private:
   using Clock = std::chrono::steady_clock;
 
-  void check_options() const;
-  void check_same_start();
   void restore(const ResumeFrom& from);
 
   // The parts of run(), in the order in which it calls them.
