@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <utility>
+
+#include "src/train/objective/area_under_curve.h"
 
 namespace lockstep {
 
@@ -52,28 +54,6 @@ void append_softmax(std::vector<float>& to, const float* logits, int64_t classes
 double limited(double term) { return term < 0x1p261 ? term : std::isnan(term) ? term : HUGE_VAL; }
 
 }  // namespace
-
-double area_under_curve(std::vector<float> positives, std::vector<float> negatives) {
-  const auto has_nan = [](const std::vector<float>& scores) {
-    return std::ranges::any_of(scores, [](float score) { return std::isnan(score); });
-  };
-  if (positives.empty() || negatives.empty() || has_nan(positives) || has_nan(negatives))
-    return std::numeric_limits<double>::quiet_NaN();
-  std::ranges::sort(positives);
-  std::ranges::sort(negatives);
-  // Twice the number of ordered pairs, so that halves are integers. Since the scores are sorted, both ends of
-  // the run of equal negatives only move up.
-  uint64_t twice = 0;
-  size_t below = 0, up_to = 0;
-  for (const float score : positives) {
-    while (below < negatives.size() && negatives[below] < score) ++below;
-    up_to = std::max(up_to, below);
-    while (up_to < negatives.size() && negatives[up_to] == score) ++up_to;
-    twice += below + up_to;
-  }
-  return static_cast<double>(twice) / 2 / static_cast<double>(positives.size()) /
-         static_cast<double>(negatives.size());
-}
 
 MetricTables::MetricTables(const Objective& objective, const MetricNeeds& needs, int64_t samples)
     : needs_(needs),

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "src/core/rng.h"
+#include "src/train/objective/area_under_curve.h"
 
 namespace lockstep {
 namespace {
