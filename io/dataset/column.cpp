@@ -98,7 +98,7 @@ void Column::read(std::span<const int64_t> indices, std::byte* out) const {
 }
 
 void Column::for_each_piece(DType dtype, const std::function<void(const std::byte*, int64_t, int64_t)>& visit,
-                            int64_t rows_at_most) const {
+                            int64_t max_rows) const {
   const int64_t bytes = row_shape_.elements() * static_cast<int64_t>(size_of(dtype));
   for (const Part& part : parts_) {
     const int64_t piece = std::min(part.stored->rows_of_a_piece(static_cast<size_t>(bytes)), part.rows);
@@ -107,7 +107,7 @@ void Column::for_each_piece(DType dtype, const std::function<void(const std::byt
       const int64_t count = std::min(piece, part.rows - first);
       part.stored->dataset().read_rows(first, count, dtype, rows.data());
       visit(rows.data(), part.first + first, count);
-      if (part.first + first + count >= rows_at_most) return;
+      if (part.first + first + count >= max_rows) return;
     }
     part.stored->require_all_unchanged();
   }

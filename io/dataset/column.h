@@ -14,16 +14,16 @@
 
 namespace lockstep {
 
-/// One data set (N, ...) that lies in one or more HDF5 files, one after another, as N rows: held in memory,
-/// or streamed. Reading is safe from several threads at once.
+/// One data set (N, ...) of one or more concatenated HDF5 files, as N rows, held in memory or streamed. Safe
+/// to read from several threads at once.
 class Column {
  public:
-  /// Sees every row that is read, before anyone uses it, and throws Error if it must not be used.
+  /// Checks rows when they are read, before they are used. Throws Error if one is invalid.
   using Check =
       std::function<void(const Column& column, const std::byte* rows, int64_t first, int64_t count)>;
 
-  /// Opens the data set in each file. Throws Error(data) if it is absent or no array of numbers with at least
-  /// one row, or if a file differs from the first in shape or type.
+  /// Opens the data set in each file. Throws Error(data) if it is missing or is not an array of numbers with
+  /// at least one row, or if a file differs from the first in shape or type.
   Column(const std::vector<std::string>& files, const std::string& name);
   Column(const Column&) = delete;
   Column& operator=(const Column&) = delete;
@@ -38,31 +38,32 @@ class Column {
   const StoredBlocks& blocks() const { return blocks_; }
   bool in_memory() const { return in_memory_; }
 
-  /// The type that keeps the stored values: uint8, float16, float32 or float64 themselves; float32 for other
-  /// integers.
+  /// The type that preserves the stored values: uint8, float16, float32 and float64 stay as they are; other
+  /// integers become float32.
   DType natural_dtype() const;
   DType dtype() const { return dtype_; }
   size_t row_bytes() const { return row_bytes_; }
 
-  /// Chooses the type that rows are given out in, and the check they must pass. Before load() or stream().
+  /// Sets the type in which rows are delivered and the check that they must pass. Call before load() or
+  /// stream().
   void give_out(DType dtype, Check check);
   /// Reads and checks every row into memory and closes the files.
   void load();
   /// Leaves the rows in the files; at most cache_bytes of decompressed blocks are kept.
   void stream(int64_t cache_bytes);
-  /// Where read() takes its rows from: RowSource::route().
+  /// How read() gets its rows; see RowSource::route().
   std::string route() const { return source_->route(); }
   /// When streamed: see StoredRows::decoded_bytes_per_row().
   double decoded_bytes_per_row() const { return source_->decoded_bytes_per_row(); }
 
   /// Copies row indices[i] to out + i row_bytes().
   void read(std::span<const int64_t> indices, std::byte* out) const;
-  /// Calls visit(rows, first, count) over all rows in order, in pieces of a few MiB, as `dtype`, unchecked.
-  /// rows_at_most: stops behind the piece with so many.
+  /// Calls visit(rows, first, count) for all rows in order, in pieces of a few MiB, converted to `dtype` and
+  /// unchecked. Stops after the piece that completes `max_rows` rows.
   void for_each_piece(DType dtype, const std::function<void(const std::byte*, int64_t, int64_t)>& visit,
-                      int64_t rows_at_most = INT64_MAX) const;
+                      int64_t max_rows = INT64_MAX) const;
 
-  /// "mnist.h5:/train/y: sample 17": a row by its file and its number there.
+  /// "mnist.h5:/train/y: sample 17": the file of a row and the row's index in it.
   std::string where(int64_t row) const;
 
  private:

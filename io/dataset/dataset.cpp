@@ -16,7 +16,7 @@ namespace lockstep {
 
 namespace {
 
-/// Samples of HDF5 files: x and, unless there are none, targets.
+/// Samples in HDF5 files: x and, if there are any, targets.
 class Hdf5Dataset final : public Dataset {
  public:
   Hdf5Dataset(const DataSource& source, const DatasetOptions& options) : x_(source.files, source.x) {
@@ -52,7 +52,7 @@ class Hdf5Dataset final : public Dataset {
   std::optional<SourceFacts> facts() const override { return facts_of(x_, targets_.get()); }
 
  private:
-  /// By the data alone, whatever was declared.
+  /// Number of classes according to the data, regardless of DatasetOptions::classes.
   int64_t classes_seen() const {
     return target_kind() == TargetKind::classes ? static_cast<int64_t>(targets_->counts().counts().size())
                                                 : classes();
@@ -68,7 +68,7 @@ class Hdf5Dataset final : public Dataset {
 void Hdf5Dataset::place_in_memory(int64_t budget) {
   budget_ = budget;
   const int64_t row_bytes = static_cast<int64_t>(x_.row_bytes());
-  // Compared by division: a hostile header may claim more bytes than 64 bits count.
+  // Division cannot overflow: a malicious header may claim more bytes than 64 bits can count.
   const int64_t y_bytes = targets_ ? targets_->bytes() : 0;
   const bool all_fits = y_bytes <= budget && x_.rows() <= (budget - y_bytes) / row_bytes;
   if (all_fits) {
@@ -106,14 +106,13 @@ uint64_t Hdf5Dataset::fingerprint() const {
 }
 
 std::string Hdf5Dataset::slowness() const {
-  // Less than a tenth of a millisecond at the speed of deflate, or hardly more than what is read.
+  // Below these limits decompression takes under 0.1 ms, or yields little more than is read.
   constexpr double kFastBytes = 0x1p16, kFastRatio = 4;
   const double decoded = x_.decoded_bytes_per_row();
   if (decoded < kFastBytes || decoded < kFastRatio * static_cast<double>(x_.row_bytes())) return "";
   return fmt::format(
-      ", slowly: reading a sample of {:.1f} KiB decompresses about {:.1f} MiB "
-      "(raise data.memory_budget, to {:.0f} MiB to hold all of it, "
-      "or rewrite the file with fewer samples in a chunk)",
+      ", slowly: reading a sample of {:.1f} KiB decompresses about {:.1f} MiB (raise data.memory_budget to "
+      "{:.0f} MiB to hold the whole data set, or rewrite the file with fewer samples per chunk)",
       static_cast<double>(x_.row_bytes()) / 0x1p10, decoded / 0x1p20,
       std::ceil((static_cast<double>(x_.rows()) * static_cast<double>(x_.row_bytes()) +
                  static_cast<double>(targets_ ? targets_->bytes() : 0)) /
@@ -179,7 +178,7 @@ std::unique_ptr<Dataset> open_dataset(const DataSource& source, const DatasetOpt
   if (options.probe) {
     for (const std::string& warning : probe_files(source.files, names)) log_warning("{}", warning);
   }
-  // What the probe could not foresee, in this process.
+  // Explains crashes of libhdf5 in this process that the probe did not foresee.
   hdf5::report_crashes();
   return std::make_unique<Hdf5Dataset>(source, options);
 }

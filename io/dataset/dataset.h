@@ -12,24 +12,25 @@
 
 namespace lockstep {
 
-/// Where samples lie: HDF5 files, each with data sets x (N, ...) and y; several files are one after another.
+/// Where samples are stored: HDF5 files, each with data sets x (N, ...) and y. Several files are
+/// concatenated.
 struct DataSource {
   std::vector<std::string> files;
   std::string x = "/train/x";
   std::string y = "/train/y";  ///< empty: no targets (predict)
 };
 
-/// Reads a source written as "FILE:/GROUP" (then x and y are GROUP/x and GROUP/y) or "FILE" (then /GROUP is
-/// `split`).
+/// Parses a source written as "FILE:/GROUP", with the data sets GROUP/x and GROUP/y, or as "FILE", where
+/// GROUP is `split`.
 DataSource parse_data_source(const std::string& text, const std::string& split);
 
 /// What the targets of a data set are.
 enum class TargetKind {
   none,
-  classes,        ///< one whole number a sample, or one a position (N, H, W), (N, T); given out as int32
-  probabilities,  ///< one-hot or soft class targets (N, C); given out as float32
-  values,         ///< regression targets (N, ...); given out as float32
-  labels,         ///< several labels of 0 or 1, (N, L) or (N, ...); given out as float32
+  classes,        ///< one integer per sample, or per position (N, H, W), (N, T); delivered as int32
+  probabilities,  ///< one-hot or soft class targets (N, C); delivered as float32
+  values,         ///< regression targets (N, ...); delivered as float32
+  labels,         ///< several labels of 0 or 1, (N, L) or (N, ...); delivered as float32
 };
 
 /// What the user says the targets are; automatic: inferred from the data (Targets). tokens: the input shifted
@@ -44,54 +45,55 @@ class Dataset {
   virtual ~Dataset() = default;
   virtual int64_t size() const = 0;
   /// Shape and type of one sample as stored (no batch axis): uint8, float16, float32, float64; other integer
-  /// types are given out as float32.
+  /// types are delivered as float32.
   virtual const Shape& x_shape() const = 0;
   virtual DType x_dtype() const = 0;
   virtual TargetKind target_kind() const = 0;
-  /// () for one class a sample, (H, W), (T) or the like for a class at each position; (C), (L) or (D)
+  /// () for one class per sample; (H, W), (T) or the like for a class at each position; (C), (L) or (D)
   /// otherwise.
   virtual const Shape& y_shape() const = 0;
   /// Number of classes (DatasetOptions::classes, else largest label + 1, or C); 0 for values and labels.
   virtual int64_t classes() const = 0;
-  /// How many targets there are of each class, without the ignored ones; empty unless they were counted.
+  /// Number of targets of each class, without ignored ones; empty unless they were counted.
   virtual std::vector<int64_t> class_targets() const { return {}; }
-  /// Copies sample indices[i] to row i of x and y (y null if there are no targets). Throws Error(data) naming
-  /// file and data set.
+  /// Copies sample indices[i] to row i of x and y (y is null if there are no targets). Throws Error(data)
+  /// naming file and data set.
   virtual void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const = 0;
-  /// XXH3 of what identifies the data: names, shapes, types, sizes and a spread of samples; not every byte.
+  /// XXH3 of what identifies the data: names, shapes, types, sizes and a selection of samples, rather than
+  /// every byte.
   virtual uint64_t fingerprint() const = 0;
   /// Whether read() copies from memory rather than from files.
   virtual bool in_memory() const = 0;
   /// "mnist.h5:/train/x (60000, 28, 28) uint8, in memory", for the log.
   virtual std::string describe() const = 0;
-  /// Where sample `index` lies in the stored data: another place in a part of a data set.
+  /// The row of the stored data that holds sample `index`. The two differ in a part of a data set.
   virtual int64_t stored_row(int64_t index) const { return index; }
-  /// The sample that lies at a row of the stored data; -1 if this part of a data set does not have it.
+  /// The sample in a row of the stored data; -1 if this part of a data set does not contain it.
   virtual int64_t sample_at(int64_t stored_row) const { return stored_row; }
-  /// Which stored rows lie together, for an order of samples that reads each block once.
+  /// The blocks in which rows are stored, for an order of samples that reads each block once.
   virtual StoredBlocks stored_blocks() const;
-  /// What is known of the stored data, for warnings; reads a few samples. None: nothing is.
+  /// Facts about the stored data, for warnings; reads a few samples. Empty if nothing is known.
   virtual std::optional<SourceFacts> facts() const;
 };
 
-/// The samples that lie in a block of stored rows, in the order in which they are stored: all of them, or
-/// those that a part of a data set has.
+/// The samples in a block of stored rows, in stored order; of a part of a data set, those that it contains.
 std::vector<int64_t> samples_of_block(const Dataset& dataset, const StoredBlocks& blocks, int64_t block);
 
 struct DatasetOptions {
-  /// Bytes of this process; a data set that fits is read once into memory, a larger one streams.
+  /// Bytes of memory in this process. A data set that fits is read into memory once; a larger one is
+  /// streamed.
   int64_t memory_budget = int64_t{4} << 30;
   TargetTask task = TargetTask::automatic;
-  int64_t classes = 0;  ///< as many as there are, so that labels must be below it; 0: largest label + 1
-  std::optional<TargetKind> kind = std::nullopt;  ///< known from other data, such as the training data's
+  int64_t classes = 0;  ///< number of classes, above every label; 0: largest label + 1
+  std::optional<TargetKind> kind = std::nullopt;  ///< if known from other data, such as the training data
   std::optional<int64_t> ignored_label = std::nullopt;  ///< a label that stands for no class
-  bool probe = true;  ///< look at the files in a child process first; one rank of many is enough
+  bool probe = true;  ///< check the files in a child process first; one rank of several is enough
 };
 
-/// Opens a data set after looking at each file in a child process with limits on time and memory (libhdf5
-/// itself can crash or hang on a damaged file), and checks it: x and y of the same length, labels in range,
-/// no NaN or infinity (while reading into memory; when streaming, as batches are read). Throws Error(data)
-/// with file, data set, position and remedy.
+/// Opens and checks a data set. Each file is first probed in a child process with limits on time and memory,
+/// because libhdf5 can crash or hang on a damaged file. x and y must have the same length, labels must be in
+/// range, and no value may be NaN or infinite (checked while reading into memory or, when streaming, as
+/// batches are read). Throws Error(data) with file, data set, position and remedy.
 std::unique_ptr<Dataset> open_dataset(const DataSource& source, const DatasetOptions& options);
 
 /// Two views of one data set: a seeded random `fraction` of the samples for validation, and the rest for

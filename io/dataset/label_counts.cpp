@@ -7,7 +7,8 @@ namespace lockstep {
 
 namespace {
 
-// Ratings, years or ages are whole numbers too: few values, small ones, and several samples of each.
+// Ratings, years and ages are integers too, so floats are labels only if they are small, take few values, and
+// each value has several samples.
 constexpr double kLargestFloatLabel = 9999;
 constexpr int64_t kMaxFloatClasses = 100;
 

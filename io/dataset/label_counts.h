@@ -7,25 +7,25 @@
 
 namespace lockstep {
 
-/// A model has an output a class, and labels are its outputs' numbers: more classes than this are no classes.
+/// Maximum number of classes. A model has one output per class, so larger labels cannot be classes.
 inline constexpr int64_t kMaxClasses = int64_t{1} << 20;
 
-/// What one number a sample says of itself: whether they are whole numbers, and how often each occurs.
+/// Statistics of targets with one number per sample: whether all are integers, and how often each occurs.
 class LabelCounts {
  public:
-  /// `times` samples of this value, at least one.
+  /// Counts `times` samples of this value; at least one.
   void add(double value, int64_t times = 1);
 
   int64_t samples() const { return samples_; }
-  /// Whether all are finite and without a fraction.
+  /// Whether all are finite integers.
   bool whole() const { return whole_; }
   double min() const { return min_; }
   double max() const { return max_; }
-  /// Different values; counted only while they are whole, from 0 to kMaxClasses - 1.
+  /// Number of different values; counts only integers from 0 to kMaxClasses - 1.
   int64_t distinct() const { return distinct_; }
-  /// Whether each is a whole number from 0 to `last`.
+  /// Whether each is an integer from 0 to `last`.
   bool labels_up_to(double last) const { return samples_ > 0 && whole_ && min_ >= 0 && max_ <= last; }
-  /// Samples of 0, 1, 2, ... up to the largest label; of others nothing.
+  /// Number of samples with the value 0, 1, 2, ... up to the largest label; other values are not counted.
   const std::vector<int64_t>& counts() const { return counts_; }
 
  private:
@@ -35,12 +35,13 @@ class LabelCounts {
   std::vector<int64_t> counts_;
 };
 
-/// What targets of one number a sample are taken for. Integers are classes. Floats are classes when they are
-/// whole numbers of few values, as MATLAB, R and CSV converters write labels; else values. `task` overrides.
+/// The kind of targets with one number per sample. Integers are classes. Floats are classes if they take few
+/// different integer values, as MATLAB, R and CSV converters write labels; otherwise values. `task`
+/// overrides.
 TargetKind kind_of_numbers(const LabelCounts& counts, bool integers, TargetTask task);
 
-/// "classification, 4 classes, cross-entropy", "regression, 3 values, mean squared error". positions: of
-/// classes at each of them. loss: in words; "": what is used unless a config says otherwise.
+/// "classification, 4 classes, cross-entropy", "regression, 3 values, mean squared error". positions: their
+/// shape, for a class at each. loss: its name in words; "": the default of the kind.
 std::string task_in_words(TargetKind kind, int64_t outputs, const Shape& positions = {},
                           const std::string& loss = "");
 

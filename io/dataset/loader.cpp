@@ -22,7 +22,7 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// Seconds for which the calling thread has run.
+/// CPU time of the calling thread, in seconds.
 double thread_seconds() {
   timespec now{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
@@ -33,7 +33,7 @@ size_t round_up(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
 }  // namespace
 
-/// Batches are numbered from 0 in the order in which they are given out. Batch n is assembled in slot n %
+/// Batches are numbered from 0 in the order in which next() returns them. Batch n is assembled in slot n %
 /// depth.
 struct Loader::Impl {
   struct Slot {
@@ -56,7 +56,7 @@ struct Loader::Impl {
   Sampler sampler;
   Options options;
   size_t x_row_bytes, y_row_bytes;
-  int64_t batches;  ///< given out until the end
+  int64_t batches;  ///< total number
   std::vector<Slot> slots;
   Seconds seconds;
 
@@ -85,7 +85,7 @@ Loader::Impl::Impl(Exec exec, const Dataset& data, const Sampler& order, const O
 
   const size_t rows = static_cast<size_t>(options.rows);
   const size_t x_bytes = round_up(rows * x_row_bytes), y_bytes = round_up(rows * y_row_bytes);
-  // Without threads no batch is ahead of the caller.
+  // Without threads no batch is prefetched.
   slots.resize(options.threads == 0 ? 1 : static_cast<size_t>(options.depth));
   for (Slot& slot : slots) {
     slot.memory = Buffer(exec, Memory::pinned, x_bytes + y_bytes + rows * sizeof(int64_t));
@@ -109,7 +109,7 @@ Loader::Impl::~Impl() {
 
 void Loader::Impl::fill(int64_t number, Slot& slot) const {
   const Clock::time_point begin = Clock::now();
-  // In memory there is nothing to wait for, and this clock takes as long as gathering a small batch.
+  // Reading from memory never blocks, and this clock costs as much as gathering a small batch.
   const double ran_before = dataset.in_memory() ? 0 : thread_seconds();
   const int64_t steps = sampler.steps_per_epoch();
   const int64_t step = options.first_step + number;

@@ -20,34 +20,36 @@ struct Batch {
   Tensor sample_index;       ///< (rows) int64
 };
 
-/// Prefetches batches with threads and bounded memory: at most `depth` batches are held. Ends cleanly when
-/// destroyed at any time.
+/// Prefetches batches with threads and bounded memory: at most `depth` batches are held. May be destroyed at
+/// any time.
 class Loader {
  public:
   struct Options {
-    int64_t first_slot = 0;  ///< this rank's slots [first_slot, first_slot + rows) of each global batch
+    int64_t first_slot = 0;  ///< this rank has slots [first_slot, first_slot + rows) of each global batch
     int64_t rows = 0;
     int64_t first_epoch = 0;
     int64_t first_step = 0;  ///< in first_epoch
     int64_t last_epoch = 0;  ///< stops before this epoch
-    /// Threads that read ahead. 0: next() assembles the batch itself, which is the cheapest for a data set in
-    /// memory where every core computes; a streamed data set wants at least one.
+    /// Threads that read ahead. 0: next() assembles the batch itself, which is cheapest for a data set in
+    /// memory when every core computes. A streamed data set needs at least one to overlap reading and
+    /// computing.
     int threads = 1;
-    int depth = 4;  ///< batches held at once, the caller's included; one when threads = 0
+    int depth = 4;  ///< batches held at once, including the caller's; 1 if threads = 0
   };
-  /// dataset outlives the loader.
+  /// `dataset` must outlive the loader.
   Loader(Exec exec, const Dataset& dataset, const Sampler& sampler, const Options& options);
   ~Loader();
 
-  /// The next batch in order, or null behind the last. Valid until the next call of next(), so a copy of it
-  /// to a GPU must be done by then. Blocks until it is read; rethrows a reader's Error at the batch it
-  /// belongs to, again on every call.
+  /// The next batch in order, or null after the last. Valid until the next call of next(), so a copy to a GPU
+  /// must have completed by then. Blocks until the batch is ready. Rethrows a reader's Error at the batch in
+  /// which it occurred, and at every call after that.
   const Batch* next();
-  /// Since the start.
+  /// Totals since the start.
   struct Seconds {
-    double waited = 0;  ///< next() has held up its caller
-    /// Of whoever assembled the batches that next() has returned: not running, for want of bytes, the HDF5
-    /// library's lock or a core; and at work on them (decompressing, converting, gathering).
+    double waited = 0;  ///< time in which next() blocked its caller
+    /// Time to assemble the batches that next() has returned. read: the thread was blocked, waiting for
+    /// bytes, for the lock of libhdf5 or for a core. decode: it was running (decompressing, converting,
+    /// gathering).
     double read = 0, decode = 0;
   };
   Seconds seconds() const;

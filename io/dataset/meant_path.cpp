@@ -35,7 +35,7 @@ std::string similar_file(const std::string& text) {
 }
 
 std::string advice_on_missing(const std::string& path) {
-  // "a.h5:train" and "a.h5/train" for "a.h5:/train".
+  // "a.h5:train" and "a.h5/train" were meant as "a.h5:/train".
   for (size_t at = path.find_first_of(":/", 1); at != std::string::npos;
        at = path.find_first_of(":/", at + 1)) {
     const std::string file = path.substr(0, at);

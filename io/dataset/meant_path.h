@@ -4,12 +4,11 @@
 
 namespace lockstep {
 
-/// The file beside `path` that has nearly its name; "" when there is none.
+/// The file in the folder of `path` with the most similar name; "" if no name is similar.
 std::string similar_file(const std::string& path);
 
-/// What to do about a file that does not exist, as a sentence: where a group was written as part of the name,
-/// where a shell would have changed it, or where a file beside it has nearly that name; "" if nothing is
-/// known.
+/// Advice on a file that does not exist, as a sentence: a group was written as part of its name, it has
+/// characters that only a shell expands, or a file with a similar name exists. "" if none of these applies.
 std::string advice_on_missing(const std::string& path);
 
 }  // namespace lockstep

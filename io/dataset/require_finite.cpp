@@ -10,7 +10,7 @@ namespace {
 template <typename Word>
 int64_t first_not_finite(const std::byte* bytes, int64_t count, Word exponent_mask) {
   const Word* words = reinterpret_cast<const Word*>(bytes);
-  // In pieces, so that the loop without an exit vectorizes and the position is looked for once.
+  // In pieces: the first loop has no exit, so that it vectorizes, and the second searches one piece only.
   for (int64_t begin = 0; begin < count; begin += 1024) {
     const int64_t end = std::min(count, begin + 1024);
     int bad = 0;
@@ -43,8 +43,7 @@ void require_finite(const Column& column, const std::byte* rows, int64_t first, 
   if (at >= 0)
     fail(ExitCode::data,
          "{} holds NaN or infinity (value {} of the sample). Remove or repair such samples: training on them "
-         "never "
-         "recovers.",
+         "never recovers.",
          column.where(first + at / row_values), at % row_values);
 }
 

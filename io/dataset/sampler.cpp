@@ -10,7 +10,7 @@ namespace lockstep {
 namespace {
 
 constexpr int kRounds = 8;
-constexpr uint64_t kOrderStream = 0x6f72646572;  // "order": apart from every other use of the seed
+constexpr uint64_t kOrderStream = 0x6f72646572;  // "order": distinct from all other uses of the seed
 
 /// The finalizer of SplitMix64 (Steele, Lea and Flood 2014): every input bit changes every output bit.
 uint64_t mix(uint64_t z) {
@@ -52,7 +52,7 @@ uint64_t Permutation::operator()(uint64_t position) const {
 uint64_t Permutation::position_of(uint64_t index) const {
   INVARIANT(index < n_, "index {} of a permutation of {}", index, n_);
   if (half_bits_ == 0) return index;
-  // The same walk backwards, with the rounds undone in reverse.
+  // The same walk backwards, with the rounds inverted in reverse order.
   const uint64_t mask = (uint64_t{1} << half_bits_) - 1;
   uint64_t value = index;
   do {

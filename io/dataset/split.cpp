@@ -69,17 +69,16 @@ class SplitDataset final : public Dataset {
 }  // namespace
 
 Split split_dataset(std::shared_ptr<const Dataset> dataset, double fraction, uint64_t seed) {
-  constexpr uint64_t kSplitStream = 0x73706c6974;  // "split": apart from every other use of the seed
+  constexpr uint64_t kSplitStream = 0x73706c6974;  // "split": distinct from all other uses of the seed
   const int64_t size = dataset->size();
   const int64_t validation = std::llround(fraction * static_cast<double>(size));
   const double part = 1.0 / static_cast<double>(size);  // one sample
   if (!(fraction > 0 && fraction < 1) || validation < 1 || validation >= size)
     fail(ExitCode::usage,
-         "data.validation_split = {} of the {} samples leaves {} for validation; both parts need at least "
-         "one. "
-         "{}",
+         "data.validation_split = {} of {} samples holds out {} for validation; both parts need at least "
+         "one. {}",
          fraction, size, validation,
-         size < 2 ? "Leave it out: one sample cannot be split."
+         size < 2 ? "Remove the key: one sample cannot be split."
                   : fmt::format("With {} samples it may be {:.3g} to {:.9g}.", size, part, 1 - part));
   const Random4 words = philox(seed, kSplitStream, 0);
   const Permutation order(uint64_t{words.word[0]} << 32 | words.word[1], static_cast<uint64_t>(size));

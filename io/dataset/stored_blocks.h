@@ -11,13 +11,12 @@ struct RowRange {
   bool operator==(const RowRange&) const = default;
 };
 
-/// How the stored rows of a data set are grouped on the disk: in blocks that are read and decoded as a whole,
-/// numbered in the order in which they lie in the files. A chunked file has one for each row of chunks, and
-/// any other file one for each row. It follows from the files alone: it is the same for rows that are held in
-/// memory.
+/// How the rows of a data set are grouped on disk: in blocks that are read and decoded as a whole, numbered
+/// in stored order. A chunked file has one block per row of chunks; any other file has one per row. The
+/// blocks depend only on the files and are the same for rows that are held in memory.
 class StoredBlocks {
  public:
-  /// Adds the rows of another file, which lie `block_rows` together; the last block may be shorter.
+  /// Adds the rows of another file in blocks of `block_rows`; the last block may be shorter.
   void append(int64_t rows, int64_t block_rows);
 
   int64_t rows() const { return parts_.empty() ? 0 : parts_.back().rows_end; }

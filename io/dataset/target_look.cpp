@@ -8,24 +8,24 @@ namespace lockstep {
 namespace {
 
 constexpr int64_t kLookBytes = int64_t{64} << 20;
-/// Fewer wrong rows than this are mistakes, which are named when they are read.
-constexpr double kMostWrongRows = 0.1;
+/// A smaller fraction of wrong rows counts as mistakes, which are reported when they are read.
+constexpr double kMaxWrongRows = 0.1;
 
-/// What the first rows have in common.
+/// Properties of the first rows.
 struct Look {
-  int64_t rows = 0, distributions = 0;  ///< rows that are not negative and sum to 1
+  int64_t rows = 0, distributions = 0;  ///< rows without negative values that sum to 1
   bool is_zero_or_one = true;
   LabelCounts labels;
 
   bool is_mostly_distributions() const {
-    return static_cast<double>(rows - distributions) <= kMostWrongRows * static_cast<double>(rows);
+    return static_cast<double>(rows - distributions) <= kMaxWrongRows * static_cast<double>(rows);
   }
 };
 
 Look look_at(const Column& targets, const std::optional<int64_t>& ignored) {
   Look look;
   const int64_t width = targets.row_shape().elements();
-  const int64_t rows_at_most = std::max<int64_t>(1, kLookBytes / (width * int64_t{sizeof(double)}));
+  const int64_t max_rows = std::max<int64_t>(1, kLookBytes / (width * int64_t{sizeof(double)}));
   targets.for_each_piece(
       DType::f64,
       [&](const std::byte* piece, int64_t, int64_t count) {
@@ -43,7 +43,7 @@ Look look_at(const Column& targets, const std::optional<int64_t>& ignored) {
           look.distributions += !is_negative && std::abs(sum - 1) <= 1e-3;
         }
       },
-      rows_at_most);
+      max_rows);
   return look;
 }
 
@@ -66,7 +66,7 @@ TargetKind kind_of_rows(const Column& targets, const Column* samples, const Data
   const bool may_be_positions = samples == nullptr || (samples->row_shape().rank() > 1 &&
                                                        samples->row_shape()[0] == targets.row_shape()[0]);
   if (look.is_mostly_distributions()) return TargetKind::probabilities;
-  // Zeros and ones without positions are one-hot rows, or meant to be: those that are not are named.
+  // Zeros and ones without positions are meant as one-hot rows; reading reports rows that are not.
   if (task == TargetTask::classes)
     return looks_whole && look.labels.whole() && (!look.is_zero_or_one || may_be_positions)
                ? TargetKind::classes
@@ -75,8 +75,8 @@ TargetKind kind_of_rows(const Column& targets, const Column* samples, const Data
   if (looks_whole && may_be_positions && look.labels.min() >= 0) return TargetKind::classes;
   if (!integers) return TargetKind::values;
   fail(ExitCode::data,
-       "{}:{} has {} whole numbers a sample, which are neither one-hot, nor labels of 0 and 1, nor a class "
-       "at each place of the samples' first axis. {} For a class at each position set data.task = "
+       "{}:{} has {} integers per sample, which are neither one-hot, nor labels of 0 and 1, nor a class at "
+       "each position along the samples' first axis. {} For a class at each position set data.task = "
        "\"classes\".",
        targets.file(0), targets.name(), targets.row_shape()[0], kForNumbers);
 }

@@ -49,7 +49,7 @@ bool stores_integers(const Column& column) {
   return column.stored_type().kind == hdf5::ElementType::Kind::integer;
 }
 
-/// An integer out of a file as text. The library clips what is too large for 64 bits with a sign.
+/// An integer from a file as text. libhdf5 clips values above the range of int64.
 std::string label_text(const Column& column, int64_t label) {
   const hdf5::ElementType& type = column.stored_type();
   const bool clipped = label == INT64_MAX && type.bytes == 8 && !type.is_signed;
@@ -57,7 +57,7 @@ std::string label_text(const Column& column, int64_t label) {
 }
 std::string label_text(const Column&, double label) { return fmt::format("{}", label); }
 
-/// What to do about a label that is no class from 0 to `classes` - 1.
+/// The remedy for a label outside the range of the classes.
 std::string remedy(double label, int64_t declared) {
   if (label < 0) return fmt::format("Number the classes from 0 on. {}", kForNumbers);
   if (declared > 0 && label < static_cast<double>(kMaxClasses))
@@ -75,7 +75,7 @@ Targets::Targets(const std::vector<std::string>& files, const std::string& name,
   if (samples != nullptr) require_equal_lengths(*samples, *column_);
   const Shape& row = column_->row_shape();
   kind_ = find_kind(options, samples);
-  // (N, 1) is one number a sample, as (N) is.
+  // (N, 1) holds one number per sample, like (N).
   shape_ = row.rank() == 0 ? Shape{1} : row;
   if (kind_ == TargetKind::classes && row.elements() == 1) {
     shape_ = {};
@@ -91,13 +91,13 @@ Targets::Targets(const std::vector<std::string>& files, const std::string& name,
 
 TargetKind Targets::find_kind(const DatasetOptions& options, const Column* samples) {
   if (options.kind) return *options.kind;
-  // Who says how many classes there are says that there are classes.
+  // Giving a number of classes implies that the targets are classes.
   const TargetTask task =
       options.task == TargetTask::automatic && options.classes > 0 ? TargetTask::classes : options.task;
   if (column_->row_shape().elements() > 1) return kind_of_rows(*column_, samples, options, task);
   if (task == TargetTask::labels) return TargetKind::labels;
   const bool integers = stores_integers(*column_);
-  // Only floats have to be looked at before it is clear what they are.
+  // The kind of integers is clear without reading them; that of floats depends on their values.
   if (!integers && task == TargetTask::automatic) count();
   return kind_of_numbers(counts_, integers, task);
 }
@@ -125,8 +125,8 @@ void Targets::fail_no_class(int64_t row, double label, const std::string& text) 
 }
 
 void Targets::read_labels() {
-  // The widest type of each kind: a narrower one would bend a label that is out of range into one that is
-  // not.
+  // Reads the widest type of each kind: converting to a narrower one could bring a label that is out of range
+  // into it.
   counts_ = {};
   labels_.resize(static_cast<size_t>(column_->rows()));
   const auto take = [&](int64_t row, auto value) {
@@ -244,7 +244,7 @@ void Targets::read(std::span<const int64_t> indices, std::byte* out) const {
                    [](float label) { return static_cast<int32_t>(label); });
 }
 
-/// What to do when y has another number of rows than x, in one file.
+/// The remedy when x and y have different numbers of rows in a file.
 static std::string remedy_of_lengths(const Column& x, const Column& y, size_t file) {
   const int64_t samples = x.rows_in_file(file), targets = y.rows_in_file(file);
   const Shape &sample = x.row_shape(), &target = y.row_shape();
@@ -254,13 +254,12 @@ static std::string remedy_of_lengths(const Column& x, const Column& y, size_t fi
   const int64_t wanted = y_lies_down ? target[0] : targets;
   if (sample.rank() > 0 && sample[-1] == wanted)
     return fmt::format(
-        "The last axis of {} has {}: if it counts the samples, as in files of MATLAB, reverse the "
-        "order of the axes, so that it comes first.",
+        "The last axis of {} has {}: if it counts the samples, as in files of MATLAB, reverse the order of "
+        "the axes, so that it comes first.",
         x.name(), wanted);
   if (sample.rank() == 0 && x.name().ends_with("/data"))
     return "If these are the values of a sparse matrix (data, indices and indptr, as AnnData stores it), "
-           "store it "
-           "dense, as (samples, values).";
+           "store it dense, as (samples, values).";
   return "Each sample needs its target.";
 }
 

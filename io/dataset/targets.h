@@ -11,20 +11,20 @@
 
 namespace lockstep {
 
-/// The targets of a data set: what they are, checked, and given out as Dataset promises.
+/// The targets of a data set: determines their kind, checks them, and delivers them as documented in Dataset.
 ///
-/// What a stored data set is taken for, unless options.kind says it:
+/// The kind of a stored data set, unless options.kind gives it:
 ///   options.task = values or labels   -> values or labels
-///   (N) or (N, 1)                     -> classes when options.classes is set, else as kind_of_numbers() says
-///   more numbers a sample             -> as kind_of_rows() says
+///   (N) or (N, 1)                     -> classes if options.classes is set, else kind_of_numbers()
+///   more numbers per sample           -> kind_of_rows()
 class Targets {
  public:
-  /// Opens and classifies; reads and checks all labels if they are classes, unless those of other data say
-  /// how many there are. samples: what the targets belong to, of the same length; null: unknown. Throws
-  /// Error(data).
+  /// Opens the data set and determines its kind. Reads and checks all labels if they are classes; those at
+  /// positions only if options.kind is not set. samples: the inputs of these targets, which must have the
+  /// same length; null: unknown. Throws Error(data).
   Targets(const std::vector<std::string>& files, const std::string& name, const DatasetOptions& options,
           const Column* samples = nullptr);
-  // The column calls back for what it reads.
+  // Not copyable: the column's check refers to this object.
   Targets(const Targets&) = delete;
   Targets& operator=(const Targets&) = delete;
 
@@ -32,24 +32,24 @@ class Targets {
   TargetKind kind() const { return kind_; }
   const Shape& shape() const { return shape_; }
   int64_t classes() const { return classes_; }
-  /// How often each label occurs, but for the ignored one; empty unless all were looked at.
+  /// How often each label occurs, except the ignored one; empty unless all labels were read.
   const LabelCounts& counts() const { return counts_; }
   /// See Dataset::class_targets().
   std::vector<int64_t> class_targets() const;
-  /// Bytes of all targets in memory, and whether they are there.
+  /// Bytes of all targets when they are held in memory.
   int64_t bytes() const { return column_->rows() * static_cast<int64_t>(bytes_kept_of_row()); }
   bool in_memory() const { return is_one_class() || column_->in_memory(); }
-  /// Of what read() gives out.
+  /// Bytes per row that read() delivers.
   size_t row_bytes() const { return static_cast<size_t>(shape_.elements()) * sizeof(float); }
 
-  /// Reads everything into memory, or leaves it in the files; see Column. One class a sample is always in
-  /// memory.
+  /// Reads everything into memory, or streams it from the files; see Column. One class per sample is always
+  /// in memory.
   void load();
   void stream(int64_t cache_bytes);
   void read(std::span<const int64_t> indices, std::byte* out) const;
 
  private:
-  /// Whether there is one class a sample, rather than one at each position.
+  /// Whether there is one class per sample, rather than one at each position.
   bool is_one_class() const { return kind_ == TargetKind::classes && shape_.rank() == 0; }
   size_t bytes_kept_of_row() const { return is_one_class() ? sizeof(int32_t) : column_->row_bytes(); }
   TargetKind find_kind(const DatasetOptions& options, const Column* samples);
@@ -68,10 +68,10 @@ class Targets {
   TargetKind kind_ = TargetKind::none;
   Shape shape_;
   int64_t classes_ = 0;
-  int64_t declared_ = 0;  ///< classes that others say there are; 0: nobody does
+  int64_t declared_ = 0;  ///< number of classes given by options; 0: not given
   std::optional<int64_t> ignored_;
   LabelCounts counts_;
-  std::vector<int32_t> labels_;  ///< when there is one class a sample
+  std::vector<int32_t> labels_;  ///< if there is one class per sample
 };
 
 /// Throws Error(data) unless each file has as many targets as samples.

@@ -8,11 +8,10 @@
 
 namespace lockstep {
 
-/// A block that one thread is making. When that is over there is a block, or a failure, or neither: making it
-/// ended with something else than an Error, such as a lack of memory, and those who waited try for
-/// themselves.
+/// A block that one thread is making. The result is a block, a failure, or neither: if making it ended with
+/// another exception than Error, such as a lack of memory, the waiting threads make it themselves.
 struct BlockCache::Making {
-  /// What each thread that waits makes an exception of its own from.
+  /// Each waiting thread throws its own copy of it.
   struct Failure {
     ExitCode code;
     std::string text;

@@ -12,24 +12,24 @@
 
 namespace lockstep {
 
-/// The most recently used blocks of decoded rows, up to a number of bytes; always at least one block. A block
-/// that several threads want at once is made once. Safe to use from several threads.
+/// An LRU cache of decoded blocks of rows, limited in bytes; it always holds at least one block. A block that
+/// several threads request at once is made once. Safe to use from several threads.
 class BlockCache {
  public:
   using Block = std::shared_ptr<const std::vector<std::byte>>;
 
   explicit BlockCache(int64_t capacity_bytes) : capacity_(capacity_bytes) {}
   int64_t capacity() const { return capacity_; }
-  /// The block, now the most recently used, or null.
+  /// Returns the block and marks it as the most recently used; null if it is not cached.
   Block find(int64_t key);
-  /// The block, which `make` makes when it is not here; while another thread is making it, waits for that
-  /// one's. An Error that `make` throws reaches everyone who waits, and the next caller tries again. Keeps
-  /// the block, and forgets the least recently used ones that no longer fit; those in use elsewhere live on
-  /// there. make() must not call get().
+  /// Returns the block, calling `make` if it is not cached, or waiting if another thread is making it. An
+  /// Error thrown by `make` is rethrown to all waiting threads, and the next caller tries again. Caches the
+  /// block and evicts the least recently used ones that no longer fit; evicted blocks stay valid for their
+  /// users. make() must not call get().
   Block get(int64_t key, const std::function<Block()>& make);
-  /// Whether a thread is making the block at the moment.
+  /// Whether a thread is currently making the block.
   bool is_being_made(int64_t key) const;
-  /// Threads that wait for a block that another one is making.
+  /// Number of threads that wait for a block made by another one.
   int64_t waiting() const;
 
  private:

@@ -57,8 +57,7 @@ void ChunkedRows::read(std::span<RowRequest> wanted) const {
     copy_rows(of_block, cache_->get(first_key_ + first, [&] { return decode(first); }));
   };
   stored_.read_unchanged([&] {
-    // Blocks in the cache come first: in the order of the file each new one would push out the one needed
-    // next.
+    // Blocks in the cache come first: in file order, each new block would evict the one needed next.
     std::vector<std::span<const RowRequest>> missing, made_elsewhere;
     for (size_t begin = 0, end; begin < wanted.size(); begin = end) {
       const int64_t first = block_of(wanted[begin]);
@@ -70,7 +69,7 @@ void ChunkedRows::read(std::span<RowRequest> wanted) const {
       else
         missing.push_back(of_block);
     }
-    // Threads that miss the same blocks share the work: each makes those that no other one is making.
+    // Threads that miss the same blocks share the work: each makes blocks that no other thread is making.
     for (const auto of_block : missing) {
       if (cache_->is_being_made(first_key_ + block_of(of_block[0])))
         made_elsewhere.push_back(of_block);

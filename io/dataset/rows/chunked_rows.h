@@ -7,17 +7,18 @@
 
 namespace lockstep {
 
-/// Rows of chunks that must be decoded. The rows of a row of chunks are a block, which is decoded as a whole
-/// and kept in a cache.
+/// Rows stored in chunks that must be decoded. A row of chunks is a block, which is decoded as a whole and
+/// cached.
 class ChunkedRows final : public RowSource {
  public:
-  /// The block that begins with row r has the key first_key + r in the cache, which other sources may share.
+  /// The block that begins with row r has the key first_key + r in the cache, which may be shared with other
+  /// sources.
   ChunkedRows(const StoredRows& stored, RowFormat format, std::shared_ptr<BlockCache> cache,
               int64_t first_key);
 
-  /// Whether blocks of this data set may be kept: one of a single chunk even if it alone is more than the
-  /// cache holds, because decoding takes its memory anyway. One of many chunks may be the whole data set,
-  /// when each chunk holds a few values of every row.
+  /// Whether blocks of this data set can be cached. A block of a single chunk always can, even if it exceeds
+  /// the cache, because decoding it takes that memory anyway. A block of many chunks may be the whole data
+  /// set, if each chunk holds a few values of every row.
   static bool fits(const StoredRows& stored, size_t row_bytes, int64_t cache_bytes);
 
   void read(std::span<RowRequest> wanted) const override;

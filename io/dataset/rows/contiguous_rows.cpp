@@ -12,7 +12,7 @@ namespace lockstep {
 
 namespace {
 
-constexpr size_t kMaxPieces = 256;  // of memory that one call fills; the system's limit is 1024
+constexpr size_t kMaxPieces = 256;  // of memory per call; the system's limit is 1024
 
 }  // namespace
 
@@ -29,7 +29,7 @@ void ContiguousRows::read(std::span<RowRequest> wanted) const {
       const int64_t first = wanted[begin].row;
       int64_t next = first;
       for (end = begin; end < wanted.size() && wanted[end].row <= next; ++end) {
-        if (wanted[end].row < next) continue;  // the same row once more
+        if (wanted[end].row < next) continue;  // requested more than once
         std::byte* to = wanted[end].to;
         const bool is_behind =
             !pieces.empty() && static_cast<std::byte*>(pieces.back().iov_base) + pieces.back().iov_len == to;

@@ -7,8 +7,8 @@
 
 namespace lockstep {
 
-/// Rows that lie in their file one after another as they are given out: read straight to where they are
-/// wanted, by several threads at once, without libhdf5.
+/// Rows stored contiguously in the format in which they are delivered. They are read directly into their
+/// destination, by several threads at once, without libhdf5.
 class ContiguousRows final : public RowSource {
  public:
   ContiguousRows(const StoredRows& stored, RowFormat format, hdf5::PlainValues values);
@@ -17,8 +17,7 @@ class ContiguousRows final : public RowSource {
   std::string route() const override { return "contiguous"; }
 
  private:
-  /// Reads `count` rows from `first` on into these pieces of memory, one after another, and changes the
-  /// pieces.
+  /// Reads rows [first, first + count) into these pieces of memory, in order. Modifies `pieces`.
   void read_pieces(std::span<iovec> pieces, int64_t first, int64_t count) const;
 
   const StoredRows& stored_;

@@ -7,14 +7,14 @@
 
 namespace lockstep {
 
-/// The rows of several sources, one after another.
+/// The concatenated rows of several sources.
 class JoinedRows final : public RowSource {
  public:
-  /// Rows that the next source has.
+  /// Appends a source with this number of rows.
   void append(std::unique_ptr<RowSource> source, int64_t rows);
 
   void read(std::span<RowRequest> wanted) const override;
-  /// Of the one that decodes the most.
+  /// The maximum over the sources.
   double decoded_bytes_per_row() const override;
   std::string route() const override;
 

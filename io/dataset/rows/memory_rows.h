@@ -6,13 +6,13 @@
 
 namespace lockstep {
 
-/// Rows that are held in memory, decoded once.
+/// Rows held in memory, decoded once.
 class MemoryRows final : public RowSource {
  public:
-  /// Makes room for this many rows.
+  /// Allocates memory for this many rows.
   MemoryRows(int64_t rows, size_t row_bytes);
-  /// Reads and checks all rows of a file into the room behind those before. Row 0 of `format`'s check is the
-  /// file's first.
+  /// Reads all rows of a file, checks them and appends them. `format`'s check numbers rows from 0 in each
+  /// file.
   void append(const StoredRows& stored, const RowFormat& format);
 
   void read(std::span<RowRequest> wanted) const override;

@@ -12,16 +12,16 @@
 
 namespace lockstep {
 
-/// A row that is wanted, and where its values go.
+/// A requested row and the destination of its values.
 struct RowRequest {
   int64_t row = 0;
   std::byte* to = nullptr;
 };
 
-/// What rows are given out as.
+/// The format in which rows are delivered.
 struct RowFormat {
-  /// Sees rows [first, first + count) after they were read and before anyone uses them; throws Error if they
-  /// must not be used.
+  /// Checks rows [first, first + count) after they are read and before they are used. Throws Error if one is
+  /// invalid.
   using Check = std::function<void(const std::byte* rows, int64_t first, int64_t count)>;
 
   DType dtype = DType::f32;
@@ -33,22 +33,21 @@ struct RowFormat {
   }
 };
 
-/// Where the rows of a data set come from, with one implementation for each way to get at them. Whoever reads
-/// rows does not know which one it has. Reading is safe from several threads at once.
+/// The source of a data set's rows, with one implementation for each way of storing them. Safe to read from
+/// several threads at once.
 class RowSource {
  public:
   virtual ~RowSource() = default;
-  /// Copies each wanted row; they may come in any order and any number of times. Changes the requests. Throws
-  /// Error(data) that names the file, the data set and the rows.
+  /// Copies each requested row. Requests may be in any order and contain a row more than once; they are
+  /// modified. Throws Error(data) that names the file, the data set and the rows.
   virtual void read(std::span<RowRequest> wanted) const = 0;
   /// See StoredRows::decoded_bytes_per_row().
   virtual double decoded_bytes_per_row() const { return 0; }
-  /// "memory", "contiguous", "chunked" or "uncached"; several for files that differ.
+  /// "memory", "contiguous", "chunked" or "uncached"; several if the files differ.
   virtual std::string route() const = 0;
 };
 
-/// Puts requests in the order of the file, in which each block is needed once and neighbours are read
-/// together.
+/// Sorts requests in file order, in which each block is needed once and adjacent rows are read together.
 inline void sort_by_row(std::span<RowRequest> wanted) {
   const auto before = [](const RowRequest& a, const RowRequest& b) { return a.row < b.row; };
   if (!std::is_sorted(wanted.begin(), wanted.end(), before)) std::sort(wanted.begin(), wanted.end(), before);
@@ -57,10 +56,10 @@ inline void sort_by_row(std::span<RowRequest> wanted) {
 class StoredRows;
 class BlockCache;
 
-/// The source of rows that stay in their file, which outlives it:
-///   contiguous  values that lie in the file as they are given out, in one piece
-///   chunked     chunks with filters, decoded into blocks that are kept in `cache` from `first_key` on
-///   uncached    all else: see UncachedRows
+/// Creates a source that streams rows from their file, which must outlive it:
+///   contiguous  values stored in one piece, in the format in which they are delivered
+///   chunked     chunks with filters, decoded into blocks in `cache` with keys from `first_key`
+///   uncached    everything else: see UncachedRows
 std::unique_ptr<RowSource> stream_rows(const StoredRows& stored, RowFormat format,
                                        const std::shared_ptr<BlockCache>& cache, int64_t first_key);
 

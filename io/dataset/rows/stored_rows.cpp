@@ -13,7 +13,7 @@ constexpr int64_t kPieceBytes = int64_t{4} << 20;
 
 }  // namespace
 
-// Blocks are cached above the library's lock, so that its own cache of chunks would only double them.
+// Decoded blocks are cached outside the lock of libhdf5; its own chunk cache would only hold them twice.
 StoredRows::StoredRows(const std::string& path, const std::string& name)
     : file_(hdf5::File::open(path)), dataset_(file_.dataset(name, 0)) {
   const hdf5::Sources sources = hdf5::require_sources(dataset_);
@@ -39,7 +39,7 @@ double StoredRows::decoded_bytes_per_row(double kept_blocks) const {
   if (dataset_.chunk().empty() || dataset_.filters().empty()) return 0;
   const double block = chunks_across() * static_cast<double>(hdf5::chunk_bytes(dataset_));
   const auto blocks = static_cast<double>((rows() + chunk_rows() - 1) / chunk_rows());
-  // Rows read at once fall into this many blocks at most.
+  // Upper limit on the blocks that hold rows read at once.
   const double touched = std::min(blocks, kRowsAtOnce);
   return block * (1 - std::min(blocks, kept_blocks) / blocks) * touched / kRowsAtOnce;
 }
@@ -59,9 +59,8 @@ void require_rows_of_numbers(const hdf5::Dataset& dataset) {
   if (!dataset.has_data()) fail(ExitCode::data, "{} is a null data set: it has no values.", dataset.where());
   if (dataset.type().name == "string")
     fail(ExitCode::data,
-         "{} holds text (strings); samples and targets must be numbers. If it names classes, store their "
-         "numbers 0, 1, "
-         "2, ... in its place.",
+         "{} holds text (strings); samples and targets must be numbers. If these are names of classes, "
+         "store class numbers 0, 1, 2, ... instead.",
          dataset.where());
   if (dataset.type().name == "compound")
     fail(
@@ -82,7 +81,7 @@ void require_rows_of_numbers(const hdf5::Dataset& dataset) {
     fail(ExitCode::data, "{} is a single number; it must be an array whose first axis counts the samples.",
          dataset.where());
   if (extents.size() > static_cast<size_t>(Shape::kMaxRank))
-    fail(ExitCode::data, "{} has {} axes; at most {} are supported. Join some of them.", dataset.where(),
+    fail(ExitCode::data, "{} has {} axes; at most {} are supported. Merge some of them.", dataset.where(),
          extents.size(), Shape::kMaxRank);
   if (extents[0] == 0)
     fail(ExitCode::data, "{} has no samples: its shape is {}.", dataset.where(), to_string(Shape(extents)));

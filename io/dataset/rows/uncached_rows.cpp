@@ -19,7 +19,7 @@ void UncachedRows::read(std::span<RowRequest> wanted) const {
   size_t rows = 0;
   for (const RowRequest& request : wanted) {
     const int64_t behind = runs.empty() ? -1 : runs.back().first + runs.back().count;
-    if (request.row < behind) continue;  // the same row once more
+    if (request.row < behind) continue;  // requested more than once
     if (request.row == behind)
       ++runs.back().count;
     else

@@ -4,9 +4,9 @@
 
 namespace lockstep {
 
-/// Rows that are read from their file each time, by hdf5::Dataset: chunks without filters, of which any row
-/// can be read alone; virtual data sets and raw files; values that have to be converted; chunks that each
-/// hold a few values of more rows than a cache has room for.
+/// Rows that hdf5::Dataset reads from their file each time: chunks without filters, from which single rows
+/// can be read; virtual data sets and raw files; values that must be converted; chunks that each hold a few
+/// values of more rows than the cache has room for.
 class UncachedRows final : public RowSource {
  public:
   UncachedRows(const StoredRows& stored, RowFormat format);

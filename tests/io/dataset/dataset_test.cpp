@@ -206,7 +206,7 @@ TEST(Dataset, SaysThatStreamingIsSlowByWhatASampleDecompresses) {
   // One of 32 is not, and half of them are no help either.
   EXPECT_THAT(describe({16384, 256}, {{512, 256}, 1}, 100 << 10),
               HasSubstr("slowly: reading a sample of 0.2 KiB decompresses about 0.1 MiB (raise "
-                        "data.memory_budget, to 4 MiB to hold all of it"));
+                        "data.memory_budget to 4 MiB to hold the whole data set"));
   EXPECT_THAT(describe({65536, 256}, {{2048, 256}, 1}, 8 << 20), HasSubstr("slowly"));
   // Each chunk holds a few values of every sample.
   EXPECT_THAT(describe({16384, 256}, {{16384, 1}, 1}, 500 << 10), HasSubstr("slowly"));

@@ -154,7 +154,7 @@ TEST_F(TargetsOfRows, AreWhatTheyLookLike) {
   EXPECT_EQ(positions->target_kind(), TargetKind::classes);
   EXPECT_EQ(positions->y_shape(), Shape{3});
   EXPECT_EQ(positions->classes(), 3);
-  EXPECT_THAT(error({5}, {3}, tags), HasSubstr("has 3 whole numbers a sample, which are neither one-hot"));
+  EXPECT_THAT(error({5}, {3}, tags), HasSubstr("has 3 integers per sample, which are neither one-hot"));
   EXPECT_EQ(open({5}, {3}, tags, {.task = TargetTask::classes})->target_kind(), TargetKind::classes);
   EXPECT_EQ(open({5}, {3}, tags, {.task = TargetTask::values})->target_kind(), TargetKind::values);
   EXPECT_EQ(open({5}, {3}, one_hot, {.task = TargetTask::labels})->target_kind(), TargetKind::labels);
@@ -246,7 +246,7 @@ TEST(Split, SaysWhichFractionsWouldDo) {
   };
   EXPECT_EQ(
       error(0.1),
-      "data.validation_split = 0.1 of the 4 samples leaves 0 for validation; both parts need at least one. "
+      "data.validation_split = 0.1 of 4 samples holds out 0 for validation; both parts need at least one. "
       "With 4 samples it may be 0.25 to 0.75.");
   EXPECT_EQ(split_dataset(open_dataset({{folder / "a.h5"}, "/x", ""}, {}), 0.25, 1).validation->size(), 1);
   EXPECT_EQ(split_dataset(open_dataset({{folder / "a.h5"}, "/x", ""}, {}), 0.75, 1).train->size(), 1);
