@@ -10,9 +10,9 @@ namespace lockstep {
 
 namespace {
 
-void check(const char* key, double value, const NumberRange& range) {
-  if (!range.contains(value))
-    fail(ExitCode::usage, "optimizer.{} = {} must be {}.", key, value, range.in_words());
+void check(const char* key, double value, const Range& range) {
+  if (!std::isfinite(value) || !range.contains(value))
+    fail(ExitCode::usage, "optimizer.{} = {} must be {}.", key, value, to_string(range));
 }
 
 void check(const OptimizerSpec& spec) {

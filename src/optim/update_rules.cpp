@@ -1,7 +1,6 @@
 #include "src/optim/update_rules.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "src/core/error.h"
 #include "src/core/suggest.h"
@@ -77,15 +76,6 @@ constexpr UpdateRule kRules[] = {
 #undef LOCKSTEP_BACKENDS
 
 }  // namespace
-
-bool NumberRange::contains(double value) const {
-  return std::isfinite(value) && (value > min || (value == min && includes_min)) && value < end;
-}
-
-std::string NumberRange::in_words() const {
-  const std::string start = fmt::format("{} {}", includes_min ? "at least" : "above", min);
-  return std::isfinite(end) ? fmt::format("{} and less than {}", start, end) : start;
-}
 
 std::span<const Hyperparameter* const> hyperparameters() { return kHyperparameters; }
 

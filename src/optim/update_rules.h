@@ -1,27 +1,14 @@
 #pragma once
 
-#include <limits>
 #include <span>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "src/core/range.h"
 #include "src/optim/optimizer_kernels.h"
 
 namespace lockstep {
-
-/// The numbers from `min` (unless excluded) to below `end`.
-struct NumberRange {
-  double min = 0;
-  bool includes_min = true;
-  double end = std::numeric_limits<double>::infinity();
-
-  /// False for NaN and infinity.
-  bool contains(double value) const;
-  /// "at least 0 and less than 1"
-  std::string in_words() const;
-};
-inline constexpr NumberRange kFraction{.end = 1}, kPositive{.includes_min = false}, kNotNegative{};
 
 /// The member that sets a hyperparameter, and the one from which kernels read it.
 template <typename T>
@@ -35,7 +22,7 @@ struct Hyperparameter {
   const char* key;
   std::variant<HyperparameterField<double>, HyperparameterField<bool>> field;
   const char* help;
-  NumberRange range = {};  ///< of a number
+  Range range = {};  ///< of a number
 };
 
 /// All hyperparameters, in the order of the config keys.

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <limits>
 #include <set>
 
 namespace lockstep {
@@ -38,19 +37,6 @@ TEST(UpdateRules, EachHyperparameterIsOfARuleAndItsDefaultIsAllowed) {
       EXPECT_TRUE(hyperparameter->range.contains(OptimizerSpec{}.*number->spec));
     }
   }
-}
-
-TEST(NumberRange, SaysWhatItHolds) {
-  EXPECT_TRUE(kFraction.contains(0));
-  EXPECT_FALSE(kFraction.contains(1));
-  EXPECT_FALSE(kFraction.contains(-1e-9));
-  EXPECT_EQ(kFraction.in_words(), "at least 0 and less than 1");
-  EXPECT_FALSE(kPositive.contains(0));
-  EXPECT_TRUE(kPositive.contains(1e300));
-  EXPECT_EQ(kPositive.in_words(), "above 0");
-  EXPECT_FALSE(kNotNegative.contains(std::numeric_limits<double>::infinity()));
-  EXPECT_FALSE(kNotNegative.contains(std::numeric_limits<double>::quiet_NaN()));
-  EXPECT_EQ(kNotNegative.in_words(), "at least 0");
 }
 
 }  // namespace

@@ -27,10 +27,10 @@ Option option_of_rules(const Hyperparameter& described) {
         if constexpr (std::is_same_v<T, bool>) {
           return flag(key.c_str(), field, "");
         } else {
-          const NumberRange& range = described.range;
-          const bool has_end = std::isfinite(range.end);
-          return number(key.c_str(), field, range.min, range.includes_min ? Edge::closed : Edge::open,
-                        has_end ? range.end : kNoLimit, has_end ? Edge::open : Edge::closed, "");
+          const Range& range = described.range;
+          const bool has_max = std::isfinite(range.max);
+          return number(key.c_str(), field, range.min, range.min_open ? Edge::open : Edge::closed,
+                        has_max ? range.max : kNoLimit, range.max_open ? Edge::open : Edge::closed, "");
         }
       },
       described.field);

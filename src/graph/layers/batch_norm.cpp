@@ -131,7 +131,7 @@ const Description<BatchNormOptions> batch_norm = {
       &BatchNormOptions::momentum,
       "weight of a new batch in the running statistics",
       {.min = 0, .max = 1, .min_open = true}},
-     {"epsilon", &BatchNormOptions::epsilon, "added to the variance", positive()}},
+     {"epsilon", &BatchNormOptions::epsilon, "added to the variance", kPositive}},
     make_layer<BatchNormLayer>};
 }  // namespace layers
 

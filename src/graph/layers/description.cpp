@@ -55,20 +55,10 @@ std::string to_string(const OptionValue& value) {
   return fmt::format("[{}]", fmt::join(each, ", "));
 }
 
-bool Range::holds(double value) const {
-  return (min_open ? value > min : value >= min) && (max_open ? value < max : value <= max);
-}
-
-std::string Range::to_string() const {
-  if (min == 0 && min_open && max == std::numeric_limits<double>::infinity()) return "positive";
-  if (!min_open && !max_open) return fmt::format("from {} to {}", min, max);
-  return fmt::format("in {}{}, {}{}", min_open ? '(' : '[', min, max, max_open ? ')' : ']');
-}
-
 void check_range(const char* option, const OptionValue& value, const Range& range) {
   const auto check = [&](auto number) {
-    if (!range.holds(static_cast<double>(number)))
-      fail(ExitCode::usage, "{} is {}, but it must be {}.", option, number, range.to_string());
+    if (!range.contains(static_cast<double>(number)))
+      fail(ExitCode::usage, "{} is {}, but it must be {}.", option, number, to_string(range));
   };
   if (const auto* count = std::get_if<int64_t>(&value)) check(*count);
   if (const auto* number = std::get_if<double>(&value)) check(*number);

@@ -3,7 +3,6 @@
 #include <array>
 #include <functional>
 #include <initializer_list>
-#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -11,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "src/core/range.h"
 #include "src/graph/layer.h"
 
 namespace lockstep {
@@ -38,26 +38,16 @@ using OptionValue = std::variant<bool, int64_t, double, Extents, Init>;
 /// As in a model file.
 std::string to_string(const OptionValue& value);
 
-/// The numbers that an option may be; each of several extents is in it.
-struct Range {
-  double min = -std::numeric_limits<double>::infinity(), max = std::numeric_limits<double>::infinity();
-  bool min_open = false, max_open = false;
-
-  bool holds(double value) const;
-  std::string to_string() const;  ///< "from 1 to 8", "in [0, 1)", "positive"
-};
-
 /// Integers from `min` on; the upper bound keeps products of three options in an int64_t.
 inline Range at_least(int64_t min) { return {static_cast<double>(min), 0x1p20}; }
-inline Range positive() { return {.min = 0, .min_open = true}; }
 
 /// One option of a kind of layer, for the model file, the help and the documentation.
 struct LayerOption {
   std::string name, description;
   std::optional<OptionValue> standard;  ///< none: the option is required
   OptionValue type;                     ///< a value of the option's type
-  Range range = {};
-  bool may_be_classes = false;  ///< "classes" stands for the number of outputs that the data needs
+  Range range = {};                     ///< of a number, or of each of several extents
+  bool may_be_classes = false;          ///< "classes" stands for the number of outputs that the data needs
 };
 
 /// What a layer whose random numbers differ from layer to layer must know of itself.

@@ -51,7 +51,7 @@ namespace layers {
 const Description<DropoutOptions> dropout = {
     "dropout",
     "sets values to zero at random in training",
-    {{"rate", &DropoutOptions::rate, "probability of zero", {.min = 0, .max = 1, .max_open = true}, true}},
+    {{"rate", &DropoutOptions::rate, "probability of zero", kFraction, true}},
     make};
 }  // namespace layers
 
