@@ -231,7 +231,7 @@ int run_bench_allreduce(Program& program, const AllReduceArguments& arguments) {
          "bench allreduce measures how ranks reach each other, and this is one rank alone. Start several: "
          "mpirun -np 2 lockstep bench allreduce.");
   const std::vector<int64_t> sizes = sizes_of(world, arguments);
-  const Device device = choose_device(world, arguments.device);
+  const Device device = choose_device(world, device_named(arguments.device));
   AllReduceBench bench(world, device.exec(), sizes.back());
   std::vector<Row> rows;
   for (const int64_t bytes : sizes) {

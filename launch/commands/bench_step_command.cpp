@@ -89,7 +89,8 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   World& world = program.world();
   const Config config = load_config(arguments.config, arguments.sets);
   const Watchdog watchdog(world, config.comm.timeout_seconds);
-  const Device device = choose_device(world, arguments.device.empty() ? config.run.device : arguments.device);
+  const Device device =
+      choose_device(world, arguments.device.empty() ? config.run.device : device_named(arguments.device));
   const Exec exec = device.exec();
   const int64_t device_bytes_before = used_device_bytes(exec);
 

@@ -10,6 +10,7 @@
 #include "launch/commands/program.h"
 #include "launch/config/familiar_values.h"
 #include "launch/report/report.h"
+#include "launch/run/choose_device.h"
 #include "src/core/error.h"
 
 namespace lockstep {
@@ -148,9 +149,7 @@ void Command::add_flag(const std::string& name, bool& value, const std::string& 
 }
 
 void Command::add_device(std::string& device, const std::string& help) {
-  add("--device", device, help)
-      .type("")
-      .check(one_of_names({"auto", "cpu", "cuda"}, value_synonyms("run.device")));
+  add("--device", device, help).type("").check(one_of_names(device_names(), value_synonyms("run.device")));
 }
 
 void Command::add_set(std::vector<std::string>& sets) {

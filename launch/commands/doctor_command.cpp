@@ -21,6 +21,7 @@
 #include "launch/process/child_process.h"
 #include "launch/process/host.h"
 #include "launch/report/report.h"
+#include "launch/run/choose_device.h"
 #include "src/core/cores.h"
 #include "src/core/counted.h"
 #include "src/core/error.h"
@@ -243,22 +244,24 @@ struct DoctorArguments {
 };
 
 int run_doctor(const Program& program, const DoctorArguments& arguments) {
-  const std::string device = !arguments.device.empty() || arguments.config.empty()
-                                 ? arguments.device
-                                 : load_config(arguments.config, {}).run.device;
+  DeviceChoice device = DeviceChoice::automatic;
+  if (!arguments.device.empty())
+    device = device_named(arguments.device);
+  else if (!arguments.config.empty())
+    device = load_config(arguments.config, {}).run.device;
   Report report;
   report.section("lockstep");
   report.fact("version", LOCKSTEP_VERSION, "version", LOCKSTEP_VERSION);
   report.fact("backends", kCuda ? "CPU and CUDA" : "CPU only", "cuda_build", kCuda);
   add_machine(report);
   add_libraries(report);
-  const std::vector<std::string> problems = add_gpus(report, find_devices(), device == "cuda");
+  const std::vector<std::string> problems = add_gpus(report, find_devices(), device == DeviceChoice::cuda);
   add_cluster(report, program.environment());
   report.section("folders");
   add_folder(report, "current", "current", std::filesystem::current_path());
   add_folder(report, "cache", "cache", program.environment().cache_folder);
   report.print(arguments.json);
-  if (!problems.empty() && device != "cpu")
+  if (!problems.empty() && device != DeviceChoice::cpu)
     fail(ExitCode::usage, "this machine cannot train on a GPU: {}", fmt::join(problems, "; "));
   return 0;
 }

@@ -65,11 +65,11 @@ void check_run(const SlurmJob& job, const Config& config) {
          "--gpus-per-node {}: this build of Lockstep has no CUDA backend. Build one that has it, or train on "
          "CPUs with --tasks-per-node.",
          job.gpus_per_node);
-  if (gpus && config.run.device == "cpu")
+  if (gpus && config.run.device == DeviceChoice::cpu)
     fail(ExitCode::usage,
          "the job asks for GPUs and run.device = \"cpu\" uses none. Change one of them; --tasks-per-node in "
          "place of --gpus-per-node makes a job without GPUs.");
-  if (!gpus && config.run.device == "cuda")
+  if (!gpus && config.run.device == DeviceChoice::cuda)
     fail(ExitCode::usage, "run.device = \"cuda\" needs GPUs: ask for them with --gpus-per-node.");
   // The run chooses its micro-batches once it knows the model; divisibility does not depend on that.
   const int ranks = job.nodes * job.tasks_per_node, lanes = gpus ? 1 : job.cpus_per_task;

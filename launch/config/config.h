@@ -9,8 +9,8 @@
 
 namespace lockstep {
 
-/// Every key of a config file. launch/config/option_table.cpp binds each key to its field; the defaults are
-/// the fields' own.
+/// Every key of a config file. launch/config/options/ binds each key to its field; the defaults are the
+/// fields' own.
 struct Config : TrainOptions {
   ModelSpec model;
   std::string init_from;  ///< [model] init_from: a run folder or a checkpoint, absolute; "": none

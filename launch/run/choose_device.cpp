@@ -37,11 +37,22 @@ std::string obstacle(World& world, const DeviceReport& report) {
 
 }  // namespace
 
-Device choose_device(World& world, const std::string& wanted) {
-  if (wanted == "cpu") return Device();
+const std::vector<std::string>& device_names() {
+  static const std::vector<std::string> names{"auto", "cpu", "cuda"};
+  return names;
+}
+
+DeviceChoice device_named(const std::string& name) {
+  const auto found = std::ranges::find(device_names(), name);
+  INVARIANT(found != device_names().end(), "no device is named {}", name);
+  return static_cast<DeviceChoice>(found - device_names().begin());
+}
+
+Device choose_device(World& world, DeviceChoice wanted) {
+  if (wanted == DeviceChoice::cpu) return Device();
   const DeviceReport report = find_devices();
   const std::string reason = obstacle(world, report);
-  if (wanted == "cuda" && !reason.empty())
+  if (wanted == DeviceChoice::cuda && !reason.empty())
     fail(ExitCode::usage, "a GPU was requested, but {}. Use --device cpu or --device auto.", reason);
   if (!world.any(!reason.empty())) return Device(gpu_of(world, report));
   log_info("running on the CPU: {}", reason.empty() ? "another rank has no GPU" : reason);

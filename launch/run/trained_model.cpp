@@ -47,7 +47,7 @@ TrainedModel::TrainedModel(World& world, const std::string& from, const std::str
   path_ = loaded.path;
   config_ = parse_config(loaded.text("config"), path_, "/", {});
   watchdog_.emplace(world, config_.comm.timeout_seconds);
-  device_ = choose_device(world, device);
+  device_ = choose_device(world, device_named(device));
   model_.emplace(world, device_.exec(), config_, parse_signature(loaded.text("data")),
                  model_factory(config_));
   restore_model(loaded.checkpoint, path_, model_->exec, model_->parameters, config_.optimizer.name,

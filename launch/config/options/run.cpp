@@ -3,6 +3,7 @@
 
 #include "launch/config/options/build_option.h"
 #include "launch/config/options/sections.h"
+#include "launch/run/choose_device.h"
 
 namespace lockstep::options {
 
@@ -16,19 +17,16 @@ void add_run(std::vector<Option>& table) {
   table.push_back(flag("run.reproducible", FIELD(run.reproducible),
                        "make results bit-identical on 1, 2, 4, ... ranks and any number of threads"));
   table.push_back(
-      free_on_resume(choice("run.device", FIELD(run.device), {"auto", "cpu", "cuda"},
+      free_on_resume(one_of("run.device", FIELD(run.device), device_names(),
                             "where to compute; auto: one GPU per rank if there are enough, else the CPU")));
-  Option precision = text("run.precision", FIELD(run.precision),
-                          "data type of weights, activations and gradients; this version supports no other");
-  precision.type = "fp32";
-  precision.set = [](Config& config, const GivenValue& given) {
-    config.run.precision = read_text(given);
-    if (config.run.precision == "tf32" || config.run.precision == "bf16" || config.run.precision == "fp16")
+  Option precision =
+      one_of("run.precision", FIELD(run.precision), {"fp32"},
+             "data type of weights, activations and gradients; this version supports no other");
+  precision.set = [read = precision.set](Config& config, const GivenValue& given) {
+    const std::string name = read_text(given);
+    if (name == "tf32" || name == "bf16" || name == "fp16")
       given.reject("this version computes in fp32 only; remove the key or set it to \"fp32\"");
-    if (config.run.precision != "fp32")
-      given.reject(
-          "unknown value '{}'{}", config.run.precision,
-          suggestion(config.run.precision, std::vector<std::string>{"fp32"}, value_synonyms(given.key)));
+    read(config, given);
   };
   table.push_back(precision);
   table.push_back(free_on_resume(

@@ -27,6 +27,12 @@ struct Normalize {
   std::vector<double> mean, std;  ///< moments: one for each channel, or one for all
 };
 
+/// automatic: one GPU for each rank if there are enough, else the CPU.
+enum class DeviceChoice { automatic, cpu, cuda };
+
+/// Of weights, activations and gradients.
+enum class Precision { fp32 };
+
 enum class Layout { channels_last, channels_first };
 
 /// What to do about a step that is not finite.
@@ -53,15 +59,15 @@ struct ClassWeights {
 };
 
 /// Everything that decides the mathematics and the course of a run, in the sections and under the names of
-/// the config file: launch/config/option_table.cpp binds each key to its field, and the defaults are these.
+/// the config file: launch/config/options/ binds each key to its field, and the defaults are these.
 struct TrainOptions {
   struct Run {
     std::string name = "lockstep";
     std::string dir;  ///< absolute; made if it is not there
     uint64_t seed = 1;
     bool reproducible = false;
-    std::string device = "auto";
-    std::string precision = "fp32";
+    DeviceChoice device = DeviceChoice::automatic;
+    Precision precision = Precision::fp32;
     int threads = 0;  ///< CPU threads a rank; 0: the cores of this machine divided by its ranks
     bool capture = true;
     double wall_time_minutes = 0;  ///< this process must end within this time; 0: no limit
