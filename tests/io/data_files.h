@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,11 @@ void put(const std::string& path, const std::string& name, const Shape& shape, c
   }
   hdf5::File file = hdf5::File::open_for_writing(path);
   file.write(name, {values.data(), dtype_of<T>(), shape}, storage);
+}
+
+/// The data sets /x and /y of a file.
+inline std::unique_ptr<Dataset> open_xy(const std::string& file, const DatasetOptions& options = {}) {
+  return open_dataset({{file}, "/x", "/y"}, options);
 }
 
 /// 0, 1, 2, ... modulo `modulus`.
