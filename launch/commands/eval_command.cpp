@@ -17,11 +17,11 @@ struct EvalArguments {
 };
 
 /// A larger table is not readable, and takes megabytes.
-constexpr int64_t kMostConfusedClasses = 1024;
+constexpr int64_t kMaxConfusedClasses = 1024;
 
 MetricNeeds needs_of_report(const Objective& objective) {
   return {.counts = objective.kind() != TargetKind::values,
-          .confusion = objective.classifies() && objective.outputs() <= kMostConfusedClasses};
+          .confusion = objective.classifies() && objective.outputs() <= kMaxConfusedClasses};
 }
 
 /// "class" or "label": what a row of the table is about.

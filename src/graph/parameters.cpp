@@ -12,7 +12,7 @@ namespace lockstep {
 namespace {
 
 /// 256 GiB of float weights: no GPU holds as much.
-constexpr int64_t kMostParameters = int64_t{1} << 36;
+constexpr int64_t kMaxParameters = int64_t{1} << 36;
 
 int64_t padded(int64_t elements) { return (elements + kFlatBlock - 1) / kFlatBlock * kFlatBlock; }
 
@@ -83,11 +83,11 @@ ParameterLayout::ParameterLayout(const Graph& graph) {
       state_specs.push_back(spec);
     }
   }
-  if (parameter_count > kMostParameters)
+  if (parameter_count > kMaxParameters)
     fail(ExitCode::usage,
          "the model has {:.3g} parameters, of which every rank keeps a copy; at most {:.3g} are possible. "
          "Make its layers smaller.",
-         static_cast<double>(parameter_count), static_cast<double>(kMostParameters));
+         static_cast<double>(parameter_count), static_cast<double>(kMaxParameters));
   place_states();
   place_parameters(graph);
   for (int64_t& end : ready_ends) end += gradients_offset();

@@ -84,7 +84,7 @@ class Job:
     def log(self):
         """Without what a run says of its progress."""
         return "".join(line for line in read(self.log_path).splitlines(True)
-                       if not re.match("epoch |.* makes steps ", line))
+                       if not re.match("epoch |.* slows each step down ", line))
 
     def state(self):
         return re.search(r"JobState=(\S+)", run("scontrol", "show", "job", self.number)).group(1)

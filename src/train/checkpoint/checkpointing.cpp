@@ -18,16 +18,16 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// The name of a part of RunState in a checkpoint.
+/// The name in a checkpoint of an output's RunState::output_loss_sums.
 std::string output_loss_sum(size_t output) { return fmt::format("epoch_loss_sum_of_output_{}", output); }
 
 }  // namespace
 
-/// What the writing thread uses. It may outlive the run when a disk hangs.
+/// State of the writing thread, which may outlive the run if a disk hangs.
 struct Checkpointing::Writing {
   Snapshot snapshot;
   std::optional<CheckpointLayout> layout;
-  std::string diverged;  ///< why nothing was written; "": it was
+  std::string diverged;  ///< why nothing was written; "" if it was
   std::atomic<double> longest_seconds = 0;
 
   struct Job {
@@ -43,15 +43,14 @@ struct Checkpointing::Writing {
     snapshot.finish();
     if (!snapshot.not_finite().empty()) {
       diverged = fmt::format(
-          "{} has values that are not finite after step {}: the training diverged, and no checkpoint of it "
-          "was "
-          "written. Lower optimizer.lr, set train.clip_norm, or look at the data with `lockstep data check`.",
+          "{} has non-finite values after step {}: the training diverged, and no checkpoint was written. "
+          "Lower optimizer.lr, set train.clip_norm, or check the data with `lockstep data check`.",
           snapshot.not_finite(), job.position);
       return;
     }
     snapshot.add_to(job.values);
     job.values.integers["weights_hash"] = static_cast<int64_t>(snapshot.weights_hash());
-    // The first save lays out the file for all.
+    // The first save determines the layout of all files.
     if (!layout || !layout->fits(job.values)) layout.emplace(job.values);
     if (job.files.best) layout->write(best_checkpoint_path(job.run_dir), job.values);
     if (job.files.newest) {
@@ -92,14 +91,14 @@ bool Checkpointing::minutes_passed() const {
 }
 
 double Checkpointing::expected_seconds() const {
-  constexpr double kBytesPerSecond = 1e8;  // of a file system that is shared with other jobs
+  constexpr double kBytesPerSecond = 1e8;  // of a file system shared with other jobs
   const size_t floats = parts_.parameters.weights().size() +
                         parts_.parameters.trained_weights().size() * parts_.optimizer.state().size();
   return static_cast<double>(floats * sizeof(float)) / kBytesPerSecond;
 }
 
 void Checkpointing::save(const RunState& state, const Files& files) {
-  // A checkpoint of ranks that differ would hide that they did.
+  // A checkpoint of ranks that differ would hide the difference.
   if (parts_.replicas != nullptr) parts_.replicas->check(parts_.world, state.position);
   const PhaseScope saving(Phase::checkpoint);
   const TrainOptions& options = parts_.options;
@@ -145,12 +144,12 @@ void Checkpointing::check() { task_.check(); }
 
 void Checkpointing::wait() {
   task_.wait();
-  // Not said by check(): the loss of a step after such weights says it better.
+  // check() does not report this: the loss of the next step explains it better.
   if (writing_ != nullptr && !writing_->diverged.empty()) fail(ExitCode::diverged, "{}", writing_->diverged);
 }
 
 void Checkpointing::finish(const RunState& state) {
-  // The last weights are worth keeping even when no checkpoint was due.
+  // Save the final weights even if no checkpoint is due.
   if (saved_position_ != state.position) save(state, {.newest = true});
   {
     const PhaseScope saving(Phase::checkpoint);
@@ -166,7 +165,8 @@ double Checkpointing::longest_seconds() const {
 size_t Checkpointing::snapshot_bytes() const { return writing_ == nullptr ? 0 : writing_->snapshot.bytes(); }
 
 int64_t Checkpointing::start_of_epoch(int64_t position, int64_t steps_per_epoch) const {
-  // A run of so many epochs has as many left; one of so many steps has made as many.
+  // With train.epochs, the number of completed epochs stays the same; with train.steps, that of completed
+  // steps.
   if (parts_.options.train.steps == 0) return position / steps_per_epoch * parts_.steps_per_epoch;
   return position / parts_.steps_per_epoch * parts_.steps_per_epoch;
 }
@@ -178,8 +178,7 @@ std::string Checkpointing::wrong_with_best(const RunState& state) const {
     const Checkpoint best = load_checkpoint(path);
     const auto epoch = best.integers.find("saved_best_epoch");
     if (epoch != best.integers.end() && epoch->second == state.best.best_epoch) return "";
-    return fmt::format("{} is of another epoch than {}, the best one until then.", path,
-                       state.best.best_epoch);
+    return fmt::format("{} is not of epoch {}, the best one so far.", path, state.best.best_epoch);
   } catch (const Error& error) {
     return error.what();
   }
@@ -187,7 +186,7 @@ std::string Checkpointing::wrong_with_best(const RunState& state) const {
 
 RunState Checkpointing::restore(const ResumeFrom& resume) {
   const LoadedCheckpoint& from = resume.loaded;
-  // Nothing was skipped before there were such counters.
+  // Checkpoints of earlier versions lack these counters, because those versions skipped no steps.
   const auto counter = [&](const std::string& name) {
     return from.checkpoint.integers.contains(name) ? from.integer(name) : 0;
   };
@@ -205,7 +204,8 @@ RunState Checkpointing::restore(const ResumeFrom& resume) {
   if (!changes.texts.empty()) {
     warnings.push_back(fmt::format("data or batches differ from those of {}: {}.", from.path,
                                    fmt::join(changes.texts, "; ")));
-    if (!resume.allow_changed) fail(ExitCode::data, "{} Undo that, or add --allow-changed.", warnings[0]);
+    if (!resume.allow_changed)
+      fail(ExitCode::data, "{} Undo the change, or add --allow-changed.", warnings[0]);
   }
   restore_model(from.checkpoint, from.path, parts_.exec, parts_.parameters, parts_.options.optimizer.name,
                 &parts_.optimizer, parts_.shared ? &*parts_.shared : nullptr);
@@ -214,12 +214,12 @@ RunState Checkpointing::restore(const ResumeFrom& resume) {
     state.epoch_loss_sum = 0;
     state.output_loss_sums.clear();
     state.epoch_samples = state.skipped.epoch_samples = 0;
-    warnings.push_back(fmt::format("The run goes on at the start of epoch {}, step {}.",
+    warnings.push_back(fmt::format("The run resumes at the start of epoch {}, step {}.",
                                    state.position / parts_.steps_per_epoch + 1, state.position + 1));
   }
   if (changes.validation || from.text("watched") != parts_.options.watched_metric()) {
     state.watched = state.best = {};
-    warnings.emplace_back("The best epoch is looked for anew.");
+    warnings.emplace_back("The best epoch is determined anew.");
   }
   const std::string wrong = parts_.world.rank() == 0 ? wrong_with_best(state) : "";
   if (!wrong.empty()) warnings.push_back(wrong + " The best epoch from here on replaces it.");

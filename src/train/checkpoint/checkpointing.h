@@ -16,14 +16,14 @@
 
 namespace lockstep {
 
-/// What a run goes on from.
+/// The checkpoint from which a run resumes.
 struct ResumeFrom {
   LoadedCheckpoint loaded;
-  bool allow_changed = false;  ///< also with other data or batches than it was stopped with
+  bool allow_changed = false;  ///< accept data or batches that differ from the checkpoint's
 };
 
-/// A run's checkpoints: when one is due, what is in it, and how a run goes on from it. Rank 0 writes, on a
-/// thread of its own: a save takes a snapshot into host memory and returns.
+/// A run's checkpoints: when they are due, what they contain, and how to resume from them. A save takes a
+/// snapshot in host memory and returns; a thread of rank 0 writes it.
 class Checkpointing {
  public:
   struct Parts {
@@ -32,66 +32,65 @@ class Checkpointing {
     const TrainOptions& options;
     const Parameters& parameters;
     const Optimizer& optimizer;
-    std::optional<SharedState> shared;  ///< where ranks share out the optimizer
-    ReplicaCheck* replicas = nullptr;   ///< null: nobody watches that the ranks stay equal
+    std::optional<SharedState> shared;  ///< if the optimizer is sharded
+    ReplicaCheck* replicas = nullptr;   ///< null: the ranks are not compared
     int64_t steps_per_epoch = 0;
     const Dataset& train;
     const Dataset* validation = nullptr;  ///< null: none
     std::string data_description;         ///< see to_json(DataSignature)
   };
-  /// Takes the memory of a snapshot on rank 0.
+  /// Allocates the memory of a snapshot on rank 0.
   explicit Checkpointing(Parts parts);
   ~Checkpointing();
 
-  /// The run's first step begins: from here on counts checkpoint.every_minutes.
+  /// Called when the run's first step begins, from which checkpoint.every_minutes counts.
   void start();
-  /// Whether every rank saves after so many steps.
+  /// Whether all ranks save after `position` steps.
   bool due(int64_t position) const;
-  /// Whether checkpoint.every_minutes have passed by this rank's clock. All must save at the same step, so it
-  /// has to ask the others.
+  /// Whether checkpoint.every_minutes have passed by this rank's clock. All ranks must save at the same step,
+  /// so the caller has to request it from the others.
   bool minutes_passed() const;
-  /// Seconds that a save may take as long as none was made.
+  /// Seconds that a save is expected to take before any was made.
   double expected_seconds() const;
-  /// Which files a save writes: the newest of the run, the best by the metric that is watched, or both.
+  /// The files that a save writes: the newest of the run, the best by the watched metric, or both.
   struct Files {
     bool newest = false, best = false;
   };
-  /// Collective. Starts to save, after waiting for the save before. Throws Error on rank 0 when that one
-  /// failed: data for a disk that is full, say, and diverged for weights that are not finite, which are never
-  /// written.
+  /// Collective. Waits for the previous save and starts another. Throws Error on rank 0 if the previous one
+  /// failed: data, for example for a full disk, or diverged for non-finite weights, which are never written.
   void save(const RunState& state, const Files& files);
-  /// Throws Error(data) on rank 0 when a save has failed meanwhile. Does not wait.
+  /// Throws Error(data) on rank 0 if a save has failed. Does not wait.
   void check();
-  /// Collective. Returns when the newest checkpoint is of this position and on the disk, for all ranks: only
-  /// then may any of them end. Throws as save() does.
+  /// Collective. Makes sure that the newest checkpoint has this position and waits until it is on disk; no
+  /// rank may end before that. Throws like save().
   void finish(const RunState& state);
 
-  /// Seconds that the longest save so far took until it was on the disk; 0 as long as there is none, and on
-  /// other ranks than 0.
+  /// Seconds that the longest save so far took to reach the disk; 0 before the first, and on ranks other than
+  /// 0.
   double longest_seconds() const;
-  /// Host memory of a snapshot, which rank 0 has; 0 on others.
+  /// Host memory of the snapshot on rank 0; 0 on other ranks.
   size_t snapshot_bytes() const;
 
-  /// Collective. Puts the model back as it was, on every rank from the same checkpoint. Throws Error(data)
-  /// when it is of another model, or of other data or batches and it does not allow that. When it
-  /// is, a run goes on at the start of the epoch it was in and watches its metric anew where that was of
-  /// other samples.
+  /// Collective. Restores the model on every rank from the same checkpoint. Throws Error(data) if the
+  /// checkpoint is of another model, or if data or batches differ and `from` does not allow that. If they
+  /// differ, the run resumes at the start of its epoch, and if the validation samples differ, the best epoch
+  /// is determined anew.
   RunState restore(const ResumeFrom& from);
 
  private:
   using Clock = std::chrono::steady_clock;
   struct Writing;
 
-  /// Waits for the save in hand.
+  /// Waits for the current save.
   void wait();
-  /// The first batch of the epoch that `position` was in when an epoch had `steps_per_epoch`.
+  /// The first batch of the epoch that contained `position` when an epoch had `steps_per_epoch` steps.
   int64_t start_of_epoch(int64_t position, int64_t steps_per_epoch) const;
-  /// On rank 0: why best.h5 is not what `state` takes it for; "" if it is.
+  /// On rank 0: why best.h5 does not match `state`; "" if it does.
   std::string wrong_with_best(const RunState& state) const;
 
   Parts parts_;
   RunData data_;
-  std::shared_ptr<Writing> writing_;  ///< on rank 0; also the thread's
+  std::shared_ptr<Writing> writing_;  ///< on rank 0; shared with the thread
   BackgroundTask task_;
   Clock::time_point saved_at_;
   int64_t saved_position_ = -1;  ///< of the newest checkpoint of this process

@@ -4,7 +4,7 @@ namespace lockstep {
 
 namespace {
 
-/// What earlier versions called the slot in files.
+/// The slot's names in files of earlier versions.
 std::vector<std::string> old_names(const ParameterLayout::Slot& slot) {
   const std::string layer = slot.key.substr(0, slot.key.rfind('/') + 1);
   return {slot.key, layer + (slot.key.ends_with("/weight") ? "scale" : "shift")};

@@ -13,8 +13,8 @@ namespace lockstep {
 namespace {
 
 std::string list_of(std::vector<std::string> names) {
-  constexpr size_t kMostNames = 40;
-  const size_t left_out = names.size() - std::min(names.size(), kMostNames);
+  constexpr size_t kMaxNames = 40;
+  const size_t left_out = names.size() - std::min(names.size(), kMaxNames);
   names.resize(names.size() - left_out);
   return fmt::format("{}{}", fmt::join(names, ", "),
                      left_out == 0 ? "" : fmt::format(" and {} more", left_out));
@@ -29,19 +29,19 @@ std::vector<std::string> names_in(const TensorsByName& file, const std::string& 
   return names;
 }
 
-/// Why a tensor of a file cannot be taken; "" if it can.
+/// Why a tensor cannot be loaded from a file; "" if it can.
 std::string obstacle(const TensorsByName& file, const std::string& prefix, const FileTensor& tensor) {
   const auto found = file.find(prefix + tensor.name);
-  if (found == file.end()) return fmt::format("{} is not in it", tensor.name);
+  if (found == file.end()) return fmt::format("{} is not in the checkpoint", tensor.name);
   if (found->second.dtype() != DType::f32)
-    return fmt::format("{} is {} there", tensor.name, to_string(found->second.dtype()));
+    return fmt::format("{} is {} in the checkpoint", tensor.name, to_string(found->second.dtype()));
   if (!(found->second.shape() == tensor.shape))
-    return fmt::format("{} is {}, there {}", tensor.name, to_string(tensor.shape),
+    return fmt::format("{} is {}, in the checkpoint {}", tensor.name, to_string(tensor.shape),
                        to_string(found->second.shape()));
   return "";
 }
 
-/// Replaces the values of a slot by those of the file; returns why it did not, or "".
+/// Loads the values of a slot from the file; returns why it did not, or "".
 std::string take(const TensorsByName& file, const std::string& prefix, const ParameterLayout::Slot& slot,
                  std::vector<float>& values) {
   const std::vector<FileTensor> tensors = tensors_in(file, prefix, slot);
@@ -77,8 +77,8 @@ InitialValues initialize_from(const LoadedCheckpoint& from, Exec exec, const Par
       std::vector<std::string> own;
       for (const ParameterLayout::Slot& slot : slots) own.push_back(slot.name);
       fail(ExitCode::data,
-           "model.init_from: {} has no parameter of this model under the same name and in the same shape. It "
-           "has {}. The model has {}.",
+           "model.init_from: {} has no parameter of this model with the same name and shape. It has {}. The "
+           "model has {}.",
            from.path, list_of(names_in(file, section.prefix)), list_of(own));
     }
     from_logical(exec, slots, tensors, section.flat);

@@ -9,7 +9,7 @@
 
 namespace lockstep {
 
-/// What a model took over from a checkpoint before its first step.
+/// The values that a new run has loaded from a checkpoint.
 struct InitialValues {
   struct Count {
     int64_t tensors = 0, values = 0;
@@ -17,13 +17,14 @@ struct InitialValues {
   std::string path;        ///< of the checkpoint
   Count loaded, left;      ///< parameters
   int64_t statistics = 0;  ///< layers whose running statistics were loaded
-  /// Why a parameter was left: "fc.weight is (10, 64), there (5, 64)", or "fc.weight is not in it".
+  /// Why parameters were not loaded: "fc.weight is (10, 64), in the checkpoint (5, 64)", or "fc.weight is not
+  /// in the checkpoint".
   std::vector<std::string> reasons;
 };
 
-/// Gives parameters and running statistics the values that a checkpoint has under their names, in the shapes
-/// that they have here; everything else stays as it is. Every rank from the same checkpoint. Waits. Throws
-/// Error(data) that lists the names of both when not one parameter is in it.
+/// Loads parameters and running statistics that the checkpoint has under the same name and with the same
+/// shape; the others stay as they are. Call on every rank with the same checkpoint. Waits. Throws Error(data)
+/// that lists the names of both if no parameter matches.
 InitialValues initialize_from(const LoadedCheckpoint& from, Exec exec, const Parameters& parameters);
 
 }  // namespace lockstep

@@ -7,31 +7,31 @@
 
 namespace lockstep {
 
-/// Steps that changed nothing, because they were not finite.
+/// Steps that were skipped because they were not finite.
 struct SkippedSteps {
   int64_t count = 0;          ///< of the whole run
   int64_t in_a_row = 0;       ///< up to the newest step
-  int64_t epoch_samples = 0;  ///< of this epoch, which its loss leaves out
+  int64_t epoch_samples = 0;  ///< of this epoch, excluded from its loss
 };
 
-/// Where a run stands, besides the values of its model.
+/// The state of a run, without the values of its model.
 struct RunState {
-  int64_t position = 0;       ///< the next batch's number in the run, from 0
-  double epoch_loss_sum = 0;  ///< over the samples of the epoch so far that were not skipped
-  int64_t epoch_samples = 0;  ///< skipped or not
-  /// Like epoch_loss_sum, of each of several outputs; empty where there is one.
+  int64_t position = 0;       ///< number of the next batch in the run, from 0
+  double epoch_loss_sum = 0;  ///< over the epoch's samples so far that were not skipped
+  int64_t epoch_samples = 0;  ///< including skipped ones
+  /// Like epoch_loss_sum, for each of several outputs; empty if there is only one.
   std::vector<double> output_loss_sums = {};
   SkippedSteps skipped = {};
-  EarlyStop::State watched;  ///< by early stopping
-  EarlyStop::State best;     ///< what best.h5 is the best of
+  EarlyStop::State watched;  ///< for early stopping
+  EarlyStop::State best;     ///< for best.h5
 
-  /// Takes a step with this mean loss, and these of several outputs, into the epoch's, or among the steps
-  /// that are not finite.
+  /// Adds a step with this mean loss, and these of several outputs, to the epoch, or counts it as skipped if
+  /// it was not finite.
   void count(double loss, int64_t samples, bool is_finite, const std::vector<double>& output_losses = {});
-  /// Mean over the epoch so far; not a number when every step of it was skipped.
+  /// Mean over the epoch so far; NaN if all of its steps were skipped.
   double epoch_loss() const;
   std::vector<double> output_losses() const;
-  /// Forgets the epoch that has ended.
+  /// Resets the sums of the epoch.
   void start_epoch();
 };
 

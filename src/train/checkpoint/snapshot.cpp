@@ -13,13 +13,13 @@ constexpr const char* kModelPrefix = "model/";
 
 bool is_optimizers(const std::string& prefix) { return prefix.starts_with("optimizer/"); }
 
-/// What to do about a tensor of a checkpoint that is missing or left over.
+/// Advice on a tensor of a checkpoint that is missing or not used.
 std::string advice_on(const std::string& tensor) {
   if (!is_optimizers(tensor)) return "";
   return " To change optimizer.name or optimizer.freeze, start a new run with model.init_from.";
 }
 
-/// A loop without a way out, which the compiler turns into vector instructions.
+/// Has no early exit, so that the compiler can vectorize the loop.
 bool all_finite(std::span<const float> values) {
   constexpr uint32_t kExponent = 0x7f800000;
   uint32_t found = 0;

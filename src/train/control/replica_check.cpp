@@ -11,16 +11,16 @@ namespace lockstep {
 
 namespace {
 
-/// "rank 2 (node7)", "ranks 0 (node1) and 1 (node2)". Collective: the hosts are asked for.
+/// "rank 2 (node7)", "ranks 0 (node1) and 1 (node2)". Collective, because it gathers the names of the hosts.
 std::string name_ranks(World& world, const std::vector<int>& ranks) {
-  constexpr size_t kMost = 8;
+  constexpr size_t kMaxNamed = 8;
   std::string text = ranks.size() == 1 ? "rank " : "ranks ";
-  for (size_t i = 0; i < std::min(ranks.size(), kMost); ++i) {
+  for (size_t i = 0; i < std::min(ranks.size(), kMaxNamed); ++i) {
     const bool is_last = i + 1 == ranks.size();
     if (i > 0) text += is_last ? " and " : ", ";
     text += fmt::format("{} ({})", ranks[i], world.host_of(ranks[i]));
   }
-  if (ranks.size() > kMost) text += fmt::format(" and {} more", ranks.size() - kMost);
+  if (ranks.size() > kMaxNamed) text += fmt::format(" and {} more", ranks.size() - kMaxNamed);
   return text;
 }
 
@@ -29,7 +29,7 @@ std::string name_ranks(World& world, const std::vector<int>& ranks) {
 std::vector<int> ranks_apart(std::span<const uint64_t> values) {
   std::vector<uint64_t> sorted(values.begin(), values.end());
   std::sort(sorted.begin(), sorted.end());
-  // A value of more than half of them is also the one in the middle.
+  // A value held by more than half of them is also the median.
   const uint64_t common = sorted[sorted.size() / 2];
   const auto count = static_cast<size_t>(std::count(sorted.begin(), sorted.end(), common));
   const bool has_majority = 2 * count > values.size();
@@ -65,7 +65,7 @@ bool ReplicaCheck::enqueue(int64_t step, std::span<float> pieces) {
     pieces_are_zero_ = false;
     return true;
   }
-  // A sum of zeros over the ranks leaves zeros.
+  // An all-reduce of zeros leaves zeros.
   if (!pieces_are_zero_) fill_zero(exec_, pieces.data(), pieces.size_bytes());
   pieces_are_zero_ = true;
   return false;
@@ -116,13 +116,12 @@ void ReplicaCheck::fail_naming_rank(World& world, int64_t steps) {
   const std::string when = agreed_after_ + 1 == steps
                                ? fmt::format("step {}", steps)
                                : fmt::format("one of the steps {} to {}", agreed_after_ + 1, steps);
-  // The code of a lost rank: a machine of the job does not do what it should, as if it were gone. The same
-  // job may well succeed on other machines.
+  // The exit code is that of a lost rank: a machine of the job is faulty, and the same job may succeed on
+  // other machines.
   if (differing == 0)
     fail(ExitCode::lost,
-         "the ranks did not hold the same model after {}, and now they do: some machine's memory or network "
-         "is "
-         "at fault, and nothing says whose. Look at their logs for memory errors, and go on from the newest "
+         "the ranks held different models after {}, but hold the same one now: the memory or network of an "
+         "unknown machine is faulty. Check the machines' logs for memory errors, and resume from the newest "
          "checkpoint with --resume auto.",
          when);
   const std::string what = differing == 1 ? first_name
@@ -130,17 +129,15 @@ void ReplicaCheck::fail_naming_rank(World& world, int64_t steps) {
                                                         differing == 2 ? "" : "s");
   const bool all_apart = static_cast<int>(ranks.size()) == world.size();
   const std::string who = name_ranks(world, ranks);
-  fail(
-      ExitCode::lost,
-      "{} {} in {}, since {}: bits of memory, of arithmetic or on the network went wrong without an error, "
-      "or "
-      "the machines differ. Test {} (GPU: nvidia-smi -q -d ECC), leave a bad machine out, and go on from the "
-      "newest checkpoint with --resume auto.",
-      who,
-      all_apart ? "differ from each other, with no majority to tell which is right,"
-                : fmt::format("no longer {} the same as the other {}", ranks.size() == 1 ? "holds" : "hold",
-                              counted(static_cast<size_t>(world.size()) - ranks.size(), "rank")),
-      what, when, ranks.size() == 1 ? "its memory" : "their memory");
+  fail(ExitCode::lost,
+       "{} {} in {}, since {}: memory, arithmetic or the network corrupted data without an error, or the "
+       "machines differ. Test {} (GPU: nvidia-smi -q -d ECC), exclude faulty machines, and resume from the "
+       "newest checkpoint with --resume auto.",
+       who,
+       all_apart ? "differ from each other, without a majority,"
+                 : fmt::format("no longer {} the same as the other {}", ranks.size() == 1 ? "holds" : "hold",
+                               counted(static_cast<size_t>(world.size()) - ranks.size(), "rank")),
+       what, when, ranks.size() == 1 ? "its memory" : "their memory");
 }
 
 }  // namespace lockstep

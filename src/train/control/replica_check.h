@@ -10,31 +10,32 @@
 
 namespace lockstep {
 
-/// Watches that all ranks hold the same model, to the bit: only then do they train the same one. A rank whose
-/// memory, arithmetic or received sums went wrong would go on unnoticed otherwise.
+/// Checks that all ranks hold bit-identical models. Without it, a rank whose memory, arithmetic or received
+/// data was corrupted would continue unnoticed.
 ///
-/// Every few steps a fingerprint of everything rides on the sum of the loss; its sum over the ranks tells
-/// each of them whether all were equal. Only when they were not, tensors are compared one by one.
+/// Every few steps, a fingerprint of everything is all-reduced with the loss; the sum tells every rank
+/// whether all were equal. Only if they were not, tensors are compared one by one.
 class ReplicaCheck {
  public:
-  /// sections: what every rank holds alike, valid as long as this object. What ranks share out among them is
-  /// left out. every_steps > 0.
+  /// sections: the values that must be equal on all ranks, without sharded ones; they must outlive this
+  /// object. every_steps > 0.
   ReplicaCheck(Exec exec, std::vector<ModelSection> sections, int64_t every_steps);
 
-  /// Writes what step `step` (from 1) adds to the sum of the loss (kFingerprintFloats, in the backend's
-  /// memory): the fingerprint of what the step starts from when it is its turn, zeros otherwise. Enqueues
-  /// before the step, outside what is captured; does not wait. Returns whether it was its turn.
+  /// Writes what step `step` (from 1) adds to the all-reduce of the loss (kFingerprintFloats, in the
+  /// backend's memory): in every `every_steps`-th step the fingerprint of the values before the step,
+  /// otherwise zeros. Enqueues before the step, outside the captured part; does not wait. Returns whether it
+  /// wrote a fingerprint.
   bool enqueue(int64_t step, std::span<float> pieces);
 
-  /// The ranks are known to have been equal after so many steps.
+  /// Records that the ranks were equal after `steps` steps.
   void agreed_after(int64_t steps) { agreed_after_ = steps; }
 
-  /// Collective. Compares all ranks now, after so many steps, and waits. Calls fail_naming_rank() when they
+  /// Collective. Compares all ranks now, after `steps` steps, and waits. Calls fail_naming_rank() if they
   /// differ.
   void check(World& world, int64_t steps);
 
-  /// Collective, for ranks that differed after so many steps. Throws Error(lost) that names the ranks, in the
-  /// minority if there is one, and the first tensor in the model's order.
+  /// Collective, for ranks that differed after `steps` steps. Throws Error(lost) that names the differing
+  /// ranks (the minority, if there is one) and the first tensor that differs.
   [[noreturn]] void fail_naming_rank(World& world, int64_t steps);
 
  private:
@@ -48,7 +49,7 @@ class ReplicaCheck {
   Buffer sum_;
 };
 
-/// The ranks whose value is not the one that more than half of them have; all when no value is.
+/// The ranks that do not have the value of the majority; all of them if no value has a majority.
 std::vector<int> ranks_apart(std::span<const uint64_t> values);
 
 }  // namespace lockstep

@@ -2,8 +2,8 @@
 
 namespace lockstep {
 
-/// What one rank asks of all. It rides on the sum of the loss: with a step's metrics every rank learns what
-/// any of them asked for when it started that step, and all do it after the same step.
+/// Requests of one rank to all. They are all-reduced with the loss: with a step's metrics, every rank learns
+/// what any of them requested at the start of that step, and all act on it after the same step.
 struct Requests {
   bool stop = false;  ///< save and end the run
   bool save = false;  ///< save a checkpoint

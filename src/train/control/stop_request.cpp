@@ -12,13 +12,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// A step asks, the next one is under way when its answer comes, and one more may read late.
+/// One step sends the request, the next is running when the answer arrives, and one more may be late.
 constexpr double kSteps = 3;
-/// What a file system may slow down by, when all jobs of a cluster save at once.
+/// Factor by which a file system may slow down when all jobs of a cluster save at once.
 constexpr double kSlowerCheckpoint = 2;
-/// Ranks leave one after another, and clocks of machines differ.
+/// Ranks end one after another, and clocks of machines differ.
 constexpr double kEndSeconds = 5;
-/// How fast one slow step is forgotten.
+/// Decay per step of the influence of a slow step.
 constexpr double kForget = 0.99;
 
 }  // namespace

@@ -7,34 +7,36 @@
 
 namespace lockstep {
 
-/// What may end a run before its time. Each rank has its own; one rank that asks is enough.
+/// Conditions that stop a run early. Each rank has its own; one rank is enough to stop all.
 struct StopConditions {
-  /// Why somebody wants the run to stop, "SIGTERM" say; "" as long as nobody does. Null: nobody ever will.
+  /// Returns the reason for a requested stop, such as "SIGTERM", or "" if none is requested. Null: never
+  /// requested.
   std::function<std::string()> asked = nullptr;
-  /// When this process must have ended: that of its job, say. By a clock that nobody sets.
+  /// When this process must have ended, such as the end of its job. A steady clock, which setting the time
+  /// does not affect.
   std::optional<std::chrono::steady_clock::time_point> ends_at = std::nullopt;
 };
 
-/// How long a run's parts take, in seconds: the longest of late.
+/// How long the parts of a run take, in seconds: the maximum of recent ones.
 struct Durations {
   double step = 0;
-  double checkpoint = 0;  ///< until it is on disk
+  double checkpoint = 0;  ///< until on disk
 };
 
-/// Seconds that stopping may take: the steps that are under way when a rank asks, until all know of it, a
-/// checkpoint twice as slow as the slowest so far, and what ending the processes needs.
+/// Seconds that stopping may take: the steps until all ranks know of the request, a checkpoint twice as slow
+/// as the slowest so far, and the end of the processes.
 double seconds_to_stop(const Durations& durations);
 
-/// Whether, before each step, this rank should ask all to stop.
+/// Decides before each step whether this rank requests all ranks to stop.
 class StopRequest {
  public:
-  /// first_checkpoint: seconds that a checkpoint may take as long as none was made.
+  /// first_checkpoint: seconds that a checkpoint may take before any was made.
   StopRequest(StopConditions conditions, double first_checkpoint);
 
   void step_took(double seconds);
   void checkpoint_took(double seconds);
 
-  /// Why to stop now, for people; "" to go on.
+  /// The reason to stop now, for messages; "" to continue.
   std::string reason() const;
 
  private:

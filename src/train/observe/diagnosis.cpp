@@ -16,7 +16,7 @@ namespace lockstep {
 
 namespace {
 
-/// Beyond this an input is no ordinary one: its square is no float any more.
+/// Inputs above this limit are suspicious: their squares approach the range of float.
 constexpr double kHuge = 1e18;
 
 template <typename T>
@@ -32,7 +32,7 @@ double furthest_from_zero(const std::byte* values, int64_t count) {
   return furthest;
 }
 
-/// A sample and the value of it that is furthest from 0.
+/// A sample and its value furthest from 0.
 struct Extreme {
   int64_t sample = -1;
   double value = 0;
@@ -44,7 +44,7 @@ struct Extreme {
   }
 };
 
-/// Of a rank's samples; uint8 and float16 hold nothing that overflows.
+/// The extreme of a rank's samples; uint8 and float16 cannot hold values that overflow.
 Extreme extreme_of(const Batch& batch, int64_t rows) {
   Extreme extreme;
   const int64_t size = batch.x.elements() / std::max<int64_t>(1, batch.sample_index.elements());
@@ -59,7 +59,7 @@ Extreme extreme_of(const Batch& batch, int64_t rows) {
   return extreme;
 }
 
-/// What one rank finds in its part.
+/// The findings of one rank in its part.
 struct Found {
   Extreme extreme;
   std::optional<Place> place;
@@ -82,13 +82,13 @@ Found look_at_own_part(const DiagnosisParts& parts, int64_t step, int64_t epoch,
         *batch, std::clamp<int64_t>(batch->global_valid - first_slot, 0, parts.batching.rank_batch()));
     found.place = first_not_finite(parts.exec, parts.task, parts.graph, parts.parameters, parts.batching,
                                    first_slot, *batch, step);
-  } catch (const std::exception& error) {  // memory for one more network, say
-    log_warning("the step that diverged could not be computed again: {}", error.what());
+  } catch (const std::exception& error) {  // such as a lack of memory for another network
+    log_warning("the step that diverged could not be recomputed: {}", error.what());
   }
   return found;
 }
 
-/// JSON has no numbers for what is not finite.
+/// JSON has no non-finite numbers.
 nlohmann::ordered_json number(double value) {
   return std::isfinite(value) ? nlohmann::ordered_json(value)
                               : nlohmann::ordered_json(fmt::format("{}", value));
@@ -100,12 +100,12 @@ std::string Diagnosis::hints() const {
   std::string text;
   if (!(std::fabs(largest_value) < kHuge))
     text += fmt::format("Sample {} of data.train holds {:.3g}. ", largest_sample, largest_value);
-  if (!place) return text + "Computed again, micro-batch by micro-batch, all its numbers were finite.";
+  if (!place) return text + "Recomputed one micro-batch at a time, all numbers of the step were finite.";
   text += place->pass == "input"  ? "The network's input was not finite"
-          : place->pass == "loss" ? "All layers were finite, and the loss or its gradient was not"
+          : place->pass == "loss" ? "All layers were finite, but the loss or its gradient was not"
           : place->pass == "forward"
-              ? fmt::format("Layer {} was the first to give numbers that are not finite", place->layer)
-              : fmt::format("The gradient of {} was the first that was not finite", place->tensor);
+              ? fmt::format("Layer {} was the first with a non-finite output", place->layer)
+              : fmt::format("The gradient of {} was the first non-finite one", place->tensor);
   return text + (bad_sample >= 0 ? fmt::format(", for sample {}.", bad_sample) : ".");
 }
 

@@ -8,10 +8,10 @@ namespace lockstep {
 
 namespace {
 
-/// NaN has a sign, which means nothing.
+/// Drops the sign of NaN, which has no meaning.
 double readable(double number) { return std::isnan(number) ? std::fabs(number) : number; }
 
-/// " See FILE.", or why there is none.
+/// " See FILE.", or why it could not be written.
 std::string write_diagnosis(const Diagnosis& diagnosis, const std::string& run_dir) {
   const std::string path = run_dir + "/diagnosis.json";
   try {
@@ -35,8 +35,7 @@ void fail_diverged(const DiagnosisParts& parts, const Divergence& divergence) {
       divergence.skips_steps ? fmt::format(", the {}th such step in a row", divergence.in_a_row) : "";
   fail(ExitCode::diverged,
        "the loss is {} and the norm of the gradients {} at step {} (epoch {}){}: the training diverged. {} "
-       "Lower optimizer.lr (it was {}), set train.clip_norm, or look at the data with `lockstep data "
-       "check`.{}",
+       "Lower optimizer.lr (it was {}), set train.clip_norm, or check the data with `lockstep data check`.{}",
        readable(metrics.loss), readable(metrics.gradient_norm), metrics.step, diagnosis.epoch, in_a_row,
        diagnosis.hints(), divergence.lr, saved);
 }

@@ -10,7 +10,7 @@ namespace lockstep {
 
 namespace {
 
-/// More than a layer has parameters.
+/// More than the number of parameters of a layer.
 constexpr int64_t kPerLayer = 64;
 
 int64_t order_of_loss(const Graph& graph) { return static_cast<int64_t>(graph.nodes().size()) + 1; }
@@ -19,12 +19,13 @@ int64_t order_of_gradient(const Graph& graph, const ParameterLayout::Slot& slot)
   return order_of_loss(graph) + 1 + layers_before * kPerLayer + slot.index;
 }
 
-/// Keeps the first place at which something is not finite.
+/// Keeps the first place with a non-finite number.
 class Search {
  public:
   explicit Search(Exec exec) : exec_(exec) {}
 
-  /// rows: how many of the tensor's are real samples, whose indices these are; none: it is of no sample.
+  /// samples: indices of the real samples that the tensor's first rows belong to; empty if it belongs to
+  /// none.
   void look(int64_t order, const float* values, int64_t elements, std::span<const int64_t> samples = {},
             int64_t rows = 1) {
     if (first_ && first_->order <= order) return;
@@ -40,7 +41,7 @@ class Search {
       if (bad_rows++ == 0) first_bad = r;
     }
     if (bad_rows == 0) return;
-    // What takes all samples together says nothing of one.
+    // Layers that combine all samples do not point to one.
     const bool is_of_one = !samples.empty() && (bad_rows < real || real == 1);
     first_ = Place{order, is_of_one ? samples[static_cast<size_t>(first_bad)] : -1};
   }

@@ -4,8 +4,8 @@ namespace lockstep {
 
 namespace {
 
-// On a GPU the host waits for one of so many steps, to ask where its time went. Not for the first two, which
-// set up libraries and capture.
+// On a GPU, the host waits for one in kSplitEvery steps to measure its parts, but not for the first two,
+// which initialize libraries and capture.
 constexpr int64_t kSplitEvery = 16, kSplitFirst = 2;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -29,7 +29,7 @@ void StepClock::begin_step() { step_began_ = Clock::now(); }
 
 void StepClock::has_batch() {
   got_batch_ = Clock::now();
-  // The step that begins would overwrite the timestamps of the one before.
+  // The step that begins would overwrite the timestamps of the previous one.
   if (splits_newest_) split_on_device();
   communicator_.begin_step();
 }
@@ -58,7 +58,7 @@ StepComparison StepClock::compare_all(World& world, const Loader::Seconds& input
   return {report, compared_already ? std::nullopt : straggler_in(world, report, files)};
 }
 
-/// Seconds in which this rank stood still in sums since the last call.
+/// Seconds for which all-reduces blocked this rank since the last call.
 double StepClock::take_seconds_in_sums() {
   // All lanes wait for statistics.
   return communicator_.take_seconds(lanes_) + (statistics_ != nullptr ? statistics_->take_seconds(1) : 0);

@@ -11,38 +11,37 @@
 
 namespace lockstep {
 
-/// The split of some steps over the ranks, for people and for metrics.jsonl.
+/// The split of steps over the ranks, for the log and metrics.jsonl.
 struct StepComparison {
-  std::optional<StepReport> steps = std::nullopt;       ///< none without a step
-  std::optional<std::string> straggler = std::nullopt;  ///< who holds up the others, if anybody does
+  std::optional<StepReport> steps = std::nullopt;       ///< empty without steps
+  std::optional<std::string> straggler = std::nullopt;  ///< which rank slows down the others, if any
 };
 
-/// Measures where the time of this rank's steps goes, around them: the training loop says only where a step
-/// begins, has its batch and ends. On the CPU the host's clock splits every step. On a GPU, whose clock takes
-/// a wait for the step, it splits one in so many.
+/// Measures how the time of this rank's steps is spent, from outside: the training loop only reports when a
+/// step begins, has its batch and ends. On the CPU, the host's clock splits every step. On a GPU, where
+/// measuring requires waiting for the step, some steps are split.
 class StepClock {
  public:
-  /// statistics: of batch norm, where they have a communicator of their own; else null. All of these outlive
-  /// the clock.
+  /// statistics: the communicator of batch norm statistics, or null. All arguments must outlive the clock.
   StepClock(Exec exec, int lanes, Step& step, TimedCommunicator& communicator, TimedCommunicator* statistics);
 
-  /// Forgets what was summed before the first step.
+  /// Discards what was measured before the first step.
   void start();
-  /// The next step begins with a wait for its batch.
+  /// The next step begins, and waits for its batch.
   void begin_step();
-  /// It has its batch. On a GPU this may wait for the step before.
+  /// The step has its batch. On a GPU this may wait for the previous step.
   void has_batch();
   /// Step number `position` of the run, from 0, is computed, or enqueued on a GPU.
   void end_step(int64_t position);
-  /// Of the newest step.
+  /// Duration of the newest step.
   double step_seconds() const { return step_seconds_; }
 
-  /// Collective: the steps since the last call. input: the loader's since the start. files: of the training
-  /// data.
+  /// Collective. Compares the steps since the last call. input: the loader's totals since the start. files:
+  /// of the training data.
   StepComparison compare_newest(World& world, const Loader::Seconds& input,
                                 const std::vector<std::string>& files);
-  /// Collective, once, at the end: all steps. It names no straggler where compare_newest() has compared all
-  /// of them.
+  /// Collective; call once, at the end. Compares all steps. Names no straggler if compare_newest() has
+  /// already compared all of them.
   StepComparison compare_all(World& world, const Loader::Seconds& input,
                              const std::vector<std::string>& files);
 
@@ -61,7 +60,7 @@ class StepClock {
   StepSplitRecorder recorder_;
   Clock::time_point step_began_, got_batch_;
   double step_seconds_ = 0;
-  bool splits_newest_ = false;  ///< the newest step is to be asked for its parts
+  bool splits_newest_ = false;  ///< whether to measure the parts of the newest step
 };
 
 }  // namespace lockstep

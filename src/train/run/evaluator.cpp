@@ -12,7 +12,7 @@ namespace lockstep {
 
 namespace {
 
-/// Asking all ranks costs little next to so many rounds, and so many take little time.
+/// Asking all ranks is cheap compared with this number of rounds, and they take little time.
 constexpr int64_t kRoundsBetweenLooks = 8;
 
 }  // namespace
@@ -40,7 +40,7 @@ bool Evaluator::run(const Dataset& dataset, int rank, int ranks, const Calls& ca
   const Sampler sampler(0, dataset.size(), rows * ranks, /*shuffle=*/false);
   const int64_t rounds = sampler.steps_per_epoch();
 
-  // What each micro-batch holds is known before the first is read.
+  // The contents of each micro-batch are known before the first one is read.
   const auto number = [&](int64_t round, int64_t lane) { return (round * ranks + rank) * lanes + lane; };
   Buffer host_infos(exec_, Memory::pinned, static_cast<size_t>(rounds * lanes) * sizeof(MicroBatchInfo));
   for (int64_t i = 0; i < rounds * lanes; ++i) {
@@ -144,8 +144,7 @@ std::optional<Evaluation> Evaluator::evaluate(World& world, const Dataset& datas
   copy(exec_, host.data(), metrics.data(), metrics.size());
   synchronize(exec_);
 
-  // Each micro-batch's numbers come from one rank, so summing over the ranks is exact; then they are added in
-  // order.
+  // Each micro-batch is computed by one rank, so the all-reduce is exact; the losses are then added in order.
   std::vector<double> sums(static_cast<size_t>(kLossMetrics * micro_batches));
   for (int64_t i = 0; i < local; ++i) {
     const int64_t number = number_of_local[static_cast<size_t>(i)];

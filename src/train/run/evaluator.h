@@ -21,34 +21,35 @@ struct Evaluation {
   double loss = 0;  ///< mean over the targets; see Objective
   struct Value {
     std::string name;
-    double value = 0;       ///< NaN where the data cannot tell
-    bool is_share = false;  ///< of 1, shown in per cent
+    double value = 0;       ///< NaN where the data does not define it
+    bool is_share = false;  ///< a fraction, shown in percent
   };
   std::vector<Value> metrics = {};  ///< in the order of the config
 
-  /// Of the metric that a run watches: "validation_loss" or "validation_METRIC". NaN when it is not there.
+  /// The value of the metric that a run watches: "validation_loss" or "validation_METRIC". NaN if it is
+  /// missing.
   double watched(const std::string& name) const;
 };
 
-/// Threads that read ahead: none where the cores compute and the data is in memory anyway.
+/// Number of threads that read ahead: none where the cores compute and the data is in memory.
 int loader_threads(const Dataset& dataset, Exec exec);
 
-/// Runs a model over a whole data set in its own order. Every rank takes a part; the result does not depend
-/// on the number of ranks or threads: samples are cut into the same micro-batches, whose losses are added in
-/// sample order, and metrics are made of tables whose sums are exact.
+/// Evaluates a model on a whole data set, in stored order. Every rank takes a part. The result does not
+/// depend on the number of ranks or threads: samples are divided into the same micro-batches, whose losses
+/// are added in sample order, and metrics are computed from exact sums.
 class Evaluator {
  public:
-  /// micro_batch must not depend on the ranks.
+  /// micro_batch must not depend on the number of ranks.
   Evaluator(Exec exec, ThreadPool& pool, const Task& task, const Graph& graph, const Parameters& parameters,
             int64_t micro_batch, std::vector<Metric> metrics);
 
   /// Collective. Mean loss and metrics on every rank.
   Evaluation evaluate(World& world, const Dataset& dataset);
-  /// The same, but asks each rank from time to time whether it wants to stop; none as soon as one does.
+  /// The same, but asks each rank from time to time whether to stop. Returns nothing if any rank wants to.
   std::optional<Evaluation> evaluate(World& world, const Dataset& dataset,
                                      const std::function<bool()>& wants_to_stop);
 
-  /// Collective. The same, and the tables behind the metrics, with those of `also`.
+  /// Collective. The same, and also returns the tables of the metrics, with those that `also` needs.
   struct Tables {
     Evaluation evaluation;
     MetricTables tables;
@@ -62,26 +63,27 @@ class Evaluator {
   void predict(const Dataset& dataset, const Visit& visit);
 
  private:
-  /// One micro-batch at a time: a network and its batch in the backend's memory.
+  /// Computes one micro-batch at a time: a network and its batch in the backend's memory.
   struct Lane {
     Network network;
     MicroBatches samples;
   };
-  /// One lane's micro-batch in a round, in which the lanes compute together.
+  /// One lane's micro-batch in a round. In a round, all lanes compute at the same time.
   struct Round {
     Network& network;
     MicroBatch samples;
-    int64_t micro_batch;  ///< in the whole data set
-    int64_t local;        ///< among this rank's
+    int64_t micro_batch;  ///< its number in the whole data set
+    int64_t local;        ///< its number among those of this rank
   };
   struct Calls {
     std::function<void(const Round&)> compute;             ///< on each lane; enqueues
     std::function<void(const Round&)> in_order = nullptr;  ///< for each lane in order, after a whole round
-    std::function<bool()> stops = nullptr;  ///< after every few rounds, the same ones on all ranks
+    std::function<bool()> stops =
+        nullptr;  ///< called after every few rounds, after the same ones on all ranks
   };
-  /// Visits this rank's micro-batches that hold any sample; false when it was stopped.
+  /// Visits this rank's micro-batches that contain samples; false if it was stopped.
   bool run(const Dataset& dataset, int rank, int ranks, const Calls& calls);
-  /// Whether the loss itself counts all that accuracy needs.
+  /// Whether the loss already counts everything that accuracy needs.
   bool loss_counts_accuracy() const;
   /// One for each lane.
   std::vector<MetricTables> make_tables(const Dataset& dataset, const MetricNeeds& needs) const;

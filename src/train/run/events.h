@@ -12,7 +12,7 @@ namespace lockstep {
 
 /// The loss of one of several outputs of the network, without its weight.
 struct OutputLoss {
-  std::string name;  ///< of its layer
+  std::string name;  ///< name of its layer
   double loss = 0;
 };
 
@@ -21,39 +21,43 @@ struct StepEvent {
   int64_t epoch = 0;                               ///< from 1
   int64_t step_in_epoch = 0, steps_per_epoch = 0;  ///< from 1
   double loss = 0, lr = 0, samples_per_s = 0;
-  double gradient_norm = 0;      ///< before clipping
-  int64_t skipped_in_a_row = 0;  ///< 0: this step was applied; else how many were not, this one included
-  std::vector<OutputLoss> output_losses = {};  ///< of several, whose weighted sum is the loss
+  double gradient_norm = 0;  ///< before clipping
+  int64_t skipped_in_a_row =
+      0;  ///< number of skipped steps in a row up to this one; 0 if this step was applied
+  std::vector<OutputLoss> output_losses =
+      {};  ///< empty unless there are several; their weighted sum is the loss
 };
 
 struct EpochEvent {
   int64_t epoch = 0, step = 0;  ///< from 1
   double train_loss = 0;
-  std::vector<OutputLoss> output_losses = {};  ///< of several, whose weighted sum is train_loss
+  std::vector<OutputLoss> output_losses =
+      {};  ///< empty unless there are several; their weighted sum is train_loss
   std::optional<Evaluation> validation = std::nullopt;
   int64_t skipped_steps = 0;  ///< of the run so far
   double seconds = 0;         ///< of this epoch
-  /// Where the time of this epoch's steps went; none when another process took all of them.
+  /// How the time of this epoch's steps was spent; empty if another process computed all of them.
   std::optional<StepReport> steps = std::nullopt;
-  std::optional<std::string> straggler = std::nullopt;  ///< who holds up the others, if anybody does
+  std::optional<std::string> straggler = std::nullopt;  ///< which rank slows down the others, if any
 };
 
 struct EndEvent {
   std::string reason;  ///< finished, early_stop, preempted, diverged
-  std::string cause;   ///< preempted: what this rank knows of why, "SIGTERM" say
+  std::string cause;   ///< preempted: why, as far as this rank knows, such as "SIGTERM"
   int64_t step = 0;
   std::optional<Evaluation> test = std::nullopt;
   uint64_t weights_hash = 0;
   int64_t skipped_steps = 0;  ///< of the run so far
   double seconds = 0;
   int64_t peak_host_bytes = 0, peak_device_bytes = 0;
-  int64_t saves = 0;                               ///< that began between steps
-  double save_seconds = 0;                         ///< in which this rank's steps stood still for them
-  std::optional<StepReport> steps = std::nullopt;  ///< of all steps; none without one, or when diverged
+  int64_t saves = 0;        ///< number of saves that began between steps
+  double save_seconds = 0;  ///< time for which saves blocked this rank's steps
+  std::optional<StepReport> steps =
+      std::nullopt;  ///< of all steps; empty if there are none, or after a divergence
   std::optional<std::string> straggler = std::nullopt;
 };
 
-/// Who wants to know how a run goes: the progress bar and metrics.jsonl. Called on every rank.
+/// Receives the events of a run, for the progress bar and metrics.jsonl. Called on every rank.
 struct TrainObserver {
   std::function<void(const StepEvent&)> on_step;
   std::function<void(const EpochEvent&)> on_epoch;

@@ -8,15 +8,16 @@
 
 namespace lockstep {
 
-/// The watched metric of validation over the epochs: whether the run should stop early, and which epoch is
-/// the best. Those two differ: any improvement makes a better checkpoint, a small one does not keep a run
-/// going, and a run that is resumed without its best.h5 looks for the best anew.
+/// Follows the watched validation metric over the epochs: whether the run should stop early, and which epoch
+/// is the best. The two are tracked separately: any improvement makes a better checkpoint, but one within
+/// min_delta does not delay the stop, and a run that is resumed without its best.h5 determines the best epoch
+/// anew.
 class MetricWatch {
  public:
-  /// early_stop: none never stops, and the best epoch is that of the least loss.
+  /// early_stop: without it, the run never stops early, and the best epoch has the lowest loss.
   explicit MetricWatch(const std::optional<EarlyStopSpec>& early_stop);
 
-  /// Takes the newest epoch; returns whether it is the best so far.
+  /// Records the newest epoch; returns whether it is the best so far.
   bool update(int64_t epoch, const Evaluation& evaluation);
   bool stops() const { return early_stop_.stops(); }
 

@@ -9,8 +9,7 @@
 
 namespace lockstep {
 
-/// What tells a run's data from another's. Checkpoints keep it, so that no run goes on with other data
-/// unnoticed.
+/// Identifies a run's data. Stored in checkpoints, so that resuming with different data is detected.
 class RunData {
  public:
   /// validation: null for none.
@@ -19,11 +18,11 @@ class RunData {
   void add_to(Checkpoint& checkpoint) const;
 
   struct Changes {
-    bool train = false, validation = false;  ///< other samples
-    bool steps = false;                      ///< other steps an epoch
-    std::vector<std::string> texts;          ///< one each: "the training data was ..., is ..."
+    bool train = false, validation = false;  ///< whether the samples differ
+    bool steps = false;                      ///< whether the number of steps per epoch differs
+    std::vector<std::string> texts;          ///< one per change: "the training data was ..., is ..."
   };
-  /// Throws Error(data) when the checkpoint does not hold what add_to() adds.
+  /// Throws Error(data) if the checkpoint lacks what add_to() adds.
   Changes since(const LoadedCheckpoint& from) const;
 
  private:

@@ -16,8 +16,8 @@ std::vector<Finding> run_findings(const TrainOptions& options, const std::option
   if (batching.global_batch >= 2 * samples) {
     const double padding = 1 - static_cast<double>(samples) / static_cast<double>(batching.global_batch);
     found.push_back(
-        {fmt::format("train.global_batch = {} is far above the {} training samples: {:.0f} % of what "
-                     "each step computes is padding. Set train.global_batch to {} or less",
+        {fmt::format("train.global_batch = {} is far above the {} training samples: {:.0f} % of what each "
+                     "step computes is padding. Set train.global_batch to {} or less",
                      batching.global_batch, samples, 100 * padding, samples),
          "train.global_batch"});
   }

@@ -9,7 +9,7 @@
 
 namespace lockstep {
 
-/// What is known of the training data and does not look meant.
+/// Properties of the training data, and of batches for it, that are allowed but probably unintended.
 std::vector<Finding> run_findings(const TrainOptions& options, const std::optional<SourceFacts>& facts,
                                   int64_t samples, const Batching& batching);
 

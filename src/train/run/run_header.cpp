@@ -33,12 +33,12 @@ std::string describe_task(const TrainOptions& options, const Task& task,
   if (options.data.task == TargetTask::automatic && options.train.loss == Loss::automatic &&
       options.data.classes == 0)
     text += fmt::format(" ({}if they are {}, set data.task = \"{}\")",
-                        facts && facts->whole_floats ? "the floats are whole numbers of few values; " : "",
+                        facts && facts->whole_floats ? "the floats take few integer values;  " : "",
                         values ? "classes" : "numbers to predict", values ? "classes" : "values");
   text +=
       fmt::format("\nsamples: {} {}, read as {}", to_string(data.x_shape),
                   facts ? facts->x_stored.name : to_string(data.x_dtype), axes_in_words(task.input_shape()));
-  // The order of two axes is nobody's question, and a vector has none.
+  // Axis order matters only for samples with channels, which have at least three axes.
   if (data.x_shape.rank() >= 3)
     text += fmt::format(" (data.layout = \"{}\")",
                         options.data.layout == Layout::channels_first ? "channels_first" : "channels_last");
@@ -59,11 +59,11 @@ std::string describe_model(const RunFacts& run) {
   const TrainingSetup& setup = run.setup;
   const auto [least, most] = std::ranges::minmax(setup.optimizer_bytes);
   std::string text = fmt::format(
-      "model: {} parameters; activations {:.1f} MiB, gradients {:.1f} MiB, optimizer {:.1f} MiB a rank",
+      "model: {} parameters; activations {:.1f} MiB, gradients {:.1f} MiB, optimizer {:.1f} MiB per rank",
       setup.parameters.layout().parameter_count, mib(setup.step.activation_bytes()),
       mib(setup.step.gradient_bytes()), mib(most));
   if (setup.sharding)
-    text += fmt::format(" (sharded over {} ranks, {:.1f} MiB at least)", run.ranks, mib(least));
+    text += fmt::format(" (sharded over {} ranks, at least {:.1f} MiB)", run.ranks, mib(least));
   return text;
 }
 
@@ -71,7 +71,7 @@ std::string describe_sums(const RunFacts& run) {
   const std::vector<Bucket>& buckets = run.setup.step.buckets();
   const auto longest = static_cast<size_t>(std::ranges::max(buckets, {}, &Bucket::size).size) * sizeof(float);
   const Wire wire = run.options.comm.gradients;
-  return fmt::format("sums: {} bucket{} of up to {:.2f} MiB{}", buckets.size(),
+  return fmt::format("all-reduces: {} bucket{} of up to {:.2f} MiB{}", buckets.size(),
                      buckets.size() == 1 ? "" : "s", mib(longest),
                      wire == Wire::bf16   ? ", sent as bf16"
                      : wire == Wire::fp16 ? ", sent as fp16"
@@ -81,7 +81,7 @@ std::string describe_sums(const RunFacts& run) {
 std::string describe_batches(const RunFacts& run) {
   const Batching& batching = run.setup.batching;
   const std::string text =
-      fmt::format("batch: {} = {} x {} x {}{}; {} of {} an epoch", batching.global_batch,
+      fmt::format("batch: {} = {} x {} x {}{}; {}, {} per epoch", batching.global_batch,
                   counted(run.ranks, "rank"), counted(batching.micro_batches, "micro-batch", "micro-batches"),
                   batching.micro_batch, run.options.run.reproducible ? ", reproducible" : "",
                   counted(run.total_steps, "step"), run.steps_per_epoch);

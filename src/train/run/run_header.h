@@ -10,19 +10,20 @@
 
 namespace lockstep {
 
-/// What a run's header tells of.
+/// What a run's header describes.
 struct RunFacts {
   const TrainOptions& options;
   const TrainData& data;
   const std::optional<SourceFacts>& facts;  ///< of the training data
   const TrainingSetup& setup;
-  const std::optional<InitialValues>& initial;  ///< of a checkpoint
+  const std::optional<InitialValues>& initial;  ///< from a checkpoint
   int ranks = 1;
-  size_t snapshot_bytes = 0;  ///< of rank 0's memory, for checkpoints
+  size_t snapshot_bytes = 0;  ///< memory of rank 0 for checkpoints
   int64_t total_steps = 0, steps_per_epoch = 0;
 };
 
-/// What was planned, one line each, for the log: data, task, model, sums, checkpoints, batches.
+/// The header of a run for the log, one line per subject: data, task, model, all-reduces, checkpoints,
+/// batches.
 std::string describe_run(const RunFacts& run);
 
 }  // namespace lockstep

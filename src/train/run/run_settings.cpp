@@ -13,7 +13,7 @@ namespace lockstep {
 
 namespace {
 
-/// The cores that this rank may use, shared out to those ranks of its machine that may use the very same
+/// The number of cores that this rank may use, divided by the ranks of its machine that may use the same
 /// ones.
 int fair_share_of_cores(World& world) {
   const std::vector<int> cores = usable_cores();
@@ -21,7 +21,7 @@ int fair_share_of_cores(World& world) {
   gethostname(machine, sizeof machine - 1);
   const uint64_t own = hash_name(machine) ^ hash_bytes(std::as_bytes(std::span(cores)));
   const std::vector<uint64_t> all = world.gather(own);
-  // Machines of one name have cores of the same numbers.
+  // The local size limits the count: other machines may have cores with the same numbers.
   const auto sharing = std::min<int64_t>(std::ranges::count(all, own), world.local_size());
   return static_cast<int>(static_cast<int64_t>(cores.size()) / sharing);
 }
@@ -39,15 +39,13 @@ int lanes_of(const TrainOptions& options, Exec exec, World& world) {
 Step::Options step_options(const TrainOptions& options, World& world, Exec exec, Communicator& communicator,
                            const ParameterLayout& layout) {
   if (options.run.reproducible && options.comm.gradients != Wire::fp32)
-    fail(
-        ExitCode::usage,
-        "run.reproducible needs comm.gradients = 'fp32': what is rounded on its way depends on the number of "
-        "ranks.");
+    fail(ExitCode::usage,
+         "run.reproducible = true needs comm.gradients = \"fp32\": the rounding of narrower gradients "
+         "depends on the number of ranks.");
   if (options.run.reproducible && options.train.sync_batch_norm)
-    fail(
-        ExitCode::usage,
-        "run.reproducible = true does not go with train.sync_batch_norm = true: which samples are normalized "
-        "together depends on the number of ranks and threads. Set one of them to false.");
+    fail(ExitCode::usage,
+         "run.reproducible = true cannot be combined with train.sync_batch_norm = true: which samples are "
+         "normalized together depends on the number of ranks and threads. Set one of them to false.");
   Step::Options result{.bucket_bytes = options.comm.bucket_bytes,
                        .gradients = options.comm.gradients,
                        .capture = options.run.capture,
@@ -68,11 +66,11 @@ std::optional<Sharding> make_sharding(World& world, Exec exec, const TrainOption
 
 int64_t count_steps(const TrainOptions& options, int64_t steps_per_epoch) {
   if (options.train.steps > 0) return options.train.steps;
-  // So that no count of what is done in these steps overflows either.
-  constexpr int64_t kMostSteps = int64_t{1} << 53;
-  if (options.train.epochs > kMostSteps / steps_per_epoch)
+  // Small enough that no count of operations in these steps overflows either.
+  constexpr int64_t kMaxSteps = int64_t{1} << 53;
+  if (options.train.epochs > kMaxSteps / steps_per_epoch)
     fail(ExitCode::usage, "train.epochs = {} of {} each are too many steps to count: at most {} epochs.",
-         options.train.epochs, counted(steps_per_epoch, "step"), kMostSteps / steps_per_epoch);
+         options.train.epochs, counted(steps_per_epoch, "step"), kMaxSteps / steps_per_epoch);
   return options.train.epochs * steps_per_epoch;
 }
 

@@ -18,16 +18,16 @@ std::optional<ReplicaCheck> make_replica_check(const World& world, const TrainOp
                                                const TrainingSetup& setup) {
   if (options.comm.fingerprint_steps == 0 || world.size() == 1) return std::nullopt;
   if (world.size() > kMaxFingerprintRanks)
-    fail(ExitCode::usage, "comm.fingerprint_steps works for up to {} ranks, and there are {}. Set it to 0.",
+    fail(ExitCode::usage, "comm.fingerprint_steps supports at most {} ranks, but there are {}. Set it to 0.",
          kMaxFingerprintRanks, world.size());
-  // Each rank has a state of its own where they share it out.
+  // A sharded optimizer's state differs between ranks.
   return ReplicaCheck(
       setup.exec,
       model_sections(setup.parameters, options.optimizer.name, setup.sharding ? nullptr : &setup.optimizer),
       options.comm.fingerprint_steps);
 }
 
-/// On which statistics are summed; null: each micro-batch has its own.
+/// The communicator that sums batch norm statistics; null if each micro-batch has its own.
 Communicator* communicator_for_statistics(const TrainOptions& options, TrainingSetup& setup) {
   if (!options.train.sync_batch_norm) return nullptr;
   return setup.statistics ? setup.statistics.get() : &setup.communicator;

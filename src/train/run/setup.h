@@ -15,13 +15,13 @@
 
 namespace lockstep {
 
-/// A model and what runs it, ready for values: what evaluation, prediction and training have in common.
+/// A model and everything needed to run it, except its values. Shared by evaluation, prediction and training.
 struct ModelSetup {
-  /// Collective. data: what the model was, or will be, trained on.
+  /// Collective. data: describes the data on which the model was, or will be, trained.
   ModelSetup(World& world, Exec exec, const TrainOptions& options, const DataSignature& data,
              const ModelFactory& model);
 
-  /// Over all lanes, which it shares with what trains: one of them computes at a time.
+  /// An evaluator over all lanes. It shares them with training, so only one of the two may compute at a time.
   Evaluator make_evaluator() { return make_evaluator(metrics); }
   Evaluator make_evaluator(const std::vector<Metric>& reported);
 
@@ -34,40 +34,40 @@ struct ModelSetup {
   int64_t evaluation_batch;
 };
 
-/// Everything that a training step works with, assembled from a run's options in the one order in which it
-/// depends on each other: for `train`, and for `bench step`, which has no data.
+/// Everything that a training step needs, built from a run's options in the order of the dependencies. Used
+/// by `train` and by `bench step`, which has no data.
 struct TrainingSetup : ModelSetup {
-  /// Collective. communicator: takes the place of the one that the options describe, if not null. Parameters
+  /// Collective. communicator: replaces the one described by the options, if not null. Parameters
   /// have their initial values. Throws Error(usage) for options that do not fit the model, the data or the
   /// number of ranks.
   TrainingSetup(World& world, Exec exec, const TrainOptions& options, const DataSignature& data,
                 const ModelFactory& model, std::unique_ptr<Communicator> communicator = nullptr);
 
-  /// How to come by the optimizer's state; none when each rank has all of it.
+  /// How to gather the optimizer's state; empty if each rank has all of it.
   std::optional<SharedState> shared_state() const;
   ReplicaCheck* replica_check() { return replicas ? &*replicas : nullptr; }
 
   MicroBatchNeeds needs;
   Batching batching;
   TimedCommunicator communicator;
-  std::unique_ptr<TimedCommunicator> statistics;  ///< of batch norm, where they need another
+  std::unique_ptr<TimedCommunicator> statistics;  ///< for batch norm, if it needs one of its own
   Step::Options step_options;
   std::optional<Sharding> sharding;
   Optimizer optimizer;
   std::vector<uint64_t> optimizer_bytes;  ///< of each rank
-  std::optional<ReplicaCheck> replicas;   ///< none: one rank, or switched off
+  std::optional<ReplicaCheck> replicas;   ///< empty for one rank, or if disabled
   Step step;
 };
 
-/// Bytes that a rank holds in training, without taking them.
+/// Bytes of memory that a rank needs in training. Allocates nothing.
 struct TrainingMemory {
   int64_t weights = 0;
   int64_t gradients = 0;
-  int64_t optimizer = 0;    ///< of one rank that keeps all of it
+  int64_t optimizer = 0;    ///< without sharding
   int64_t activations = 0;  ///< of one micro-batch
   int64_t micro_batch = 0;  ///< samples
 };
-/// graph: as the model makes it, before fusion.
+/// graph: as built by the model, before rewrites.
 TrainingMemory training_memory(const Graph& graph, const TrainOptions& options);
 
 }  // namespace lockstep

@@ -19,8 +19,8 @@ void check_options(const TrainOptions& options, const TrainData& data, const Tra
 void check_same_start(World& world, TrainingSetup& setup, int64_t position) {
   if (const auto rank = world.find_different(setup.parameters.weights_hash()))
     fail(ExitCode::lost,
-         "rank {} does not start from the same weights as rank 0: do all machines run the same Lockstep and "
-         "read the same checkpoint?",
+         "rank {} starts from other weights than rank 0. Make sure that all machines run the same version "
+         "of Lockstep and read the same checkpoint.",
          *rank);
   if (setup.replicas) setup.replicas->agreed_after(position);
 }

@@ -9,14 +9,14 @@
 
 namespace lockstep {
 
-// What must hold before a run takes a step.
+// Checks before a run's first step.
 
-/// Throws Error(usage) or Error(data) when the options, the other data sets or the model do not fit the
+/// Throws Error(usage) or Error(data) if the options, the other data sets or the model do not fit the
 /// training data.
 void check_options(const TrainOptions& options, const TrainData& data, const TrainingSetup& setup);
 
-/// Collective. Throws Error(lost) when ranks hold different weights. position: the number of steps behind
-/// the run.
+/// Collective. Throws Error(lost) if ranks hold different weights. position: number of steps that the run has
+/// completed.
 void check_same_start(World& world, TrainingSetup& setup, int64_t position);
 
 }  // namespace lockstep

@@ -11,10 +11,10 @@ namespace lockstep {
 
 namespace {
 
-/// Collective. Throws Error(data) on every rank unless all of them opened the same data.
+/// Collective. Throws Error(data) on every rank unless all ranks opened the same data.
 void check_same_data(World& world, const std::string& key, const Dataset& dataset) {
   constexpr const char* kRemedy =
-      "All ranks must read the same files: copy them anew, or name a shared folder.";
+      "All ranks must read the same files: copy them again, or use a shared folder.";
   if (const auto rank = world.find_different(static_cast<uint64_t>(dataset.size()))) {
     const std::vector<uint64_t> sizes = world.gather(static_cast<uint64_t>(dataset.size()));
     fail(ExitCode::data, "{}: rank {} sees {} samples where rank 0 sees {}. This rank opened {}. {}", key,
@@ -32,7 +32,7 @@ void check_same_data(World& world, const std::string& key, const Dataset& datase
        key);
 }
 
-/// Throws Error(data) unless a network can learn from such samples.
+/// Throws Error(data) if the samples are single numbers or have no targets.
 void require_inputs_and_targets(const std::string& key, const Dataset& dataset) {
   if (dataset.x_shape().rank() == 0) {
     const std::optional<SourceFacts> facts = dataset.facts();
@@ -44,7 +44,7 @@ void require_inputs_and_targets(const std::string& key, const Dataset& dataset) 
 }  // namespace
 
 TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<Dataset> given) {
-  // One rank of a machine looks at the files in a child process; only then do all of them open them.
+  // One rank per machine probes the files in a child process before all ranks open them.
   const std::pair<const char*, const DataSource*> sources[] = {
       {"data.train", given ? nullptr : &options.data.train},
       {"data.validation", options.data.validation ? &*options.data.validation : nullptr},
@@ -54,7 +54,7 @@ TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<
     if (source->y.empty()) fail_without_targets(key);
     if (world.local_rank() != 0) continue;
     for (const std::string& warning : probe_files(source->files, {source->x, source->y})) {
-      // The other machines see the same files.
+      // Only rank 0 warns, since all machines see the same files.
       if (world.rank() == 0) log_warning("{}", warning);
     }
   }
@@ -68,7 +68,7 @@ TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<
   std::unique_ptr<Dataset> whole =
       given ? std::move(given) : open_dataset(options.data.train, dataset_options);
   require_inputs_and_targets("data.train", *whole);
-  // The others are what the training data is, whatever they look like.
+  // The other data sets have the kind of the training data, whatever their values look like.
   dataset_options.kind = whole->target_kind();
   dataset_options.classes = whole->classes();
   if (options.data.validation) {

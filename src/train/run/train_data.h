@@ -12,7 +12,7 @@ namespace lockstep {
 struct TrainData {
   std::unique_ptr<Dataset> train, validation, test;
 
-  /// Collective. given: takes the place of the training data, if not null. Throws Error(data), and
+  /// Collective. given: replaces the training data, if not null. Throws Error(data), and
   /// Error(usage) for options that contradict each other.
   TrainData(World& world, const TrainOptions& options, std::unique_ptr<Dataset> given);
 };

@@ -52,7 +52,7 @@ Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const Mod
 
 void Trainer::restore(const ResumeFrom& from) {
   state_ = checkpoints_.restore(from);
-  // Of a run that skipped such steps and now does not.
+  // The run may have skipped non-finite steps before, and no longer does.
   state_.skipped.in_a_row = std::clamp<int64_t>(state_.skipped.in_a_row, 0, options_.max_bad_steps() - 1);
   setup_.step.set_bad_in_a_row(static_cast<int32_t>(state_.skipped.in_a_row));
   watch_.restore(state_);
@@ -62,7 +62,7 @@ EndEvent Trainer::run(const TrainObserver& observer, const StopConditions& condi
   Loader loader = make_loader();
   start(observer, conditions);
   if (epoch_is_full() && !preempted_) save({.best = end_epoch(loader)});
-  // A run that was stopped early is over, however often it is resumed.
+  // A run that has stopped early stays over when it is resumed.
   while (!watch_.stops() && !preempted_ && state_.position < total_steps_) {
     clock_.begin_step();
     checkpoints_.check();
@@ -109,12 +109,12 @@ const Batch& Trainer::next_batch(Loader& loader) const {
   return *batch;
 }
 
-/// What this rank asks for in the next step.
+/// This rank's requests for the next step.
 Requests Trainer::requests() const {
   return {.stop = !stop_request_.reason().empty(), .save = checkpoints_.minutes_passed()};
 }
 
-/// What a step has measured; it may be the one before the newest.
+/// Reports the metrics of a step, which may be the one before the newest.
 void Trainer::report(const std::optional<StepMetrics>& metrics) {
   if (!metrics) return;
   activity().enter(Phase::report);
@@ -169,13 +169,13 @@ bool Trainer::must_flush(bool save_due) const {
   return ends_epoch || save_due || state_.position == total_steps_;
 }
 
-/// Whether the run stands at the end of an epoch that has not been evaluated.
+/// Whether the run is at the end of an epoch that has not been evaluated.
 bool Trainer::epoch_is_full() const {
   return state_.epoch_samples > 0 && state_.position % sampler_.steps_per_epoch() == 0;
 }
 
-/// Validates; returns whether the epoch is the best so far. When the run is preempted meanwhile, nothing has
-/// happened.
+/// Validates; returns whether the epoch is the best so far. If the run is preempted meanwhile, the state does
+/// not change.
 bool Trainer::end_epoch(const Loader& loader) {
   EpochEvent event{.epoch = epoch_of(state_.position - 1) + 1,
                    .step = state_.position,
@@ -194,7 +194,7 @@ bool Trainer::end_epoch(const Loader& loader) {
   return event.validation && watch_.update(event.epoch, *event.validation);
 }
 
-/// None, and `preempted_`, when the run is to stop meanwhile: the next process evaluates.
+/// Returns nothing and sets `preempted_` if the run is preempted meanwhile; the resumed run then evaluates.
 std::optional<Evaluation> Trainer::evaluate(const Dataset& dataset) {
   if (!evaluator_) evaluator_.emplace(setup_.make_evaluator());
   const std::optional<Evaluation> result =
@@ -203,7 +203,7 @@ std::optional<Evaluation> Trainer::evaluate(const Dataset& dataset) {
   return result;
 }
 
-/// Where the run stands, for a checkpoint.
+/// The state of the run for a checkpoint.
 RunState Trainer::state() const {
   RunState state = state_;
   watch_.save(state);
@@ -219,7 +219,7 @@ void Trainer::save(const Checkpointing::Files& files) {
   if (files.newest) asked_.save = false;
 }
 
-/// Weights that are not finite are found where they are saved.
+/// Saving detects non-finite weights.
 template <typename Save>
 void Trainer::or_say_diverged(const Save& save) {
   try {
@@ -239,14 +239,14 @@ EndEvent Trainer::finish(const Loader& loader) {
   event.steps = steps.steps;
   event.straggler = std::move(steps.straggler);
   if (observer_.on_end) observer_.on_end(event);
-  // The first rank that ends with another code than 0 ends the job.
+  // The first rank that ends with a nonzero code ends the job.
   if (preempted_) world_.barrier();
   return event;
 }
 
 EndEvent Trainer::end_event(const std::string& reason, const std::optional<Evaluation>& test) const {
   const std::string mine = stop_request_.reason();
-  const std::string cause = mine.empty() ? "asked for by another rank" : mine;
+  const std::string cause = mine.empty() ? "requested by another rank" : mine;
   return {.reason = reason,
           .cause = preempted_ ? cause : "",
           .step = state_.position,
@@ -260,7 +260,7 @@ EndEvent Trainer::end_event(const std::string& reason, const std::optional<Evalu
           .save_seconds = save_seconds_};
 }
 
-/// Of the training data; looked up once.
+/// Facts about the training data; determined once.
 const std::optional<SourceFacts>& Trainer::facts() const {
   if (!facts_) facts_ = data_.train->facts();
   return *facts_;

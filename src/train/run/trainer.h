@@ -18,38 +18,39 @@
 
 namespace lockstep {
 
-/// What a caller gives the trainer in place of what the options describe; null: nothing.
+/// Parts that replace those described by the options, if not null.
 struct TrainerParts {
   std::unique_ptr<Communicator> communicator;
   std::unique_ptr<Dataset> train;
-  /// A new run starts from its values: initialize_from().
+  /// The initial values of a new run: see initialize_from().
   std::optional<LoadedCheckpoint> initial = std::nullopt;
 };
 
-/// Trains a model from its options to the end: epochs, validation, early stopping, checkpoints, the test.
+/// Trains a model as described by options: epochs, validation, early stopping, checkpoints and the test.
 class Trainer {
  public:
-  /// Collective. Opens the data, builds and plans everything; the first step costs nothing extra.
+  /// Collective. Opens the data and builds everything, so that the first step needs no further setup.
   Trainer(World& world, Exec exec, const TrainOptions& options, const ModelFactory& model,
           const std::optional<ResumeFrom>& resume, TrainerParts parts = {});
 
-  /// Where rank 0 writes, when that was not known yet when the options were made. Before run().
+  /// Sets the folder to which rank 0 writes, if it was not known when the options were made. Call before
+  /// run().
   void set_run_dir(const std::string& folder) { options_.run.dir = folder; }
 
-  /// Collective. Ends early, after a checkpoint, when a rank's `stop` says so: with reason "preempted" on all
-  /// of them, and on none before the checkpoint is on disk. Throws Error(diverged) when a step is not
-  /// finite, or ten in a row where such steps are skipped: after the end event, and with a diagnosis in the
-  /// run folder.
+  /// Collective. When any rank's `stop` requests it, all ranks save a checkpoint and end with reason
+  /// "preempted", none before the checkpoint is on disk. Throws Error(diverged) after a non-finite step, or
+  /// after ten in a row if such steps are skipped; before that, it reports the end event and writes a
+  /// diagnosis to the run folder.
   EndEvent run(const TrainObserver& observer, const StopConditions& stop = {});
 
-  /// Steps that lie behind the run: where a resumed one goes on.
+  /// Number of completed steps, including those before a resume.
   int64_t position() const { return state_.position; }
-  /// What was planned, one line each, for the log: data, model, batches, memory.
+  /// The header of the run for the log; see describe_run().
   std::string describe() const;
-  /// What the user should know of the data before the first step, and of batches that do not fit it. On one
+  /// Findings about the data and the batches that the user should see before the first step. Call on one
   /// rank.
   std::vector<Finding> findings() const;
-  /// What the targets of the data are.
+  /// The kind of the data's targets.
   TargetKind targets() const { return setup_.task.objective().kind(); }
 
  private:
@@ -57,7 +58,7 @@ class Trainer {
 
   void restore(const ResumeFrom& from);
 
-  // The parts of run(), in the order in which it calls them.
+  // The parts of run(), in the order of the calls.
   Loader make_loader() const;
   void start(const TrainObserver& observer, const StopConditions& conditions);
   const Batch& next_batch(Loader& loader) const;
@@ -86,7 +87,7 @@ class Trainer {
   Clock::time_point started_ = Clock::now();
   TrainData data_;
   TrainingSetup setup_;
-  std::optional<InitialValues> initial_;  ///< what a checkpoint gave; none: the initializers
+  std::optional<InitialValues> initial_;  ///< what was loaded from a checkpoint; empty: nothing
   Sampler sampler_;
   int64_t total_steps_;
   Schedule schedule_;
@@ -95,17 +96,17 @@ class Trainer {
   StepClock clock_;
   std::optional<Evaluator> evaluator_;
   mutable std::optional<std::optional<SourceFacts>>
-      facts_;  ///< of the training data; not looked up yet, or none
+      facts_;  ///< of the training data; empty until first needed
 
-  // Where the run stands.
+  // The state of the run.
   TrainObserver observer_;
   RunState state_;
   StopRequest stop_request_{{}, 0};
-  Requests asked_;          ///< by any rank, as far as this one knows
+  Requests asked_;          ///< requests of all ranks, as far as this one knows
   bool preempted_ = false;  ///< the same on all ranks
   Clock::time_point epoch_started_;
   int64_t saves_ = 0;
-  double save_seconds_ = 0;  ///< in which steps stood still for them
+  double save_seconds_ = 0;  ///< time for which saves blocked steps
 };
 
 }  // namespace lockstep

@@ -19,9 +19,9 @@ std::string in_words(const Count& count) {
 }
 
 std::string describe_left(const InitialValues& initial) {
-  constexpr size_t kMostReasons = 8;
+  constexpr size_t kMaxReasons = 8;
   const std::span<const std::string> reasons = initial.reasons;
-  const size_t told = std::min(reasons.size(), kMostReasons);
+  const size_t told = std::min(reasons.size(), kMaxReasons);
   return fmt::format("left {} at their initialization: {}{}", in_words(initial.left),
                      fmt::join(reasons.first(told), ", "),
                      told < reasons.size() ? fmt::format(" and {} more", reasons.size() - told) : "");

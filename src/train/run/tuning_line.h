@@ -8,8 +8,8 @@
 
 namespace lockstep {
 
-/// What a run loaded from a checkpoint, left at its initialization, froze and scaled the learning rate of, in
-/// one line for its header; "" where there is none of it.
+/// The header line on fine-tuning: parameters that were loaded from a checkpoint, left at their
+/// initialization, frozen, or have a scaled learning rate; "" if there are none.
 std::string describe_tuning(const std::optional<InitialValues>& initial, const Graph& graph,
                             const ParameterLayout& layout);
 

@@ -10,7 +10,7 @@ namespace lockstep {
 
 namespace {
 
-/// Fewer samples at a time cost more than they save, and are few for the statistics of batch norm.
+/// Smaller micro-batches cost more than they save, and have too few samples for batch norm.
 constexpr int64_t kFewSamples = 32;
 
 int64_t largest_divisor(int64_t n, int64_t at_most) {
@@ -19,16 +19,16 @@ int64_t largest_divisor(int64_t n, int64_t at_most) {
   return divisor;
 }
 
-/// The smallest divisor of n from at_least on, or n; in about sqrt(n) steps.
-int64_t smallest_divisor(int64_t n, int64_t at_least) {
-  if (n <= at_least) return n;
-  int64_t divisor = at_least;
+/// The smallest divisor of n that is not below `min`, or n; in about sqrt(n) steps.
+int64_t smallest_divisor(int64_t n, int64_t min) {
+  if (n <= min) return n;
+  int64_t divisor = min;
   for (; divisor <= n / divisor; ++divisor)
     if (n % divisor == 0) return divisor;
   return n / largest_divisor(n, n / divisor);
 }
 
-/// "Try 960 or 1008": the multiples of `unit` around n.
+/// "Try 960 or 1008": the multiples of `unit` next to n.
 std::string neighbours(int64_t n, int64_t unit) {
   const int64_t below = n / unit * unit, above = below + unit;
   return below == 0 ? fmt::format("Try {}", above) : fmt::format("Try {} or {}", below, above);
@@ -43,35 +43,32 @@ Batching plan_reproducible(const TrainOptions& options, int ranks, const MicroBa
     fail(ExitCode::usage, "train.global_batch = {} is not a multiple of train.micro_batch = {}. {}.", global,
          micro, neighbours(global, micro));
   const int64_t pieces = global / micro;
-  // Halving the number of micro-batches as long as that is possible gives the most ranks that the tree
-  // allows.
-  int64_t most = 1;
-  while (pieces % (2 * most) == 0) most *= 2;
-  if (ranks > most || (ranks & (ranks - 1)) != 0) {
+  // The largest power of two that divides the number of micro-batches is the maximum number of ranks.
+  int64_t max_ranks = 1;
+  while (pieces % (2 * max_ranks) == 0) max_ranks *= 2;
+  if (ranks > max_ranks || (ranks & (ranks - 1)) != 0) {
     int64_t below = 1;
-    while (2 * below <= std::min<int64_t>(ranks, most)) below *= 2;
+    while (2 * below <= std::min<int64_t>(ranks, max_ranks)) below *= 2;
     const int64_t above = 2 * below;
     const std::string nearest =
-        above <= most && above - ranks < ranks - below ? std::to_string(above) : std::to_string(below);
-    fail(
-        ExitCode::usage,
-        "run.reproducible = true needs a number of ranks that is a power of two and divides the {} "
-        "micro-batches of a "
-        "step (global_batch {} / micro_batch {}); {} ranks were started. The nearest allowed number is {}; a "
-        "smaller train.micro_batch allows more ranks.",
-        pieces, global, micro, ranks, nearest);
+        above <= max_ranks && above - ranks < ranks - below ? std::to_string(above) : std::to_string(below);
+    fail(ExitCode::usage,
+         "run.reproducible = true needs a number of ranks that is a power of two and divides the {} "
+         "micro-batches of a step (global_batch {} / micro_batch {}); {} ranks were started. The nearest "
+         "allowed number is {}; a smaller train.micro_batch allows more ranks.",
+         pieces, global, micro, ranks, nearest);
   }
   return {global, micro, static_cast<int>(pieces / ranks)};
 }
 
-/// The size of the micro-batches of a rank that has rank_batch samples.
+/// Chooses the micro-batch size of a rank with rank_batch samples.
 int64_t choose_micro_batch(const TrainOptions& options, int64_t rank_batch, int lanes,
                            const MicroBatchNeeds& needs) {
   const bool has_statistics = needs.statistics_samples != 0;
   if (has_statistics && !options.train.sync_batch_norm)
     return smallest_divisor(rank_batch, needs.statistics_samples);
   const int64_t micro = rank_batch / largest_divisor(rank_batch, lanes);
-  // What is normalized together is computed at the same time.
+  // Samples that are normalized together must be computed at the same time.
   if (has_statistics) return micro;
   const int64_t smaller = largest_divisor(micro, needs.max_samples);
   return 2 * smaller >= kFewSamples ? smaller : micro;
@@ -110,8 +107,7 @@ Batching plan_batches(const TrainOptions& options, int ranks, int lanes, const M
     const Batching batching = plan_reproducible(options, ranks, needs);
     if (options.train.accumulation != 0 && options.train.accumulation != batching.micro_batches)
       fail(ExitCode::usage,
-           "train.accumulation = {} does not fit: with {} a rank has {} of {}. Leave it "
-           "out.",
+           "train.accumulation = {} does not fit: with {}, each rank has {} of {}. Remove the key.",
            options.train.accumulation, counted(ranks, "rank"),
            counted(batching.micro_batches, "micro-batch", "micro-batches"), batching.micro_batch);
     check_variance(batching, options, ranks, lanes, needs);
@@ -138,10 +134,10 @@ Batching plan_batches(const TrainOptions& options, int ranks, int lanes, const M
     const int64_t step = ranks * micro;
     if (options.train.accumulation != 0)
       fail(ExitCode::usage,
-           "train.global_batch = {} is not {} x micro_batch {} x accumulation {} = {}. Leave one of "
-           "them out.",
+           "train.global_batch = {} is not {} x micro_batch {} x accumulation {} = {}. Remove one of the "
+           "three keys.",
            global, counted(ranks, "rank"), micro, accumulation, unit);
-    fail(ExitCode::usage, "train.global_batch = {} does not divide over {} a step ({} x {}). {}.", global,
+    fail(ExitCode::usage, "train.global_batch = {} does not divide over {} per step ({} x {}). {}.", global,
          counted(step, "sample"), counted(ranks, "rank"), micro, neighbours(global, step));
   }
   const Batching batching{global, micro, static_cast<int>(accumulation)};
@@ -159,7 +155,7 @@ MicroBatchNeeds micro_batch_needs(Exec exec, const Graph& graph) {
     if (values == 1 && needs.vector_norm.empty()) needs.vector_norm = node.name;
   }
   if (exec.on_cuda()) return needs;
-  // Of a core: its own cache and a share of the common one. Between 4 and 16 MiB hardly differ.
+  // Per core: its own cache and a share of the common one. Values from 4 to 16 MiB perform alike.
   constexpr int64_t kCacheBytes = int64_t{8} << 20;
   const int64_t bytes = plan_network(exec, graph, kFewSamples, /*training=*/true).arena_bytes();
   needs.max_samples = std::max(kFewSamples, kFewSamples * kCacheBytes / std::max<int64_t>(1, bytes));

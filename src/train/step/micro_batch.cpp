@@ -53,8 +53,7 @@ void forward(const Task& task, Network& network, ConstTensor x, const Network::M
   network.forward(batch);
 }
 
-/// The loss of a network in training and the gradients of its outputs: of one, or the weighted sum of
-/// several.
+/// The loss of a network in training, weighted over its outputs, and the gradients of its outputs.
 void loss(const Task& task, const Network& network, const MicroBatch& batch, std::span<float> reduced) {
   const Tensor total(reduced.data(), DType::f32, {kLossMetrics});
   const std::span<const Network::Output> outputs = network.outputs();

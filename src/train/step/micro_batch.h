@@ -8,15 +8,15 @@
 
 namespace lockstep {
 
-/// What kernels must know of `rows` samples that start at place `first` of a batch with so many real ones.
-/// weight: of each real sample in the loss.
+/// What kernels need to know about `rows` samples that start at position `first` of a batch with `real` real
+/// samples. weight: of each real sample in the loss.
 MicroBatchInfo micro_batch_info(int64_t first, int64_t rows, int64_t real, int64_t step, float weight);
 
-/// Stored samples in the backend's memory that a network computes together.
+/// Stored samples in the backend's memory, for one forward and backward pass.
 struct MicroBatch {
   const MicroBatchInfo* info = nullptr;  ///< in the backend's memory
   ConstTensor x;                         ///< (rows, ...) as stored
-  ConstTensor y;                         ///< (rows, ...); nothing useful where the batch has no targets
+  ConstTensor y;                         ///< (rows, ...); undefined if the batch has no targets
   ConstTensor sample_index;              ///< (rows) int64
 };
 
@@ -26,7 +26,8 @@ class MicroBatches {
  public:
   MicroBatches(Exec exec, const Task& task, int64_t rows, int64_t count);
 
-  /// The rows of a batch from `first` on, as many as fit. Enqueues: the batch must stay until it has run.
+  /// Copies the rows of a batch from `first` on, as many as fit. Enqueues: the batch must stay valid until
+  /// the copy has run.
   void load(const Batch& batch, int64_t first = 0) const;
   MicroBatch at(int64_t number, const MicroBatchInfo* info) const;
 
@@ -46,25 +47,26 @@ class MicroBatches {
   Rows x_, y_, sample_index_;
 };
 
-/// Who looks on while a micro-batch is enqueued; null: nobody.
+/// Functions to call while a micro-batch is enqueued; null: none.
 struct MicroBatchObserver {
   std::function<void()> input_done = nullptr;                                ///< network.input()
   std::function<void(int node, ConstTensor output)> forward_done = nullptr;  ///< of one layer
-  std::function<void()> loss_done = nullptr;               ///< and the gradients of network.outputs()
+  std::function<void()> loss_done = nullptr;               ///< loss and the gradients of network.outputs()
   std::function<void(int node)> gradients_done = nullptr;  ///< of one layer's parameters
 };
 
-// The one recipe for a micro-batch: preprocess, forward, loss, backward. Each enqueues and does not wait.
+// The computation of a micro-batch: preprocess, forward, loss, backward. Each function enqueues and does not
+// wait.
 
-/// network.output() = what the network answers.
+/// Computes network.output().
 void predict(const Task& task, Network& network, const MicroBatch& batch);
 
-/// The same, and metrics (kLossMetrics): see src/ops/loss/loss.h.
+/// Also computes metrics (kLossMetrics): see src/ops/loss/loss.h.
 void evaluate(const Task& task, Network& network, const MicroBatch& batch, Tensor metrics);
 
-/// The same for a network in training, and the gradients of its parameters. Where it has several outputs, the
-/// loss is the weighted sum of theirs.
-/// reduced: of ParameterLayout; where metrics, sums and gradients go. joint_sum: see Network::MicroBatch.
+/// Also computes the gradients of the parameters, for a network in training. With several outputs, the loss
+/// is the weighted sum of theirs. reduced: the buffer of metrics, sums and gradients, see ParameterLayout.
+/// joint_sum: see Network::MicroBatch.
 void train(const Task& task, Network& network, const MicroBatch& batch, std::span<float> reduced,
            const JointSum* joint_sum, const MicroBatchObserver& observer);
 

@@ -42,7 +42,7 @@ Step::Step(const Parts& parts, const Batching& batching, const Options& options)
       replay_(parts.exec, options.capture, [this] { enqueue(); }) {
   if (parts.statistics != nullptr) statistics_.emplace(*parts.statistics);
   INVARIANT(parts.sharding == nullptr || parts.sharding->buckets() == reducer_.buckets(),
-            "gradients are shared out in other buckets than weights");
+            "buckets of gradients and weights differ");
   const ParameterLayout& layout = parts.parameters.layout();
   bucket_of_node_.assign(parts.graph.nodes().size(), -1);
   for (size_t bucket = 0; bucket < reducer_.buckets().size(); ++bucket) {
@@ -118,7 +118,7 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
   const Exec exec = parts_.exec;
   activity().start_step(step);
   enter(Phase::copy);
-  // The last step's numbers are read before this one overwrites them.
+  // Copy the metrics of the previous step before this one overwrites them.
   if (pending_) copy(exec, host_metrics_.data(), reduced_.data(), host_metrics_.size());
 
   started_.record(Timestamp::Of::compute);
@@ -131,14 +131,14 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
   copy(exec, infos_.data(), host_infos_.data(), infos_.size());
   copy(exec, scalars_.data(), host_scalars_.data(), scalars_.size());
   batch_.load(batch);
-  // Into micro-batch 0's gradients, like a fingerprint; those of the others have zeros there.
+  // Added to micro-batch 0's buffer, like a fingerprint; the other buffers have zeros there.
   host_requests_.as<float>()[0] = requests.stop ? 1.0f : 0.0f;
   host_requests_.as<float>()[1] = requests.save ? 1.0f : 0.0f;
   copy(exec, requests_in(reduced_.as<float>()).data(), host_requests_.data(), host_requests_.size());
   has_batch_.record(Timestamp::Of::compute);
   copied_.record();
 
-  // Not captured, because few steps do it.
+  // Not captured, because only some steps do it.
   const bool asks =
       parts_.replicas != nullptr && parts_.replicas->enqueue(step, pieces_in(reduced_.as<float>()));
   replay_.run();
@@ -146,7 +146,7 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
   wait_for_copies();
   std::optional<StepMetrics> last = take_metrics();
   pending_ = StepMetrics{.step = step, .samples = batch.global_valid};
-  // What the ranks say is known when the metrics are.
+  // The answer of the ranks arrives with the metrics.
   if (asks) pending_->ranks_agreed = false;
   return last;
 }
@@ -163,7 +163,7 @@ Step::Seconds Step::seconds() {
 }
 
 void Step::enter(Phase phase, int64_t number) {
-  // Any call of CUDA may wait until the GPU has room for more work, and so for the sums over the ranks.
+  // Any CUDA call may block until the GPU accepts more work, and therefore on an all-reduce.
   if (parts_.exec.on_cuda())
     activity().enter(Phase::device);
   else
@@ -171,7 +171,7 @@ void Step::enter(Phase phase, int64_t number) {
 }
 
 void Step::wait_for_copies() {
-  // A lost peer lets the GPU wait for ever, and nothing of a replayed step runs on the host to notice.
+  // If a rank is lost, the GPU waits forever, and no host code of a replayed step would detect it.
   enter(Phase::update);
   while (!copied_.reached()) {
     parts_.communicator.check();
@@ -193,7 +193,7 @@ void Step::enqueue() {
     try {
       compute_share(lane);
     } catch (...) {
-      // The other lanes must not wait for what this one would have brought.
+      // The other lanes must not wait for this one's contribution.
       reducer_.cancel(std::current_exception());
       if (statistics_) statistics_->cancel(std::current_exception());
       throw;
@@ -226,7 +226,7 @@ void Step::compute_share(int lane) {
     for (int m = next_micro_batch_++; m < count; m = next_micro_batch_++) compute(network, m, nullptr);
     return;
   }
-  // In rounds, because all ranks must agree on which micro-batches are normalized together.
+  // In rounds, because all ranks must normalize the same micro-batches together.
   const auto lanes = static_cast<int>(networks_.size());
   for (int first = 0; first + lane < count; first += lanes) {
     const JointSum joint_sum = [&, in_round = std::min(lanes, count - first)](std::span<float> values) {

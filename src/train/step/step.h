@@ -24,84 +24,83 @@
 
 namespace lockstep {
 
-/// What one training step measured, over the global batch.
+/// Measurements of one training step, over the global batch.
 struct StepMetrics {
   int64_t step = 0;  ///< its number, from 1
-  double loss = 0;   ///< mean over the real samples; of several outputs the weighted sum
+  double loss = 0;   ///< mean over the real samples; with several outputs, their weighted sum
   double correct = 0;
   int64_t samples = 0;
-  /// Whether all ranks started the step with the same bits (see ReplicaCheck); none when this step did not
-  /// say.
+  /// Whether all ranks started the step with the same bits (see ReplicaCheck); empty if this step did not
+  /// check.
   std::optional<bool> ranks_agreed = std::nullopt;
-  Requests requests = {};    ///< what any rank asked for when it started the step
+  Requests requests = {};    ///< requests of any rank at the start of the step
   double gradient_norm = 0;  ///< before clipping
   /// Whether the loss, the gradients and the statistics of batch norm were all finite. The same on every
-  /// rank; the step has changed nothing where they were not (see StepGuard).
+  /// rank; if false, the step has changed nothing (see StepGuard).
   bool is_finite = true;
-  /// The loss of each of several outputs (Graph::outputs()), without its weight; empty where there is one.
+  /// The loss of each of several outputs (Graph::outputs()), without its weight; empty if there is only one.
   std::vector<double> output_losses = {};
 };
 
-/// One optimizer step on the global batch: forward, loss and backward of each micro-batch, gradients added
-/// over micro-batches and ranks while backward runs, one update of the weights.
+/// One optimizer step on the global batch: forward, loss and backward of each micro-batch, gradients summed
+/// over micro-batches and all-reduced while backward runs, and one update of the weights.
 class Step {
  public:
   struct Parts {
     Exec exec;
-    ThreadPool& pool;  ///< a lane computes whole micro-batches; on CUDA there is one lane
+    ThreadPool& pool;  ///< each lane computes whole micro-batches; CUDA has one lane
     Communicator& communicator;
     const Task& task;
     const Graph& graph;
     Parameters& parameters;
     Optimizer& optimizer;
-    ReplicaCheck* replicas = nullptr;  ///< null: nobody watches that the ranks stay equal
-    /// Synchronizes batch norm: it takes its statistics over the micro-batches that all lanes and ranks
-    /// compute at the same time, and sums them on this communicator (see RoundReducer). Null: over each one
-    /// alone.
+    ReplicaCheck* replicas = nullptr;  ///< null: the ranks are not compared
+    /// Synchronizes batch norm: its statistics are taken over the micro-batches that all lanes and ranks
+    /// compute at the same time, and summed on this communicator (see RoundReducer). Null: over each
+    /// micro-batch.
     Communicator* statistics = nullptr;
     const Sharding* sharding = nullptr;  ///< null: every rank updates all weights
   };
   struct Options {
     int64_t bucket_bytes = int64_t{1} << 20;
-    Wire gradients = Wire::fp32;  ///< how they travel
+    Wire gradients = Wire::fp32;  ///< data type in which they are sent
     bool capture = true;
-    int32_t max_bad_steps = 1;  ///< in a row; from then on no step changes the model
+    int32_t max_bad_steps = 1;  ///< non-finite steps in a row after which no step changes the model
   };
   Step(const Parts& parts, const Batching& batching, const Options& options);
 
   /// Starts step number `step` (from 1). On CUDA it returns while the GPU computes, and the batch may be
-  /// reused. `requests` are this rank's. Returns what the step before measured.
+  /// reused. `requests` are this rank's. Returns the metrics of the previous step.
   std::optional<StepMetrics> run(const Batch& batch, int64_t step, double lr, const Requests& requests = {});
-  /// Waits for the newest step and returns what it measured, once.
+  /// Waits for the newest step and returns its metrics, once.
   std::optional<StepMetrics> flush();
 
-  /// How long the newest step took to copy its batch, and altogether. On CUDA it waits for the step, and the
-  /// clock is the GPU's.
+  /// The time that the newest step took to copy its batch, and in total. On CUDA this waits for the step and
+  /// uses the GPU's clock.
   struct Seconds {
     double copy = 0, total = 0;
   };
   Seconds seconds();
 
-  /// How many steps in a row were not finite when the run went on from here. Before the first step.
+  /// Sets the number of non-finite steps in a row before the first step, for a resumed run.
   void set_bad_in_a_row(int32_t count);
 
   /// Memory for activations over all lanes, and for gradients.
   size_t activation_bytes() const;
   size_t gradient_bytes() const { return reduced_.size() + reducer_.bytes(); }
-  /// What is summed over the ranks in one call.
+  /// The buckets that are all-reduced in one call each.
   const std::vector<Bucket>& buckets() const { return reducer_.buckets(); }
-  /// As long as the trained weights. Between flush() and run() its values are of no use, and others may write
-  /// there.
+  /// As long as the trained weights. Between flush() and run() it may be used as scratch memory.
   std::span<float> gradients() const;
 
  private:
-  /// The step itself: the same function runs uncaptured and while it is captured.
+  /// The step itself; runs directly or while being captured.
   void enqueue();
   void compute_share(int lane);
   void compute(Network& network, int micro_batch, const JointSum* joint_sum);
-  /// Publishes what this process is doing.
+  /// Publishes this process's current activity.
   void enter(Phase phase, int64_t number = -1);
-  /// Blocks until the GPU has reached `copied_`, with an eye on the other ranks.
+  /// Blocks until the GPU has reached `copied_`, while watching for lost ranks.
   void wait_for_copies();
   /// The same for everything enqueued so far.
   void wait_for_all();
@@ -115,16 +114,16 @@ class Step {
   Parts parts_;
   Batching batching_;
   int32_t max_bad_steps_;
-  std::vector<Network> networks_;  // one a lane
+  std::vector<Network> networks_;  // one per lane
   Buffer reduced_;                 // see ParameterLayout
   GradientReducer reducer_;
   std::optional<RoundReducer> statistics_;
-  std::vector<int> bucket_of_node_;  // which bucket a layer's gradients complete; -1: none
+  std::vector<int> bucket_of_node_;  // the bucket that a layer's gradients complete; -1: none
 
-  // What a captured step reads in the backend's memory; addresses are fixed, so that it can be replayed.
+  // Inputs of a captured step in the backend's memory, at fixed addresses so that it can be replayed.
   MicroBatches batch_;
   Buffer infos_, scalars_, guard_;
-  // Page-locked copies of small numbers on their way to and from the device.
+  // Page-locked host buffers for transfers of small values to and from the device.
   Buffer host_infos_, host_scalars_, host_requests_, host_metrics_;
   Fence copied_;
   Timestamp started_, has_batch_, done_;  // of the newest step

@@ -11,14 +11,15 @@ namespace lockstep {
 
 namespace {
 
-/// Beyond so many numbers, neighbours are added: an epoch may have millions of steps.
-constexpr size_t kMostSums = 1 << 16;
+/// Limits the number of entries: beyond it, adjacent ones are merged, since an epoch may have millions of
+/// steps.
+constexpr size_t kMaxSums = 1 << 16;
 
-/// A run that is a tenth slower than it could be is worth a line. Between sound ranks of one machine, epochs
-/// differ by a few per cent.
+/// The slowdown from which a rank is reported. Healthy ranks of one machine differ by a few percent per
+/// epoch.
 constexpr double kWorthTelling = 0.1;
-/// Less a step is what rank 0 needs to write its metrics.
-constexpr double kLeastSeconds = 1e-4;
+/// Smaller differences per step are within the time that rank 0 needs to write its metrics.
+constexpr double kMinSeconds = 1e-4;
 
 constexpr std::array kParts = {&StepSplit::read,    &StepSplit::decode,        &StepSplit::copy,
                                &StepSplit::compute, &StepSplit::communication, &StepSplit::wait};
@@ -33,7 +34,7 @@ void add_to(StepSplit& sum, const StepSplit& split) {
   for (const auto part : kParts) sum.*part += split.*part;
 }
 
-/// Every rank's split, by rank. Collective.
+/// The splits of all ranks, by rank. Collective.
 std::vector<StepSplit> gather_splits(World& world, const StepSplit& mine) {
   const auto ranks = static_cast<size_t>(world.size());
   std::vector<double> all(ranks * kParts.size());
@@ -61,9 +62,9 @@ void StepSplitRecorder::add_parts(double copy, double compute, double in_sums) {
   if (steps_in_last_ == 0) in_sums_.push_back(0);
   in_sums_.back() += in_sums;
   steps_in_last_ = (steps_in_last_ + 1) % steps_a_sum_;
-  if (in_sums_.size() < kMostSums || steps_in_last_ != 0) return;
-  for (size_t i = 0; i < kMostSums / 2; ++i) in_sums_[i] = in_sums_[2 * i] + in_sums_[2 * i + 1];
-  in_sums_.resize(kMostSums / 2);
+  if (in_sums_.size() < kMaxSums || steps_in_last_ != 0) return;
+  for (size_t i = 0; i < kMaxSums / 2; ++i) in_sums_[i] = in_sums_[2 * i] + in_sums_[2 * i + 1];
+  in_sums_.resize(kMaxSums / 2);
   steps_a_sum_ *= 2;
 }
 
@@ -77,12 +78,12 @@ StepReport StepSplitRecorder::gather(World& world, const Loader::Seconds& input)
         {.copy = copy_, .compute = compute_, .communication = communication, .wait = in_sums - communication},
         1 / static_cast<double>(steps_with_parts_));
   }
-  // Reading ahead costs nothing; what the step stood still for is shared out as the readers spent their time.
+  // Reading ahead is free; the time for which steps were blocked is divided like the time of the readers.
   const double waited = input.waited - input_before_.waited;
   const double read = input.read - input_before_.read, decode = input.decode - input_before_.decode;
   const double rest = seconds_ - waited;
   StepSplit mine = scaled(parts_, std::min(static_cast<double>(steps_), rest / parts_.total()));
-  // What a GPU does not know of, this rank's host spent.
+  // Time that the GPU does not measure was spent by the host.
   mine.compute += rest - mine.total();
   mine.read = read > 0 ? waited * read / (read + decode) : 0;
   mine.decode = waited - mine.read;
@@ -118,7 +119,7 @@ StepReport compare_ranks(const std::vector<StepSplit>& ranks, int64_t steps) {
     add_to(report.mean, scaled(rank, a_step / static_cast<double>(ranks.size())));
   report.slowest_rank = by_own.back();
   report.slowest = scaled(ranks[static_cast<size_t>(by_own.back())], a_step);
-  // Of two ranks the faster one: so fast could both be.
+  // Of two ranks the faster one, because both could be that fast.
   report.median = scaled(ranks[static_cast<size_t>(by_own[(by_own.size() - 1) / 2])], a_step);
   return report;
 }
@@ -127,7 +128,7 @@ std::optional<std::string> straggler_line(const StepReport& report, const std::s
                                           const std::vector<std::string>& files) {
   const double more = report.slowest.own() - report.median.own();
   const double without = report.slowest.total() - more;
-  if (more < kLeastSeconds || more < kWorthTelling * without) return std::nullopt;
+  if (more < kMinSeconds || more < kWorthTelling * without) return std::nullopt;
 
   struct Part {
     const char* name;
@@ -141,13 +142,13 @@ std::optional<std::string> straggler_line(const StepReport& report, const std::s
   std::string list;
   for (const Part& part : parts) {
     if (part.more < more / 4) break;
-    list += fmt::format("{}{} +{:.2f} ms a step", list.empty() ? "" : ", ", part.name, 1000 * part.more);
+    list += fmt::format("{}{} +{:.2f} ms per step", list.empty() ? "" : ", ", part.name, 1000 * part.more);
     if (part.name == std::string_view("read") && !files.empty())
       list += fmt::format(" ({}{})", files.front(),
                           files.size() > 1 ? fmt::format(" and {} more", files.size() - 1) : "");
   }
-  return fmt::format("rank {} ({}) makes steps {:.0f} % slower than the median rank would: {}",
-                     report.slowest_rank, host, 100 * more / without, list);
+  return fmt::format("rank {} ({}) slows each step down by {:.0f} %: {}", report.slowest_rank, host,
+                     100 * more / without, list);
 }
 
 }  // namespace lockstep

@@ -78,7 +78,7 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"RanksNoPowerOfTwo", 3, "TRAIN DATA --set run.reproducible=true", 2, "power of two"},
         Row{"SyncBatchNormIsNotReproducible", 1,
             "TRAIN DATA --set run.reproducible=true --set train.sync_batch_norm=true", 2,
-            "does not go with train.sync_batch_norm"},
+            "cannot be combined with train.sync_batch_norm"},
         Row{"UnknownKey", 2, "TRAIN DATA --set train.epoch=3", 2, "Did you mean 'train.epochs'"},
         Row{"RunNameIsAPath", 1, "TRAIN DATA --set run.name=../run", 2, "cannot name a folder below runs"},
         Row{"UnknownOption", 2, "TRAIN DATA --wrong", 2, "train has no option '--wrong'"},

@@ -64,7 +64,7 @@ TEST_F(SignalTest, OneRankThatIsSignalledStopsAll) {
     const std::string name = "one-of-" + std::to_string(ranks);
     const ProgramResult result = stop(name, ranks, [&] { kill(rank_of(name, ranks - 1), SIGUSR1); });
     EXPECT_EQ(result.exit_code, 75) << result.err;
-    EXPECT_THAT(result.out, HasSubstr("preempted (asked for by another rank)"));
+    EXPECT_THAT(result.out, HasSubstr("preempted (requested by another rank)"));
     expect_resumes(name, 6 - ranks);
   }
 }

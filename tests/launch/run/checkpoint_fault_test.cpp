@@ -196,7 +196,7 @@ TEST_F(CheckpointFault, WeightsThatAreNotFiniteAreNeverSaved) {
       run(training("infinite", {"train.steps=1", "optimizer.name=sgd", "optimizer.lr=1e30",
                                 "optimizer.weight_decay=1e30"}));
   EXPECT_EQ(result.exit_code, 5) << result.err;
-  EXPECT_THAT(result.err, HasSubstr("has values that are not finite after step 1"));
+  EXPECT_THAT(result.err, HasSubstr("has non-finite values after step 1"));
   EXPECT_TRUE(fs::is_empty(checkpoints("infinite")));
   EXPECT_EQ(events("infinite").back()["reason"], "diverged");
 }

@@ -70,7 +70,7 @@ TEST_F(DivergenceTest, ALearningRateThatIsTooLargeNamesTheStepItsSamplesAndALaye
     const ProgramResult result =
         run(name, ranks, {data("digits.h5"), "optimizer.name=sgd", "optimizer.lr=1e30"});
     EXPECT_EQ(result.exit_code, 5) << result.err;
-    EXPECT_THAT(result.err, HasSubstr("was the first to give numbers that are not finite"));
+    EXPECT_THAT(result.err, HasSubstr("was the first with a non-finite output"));
     EXPECT_THAT(result.err, HasSubstr("diagnosis.json"));
     const json found = diagnosis(name);
     const int64_t step = found.at("step");

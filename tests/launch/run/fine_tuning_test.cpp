@@ -128,12 +128,12 @@ TEST_F(FineTuning, AHeadOfAnotherWidthIsLeftAtItsInitialization) {
   train("wide", 2,
         settings({"model.init_from=" + from, "data.classes=12", "optimizer.freeze=conv1",
                   "optimizer.lr_scale={ \"norm*\" = 0.1, conv2 = 0.5 }"}));
-  EXPECT_EQ(
-      header_of("wide"),
-      "fine-tuning: loaded 6 tensors (270 parameters) and the running statistics of 1 layer from " + from +
-          "/checkpoints/step-00000006.h5; left 2 tensors (8724 parameters) at their initialization: "
-          "head.weight is (12, 726), there (10, 726), head.bias is (12), there (10); frozen: 2 tensors (40 "
-          "parameters); scaled learning rate: 4 tensors (230 parameters)");
+  EXPECT_EQ(header_of("wide"),
+            "fine-tuning: loaded 6 tensors (270 parameters) and the running statistics of 1 layer from " +
+                from +
+                "/checkpoints/step-00000006.h5; left 2 tensors (8724 parameters) at their initialization: "
+                "head.weight is (12, 726), in the checkpoint (10, 726), head.bias is (12), in the checkpoint "
+                "(10); frozen: 2 tensors (40 parameters); scaled learning rate: 4 tensors (230 parameters)");
 }
 
 TEST_F(FineTuning, CheckpointsAreEvaluatedAndResumedWithoutWhatTheyStartedFrom) {
@@ -207,7 +207,7 @@ TEST_F(FineTuning, WhatCannotBeMeantIsRefusedBeforeTheFirstStep) {
               HasSubstr("model.init_from = " + (*folder_ / "nowhere") + ": there is no such file"));
   const ProgramResult other = refused({"model.init_from=" + pretrained(), "model.name=mlp"});
   EXPECT_EQ(other.exit_code, 3);
-  EXPECT_THAT(other.err, AllOf(HasSubstr("has no parameter of this model under the same name"),
+  EXPECT_THAT(other.err, AllOf(HasSubstr("has no parameter of this model with the same name"),
                                HasSubstr("It has conv1.bias, conv1.weight, "), HasSubstr("The model has ")));
 }
 

@@ -172,8 +172,8 @@ TEST_F(Resume, OtherDataIsRefusedByNameOrBeginsItsEpochAnew) {
   EXPECT_EQ(allowed.exit_code, 0) << allowed.err;
   EXPECT_THAT(allowed.err,
               AllOf(HasSubstr("warning: data or batches differ from those of"), HasSubstr(file + "300"),
-                    HasSubstr("The run goes on at the start of epoch 2, step 7"),
-                    HasSubstr("The best epoch is looked for anew")));
+                    HasSubstr("The run resumes at the start of epoch 2, step 7"),
+                    HasSubstr("The best epoch is determined anew")));
   const std::vector<json> all = events("changing");
   EXPECT_EQ(all.back()["step"], 18);
   EXPECT_NEAR(validation_loss_of(checkpoint("changing", "best.h5")), best_loss_in(all, 2), 1e-9);
@@ -207,7 +207,7 @@ TEST_F(Resume, AChangedConfigIsRefusedOrToldKeyByKey) {
   const ProgramResult allowed = run(training(other), 2);
   EXPECT_EQ(allowed.exit_code, 0) << allowed.err;
   EXPECT_THAT(allowed.err, AllOf(HasSubstr("warning: the config differs"), each_key,
-                                 HasSubstr("The best epoch is looked for anew")));
+                                 HasSubstr("The best epoch is determined anew")));
   EXPECT_THAT(contents(*folder_ / "config/log.txt"), each_key);
   // 7 steps an epoch before, and 13 now.
   const std::vector<json> all = events("config");

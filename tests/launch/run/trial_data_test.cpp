@@ -50,9 +50,8 @@ TEST_F(TrialData, TheTaskIsPrintedAndAKeyForcesIt) {
   EXPECT_EQ(automatic.exit_code, 0) << automatic.err;
   EXPECT_THAT(
       automatic.out,
-      HasSubstr(
-          "\ntask: classification, 4 classes, cross-entropy (the floats are whole numbers of few values; "
-          "if they are numbers to predict, set data.task = \"values\")\n"));
+      HasSubstr("\ntask: classification, 4 classes, cross-entropy (the floats take few integer values; "
+                "if they are numbers to predict, set data.task = \"values\")\n"));
   const std::string regression = "\ntask: regression, 1 value, mean squared error\n";
   EXPECT_THAT(train("/m", {"data.task=values"}, "task").out, HasSubstr(regression));
   EXPECT_THAT(train("/m", {"train.loss=mean_squared_error"}, "loss").out, HasSubstr(regression));

@@ -60,13 +60,13 @@ TEST(InitialValues, ComeByNameAndAHeadOfAnotherWidthIsLeft) {
     EXPECT_EQ(values(parameters, i), values(saved.parameters, i)) << parameters.layout().parameters[i].name;
   for (size_t i = 4; i < 6; ++i) EXPECT_EQ(values(parameters, i), values(untouched, i));
   EXPECT_EQ(states(parameters), states(saved.parameters));
-  EXPECT_THAT(initial.reasons,
-              ElementsAre("head.weight is (4, 48), there (5, 48)", "head.bias is (4), there (5)"));
+  EXPECT_THAT(initial.reasons, ElementsAre("head.weight is (4, 48), in the checkpoint (5, 48)",
+                                           "head.bias is (4), in the checkpoint (5)"));
   EXPECT_EQ(describe_tuning(initial, graph, parameters.layout()),
             "fine-tuning: loaded 4 tensors (63 parameters) and the running statistics of 1 layer from "
             "run/checkpoints/step-00000007.h5; left 2 tensors (196 parameters) at their initialization: "
-            "head.weight is (4, 48), there (5, 48), head.bias is (4), there (5); frozen: 2 tensors (57 "
-            "parameters); scaled learning rate: 2 tensors (196 parameters)");
+            "head.weight is (4, 48), in the checkpoint (5, 48), head.bias is (4), in the checkpoint (5); "
+            "frozen: 2 tensors (57 parameters); scaled learning rate: 2 tensors (196 parameters)");
 }
 
 TEST(InitialValues, OfAWholeModelAreAllOfIt) {
@@ -86,7 +86,8 @@ TEST(InitialValues, WhatTheCheckpointLacksIsLeft) {
   Parameters parameters({}, net(5, "stem"));
   const InitialValues initial = initialize_from(saved.loaded, {}, parameters);
   EXPECT_EQ(initial.loaded.tensors, 4);
-  EXPECT_THAT(initial.reasons, ElementsAre("stem.weight is not in it", "stem.bias is not in it"));
+  EXPECT_THAT(initial.reasons,
+              ElementsAre("stem.weight is not in the checkpoint", "stem.bias is not in the checkpoint"));
 }
 
 TEST(InitialValues, NothingInCommonIsAnErrorThatListsBoth) {
@@ -101,9 +102,9 @@ TEST(InitialValues, NothingInCommonIsAnErrorThatListsBoth) {
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::data);
     EXPECT_STREQ(error.what(),
-                 "model.init_from: run/checkpoints/step-00000007.h5 has no parameter of this model under the "
-                 "same name and in the same shape. It has conv.bias, conv.weight, head.bias, head.weight, "
-                 "norm.bias, norm.weight. The model has output.weight, output.bias.");
+                 "model.init_from: run/checkpoints/step-00000007.h5 has no parameter of this model with the "
+                 "same name and shape. It has conv.bias, conv.weight, head.bias, head.weight, norm.bias, "
+                 "norm.weight. The model has output.weight, output.bias.");
   }
 }
 

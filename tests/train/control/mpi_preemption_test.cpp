@@ -96,7 +96,7 @@ TEST_P(MpiPreemption, AtEveryMomentARunCanBeStoppedAndGoesOnAsIfItHadNotBeen) {
     go_on(name, told, asking, when, /*capture=*/when % 2 == 0);
     if (told.end.reason == "preempted") {
       ++preempted;
-      EXPECT_EQ(told.end.cause, world.rank() == asking ? "SIGTEST" : "asked for by another rank");
+      EXPECT_EQ(told.end.cause, world.rank() == asking ? "SIGTEST" : "requested by another rank");
       EXPECT_FALSE(told.end.test);
       EXPECT_FALSE(find_checkpoints(world.broadcast(folder_ / name)).empty());
       go_on(name, told, 0, 0, true);

@@ -76,7 +76,7 @@ TEST(Batching, ImpossibleBatchOffersTheNeighbours) {
             "train.global_batch = 1000 does not divide over 6 ranks. Try 996 or 1002.");
   EXPECT_EQ(
       refusal(options(1000, 48, 0, false), 1),
-      "train.global_batch = 1000 does not divide over 48 samples a step (1 rank x 48). Try 960 or 1008.");
+      "train.global_batch = 1000 does not divide over 48 samples per step (1 rank x 48). Try 960 or 1008.");
   EXPECT_THAT(refusal(options(0, 0, 0, false), 1),
               testing::HasSubstr("train.global_batch = 0 must be positive"));
 }

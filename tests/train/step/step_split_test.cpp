@@ -8,7 +8,7 @@ namespace {
 
 using ::testing::Optional;
 
-/// Ranks that compute 10 ms a step each, and one that also spends `more` on something.
+/// Ranks that compute 10 ms per step each, and one that also spends `more` on something.
 std::vector<StepSplit> even_but_one(int ranks, int slow, double StepSplit::*part, double more,
                                     int64_t steps) {
   std::vector<StepSplit> all(static_cast<size_t>(ranks), StepSplit{.compute = 0.010, .communication = 0.002});
@@ -49,19 +49,19 @@ TEST(StragglerLine, NamesTheRankAndWhatItSpendsMoreOn) {
                           {"/data/a.h5", "b.h5"});
   };
   EXPECT_THAT(line(&StepSplit::read, 0.006),
-              Optional(std::string("rank 3 (node7) makes steps 50 % slower than the median rank would: "
-                                   "read +6.00 ms a step (/data/a.h5 and 1 more)")));
-  EXPECT_THAT(line(&StepSplit::compute, 0.0024),
-              Optional(std::string("rank 3 (node7) makes steps 20 % slower than the median rank would: "
-                                   "compute +2.40 ms a step")));
+              Optional(std::string("rank 3 (node7) slows each step down by 50 %: read +6.00 ms per step "
+                                   "(/data/a.h5 and 1 more)")));
+  EXPECT_THAT(
+      line(&StepSplit::compute, 0.0024),
+      Optional(std::string("rank 3 (node7) slows each step down by 20 %: compute +2.40 ms per step")));
 }
 
 TEST(StragglerLine, ListsPartsByTheirSizeAndLeavesSmallOnesOut) {
   std::vector<StepSplit> ranks(3, StepSplit{.read = 0.001, .compute = 0.010});
   ranks[1] = {.read = 0.0015, .decode = 0.004, .copy = 0.002, .compute = 0.011};
   EXPECT_THAT(straggler_line(compare_ranks(ranks, 1), "h", {}),
-              Optional(std::string("rank 1 (h) makes steps 68 % slower than the median rank would: "
-                                   "decode +4.00 ms a step, copy +2.00 ms a step")));
+              Optional(std::string("rank 1 (h) slows each step down by 68 %: decode +4.00 ms per step, copy "
+                                   "+2.00 ms per step")));
 }
 
 TEST(StragglerLine, IsQuietWhenRanksAreEven) {
