@@ -41,7 +41,7 @@ constexpr Synonym kModels[] = {
     {"linear", "", "an mlp with model.hidden = [] is one linear layer."},
 };
 
-// Which of them a model has decides what is meant.
+// A synonym of several keys means the one that the model has.
 constexpr Synonym kModelKeys[] = {
     {"hidden_size", "hidden"},
     {"hidden_sizes", "hidden"},
@@ -68,7 +68,7 @@ const char* type_name(const ModelValue& value) {
   return kNames[value.index()];
 }
 
-/// The user's value as the type of the standard one; an integer may stand for a number.
+/// The user's value with the type of the default; an integer is accepted as a number.
 ModelValue converted(const std::string& model, const ModelKey& key, const ModelValue& value) {
   if (value.index() == key.standard.index()) return value;
   if (std::holds_alternative<double>(key.standard) && std::holds_alternative<int64_t>(value))
@@ -94,8 +94,8 @@ std::map<std::string, ModelValue> complete_keys(const ModelEntry& entry, const M
   return keys;
 }
 
-/// Images without a channel axis have one channel: the only place that decides so. Samples with an answer at
-/// each place of their first axis are no images but sequences of vectors.
+/// Images without a channel axis have one channel; only this function decides that. Samples with an output at
+/// each place of their first axis are sequences of vectors, not images.
 Shape with_channels(const Shape& input, const NetworkOutput& output) {
   const bool is_sequence =
       input.rank() == 2 && output.positions.rank() == 1 && output.positions[0] == input[0];
@@ -112,8 +112,7 @@ Graph build_model(const ModelSpec& spec, const Shape& input, const NetworkOutput
   const Shape sample = with_channels(input, output);
   if (!spec.file.empty()) {
     if (!spec.keys.empty())
-      fail(ExitCode::usage,
-           "model.{} does not apply: the model comes from {}, which holds its options itself.",
+      fail(ExitCode::usage, "model.{} does not apply: the model comes from {}, which contains its options.",
            spec.keys.begin()->first, spec.file);
     return build_model_file(spec.file, sample, output, seed);
   }

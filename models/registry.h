@@ -17,10 +17,10 @@ using ModelValue = std::variant<bool, int64_t, double, std::string, std::vector<
 struct ModelSpec {
   std::string name = "cnn";
   std::string file = {};                        ///< absolute; when set, name is empty
-  std::map<std::string, ModelValue> keys = {};  ///< the model's own, for example hidden = [64]
+  std::map<std::string, ModelValue> keys = {};  ///< the model's own keys, for example hidden = [64]
 };
 
-/// A key that a built-in model understands.
+/// A key of a built-in model.
 struct ModelKey {
   std::string name, description;
   ModelValue standard;
@@ -42,9 +42,9 @@ const std::vector<ModelEntry>& model_registry();
 Synonyms model_synonyms();
 Synonyms model_key_synonyms();
 
-/// Builds from a spec. A built-in model gives all of the output in one vector, a model file may give it at
-/// positions. Throws Error(usage) for an unknown model or key (with the nearest known one), a value
-/// of the wrong type, or a network that does not fit the data: the message names the layer.
+/// Builds a model. A built-in model has a vector as output; a model file may have an output at each position.
+/// Throws Error(usage) for an unknown model or key (with the nearest known one), a value of the wrong type,
+/// or a network that does not fit the data: the message names the layer.
 Graph build_model(const ModelSpec& spec, const Shape& input, const NetworkOutput& output, uint64_t seed);
 
 }  // namespace lockstep

@@ -22,7 +22,7 @@ OptionValue factor(const std::string& text, const BlockParameters& parameters) {
   if (const auto found = parameters.find(text); found != parameters.end()) return found->second;
   std::vector<std::string> known;
   for (const auto& entry : parameters) known.push_back(entry.first);
-  fail(ExitCode::usage, "'{}' is no parameter of this block{}", text, suggestion(text, known));
+  fail(ExitCode::usage, "'{}' is not a parameter of this block{}", text, suggestion(text, known));
 }
 
 }  // namespace
@@ -31,24 +31,25 @@ const std::vector<CommonOption>& common_layer_options() {
   static const std::vector<CommonOption> options = {
       {"kind", "text", "one of the kinds below; required"},
       {"name", "text",
-       "names the layer's output and parameters; else the kind and a number, as in \"conv2d_1\""},
-      {"input", "a name", "the layer that it reads, or \"input\" for the data; else the layer before it"},
-      {"inputs", "a list of names", "the same for a layer that reads several, such as add"},
-      {"parameters_of", "a name", "an earlier layer, whose parameters it uses in place of its own"},
-      {"repeat", "an integer", "so many of it, one behind the other, named NAME.0, NAME.1, ..."},
+       "name of the layer's output and parameters; default: the kind and a number, as in \"conv2d_1\""},
+      {"input", "a name", "the layer that it reads, or \"input\" for the data; default: the previous layer"},
+      {"inputs", "a list of names", "the layers that it reads, for a kind that reads several, such as add"},
+      {"parameters_of", "a name", "an earlier layer whose parameters it uses instead of its own"},
+      {"repeat", "an integer", "number of copies, each reading the one before, named NAME.0, NAME.1, ..."},
       {"loss_weight", "a number",
-       "makes it an output besides the last layer: in training its loss is added with this weight"},
+       "makes it an output besides the last layer, whose loss is added in training with this weight"},
   };
   return options;
 }
 
 const std::vector<CommonOption>& block_use_options() {
   static const std::vector<CommonOption> options = {
-      {"block", "a name", "a [block.NAME] of this file, whose layers stand here"},
-      {"name", "text", "in front of the names of its layers, as in \"stage1.conv\""},
-      {"input", "a name", "what the block reads, which is \"input\" inside; else the layer before it"},
-      {"repeat", "an integer", "so many of it, one behind the other, named NAME.0, NAME.1, ..."},
-      {"first", "an integer", "the number of the first of them; else 0"},
+      {"block", "a name", "NAME of a [block.NAME] in this file, whose layers are inserted here"},
+      {"name", "text", "prefix of the names of its layers, as in \"stage1.conv\""},
+      {"input", "a name",
+       "the layer that the block reads, called \"input\" inside it; default: the previous layer"},
+      {"repeat", "an integer", "number of copies, each reading the one before, named NAME.0, NAME.1, ..."},
+      {"first", "an integer", "number of the first copy; default: 0"},
   };
   return options;
 }

@@ -9,13 +9,13 @@
 
 namespace lockstep {
 
-/// What every layer of a model file may have besides the options of its kind, each with its meaning.
+/// Options that every layer of a model file may have in addition to those of its kind.
 struct CommonOption {
   std::string name, type, description;
 };
 const std::vector<CommonOption>& common_layer_options();
 
-/// What a use of a block may have besides the block's parameters.
+/// Options that a use of a block may have in addition to the block's parameters.
 const std::vector<CommonOption>& block_use_options();
 
 std::vector<std::string> names_of(const std::vector<CommonOption>& options);
@@ -24,11 +24,11 @@ bool is_in(const std::vector<CommonOption>& options, std::string_view key);
 /// "an integer or [height, width]".
 const char* type_name(const LayerOption& option);
 
-/// The values that the parameters of a block have where it is used.
+/// The values of a block's parameters in one use.
 using BlockParameters = std::map<std::string, OptionValue>;
 
-/// The value of a product of integers and parameters, as in "width" and "4 * width". A single parameter may
-/// be of another type. Throws Error(usage) that says which part is not known, or too large.
+/// Evaluates a product of integers and parameters, such as "width" or "4 * width". A single parameter may
+/// have another type. Throws Error(usage) naming the part that is unknown or too large.
 OptionValue evaluate(const std::string& expression, const BlockParameters& parameters);
 
 }  // namespace lockstep

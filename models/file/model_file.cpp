@@ -18,10 +18,10 @@ namespace lockstep {
 
 namespace {
 
-constexpr const char* kData = "input";  // the name of value 0, and of what a block reads
+constexpr const char* kData = "input";  // the name of value 0, and of a block's input
 constexpr int64_t kMaxRepeat = 1000;
 
-/// Turns the tables of one file into a graph, one after another.
+/// Adds the tables of one file to a graph, in order.
 class Reader {
  public:
   Reader(const std::string& path, const Shape& input, const NetworkOutput& output, uint64_t seed)
@@ -47,13 +47,13 @@ class Reader {
   }
 
  private:
-  /// Where names are looked up: the file, or one use of a block.
+  /// The scope in which names are resolved: the file, or one use of a block.
   struct Scope {
-    std::string prefix = {};  ///< of the names of its layers: "stage1.0."
+    std::string prefix = {};  ///< prefix of its layers' names: "stage1.0."
     std::map<std::string, int> values = {};
     BlockParameters parameters = {};
-    std::map<std::string, int> unnamed = {};  ///< layers without a name, by kind
-    std::vector<std::string> inside = {};     ///< blocks
+    std::map<std::string, int> unnamed = {};  ///< number of layers without a name, by kind
+    std::vector<std::string> inside = {};     ///< enclosing blocks
 
     const BlockParameters* block() const { return inside.empty() ? nullptr : &parameters; }
   };
@@ -130,7 +130,7 @@ class Reader {
     return graph_.output();
   }
 
-  /// The full name of a layer that is named as in this scope.
+  /// The full name of a layer that has this name in the scope.
   std::string owner_of(const std::string& name, const Scope& scope) const {
     return graph_.find(scope.prefix + name) >= 0 ? scope.prefix + name : name;
   }
@@ -156,7 +156,7 @@ class Reader {
       file_.fail_at(*block, "block '{}' needs 'layers', a list of tables.", which);
     for (const auto& [key, node] : *block)
       if (key != "layers" && key != "parameters")
-        file_.fail_at(node, "a block has 'layers' and 'parameters', and no '{}'.", key.str());
+        file_.fail_at(node, "unknown key '{}': a block has only 'layers' and 'parameters'.", key.str());
 
     Scope inner{.prefix = full_name + ".", .values = {{kData, inputs[0]}}, .inside = scope.inside};
     inner.inside.push_back(which);
@@ -189,7 +189,7 @@ class Reader {
     if (node == nullptr) return fmt::format("{}_{}", kind, ++scope.unnamed[kind]);
     const std::string name = file_.text_of(*node, "name");
     if (name == kData)
-      file_.fail_at(*node, "the name '{}' is the data's: give the layer another one.", kData);
+      file_.fail_at(*node, "the name '{}' is reserved for the data: give the layer another name.", kData);
     return name;
   }
 
@@ -243,7 +243,7 @@ class Reader {
                   to_string(output), output_.width, right_end(*node.layer, output));
   }
 
-  /// What to change where a layer does not give the outputs.
+  /// The remedy for a layer that does not have the required output.
   static std::string right_end(const Layer& last, const Shape& output) {
     if (last.kind() == "linear")
       return fmt::format("{}set its outputs = \"classes\"",

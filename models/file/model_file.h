@@ -7,14 +7,14 @@
 
 namespace lockstep {
 
-/// Reads a network from a TOML file: a list of tables [[layer]], each with `kind`, an optional `name` (else
-/// the kind and a number, as in "conv2d_1"), the kind's options, and `input = "name"` or `inputs = ["a",
-/// "b"]` where it does not read the layer before it; "input" is the data. "classes" stands for the number of
-/// outputs that the data needs, at each position where it has several.
+/// Reads a network from a TOML file: a list of tables [[layer]], each with `kind`, an optional `name`
+/// (default: the kind and a number, as in "conv2d_1"), the kind's options, and `input = "name"` or `inputs =
+/// ["a", "b"]` if it does not read the previous layer; "input" is the data. "classes" stands for the number
+/// of outputs that the data needs, per position if there are several.
 ///
-/// [block.NAME] holds `layers`, a list of such tables, and `parameters`, a table with the values that they
-/// have unless a use says otherwise. Options of its layers may be products of integers and parameters,
-/// written as text. A layer with `block = "NAME"` in place of a kind stands for the block's layers.
+/// [block.NAME] has `layers`, a list of such tables, and `parameters`, a table of parameters with their
+/// default values. Options of its layers may be products of integers and parameters, written as text. A layer
+/// with `block = "NAME"` instead of a kind stands for the block's layers.
 ///
 /// input: one sample, channels-last. Throws Error(usage) with file and line.
 Graph build_model_file(const std::string& path, const Shape& input, const NetworkOutput& output,

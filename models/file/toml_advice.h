@@ -4,12 +4,11 @@
 
 namespace lockstep {
 
-/// What to do about a TOML text that a parser refused in line `number` (from 1), as the tail of its message:
-/// ". Text goes in quotes: name = \"a\"". "" when nothing comes to mind.
+/// Advice on a TOML text that the parser rejected in line `number` (from 1), to append to its message: ".
+/// Text goes in quotes: name = \"a\"". "" if there is none.
 std::string toml_advice(const std::string& text, size_t number);
 
-/// What was probably meant by a text that is no value of TOML: ". Write 0.5 for .5", or "" if nothing comes
-/// to mind.
+/// Advice on a text that is not a TOML value: ". Write 0.5 for .5"; "" if there is none.
 std::string likely_meant(const std::string& text);
 
 }  // namespace lockstep

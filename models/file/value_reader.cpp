@@ -80,7 +80,7 @@ OptionValue ValueReader::value_of(const LayerOption& option, const toml::node& n
   } else {
     fail_at(node, "'{}' must be {}.", option.name, type_name(option));
   }
-  // An integer serves as a number, and for all axes.
+  // An integer is accepted as a number, and for all axes.
   if (const auto* integer = std::get_if<int64_t>(&value)) {
     if (std::holds_alternative<Extents>(option.type)) value = Extents(*integer);
     if (std::holds_alternative<double>(option.type)) value = static_cast<double>(*integer);

@@ -12,11 +12,10 @@
 
 namespace lockstep {
 
-/// Converts what stands in the tables of a model file. Every function throws Error(usage) with the file, the
-/// line and the layer that is being read.
+/// Converts the values in the tables of a model file. Every function throws Error(usage) with the file, the
+/// line and the current layer.
 ///
-/// `block`: the parameters of the block that a table is in, of which its values may be products; null
-/// outside blocks.
+/// `block`: the parameters of the enclosing block, which values may refer to; null outside blocks.
 class ValueReader {
  public:
   /// classes: the number that "classes" stands for.
@@ -43,7 +42,7 @@ class ValueReader {
   const LayerKind& kind_of(const toml::table& table) const;
   const LayerOption& option_of(const LayerKind& kind, const std::string& key, const toml::node& node) const;
   OptionValue value_of(const LayerOption& option, const toml::node& node, const BlockParameters* block) const;
-  /// A block parameter's value: a number, true or false, or a product of the parameters around it.
+  /// A block parameter's value: a number, true or false, or a product of the enclosing parameters.
   OptionValue parameter_of(const std::string& name, const toml::node& node,
                            const BlockParameters& around) const;
 

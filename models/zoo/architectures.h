@@ -4,7 +4,7 @@
 
 namespace lockstep {
 
-// The builders behind the registry: one file each in this folder.
+// The builders of the registered models, one file each.
 
 Graph build_mlp(const Shape& input, int64_t outputs, const std::map<std::string, ModelValue>& keys,
                 uint64_t seed);

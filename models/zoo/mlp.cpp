@@ -28,7 +28,7 @@ Graph build_mlp(const Shape& input, int64_t outputs, const std::map<std::string,
   const auto& hidden = std::get<std::vector<int64_t>>(keys.at("hidden"));
   const double rate = std::get<double>(keys.at("dropout"));
   const Description<NoOptions>& activation = activation_named(std::get<std::string>(keys.at("activation")));
-  // He's bounds keep the variance through ReLU and GELU, Glorot's through the others.
+  // He's bounds preserve the variance with ReLU and GELU, Glorot's with the others.
   const bool rectifies = &activation == &layers::relu || &activation == &layers::gelu;
 
   Graph graph(input, seed);

@@ -11,7 +11,8 @@ namespace lockstep {
 
 namespace {
 
-/// Throws Error(usage) for an array that no machine holds; sizes multiplied later on then fit an int64_t.
+/// Throws Error(usage) for an array too large for any machine, so that later products of sizes fit an
+/// int64_t.
 void check_size(const char* what, const Shape& shape) {
   double elements = 1;
   for (const int64_t extent : shape.extents()) elements *= static_cast<double>(extent);
@@ -52,7 +53,7 @@ int Graph::add(const std::string& name, const NewLayer& layer, std::vector<int> 
 
 int Graph::add(Node node) {
   if (node.name.empty() || node.name.find('/') != std::string::npos)
-    fail(ExitCode::usage, "'{}' cannot name a layer: a name is not empty and holds no '/'.", node.name);
+    fail(ExitCode::usage, "'{}' cannot name a layer: names must not be empty or contain '/'.", node.name);
   if (find(node.name) >= 0)
     fail(ExitCode::usage, "two layers are named '{}': give one of them another name.", node.name);
   std::vector<Value> inputs;
@@ -76,7 +77,7 @@ void Graph::share_parameters(const std::string& name, const std::string& owner) 
   if (source < 0 || source >= reader) {
     std::vector<std::string> earlier;
     for (int i = 0; i < reader; ++i) earlier.push_back(nodes_[static_cast<size_t>(i)].name);
-    fail(ExitCode::usage, "layer '{}' is to use the parameters of '{}', which is no earlier layer{}", name,
+    fail(ExitCode::usage, "layer '{}' uses the parameters of '{}', which is not an earlier layer{}", name,
          owner, suggestion(owner, earlier));
   }
   Node& node = nodes_[static_cast<size_t>(reader)];
@@ -85,14 +86,14 @@ void Graph::share_parameters(const std::string& name, const std::string& owner) 
     for (const ParameterSpec& theirs : nodes_[static_cast<size_t>(source)].layer->parameters()) {
       if (mine.name != theirs.name) continue;
       if (!(mine.shape == theirs.shape))
-        fail(ExitCode::usage, "layer '{}' is to use {}.{} {}, but its own {} is {}.", name, owner, mine.name,
+        fail(ExitCode::usage, "layer '{}' uses {}.{} {}, but its own {} is {}.", name, owner, mine.name,
              to_string(theirs.shape), mine.name, to_string(mine.shape));
       shares = true;
     }
   if (!shares)
-    fail(ExitCode::usage, "layer '{}' ({}) has no parameter of the name of one of '{}' ({}).", name,
+    fail(ExitCode::usage, "layer '{}' ({}) has no parameter with the same name as one of '{}' ({}).", name,
          node.layer->kind(), owner, nodes_[static_cast<size_t>(source)].layer->kind());
-  // Of several in a row, the first holds the parameters.
+  // In a chain of such layers, the first one holds the parameters.
   const int first = nodes_[static_cast<size_t>(source)].parameters_of;
   node.parameters_of = first >= 0 ? first : source;
 }
@@ -101,8 +102,7 @@ void Graph::set_loss_weight(const std::string& layer, double weight) {
   const int number = find(layer);
   INVARIANT(number >= 0, "there is no layer '{}'", layer);
   if (!(weight > 0) || !std::isfinite(weight))
-    fail(ExitCode::usage, "layer '{}': the loss of an output cannot weigh {}: give a positive number.", layer,
-         weight);
+    fail(ExitCode::usage, "layer '{}': loss_weight = {} must be a positive number.", layer, weight);
   Node& node = nodes_[static_cast<size_t>(number)];
   node.loss_weight = weight;
   node.output_name = layer;

@@ -11,12 +11,12 @@ namespace lockstep {
 
 /// How training treats a parameter: see tuned().
 struct Tuning {
-  bool frozen = false;  ///< it stays as it is
-  double lr_scale = 1;  ///< times the learning rate
+  bool frozen = false;  ///< training does not change it
+  double lr_scale = 1;  ///< factor on the learning rate
 };
 
-/// A static network: layers in topological order, values known per sample. Value 0 is the input; layer i
-/// makes value i + 1; the last value is the output, and in training others may be outputs besides.
+/// A static network: layers in topological order, with values described per sample. Value 0 is the input;
+/// layer i produces value i + 1; the last value is the main output. In training there may be other outputs.
 class Graph {
  public:
   struct Node {
@@ -24,14 +24,14 @@ class Graph {
     std::unique_ptr<Layer> layer;
     std::vector<int> inputs;  ///< values
     Value output;             ///< of one sample
-    bool relu = false;        ///< the layer puts a ReLU on its output: see fuse_relus()
-    int parameters_of = -1;   ///< the earlier layer whose parameters it uses, as far as their names agree
-    /// Layers of one segment, which lie one behind the other, compute their activations again for backward;
-    /// -1: it keeps them. See recompute().
+    bool relu = false;        ///< the layer applies a ReLU to its output: see fuse_relus()
+    int parameters_of = -1;   ///< earlier layer whose parameters of the same names it uses
+    /// Consecutive layers of one segment recompute their activations for backward; -1: activations are kept.
+    /// See recompute().
     int segment = -1;
-    std::map<std::string, Tuning> tuning = {};  ///< of its own parameters, by name; of others the default
-    double loss_weight = 0;  ///< of its output among those of the network: see set_loss_weight(); 0: none
-    std::string output_name = {};  ///< with a loss_weight: the layer's name before rewrites
+    std::map<std::string, Tuning> tuning = {};  ///< of its own parameters, by name; others have the default
+    double loss_weight = 0;        ///< weight of its output's loss: see set_loss_weight(); 0: no output
+    std::string output_name = {};  ///< if it has a loss_weight: the layer's name before rewrites
   };
 
   /// input: one sample as the network sees it, channels-last. seed: run.seed, for layers with random numbers.
@@ -42,32 +42,31 @@ class Graph {
   Graph clone() const;
 
   /// Appends a layer that reads these values (by default the newest) and returns its value. Throws
-  /// Error(usage) naming the layer when an option is out of its range, the shapes do not fit, or the name is
-  /// taken.
+  /// Error(usage) naming the layer if an option is out of range, the shapes do not fit, or the name is taken.
   int add(const std::string& name, const NewLayer& layer);
   int add(const std::string& name, const NewLayer& layer, std::vector<int> inputs);
   /// Appends a copy of a layer of another graph.
   int add(Node node);
 
-  /// The layer uses the parameters of an earlier one that have the names of its own, in place of its own: one
+  /// Makes a layer use the parameters of an earlier layer instead of its own ones of the same names: one
   /// parameter with two readers, whose gradient is the sum of both (weight tying: Press and Wolf 2017).
-  /// Throws Error(usage) when there is no such layer or parameter, or shapes differ.
+  /// Throws Error(usage) if there is no such layer or parameter, or if shapes differ.
   void share_parameters(const std::string& name, const std::string& owner);
 
   /// An output of the network, in training.
   struct Output {
     std::string name;
     int value = 0;
-    double weight = 1;  ///< of its loss in the sum of all
+    double weight = 1;  ///< of its loss in the total
   };
-  /// Makes a layer's output one of the network's: in training it is compared with the targets too, and its
-  /// loss times the weight is added to the others (the auxiliary heads of Szegedy et al. 2015). The last
-  /// layer always gives the main output, with weight 1 unless this sets another. Throws Error(usage) unless
-  /// the weight is a positive number.
+  /// Makes a layer's output an output of the network: in training it is compared with the targets too, and
+  /// its loss times the weight is added to the others (the auxiliary heads of Szegedy et al. 2015). The last
+  /// layer is always the main output, whose weight is 1 unless set here. Throws Error(usage) unless the
+  /// weight is a positive number.
   void set_loss_weight(const std::string& layer, double weight);
   /// The main output, then the auxiliary ones in the order of their layers.
   std::vector<Output> outputs() const;
-  /// Whether any weight has been set, so that the loss is a sum.
+  /// Whether any weight has been set, so that the loss is a weighted sum.
   bool has_loss_weights() const;
 
   const std::vector<Node>& nodes() const { return nodes_; }
@@ -75,18 +74,18 @@ class Graph {
   /// The main output.
   int output() const { return static_cast<int>(nodes_.size()); }
   bool is_output(int value) const;
-  /// Of one sample; value 0 is the input.
+  /// The description of a value for one sample; value 0 is the input.
   const Value& value(int number) const;
   const Shape& shape(int number) const { return value(number).shape; }
-  /// How many layers read a value; an output counts as read once more.
+  /// Number of layers that read a value, plus 1 if it is an output.
   int readers(int value) const;
-  /// The number of the layer of this name, or -1.
+  /// The index of the layer with this name, or -1.
   int find(const std::string& name) const;
-  /// The layer that holds a parameter of a layer: itself, or the one whose parameters it uses.
+  /// The layer that holds a parameter of a layer: the layer itself, or the one whose parameters it uses.
   int holder(int node, const std::string& parameter) const;
   /// How training treats a parameter of a layer, wherever it is held.
   Tuning tuning(int node, const std::string& parameter) const;
-  /// Whether a layer has parameters, and all of them are frozen. Its running statistics then are, too.
+  /// Whether a layer has parameters and all of them are frozen; its running statistics then are, too.
   bool frozen(int node) const;
   uint64_t seed() const { return seed_; }
 
@@ -96,11 +95,11 @@ class Graph {
   std::vector<Node> nodes_;
 };
 
-/// The value of a parameter before training: a function of (seed, key), whatever else the model holds. key:
+/// The initial value of a parameter, which depends only on (seed, key), not on the rest of the model. key:
 /// "LAYER/NAME". values: shape.elements() floats on the host.
 void initialize_parameter(const ParameterSpec& spec, const std::string& key, uint64_t seed, float* values);
 
-/// The value of a state before training. values: shape.elements() floats on the host.
+/// The initial value of a state. values: shape.elements() floats on the host.
 void initialize_state(const StateSpec& spec, float* values);
 
 }  // namespace lockstep

@@ -14,7 +14,7 @@
 
 namespace lockstep {
 
-/// How a parameter starts. Uniform bounds and deviations follow the fan of the weight.
+/// Initialization of a parameter. Uniform bounds and standard deviations depend on the fan of the weight.
 enum class Init {
   zeros,
   ones,
@@ -25,7 +25,7 @@ enum class Init {
   kaiming_torch,  ///< PyTorch's default for linear and convolution: bound 1 / sqrt(fan_in), biases too
 };
 
-/// The name of an initializer in a model file, and all of them.
+/// The name of an initializer in a model file, and the list of all initializers.
 std::string to_string(Init init);
 const std::vector<Init>& initializers();
 
@@ -35,51 +35,50 @@ struct ParameterSpec {
   Shape shape;       ///< as stored: (out, in), (K, R, S, C/groups), (C)
   Init init = Init::zeros;
   int64_t fan_in = 1, fan_out = 1;
-  bool decay = true;  ///< weight decay applies (not to biases and norms)
-  /// Read as float whatever the precision of the activations is: scales and shifts of norms, which cost
-  /// little and lose what they are there for when rounded.
+  bool decay = true;  ///< whether weight decay applies (not to biases and norms)
+  /// Read as float regardless of the precision of the activations: scales and shifts of norms, which are
+  /// small and sensitive to rounding.
   bool keep_f32 = false;
-  /// Stored channels-last, with any number of spatial axes: (K, spatial..., C). Files hold it in the order
-  /// that PyTorch users know, (K, C, spatial...).
+  /// Stored channels-last, with any number of spatial axes: (K, spatial..., C). Files store it in PyTorch's
+  /// order, (K, C, spatial...).
   bool channels_last_filter = false;
 };
 
-/// A tensor that training updates without a gradient: running statistics. Micro-batches contribute sums of
-/// the same shape, which are added over the global batch like gradients; Layer::update_state folds them in.
+/// A tensor that training updates without a gradient: running statistics. Micro-batches produce sums of the
+/// same shape, which are summed over the global batch like gradients and applied by Layer::update_state.
 struct StateSpec {
   std::string name;
   Shape shape;
   float initial = 0;                ///< of every element
-  std::vector<float> initial_rows;  ///< if not empty: of each row along the first axis instead
+  std::vector<float> initial_rows;  ///< if not empty: of each row along the first axis
   /// If not empty: PyTorch's names of the rows along the first axis, each of which is a tensor in files.
   std::vector<std::string> row_names = {};
 };
 
-/// What the plan must know of a layer to place its buffers.
+/// Properties of a layer that the plan needs to place its buffers.
 struct LayerTraits {
   bool backward_reads_input = false;
   bool backward_reads_output = false;
   bool forward_in_place = false;    ///< output may share the memory of input 0
-  bool applies_relu = false;        ///< forward can put a ReLU on its output (Preparation::relu)
+  bool applies_relu = false;        ///< forward can apply a ReLU to its output (Preparation::relu)
   bool commutes_with_relu = false;  ///< relu(layer(x)) == layer(relu(x)), as for max pooling
   bool backward_in_place = false;   ///< gradient of input 0 may share the memory of the output's gradient
-  /// Statistics are taken over the samples of a micro-batch, and a sample gives each so many values; 0: none.
+  /// Values per sample of each statistic that the layer takes over a micro-batch; 0: no statistics.
   int64_t statistics_per_sample = 0;
-  /// Where all parameters are frozen, backward is given no memory for their gradients and leaves them out;
-  /// false: it is given memory that nobody reads.
+  /// If all parameters are frozen, backward gets no memory for their gradients and omits them; false: it gets
+  /// memory that is not read.
   bool skips_frozen = false;
-  bool reshape = false;  ///< output is input 0 under another shape: nothing runs, memory is shared
+  bool reshape = false;  ///< output is input 0 with another shape: shares its memory, and nothing runs
 };
 
 /// Replaces values, in the memory of the backend, by their sum over all micro-batches that are computed at
-/// the same time, on other threads and ranks too. Every one of them makes the same calls in the same order.
-/// Enqueues; on the CPU it waits for the others. Throws when one of them has failed.
+/// the same time, including those on other threads and ranks. All of them must make the same calls in the
+/// same order. Enqueues; on the CPU it waits for the others. Throws if one of them has failed.
 using JointSum = std::function<void(std::span<float> values)>;
 
-/// Everything a layer touches in one micro-batch. Tensors have the batch axis in front. Optional ones are
-/// empty.
+/// The tensors of a layer for one micro-batch. The batch axis comes first. Optional tensors may be empty.
 struct LayerContext {
-  bool training = false;  ///< false for a layer that is frozen as a whole, also in backward
+  bool training = false;  ///< false for a layer that is completely frozen, also in backward
   const MicroBatchInfo* info = nullptr;
   ConstTensor sample_index;                 ///< (N) int64
   std::span<const ConstTensor> inputs;      ///< in backward only if backward_reads_input
@@ -89,58 +88,59 @@ struct LayerContext {
   std::span<const Tensor> state_sums;       ///< written by forward when training; like states
   std::span<const Tensor> saved;        ///< in the order of Layer::saved(), written by forward for backward
   Tensor workspace;                     ///< scratch, at least workspace_bytes()
-  const JointSum* joint_sum = nullptr;  ///< training only; null: the micro-batch is on its own
-  const StepGuard* guard = nullptr;     ///< update_state only; null: it always applies
+  const JointSum* joint_sum = nullptr;  ///< training only; null: statistics of this micro-batch alone
+  const StepGuard* guard = nullptr;     ///< update_state only; null: always update
   Tensor output_gradient;               ///< backward only; may be overwritten
-  std::span<const Tensor> input_gradients;      ///< backward only; overwritten, empty where nobody reads it
+  std::span<const Tensor> input_gradients;      ///< backward only; overwritten, empty if not needed
   std::span<const Tensor> parameter_gradients;  ///< backward only; overwritten. See skips_frozen
 };
 
 /// One node of the graph: what it computes per sample (shapes without the batch axis), and how it runs for a
-/// micro-batch. First infer(), then prepare() once, then forward() and backward() any number of times, by one
-/// thread.
+/// micro-batch. Call infer(), then prepare() once, then forward() and backward() any number of times, from
+/// one thread.
 class Layer {
  public:
   virtual ~Layer() = default;
 
   /// "conv2d": the name of the layer's type in a model file.
   virtual std::string kind() const = 0;
-  /// "32 filters 3x3, stride 1, ReLU": for people.
+  /// "32 filters 3x3, stride 1, ReLU", for messages.
   virtual std::string describe() const = 0;
-  /// A layer with the same options that is not prepared: each CPU thread and each batch size has its own.
+  /// An unprepared layer with the same options. Each CPU thread and each batch size needs its own.
   virtual std::unique_ptr<Layer> clone() const = 0;
 
-  /// The output; remembers what it must know of the inputs. Throws Error(usage) that says what does not fit;
-  /// the graph adds the layer's name.
+  /// Returns the output and stores what it needs to know about the inputs. Throws Error(usage) if something
+  /// does not fit; the graph adds the layer's name to the message.
   virtual Value infer(std::span<const Value> inputs) = 0;
 
   /// Valid after infer().
   virtual std::vector<ParameterSpec> parameters() const { return {}; }
   virtual std::vector<StateSpec> states() const { return {}; }
   virtual LayerTraits traits() const = 0;
-  /// Multiply-adds count two; forward, for one sample. Backward costs 2x for layers with weights.
+  /// Of forward, for one sample, counting a multiply-add as two. Backward costs twice as much for layers with
+  /// weights.
   virtual int64_t flops() const { return 0; }
 
-  /// How a layer is to run.
+  /// How a layer will run.
   struct Preparation {
     Exec exec = {};
     int64_t samples = 0;               ///< of a micro-batch
-    bool needs_input_gradient = true;  ///< false for layers that only the data feeds
-    /// forward puts a ReLU on its output; backward then gets the gradient in front of it. Only where
-    /// LayerTraits::applies_relu.
+    bool needs_input_gradient = true;  ///< false for layers whose only input is the data
+    /// forward applies a ReLU to its output; backward then gets the gradient of the values before the ReLU.
+    /// Only with LayerTraits::applies_relu.
     bool relu = false;
   };
-  /// Plans the operations.
+  /// Prepares the operations.
   virtual void prepare(const Preparation& preparation) = 0;
-  /// Tensors that forward leaves for backward besides input and output. Valid after prepare(); with batch
-  /// axes.
+  /// Tensors that forward stores for backward, besides input and output, with batch axes. Valid after
+  /// prepare().
   virtual std::vector<Value> saved() const { return {}; }
   virtual size_t workspace_bytes() const { return 0; }
 
   /// Enqueues; does not wait.
   virtual void forward(const LayerContext& context) = 0;
   virtual void backward(const LayerContext& context) = 0;
-  /// states from state_sums that were added over the global batch, if the guard lets it. Enqueues.
+  /// Updates states from state_sums, summed over the global batch, unless the guard prevents it. Enqueues.
   virtual void update_state(const LayerContext&) {}
 };
 

@@ -9,12 +9,12 @@
 
 namespace lockstep {
 
-/// The output that a network must have for one sample: `width` numbers at each position.
+/// The output that a network must have per sample: `width` numbers at each position.
 struct NetworkOutput {
   int64_t width = 0;     ///< classes, or numbers to predict
-  Shape positions = {};  ///< axes of the targets along which each position has its own answer; (): one answer
+  Shape positions = {};  ///< shape of the positions that each have an output; (): one output per sample
 
-  // Converts from a width alone, and to the number of all outputs, for models that end in one vector.
+  // Conversions from a width, and to the total number of outputs, for models that end in one vector.
   NetworkOutput(int64_t width_of_each, const Shape& at = {}) : width(width_of_each), positions(at) {}
   operator int64_t() const { return positions.elements() * width; }
 
@@ -24,8 +24,8 @@ struct NetworkOutput {
     return Shape(extents);
   }
 
-  /// Whether a network's output has this shape, or holds all of it in one vector. Trailing axes of extent 1
-  /// make no difference.
+  /// Whether a network's output has this shape, ignoring trailing axes of extent 1, or is a vector of the
+  /// same size.
   bool accepts(const Shape& output) const {
     const auto trimmed = [](const Shape& from) {
       std::vector<int64_t> extents(from.extents().begin(), from.extents().end());

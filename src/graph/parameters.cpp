@@ -11,12 +11,12 @@ namespace lockstep {
 
 namespace {
 
-/// 256 GiB of float weights: no GPU holds as much.
+/// 256 GiB of float weights, more than any GPU can hold.
 constexpr int64_t kMaxParameters = int64_t{1} << 36;
 
 int64_t padded(int64_t elements) { return (elements + kFlatBlock - 1) / kFlatBlock * kFlatBlock; }
 
-/// Copies (K, spatial..., C) to (K, C, spatial...), or back.
+/// Copies (K, spatial..., C) to (K, C, spatial...), or vice versa.
 void permute_filters(const Shape& stored, bool to_logical_order, const float* source, float* destination) {
   const int64_t filters = stored[0], channels = stored[-1],
                 positions = stored.elements() / (filters * channels);
@@ -85,8 +85,8 @@ ParameterLayout::ParameterLayout(const Graph& graph) {
   }
   if (parameter_count > kMaxParameters)
     fail(ExitCode::usage,
-         "the model has {:.3g} parameters, of which every rank keeps a copy; at most {:.3g} are possible. "
-         "Make its layers smaller.",
+         "the model has {:.3g} parameters, but at most {:.3g} are supported, because every rank holds a "
+         "copy. Make its layers smaller.",
          static_cast<double>(parameter_count), static_cast<double>(kMaxParameters));
   place_states();
   place_parameters(graph);
@@ -113,7 +113,7 @@ void ParameterLayout::place_parameters(const Graph& graph) {
     const auto lr_scale = static_cast<float>(graph.tuning(slot.node, specs[i].name).lr_scale);
     blocks.insert(blocks.end(), static_cast<size_t>(padded(slot.elements) / kFlatBlock),
                   {static_cast<int32_t>(i), specs[i].decay, lr_scale});
-    // A layer's end moves with each of its parameters.
+    // Each parameter of a layer moves the layer's end.
     if (ready_ends.empty() || node_of_ready_end.back() != slot.node) {
       ready_ends.push_back(weights_size);
       node_of_ready_end.push_back(slot.node);

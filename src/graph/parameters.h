@@ -11,21 +11,21 @@
 
 namespace lockstep {
 
-/// Where every trained tensor and running statistic of a graph lies in the flat buffers, in floats. It
-/// depends on the graph alone: not on batch sizes, backends or ranks.
+/// The position of every parameter and running statistic of a graph in the flat buffers, in floats. It
+/// depends only on the graph, not on batch sizes, backends or ranks.
 ///
 /// Weights, gradients and optimizer state share one layout: parameters in the order in which backward
-/// finishes their gradients (last layer first), each padded to 256 bytes. What micro-batches add up besides
-/// gradients lies in front of them in the same buffer, because it is ready first and travels in the same
+/// completes their gradients (last layer first), each padded to 256 bytes. The other sums of micro-batches
+/// precede the gradients in the same buffer, because they are ready first and are part of the same
 /// all-reduce:
 ///   reduced: [metrics | sums of running statistics | gradients]
-/// What is frozen lies behind the rest, in weights and statistics, and has no place in what is reduced nor in
-/// the state of the optimizer.
+/// Frozen weights and statistics follow the others, and are neither in the reduced buffer nor in the
+/// optimizer's state.
 struct ParameterLayout {
   struct Slot {
     std::string name;  ///< "conv1.weight"
-    std::string key;   ///< "conv1/weight": names the parameter's random numbers, and is its name in old files
-    int node = 0;      ///< index of the layer in the graph; of several that share it, the first
+    std::string key;   ///< "conv1/weight": determines the parameter's random numbers; its name in old files
+    int node = 0;      ///< index of the layer in the graph; if several share it, of the first
     int index = 0;     ///< in Layer::parameters() or states()
     Shape shape;
     int64_t offset = 0;  ///< in the weights buffer, or in the states buffer
@@ -38,30 +38,31 @@ struct ParameterLayout {
 
   std::vector<Slot> parameters;      ///< in the order in which the model defines them
   std::vector<ParameterSpec> specs;  ///< of the same parameters
-  std::vector<Slot> trained;         ///< those of them that are not frozen
-  /// For each layer: which of the parameters are its own, in the order of Layer::parameters().
+  std::vector<Slot> trained;         ///< those that are not frozen
+  /// For each layer: indices of its parameters, in the order of Layer::parameters().
   std::vector<std::vector<int>> parameters_of_node;
   std::vector<Slot> states;            ///< running statistics, in the order of definition
   std::vector<StateSpec> state_specs;  ///< of the same states
   int64_t weights_size = 0;            ///< floats, padding included
-  int64_t trained_size = 0;            ///< of them, in front, what is not frozen
+  int64_t trained_size = 0;            ///< of these, the part that is not frozen, which comes first
   int64_t states_size = 0;             ///< floats, padding included
-  int64_t summed_states_size = 0;      ///< of them, in front, what is not frozen
+  int64_t summed_states_size = 0;      ///< of these, the part that is not frozen, which comes first
   int64_t parameter_count = 0;         ///< without padding
-  std::vector<FlatBlock> blocks;       ///< what each block of the trained weights is
+  std::vector<FlatBlock> blocks;       ///< describes each block of the trained weights
   std::vector<int64_t> ready_ends;     ///< ends in `reduced`, in the order in which backward reaches them
   std::vector<int> node_of_ready_end;  ///< the layer whose backward completes that end
-  int64_t weighted_outputs = 0;        ///< outputs, where the loss is a weighted sum of theirs; else 0
+  int64_t weighted_outputs = 0;        ///< number of outputs if the loss is a weighted sum over them; else 0
 
   int64_t metrics_offset() const { return 0; }
-  /// Behind what the loss leaves (src/ops/loss/loss.h): the pieces of a fingerprint (src/ops/fingerprint.h).
+  /// After the metrics of the loss (src/ops/loss/loss.h): the pieces of a fingerprint
+  /// (src/ops/fingerprint.h).
   int64_t fingerprint_offset() const { return metrics_offset() + kLossMetrics; }
-  /// What ranks ask of each other (Requests): one float each.
+  /// Requests of the ranks (Requests): one float each.
   static constexpr int64_t kRequestFloats = 2;
   int64_t requests_offset() const;
-  /// What the loss leaves of each of the weighted outputs alone: kLossMetrics floats each.
+  /// Metrics of the loss for each weighted output: kLossMetrics floats each.
   int64_t output_metrics_offset() const { return requests_offset() + kRequestFloats; }
-  /// What was found when the step was judged (StepVerdict), behind everything that is summed.
+  /// The verdict on the step (StepVerdict), after everything that is summed.
   int64_t verdict_offset() const { return output_metrics_offset() + weighted_outputs * kLossMetrics; }
   int64_t state_sums_offset() const;
   int64_t gradients_offset() const { return state_sums_offset() + summed_states_size; }
@@ -85,10 +86,10 @@ class Parameters {
   Tensor parameter(int i) const;
   Tensor state(int i) const;
 
-  /// Every parameter from its initializer, every state to its initial value. The same on every rank. Waits.
+  /// Initializes every parameter and state, identically on every rank. Waits.
   void initialize(uint64_t seed);
 
-  /// XXH3-64 over the fp32 weights in the order of definition, without padding. Waits for what is enqueued.
+  /// XXH3-64 of the fp32 weights in the order of definition, without padding. Waits for enqueued work.
   uint64_t weights_hash() const;
 
  private:
@@ -97,15 +98,15 @@ class Parameters {
   Buffer weights_, states_;
 };
 
-/// What Parameters::weights_hash() says, of a copy of the weights in host memory.
+/// Parameters::weights_hash() of a copy of the weights in host memory.
 uint64_t hash_weights(const std::vector<ParameterLayout::Slot>& parameters, std::span<const float> weights);
 
-/// Puts a flat buffer in host memory into logical order (see below), in place.
+/// Converts a flat buffer in host memory to logical order (see below), in place.
 void make_logical(const std::vector<ParameterLayout::Slot>& slots, std::span<float> host);
 
-/// A flat buffer laid out like the weights <-> one host tensor a parameter in logical order (filters (K, C,
-/// spatial...), everything else as stored). For checkpoints: weights and optimizer state alike.
-/// Waits.
+/// Converts between a flat buffer laid out like the weights and one host tensor per parameter in logical
+/// order (filters (K, C, spatial...), everything else as stored), for weights and optimizer state in
+/// checkpoints. Waits.
 std::vector<std::vector<float>> to_logical(Exec exec, const std::vector<ParameterLayout::Slot>& slots,
                                            std::span<const float> flat);
 void from_logical(Exec exec, const std::vector<ParameterLayout::Slot>& slots,

@@ -6,13 +6,13 @@ namespace lockstep {
 
 namespace {
 
-/// Which layers of the segment [first, last] have to run again before its backward: those whose output or
-/// saved tensors backward reads, and those that feed them, as far as nobody outside has the values kept.
+/// The layers of the segment [first, last] to rerun before its backward: those whose output or saved tensors
+/// backward reads, and those that they depend on, unless layers outside the segment keep the values.
 std::vector<int> layers_to_recompute(const Graph& graph, const std::vector<bool>& needs_gradient, int first,
                                      int last) {
   const auto node = [&](int i) -> const Graph::Node& { return graph.nodes()[static_cast<size_t>(i)]; };
   const auto has_backward = [&](int i) { return needs_gradient[static_cast<size_t>(i) + 1]; };
-  // Kept: what layers behind the segment read.
+  // Kept: values that layers after the segment read.
   const auto kept = [&](int value) {
     if (graph.is_output(value)) return true;
     for (int i = last + 1; i < graph.output(); ++i)
@@ -38,7 +38,7 @@ std::vector<int> layers_to_recompute(const Graph& graph, const std::vector<bool>
   return again;
 }
 
-/// Whether a later layer, whose backward comes earlier, uses this layer's parameter too.
+/// Whether a later layer, whose backward runs earlier, also uses this layer's parameter.
 bool is_written_behind(const Graph& graph, int node, const std::string& parameter) {
   const int holder = graph.holder(node, parameter);
   for (int later = node + 1; later < graph.output(); ++later) {

@@ -47,7 +47,7 @@ void check_pattern(const char* key, const std::string& pattern, std::span<const 
        pattern, list_of(parameters));
 }
 
-/// Characters that a name must have where the pattern has them.
+/// Number of literal characters of a pattern.
 size_t specificity(const std::string& pattern) {
   return pattern.size() - static_cast<size_t>(std::ranges::count(pattern, '*'));
 }
@@ -58,11 +58,10 @@ double lr_scale_of(const std::string& name, const std::map<std::string, double>&
     if (!matches_name_or_block(entry.first, name)) continue;
     if (best != nullptr && specificity(entry.first) == specificity(best->first) &&
         entry.second != best->second)
-      fail(
-          ExitCode::usage,
-          "optimizer.lr_scale: '{}' = {} and '{}' = {} both match {}, and neither is more specific. Make one "
-          "of them longer.",
-          best->first, best->second, entry.first, entry.second, name);
+      fail(ExitCode::usage,
+           "optimizer.lr_scale: '{}' = {} and '{}' = {} both match {}, and are equally specific. Make one "
+           "of them longer.",
+           best->first, best->second, entry.first, entry.second, name);
     if (best == nullptr || specificity(entry.first) > specificity(best->first)) best = &entry;
   }
   return best == nullptr ? 1 : best->second;

@@ -4,14 +4,13 @@
 
 namespace lockstep {
 
-/// What flows between layers: the type of its elements, and its shape. Of one sample, without the batch axis,
-/// unless it says otherwise.
+/// The type and shape of a tensor between layers, per sample (without the batch axis) unless noted otherwise.
 struct Value {
   DType dtype = DType::f32;
   Shape shape;
 
   int64_t bytes() const { return shape.elements() * static_cast<int64_t>(size_of(dtype)); }
-  /// Of n samples: with a first axis of n.
+  /// The same for n samples, with a first axis of n.
   Value batched(int64_t n) const { return {dtype, shape.batched(n)}; }
 
   friend bool operator==(const Value&, const Value&) = default;

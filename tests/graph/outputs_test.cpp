@@ -65,7 +65,7 @@ TEST(GraphOutputs, AWeightIsAPositiveNumber) {
       FAIL() << weight;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ExitCode::usage);
-      EXPECT_THAT(error.what(), HasSubstr("layer 'output': the loss of an output cannot weigh"));
+      EXPECT_THAT(error.what(), HasSubstr("layer 'output': loss_weight = "));
     }
   }
 }

@@ -5,7 +5,7 @@
 namespace lockstep {
 
 namespace layers {
-/// x + y, two inputs of one shape.
+/// x + y, for two inputs of the same shape.
 extern const Description<NoOptions> add;
 }  // namespace layers
 

@@ -56,7 +56,7 @@ class BatchNormLayer final : public Layer {
   }
 
   void backward(const LayerContext& context) override {
-    // The op always writes dx; where nobody reads it, it may overwrite the gradient that it came from.
+    // The op always writes dx; if it is not needed, it may overwrite the gradient of the output.
     const Tensor dx = context.input_gradients[0] ? context.input_gradients[0] : context.output_gradient;
     if (!context.training) return frozen_backward(context, dx);
     if (context.joint_sum != nullptr) return joint_backward(context, dx);
@@ -71,7 +71,7 @@ class BatchNormLayer final : public Layer {
   }
 
  private:
-  /// A part of the workspace, from so many floats on.
+  /// A part of the workspace, starting at an offset in floats.
   Tensor scratch(const LayerContext& context, int64_t start, const Shape& shape) const {
     return {context.workspace.data<uint8_t>() + static_cast<size_t>(start) * sizeof(float), DType::f32,
             shape};
@@ -84,7 +84,7 @@ class BatchNormLayer final : public Layer {
     (*context.joint_sum)({values.data<float>(), static_cast<size_t>(values.elements())});
   }
 
-  /// With running statistics the layer is a product and a sum: its gradient is the same product.
+  /// With running statistics the layer is affine, so the gradient is multiplied by the same scale.
   void frozen_backward(const LayerContext& context, const Tensor& dx) const {
     const Tensor zeros = scratch(context, 0, {channels_});
     fill_zero(exec_, zeros.raw(), zeros.bytes());

@@ -60,7 +60,7 @@ class Conv2dLayer final : public Layer {
                                .fan_out = fan_out,
                                .channels_last_filter = true};
     if (!o.bias) return {weight};
-    // PyTorch draws the bias from the weight's own bounds; everyone else starts it at zero.
+    // PyTorch draws the bias from the bounds of the weight; all others start at zero.
     const Init init = o.init == Init::kaiming_torch ? Init::kaiming_torch : Init::zeros;
     return {weight, {"bias", {o.filters}, init, fan_in, fan_out, false}};
   }
@@ -124,8 +124,8 @@ const Description<Conv2dOptions> conv2d = {
      {"padding", &Conv2dOptions::padding, "rows and columns of zeros around the image", at_least(0)},
      {"dilation", &Conv2dOptions::dilation, "distance between the elements of a filter", at_least(1)},
      {"groups", &Conv2dOptions::groups, "independent groups that the channels are divided into", at_least(1)},
-     {"bias", &Conv2dOptions::bias, "whether a bias is added"},
-     {"init", &Conv2dOptions::init, "how the weight starts"}},
+     {"bias", &Conv2dOptions::bias, "add a bias"},
+     {"init", &Conv2dOptions::init, "initializer of the weight"}},
     make_layer<Conv2dLayer>};
 }  // namespace layers
 

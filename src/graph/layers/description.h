@@ -15,8 +15,7 @@
 
 namespace lockstep {
 
-/// A number for each spatial axis of a layer, outermost first. One number alone serves all axes, however many
-/// there are.
+/// A number for each spatial axis of a layer, outermost first. A single number applies to all axes.
 class Extents {
  public:
   static constexpr int kMaxAxes = 3;
@@ -25,7 +24,7 @@ class Extents {
   Extents(std::initializer_list<int64_t> values);
 
   int64_t operator[](int axis) const { return values_[static_cast<size_t>(axis)]; }
-  /// How many were given.
+  /// Number of extents given.
   int axes() const { return axes_; }
 
  private:
@@ -33,49 +32,49 @@ class Extents {
   int axes_;
 };
 
-/// What an option of a layer may be.
+/// The possible types of an option.
 using OptionValue = std::variant<bool, int64_t, double, Extents, Init>;
-/// As in a model file.
+/// The text of a value in a model file.
 std::string to_string(const OptionValue& value);
 
-/// Integers from `min` on; the upper bound keeps products of three options in an int64_t.
+/// Integers not below `min`; the upper bound keeps products of three options within int64_t.
 inline Range at_least(int64_t min) { return {static_cast<double>(min), 0x1p20}; }
 
-/// One option of a kind of layer, for the model file, the help and the documentation.
+/// An option of a kind of layer, for the model file, the help and the documentation.
 struct LayerOption {
   std::string name, description;
   std::optional<OptionValue> standard;  ///< none: the option is required
   OptionValue type;                     ///< a value of the option's type
   Range range = {};                     ///< of a number, or of each of several extents
-  bool may_be_classes = false;          ///< "classes" stands for the number of outputs that the data needs
+  bool may_be_classes = false;  ///< whether "classes" stands for the number of outputs that the data needs
 };
 
-/// What a layer whose random numbers differ from layer to layer must know of itself.
+/// The identity of a layer, from which its random numbers are derived.
 struct LayerIdentity {
   std::string name;
   uint64_t seed = 0;  ///< run.seed
 };
 
-/// A layer that has its options and no place in a graph yet.
+/// A layer with its options that is not in a graph yet.
 struct NewLayer {
   std::string kind;
-  /// Throws Error(usage) for an option that is out of its range.
+  /// Throws Error(usage) for an option that is out of range.
   std::function<std::unique_ptr<Layer>(const LayerIdentity&)> make;
 };
 
-/// A kind of layer, as model files and the documentation see it.
+/// A kind of layer, for model files and the documentation.
 struct LayerKind {
   std::string name, description;
   std::vector<LayerOption> options;
-  /// Every option that is required is there, each is of its type.
+  /// `values` must have every required option, each with its type.
   std::function<NewLayer(const std::map<std::string, OptionValue>& values)> with;
 };
 
-/// Throws Error(usage), naming the option, unless the value is in the range.
+/// Throws Error(usage) naming the option if the value is out of range.
 void check_range(const char* option, const OptionValue& value, const Range& range);
 
-/// A kind of layer and what its options are: all that anybody knows of them. Options is a struct whose
-/// initial values are the defaults.
+/// A kind of layer and its options, the only description of them. Options is a struct whose initial values
+/// are the defaults.
 ///
 ///   const Description<PoolOptions> max_pool2d = {
 ///       "max_pool2d", "the largest value of each window",
@@ -111,7 +110,7 @@ struct Description {
   std::vector<Field> fields;
   Make make;
 
-  /// The layer with these options.
+  /// Makes the layer with these options.
   NewLayer operator()(const Options& options = {}) const {
     return {kind, [this, options](const LayerIdentity& identity) {
               for (const Field& field : fields) check_range(field.name, field.get(options), field.range);
@@ -119,7 +118,7 @@ struct Description {
             }};
   }
 
-  /// The same for those who know the options by name.
+  /// The same with options by name.
   LayerKind by_name() const;
 };
 
@@ -143,10 +142,10 @@ LayerKind Description<Options>::by_name() const {
   return result;
 }
 
-/// Of a layer that has none.
+/// Options of a layer that has none.
 struct NoOptions {};
 
-/// Description::make of a class whose constructor takes the options.
+/// Description::make for a class whose constructor takes the options.
 template <typename LayerClass, typename Options>
 std::unique_ptr<Layer> make_layer(const Options& options, const LayerIdentity&) {
   if constexpr (std::is_same_v<Options, NoOptions>)

@@ -9,7 +9,7 @@ struct DropoutOptions {
 };
 
 namespace layers {
-/// The layer's name and run.seed choose the mask.
+/// The mask depends on the layer's name and run.seed.
 extern const Description<DropoutOptions> dropout;
 }  // namespace layers
 

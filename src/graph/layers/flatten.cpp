@@ -6,7 +6,7 @@ namespace lockstep {
 
 namespace {
 
-/// Only another view of the same memory; where the plan gave it memory of its own, it copies.
+/// Usually another view of the same memory; copies if the plan has given it separate memory.
 class FlattenLayer final : public Layer {
  public:
   std::string kind() const override { return "flatten"; }

@@ -1,6 +1,6 @@
 #pragma once
 
-// All layers, for those who build networks.
+// All layers, for building networks.
 #include "src/graph/layers/activation.h"
 #include "src/graph/layers/add.h"
 #include "src/graph/layers/batch_norm.h"
@@ -13,8 +13,8 @@
 
 namespace lockstep {
 
-/// Every kind of layer that a model file may name. The model file, `model list --layers` and the
-/// documentation read this table and nothing else.
+/// Every kind of layer that a model file may use. Model files, `model list --layers` and the documentation
+/// use only this table.
 const std::vector<LayerKind>& layer_kinds();
 
 }  // namespace lockstep

@@ -40,7 +40,7 @@ class LinearLayer final : public Layer {
   std::vector<ParameterSpec> parameters() const override {
     ParameterSpec weight{"weight", {options_.outputs, inputs_}, options_.init, inputs_, options_.outputs};
     if (!options_.bias) return {weight};
-    // PyTorch draws the bias from the weight's own bounds; everyone else starts it at zero.
+    // PyTorch draws the bias from the bounds of the weight; all others start at zero.
     const Init init = options_.init == Init::kaiming_torch ? Init::kaiming_torch : Init::zeros;
     return {weight, {"bias", {options_.outputs}, init, inputs_, options_.outputs, false}};
   }
@@ -76,7 +76,7 @@ class LinearLayer final : public Layer {
  private:
   LinearOptions options_;
   int64_t inputs_ = 0;     ///< of the last axis
-  int64_t positions_ = 1;  ///< along all other axes: each is a row of its own
+  int64_t positions_ = 1;  ///< along all other axes, each of which is a row
   int64_t rows_ = 0;       ///< of a micro-batch
   std::optional<Linear> op_;
 };
@@ -86,10 +86,10 @@ class LinearLayer final : public Layer {
 namespace layers {
 const Description<LinearOptions> linear = {
     "linear",
-    "every output is a weighted sum of all inputs of the last axis",
-    {{"outputs", &LinearOptions::outputs, "how many", at_least(1), true, true},
-     {"bias", &LinearOptions::bias, "whether a bias is added"},
-     {"init", &LinearOptions::init, "how the weight starts"}},
+    "weighted sums of the last axis; other axes are kept",
+    {{"outputs", &LinearOptions::outputs, "number of outputs", at_least(1), true, true},
+     {"bias", &LinearOptions::bias, "add a bias"},
+     {"init", &LinearOptions::init, "initializer of the weight"}},
     make_layer<LinearLayer>};
 }  // namespace layers
 

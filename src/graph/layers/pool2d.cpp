@@ -7,7 +7,7 @@ namespace lockstep {
 
 namespace {
 
-/// What both poolings over windows have in common: the shapes.
+/// The shapes, shared by both kinds of pooling over windows.
 class Pool2dLayer : public Layer {
  public:
   explicit Pool2dLayer(const Pool2dOptions& options) : options_(options) {
@@ -59,8 +59,8 @@ class MaxPool2dLayer final : public Pool2dLayer {
     const Value output = Pool2dLayer::infer(inputs);
     const Extents& window = options_.window;
     if (window[0] * window[1] > 256)
-      fail(ExitCode::usage, "window {}x{} holds more than 256 elements, the most this layer takes.",
-           window[0], window[1]);
+      fail(ExitCode::usage, "window {}x{} has more than 256 elements, the maximum of this layer.", window[0],
+           window[1]);
     return output;
   }
 
@@ -130,20 +130,17 @@ class GlobalAveragePoolLayer final : public Layer {
 const std::vector<Description<Pool2dOptions>::Field> kPooling = {
     {"window", &Pool2dOptions::window, "height and width", at_least(1)},
     {"stride", &Pool2dOptions::stride, "steps between windows; 0 is the window's size", at_least(0)},
-    {"padding", &Pool2dOptions::padding, "rows and columns around the image that do not count", at_least(0)}};
+    {"padding", &Pool2dOptions::padding, "ignored rows and columns around the image", at_least(0)}};
 
 }  // namespace
 
 namespace layers {
-const Description<Pool2dOptions> max_pool2d = {"max_pool2d", "the largest value of each window", kPooling,
+const Description<Pool2dOptions> max_pool2d = {"max_pool2d", "largest value of each window", kPooling,
                                                make_layer<MaxPool2dLayer>};
-const Description<Pool2dOptions> average_pool2d = {"average_pool2d",
-                                                   "the mean of each window; padding does not count",
+const Description<Pool2dOptions> average_pool2d = {"average_pool2d", "mean of each window, without padding",
                                                    kPooling, make_layer<AveragePool2dLayer>};
-const Description<NoOptions> global_average_pool = {"global_average_pool",
-                                                    "the mean over all positions of each channel",
-                                                    {},
-                                                    make_layer<GlobalAveragePoolLayer>};
+const Description<NoOptions> global_average_pool = {
+    "global_average_pool", "mean of each channel over all positions", {}, make_layer<GlobalAveragePoolLayer>};
 }  // namespace layers
 
 }  // namespace lockstep

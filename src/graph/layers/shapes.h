@@ -9,10 +9,9 @@
 
 namespace lockstep {
 
-// What the layers of this folder share.
+// Shared by the layers of this folder.
 
-/// The input of a layer that takes one, of floating-point numbers; throws Error(usage) when it was given
-/// something else.
+/// The only input of a layer, which must be floating-point. Throws Error(usage) otherwise.
 inline const Value& only_input(std::span<const Value> inputs) {
   if (inputs.size() != 1) fail(ExitCode::usage, "takes one input, not {}.", inputs.size());
   if (inputs[0].dtype != DType::f32)
@@ -20,7 +19,7 @@ inline const Value& only_input(std::span<const Value> inputs) {
   return inputs[0];
 }
 
-/// The input (H, W, C) of a layer that works on images.
+/// The input (H, W, C) of an image layer. Throws Error(usage) otherwise.
 inline const Shape& image_input(std::span<const Value> inputs) {
   const Shape& input = only_input(inputs).shape;
   if (input.rank() != 3)
@@ -29,14 +28,14 @@ inline const Shape& image_input(std::span<const Value> inputs) {
   return input;
 }
 
-/// Throws Error(usage) unless the option gives one number, or one for each spatial axis.
+/// Throws Error(usage) unless the option has one number, or one per spatial axis.
 inline void check_axes(const char* option, const Extents& extents, int axes) {
   if (extents.axes() != 1 && extents.axes() != axes)
     fail(ExitCode::usage, "{} has {} numbers, but the input has {} spatial axes.", option, extents.axes(),
          axes);
 }
 
-/// Throws Error(usage) unless a window that spans (h, w) fits into the padded image.
+/// Throws Error(usage) unless a window of (h, w) fits into the padded image.
 inline void check_window_fits(const char* what, int64_t h, int64_t w, int64_t pad_h, int64_t pad_w,
                               const Shape& image) {
   if (h <= image[0] + 2 * pad_h && w <= image[1] + 2 * pad_w) return;

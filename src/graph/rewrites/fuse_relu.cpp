@@ -10,7 +10,7 @@ namespace {
 
 bool is_relu(const Graph::Node& node) { return node.layer->kind() == to_string(Activation::relu); }
 
-/// The position of the one layer that reads this value, or -1 when there are several or it is an output.
+/// The index of the only layer that reads this value, or -1 if there are several or it is an output.
 int only_reader(const Graph& graph, int value) {
   if (graph.readers(value) != 1) return -1;
   const auto& nodes = graph.nodes();
@@ -20,8 +20,8 @@ int only_reader(const Graph& graph, int value) {
   return found == nodes.end() ? -1 : static_cast<int>(found - nodes.begin());
 }
 
-/// relu -> pool becomes pool -> relu. The two exchange their places in the list, so that every other layer
-/// still reads the value it read before.
+/// relu -> pool becomes pool -> relu. The two swap places in the list, so that all other layers read the same
+/// values as before.
 void move_relus_behind_pools(Graph& graph) {
   auto& nodes = graph.nodes();
   for (int i = 0; i < graph.output(); ++i) {
@@ -35,7 +35,7 @@ void move_relus_behind_pools(Graph& graph) {
   }
 }
 
-/// The same graph without the ReLUs that the layer before them can put on its output.
+/// The same graph without ReLUs that the previous layer can apply to its output.
 Graph fold_relus(Graph graph) {
   std::vector<int> readers;
   for (int value = 0; value <= graph.output(); ++value) readers.push_back(graph.readers(value));
@@ -46,7 +46,7 @@ Graph fold_relus(Graph graph) {
     if (is_relu(node) && source > 0 && readers[static_cast<size_t>(source)] == 1) {
       const int held = renamed[static_cast<size_t>(source)];
       Graph::Node& before = folded.nodes()[static_cast<size_t>(held - 1)];
-      // The main output stays the last value, also where an auxiliary head lies in between.
+      // The main output must stay the last value, even with an auxiliary head before it.
       const bool moves_output = &node == &graph.nodes().back() && held != folded.output();
       if (before.layer->traits().applies_relu && !before.relu && !moves_output) {
         before.relu = true;
@@ -68,8 +68,7 @@ Graph fold_relus(Graph graph) {
 
 Graph fuse_relus(Graph graph) {
   move_relus_behind_pools(graph);
-  // The exchange above leaves the values of the exchanged layers behind; adding every layer again infers
-  // them.
+  // Swapping leaves outdated values in the swapped layers; adding every layer again infers them.
   return fold_relus(std::move(graph));
 }
 

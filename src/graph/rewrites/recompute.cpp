@@ -10,7 +10,7 @@ namespace lockstep {
 
 namespace {
 
-/// "layer1.0" of "layer1.0.conv1"; "" of a layer that is in no block.
+/// "layer1.0" for "layer1.0.conv1"; "" for a layer outside blocks.
 std::string block_of(const std::string& layer) {
   const size_t dot = layer.rfind('.');
   return dot == std::string::npos ? "" : layer.substr(0, dot);
@@ -53,8 +53,7 @@ Graph recompute(Graph graph, const std::vector<std::string>& blocks) {
   if (segment < 0)
     fail(ExitCode::usage,
          "train.recompute = \"blocks\", but the model has no blocks. Name layers instead, as in "
-         "train.recompute "
-         "= [\"conv*\"].");
+         "train.recompute = [\"conv*\"].");
   return graph;
 }
 

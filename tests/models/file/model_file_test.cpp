@@ -175,7 +175,7 @@ TEST_F(ModelFile, NamesFileLineAndRemedy) {
   EXPECT_EQ(error_of(flatten + "[[layer]]\nkind = \"linear\"\nname = \"head\"\noutput = 10\n"),
             ":6: layer 'head': linear has no option 'output'. Did you mean 'outputs'?");
   EXPECT_EQ(error_of(flatten + "[[layer]]\nkind = \"linear\"\n"),
-            ":3: layer 'linear_1': linear needs 'outputs' (how many: an integer or \"classes\").");
+            ":3: layer 'linear_1': linear needs 'outputs' (number of outputs: an integer or \"classes\").");
   EXPECT_EQ(error_of(flatten + "[[layer]]\nkind = \"linear\"\noutputs = 1.5\n"),
             ":5: layer 'linear_1': 'outputs' must be an integer or \"classes\".");
   EXPECT_THAT(
@@ -196,7 +196,7 @@ TEST_F(ModelFile, NamesFileLineAndRemedy) {
   EXPECT_THAT(error_of(flatten + "[[layer]]\nkind = \"relu\"\nname = \"flatten_1\"\n"),
               HasSubstr(":3: two layers are named 'flatten_1'"));
   EXPECT_THAT(error_of("[[layer]]\nkind = \"relu\"\nname = \"input\"\n"),
-              HasSubstr("the name 'input' is the data's"));
+              HasSubstr("the name 'input' is reserved for the data"));
   EXPECT_EQ(
       error_of(
           "[[layer]]\nkind = \"relu\"\nname = \"first\"\n[[layer]]\nkind = \"relu\"\ninput = \"fist\"\n"),
@@ -257,7 +257,7 @@ outputs = "classes"
   EXPECT_EQ(error_of(head + "loss_weight = \"0.3\"" + main),
             ":8: layer 'aux': 'loss_weight' must be a number.");
   EXPECT_THAT(error_of(head + "loss_weight = 0" + main),
-              HasSubstr(":4: layer 'aux': the loss of an output cannot weigh 0: give a positive number."));
+              HasSubstr(":4: layer 'aux': loss_weight = 0 must be a positive number."));
   EXPECT_THAT(error_of(head + "aux_weight = 0.3" + main), HasSubstr("Did you mean 'loss_weight'?"));
   const std::string wrong = "[[layer]]\nkind = \"flatten\"\nloss_weight = 0.3\n";
   EXPECT_THAT(error_of(wrong + main),
@@ -322,7 +322,7 @@ TEST_F(ModelFile, MistakesInBlocksAreNamedWithTheirLine) {
   const std::string layers = "layers = [{ kind = \"linear\", outputs = \"2 * n\" }]";
   EXPECT_EQ(use("parameters = { n = 2 }\n" + layers, "m = 3"),
             ":7: layer 'u': block 'b' has no parameter 'm'. Did you mean 'n'?");
-  EXPECT_EQ(use(layers, ""), ":2: layer 'u.linear_1': 'n' is no parameter of this block. Known: .");
+  EXPECT_EQ(use(layers, ""), ":2: layer 'u.linear_1': 'n' is not a parameter of this block. Known: .");
   EXPECT_EQ(use("parameters = { n = 0.5 }\n" + layers, ""),
             ":3: layer 'u.linear_1': 'n' in \"2 * n\" is not an integer.");
   EXPECT_EQ(use("layers = 3", ""), ":1: layer 'u': block 'b' needs 'layers', a list of tables.");
@@ -343,9 +343,9 @@ TEST_F(ModelFile, ALayerUsesTheParametersOfAnother) {
   const std::string end = "[[layer]]\nkind = \"linear\"\noutputs = \"classes\"\n";
   EXPECT_EQ(build(first + second + end, {4}).nodes()[1].parameters_of, 0);
   EXPECT_EQ(error_of(first + second + end, {3}),
-            ":5: layer 'b' is to use a.weight (4, 3), but its own weight is (4, 4).");
+            ":5: layer 'b' uses a.weight (4, 3), but its own weight is (4, 4).");
   EXPECT_EQ(error_of(second + end, {4}),
-            ":1: layer 'b' is to use the parameters of 'a', which is no earlier layer. Known: .");
+            ":1: layer 'b' uses the parameters of 'a', which is not an earlier layer. Known: .");
 }
 
 TEST_F(ModelFile, SaysThatAFileCannotBeRead) {
