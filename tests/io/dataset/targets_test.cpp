@@ -231,7 +231,7 @@ TEST(Dataset, ClassNamesAsTextAreRefusedWithWhatToStore) {
   EXPECT_THAT(error_of([&] {
                 open_dataset({{path}, "/train/x", "/train/y"}, {});
               }),
-              HasSubstr("/train/y holds text (strings); samples and targets must be numbers. If it names"));
+              HasSubstr("/train/y holds text (strings); samples and targets must be numbers. If these are"));
 }
 
 TEST(Split, SaysWhichFractionsWouldDo) {

@@ -131,7 +131,7 @@ TEST_P(MpiReplicaCheck, ADifferenceThatIsGoneIsReportedAsWell) {
   if (world.size() == 1) GTEST_SKIP() << "one rank has nobody to differ from";
   const auto run = make_run(make_communicator(world, exec(), {}), /*capture=*/false);
   EXPECT_THAT(failure_of([&] { run->replicas().fail_naming_rank(world, 7); }),
-              HasSubstr("after one of the steps 1 to 7, and now they do"));
+              HasSubstr("after one of the steps 1 to 7, but hold the same one now"));
 }
 
 }  // namespace

@@ -60,7 +60,7 @@ TEST_P(MpiSetup, RefusesKeysThatContradictEachOther) {
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::usage);
-    EXPECT_THAT(error.what(), testing::HasSubstr("run.reproducible = true does not go with"));
+    EXPECT_THAT(error.what(), testing::HasSubstr("run.reproducible = true cannot be combined with"));
   }
 }
 
