@@ -96,10 +96,11 @@ std::map<std::string, ModelValue> complete_keys(const ModelEntry& entry, const M
 
 /// Images without a channel axis have one channel; only this function decides that. Samples with an output at
 /// each place of their first axis are sequences of vectors, not images.
-Shape with_channels(const Shape& input, const NetworkOutput& output) {
+Value with_channels(const Value& input, const NetworkOutput& output) {
+  const Shape& shape = input.shape;
   const bool is_sequence =
-      input.rank() == 2 && output.positions.rank() == 1 && output.positions[0] == input[0];
-  return input.rank() == 2 && !is_sequence ? Shape{input[0], input[1], 1} : input;
+      shape.rank() == 2 && output.positions.rank() == 1 && output.positions[0] == shape[0];
+  return shape.rank() == 2 && !is_sequence ? Value{input.dtype, {shape[0], shape[1], 1}} : input;
 }
 
 }  // namespace
@@ -107,9 +108,9 @@ Shape with_channels(const Shape& input, const NetworkOutput& output) {
 Synonyms model_synonyms() { return kModels; }
 Synonyms model_key_synonyms() { return kModelKeys; }
 
-Graph build_model(const ModelSpec& spec, const Shape& input, const NetworkOutput& output, uint64_t seed) {
+Graph build_model(const ModelSpec& spec, const Value& input, const NetworkOutput& output, uint64_t seed) {
   INVARIANT(output.width > 0, "a model with {} outputs", output.width);
-  const Shape sample = with_channels(input, output);
+  const Value sample = with_channels(input, output);
   if (!spec.file.empty()) {
     if (!spec.keys.empty())
       fail(ExitCode::usage, "model.{} does not apply: the model comes from {}, which contains its options.",
@@ -125,7 +126,7 @@ Graph build_model(const ModelSpec& spec, const Shape& input, const NetworkOutput
       return entry.build(sample, output, keys, seed);
     } catch (const Error& error) {
       throw Error(error.code(), fmt::format("model '{}' for samples of shape {}: {}", entry.name,
-                                            to_string(input), error.what()));
+                                            to_string(input.shape), error.what()));
     }
   }
   fail(ExitCode::usage, "unknown model '{}'{}", spec.name, suggestion(spec.name, known, model_synonyms()));

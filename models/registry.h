@@ -31,7 +31,7 @@ struct ModelEntry {
   std::vector<ModelKey> keys;
   /// input: one sample, channels-last; outputs: classes or target width; every key is present and of its
   /// type.
-  Graph (*build)(const Shape& input, int64_t outputs, const std::map<std::string, ModelValue>& keys,
+  Graph (*build)(const Value& input, int64_t outputs, const std::map<std::string, ModelValue>& keys,
                  uint64_t seed);
 };
 
@@ -45,6 +45,10 @@ Synonyms model_key_synonyms();
 /// Builds a model. A built-in model has a vector as output; a model file may have an output at each position.
 /// Throws Error(usage) for an unknown model or key (with the nearest known one), a value of the wrong type,
 /// or a network that does not fit the data: the message names the layer.
-Graph build_model(const ModelSpec& spec, const Shape& input, const NetworkOutput& output, uint64_t seed);
+Graph build_model(const ModelSpec& spec, const Value& input, const NetworkOutput& output, uint64_t seed);
+inline Graph build_model(const ModelSpec& spec, const Shape& input, const NetworkOutput& output,
+                         uint64_t seed) {
+  return build_model(spec, Value{DType::f32, input}, output, seed);
+}
 
 }  // namespace lockstep

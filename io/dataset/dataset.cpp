@@ -1,15 +1,12 @@
 #include "io/dataset/dataset.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include "io/dataset/column.h"
+#include "io/dataset/next_tokens.h"
+#include "io/dataset/stored_facts.h"
 #include "io/dataset/targets.h"
 #include "io/hdf5/crash_report.h"
 #include "io/probe/findings.h"
 #include "io/probe/probe.h"
-#include "src/core/counted.h"
-#include "src/core/hash.h"
 #include "src/core/log.h"
 
 namespace lockstep {
@@ -58,7 +55,6 @@ class Hdf5Dataset final : public Dataset {
                                                 : classes();
   }
   void place_in_memory(int64_t budget);
-  std::string slowness() const;
 
   Column x_;
   std::unique_ptr<Targets> targets_;
@@ -87,53 +83,16 @@ void Hdf5Dataset::place_in_memory(int64_t budget) {
 }
 
 uint64_t Hdf5Dataset::fingerprint() const {
-  constexpr int64_t kSpread = 16;
-  StreamingHash hash;
-  const std::string facts =
-      fmt::format("{} {} {} {} {} {} {}", x_.name(), to_string(x_shape().batched(size())),
-                  to_string(x_dtype()), targets_ ? targets_->column().name() : "",
-                  static_cast<int>(target_kind()), to_string(y_shape()), classes_seen());
-  hash.update(std::as_bytes(std::span(facts)));
-  std::vector<std::byte> x(x_.row_bytes()), y(targets_ ? targets_->row_bytes() : 0);
-  for (int64_t i = 0; i < kSpread; ++i) {
-    const int64_t index =
-        static_cast<int64_t>(static_cast<double>(i) / (kSpread - 1) * static_cast<double>(size() - 1));
-    read({&index, 1}, x.data(), y.data());
-    hash.update(x);
-    hash.update(y);
-  }
-  return hash.digest();
-}
-
-std::string Hdf5Dataset::slowness() const {
-  // Below these limits decompression takes under 0.1 ms, or yields little more than is read.
-  constexpr double kFastBytes = 0x1p16, kFastRatio = 4;
-  const double decoded = x_.decoded_bytes_per_row();
-  if (decoded < kFastBytes || decoded < kFastRatio * static_cast<double>(x_.row_bytes())) return "";
-  return fmt::format(
-      ", slowly: reading a sample of {:.1f} KiB decompresses about {:.1f} MiB (raise data.memory_budget to "
-      "{:.0f} MiB to hold the whole data set, or rewrite the file with fewer samples per chunk)",
-      static_cast<double>(x_.row_bytes()) / 0x1p10, decoded / 0x1p20,
-      std::ceil((static_cast<double>(x_.rows()) * static_cast<double>(x_.row_bytes()) +
-                 static_cast<double>(targets_ ? targets_->bytes() : 0)) /
-                0x1p20));
+  return fingerprint_of(*this,
+                        fmt::format("{} {} {} {} {} {} {}", x_.name(), to_string(x_shape().batched(size())),
+                                    to_string(x_dtype()), targets_ ? targets_->column().name() : "",
+                                    static_cast<int>(target_kind()), to_string(y_shape()), classes_seen()));
 }
 
 std::string Hdf5Dataset::describe() const {
-  const double bytes = static_cast<double>(x_.rows()) * static_cast<double>(x_.row_bytes()) +
-                       static_cast<double>(targets_ ? targets_->bytes() : 0);
-  const bool small = bytes < 0x1p20;
-  std::string place = fmt::format("in memory ({:.1f} {} on each rank)", bytes / (small ? 0x1p10 : 0x1p20),
-                                  small ? "KiB" : "MiB");
-  if (!x_.in_memory()) {
-    place = fmt::format("streamed (larger than the memory budget of {:.1f} MiB on each rank)",
-                        static_cast<double>(budget_) / 0x1p20);
-    place += slowness();
-  }
-  const std::string more =
-      x_.files() > 1 ? fmt::format(" and {},", counted(x_.files() - 1, "more file")) : "";
-  return fmt::format("{}:{}{} {} {}, {}", x_.file(0), x_.name(), more, to_string(x_shape().batched(size())),
-                     x_.stored_type().name, place);
+  // In floating point, which a hostile header does not overflow.
+  const double samples = static_cast<double>(x_.rows()) * static_cast<double>(x_.row_bytes());
+  return describe_stored(x_, samples + static_cast<double>(targets_ ? targets_->bytes() : 0), budget_);
 }
 
 }  // namespace
@@ -170,16 +129,21 @@ DataSource parse_data_source(const std::string& text, const std::string& split) 
   return source;
 }
 
+std::vector<std::string> names_read(const DataSource& source, TargetTask task) {
+  if (source.y.empty() || task == TargetTask::tokens) return {source.x};
+  return {source.x, source.y};
+}
+
 std::unique_ptr<Dataset> open_dataset(const DataSource& source, const DatasetOptions& options) {
   if (source.files.empty()) fail(ExitCode::usage, "a data source needs at least one file.");
   if (source.x.empty()) fail(ExitCode::usage, "a data source needs the name of its data set x.");
-  std::vector<std::string> names = {source.x};
-  if (!source.y.empty()) names.push_back(source.y);
   if (options.probe) {
-    for (const std::string& warning : probe_files(source.files, names)) log_warning("{}", warning);
+    for (const std::string& warning : probe_files(source.files, names_read(source, options.task)))
+      log_warning("{}", warning);
   }
   // Explains crashes of libhdf5 in this process that the probe did not foresee.
   hdf5::report_crashes();
+  if (options.task == TargetTask::tokens) return open_next_tokens(source, options);
   return std::make_unique<Hdf5Dataset>(source, options);
 }
 

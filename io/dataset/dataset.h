@@ -33,9 +33,12 @@ enum class TargetKind {
   labels,         ///< several labels of 0 or 1, (N, L) or (N, ...); delivered as float32
 };
 
-/// What the user says the targets are; automatic: inferred from the data (Targets). tokens: the input shifted
-/// by one, which no layer can read yet.
+/// What the user says the targets are; automatic: inferred from the data (Targets). tokens: the samples are
+/// sequences of token ids, and the targets are the same ids one position later (open_next_tokens()).
 enum class TargetTask { automatic, classes, labels, values, tokens };
+
+/// The data sets that are read of a source: x, and y unless there is none or x holds the targets too.
+std::vector<std::string> names_read(const DataSource& source, TargetTask task);
 
 struct SourceFacts;  // io/probe/findings.h
 
@@ -45,7 +48,7 @@ class Dataset {
   virtual ~Dataset() = default;
   virtual int64_t size() const = 0;
   /// Shape and type of one sample as stored (no batch axis): uint8, float16, float32, float64; other integer
-  /// types are delivered as float32.
+  /// types are delivered as float32, and token ids as int32.
   virtual const Shape& x_shape() const = 0;
   virtual DType x_dtype() const = 0;
   virtual TargetKind target_kind() const = 0;

@@ -91,6 +91,7 @@ Targets::Targets(const std::vector<std::string>& files, const std::string& name,
 
 TargetKind Targets::find_kind(const DatasetOptions& options, const Column* samples) {
   if (options.kind) return *options.kind;
+  if (options.task == TargetTask::tokens) return TargetKind::classes;
   // Giving a number of classes implies that the targets are classes.
   const TargetTask task =
       options.task == TargetTask::automatic && options.classes > 0 ? TargetTask::classes : options.task;

@@ -60,7 +60,9 @@ void find_scale(const SourceFacts& facts, std::vector<Finding>& found) {
            facts.x, facts.x_stored.name, facts.min, facts.max,
            counted(std::min(kSamplesLookedAt, facts.samples), "sample"), facts.mean,
            facts.deviation > 0 ? facts.deviation : 1,
-           maybe_tokens ? "; numbers of words (tokens) need an embedding, which is not supported" : ""),
+           maybe_tokens
+               ? "; if they are token ids, set data.task = \"tokens\" to train a model of the next one"
+               : ""),
        "data.normalize"});
 }
 

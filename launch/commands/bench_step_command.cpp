@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "comm/watch/watchdog.h"
 #include "launch/commands/bench.h"
@@ -31,18 +32,26 @@ struct StepArguments {
 class RandomBatch {
  public:
   RandomBatch(Exec exec, const DataSignature& data, const Batching& batching, int rank)
-      : x_(exec, Memory::pinned, static_cast<size_t>(batching.rank_batch() * data.x_shape.elements())),
-        y_(exec, Memory::pinned, static_cast<size_t>(batching.rank_batch()) * sizeof(int32_t)),
+      : x_(exec, Memory::pinned,
+           static_cast<size_t>(batching.rank_batch() * data.x_shape.elements()) * size_of(data.x_dtype)),
+        y_(exec, Memory::pinned,
+           static_cast<size_t>(batching.rank_batch() * data.y_shape.elements()) * sizeof(int32_t)),
         index_(exec, Memory::pinned, static_cast<size_t>(batching.rank_batch()) * sizeof(int64_t)) {
     RandomStream random(1, static_cast<uint64_t>(rank));
     const int64_t rows = batching.rank_batch();
-    for (uint8_t& value : x_.as<uint8_t>()) value = static_cast<uint8_t>(random.next());
-    for (int32_t& label : y_.as<int32_t>())
-      label = static_cast<int32_t>(random.next_below(static_cast<uint32_t>(data.outputs)));
+    const auto fill_with_classes = [&](std::span<int32_t> classes) {
+      for (int32_t& value : classes)
+        value = static_cast<int32_t>(random.next_below(static_cast<uint32_t>(data.outputs)));
+    };
+    if (data.x_dtype == DType::i32)
+      fill_with_classes(x_.as<int32_t>());
+    else
+      for (uint8_t& value : x_.as<uint8_t>()) value = static_cast<uint8_t>(random.next());
+    fill_with_classes(y_.as<int32_t>());
     for (int64_t i = 0; i < rows; ++i) index_.as<int64_t>()[static_cast<size_t>(i)] = rank * rows + i;
     batch_.global_valid = batching.global_batch;
-    batch_.x = Tensor(x_.data(), DType::u8, data.x_shape.batched(rows));
-    batch_.y = Tensor(y_.data(), DType::i32, {rows});
+    batch_.x = Tensor(x_.data(), data.x_dtype, data.x_shape.batched(rows));
+    batch_.y = Tensor(y_.data(), DType::i32, data.y_shape.batched(rows));
     batch_.sample_index = Tensor(index_.data(), DType::i64, {rows});
   }
   const Batch& batch() const { return batch_; }
@@ -94,8 +103,13 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   const Exec exec = device.exec();
   const int64_t device_bytes_before = used_device_bytes(exec);
 
-  const DataSignature data{
-      parse_sample_shape("--input", arguments.input), DType::u8, TargetKind::classes, {}, arguments.outputs};
+  const Shape sample = parse_sample_shape("--input", arguments.input);
+  const bool tokens = config.data.task == TargetTask::tokens;
+  const DataSignature data{.x_shape = sample,
+                           .x_dtype = tokens ? DType::i32 : DType::u8,
+                           .target_kind = TargetKind::classes,
+                           .y_shape = tokens ? sample : Shape{},
+                           .outputs = arguments.outputs};
   TrainOptions options = config;
   options.comm.fingerprint_steps = 0;  // only the step is timed
   // The batch is made up, so nothing is counted or evaluated.

@@ -115,7 +115,9 @@ void print_tensors(const std::vector<TensorFacts>& tensors) {
 int run_show(const ShowArguments& arguments) {
   const Config config = config_of(arguments);
   const Shape input = parse_sample_shape("--input", arguments.input);
-  const Graph graph = model_factory(config)(input, arguments.outputs);
+  const bool tokens = config.data.task == TargetTask::tokens;
+  const Graph graph = model_factory(config)({tokens ? DType::i32 : DType::f32, input},
+                                            {arguments.outputs, tokens ? input : Shape{}});
   const ParameterLayout layout(graph);
 
   std::vector<std::vector<std::string>> rows{{"layer", "what", "output", "parameters", "MFLOP"}};

@@ -216,7 +216,7 @@ std::vector<std::string> changed_keys(const Config& before, const Config& now) {
 }
 
 ModelFactory model_factory(const Config& config) {
-  return [model = config.model, seed = config.run.seed](const Shape& input, const NetworkOutput& output) {
+  return [model = config.model, seed = config.run.seed](const Value& input, const NetworkOutput& output) {
     return build_model(model, input, output, seed);
   };
 }

@@ -11,6 +11,7 @@
 #include "src/core/log.h"
 #include "src/core/suggest.h"
 #include "src/train/checkpoint/snapshot.h"
+#include "src/train/objective/objective.h"
 
 namespace lockstep {
 
@@ -85,6 +86,7 @@ std::unique_ptr<Dataset> TrainedModel::open(const World& world, const DataArgume
          suggestion(arguments.split, splits, value_synonyms("--split")));
   const TrainOptions& options = config_;
   DatasetOptions how{.memory_budget = options.data.memory_budget,
+                     .task = target_task(options),
                      .classes = task().objective().classifies() ? task().objective().outputs() : 0,
                      .kind = task().objective().kind(),
                      .ignored_label = options.train.ignore_label,

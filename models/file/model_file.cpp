@@ -24,7 +24,7 @@ constexpr int64_t kMaxRepeat = 1000;
 /// Adds the tables of one file to a graph, in order.
 class Reader {
  public:
-  Reader(const std::string& path, const Shape& input, const NetworkOutput& output, uint64_t seed)
+  Reader(const std::string& path, const Value& input, const NetworkOutput& output, uint64_t seed)
       : file_(path, output.width), output_(output), graph_(input, seed) {}
 
   Graph read() {
@@ -261,7 +261,7 @@ class Reader {
 
 }  // namespace
 
-Graph build_model_file(const std::string& path, const Shape& input, const NetworkOutput& output,
+Graph build_model_file(const std::string& path, const Value& input, const NetworkOutput& output,
                        uint64_t seed) {
   return Reader(path, input, output, seed).read();
 }

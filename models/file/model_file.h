@@ -17,7 +17,7 @@ namespace lockstep {
 /// with `block = "NAME"` instead of a kind stands for the block's layers.
 ///
 /// input: one sample, channels-last. Throws Error(usage) with file and line.
-Graph build_model_file(const std::string& path, const Shape& input, const NetworkOutput& output,
+Graph build_model_file(const std::string& path, const Value& input, const NetworkOutput& output,
                        uint64_t seed);
 
 }  // namespace lockstep

@@ -6,9 +6,9 @@ namespace lockstep {
 
 // The builders of the registered models, one file each.
 
-Graph build_mlp(const Shape& input, int64_t outputs, const std::map<std::string, ModelValue>& keys,
+Graph build_mlp(const Value& input, int64_t outputs, const std::map<std::string, ModelValue>& keys,
                 uint64_t seed);
-Graph build_cnn(const Shape& input, int64_t outputs, const std::map<std::string, ModelValue>& keys,
+Graph build_cnn(const Value& input, int64_t outputs, const std::map<std::string, ModelValue>& keys,
                 uint64_t seed);
 
 }  // namespace lockstep

@@ -6,7 +6,7 @@
 namespace lockstep {
 
 /// For each number of filters: conv 3x3, ReLU, max pool 2; then flatten, dropout and linear to the outputs.
-Graph build_cnn(const Shape& input, int64_t outputs, const std::map<std::string, ModelValue>& keys,
+Graph build_cnn(const Value& input, int64_t outputs, const std::map<std::string, ModelValue>& keys,
                 uint64_t seed) {
   const auto& filters = std::get<std::vector<int64_t>>(keys.at("filters"));
   const double rate = std::get<double>(keys.at("dropout"));

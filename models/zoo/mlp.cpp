@@ -23,7 +23,7 @@ const Description<NoOptions>& activation_named(const std::string& name) {
 }  // namespace
 
 /// flatten, then for each hidden size: linear, activation, dropout; then linear to the outputs.
-Graph build_mlp(const Shape& input, int64_t outputs, const std::map<std::string, ModelValue>& keys,
+Graph build_mlp(const Value& input, int64_t outputs, const std::map<std::string, ModelValue>& keys,
                 uint64_t seed) {
   const auto& hidden = std::get<std::vector<int64_t>>(keys.at("hidden"));
   const double rate = std::get<double>(keys.at("dropout"));

@@ -43,6 +43,9 @@ void initialize_parameter(const ParameterSpec& spec, const std::string& full_nam
     case Init::kaiming_torch:
       uniform_within(1.0 / std::sqrt(fan_in));
       break;
+    case Init::normal:
+      normal(1.0);
+      break;
   }
 }
 

@@ -23,6 +23,7 @@ enum class Init {
   he_uniform,  ///< He et al. 2015: bound sqrt(6 / fan_in)
   he_normal,
   kaiming_torch,  ///< PyTorch's default for linear and convolution: bound 1 / sqrt(fan_in), biases too
+  normal,         ///< mean 0, standard deviation 1: PyTorch's default for embeddings
 };
 
 /// The name of an initializer in a model file, and the list of all initializers.

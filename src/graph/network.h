@@ -36,7 +36,7 @@ class Network {
     const std::function<void(int node, ConstTensor output)>* forward_done = nullptr;
   };
 
-  /// (micro_batch, ...) float32: the caller fills it before forward().
+  /// (micro_batch, ...) of the type of the graph's input: the caller fills it before forward().
   Tensor input() const { return input_; }
   /// The main output (micro_batch, outputs): valid until backward.
   Tensor output() const { return outputs_[0].values; }

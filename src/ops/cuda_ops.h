@@ -42,6 +42,9 @@ void bias_backward(Exec exec, ConstTensor dy, Tensor db);
 void dropout(Exec exec, const MicroBatchInfo* info, const DropoutSpec& spec, ConstTensor sample_index,
              ConstTensor x, Tensor y);
 
+void embedding_forward(Exec exec, ConstTensor ids, ConstTensor weight, Tensor y);
+void embedding_backward(Exec exec, ConstTensor ids, ConstTensor dy, Tensor dweight);
+
 void add_fingerprint(Exec exec, std::span<const float> values, int64_t first_block, uint64_t* sum);
 void cut_fingerprint(Exec exec, const uint64_t* sum, float* pieces);
 

@@ -107,8 +107,14 @@ class GraphRunner {
       std::vector<std::vector<float>> parts;
       std::vector<Tensor> tensors;
       for (const int input : node.inputs) parts.push_back(poisoned(graph_.shape(input).batched(n_)));
-      for (size_t k = 0; k < parts.size(); ++k)
-        tensors.push_back(call.tensor(parts[k], graph_.shape(node.inputs[k]).batched(n_)));
+      for (size_t k = 0; k < parts.size(); ++k) {
+        if (graph_.value(node.inputs[k]).dtype == DType::f32) {
+          tensors.push_back(call.tensor(parts[k], graph_.shape(node.inputs[k]).batched(n_)));
+        } else {
+          tensors.emplace_back();  // integers have no gradient
+          std::ranges::fill(parts[k], 0.0f);
+        }
+      }
       const bool in_place = shares_ && traits.backward_in_place;
       if (in_place) tensors[0] = call.tensor(sums[i + 1], graph_.shape(node.inputs[0]).batched(n_));
       if (skip_input_gradients) std::fill(tensors.begin(), tensors.end(), Tensor{});
@@ -143,9 +149,12 @@ class GraphRunner {
     Call(GraphRunner& run, size_t i) : exec_(run.exec_) {
       Graph::Node& node = run.graph_.nodes()[i];
       if (!run.values_.empty()) {
-        for (const int input : node.inputs)
-          inputs.emplace_back(
-              tensor(run.values_[static_cast<size_t>(input)], run.graph_.shape(input).batched(run.n_)));
+        for (const int input : node.inputs) {
+          std::vector<float>& values = run.values_[static_cast<size_t>(input)];
+          const Shape shape = run.graph_.shape(input).batched(run.n_);
+          const bool are_ids = run.graph_.value(input).dtype == DType::i32;
+          inputs.emplace_back(are_ids ? ids(values, shape) : tensor(values, shape));
+        }
         context.output = tensor(run.values_[i + 1], node.output.shape.batched(run.n_));
       }
       for (const ParameterSpec& spec : node.layer->parameters()) {
@@ -183,6 +192,14 @@ class GraphRunner {
       return {buffer.data(), DType::f32, shape};
     }
 
+    /// The values as int32.
+    ConstTensor ids(const std::vector<float>& values, const Shape& shape) {
+      const std::vector<int32_t> whole(values.begin(), values.end());
+      ids_ = Buffer(exec_, Memory::device, whole.size() * sizeof(int32_t));
+      test::to_backend(exec_, ids_.as<int32_t>(), whole);
+      return {ids_.data(), DType::i32, shape};
+    }
+
     /// Brings back what the layer has made of the values.
     void finish() {
       for (auto& [values, buffer] : copies_) *values = test::from_backend(exec_, buffer.as<float>());
@@ -195,6 +212,7 @@ class GraphRunner {
    private:
     Exec exec_;
     std::map<std::vector<float>*, Buffer> copies_;
+    Buffer ids_;
   };
 
   Exec exec_;

@@ -45,8 +45,8 @@ TEST(Initialize, UniformsHaveTheirBoundsAndFillThem) {
 }
 
 TEST(Initialize, NormalsHaveTheirVariance) {
-  for (const auto& [init, variance] :
-       {std::pair{Init::glorot_normal, 2.0 / 500}, std::pair{Init::he_normal, 2.0 / 300}}) {
+  for (const auto& [init, variance] : {std::pair{Init::glorot_normal, 2.0 / 500},
+                                       std::pair{Init::he_normal, 2.0 / 300}, std::pair{Init::normal, 1.0}}) {
     const Moments m = moments(values(init));
     EXPECT_NEAR(m.mean, 0, std::sqrt(variance) * 0.02);
     EXPECT_NEAR(m.variance, variance, variance * 0.03);

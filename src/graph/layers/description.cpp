@@ -19,6 +19,7 @@ constexpr std::pair<Init, const char*> kInitializers[] = {
     {Init::he_uniform, "he_uniform"},
     {Init::he_normal, "he_normal"},
     {Init::kaiming_torch, "kaiming_torch"},
+    {Init::normal, "normal"},
 };
 
 }  // namespace

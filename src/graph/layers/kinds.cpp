@@ -9,6 +9,7 @@ const std::vector<LayerKind>& layer_kinds() {
       layers::max_pool2d.by_name(),
       layers::average_pool2d.by_name(),
       layers::global_average_pool.by_name(),
+      layers::embedding.by_name(),
       layers::bias.by_name(),
       layers::relu.by_name(),
       layers::sigmoid.by_name(),

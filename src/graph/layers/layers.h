@@ -7,6 +7,7 @@
 #include "src/graph/layers/bias.h"
 #include "src/graph/layers/conv2d.h"
 #include "src/graph/layers/dropout.h"
+#include "src/graph/layers/embedding.h"
 #include "src/graph/layers/flatten.h"
 #include "src/graph/layers/linear.h"
 #include "src/graph/layers/pool2d.h"

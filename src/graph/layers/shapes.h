@@ -15,7 +15,9 @@ namespace lockstep {
 inline const Value& only_input(std::span<const Value> inputs) {
   if (inputs.size() != 1) fail(ExitCode::usage, "takes one input, not {}.", inputs.size());
   if (inputs[0].dtype != DType::f32)
-    fail(ExitCode::usage, "computes with float32, but its input is {}.", to_string(inputs[0].dtype));
+    fail(ExitCode::usage,
+         "computes with float32, but its input is {}. A model of token ids begins with an embedding.",
+         to_string(inputs[0].dtype));
   return inputs[0];
 }
 

@@ -208,6 +208,7 @@ std::vector<Metric> chosen_metrics(const TrainOptions& options, const Objective&
   std::vector<std::string> names = options.train.metrics;
   if (names.empty()) {
     names = {"accuracy"};
+    if (options.data.task == TargetTask::tokens) names = {"accuracy", "perplexity"};
     if (objective.kind() == TargetKind::labels) names = {"accuracy", "f1"};
     if (objective.kind() == TargetKind::values) names = {"mae", "r2"};
   }

@@ -62,13 +62,10 @@ Loss loss_of(const TrainOptions& options, TargetKind kind) {
 std::string to_string(Loss loss) { return loss == Loss::automatic ? "auto" : name_of(loss).key; }
 
 TargetTask target_task(const TrainOptions& options) {
-  if (options.data.task == TargetTask::tokens)
-    fail(ExitCode::usage,
-         "data.task = \"tokens\" (the next token of a sequence) needs an input of token ids and an embedding "
-         "layer, which this version does not have. A class for each position of a sequence of vectors is "
-         "data.task = \"classes\" with targets (N, T).");
   if (options.train.loss == Loss::automatic) return options.data.task;
   const LossName& loss = name_of(options.train.loss);
+  // Tokens are classes, of which there is one at each position.
+  if (options.data.task == TargetTask::tokens && loss.task == TargetTask::classes) return TargetTask::tokens;
   if (options.data.task != TargetTask::automatic && options.data.task != loss.task)
     fail(ExitCode::usage,
          "train.loss = \"{}\" does not fit data.task = \"{}\": it compares {}. Leave one of the two out.",
@@ -107,8 +104,9 @@ void Objective::set_class_weights(const ClassWeights& weights, const DataSignatu
   if (weights.kind == ClassWeights::Kind::balanced) {
     if (data.class_targets.empty())
       fail(ExitCode::usage,
-           "train.class_weights = \"balanced\" counts the targets of each class, but these targets are "
-           "probabilities. Give the weights as a list.");
+           "train.class_weights = \"balanced\" counts the targets of each class, but these targets are {}. "
+           "Give the weights as a list.",
+           kind_ == TargetKind::classes ? "tokens, which are not counted" : "probabilities");
     double targets = 0, occurring = 0;
     for (const int64_t count : data.class_targets) {
       targets += static_cast<double>(count);

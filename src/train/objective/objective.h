@@ -68,8 +68,7 @@ class Objective {
   std::string described_weights_;
 };
 
-/// What [data] task and [train] loss together say of the targets. Throws Error(usage) when they disagree, and
-/// for a task that this version has no input for.
+/// What [data] task and [train] loss together say of the targets. Throws Error(usage) when they disagree.
 TargetTask target_task(const TrainOptions& options);
 
 /// "cross_entropy": the name of a loss in a config.

@@ -87,6 +87,7 @@ std::optional<Place> first_not_finite(Exec exec, const Task& task, const Graph& 
     const std::span<const int64_t> indices(batch.sample_index.data<int64_t>() + m * rows,
                                            static_cast<size_t>(host_info.valid));
     const auto look = [&](int64_t order, ConstTensor of_samples) {
+      if (of_samples.dtype() != DType::f32) return;  // token ids are always finite
       search.look(order, of_samples.data<float>(), of_samples.elements(), indices, rows);
     };
     float* const sums = reduced.as<float>().data();

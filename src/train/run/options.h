@@ -146,7 +146,7 @@ struct TrainOptions {
   }
 };
 
-/// Builds the network once the shape of the data is known. input: shape of one sample, channels-last.
-using ModelFactory = std::function<Graph(const Shape& input, const NetworkOutput& output)>;
+/// Builds the network once the data is known. input: one sample, channels-last.
+using ModelFactory = std::function<Graph(const Value& input, const NetworkOutput& output)>;
 
 }  // namespace lockstep

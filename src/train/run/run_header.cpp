@@ -28,16 +28,18 @@ std::string describe_task(const TrainOptions& options, const Task& task,
   const DataSignature& data = task.data();
   const Objective& objective = task.objective();
   const bool values = data.target_kind == TargetKind::values;
-  std::string text =
-      "task: " + task_in_words(data.target_kind, data.outputs, data.y_shape, objective.describe_loss());
+  const bool tokens = options.data.task == TargetTask::tokens;
+  std::string text = fmt::format("task: {}", tokens ? "the next token, " : "") +
+                     task_in_words(data.target_kind, data.outputs, data.y_shape, objective.describe_loss());
   if (options.data.task == TargetTask::automatic && options.train.loss == Loss::automatic &&
       options.data.classes == 0)
     text += fmt::format(" ({}if they are {}, set data.task = \"{}\")",
-                        facts && facts->whole_floats ? "the floats take few integer values;  " : "",
+                        facts && facts->whole_floats ? "the floats take few integer values; " : "",
                         values ? "classes" : "numbers to predict", values ? "classes" : "values");
   text +=
       fmt::format("\nsamples: {} {}, read as {}", to_string(data.x_shape),
-                  facts ? facts->x_stored.name : to_string(data.x_dtype), axes_in_words(task.input_shape()));
+                  facts ? facts->x_stored.name : to_string(data.x_dtype),
+                  tokens ? counted(data.x_shape.elements(), "token id") : axes_in_words(task.input().shape));
   // Axis order matters only for samples with channels, which have at least three axes.
   if (data.x_shape.rank() >= 3)
     text += fmt::format(" (data.layout = \"{}\")",

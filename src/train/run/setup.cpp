@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "src/graph/layers/embedding.h"
 #include "src/graph/rewrites/rewrites.h"
 #include "src/ops/fingerprint.h"
 #include "src/train/run/run_settings.h"
@@ -33,6 +34,13 @@ Communicator* communicator_for_statistics(const TrainOptions& options, TrainingS
   return setup.statistics ? setup.statistics.get() : &setup.communicator;
 }
 
+Graph make_graph(const TrainOptions& options, const Task& task, const ModelFactory& model) {
+  Graph graph = model(task.input(), task.objective().network_output());
+  // The next token is one of those that may come in.
+  if (options.data.task == TargetTask::tokens) check_entries(graph, task.objective().outputs());
+  return rewrite(tuned(std::move(graph), options.optimizer.tuning), options.train.recompute);
+}
+
 }  // namespace
 
 ModelSetup::ModelSetup(World& world, Exec e, const TrainOptions& options, const DataSignature& data,
@@ -40,9 +48,7 @@ ModelSetup::ModelSetup(World& world, Exec e, const TrainOptions& options, const 
     : exec(e),
       task(exec, options, data),
       metrics(chosen_metrics(options, task.objective())),
-      graph(rewrite(
-          tuned(model(task.input_shape(), task.objective().network_output()), options.optimizer.tuning),
-          options.train.recompute)),
+      graph(make_graph(options, task, model)),
       pool(lanes_of(options, exec, world)),
       parameters(exec, graph),
       evaluation_batch(lockstep::evaluation_batch(options)) {}

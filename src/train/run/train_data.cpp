@@ -44,6 +44,7 @@ void require_inputs_and_targets(const std::string& key, const Dataset& dataset) 
 }  // namespace
 
 TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<Dataset> given) {
+  const TargetTask task = target_task(options);
   // One rank per machine probes the files in a child process before all ranks open them.
   const std::pair<const char*, const DataSource*> sources[] = {
       {"data.train", given ? nullptr : &options.data.train},
@@ -51,16 +52,16 @@ TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<
       {"data.test", options.data.test ? &*options.data.test : nullptr}};
   for (const auto& [key, source] : sources) {
     if (source == nullptr) continue;
-    if (source->y.empty()) fail_without_targets(key);
+    if (source->y.empty() && task != TargetTask::tokens) fail_without_targets(key);
     if (world.local_rank() != 0) continue;
-    for (const std::string& warning : probe_files(source->files, {source->x, source->y})) {
+    for (const std::string& warning : probe_files(source->files, names_read(*source, task))) {
       // Only rank 0 warns, since all machines see the same files.
       if (world.rank() == 0) log_warning("{}", warning);
     }
   }
   world.barrier();
   DatasetOptions dataset_options{.memory_budget = options.data.memory_budget,
-                                 .task = target_task(options),
+                                 .task = task,
                                  .classes = options.data.classes,
                                  .kind = std::nullopt,
                                  .ignored_label = options.train.ignore_label,

@@ -31,10 +31,12 @@ void check_moments(const std::vector<double>& values, int64_t channels, const ch
 Task::Task(Exec exec, const TrainOptions& options, const DataSignature& data)
     : exec_(exec),
       data_(data),
-      input_shape_(channels_last(data.x_shape, options.data.layout == Layout::channels_first)),
+      input_{are_ids() ? DType::i32 : DType::f32,
+             channels_last(data.x_shape, options.data.layout == Layout::channels_first)},
       objective_(exec, options, data),
       channels_first_(options.data.layout == Layout::channels_first) {
-  const int64_t channels = input_shape_.rank() == 0 ? 1 : input_shape_[-1];
+  if (are_ids()) return;
+  const int64_t channels = input_.shape.rank() == 0 ? 1 : input_.shape[-1];
   const auto count = static_cast<size_t>(channels);
   std::vector<float> affine(3 * count);
   const Normalize& normalize = options.data.normalize;
@@ -82,6 +84,7 @@ void Task::check_compatible(const Dataset& dataset, const std::string& what) con
 }
 
 void Task::preprocess(ConstTensor raw, Tensor input) const {
+  if (are_ids()) return copy(exec_, input.raw(), raw.raw(), input.bytes());
   const auto channels = static_cast<int64_t>(affine_.size() / (3 * sizeof(float)));
   const auto part = [&](int64_t number) {
     return ConstTensor(affine_.data() + static_cast<size_t>(number * channels) * sizeof(float), DType::f32,
@@ -89,7 +92,7 @@ void Task::preprocess(ConstTensor raw, Tensor input) const {
   };
   // The network's input may be (H, W, 1) where the data set has (H, W), with the same elements.
   lockstep::preprocess(exec_, {.channels_first = channels_first_}, raw, part(0), part(1), part(2),
-                       input.reshaped(input_shape_.batched(raw.shape()[0])));
+                       input.reshaped(input_.shape.batched(raw.shape()[0])));
 }
 
 }  // namespace lockstep

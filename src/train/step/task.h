@@ -2,6 +2,7 @@
 
 #include "io/dataset/dataset.h"
 #include "src/device/buffer.h"
+#include "src/graph/value.h"
 #include "src/tensor/tensor.h"
 #include "src/train/objective/objective.h"
 #include "src/train/run/options.h"
@@ -16,8 +17,8 @@ class Task {
   Task(Exec exec, const TrainOptions& options, const DataSignature& data);
 
   Exec exec() const { return exec_; }
-  /// One sample as the network sees it, channels-last.
-  const Shape& input_shape() const { return input_shape_; }
+  /// One sample as the network sees it, channels-last: float32 numbers, or int32 token ids.
+  const Value& input() const { return input_; }
   const DataSignature& data() const { return data_; }
   const Objective& objective() const { return objective_; }
 
@@ -25,7 +26,7 @@ class Task {
   /// different shape or kind; `what` names it in the message.
   void check_compatible(const Dataset& dataset, const std::string& what) const;
 
-  /// Converts raw rows as stored to the network's float32 input; enqueued.
+  /// Converts raw rows as stored to the network's input; enqueued. Token ids stay as they are.
   void preprocess(ConstTensor raw, Tensor input) const;
 
   /// Shape of `rows` samples as the loader delivers them.
@@ -33,9 +34,12 @@ class Task {
   DType x_dtype() const { return data_.x_dtype; }
 
  private:
+  /// Whether samples are token ids, as nothing else is stored as int32.
+  bool are_ids() const { return data_.x_dtype == DType::i32; }
+
   Exec exec_;
   DataSignature data_;
-  Shape input_shape_;
+  Value input_;
   Objective objective_;
   bool channels_first_;
   Buffer affine_;  // (3, C) float32: pivot, scale and shift of preprocess()

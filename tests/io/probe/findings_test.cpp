@@ -91,7 +91,7 @@ TEST_F(Findings, InputsFarFromZeroAndOne) {
                                 HasSubstr("data.normalize = { mean = ["))));
   EXPECT_THAT(of({4, 4}, values, y, {.scaled = true}), IsEmpty());
   EXPECT_THAT(of({16}, counting<int32_t>(kSamples * 16, 5000), y),
-              ElementsAre(AllOf(HasSubstr("holds int32 from"), HasSubstr("(tokens)"))));
+              ElementsAre(AllOf(HasSubstr("holds int32 from"), HasSubstr("data.task = \"tokens\""))));
   EXPECT_THAT(of({4, 4}, std::vector<float>(kSamples * 16, 0.5f), y), IsEmpty());
 }
 

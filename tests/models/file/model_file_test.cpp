@@ -26,6 +26,9 @@ class ModelFile : public testing::Test {
   ~ModelFile() override { std::filesystem::remove_all(folder_); }
 
   Graph build(const std::string& text, const Shape& input, int64_t outputs = 10) {
+    return build(text, Value{DType::f32, input}, outputs);
+  }
+  Graph build(const std::string& text, const Value& input, int64_t outputs = 10) {
     std::ofstream(path()) << text;
     return build_model({.name = "", .file = path()}, input, outputs, 1);
   }
@@ -126,7 +129,9 @@ TEST_F(ModelFile, EveryKindReadsItsStandardValuesAndNamesItself) {
       text += option.name + (std::holds_alternative<double>(option.type) ? " = 0.5\n" : " = 2\n");
     }
     text += "[[layer]]\nkind = \"flatten\"\n[[layer]]\nkind = \"linear\"\noutputs = \"classes\"\n";
-    const Shape input = kind.name == "linear" ? Shape{12} : Shape{6, 6, 2};
+    const Value input = kind.name == "embedding" ? Value{DType::i32, {12}}
+                        : kind.name == "linear"  ? Value{DType::f32, {12}}
+                                                 : Value{DType::f32, {6, 6, 2}};
     const Graph graph = build(text, input);
     EXPECT_EQ(graph.nodes()[0].layer->kind(), kind.name);
   }
@@ -167,9 +172,10 @@ TEST_F(ModelFile, SuggestsWhatOtherProgramsCallALayer) {
 TEST_F(ModelFile, NamesFileLineAndRemedy) {
   const std::string linear = "[[layer]]\nkind = \"linear\"\noutputs = \"classes\"\n";
   const std::string flatten = "[[layer]]\nkind = \"flatten\"\n";
-  EXPECT_EQ(error_of("[[layer]]\nkind = \"attention\"\n"),
-            ":2: unknown kind of layer 'attention'. Known: linear, conv2d, max_pool2d, average_pool2d, "
-            "global_average_pool, bias, relu, sigmoid, tanh, gelu, batch_norm, dropout, add, flatten.");
+  EXPECT_EQ(
+      error_of("[[layer]]\nkind = \"attention\"\n"),
+      ":2: unknown kind of layer 'attention'. Known: linear, conv2d, max_pool2d, average_pool2d, "
+      "global_average_pool, embedding, bias, relu, sigmoid, tanh, gelu, batch_norm, dropout, add, flatten.");
   EXPECT_EQ(error_of("[[layer]]\nkind = \"conv2\"\n"),
             ":2: unknown kind of layer 'conv2'. Did you mean 'conv2d'?");
   EXPECT_EQ(error_of(flatten + "[[layer]]\nkind = \"linear\"\nname = \"head\"\noutput = 10\n"),

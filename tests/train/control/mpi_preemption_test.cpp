@@ -57,7 +57,7 @@ class MpiPreemption : public MpiBackendTest {
     std::optional<ResumeFrom> resume;
     if (std::optional<LoadedCheckpoint> newest = load_newest_checkpoint(options.run.dir))
       resume = ResumeFrom{*std::move(newest)};
-    const ModelFactory model = [](const Shape& input, int64_t outputs) {
+    const ModelFactory model = [](const Value& input, int64_t outputs) {
       return build_model({.name = "mlp", .keys = {{"hidden", std::vector<int64_t>{8}}}}, input, outputs, 1);
     };
     TrainObserver observer;

@@ -143,7 +143,7 @@ EpochEvent train(World& world, Exec exec, milliseconds reading, milliseconds wor
   TrainerParts parts;
   parts.train = std::make_unique<SlowDataset>(open_dataset(options.data.train, {.probe = false}),
                                               slow ? reading : milliseconds(0));
-  const ModelFactory model = [](const Shape& input, int64_t outputs) {
+  const ModelFactory model = [](const Value& input, int64_t outputs) {
     return build_model({.name = "mlp", .keys = {{"hidden", std::vector<int64_t>{8}}}}, input, outputs, 1);
   };
   std::optional<EpochEvent> epoch;

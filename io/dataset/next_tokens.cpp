@@ -1,0 +1,93 @@
+#include "io/dataset/next_tokens.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "io/dataset/stored_facts.h"
+#include "io/dataset/targets.h"
+#include "src/core/error.h"
+
+namespace lockstep {
+
+namespace {
+
+void require_sequences(const Column& column) {
+  const Shape& row = column.row_shape();
+  if (row.rank() == 1 && row[0] >= 2) return;
+  const std::string remedy =
+      row.rank() == 0
+          ? fmt::format(
+                "Cut it into sequences of T tokens, in NumPy: x[:len(x) // T * T].reshape(-1, T), for "
+                "example with T = {}.",
+                std::min<int64_t>(1024, std::max<int64_t>(2, column.rows() / 2)))
+          : "Store the ids of each sequence in a row of their own.";
+  fail(
+      ExitCode::data,
+      "{}:{} has the shape {}; data.task = \"tokens\" needs (N, T): N sequences of T token ids, T at least 2. "
+      "{}",
+      column.file(0), column.name(), to_string(row.batched(column.rows())), remedy);
+}
+
+/// What Targets makes of them: classes at T positions, of which every one but the last is an input too, and
+/// must be an id for that.
+DatasetOptions options_of_ids(DatasetOptions options) {
+  options.task = TargetTask::tokens;
+  options.ignored_label.reset();
+  return options;
+}
+
+class NextTokens final : public Dataset {
+ public:
+  NextTokens(const DataSource& source, const DatasetOptions& options)
+      : ids_(source.files, source.x, options_of_ids(options)),
+        shape_{ids_.shape()[0] - 1},
+        budget_(options.memory_budget) {
+    if (ids_.bytes() <= budget_)
+      ids_.load();
+    else
+      ids_.stream(budget_);
+  }
+
+  int64_t size() const override { return ids_.column().rows(); }
+  const Shape& x_shape() const override { return shape_; }
+  DType x_dtype() const override { return DType::i32; }
+  TargetKind target_kind() const override { return TargetKind::classes; }
+  const Shape& y_shape() const override { return shape_; }
+  int64_t classes() const override { return ids_.classes(); }
+
+  void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const override {
+    const auto length = static_cast<size_t>(ids_.shape()[0]);
+    std::vector<int32_t> rows(indices.size() * length);
+    ids_.read(indices, reinterpret_cast<std::byte*>(rows.data()));
+    const size_t bytes = (length - 1) * sizeof(int32_t);
+    for (size_t i = 0; i < indices.size(); ++i) {
+      std::memcpy(x + i * bytes, &rows[i * length], bytes);
+      if (y != nullptr) std::memcpy(y + i * bytes, &rows[i * length + 1], bytes);
+    }
+  }
+
+  uint64_t fingerprint() const override {
+    return fingerprint_of(*this, fmt::format("next tokens of {} {}", ids_.column().name(),
+                                             to_string(ids_.shape().batched(size()))));
+  }
+  bool in_memory() const override { return ids_.in_memory(); }
+  std::string describe() const override {
+    return describe_stored(ids_.column(), static_cast<double>(ids_.bytes()), budget_);
+  }
+  StoredBlocks stored_blocks() const override { return ids_.column().blocks(); }
+
+ private:
+  Targets ids_;
+  Shape shape_;  ///< of x and of y
+  int64_t budget_;
+};
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_next_tokens(const DataSource& source, const DatasetOptions& options) {
+  require_sequences(Column(source.files, source.x));
+  return std::make_unique<NextTokens>(source, options);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,59 @@
+#include "io/dataset/stored_facts.h"
+
+#include <cmath>
+#include <span>
+#include <vector>
+
+#include "src/core/counted.h"
+#include "src/core/hash.h"
+
+namespace lockstep {
+
+namespace {
+
+/// ", slowly: ..." where a sample takes long to decompress; else "".
+std::string slowness(const Column& samples, double bytes) {
+  // Below these limits decompression takes under 0.1 ms, or yields little more than is read.
+  constexpr double kFastBytes = 0x1p16, kFastRatio = 4;
+  const double decoded = samples.decoded_bytes_per_row();
+  if (decoded < kFastBytes || decoded < kFastRatio * static_cast<double>(samples.row_bytes())) return "";
+  return fmt::format(
+      ", slowly: reading a sample of {:.1f} KiB decompresses about {:.1f} MiB (raise data.memory_budget to "
+      "{:.0f} MiB to hold the whole data set, or rewrite the file with fewer samples per chunk)",
+      static_cast<double>(samples.row_bytes()) / 0x1p10, decoded / 0x1p20, std::ceil(bytes / 0x1p20));
+}
+
+}  // namespace
+
+uint64_t fingerprint_of(const Dataset& dataset, const std::string& identity) {
+  constexpr int64_t kSpread = 16;
+  StreamingHash hash;
+  hash.update(std::as_bytes(std::span(identity)));
+  const bool has_targets = dataset.target_kind() != TargetKind::none;
+  std::vector<std::byte> x(static_cast<size_t>(dataset.x_shape().elements()) * size_of(dataset.x_dtype())),
+      y(has_targets ? static_cast<size_t>(dataset.y_shape().elements()) * sizeof(float) : 0);
+  for (int64_t i = 0; i < kSpread; ++i) {
+    const int64_t index = static_cast<int64_t>(static_cast<double>(i) / (kSpread - 1) *
+                                               static_cast<double>(dataset.size() - 1));
+    dataset.read({&index, 1}, x.data(), has_targets ? y.data() : nullptr);
+    hash.update(x);
+    hash.update(y);
+  }
+  return hash.digest();
+}
+
+std::string describe_stored(const Column& samples, double bytes, int64_t budget) {
+  const bool small = bytes < 0x1p20;
+  std::string place = fmt::format("in memory ({:.1f} {} on each rank)", bytes / (small ? 0x1p10 : 0x1p20),
+                                  small ? "KiB" : "MiB");
+  if (!samples.in_memory())
+    place = fmt::format("streamed (larger than the memory budget of {:.1f} MiB on each rank){}",
+                        static_cast<double>(budget) / 0x1p20, slowness(samples, bytes));
+  const std::string more =
+      samples.files() > 1 ? fmt::format(" and {},", counted(samples.files() - 1, "more file")) : "";
+  return fmt::format("{}:{}{} {} {}, {}", samples.file(0), samples.name(), more,
+                     to_string(samples.row_shape().batched(samples.rows())), samples.stored_type().name,
+                     place);
+}
+
+}  // namespace lockstep

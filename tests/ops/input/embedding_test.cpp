@@ -1,0 +1,52 @@
+#include "src/ops/input/embedding.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/support/backend.h"
+#include "tests/support/harness/op_case.h"
+
+namespace lockstep::test {
+namespace {
+
+OpCase embedding_case(int64_t entries, int64_t width, int64_t rows, const Fill& ids) {
+  OpCase op;
+  op.input("ids", {rows}, ids, DType::i32).input("weight", {entries, width});
+  op.output("y", {rows, width}, kExact).output_gradient("y").gradient("weight", kSum);
+  op.runs([](const OpCall& c) { embedding_forward(c.exec, c["ids"], c["weight"], c["y"]); },
+          [](const OpCall& c) { embedding_backward(c.exec, c["ids"], c["dy"], c["dweight"]); });
+  op.oracle = [width](const Values& in) {
+    Values out;
+    for (const double id : in["ids"])
+      for (int64_t c = 0; c < width; ++c)
+        out["y"].push_back(in["weight"][static_cast<size_t>(static_cast<int64_t>(id) * width + c)]);
+    return out;
+  };
+  return op;
+}
+
+Op::Make any_ids(int64_t entries, int64_t width) {
+  return [=](int64_t rows) {
+    return embedding_case(entries, width, rows, between(0, static_cast<double>(entries)));
+  };
+}
+
+const RegisterOp kEmbedding("embedding", [](Op& op) {
+  for (const auto& [entries, width] :
+       {std::pair<int64_t, int64_t>{1, 1}, {5, 3}, {7, 33}, {40, 130}, {9, 260}})
+    op.add(fmt::format("{} entries of {}", entries, width), {2, 31, 70}, any_ids(entries, width));
+  op.add("the same id often", 500, [](int64_t rows) { return embedding_case(3, 20, rows, between(1, 2)); });
+  op.time("GPT-2", 1024, any_ids(50257, 768));
+});
+
+class EmbeddingTest : public BackendTest {};
+INSTANTIATE_FOR_BACKENDS(EmbeddingTest);
+
+TEST_P(EmbeddingTest, AnEntryThatNoIdNamesHasNoGradient) {
+  const Guarded<int32_t> ids(exec(), {3}, {2, 0, 2});
+  const Guarded<float> dy(exec(), {3, 2}, {1, 2, 3, 4, 5, 6}), dweight(exec(), {4, 2});
+  embedding_backward(exec(), ids, dy, dweight);
+  EXPECT_THAT(dweight.values(), testing::ElementsAre(3, 4, 0, 0, 6, 8, 0, 0));
+}
+
+}  // namespace
+}  // namespace lockstep::test
