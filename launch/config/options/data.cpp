@@ -34,23 +34,27 @@ void add_data(std::vector<Option>& table) {
       with("data.validation", {""},
            below_one("data.validation_split", FIELD(data.validation_split),
                      "fraction of data.train held out as the validation set; at least 0, below 1; 0: none")));
-  table.push_back(
+  const std::vector<std::string> numbers{"auto", "classes", "labels", "values"};  // not token ids
+  table.push_back(with(
+      "data.task", numbers,
       {.key = "data.normalize",
        .type = "unit | none | { mean, std }",
        .help = "how inputs are scaled; unit: uint8 / 255, other types as stored; none: all types as "
                "stored; { mean, std }: unit, then (x - mean) / std per channel",
        .set = [](Config& config, const GivenValue& given) { config.data.normalize = read_normalize(given); },
-       .get = [](const Config& config) { return toml_text(config.data.normalize); }});
+       .get = [](const Config& config) { return toml_text(config.data.normalize); }}));
   table.push_back(
       one_of("data.task", FIELD(data.task), {"auto", "classes", "labels", "values", "tokens"},
              "what the targets are: one class per sample or position (classes), several labels of "
-             "0 or 1 (labels), numbers to predict (values), or the next token (tokens; not "
-             "supported yet); auto: inferred from the data"));
-  table.push_back(with(kTargets, {"classes"},
-                       integer("data.classes", FIELD(data.classes), 0, kMaxClasses,
-                               "number of classes; 0: the largest label in data.train plus 1")));
-  table.push_back(one_of("data.layout", FIELD(data.layout), {"channels_last", "channels_first"},
-                         "axis order in which samples with channels are stored"));
+             "0 or 1 (labels), numbers to predict (values), or the next token of sequences of token ids "
+             "(tokens); auto: classes, labels or values, inferred from the data"));
+  table.push_back(
+      with(kTargets, {"classes"},
+           integer("data.classes", FIELD(data.classes), 0, kMaxClasses,
+                   "number of classes or of token ids; 0: the largest label or id in data.train plus 1")));
+  table.push_back(with("data.task", numbers,
+                       one_of("data.layout", FIELD(data.layout), {"channels_last", "channels_first"},
+                              "axis order in which samples with channels are stored")));
   table.push_back(free_on_resume(
       scalar("data.memory_budget", "bytes",
              "memory per rank for each data set, in bytes or as text such as \"4 GiB\"; a larger "

@@ -65,7 +65,8 @@ void add_train(std::vector<Option>& table) {
       {.key = "train.metrics",
        .type = "auto | [NAME, ...]",
        .help = "metrics reported by validation, test and eval, listed in docs/objectives.md; auto: "
-               "accuracy for classes, accuracy and f1 for labels, mae and r2 for values",
+               "accuracy for classes, accuracy and perplexity for tokens, accuracy and f1 for labels, mae "
+               "and r2 for values",
        .set = [](Config& config, const GivenValue& given) { config.train.metrics = read_metrics(given); },
        .get = [](const Config& config) { return metrics_text(config.train.metrics); }}));
   table.push_back(flag("train.sync_batch_norm", FIELD(train.sync_batch_norm),

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "src/core/suggest.h"
 
@@ -39,6 +40,13 @@ double f1_of(int64_t hits, int64_t targets, int64_t answers) { return ratio(2 * 
 double iou_of(int64_t hits, int64_t targets, int64_t answers) {
   return ratio(hits, targets + answers - hits);
 }
+
+/// f(hits, targets, predictions) of one class.
+template <double f(int64_t, int64_t, int64_t)>
+double of_class(const MetricTables& t, size_t c) {
+  return f(t.right[c], t.support[c], t.predicted[c]);
+}
+double area_of_class(const MetricTables& t, size_t c) { return t.areas[c]; }
 
 double accuracy(const MetricTables& t) { return ratio(t.all_right, t.targets); }
 double balanced_accuracy(const MetricTables& t) {
@@ -89,34 +97,35 @@ enum class Shown { as_share, as_number };
 constexpr unsigned kClasses = 1, kLabels = 2, kValues = 4;
 
 /// One metric per row: its name, the targets it applies to, its direction, how it is computed from the
-/// tables, and its meaning.
+/// tables, its meaning, and how it is computed for one class alone, where that is another metric.
 struct Row {
   const char* name;
   unsigned tasks;
   Better better;
   Shown shown;
-  const MetricNeeds* needs;
+  const MetricNeeds* needs;  ///< null: top_K, whose needs follow from K
   double (*value)(const MetricTables&);
   const char* meaning;
+  double (*of_class)(const MetricTables&, size_t) = nullptr;
 };
-constexpr const char* kTop = "top_K";
 const Row kRows[] = {
     {"accuracy", kClasses | kLabels, Better::higher, Shown::as_share, &kCounts, accuracy,
      "fraction of correct predictions"},
-    {kTop, kClasses, Better::higher, Shown::as_share, nullptr, nullptr,
+    {"top_K", kClasses, Better::higher, Shown::as_share, nullptr, nullptr,
      "fraction of targets whose class is among the K most probable ones, for example top_5"},
     {"balanced_accuracy", kClasses, Better::higher, Shown::as_share, &kCounts, balanced_accuracy,
      "mean recall of the classes that have targets"},
     {"precision", kClasses | kLabels, Better::higher, Shown::as_number, &kCounts, precision,
-     "fraction of the predictions of a class that are correct; mean over classes"},
+     "fraction of the predictions of a class that are correct; mean over classes", of_class<precision_of>},
     {"recall", kClasses | kLabels, Better::higher, Shown::as_number, &kCounts, recall,
-     "fraction of the targets of a class that are predicted; mean over classes"},
+     "fraction of the targets of a class that are predicted; mean over classes", of_class<recall_of>},
     {"f1", kClasses | kLabels, Better::higher, Shown::as_number, &kCounts, f1,
-     "harmonic mean of precision and recall of a class; mean over classes"},
+     "harmonic mean of precision and recall of a class; mean over classes", of_class<f1_of>},
     {"iou", kClasses | kLabels, Better::higher, Shown::as_number, &kCounts, iou,
-     "intersection over union of the targets and predictions of a class; mean over classes"},
+     "intersection over union of the targets and predictions of a class; mean over classes",
+     of_class<iou_of>},
     {"auc", kClasses | kLabels, Better::higher, Shown::as_number, &kScores, auc,
-     "area under the ROC curve of a class against all others; mean over classes"},
+     "area under the ROC curve of a class against all others; mean over classes", area_of_class},
     {"perplexity", kClasses, Better::lower, Shown::as_number, &kLikelihood, perplexity,
      "exp of the mean cross-entropy, without class weights"},
     {"mae", kValues, Better::lower, Shown::as_number, &kErrors, mae, "mean absolute error"},
@@ -125,20 +134,26 @@ const Row kRows[] = {
      "coefficient of determination; mean over the elements of a vector"},
 };
 
-/// K of "top_K"; 0 for another name.
-int64_t top_of(const std::string& name) {
-  constexpr std::string_view kPrefix = "top_";
-  if (!name.starts_with(kPrefix)) return 0;
-  int64_t k = 0;
-  const char *const first = name.data() + kPrefix.size(), *const last = name.data() + name.size();
-  const auto [end, error] = std::from_chars(first, last, k);
-  return error == std::errc{} && end == last && k > 0 ? k : 0;
+/// The parts of a metric's name: "top" and 5 of "top_5"; all of "balanced_accuracy", and -1.
+std::pair<std::string, int64_t> parts_of(const std::string& name) {
+  const size_t at = name.rfind('_');
+  if (at == std::string::npos) return {name, -1};
+  int64_t number = -1;
+  const char *const first = name.data() + at + 1, *const last = name.data() + name.size();
+  const auto [end, error] = std::from_chars(first, last, number);
+  if (error != std::errc{} || end != last || number < 0) return {name, -1};
+  return {name.substr(0, at), number};
 }
 
+bool is_top(const Row& row) { return row.needs == nullptr; }
+
 const Row* row_of(const std::string& name) {
-  const std::string sought = top_of(name) > 0 ? kTop : name;
-  const Row* const found = std::ranges::find_if(kRows, [&](const Row& row) { return row.name == sought; });
-  return found == std::end(kRows) || name == kTop ? nullptr : found;
+  const auto [base, number] = parts_of(name);
+  for (const Row& row : kRows) {
+    if (is_top(row) && base == "top" && number > 0) return &row;
+    if (!is_top(row) && base == row.name && (number < 0 || row.of_class != nullptr)) return &row;
+  }
+  return nullptr;
 }
 
 unsigned task_of(TargetKind kind) {
@@ -164,14 +179,24 @@ Metric metric_named(const std::string& name, const char* key, const Objective& o
          : task == kLabels ? "labels"
                            : "classes",
          fmt::join(names_for(task), ", "));
-  Metric metric{name,        row->better == Better::higher, row->shown == Shown::as_share, {}, row->value,
-                top_of(name)};
-  if (row->needs != nullptr) metric.needs = *row->needs;
-  if (metric.top == 0) return metric;
-  if (metric.top >= objective.outputs())
+  Metric metric{.name = name,
+                .higher_is_better = row->better == Better::higher,
+                .is_share = row->shown == Shown::as_share,
+                .needs = is_top(*row) ? MetricNeeds{} : *row->needs,
+                .value = row->value,
+                .number = parts_of(name).second};
+  if (metric.number < 0) return metric;
+  if (!is_top(*row)) {
+    metric.of_class = row->of_class;
+    if (metric.number >= objective.outputs())
+      fail(ExitCode::usage, "{}: there is no {} {} for {}: they are 0 to {}.", key,
+           objective.classifies() ? "class" : "label", metric.number, name, objective.outputs() - 1);
+    return metric;
+  }
+  if (metric.number >= objective.outputs())
     fail(ExitCode::usage, "{}: {} is always 1 with {} classes. Use a smaller number.", key, name,
          objective.outputs());
-  metric.needs.top = {metric.top};
+  metric.needs.top = {metric.number};
   return metric;
 }
 
@@ -237,8 +262,9 @@ MetricNeeds needs_of(const std::vector<Metric>& metrics) {
 }
 
 double value_of(const Metric& metric, const MetricTables& tables, const MetricNeeds& needs) {
-  if (metric.top == 0) return metric.value(tables);
-  const auto at = std::ranges::find(needs.top, metric.top) - needs.top.begin();
+  if (metric.number < 0) return metric.value(tables);
+  if (metric.of_class != nullptr) return metric.of_class(tables, static_cast<size_t>(metric.number));
+  const auto at = std::ranges::find(needs.top, metric.number) - needs.top.begin();
   return ratio(tables.top_right[static_cast<size_t>(at)], tables.targets);
 }
 

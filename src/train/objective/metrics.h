@@ -8,14 +8,15 @@
 
 namespace lockstep {
 
-/// A metric that evaluation reports; `name` as in the config: "accuracy", "top_5".
+/// A metric that evaluation reports; `name` as in the config: "accuracy", "top_5", "recall_1".
 struct Metric {
   std::string name;
   bool higher_is_better = true;
   bool is_share = false;  ///< a fraction of all targets, shown in percent
   MetricNeeds needs;
-  double (*value)(const MetricTables& tables) = nullptr;
-  int64_t top = 0;  ///< top_K: K
+  double (*value)(const MetricTables& tables) = nullptr;                    ///< null: it has a number
+  double (*of_class)(const MetricTables& tables, size_t number) = nullptr;  ///< METRIC_C
+  int64_t number = -1;  ///< K of top_K, C of METRIC_C; -1: none
 };
 
 /// A metric, the tasks that it applies to ("classes", "labels", "values") and its meaning.

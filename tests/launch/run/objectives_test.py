@@ -30,7 +30,7 @@ except ImportError:
 RANKS = (1, 2, 4)
 IGNORED = 255
 CLASS_METRICS = ["accuracy", "top_3", "balanced_accuracy", "precision", "recall", "f1", "iou", "auc",
-                 "perplexity"]
+                 "perplexity", "recall_7", "auc_7"]
 LABEL_METRICS = ["accuracy", "precision", "recall", "f1", "iou", "auc"]
 MASK_METRICS = ["accuracy", "balanced_accuracy", "f1", "iou", "perplexity"]
 NUMBER_METRICS = ["mae", "rmse", "r2"]
@@ -162,7 +162,10 @@ def of_classes(prediction, probabilities, targets):
     own = probabilities[np.arange(len(targets)), targets]
     found["top_3"] = ((probabilities > own[:, None]).sum(1) < 3).mean()
     found["perplexity"] = math.exp(-np.log(own.astype(float)).mean())
-    found["auc"] = np.mean([area(probabilities[:, c], targets == c) for c in range(classes)])
+    areas = [area(probabilities[:, c], targets == c) for c in range(classes)]
+    found["auc"] = np.mean(areas)
+    if classes > 7:
+        found["recall_7"], found["auc_7"] = hits[7] / support[7], areas[7]
     return found
 
 

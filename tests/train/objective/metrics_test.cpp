@@ -101,7 +101,8 @@ TEST(Metrics, OfClassesAreWhatTheirDefinitionsSay) {
     iou += hits[c] / (support[c] + answers[c] - hits[c]) / kClasses;
   }
   const std::vector<std::string> names{"accuracy", "top_2", "balanced_accuracy", "precision", "recall",
-                                       "f1",       "iou",   "perplexity",        "auc"};
+                                       "f1",       "iou",   "perplexity",        "auc",       "recall_2",
+                                       "f1_0",     "iou_1", "precision_0"};
   const auto values = values_of(objective, names, logits, labels.data(), kSamples, 7);
   EXPECT_EQ(values.at("accuracy"), right / kSamples);
   EXPECT_EQ(values.at("top_2"), top / kSamples);
@@ -111,6 +112,10 @@ TEST(Metrics, OfClassesAreWhatTheirDefinitionsSay) {
   EXPECT_NEAR(values.at("f1"), f1, 1e-12);
   EXPECT_NEAR(values.at("iou"), iou, 1e-12);
   EXPECT_NEAR(values.at("perplexity"), std::exp(loss / kSamples), 1e-9);
+  EXPECT_EQ(values.at("recall_2"), hits[2] / support[2]);
+  EXPECT_EQ(values.at("precision_0"), hits[0] / answers[0]);
+  EXPECT_EQ(values.at("f1_0"), 2 * hits[0] / (support[0] + answers[0]));
+  EXPECT_EQ(values.at("iou_1"), hits[1] / (support[1] + answers[1] - hits[1]));
 }
 
 TEST(Metrics, DoNotDependOnHowSamplesAreCut) {
@@ -120,7 +125,7 @@ TEST(Metrics, DoNotDependOnHowSamplesAreCut) {
     int64_t outputs;
     std::vector<std::string> names;
   };
-  const Kind kinds[] = {{TargetKind::classes, {}, 3, {"accuracy", "f1", "perplexity", "top_1"}},
+  const Kind kinds[] = {{TargetKind::classes, {}, 3, {"accuracy", "f1", "perplexity", "top_1", "recall_1"}},
                         {TargetKind::classes, {2, 2}, 3, {"iou", "perplexity", "accuracy"}},
                         {TargetKind::labels, {5}, 5, {"accuracy", "f1", "precision"}},
                         {TargetKind::values, {3}, 3, {"mae", "rmse", "r2"}},
@@ -219,9 +224,12 @@ TEST(Metrics, ThatDoNotFitAreRefusedWithThoseThatDo) {
       error_of(with_metrics({"accuracy"}), values),
       "train.metrics: accuracy does not apply to targets that are numbers. Metrics for them: mae, rmse, r2.");
   EXPECT_THAT(error_of(with_metrics({"top_3"}), classes), HasSubstr("top_3 is always 1 with 3 classes"));
+  EXPECT_THAT(error_of(with_metrics({"recall_3"}), classes),
+              HasSubstr("there is no class 3 for recall_3: they are 0 to 2"));
+  EXPECT_THAT(error_of(with_metrics({"accuracy_1"}), classes), HasSubstr("unknown metric 'accuracy_1'"));
   TrainOptions watching;
   watching.train.early_stop = EarlyStopSpec{.metric = "validation_accuracy"};
-  EXPECT_THAT(error_of(watching, values), HasSubstr("train.early_stop.metric: accuracy does not fit"));
+  EXPECT_THAT(error_of(watching, values), HasSubstr("train.early_stop.metric: accuracy does not apply"));
 }
 
 TEST(Metrics, TheUsualOnesSuitTheTargetsAndTheWatchedOneIsAdded) {
