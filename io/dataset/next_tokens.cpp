@@ -29,8 +29,8 @@ void require_sequences(const Column& column) {
       column.file(0), column.name(), to_string(row.batched(column.rows())), remedy);
 }
 
-/// What Targets makes of them: classes at T positions, of which every one but the last is an input too, and
-/// must be an id for that.
+/// Options with which Targets reads the rows: as classes at T positions. Each id but the last of a row is
+/// also an input of the network, so no label may be ignored before its range is checked.
 DatasetOptions options_of_ids(DatasetOptions options) {
   options.task = TargetTask::tokens;
   options.ignored_label.reset();

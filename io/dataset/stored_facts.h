@@ -7,13 +7,14 @@
 
 namespace lockstep {
 
-// What every Dataset of HDF5 files says of itself.
+// What the kinds of Dataset that read HDF5 files have in common.
 
-/// Dataset::fingerprint(): of `identity` and a spread of samples.
+/// Dataset::fingerprint(): the hash of `identity` and of samples spread over the data set.
 uint64_t fingerprint_of(const Dataset& dataset, const std::string& identity);
 
-/// Dataset::describe(): file, data set, shape and type of the samples, and whether all `bytes`, targets
-/// included, are in memory or why they are not. Warns where reading a sample decompresses much more than it.
+/// Dataset::describe(): file, data set, shape and type of the samples, and whether they are in memory or
+/// streamed. bytes: size of the samples and targets. A streamed data set for which reading one sample
+/// decompresses far more than that sample is described as slow, with the remedy.
 std::string describe_stored(const Column& samples, double bytes, int64_t budget);
 
 }  // namespace lockstep

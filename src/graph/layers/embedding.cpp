@@ -82,10 +82,10 @@ void check_entries(const Graph& graph, int64_t ids) {
 namespace layers {
 const Description<EmbeddingOptions> embedding = {
     kKind,
-    "a trained vector for each token id, the row of a table that the id names",
-    {{"entries", &EmbeddingOptions::entries, "how many ids there are, from 0 on", at_least(1), true, true},
-     {"width", &EmbeddingOptions::width, "the numbers in each vector", at_least(1), true},
-     {"init", &EmbeddingOptions::init, "how the vectors start"}},
+    "looks up a trained vector for each token id",
+    {{"entries", &EmbeddingOptions::entries, "number of ids", at_least(1), true, true},
+     {"width", &EmbeddingOptions::width, "length of each vector", at_least(1), true},
+     {"init", &EmbeddingOptions::init, "initialization of the vectors"}},
     make_layer<EmbeddingLayer>};
 }  // namespace layers
 

@@ -11,12 +11,12 @@ struct EmbeddingOptions {
 };
 
 namespace layers {
-/// ids (...) int32 -> (..., width) float32: the vector of each id, which is trained.
+/// ids (...) int32 -> (..., width) float32: looks up a trained vector for each id.
 extern const Description<EmbeddingOptions> embedding;
 }  // namespace layers
 
-/// Throws Error(usage), naming the layer, when an embedding of the network's input has fewer entries than
-/// there are ids, 0 to `ids` - 1: what an id that is too large gives is not defined.
+/// Throws Error(usage), naming the layer, if an embedding that reads the network's input has fewer than `ids`
+/// entries: looking up an id beyond the table is undefined behavior.
 void check_entries(const Graph& graph, int64_t ids);
 
 }  // namespace lockstep

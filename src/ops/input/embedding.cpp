@@ -13,7 +13,8 @@ namespace lockstep {
 namespace cpu {
 namespace {
 
-/// The rows of each id, in their order: those of id v are rows[first[v]] to rows[first[v + 1] - 1].
+/// Row numbers sorted by id, in ascending order for each id (a counting sort): those of id v are
+/// rows[first[v]] to rows[first[v + 1] - 1].
 struct RowsById {
   RowsById(const int32_t* ids, int64_t count, int64_t entries)
       : first(static_cast<size_t>(entries) + 1), rows(static_cast<size_t>(count)) {

@@ -23,8 +23,8 @@ struct RowOfId {
   __device__ Column operator()(int64_t column) const { return {ids, weight + column, columns}; }
 };
 
-/// A warp gathers a tile of columns of one entry after another. It looks at 32 ids at a time, of which few
-/// are the entry's: no two warps add to one sum, and the order is that of the rows.
+/// Each warp computes a tile of columns of one table entry at a time. It compares 32 ids at once with the
+/// entry and adds the rows that match, in order. No two warps add to the same sum.
 __global__ void embedding_backward_kernel(const int32_t* ids, const float* dy, float* dweight, int64_t rows,
                                           int64_t entries, int64_t columns) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;

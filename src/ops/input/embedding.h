@@ -5,12 +5,13 @@
 
 namespace lockstep {
 
-/// y[r] = weight[ids[r]]: the row of a table that each id names. ids (R) int32, each from 0 to V - 1, which
-/// is not checked; weight (V, C), y (R, C) float32. Enqueues; does not wait.
+/// y[r] = weight[ids[r]]: looks up one row of a table for each id. ids (R) int32 in [0, V), not checked;
+/// weight (V, C), y (R, C) float32. Enqueues; does not wait.
 void embedding_forward(Exec exec, ConstTensor ids, ConstTensor weight, Tensor y);
 
-/// dweight (V, C), overwritten: row v is the sum of dy[r] (R, C) over all r with ids[r] = v, in the order of
-/// r, so that its bits depend on nothing else; zero where there is none. Enqueues; does not wait.
+/// dweight (V, C), overwritten: row v is the sum of dy[r] (R, C) over all r with ids[r] == v, added in the
+/// order of r, without atomics: the result is deterministic. Zero for an id that does not occur. Enqueues;
+/// does not wait.
 void embedding_backward(Exec exec, ConstTensor ids, ConstTensor dy, Tensor dweight);
 
 }  // namespace lockstep

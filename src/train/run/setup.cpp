@@ -36,7 +36,7 @@ Communicator* communicator_for_statistics(const TrainOptions& options, TrainingS
 
 Graph make_graph(const TrainOptions& options, const Task& task, const ModelFactory& model) {
   Graph graph = model(task.input(), task.objective().network_output());
-  // The next token is one of those that may come in.
+  // The ids that occur as inputs are those that are predicted.
   if (options.data.task == TargetTask::tokens) check_entries(graph, task.objective().outputs());
   return rewrite(tuned(std::move(graph), options.optimizer.tuning), options.train.recompute);
 }

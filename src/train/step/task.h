@@ -34,7 +34,7 @@ class Task {
   DType x_dtype() const { return data_.x_dtype; }
 
  private:
-  /// Whether samples are token ids, as nothing else is stored as int32.
+  /// Whether the samples are token ids: no other samples are delivered as int32.
   bool are_ids() const { return data_.x_dtype == DType::i32; }
 
   Exec exec_;

@@ -36,6 +36,17 @@ TEST_F(AuxiliaryOutputRun, HasTheSameBitsOnAnyNumberOfRanksAndRecomputed) {
   EXPECT_EQ(numbers(train("again", 2, settings({"train.recompute=[\"*\"]"}))), alone);
 }
 
+TEST_F(AuxiliaryOutputRun, LeavesFrozenLayersAsTheyAreOnAnyNumberOfRanks) {
+  const auto with = [](int steps) { return settings({"optimizer.freeze=[\"conv2d_1\"]"}, steps); };
+  const std::vector<json> alone = numbers(train("frozen", 1, with(12)));
+  EXPECT_EQ(numbers(train("frozen on two", 2, with(12))), alone);
+  EXPECT_NE(alone.back().at("weights_hash"), train("free", 1, settings()).back().at("weights_hash"));
+  train("frozen for a step", 1, with(1));
+  const char* const frozen = "model/conv2d_1.weight";
+  EXPECT_EQ(tensors_of(*folder_ / "frozen").at(frozen),
+            tensors_of(*folder_ / "frozen for a step").at(frozen));
+}
+
 TEST_F(AuxiliaryOutputRun, ReportsTheLossOfEachOutputAndEvaluatesTheMainOne) {
   const std::vector<json> events =
       train("reported", 1, settings({"train.class_weights=balanced", "train.metrics=[\"accuracy\"]"}));

@@ -3,7 +3,6 @@
 
 #include <filesystem>
 
-#include "io/checkpoint/checkpoint.h"
 #include "tests/launch/run/whole_run.h"
 
 namespace lockstep {
@@ -83,16 +82,6 @@ class FineTuning : public WholeRun {
     for (std::string line; std::getline(log, line);)
       if (const size_t at = line.find("fine-tuning: "); at != std::string::npos) return line.substr(at);
     return "";
-  }
-  /// The bytes of each tensor of a run's newest checkpoint.
-  static std::map<std::string, std::vector<std::byte>> tensors_of(const std::string& run) {
-    const std::optional<LoadedCheckpoint> loaded = load_newest_checkpoint(run);
-    std::map<std::string, std::vector<std::byte>> tensors;
-    for (const Checkpoint::Named& named : loaded->checkpoint.tensors) {
-      const auto* bytes = static_cast<const std::byte*>(named.tensor.raw());
-      tensors[named.name] = {bytes, bytes + named.tensor.bytes()};
-    }
-    return tensors;
   }
 };
 

@@ -2,12 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "io/checkpoint/checkpoint.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/support/run_program.h"
 
@@ -53,6 +57,17 @@ class WholeRun : public testing::Test {
     std::vector<json> result;
     for (std::string line; std::getline(file, line);) result.push_back(json::parse(line));
     return result;
+  }
+
+  /// The bytes of each tensor of a run's newest checkpoint.
+  static std::map<std::string, std::vector<std::byte>> tensors_of(const std::string& run) {
+    const std::optional<LoadedCheckpoint> loaded = load_newest_checkpoint(run);
+    std::map<std::string, std::vector<std::byte>> tensors;
+    for (const Checkpoint::Named& named : loaded->checkpoint.tensors) {
+      const auto* bytes = static_cast<const std::byte*>(named.tensor.raw());
+      tensors[named.name] = {bytes, bytes + named.tensor.bytes()};
+    }
+    return tensors;
   }
 
   static std::vector<std::string> set(std::vector<std::string> settings) {
