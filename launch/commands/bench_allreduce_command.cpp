@@ -6,6 +6,7 @@
 #include "launch/commands/bench.h"
 #include "launch/commands/command_line.h"
 #include "launch/commands/program.h"
+#include "launch/config/device_names.h"
 #include "launch/process/host.h"
 #include "launch/report/report.h"
 #include "launch/run/choose_device.h"

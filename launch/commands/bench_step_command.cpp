@@ -7,6 +7,7 @@
 #include "launch/commands/command_line.h"
 #include "launch/commands/program.h"
 #include "launch/config/config.h"
+#include "launch/config/device_names.h"
 #include "launch/report/report.h"
 #include "launch/run/choose_device.h"
 #include "launch/run/sample_shape.h"

@@ -8,9 +8,9 @@
 
 #include "launch/commands/mistakes.h"
 #include "launch/commands/program.h"
+#include "launch/config/device_names.h"
 #include "launch/config/familiar_values.h"
 #include "launch/report/report.h"
-#include "launch/run/choose_device.h"
 #include "src/core/error.h"
 
 namespace lockstep {

@@ -1,6 +1,8 @@
 #include "launch/run/choose_device.h"
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include "launch/process/environment.h"
 #include "src/core/counted.h"
@@ -36,17 +38,6 @@ std::string obstacle(World& world, const DeviceReport& report) {
 }
 
 }  // namespace
-
-const std::vector<std::string>& device_names() {
-  static const std::vector<std::string> names{"auto", "cpu", "cuda"};
-  return names;
-}
-
-DeviceChoice device_named(const std::string& name) {
-  const auto found = std::ranges::find(device_names(), name);
-  INVARIANT(found != device_names().end(), "no device is named {}", name);
-  return static_cast<DeviceChoice>(found - device_names().begin());
-}
 
 Device choose_device(World& world, DeviceChoice wanted) {
   if (wanted == DeviceChoice::cpu) return Device();

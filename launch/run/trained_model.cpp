@@ -5,6 +5,7 @@
 
 #include "launch/commands/command_line.h"
 #include "launch/config/config_value.h"
+#include "launch/config/device_names.h"
 #include "launch/config/familiar_values.h"
 #include "launch/run/choose_device.h"
 #include "launch/run/find_run.h"

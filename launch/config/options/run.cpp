@@ -1,9 +1,9 @@
 #include <string>
 #include <vector>
 
+#include "launch/config/device_names.h"
 #include "launch/config/options/build_option.h"
 #include "launch/config/options/sections.h"
-#include "launch/run/choose_device.h"
 
 namespace lockstep::options {
 
