@@ -81,6 +81,7 @@ void limit_myself(rlim_t seconds) {
 
 /// Does what open_dataset will do with a data set, except for reading all of it. Adds warnings.
 void look_at(const hdf5::File& file, const std::string& name, std::vector<std::string>& warnings) {
+  require_dataset(file, name);
   const hdf5::Dataset dataset = hdf5::open_to_walk(file, name);
   for (std::string& warning : hdf5::require_sources(dataset, /*thorough=*/true, /*decode=*/true).warnings)
     warnings.push_back(std::move(warning));

@@ -11,11 +11,27 @@ namespace {
 
 constexpr int64_t kPieceBytes = int64_t{4} << 20;
 
+// Decoded blocks are cached outside the lock of libhdf5; its own chunk cache would only hold them twice.
+hdf5::Dataset open(const hdf5::File& file, const std::string& name) {
+  require_dataset(file, name);
+  return file.dataset(name, 0);
+}
+
 }  // namespace
 
-// Decoded blocks are cached outside the lock of libhdf5; its own chunk cache would only hold them twice.
+void require_dataset(const hdf5::File& file, const std::string& name) {
+  if (file.contains(name)) return;
+  try {
+    file.dataset(name);
+  } catch (const Error& error) {
+    fail(error.code(),
+         "{} Data sets of any names are read with {{ files = [\"{}\"], x = \"/NAME\", y = \"/NAME\" }}.",
+         error.what(), file.path());
+  }
+}
+
 StoredRows::StoredRows(const std::string& path, const std::string& name)
-    : file_(hdf5::File::open(path)), dataset_(file_.dataset(name, 0)) {
+    : file_(hdf5::File::open(path)), dataset_(open(file_, name)) {
   const hdf5::Sources sources = hdf5::require_sources(dataset_);
   descriptors_ = sources.descriptors;
   watched_.emplace(sources.files);

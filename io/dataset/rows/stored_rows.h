@@ -46,6 +46,10 @@ class StoredRows {
   std::optional<WatchedFiles> watched_;
 };
 
+/// Throws Error(data) unless the file has a data set of this name: lists those it has, and how a config names
+/// them.
+void require_dataset(const hdf5::File& file, const std::string& name);
+
 /// Throws Error(data) unless the data set is an array of integers or floats with at least one row, with
 /// filters that are available. The message says what it is instead.
 void require_rows_of_numbers(const hdf5::Dataset& dataset);

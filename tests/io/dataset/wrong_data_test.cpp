@@ -32,8 +32,8 @@ TEST(Dataset, SaysWhatIsWrongWithTheData) {
   put(path, "/void", {3, 0}, std::vector<float>{});
   put(path, "/sums", {3, 2}, std::vector<float>{0, 1, 1, 1, 1, 0});
   put(path, "/long", {4}, std::vector<int64_t>{0, 1, 2, 3});
-  EXPECT_THAT(error("/z", "/y"),
-              AllOf(HasSubstr("a.h5 has no data set /z. It has: "), HasSubstr("/x (3, 2)")));
+  EXPECT_THAT(error("/z", "/y"), AllOf(HasSubstr("a.h5 has no data set /z. It has: "), HasSubstr("/x (3, 2)"),
+                                       HasSubstr("a.h5\"], x = \"/NAME\", y = \"/NAME\" }.")));
   EXPECT_THAT(error("/x", "/long"), AllOf(HasSubstr("/x has 3 samples"), HasSubstr("/long has 4")));
   EXPECT_THAT(error("/nan", "/y"),
               HasSubstr("a.h5:/nan: sample 2 holds NaN or infinity (value 1 of the sample)"));

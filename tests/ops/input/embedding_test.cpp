@@ -15,11 +15,13 @@ OpCase embedding_case(int64_t entries, int64_t width, int64_t rows, const Fill& 
   op.runs([](const OpCall& c) { embedding_forward(c.exec, c["ids"], c["weight"], c["y"]); },
           [](const OpCall& c) { embedding_backward(c.exec, c["ids"], c["dy"], c["dweight"]); });
   op.oracle = [width](const Values& in) {
-    Values out;
-    for (const double id : in["ids"])
-      for (int64_t c = 0; c < width; ++c)
-        out["y"].push_back(in["weight"][static_cast<size_t>(static_cast<int64_t>(id) * width + c)]);
-    return out;
+    const Doubles& weight = in["weight"];
+    Doubles y;
+    for (const double id : in["ids"]) {
+      const auto row = weight.begin() + static_cast<int64_t>(id) * width;
+      y.insert(y.end(), row, row + width);
+    }
+    return Values{{"y", y}};
   };
   return op;
 }
@@ -32,10 +34,10 @@ Op::Make any_ids(int64_t entries, int64_t width) {
 
 const RegisterOp kEmbedding("embedding", [](Op& op) {
   for (const auto& [entries, width] :
-       {std::pair<int64_t, int64_t>{1, 1}, {5, 3}, {7, 33}, {40, 130}, {9, 260}})
+       {std::pair<int64_t, int64_t>{1, 1}, {5, 3}, {7, 33}, {40, 2}, {3, 130}, {2, 260}})
     op.add(fmt::format("{} entries of {}", entries, width), {2, 31, 70}, any_ids(entries, width));
   op.add("the same id often", 500, [](int64_t rows) { return embedding_case(3, 20, rows, between(1, 2)); });
-  op.time("GPT-2", 1024, any_ids(50257, 768));
+  op.time("a table of 8,192 entries", 1024, any_ids(8192, 768));
 });
 
 class EmbeddingTest : public BackendTest {};

@@ -53,11 +53,11 @@ OpCase loss_case(ElementwiseLoss kind, int64_t positive_columns, int64_t rows, i
   });
   op.oracle = [=, weight = double{op.info.weight}](const Values& in) {
     double sum = 0;
-    const Doubles& positive = in["positive"];
-    for (size_t i = 0; i < in["target"].size(); ++i)
-      sum += weight / static_cast<double>(outputs) *
-             torch_loss(kind, in["prediction"][i], in["target"][i],
-                        positive.empty() ? 1 : positive[i % positive.size()]);
+    const Doubles &positive = in["positive"], &predictions = in["prediction"], &targets = in["target"];
+    for (size_t i = 0; i < targets.size(); ++i)
+      sum +=
+          weight / static_cast<double>(outputs) *
+          torch_loss(kind, predictions[i], targets[i], positive.empty() ? 1 : positive[i % positive.size()]);
     return Values{{"metrics", {sum, 0, weight * static_cast<double>(rows)}}};
   };
   return op;

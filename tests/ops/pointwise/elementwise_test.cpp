@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <functional>
 #include <limits>
 
 #include "src/ops/pointwise/activation.h"
@@ -51,9 +53,9 @@ OpCase add_case(const Shape& shape, const Fill& a, const Fill& b) {
   op.input("a", shape, a).input("b", shape, b).output("y", shape, kRounding);
   op.runs([](const OpCall& c) { add(c.exec, c["a"], c["b"], c["y"]); });
   op.oracle = [](const Values& in) {
-    Values out = {{"y", in["a"]}};
-    for (size_t i = 0; i < out["y"].size(); ++i) out["y"][i] += in["b"][i];
-    return out;
+    Doubles y = in["a"];
+    std::transform(y.begin(), y.end(), in["b"].begin(), y.begin(), std::plus<>());
+    return Values{{"y", y}};
   };
   op.may_alias = {{"y", "a"}, {"y", "b"}};
   return op;
@@ -72,9 +74,10 @@ OpCase bias_case(const Shape& shape) {
   op.runs([](const OpCall& c) { bias_forward(c.exec, c["x"], c["b"], c["y"]); },
           [](const OpCall& c) { bias_backward(c.exec, c["dy"], c["db"]); });
   op.oracle = [](const Values& in) {
-    Values out = {{"y", in["x"]}};
-    for (size_t i = 0; i < out["y"].size(); ++i) out["y"][i] += in["b"][i % in["b"].size()];
-    return out;
+    Doubles y = in["x"];
+    const Doubles& b = in["b"];
+    for (size_t i = 0; i < y.size(); ++i) y[i] += b[i % b.size()];
+    return Values{{"y", y}};
   };
   op.may_alias = {{"y", "x"}};
   return op;
