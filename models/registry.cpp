@@ -123,7 +123,7 @@ Graph build_model(const ModelSpec& spec, const Value& input, const NetworkOutput
     if (entry.name != spec.name) continue;
     const auto keys = complete_keys(entry, spec);
     try {
-      return entry.build(sample, output, keys, seed);
+      return entry.build(sample, output.elements(), keys, seed);
     } catch (const Error& error) {
       throw Error(error.code(), fmt::format("model '{}' for samples of shape {}: {}", entry.name,
                                             to_string(input.shape), error.what()));

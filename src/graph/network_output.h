@@ -14,9 +14,8 @@ struct NetworkOutput {
   int64_t width = 0;     ///< classes, or numbers to predict
   Shape positions = {};  ///< shape of the positions that each have an output; (): one output per sample
 
-  // Conversions from a width, and to the total number of outputs, for models that end in one vector.
-  NetworkOutput(int64_t width_of_each, const Shape& at = {}) : width(width_of_each), positions(at) {}
-  operator int64_t() const { return positions.elements() * width; }
+  /// The size of one vector that holds every position's output.
+  int64_t elements() const { return positions.elements() * width; }
 
   Shape shape() const {
     std::vector<int64_t> extents(positions.extents().begin(), positions.extents().end());
@@ -32,7 +31,7 @@ struct NetworkOutput {
       while (!extents.empty() && extents.back() == 1) extents.pop_back();
       return extents;
     };
-    const bool is_vector = output.rank() == 1 && output[0] == int64_t{*this};
+    const bool is_vector = output.rank() == 1 && output[0] == elements();
     return is_vector || trimmed(output) == trimmed(shape());
   }
 };

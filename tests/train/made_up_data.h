@@ -9,8 +9,8 @@ namespace lockstep {
 inline DataSignature made_up_data() { return {{4}, DType::f32, TargetKind::classes, {}, 3}; }
 
 inline ModelFactory small_mlp() {
-  return [](const Value& input, int64_t outputs) {
-    return build_model({.name = "mlp", .keys = {{"hidden", std::vector<int64_t>{8}}}}, input, outputs, 1);
+  return [](const Value& input, const NetworkOutput& output) {
+    return build_model({.name = "mlp", .keys = {{"hidden", std::vector<int64_t>{8}}}}, input, output, 1);
   };
 }
 

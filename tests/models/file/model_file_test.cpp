@@ -30,7 +30,7 @@ class ModelFile : public testing::Test {
   }
   Graph build(const std::string& text, const Value& input, int64_t outputs = 10) {
     std::ofstream(path()) << text;
-    return build_model({.name = "", .file = path()}, input, outputs, 1);
+    return build_model({.name = "", .file = path()}, input, {outputs}, 1);
   }
 
   std::string error_of(const std::string& text, const Shape& input = {8, 8, 3}) {
@@ -357,7 +357,7 @@ TEST_F(ModelFile, ALayerUsesTheParametersOfAnother) {
 TEST_F(ModelFile, SaysThatAFileCannotBeRead) {
   for (const std::string& wrong : {folder_.string(), (folder_ / "absent.toml").string()}) {
     try {
-      build_model({.name = "", .file = wrong}, {4}, 2, 1);
+      build_model({.name = "", .file = wrong}, {4}, {2}, 1);
       FAIL();
     } catch (const Error& error) {
       EXPECT_THAT(error.what(), HasSubstr("model.file " + wrong + " cannot be read"));
@@ -368,7 +368,7 @@ TEST_F(ModelFile, SaysThatAFileCannotBeRead) {
 TEST_F(ModelFile, RefusesKeysOfABuiltInModel) {
   std::ofstream(path()) << "[[layer]]\nkind = \"linear\"\noutputs = \"classes\"\n";
   try {
-    build_model({.name = "", .file = path(), .keys = {{"hidden", int64_t{3}}}}, {4}, 2, 1);
+    build_model({.name = "", .file = path(), .keys = {{"hidden", int64_t{3}}}}, {4}, {2}, 1);
     FAIL();
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr("model.hidden does not apply: the model comes from " + path()));

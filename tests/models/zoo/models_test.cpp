@@ -28,7 +28,7 @@ std::vector<std::string> names(const Graph& graph) {
 }
 
 TEST(Models, MlpIsTheClassicalPerceptronStack) {
-  const Graph graph = build_model({.name = "mlp"}, {28, 28}, 10, 1);
+  const Graph graph = build_model({.name = "mlp"}, {28, 28}, {10}, 1);
   EXPECT_THAT(names(graph), ElementsAre("flatten", "linear1", "relu1", "output"));
   EXPECT_EQ(parameter_count(graph), 784 * 64 + 64 + 64 * 10 + 10);
   EXPECT_EQ(graph.shape(graph.output()), Shape{10});
@@ -38,19 +38,19 @@ TEST(Models, MlpTakesItsKeys) {
   const ModelSpec spec{
       .name = "mlp",
       .keys = {{"hidden", std::vector<int64_t>{30, 20}}, {"activation", "tanh"}, {"dropout", 0.5}}};
-  EXPECT_THAT(names(build_model(spec, {12}, 3, 1)), ElementsAre("flatten", "linear1", "tanh1", "dropout1",
-                                                                "linear2", "tanh2", "dropout2", "output"));
+  EXPECT_THAT(names(build_model(spec, {12}, {3}, 1)), ElementsAre("flatten", "linear1", "tanh1", "dropout1",
+                                                                  "linear2", "tanh2", "dropout2", "output"));
   // A number may stand for a list of one, and an integer for a number.
   const ModelSpec one{.name = "mlp", .keys = {{"hidden", int64_t{7}}, {"dropout", int64_t{0}}}};
-  EXPECT_EQ(parameter_count(build_model(one, {12}, 3, 1)), 12 * 7 + 7 + 7 * 3 + 3);
+  EXPECT_EQ(parameter_count(build_model(one, {12}, {3}, 1)), 12 * 7 + 7 + 7 * 3 + 3);
   const ModelSpec none{.name = "mlp", .keys = {{"hidden", std::vector<int64_t>{}}}};
-  EXPECT_THAT(names(build_model(none, {12}, 3, 1)), ElementsAre("flatten", "output"));
+  EXPECT_THAT(names(build_model(none, {12}, {3}, 1)), ElementsAre("flatten", "output"));
 }
 
 TEST(Models, CnnHasTheLayersOfTheTutorials) {
   // Images without a channel axis have one channel.
   for (const Shape& input : {Shape{28, 28}, Shape{28, 28, 1}}) {
-    const Graph graph = build_model({}, input, 10, 1);
+    const Graph graph = build_model({}, input, {10}, 1);
     EXPECT_EQ(graph.shape(0), (Shape{28, 28, 1}));
     EXPECT_THAT(names(graph),
                 ElementsAre("conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "flatten", "output"));
@@ -68,7 +68,7 @@ TEST_P(ModelsOnBackend, RunForwardAndBackwardAsOnTheCpu) {
     ModelSpec spec{.name = entry.name};
     for (const ModelKey& key : entry.keys)
       if (key.name == "dropout") spec.keys["dropout"] = 0.25;
-    const Graph graph = build_model(spec, {13, 12, 3}, 4, 1);
+    const Graph graph = build_model(spec, {13, 12, 3}, {4}, 1);
     expect_as_on_cpu(exec(), rewrite(graph.clone()));
     NetworkRun run(exec(), graph);
     for (const float y : run.forward()) EXPECT_TRUE(std::isfinite(y));
@@ -80,7 +80,7 @@ TEST_P(ModelsOnBackend, RunForwardAndBackwardAsOnTheCpu) {
 
 std::string error_of(const ModelSpec& spec, const Shape& input) {
   try {
-    build_model(spec, input, 10, 1);
+    build_model(spec, input, {10}, 1);
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::usage);
     return error.what();
@@ -111,8 +111,8 @@ TEST(Models, EveryStandardKeyIsOfItsOwnType) {
   for (const ModelEntry& entry : model_registry()) {
     ModelSpec spec{.name = entry.name};
     for (const ModelKey& key : entry.keys) spec.keys[key.name] = key.standard;
-    EXPECT_EQ(names(build_model(spec, {28, 28}, 10, 1)),
-              names(build_model({.name = entry.name}, {28, 28}, 10, 1)));
+    EXPECT_EQ(names(build_model(spec, {28, 28}, {10}, 1)),
+              names(build_model({.name = entry.name}, {28, 28}, {10}, 1)));
   }
 }
 

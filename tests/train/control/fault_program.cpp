@@ -35,8 +35,8 @@ void train(World& world, const std::string& fault, const std::string& run_dir,
   Config config = load_config("", sets);
   config.run.dir = run_dir;
   const Watchdog watchdog(world, config.comm.timeout_seconds);
-  const ModelFactory model = [&](const Value& input, int64_t outputs) {
-    return build_model(config.model, input, outputs, config.run.seed);
+  const ModelFactory model = [&](const Value& input, const NetworkOutput& output) {
+    return build_model(config.model, input, output, config.run.seed);
   };
   const Device device = choose_device(world, config.run.device);
   Trainer trainer(world, device.exec(), config, model, std::nullopt);

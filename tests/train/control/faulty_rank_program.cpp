@@ -42,8 +42,8 @@ void train(World& world, const fs::path& folder, int64_t step, int64_t fingerpri
   }
   world.barrier();
   const TrainOptions options = options_in(folder, world.rank(), fingerprint_steps);
-  const ModelFactory model = [](const Value& input, int64_t outputs) {
-    return build_model({.name = "mlp", .keys = {{"hidden", std::vector<int64_t>{16}}}}, input, outputs, 1);
+  const ModelFactory model = [](const Value& input, const NetworkOutput& output) {
+    return build_model({.name = "mlp", .keys = {{"hidden", std::vector<int64_t>{16}}}}, input, output, 1);
   };
   // The first float of the last layer's bias: behind it lie its weights and the first layer's bias and
   // weights.

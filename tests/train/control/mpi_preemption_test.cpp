@@ -57,8 +57,8 @@ class MpiPreemption : public MpiBackendTest {
     std::optional<ResumeFrom> resume;
     if (std::optional<LoadedCheckpoint> newest = load_newest_checkpoint(options.run.dir))
       resume = ResumeFrom{*std::move(newest)};
-    const ModelFactory model = [](const Value& input, int64_t outputs) {
-      return build_model({.name = "mlp", .keys = {{"hidden", std::vector<int64_t>{8}}}}, input, outputs, 1);
+    const ModelFactory model = [](const Value& input, const NetworkOutput& output) {
+      return build_model({.name = "mlp", .keys = {{"hidden", std::vector<int64_t>{8}}}}, input, output, 1);
     };
     TrainObserver observer;
     observer.on_step = [&](const StepEvent& event) { told.loss[event.step] = event.loss; };

@@ -77,7 +77,7 @@ TEST(MpiTrainingMemory, IsWhatASetupTakes) {
   options.run.threads = 1;
   options.train.global_batch = 16 * world.size();
   options.train.micro_batch = 16;
-  const TrainingMemory memory = training_memory(small_mlp()({DType::f32, {4}}, 3), options);
+  const TrainingMemory memory = training_memory(small_mlp()({DType::f32, {4}}, {3}), options);
   const TrainingSetup setup(world, Exec{}, options, made_up_data(), small_mlp());
   EXPECT_EQ(memory.micro_batch, 16);
   EXPECT_EQ(static_cast<size_t>(memory.weights), setup.parameters.weights().size_bytes());

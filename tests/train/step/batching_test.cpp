@@ -58,7 +58,7 @@ TEST(Batching, DefaultModeKeepsMicroBatchesInTheCaches) {
 
 TEST(Batching, TheLargestGoodMicroBatchFollowsFromTheModel) {
   const auto best = [](const char* name) {
-    return micro_batch_needs({}, rewrite(build_model({.name = name}, {28, 28, 1}, 10, 1))).max_samples;
+    return micro_batch_needs({}, rewrite(build_model({.name = name}, {28, 28, 1}, {10}, 1))).max_samples;
   };
   EXPECT_NEAR(static_cast<double>(best("cnn")), 62, 2) << "131 KiB of activations a sample";
   EXPECT_GT(best("mlp"), 500);

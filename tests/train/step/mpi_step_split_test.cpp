@@ -143,8 +143,8 @@ EpochEvent train(World& world, Exec exec, milliseconds reading, milliseconds wor
   TrainerParts parts;
   parts.train = std::make_unique<SlowDataset>(open_dataset(options.data.train, {.probe = false}),
                                               slow ? reading : milliseconds(0));
-  const ModelFactory model = [](const Value& input, int64_t outputs) {
-    return build_model({.name = "mlp", .keys = {{"hidden", std::vector<int64_t>{8}}}}, input, outputs, 1);
+  const ModelFactory model = [](const Value& input, const NetworkOutput& output) {
+    return build_model({.name = "mlp", .keys = {{"hidden", std::vector<int64_t>{8}}}}, input, output, 1);
   };
   std::optional<EpochEvent> epoch;
   TrainObserver observer;
