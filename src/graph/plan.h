@@ -54,12 +54,4 @@ class Plan {
   int64_t arena_bytes_ = 0, unshared_bytes_ = 0;
 };
 
-/// Places intervals [first, last] of `bytes` so that those that overlap in time do not overlap in memory:
-/// largest first, each at the lowest offset that fits. Returns the offsets, multiples of 256, and the total.
-struct Interval {
-  int first = 0, last = 0;
-  int64_t bytes = 0;
-};
-std::vector<int64_t> place_intervals(const std::vector<Interval>& intervals, int64_t& total);
-
 }  // namespace lockstep
