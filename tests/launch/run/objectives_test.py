@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains one small model for each kind of target on 1, 2 and 4 ranks: what is reported must be equal to the
-last digit. Then computes every metric with NumPy, and with scikit-learn where it is installed, from what
-`lockstep predict` wrote, and compares it with `lockstep eval`.
+last digit. Then computes every metric from what `lockstep predict` wrote (judges.py), and compares it with
+`lockstep eval`.
 
 The targets are made from images of digits: a class, of which some are rare; several labels of 0 and 1; a
 class of each pixel, some of which are ignored; a class of each voxel of a volume, and of each row; the next
@@ -22,13 +22,12 @@ try:
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
-try:
-    import sklearn.metrics as sklearn
-except ImportError:
-    sklearn = None
+
+sys.dont_write_bytecode = True  # nothing is left behind in the source tree
+import judges  # noqa: E402
+from judges import IGNORED  # noqa: E402
 
 RANKS = (1, 2, 4)
-IGNORED = 255
 CLASS_METRICS = ["accuracy", "top_3", "balanced_accuracy", "precision", "recall", "f1", "iou", "auc",
                  "perplexity", "recall_7", "auc_7"]
 LABEL_METRICS = ["accuracy", "precision", "recall", "f1", "iou", "auc"]
@@ -124,116 +123,8 @@ class Kind:
     def __init__(self, make, metrics, compute, sklearn_compute, settings):
         self.make, self.metrics, self.settings = make, metrics, settings
         self.judges = {"NumPy": compute}
-        if sklearn is not None:
+        if judges.sklearn is not None:
             self.judges["scikit-learn"] = sklearn_compute
-
-
-def ratio(some, all_):
-    return np.divide(some, all_, out=np.zeros(len(some)), where=all_ > 0)
-
-
-def of_counts(hits, targets, answers):
-    """Means over the classes that occur among the targets or the answers."""
-    occur = (targets + answers) > 0
-    return {"precision": ratio(hits, answers)[occur].mean(), "recall": ratio(hits, targets)[occur].mean(),
-            "f1": ratio(2 * hits, targets + answers)[occur].mean(),
-            "iou": ratio(hits, targets + answers - hits)[occur].mean()}
-
-
-def area(scores, positive):
-    """The Mann-Whitney statistic: ranks, where equal scores share the mean of theirs."""
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks = (last - (counts - 1) / 2)[inverse]
-    p, n = positive.sum(), (~positive).sum()
-    return (ranks[positive].sum() - p * (p + 1) / 2) / (p * n)
-
-
-def of_classes(prediction, probabilities, targets):
-    classes = int(targets.max()) + 1 if probabilities is None else probabilities.shape[1]
-    hits = np.array([((prediction == c) & (targets == c)).sum() for c in range(classes)], float)
-    support = np.array([(targets == c).sum() for c in range(classes)], float)
-    answers = np.array([(prediction == c).sum() for c in range(classes)], float)
-    found = of_counts(hits, support, answers)
-    found["accuracy"] = (prediction == targets).mean()
-    found["balanced_accuracy"] = (hits[support > 0] / support[support > 0]).mean()
-    if probabilities is None:
-        return found
-    own = probabilities[np.arange(len(targets)), targets]
-    found["top_3"] = ((probabilities > own[:, None]).sum(1) < 3).mean()
-    found["perplexity"] = math.exp(-np.log(own.astype(float)).mean())
-    areas = [area(probabilities[:, c], targets == c) for c in range(classes)]
-    found["auc"] = np.mean(areas)
-    if classes > 7:
-        found["recall_7"], found["auc_7"] = hits[7] / support[7], areas[7]
-    return found
-
-
-def compute_rare(answers, y):
-    return of_classes(answers["prediction"], answers["probabilities"], y.astype(int))
-
-
-def compute_labels(answers, y):
-    prediction, y = answers["prediction"].astype(bool), y.astype(bool)
-    found = of_counts(*((labels.sum(0).astype(float)) for labels in (prediction & y, y, prediction)))
-    found["accuracy"] = (prediction == y).mean()
-    found["auc"] = np.mean([area(answers["probabilities"][:, c], y[:, c]) for c in range(y.shape[1])])
-    return found
-
-
-def compute_masks(answers, y):
-    counts = y != IGNORED
-    return of_classes(answers["prediction"][counts], None, y[counts].astype(int))
-
-
-def compute_positions(answers, y):
-    return of_classes(answers["prediction"].reshape(-1), None, y.reshape(-1).astype(int))
-
-
-def compute_numbers(answers, y):
-    error = answers["prediction"].astype(float) - y
-    deviation = y.astype(float) - y.astype(float).mean(0)
-    return {"mae": np.abs(error).mean(), "rmse": math.sqrt((error ** 2).mean()),
-            "r2": (1 - (error ** 2).sum(0) / (deviation ** 2).sum(0)).mean()}
-
-
-def sklearn_of_classes(prediction, targets):
-    """Macro means over the classes that have targets or predictions."""
-    found = {name: getattr(sklearn, f"{name}_score")(targets, prediction, average="macro", zero_division=0)
-             for name in ("precision", "recall", "f1", "jaccard")}
-    found["iou"] = found.pop("jaccard")
-    found["accuracy"] = sklearn.accuracy_score(targets.reshape(-1), prediction.reshape(-1))
-    if targets.ndim == 1:
-        found["balanced_accuracy"] = sklearn.balanced_accuracy_score(targets, prediction)
-    return found
-
-
-def sklearn_rare(answers, y):
-    y, probabilities = y.astype(int), answers["probabilities"].astype(float)
-    classes = np.arange(probabilities.shape[1])
-    found = sklearn_of_classes(answers["prediction"], y)
-    found["top_3"] = sklearn.top_k_accuracy_score(y, probabilities, k=3)
-    found["perplexity"] = math.exp(sklearn.log_loss(y, probabilities, labels=classes))
-    found["auc"] = np.mean([sklearn.roc_auc_score(y == c, probabilities[:, c]) for c in classes])
-    return found
-
-
-def sklearn_labels(answers, y):
-    found = sklearn_of_classes(answers["prediction"], y.astype(int))
-    found["auc"] = sklearn.roc_auc_score(y, answers["probabilities"])
-    return found
-
-
-def sklearn_masks(answers, y):
-    counts = y != IGNORED
-    return sklearn_of_classes(answers["prediction"][counts], y[counts].astype(int))
-
-
-def sklearn_numbers(answers, y):
-    prediction, y = answers["prediction"].astype(float), y.astype(float)
-    return {"mae": sklearn.mean_absolute_error(y, prediction),
-            "rmse": math.sqrt(sklearn.mean_squared_error(y, prediction)),
-            "r2": sklearn.r2_score(y, prediction)}
 
 
 def kinds(folder):
@@ -243,20 +134,20 @@ def kinds(folder):
     position_net.write_text(POSITION_NET)
     token_net.write_text(TOKEN_NET)
     return {
-        "rare": Kind(make_rare, CLASS_METRICS, compute_rare, sklearn_rare,
+        "rare": Kind(make_rare, CLASS_METRICS, judges.compute_rare, judges.sklearn_rare,
                      ["model.name=mlp", "train.class_weights=balanced", "train.label_smoothing=0.05"]),
-        "labels": Kind(make_labels, LABEL_METRICS, compute_labels, sklearn_labels,
+        "labels": Kind(make_labels, LABEL_METRICS, judges.compute_labels, judges.sklearn_labels,
                        ["model.name=mlp", "train.pos_weight=[1, 1, 2, 1.5]"]),
-        "masks": Kind(make_masks, MASK_METRICS, compute_masks, sklearn_masks,
+        "masks": Kind(make_masks, MASK_METRICS, judges.compute_masks, judges.sklearn_masks,
                       [f"model.file={net}", f"train.ignore_label={IGNORED}",
                        "train.class_weights=[1, 4, 4]"]),
-        "volumes": Kind(make_volumes, MASK_METRICS, compute_positions, sklearn_masks,
+        "volumes": Kind(make_volumes, MASK_METRICS, judges.compute_positions, judges.sklearn_masks,
                         [f"model.file={position_net}", "train.class_weights=balanced"]),
-        "rows": Kind(make_rows, MASK_METRICS, compute_positions, sklearn_masks,
+        "rows": Kind(make_rows, MASK_METRICS, judges.compute_positions, judges.sklearn_masks,
                      [f"model.file={position_net}", "data.normalize=none"]),
-        "tokens": Kind(make_tokens, MASK_METRICS, compute_positions, sklearn_masks,
+        "tokens": Kind(make_tokens, MASK_METRICS, judges.compute_positions, judges.sklearn_masks,
                        [f"model.file={token_net}", "data.task=tokens", "data.classes=8"]),
-        "numbers": Kind(make_numbers, NUMBER_METRICS, compute_numbers, sklearn_numbers,
+        "numbers": Kind(make_numbers, NUMBER_METRICS, judges.compute_numbers, judges.sklearn_numbers,
                         ["model.name=mlp", "train.loss=huber", "train.huber_delta=0.5",
                          "train.early_stop={ metric = \"validation_r2\" }"])}
 
