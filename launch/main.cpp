@@ -32,8 +32,7 @@ World& Program::world() {
     if (const auto rank = world_->find_different(hash_bytes(std::as_bytes(std::span(version)))))
       fail(ExitCode::usage,
            "rank {} runs another version of Lockstep than rank 0; this one is {}. Start the same program on "
-           "every "
-           "machine.",
+           "every machine.",
            *rank, version);
   }
   return *world_;

@@ -65,7 +65,7 @@ uint64_t largest_size(World& world, const AllReduceArguments& arguments) {
 /// Checks that need no other rank.
 void check_arguments(const AllReduceArguments& arguments) {
   if (arguments.min % sizeof(float) != 0 || arguments.min == 0)
-    fail(ExitCode::usage, "--min {} is not a number of floats: give a multiple of 4 bytes.", arguments.min);
+    fail(ExitCode::usage, "--min {} must be a multiple of 4 bytes, the size of a float.", arguments.min);
   if (arguments.max != 0 && arguments.max < arguments.min)
     fail(ExitCode::usage, "--max {} is less than --min {}.", arguments.max, arguments.min);
 }
@@ -158,11 +158,10 @@ class AllReduceBench {
       const auto expected = static_cast<float>(static_cast<int64_t>(i % kPeriod + 1) * ranks + of_ranks);
       const float rounding = method.wire == Wire::bf16 ? expected * 0x1p-8f : 0;
       if (!(std::abs(values[i] - expected) <= rounding))
-        fail(
-            ExitCode::bug,
-            "{} summed {} over {} ranks to {} instead of {} at element {}: the library or a link is damaged.",
-            method.name, readable_bytes(static_cast<int64_t>(data.size_bytes())), ranks, values[i], expected,
-            i);
+        fail(ExitCode::bug,
+             "{} of {} over {} ranks gave {} instead of {} at element {}: the library or a link is faulty.",
+             method.name, readable_bytes(static_cast<int64_t>(data.size_bytes())), ranks, values[i], expected,
+             i);
     }
   }
 
@@ -200,7 +199,7 @@ double bus_bandwidth(const Row& row, int ranks) { return algorithm_bandwidth(row
 
 void print_rows(const std::vector<Row>& rows, int ranks) {
   std::vector<std::vector<std::string>> table = {
-      {"size", "sum by", "us/call", "min", "max", "algbw", "busbw", "vs MPI"}};
+      {"size", "transport", "us/call", "min", "max", "algbw", "busbw", "vs MPI"}};
   for (const Row& row : rows)
     table.push_back(
         {readable_bytes(row.bytes), row.transport, fmt::format("{:.2f}", row.seconds.median * 1e6),
@@ -229,8 +228,8 @@ int run_bench_allreduce(Program& program, const AllReduceArguments& arguments) {
   World& world = program.world();
   if (world.size() == 1)
     fail(ExitCode::usage,
-         "bench allreduce measures how ranks reach each other, and this is one rank alone. Start several: "
-         "mpirun -np 2 lockstep bench allreduce.");
+         "bench allreduce measures communication between ranks, but only one rank was started. Start "
+         "several: mpirun -np 2 lockstep bench allreduce.");
   const std::vector<int64_t> sizes = sizes_of(world, arguments);
   const Device device = choose_device(world, device_named(arguments.device));
   AllReduceBench bench(world, device.exec(), sizes.back());
@@ -250,10 +249,11 @@ int run_bench_allreduce(Program& program, const AllReduceArguments& arguments) {
                 {"results", results}});
     return 0;
   }
-  print_text("sum of floats over {} on {}, in place; median of {}, GB/s\n\n", counted(world.size(), "rank"),
-             to_string(device.exec().backend()), counted(arguments.repeats, "repeat"));
+  print_text("all-reduce of floats over {} on {}, in place; median of {}, GB/s\n\n",
+             counted(world.size(), "rank"), to_string(device.exec().backend()),
+             counted(arguments.repeats, "repeat"));
   print_rows(rows, world.size());
-  print_text("\nEvery sum was checked. algbw = size / time; busbw = algbw x 2(n-1)/n.\n");
+  print_text("\nEvery result was checked. algbw = size / time; busbw = algbw x 2(n-1)/n.\n");
   return 0;
 }
 
@@ -262,14 +262,14 @@ int run_bench_allreduce(Program& program, const AllReduceArguments& arguments) {
 void add_bench_allreduce(Command bench, Program& program) {
   Command command = bench.add_command("allreduce", "Time all-reduces over the ranks");
   auto arguments = std::make_shared<AllReduceArguments>();
-  command.add_size("--min", arguments->min, "Smallest size, as 8, 64K, 1M or 1GiB; 8 by default");
-  command.add_size("--max", arguments->max, "Largest size; 64M by default, if that fits");
+  command.add_size("--min", arguments->min, "Minimum size: 8, 64K, 1M or 1GiB; default: 8");
+  command.add_size("--max", arguments->max, "Maximum size; default: 64M, if that fits");
   const auto number = [&](const char* name, int64_t& value, int64_t min, const char* help) {
     command.add(name, value, help).type("N").check(whole_number(min, int64_t{1} << 20));
   };
-  number("--factor", arguments->factor, 2, "Ratio of each size to the one before, 4");
-  number("--iterations", arguments->iterations, 1, "Calls in a repeat; by default about 10 ms of them");
-  number("--repeats", arguments->repeats, 1, "Repeats, whose median, min and max are shown, 7");
+  number("--factor", arguments->factor, 2, "Ratio of each size to the previous one; default: 4");
+  number("--iterations", arguments->iterations, 1, "Calls per repeat; default: about 10 ms of them");
+  number("--repeats", arguments->repeats, 1, "Repeats, for median, min and max; default: 7");
   command.add_device(arguments->device);
   command.add_flag("--json", arguments->json, "Print JSON");
   command.footer("Start it on several ranks: mpirun -np 2 lockstep bench allreduce");

@@ -71,15 +71,14 @@ ScalingPlan plan_of(const ScalingArguments& arguments, const Environment& enviro
   if (!arguments.launcher.empty()) {
     std::istringstream words(arguments.launcher);
     plan.launcher.assign(std::istream_iterator<std::string>(words), {});
-    if (plan.launcher.empty()) fail(ExitCode::usage, "--launcher is blank: name a program, such as mpirun.");
+    if (plan.launcher.empty()) fail(ExitCode::usage, "--launcher is empty: name a program, such as mpirun.");
   }
 
   if (!arguments.config.empty()) plan.arguments.push_back(arguments.config);
   for (const std::string& set : arguments.sets) plan.arguments.insert(plan.arguments.end(), {"--set", set});
   plan.arguments.insert(plan.arguments.end(),
                         {"--input", arguments.input, "--outputs", std::to_string(arguments.outputs)});
-  // Each rank gets the same number of threads on few ranks as on many; otherwise few ranks would be faster
-  // ones.
+  // Each rank gets the same number of threads at every point; otherwise few ranks would be faster ones.
   if (config.run.threads == 0)
     plan.arguments.insert(
         plan.arguments.end(),
@@ -107,14 +106,12 @@ void fit_measured(ScalingResult& result, const ScalingPlan& plan) {
   const std::vector<MeasuredAllReduce> sums = measure_all_reduces(plan, largest);
   const std::vector<MeasuredStep> steps = measured_steps(result.points);
   result.model = fit_scaling(known, steps, sums);
-  INVARIANT(result.model.has_value(), "no sum was measured");
+  INVARIANT(result.model.has_value(), "no all-reduce was measured");
   const Link& link = result.model->fabric.inside;
   result.model_basis = fmt::format(
-      "fitted to this machine, with {} places for ranks: {:.3f} ms a step and {:.4f} ms a sample, standard "
-      "deviation "
-      "{:.1f} %; messages take {:.1f} us and {:.2f} GB/s. Beyond, it assumes as many places and the same "
-      "link "
-      "for every rank.",
+      "fitted to this machine, which runs {} ranks at a time: {:.3f} ms per step and {:.4f} ms per sample, "
+      "standard deviation {:.1f} %; messages take {:.1f} us and {:.2f} GB/s. Predictions assume that enough "
+      "ranks run at a time and have the same link.",
       known.fabric.places_per_node, 1e3 * result.model->fixed_seconds, 1e3 * result.model->seconds_per_sample,
       100 * result.model->spread, 1e6 * link.latency,
       link.seconds_per_byte > 0 ? 1e-9 / link.seconds_per_byte : 0.0);
@@ -129,10 +126,10 @@ void fit_measured(ScalingResult& result, const ScalingPlan& plan) {
 void use_fabric(ScalingResult& result, const FabricFile& file, const std::string& path) {
   const Link &inside = file.fabric.inside, &between = file.fabric.between;
   result.model_basis = fmt::format(
-      "{}: {} a node, {:g} GB/s and {:g} us inside, {:g} GB/s and {:g} us a GPU between nodes; {}", path,
+      "{}: {} per node, {:g} GB/s and {:g} us inside, {:g} GB/s and {:g} us per GPU between nodes; {}", path,
       counted(file.fabric.ranks_per_node, "GPU"), 1e-9 / inside.seconds_per_byte, 1e6 * inside.latency,
       1e-9 / between.seconds_per_byte, 1e6 * between.latency,
-      file.step ? "the step is described there too." : "the step as one rank here computes it.");
+      file.step ? "the step is described there too." : "the step was measured on one rank here.");
   if (file.step) {
     result.model = file.step->model;
     return;
@@ -144,7 +141,7 @@ void use_fabric(ScalingResult& result, const FabricFile& file, const std::string
   const std::vector<MeasuredStep> steps = measured_steps(result.points);
   if (steps.empty())
     fail(ExitCode::usage,
-         "--fabric {} does not describe a GPU's step and no single rank was measured: have 1 in --ranks.",
+         "--fabric {} does not describe a GPU's step, and no single rank was measured: include 1 in --ranks.",
          path);
   result.model = fit_compute(known, steps);
 }
@@ -177,11 +174,11 @@ int run_bench_scaling(Program& program, const ScalingArguments& arguments) {
   std::optional<FabricFile> fabric;
   if (!arguments.fabric.empty()) fabric = read_fabric_file(arguments.fabric);
   if (fabric && arguments.predict.empty())
-    fail(ExitCode::usage, "--fabric is for predictions: say for how many GPUs with --predict 8,64,512.");
+    fail(ExitCode::usage, "--fabric is for predictions: give the numbers of GPUs, as in --predict 8,64,512.");
 
   ScalingResult result;
   const bool described = fabric && fabric->step;
-  // The described step is of a GPU with a full batch, which it would not have with strong scaling.
+  // The described step has a full batch per GPU, which strong scaling does not.
   const std::vector<ScalingMode> modes =
       modes_of(arguments.mode.empty() && described ? "weak" : arguments.mode);
   ScalingPlan plan;
@@ -189,17 +186,16 @@ int run_bench_scaling(Program& program, const ScalingArguments& arguments) {
     plan = plan_of(arguments, program.environment(), config, modes);
     if (!arguments.predict.empty() && !fabric && plan.ranks.size() < 2)
       fail(ExitCode::usage,
-           "--predict needs runs on at least two numbers of ranks to fit a model to: give --ranks 1,2, or "
-           "describe "
-           "GPUs with --fabric.");
+           "--predict needs runs on at least two numbers of ranks to fit a model: give --ranks 1,2, or "
+           "describe GPUs with --fabric.");
     result.points = run_scaling(plan);
     result.title =
-        fmt::format("{}, {} a step on one rank; {} a rank, median of {} of {}",
+        fmt::format("{}, {} per step on one rank; {} per rank, median of {} of {}",
                     config.model.file.empty() ? config.model.name : config.model.file,
                     counted(plan.global_batch, "sample"), counted(result.points.front().threads, "thread"),
                     counted(arguments.repeats, "run"), counted(arguments.steps, "step"));
   } else {
-    result.title = fmt::format("a step of {} a GPU, predicted", counted(fabric->step->samples, "sample"));
+    result.title = fmt::format("steps of {} per GPU, predicted", counted(fabric->step->samples, "sample"));
   }
   if (!arguments.predict.empty()) {
     if (fabric)
@@ -233,19 +229,20 @@ void add_bench_scaling(Command bench, Program& program) {
   const auto number = [&](const char* name, int64_t& value, const char* help) {
     command.add(name, value, help).type("N").check(whole_number(1, int64_t{1} << 32));
   };
-  ranks("--ranks", arguments->ranks, "Ranks to measure; 1,2,4,... up to the cores");
+  ranks("--ranks", arguments->ranks, "Ranks to measure; default: 1,2,4,... up to the cores");
   text("--mode", arguments->mode, "weak, strong or both", "").check(one_of_names({"weak", "strong", "both"}));
-  number("--repeats", arguments->repeats, "Runs of each point, 3 by default");
-  number("--steps", arguments->steps, "Steps of a run, 100 by default");
+  number("--repeats", arguments->repeats, "Runs per point; default: 3");
+  number("--steps", arguments->steps, "Steps per run; default: 100");
   ranks("--predict", arguments->predict, "Ranks to predict by a fitted model");
   text("--fabric", arguments->fabric, "Predict on the GPUs that this TOML file describes", "FILE");
   command.add_set(arguments->sets);
-  text("--input", arguments->input, "Shape of a sample, 28,28,1 by default", "H,W,C");
-  number("--outputs", arguments->outputs, "Classes, 10 by default");
+  text("--input", arguments->input, "Shape of a sample; default: 28,28,1", "H,W,C");
+  number("--outputs", arguments->outputs, "Classes; default: 10");
   command.add_device(arguments->device);
-  text("--launcher", arguments->launcher, "Starts the ranks, before -n N; 'srun --mpi=pmix' say", "COMMAND");
+  text("--launcher", arguments->launcher, "Starts the ranks when followed by -n N, such as 'srun --mpi=pmix'",
+       "COMMAND");
   text("--csv", arguments->csv, "Also write a table", "FILE");
-  text("--plot", arguments->plot, "Also write a picture", "FILE.svg");
+  text("--plot", arguments->plot, "Also write a plot", "FILE.svg");
   command.add_flag("--json", arguments->json, "Print JSON");
   command.footer(
       "Starts the ranks itself: with mpirun, or with srun inside a Slurm job.\n"

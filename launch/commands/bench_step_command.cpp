@@ -67,7 +67,8 @@ void add_shares(Report& report, const StepTimes::Shares& shares) {
                                       shares.compute_spread));
   report.line("", fmt::format("{:.3f} ms wait for the slowest rank", shares.wait));
   report.line("", fmt::format("{:.3f} ms exposed communication", shares.communication));
-  report.line("sums", fmt::format("{:.3f} ms in all, exposed or hidden behind backward", shares.sums));
+  report.line("all-reduces",
+              fmt::format("{:.3f} ms in total, exposed or hidden behind backward", shares.sums));
   report.value("compute_ms", shares.compute);
   report.value("compute_spread_ms", shares.compute_spread);
   report.value("wait_ms", shares.wait);
@@ -75,22 +76,22 @@ void add_shares(Report& report, const StepTimes::Shares& shares) {
   report.value("sums_ms", shares.sums);
 }
 
-/// What a model of the step needs: the all-reduces of one step, and whether they overlap backward.
+/// Input for a performance model: the all-reduces of one step, and whether they overlap backward.
 void add_sums(Report& report, const std::vector<Bucket>& buckets, Exec exec) {
   Json bytes = Json::array();
   for (const Bucket& bucket : buckets) bytes.push_back(bucket.size * static_cast<int64_t>(sizeof(float)));
   report.value("bucket_bytes", bytes);
-  // On the CPU the thread that all-reduces takes its time from those that compute.
+  // On the CPU the thread that all-reduces competes with those that compute.
   report.value("overlap", exec.on_cuda());
 }
 
 void add_optimizer_memory(Report& report, const std::vector<uint64_t>& of_ranks, bool sharded) {
   const auto [least, most] = std::ranges::minmax(of_ranks);
-  report.line("optimizer memory", sharded
-                                      ? fmt::format("{} a rank, sharded ({} at least)",
-                                                    readable_bytes(static_cast<int64_t>(most)),
-                                                    readable_bytes(static_cast<int64_t>(least)))
-                                      : fmt::format("{} a rank", readable_bytes(static_cast<int64_t>(most))));
+  report.line(
+      "optimizer memory",
+      sharded ? fmt::format("{} per rank, sharded (at least {})", readable_bytes(static_cast<int64_t>(most)),
+                            readable_bytes(static_cast<int64_t>(least)))
+              : fmt::format("{} per rank", readable_bytes(static_cast<int64_t>(most))));
   report.value("optimizer_bytes", of_ranks);
 }
 
@@ -112,8 +113,8 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
                            .y_shape = tokens ? sample : Shape{},
                            .outputs = arguments.outputs};
   TrainOptions options = config;
-  options.comm.fingerprint_steps = 0;  // only the step is timed
-  // The batch is made up, so nothing is counted or evaluated.
+  options.comm.fingerprint_steps = 0;  // to time nothing but the step
+  // The batch is random, so nothing is counted or evaluated.
   options.train.class_weights = {};
   options.train.metrics.clear();
   options.train.early_stop.reset();
@@ -148,9 +149,10 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
       !text.empty())
     report.line("batch norm", text);
   report.value("ranks", world.size());
-  report.fact("runs on",
-              fmt::format("{}, {} a rank", to_string(exec.backend()), counted(setup.pool.lanes(), "thread")),
-              "threads", setup.pool.lanes());
+  report.fact(
+      "runs on",
+      fmt::format("{}, {} per rank", to_string(exec.backend()), counted(setup.pool.lanes(), "thread")),
+      "threads", setup.pool.lanes());
   report.fact("step",
               fmt::format("{:.3f} ms median of {} of {} ({:.3f} to {:.3f})", times.step.median,
                           counted(times.parts, "part"), counted(times.steps_a_part, "step"), times.step.min,

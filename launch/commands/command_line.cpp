@@ -69,7 +69,7 @@ ValueCheck whole_number(int64_t min, int64_t max) {
     const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (status == std::errc{} && end == text.data() + text.size() && value >= min && value <= max)
       return std::string();
-    // A limit that nobody reaches is not worth mentioning.
+    // A limit that is out of reach is not mentioned.
     const bool far = max >= int64_t{1} << 20;
     return fmt::format("expects an integer {} {}{}, found '{}'", far ? "of at least" : "from", min,
                        far ? "" : fmt::format(" to {}", max), text);
@@ -153,7 +153,7 @@ void Command::add_device(std::string& device, const std::string& help) {
 }
 
 void Command::add_set(std::vector<std::string>& sets) {
-  add("--set", sets, "Change a config key, any number").type("KEY=VALUE");
+  add("--set", sets, "Change a config key; may be repeated").type("KEY=VALUE");
 }
 
 void Command::footer(const std::string& text) { app_->footer(text); }

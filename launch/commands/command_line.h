@@ -67,7 +67,7 @@ class Command {
   /// An option without a value.
   void add_flag(const std::string& name, bool& value, const std::string& help);
 
-  // Options that several commands have.
+  // Options shared by several commands.
   void add_device(std::string& device, const std::string& help = "auto, cpu or cuda");  ///< --device
   void add_set(std::vector<std::string>& sets);                                         ///< --set KEY=VALUE
 

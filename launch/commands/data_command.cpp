@@ -38,11 +38,11 @@ void add_synth(Command data, Program& program) {
   };
   auto arguments = std::make_shared<Arguments>();
   digits.add("OUT", arguments->out, "The HDF5 file to write").required();
-  digits.add("--train", arguments->options.train, "Training samples, 60000 by default")
+  digits.add("--train", arguments->options.train, "Training samples; default: 60000")
       .check(whole_number(1, int64_t{1} << 32));
-  digits.add("--test", arguments->options.test, "Test samples, 10000 by default")
+  digits.add("--test", arguments->options.test, "Test samples; default: 10000")
       .check(whole_number(1, int64_t{1} << 32));
-  digits.add("--seed", arguments->options.seed, "Another seed draws other digits; 1 by default");
+  digits.add("--seed", arguments->options.seed, "Seed of the generator; default: 1");
   digits.add_flag("--force", arguments->force, "Replace OUT if it exists");
   digits.action(program, [arguments] {
     check_result(arguments->out, arguments->force);
@@ -55,7 +55,7 @@ void add_synth(Command data, Program& program) {
 
 void add_import(Command data, Program& program) {
   Command import = data.add_group("import", "Convert a data set to HDF5");
-  Command mnist = import.add_command("mnist", "MNIST's idx files, or any other set in the same form");
+  Command mnist = import.add_command("mnist", "MNIST's idx files, or another data set in this format");
   struct Arguments {
     std::string folder, out;
     bool force = false;
@@ -171,11 +171,11 @@ void add_report(Command data, Program& program, const char* name, const char* he
 }  // namespace
 
 void add_data_command(Command app, Program& program) {
-  Command data = app.add_group("data", "Make, convert and check data sets");
+  Command data = app.add_group("data", "Create, convert and check data sets");
   add_synth(data, program);
   add_import(data, program);
   add_report(data, program, "info", "List the data sets of a file", run_info);
-  add_report(data, program, "check", "Read every value and say what is wrong", run_check);
+  add_report(data, program, "check", "Read every value and report problems", run_check);
 }
 
 }  // namespace lockstep

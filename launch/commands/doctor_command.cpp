@@ -169,7 +169,7 @@ void add_cluster(Report& report, const Environment& environment) {
   report.fact("Slurm",
               !environment.slurm_job.empty() ? fmt::format("inside job {} on {}", environment.slurm_job,
                                                            counted(environment.slurm_nodes, "node"))
-              : environment.has_sbatch       ? "sbatch is here; not inside a job"
+              : environment.has_sbatch       ? "sbatch found; not inside a job"
                                              : "no sbatch on PATH",
               "slurm",
               {{"sbatch", environment.has_sbatch},
@@ -271,8 +271,8 @@ int run_doctor(const Program& program, const DoctorArguments& arguments) {
 void add_doctor_command(Command app, Program& program) {
   Command command = app.add_command("doctor", "Show what this machine offers to a run");
   auto arguments = std::make_shared<DoctorArguments>();
-  command.add("CONFIG", arguments->config, "TOML file: is what its run.device asks for here?");
-  command.add_device(arguments->device, "auto, cpu or cuda; cuda: it fails without a GPU");
+  command.add("CONFIG", arguments->config, "TOML file, whose run.device is checked");
+  command.add_device(arguments->device, "auto, cpu or cuda; cuda fails without a GPU");
   command.add_flag("--json", arguments->json, "Print JSON");
   command.action(program, [&program, arguments] { return run_doctor(program, *arguments); });
 }

@@ -16,7 +16,7 @@ struct EvalArguments {
   bool json = false;
 };
 
-/// A larger table is not readable, and takes megabytes.
+/// A larger table would be unreadable and take megabytes.
 constexpr int64_t kMaxConfusedClasses = 1024;
 
 MetricNeeds needs_of_report(const Objective& objective) {
@@ -24,7 +24,7 @@ MetricNeeds needs_of_report(const Objective& objective) {
           .confusion = objective.classifies() && objective.outputs() <= kMaxConfusedClasses};
 }
 
-/// "class" or "label": what a row of the table is about.
+/// "class" or "label": the subject of a row of the table.
 const char* row_name(const Objective& objective) { return objective.classifies() ? "class" : "label"; }
 
 Json json_of(const Evaluator::Tables& result, const Objective& objective) {
@@ -89,7 +89,7 @@ void print_matrix(const MetricTables& tables) {
     width += widest + 2;
   }
   if (width > 82) {
-    print_text("\nThe confusion matrix is too wide for a terminal: --json has it.\n");
+    print_text("\nThe confusion matrix is too wide for a terminal; --json prints it.\n");
     return;
   }
   print_text("\n");
@@ -131,7 +131,7 @@ int run_eval(Program& program, const EvalArguments& arguments) {
 }  // namespace
 
 void add_eval_command(Command app, Program& program) {
-  Command command = app.add_command("eval", "Measure a trained model, class by class");
+  Command command = app.add_command("eval", "Evaluate a trained model, class by class");
   auto arguments = std::make_shared<EvalArguments>();
   command.add("FROM", arguments->from, "A checkpoint or a run folder").required();
   add_data_options(command, arguments->data);

@@ -160,7 +160,7 @@ int launch_training(const LaunchArguments& arguments, const std::vector<std::str
 
 int run_launch(const Program& program, const LaunchArguments& arguments) {
   if (!program.environment().launcher.launcher.empty())
-    fail(ExitCode::usage, "{} runs already: launch starts the ranks itself. Leave one of the two out.",
+    fail(ExitCode::usage, "{} runs already: launch starts the ranks itself. Use only one of the two.",
          program.environment().launcher.launcher);
   if (arguments.ranks < 1) fail(ExitCode::usage, "-n {}: at least one rank is needed.", arguments.ranks);
   if (arguments.restarts.max_in_a_row < 0 || !(arguments.restarts.first_wait >= 0))
@@ -189,17 +189,19 @@ void separate_launched_command(std::vector<std::string>& words) {
 }
 
 void add_launch_command(Command app, Program& program) {
-  Command command = app.add_command("launch", "Start ranks on this machine; restart a training");
+  Command command =
+      app.add_command("launch", "Start ranks on this machine; restart training after a failure");
   auto arguments = std::make_shared<LaunchArguments>();
   command.add("-n", arguments->ranks, "Ranks").type("N").required();
   command
       .add("--restarts", arguments->restarts.max_in_a_row,
-           "Times to start train again after a rank was lost, with\n"
-           "no new checkpoint in between; 3")
+           "Restarts of train after a lost rank, without a new checkpoint in between; default: 3")
       .type("K");
-  command.add("--backoff", arguments->restarts.first_wait, "Seconds before the first, then twice as long; 1")
+  command
+      .add("--backoff", arguments->restarts.first_wait,
+           "Seconds before the first restart, then doubled; default: 1")
       .type("S");
-  command.add("--bind", arguments->bind, "none, core, socket or numa: see mpirun; none").type("");
+  command.add("--bind", arguments->bind, "none, core, socket or numa: see mpirun; default: none").type("");
   command.add("COMMAND", arguments->command, "What to start: train CONFIG.toml ...").required();
   command.footer("For example: lockstep launch -n 2 train CONFIG.toml --set run.name=two");
   command.action(program, [&program, arguments] { return run_launch(program, *arguments); });

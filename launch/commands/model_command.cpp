@@ -34,7 +34,7 @@ int run_list(bool json) {
   if (json)
     print_json(list);
   else
-    print_text("\nA model file: lockstep model list --layers shows what it may hold.\n");
+    print_text("\nlockstep model list --layers shows the layers of a model file.\n");
   return 0;
 }
 
@@ -155,13 +155,13 @@ int run_show(const ShowArguments& arguments) {
                   {"micro_batch", memory.micro_batch}}}});
     return 0;
   }
-  print_text("{}: a sample {}, {}\n\n", arguments.model, to_string(input),
+  print_text("{}: sample {}, {}\n\n", arguments.model, to_string(input),
              counted(arguments.outputs, "output"));
   print_table(rows, {false, false, false, true, true});
   if (arguments.parameters) print_tensors(tensors);
   print_text("\nparameters   {} ({})\n", readable_count(layout.parameter_count),
              readable_bytes(memory.weights));
-  print_text("work         {:.3f} MFLOP forward, {:.3f} in training, a sample\n",
+  print_text("work         {:.3f} MFLOP forward, {:.3f} in training, per sample\n",
              static_cast<double>(flops) / 1e6, 3 * static_cast<double>(flops) / 1e6);
   print_text("memory       weights {}, gradients {}, optimizer ({}) {}\n", readable_bytes(memory.weights),
              readable_bytes(memory.gradients), config.optimizer.name, readable_bytes(memory.optimizer));
@@ -192,12 +192,12 @@ void add_model_command(Command app, Program& program) {
   Command show = model.add_command("show", "Show layers, shapes, parameters, work and memory");
   auto arguments = std::make_shared<ShowArguments>();
   show.add("MODEL", arguments->model, "A built-in model's name, or a model file").required();
-  show.add("--input", arguments->input, "Shape of a sample, 28,28,1 by default").type("H,W,C");
-  show.add("--outputs", arguments->outputs, "Classes or width of the target, 10 by default")
+  show.add("--input", arguments->input, "Shape of a sample; default: 28,28,1").type("H,W,C");
+  show.add("--outputs", arguments->outputs, "Classes or width of the target; default: 10")
       .type("N")
       .check(whole_number(1, int64_t{1} << 32));
   show.add_set(arguments->sets);
-  show.add_flag("--parameters", arguments->parameters, "List the tensors, by their names in a checkpoint");
+  show.add_flag("--parameters", arguments->parameters, "List the tensors with their names in a checkpoint");
   show.add_flag("--json", arguments->json, "Print JSON");
   show.action(program, [arguments] { return run_show(*arguments); });
 }

@@ -26,7 +26,7 @@ void refuse_to_replace_input(const std::string& out, const TrainedModel& model,
   for (const std::string& input : inputs) {
     std::error_code status;
     if (std::filesystem::equivalent(out, input, status))
-      fail(ExitCode::usage, "--out {}: that is {}, which is read. Name another file.", out, input);
+      fail(ExitCode::usage, "--out {}: that is {}, an input. Name another file.", out, input);
   }
 }
 
@@ -60,14 +60,14 @@ int run_predict(Program& program, const PredictArguments& arguments) {
   if (part) writer.write_samples(stored_rows(*dataset));
   writer.commit();
   log_info("wrote {}: {} predictions{}", arguments.out, readable_count(dataset->size()),
-           part ? " for " + dataset->describe() + "; /sample says which" : "");
+           part ? " for " + dataset->describe() + "; /sample has their rows" : "");
   return 0;
 }
 
 }  // namespace
 
 void add_predict_command(Command app, Program& program) {
-  Command command = app.add_command("predict", "Write a trained model's answers to an HDF5 file");
+  Command command = app.add_command("predict", "Write a trained model's predictions to an HDF5 file");
   auto arguments = std::make_shared<PredictArguments>();
   command.add("FROM", arguments->from, "A checkpoint or a run folder").required();
   add_data_options(command, arguments->data);

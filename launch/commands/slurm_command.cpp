@@ -39,12 +39,12 @@ void check_word(const char* option, const std::string& text) {
            std::string_view("_-.,+:@%").find(static_cast<char>(c)) != std::string_view::npos;
   });
   if (!plain)
-    fail(ExitCode::usage, "{} '{}': only letters, digits and _ - . , + : @ % can be in it", option, text);
+    fail(ExitCode::usage, "{} '{}': only letters, digits and _ - . , + : @ % are allowed", option, text);
 }
 
 void check_line(const char* option, const std::string& text) {
   if (text.find_first_of("\r\n") != std::string::npos)
-    fail(ExitCode::usage, "{} '{}': give each line an option of its own", option, text);
+    fail(ExitCode::usage, "{} '{}': repeat the option for each line", option, text);
 }
 
 /// A name valid for both a job and a folder.
@@ -57,24 +57,24 @@ std::string job_name(const SlurmArguments& arguments, const Config& config) {
   return name.empty() ? "train" : name;
 }
 
-/// Rejects now what a run on this many ranks would reject when it starts.
+/// Rejects options that a run on this many ranks would reject at its start.
 void check_run(const SlurmJob& job, const Config& config) {
   const bool gpus = job.gpus_per_node > 0;
   if (gpus && !kCuda)
     fail(ExitCode::usage,
-         "--gpus-per-node {}: this build of Lockstep has no CUDA backend. Build one that has it, or train on "
+         "--gpus-per-node {}: this build of Lockstep has no CUDA backend. Build it with CUDA, or train on "
          "CPUs with --tasks-per-node.",
          job.gpus_per_node);
   if (gpus && config.run.device == DeviceChoice::cpu)
     fail(ExitCode::usage,
-         "the job asks for GPUs and run.device = \"cpu\" uses none. Change one of them; --tasks-per-node in "
-         "place of --gpus-per-node makes a job without GPUs.");
+         "the job requests GPUs, but run.device = \"cpu\" uses none. Change one of them; --tasks-per-node "
+         "instead of --gpus-per-node makes a job without GPUs.");
   if (!gpus && config.run.device == DeviceChoice::cuda)
-    fail(ExitCode::usage, "run.device = \"cuda\" needs GPUs: ask for them with --gpus-per-node.");
+    fail(ExitCode::usage, "run.device = \"cuda\" needs GPUs: request them with --gpus-per-node.");
   // The run chooses its micro-batches once it knows the model; divisibility does not depend on that.
   const int ranks = job.nodes * job.tasks_per_node, lanes = gpus ? 1 : job.cpus_per_task;
   const Batching batching = plan_batches(config, ranks, lanes, {});
-  log_info("{} on {}; a step: {}, {} a rank", counted(ranks, "rank"), counted(job.nodes, "node"),
+  log_info("{} on {}; {} per step, {} per rank", counted(ranks, "rank"), counted(job.nodes, "node"),
            counted(batching.global_batch, "sample"), batching.rank_batch());
   std::set<std::string> files(config.data.train.files.begin(), config.data.train.files.end());
   for (const auto& source : {config.data.validation, config.data.test})
@@ -91,7 +91,7 @@ SlurmJob plan_job(const SlurmArguments& arguments) {
   job.name = job_name(arguments, config);
   if (job.gpus_per_node > 0 && arguments.tasks_per_node > 0 && job.gpus_per_node != arguments.tasks_per_node)
     fail(ExitCode::usage,
-         "--tasks-per-node {} with --gpus-per-node {}: a GPU has one task. Leave --tasks-per-node out.",
+         "--tasks-per-node {} with --gpus-per-node {}: each GPU has one task. Remove --tasks-per-node.",
          arguments.tasks_per_node, job.gpus_per_node);
   job.tasks_per_node = job.gpus_per_node > 0 ? job.gpus_per_node : std::max(1, arguments.tasks_per_node);
   if (arguments.cpus_per_task > 0) job.cpus_per_task = arguments.cpus_per_task;
@@ -147,7 +147,7 @@ void submit(const std::string& script) {
   if (result.exit_code != 0) {
     std::string why = result.err;
     while (!why.empty() && std::isspace(static_cast<unsigned char>(why.back())) != 0) why.pop_back();
-    fail(ExitCode::usage, "sbatch refuses the job: {}", why.empty() ? "it says nothing" : why);
+    fail(ExitCode::usage, "sbatch refuses the job: {}", why.empty() ? "no reason given" : why);
   }
   write_text(stdout, result.out);
 }
@@ -180,27 +180,28 @@ void add_train(Command app, Program& program) {
   };
   const auto texts = [&](const char* name, std::vector<std::string>& values, const char* help,
                          const char* type) { command.add(name, values, help).type(type); };
-  count("--nodes", job.nodes, "Machines (1)");
-  count("--gpus-per-node", job.gpus_per_node, "One rank each");
-  count("--tasks-per-node", arguments->tasks_per_node, "Ranks a machine of a job without GPUs (1)");
-  count("--cpus-per-task", arguments->cpus_per_task, "Cores of a rank (1)");
-  text("--time", job.time, "After which Slurm ends the job: 2:00:00, 1-12", "TIME").required();
-  text("--job-name", job.name, "Default: run.name of the config", "NAME");
-  text("--account", job.account, "What the job is charged to", "NAME");
-  text("--partition", job.partition, "Default: the site's", "NAME");
-  text("--launcher", job.launcher, "srun (default) or mpirun", "").check(one_of_names({"srun", "mpirun"}));
+  count("--nodes", job.nodes, "Machines; default: 1");
+  count("--gpus-per-node", job.gpus_per_node, "GPUs per machine, one rank each");
+  count("--tasks-per-node", arguments->tasks_per_node, "Ranks per machine, without GPUs; default: 1");
+  count("--cpus-per-task", arguments->cpus_per_task, "Cores per rank; default: 1");
+  text("--time", job.time, "Time limit of the job: 2:00:00, 1-12", "TIME").required();
+  text("--job-name", job.name, "Name of the job; default: run.name", "NAME");
+  text("--account", job.account, "Account to charge", "NAME");
+  text("--partition", job.partition, "Partition; default: the site's", "NAME");
+  text("--launcher", job.launcher, "srun or mpirun; default: srun", "")
+      .check(one_of_names({"srun", "mpirun"}));
   command.add_set(arguments->sets);
   text("--run", job.run, "Run folder; default: runs/NAME-JOB", "DIR");
-  texts("--setup", job.setup, "Shell before the start: 'module load openmpi'", "LINE");
-  texts("--sbatch", job.options, "More of sbatch's: --sbatch=--qos=long", "OPTION");
-  command.add_flag("--submit", arguments->submit, "Call sbatch");
+  texts("--setup", job.setup, "Shell line to run first: 'module load openmpi'", "LINE");
+  texts("--sbatch", job.options, "Option of sbatch: --sbatch=--qos=long", "OPTION");
+  command.add_flag("--submit", arguments->submit, "Submit the job with sbatch");
   command.action(program, [&program, arguments] { return run_slurm_train(program, *arguments); });
 }
 
 }  // namespace
 
 void add_slurm_command(Command app, Program& program) {
-  Command command = app.add_group("slurm", "Make batch scripts for Slurm");
+  Command command = app.add_group("slurm", "Create batch scripts for Slurm");
   add_train(command, program);
 }
 

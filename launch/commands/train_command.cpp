@@ -81,7 +81,7 @@ std::string warning_of(const std::vector<std::string>& changed, const std::strin
   if (changed.empty()) return "";
   const std::string what = fmt::format("the config differs from the one that {} was trained with: {}.",
                                        checkpoint, fmt::join(changed, "; "));
-  if (!allowed) fail(ExitCode::usage, "{} Undo that, or add --allow-changed.", what);
+  if (!allowed) fail(ExitCode::usage, "{} Undo the change, or add --allow-changed.", what);
   return what;
 }
 
@@ -95,7 +95,7 @@ Decision decide(const TrainArguments& arguments, const Environment& environment,
   const std::vector<std::string> sets = all_sets(arguments);
   Config config = load_config(arguments.config, sets);
   Decision decision;
-  // Before anything in it is read: the process that has it may be writing its newest checkpoint.
+  // Lock before reading: another process may be writing its newest checkpoint there.
   if (!arguments.resume.empty()) {
     Config there = config;
     there.run.dir = chosen_run_folder(arguments);
@@ -155,7 +155,7 @@ TrainObserver observe(const Config& config, Progress& progress, MetricsWriter& m
                 progress.end(event);
                 if (event.reason == "preempted")
                   log_info(
-                      "go on with the same command and --resume auto, or with lockstep train --resume {}",
+                      "resume with the same command and --resume auto, or with lockstep train --resume {}",
                       config.run.dir);
               }};
 }
@@ -167,7 +167,7 @@ std::optional<steady_clock::time_point> end_of_time(steady_clock::time_point sta
   std::optional<steady_clock::time_point> end;
   if (environment.slurm_job_end) {
     const auto left = *environment.slurm_job_end - std::chrono::system_clock::now();
-    // The job was given more time after this was set, or there is none: stopping at once would be wrong.
+    // A time in the past is out of date, for example because the job was extended: ignore it.
     if (left > left.zero())
       end = steady_clock::now() + std::chrono::duration_cast<steady_clock::duration>(left);
   }
@@ -211,7 +211,7 @@ int run_train(Program& program, const TrainArguments& arguments) {
   else if (!decision.checkpoint.empty())
     resume = {{decision.checkpoint, load_checkpoint(decision.checkpoint)}, arguments.allow_changed};
   TrainerParts parts;
-  // A checkpoint to resume from holds everything.
+  // A resumed run has all values from its checkpoint.
   if (!resume && !config.init_from.empty())
     parts.initial = load_trained(world, config.init_from, "model.init_from = " + config.init_from);
   Trainer trainer(world, device.exec(), config, model_factory(config), resume, std::move(parts));
@@ -221,7 +221,7 @@ int run_train(Program& program, const TrainArguments& arguments) {
   const StopConditions stop{
       .asked = stop_signal,
       .ends_at = end_of_time(started, program.environment(), config.run.wall_time_minutes)};
-  // A run that could not start, on any rank, leaves nothing behind.
+  // If the run cannot start on any rank, no folder is left behind.
   world.barrier();
   if (world.rank() != 0) return exit_code_of(trainer.run({}, stop));
   if (!decision.folder) decision.folder = take_run_folder(config, /*resume=*/false);
@@ -250,7 +250,7 @@ void add_train_options(Command command, TrainArguments& arguments) {
   command.add("--run", arguments.run, "Run folder; default: runs/NAME").type("DIR");
   command.add("--resume", arguments.resume, "auto, a run folder or a checkpoint").type("FROM");
   command.add_device(arguments.device);
-  command.add_flag("--allow-changed", arguments.allow_changed, "Resume although keys or data changed");
+  command.add_flag("--allow-changed", arguments.allow_changed, "Resume even if keys or data have changed");
   command.add_flag("--help-config", arguments.config_help, "List every config key and exit");
 }
 

@@ -19,11 +19,11 @@ namespace lockstep {
 
 namespace {
 
-/// Where a table of values comes from.
+/// The origin of a table of values.
 struct Origin {
   std::string name;    ///< "mnist.toml", or "--set" (then lines mean nothing)
-  std::string folder;  ///< what its relative paths are relative to
-  std::string raw;     ///< of a --set
+  std::string folder;  ///< the base of relative paths
+  std::string raw;     ///< the text of a --set
 };
 
 const Option* find_option(const std::string& key) {
@@ -49,7 +49,7 @@ bool is_section(const std::string& key) {
   fail(ExitCode::usage, "{}unknown key '{}'. lockstep train --help-config lists all keys.", where, key);
 }
 
-/// Fills a Config from one file and any number of --set.
+/// Fills a Config from a file and any number of --set.
 class Reader {
  public:
   void read_table(const toml::table& table, const std::string& prefix, const Origin& origin) {
@@ -93,7 +93,7 @@ class Reader {
     const std::string raw = set.substr(equals + 1);
     toml::table table;
     try {
-      // A line break would let one --set carry several keys: such a value can only be text.
+      // With a line break, one --set could contain several keys, so such a value can only be text.
       if (raw.find_first_of("\r\n") != std::string::npos) throw std::invalid_argument("line break");
       table = toml::parse(key + " = " + raw);
     } catch (const std::exception&) {
@@ -108,7 +108,7 @@ class Reader {
   }
 
  private:
-  /// The last of the two would win, in an order that a table does not keep.
+  /// Both set the model, and a TOML table does not preserve their order.
   static void refuse_two_models(const std::string& key, const toml::table& table, const GivenValue& given) {
     if (key == "model" && table["name"].value_or<std::string>("") != "" &&
         table["file"].value_or<std::string>("") != "")
@@ -132,7 +132,7 @@ std::vector<std::pair<std::string, std::string>> values_in_force(const Config& c
   std::vector<std::pair<std::string, std::string>> values;
   for (const Option& option : option_table()) {
     std::string value = option.get(config);
-    // Either of these sets the model aside when it is read back, so only the one in force is a value.
+    // Each of these two overrides the other when read back, so only the effective one is written.
     if (option.key == "model.name" && config.model.name.empty()) value.clear();
     if (option.key == "model.file" && config.model.file.empty()) value.clear();
     if (option.key == "model.init_from" && config.init_from.empty()) value.clear();

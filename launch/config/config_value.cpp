@@ -46,7 +46,7 @@ bool holds_a_value(const std::string& text) {
   }
 }
 
-/// Of a value that is text where something else was expected.
+/// The end of a message about text where another type was expected.
 std::string hint(const GivenValue& given) {
   const auto* text = given.node.as_string();
   if (text == nullptr) return "";
@@ -129,7 +129,7 @@ std::string toml_text(bool value) { return value ? "true" : "false"; }
 std::string toml_text(int64_t value) { return std::to_string(value); }
 
 std::string toml_text(double value) {
-  // The shortest text that reads back to the same bits; TOML wants a point or an exponent in a float.
+  // The shortest text that reads back to the same bits. In TOML a float needs a point or an exponent.
   std::string text = fmt::format("{}", value);
   if (text.find_first_of(".en") == std::string::npos) text += ".0";
   return text;

@@ -6,17 +6,17 @@
 
 namespace lockstep {
 
-// Names that users of PyTorch, Keras and other trainers give to config keys, and what they are called here.
-// They are only suggested: a config that is read has one name for each thing.
+// Names of config keys in PyTorch, Keras and other trainers, and their names here. They are used in
+// suggestions only and are not accepted in configs.
 
-/// The key that an unknown key stands for: its last part in another section, the same words, a familiar name
-/// or the nearest: "train.learning_rate" -> "optimizer.lr". "" when there is none.
+/// The key probably meant by an unknown one: its last part in another section, the same words, a familiar
+/// name or the nearest name. "train.learning_rate" -> "optimizer.lr". "" if there is none.
 std::string meant_key(const std::string& key);
 
-/// The section that an unknown one stands for, "training" -> "train"; "" when there is none.
+/// The section probably meant by an unknown one, "training" -> "train"; "" if there is none.
 std::string meant_section(const std::string& section);
 
-/// Familiar names of keys, by their last part, and the whole keys that they stand for.
+/// Familiar names of keys, by their last part, and the full keys that they stand for.
 Synonyms familiar_keys();
 
 }  // namespace lockstep

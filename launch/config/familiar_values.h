@@ -6,8 +6,8 @@
 
 namespace lockstep {
 
-/// Names that users of PyTorch, Keras and other trainers give to the values of a config key or an option, and
-/// what they are called here: of run.device, gpu -> cuda. They are only suggested.
+/// Names of the values of a config key or option in PyTorch, Keras and other trainers, and their names here:
+/// for run.device, gpu -> cuda. They are used in suggestions only.
 Synonyms value_synonyms(std::string_view key);
 
 }  // namespace lockstep

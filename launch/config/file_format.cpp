@@ -18,7 +18,7 @@ struct Ending {
   std::string_view ending, format;
 };
 
-/// The first ending of a format is the one to suggest. An ending that is not here says nothing.
+/// The first ending of a format is suggested in messages. Other endings are accepted for any format.
 constexpr Ending kEndings[] = {
     {".h5", "HDF5"},
     {".hdf5", "HDF5"},
@@ -61,8 +61,8 @@ void check_file_format(const std::string& option, const std::string& path, std::
     fail(ExitCode::usage, "{} {}: that is a folder. Name a file in it.", option, path);
   const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
   if (!std::filesystem::is_directory(folder, status))
-    fail(ExitCode::data, "{} {}: the folder {} does not exist. Make it, or name another file.", option, path,
-         folder.string());
+    fail(ExitCode::data, "{} {}: the folder {} does not exist. Create it, or name another file.", option,
+         path, folder.string());
   if (access(folder.c_str(), W_OK) != 0)
     fail(ExitCode::data, "{} {}: {}: {}. Name a file in a folder that you may write to.", option, path,
          folder.string(), std::strerror(errno));
@@ -72,8 +72,8 @@ void check_file_format(const std::string& option, const std::string& path, std::
   const auto named = std::ranges::find(kEndings, std::string_view(ending), &Ending::ending);
   if (named == std::end(kEndings) || named->format == written) return;
   const auto right = std::ranges::find(kEndings, written, &Ending::format);
-  fail(ExitCode::usage, "{} {}: the name says {}, and {} is what can be written. Let it end in {}.", option,
-       path, named->format, written, right->ending);
+  fail(ExitCode::usage, "{} {}: the name implies {}, but only {} is supported. Use a name that ends in {}.",
+       option, path, named->format, written, right->ending);
 }
 
 }  // namespace lockstep

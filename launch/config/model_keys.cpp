@@ -52,9 +52,8 @@ void set_model_keys(ModelSpec& spec, const std::map<std::string, GivenModelKey>&
   const ModelEntry* model = find_model(spec.name);
   for (const auto& [name, given] : keys) {
     if (model == nullptr)
-      fail(ExitCode::usage,
-           "{}model.{}: model.file is given, and a model file has no keys here. Remove the key.", given.where,
-           name);
+      fail(ExitCode::usage, "{}model.{}: a model file has no keys in [model]. Remove the key, or model.file.",
+           given.where, name);
     const auto key = std::ranges::find(model->keys, name, &ModelKey::name);
     if (key == model->keys.end()) {
       std::vector<std::string> known{"name", "file"};
@@ -64,7 +63,7 @@ void set_model_keys(ModelSpec& spec, const std::map<std::string, GivenModelKey>&
           fail(ExitCode::usage, "{}unknown key 'model.{}' of the model {}: the model {} has it.", given.where,
                name, model->name, other.name);
       std::string tail = suggestion(name, known, model_key_synonyms());
-      // What no key of the model comes near may be a key of another section.
+      // A key unlike any of the model may belong to another section.
       if (meant_name(name, known, model_key_synonyms()).empty())
         if (const std::string key_elsewhere = meant_key("model." + name); !key_elsewhere.empty())
           tail = fmt::format(". Did you mean '{}'?", key_elsewhere);

@@ -11,7 +11,7 @@ namespace lockstep {
 
 namespace {
 
-/// When a schedule ends that has an end.
+/// The step at which a schedule ends, if it has an end.
 int64_t schedule_length(const TrainOptions& options, const Standing& standing) {
   if (options.schedule.steps > 0) return options.schedule.steps;
   if (options.train.steps > 0) return options.train.steps;
@@ -43,13 +43,13 @@ std::string schedule_change(const Config& before, const Config& now, const Stand
   const double new_lr = Schedule(now.schedule, now.optimizer.lr, new_length).lr(standing.position);
   if (old_lr == new_lr) return "";
   return fmt::format(
-      "schedule.name = \"{}\" now ends at step {} and not at step {}: the learning rate of step {} is {:.3g} "
-      "and would have been {:.3g}. Set schedule.steps = {} to keep the schedule as it was.",
+      "schedule.name = \"{}\" now ends at step {} instead of step {}: the learning rate of step {} is "
+      "{:.3g} instead of {:.3g}. Set schedule.steps = {} to keep the schedule as it was.",
       now.schedule.name, new_length, old_length, standing.position + 1, new_lr, old_lr, old_length);
 }
 
 std::string follow_ranks(TrainOptions& options, int ranks) {
-  // Without a size, the number says how large a micro-batch is.
+  // Without train.micro_batch, the number determines the size of a micro-batch.
   if (options.train.accumulation == 0 || (options.train.micro_batch == 0 && !options.run.reproducible))
     return "";
   TrainOptions follows = options;

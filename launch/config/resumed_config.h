@@ -7,21 +7,21 @@
 
 namespace lockstep {
 
-/// Where a resumed run stands: in a checkpoint.
+/// The position of a run in its checkpoint.
 struct Standing {
-  int64_t position = 0;  ///< steps done
+  int64_t position = 0;  ///< completed steps
   int64_t steps_per_epoch = 0;
 };
 
-/// The lengths of two schedules may be the same though one is named and the other is that of the run: then
-/// `before` gets the key of `now`, which is no change.
+/// If one config gives the length of the schedule and the other uses the length of the run, and both are
+/// equal, `before` gets the key of `now`, so that no change is reported.
 void name_schedule_length(Config& before, const Config& now, const Standing& standing);
 
-/// What a longer or shorter run does to the learning rate, and how to keep it; "" when it does nothing.
+/// A message on how a longer or shorter run changes the learning rate, and how to keep it; "" if it does not.
 std::string schedule_change(const Config& before, const Config& now, const Standing& standing);
 
-/// A number of micro-batches a rank that was right for another number of ranks is set aside where their size
-/// says all. Returns a line that says so, or "".
+/// Adapts train.accumulation, given for another number of ranks, if the size of micro-batches determines it.
+/// Returns a message about the change, or "".
 std::string follow_ranks(TrainOptions& options, int ranks);
 
 }  // namespace lockstep

@@ -10,7 +10,7 @@ namespace lockstep {
 
 namespace {
 
-/// The value in force of a key that others depend on, as UsedWith has it.
+/// The effective value of a key that others depend on, as in UsedWith.
 std::string value_of(const Config& config, TargetKind targets, const std::string& key) {
   if (key == kTargets)
     return targets == TargetKind::values ? "values" : targets == TargetKind::labels ? "labels" : "classes";
@@ -22,13 +22,13 @@ std::string value_of(const Config& config, TargetKind targets, const std::string
 
 std::string reason(const UsedWith& used, const std::string& value) {
   if (used.key == kTargets)
-    return fmt::format("it is for targets that are {}, and these are {}", fmt::join(used.values, " or "),
+    return fmt::format("it applies to targets that are {}, but these are {}", fmt::join(used.values, " or "),
                        value);
-  // A key that takes the other's place when it is set at all.
+  // A key that replaces the other one whenever it is set.
   if (used.values == std::vector<std::string>{""}) return fmt::format("{} is set", used.key);
   if (used.values == std::vector<std::string>{"0"})
-    return fmt::format("{} = {} is set and decides", used.key, value);
-  return fmt::format("it is used with {} = {}, which is {}", used.key, fmt::join(used.values, " or "), value);
+    return fmt::format("{} = {} takes precedence", used.key, value);
+  return fmt::format("it applies only with {} = {}, not {}", used.key, fmt::join(used.values, " or "), value);
 }
 
 }  // namespace
@@ -43,7 +43,7 @@ std::vector<Finding> unused_keys(const Config& config, TargetKind targets) {
       const std::string value = value_of(config, targets, used.key);
       if (std::ranges::find(used.values, value) != used.values.end()) continue;
       found.push_back(
-          {fmt::format("{} = {} changes nothing: {}", option.key, set, reason(used, value)), option.key});
+          {fmt::format("{} = {} has no effect: {}", option.key, set, reason(used, value)), option.key});
       break;
     }
   }

@@ -7,8 +7,8 @@
 
 namespace lockstep {
 
-/// Keys that differ from their default and change nothing, because another choice leaves them aside
-/// (Option::used_with). targets: what they are.
+/// Keys that differ from their default but have no effect because of another key or the targets
+/// (Option::used_with). targets: their kind.
 std::vector<Finding> unused_keys(const Config& config, TargetKind targets);
 
 }  // namespace lockstep

@@ -41,8 +41,8 @@ bool is_traced() {
   const int signal = WTERMSIG(status);
   if (signal == SIGKILL) {
     log_error(
-        "rank {} was killed (SIGKILL). Unless a user did so, memory ran out: see dmesg, or Slurm's "
-        "record of the job. Resume from the newest checkpoint.",
+        "rank {} was killed (SIGKILL). Unless a user did so, memory ran out: see dmesg, or Slurm's record of "
+        "the job. Resume from the newest checkpoint.",
         environment.rank_hint);
     _exit(static_cast<int>(ExitCode::lost));
   }

@@ -64,15 +64,15 @@ std::string layer_help() {
     help += row(kind.name, kind.description);
     for (const LayerOption& option : kind.options)
       help += row("  " + option.name, fmt::format("{}: {}; {}", option.description, type_name(option),
-                                                  option.standard ? "else " + to_string(*option.standard)
+                                                  option.standard ? "default: " + to_string(*option.standard)
                                                                   : std::string("required")));
   }
   help += "\n";
   help += wrapped(
-      "A [block.NAME] table holds layers = [{kind = ...}, ...] that occur several times, and "
-      "parameters = {width = 64} with the values that they have unless a use says otherwise: an "
-      "option of such a layer may be a product of them, as in filters = \"4 * width\". A layer "
-      "that uses a block may have, besides the block's parameters:",
+      "A [block.NAME] table defines layers that occur several times: layers = [{kind = ...}, ...], and "
+      "parameters = {width = 64} with their default values. An option of such a layer may be a product of "
+      "them, as in filters = \"4 * width\". A layer that uses a block may have, besides the block's "
+      "parameters:",
       0);
   help += rows(block_use_options());
   help += "\n";

@@ -6,6 +6,7 @@
 #include "launch/process/stop_signals.h"
 #include "launch/report/report.h"
 #include "src/core/console.h"
+#include "src/core/counted.h"
 #include "src/core/log.h"
 
 namespace lockstep {
@@ -14,9 +15,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// For a shorter time any rank may be slow: something else ran on its machine.
+/// Shorter epochs are not reported: any rank may be slow for a moment because of other processes.
 constexpr double kSecondsOfAStraggler = 10;
-/// What was said of one epoch holds for the next ones; metrics.jsonl has them all.
+/// Minimum time between two reports; metrics.jsonl has all of them.
 constexpr auto kPauseBetweenWarnings = 10min;
 
 std::string readable(const Evaluation::Value& metric) {
@@ -84,8 +85,8 @@ void Progress::step(const StepEvent& event) {
   }
   if (event.skipped_in_a_row > 0) {
     clear();
-    log_warning("step {} was not finite and is skipped ({} in a row): loss {}, norm of the gradients {}",
-                event.step, event.skipped_in_a_row, event.loss, event.gradient_norm);
+    log_warning("step {} was not finite and was skipped ({} in a row): loss {}, gradient norm {}", event.step,
+                event.skipped_in_a_row, event.loss, event.gradient_norm);
   }
   const double sample_seconds = 1 / event.samples_per_s;
   seconds_per_sample_ =
@@ -106,7 +107,7 @@ void Progress::step(const StepEvent& event) {
   drawn_ = line.size();
   set_line_drawn(true);
   if (stop_signal().empty()) return;
-  // It came meanwhile, perhaps before there was a line to remove.
+  // The signal may have arrived before there was a line to remove.
   write_text(stdout, erased_line(0, 1));
   flush_text(stdout);
 }
@@ -144,8 +145,8 @@ void Progress::end(const EndEvent& event) {
            event.cause.empty() ? "" : fmt::format(" ({})", event.cause), event.step,
            readable_seconds(event.seconds), readable_bytes(event.peak_host_bytes), event.weights_hash);
   if (event.skipped_steps > 0)
-    log_warning("{} step{} of the run {} not finite and changed nothing", event.skipped_steps,
-                event.skipped_steps == 1 ? "" : "s", event.skipped_steps == 1 ? "was" : "were");
+    log_warning("the run skipped {} that {} not finite", counted(event.skipped_steps, "step"),
+                event.skipped_steps == 1 ? "was" : "were");
   if (event.straggler && event.seconds >= kSecondsOfAStraggler)
     log_warning("over the whole run, {}", *event.straggler);
 }

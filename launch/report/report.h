@@ -29,7 +29,7 @@ class Report {
   void section(const std::string& name);
   /// `text` for people; `value` for programs, under `key`.
   void fact(const std::string& name, const std::string& text, const std::string& key, const Json& value);
-  /// Only for people, and only for programs, in the current section.
+  /// A line for people only, and a value for programs only, in the current section.
   void line(const std::string& name, const std::string& text);
   void value(const std::string& key, const Json& value);
   void print(bool json) const;
@@ -45,7 +45,7 @@ class Report {
 };
 
 /// A table for people: the first row is the heading; columns are as wide as their longest cell, and those in
-/// `right` (one flag a column) are aligned to the right.
+/// `right` (one flag per column) are aligned to the right.
 void print_table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right);
 
 /// Text for people on standard output; see write_lines.

@@ -33,7 +33,7 @@ std::string obstacle(World& world, const DeviceReport& report) {
   std::sort(all.begin(), all.end());
   if (std::find(all.begin(), all.end(), 0) != all.end()) return "";
   if (std::adjacent_find(all.begin(), all.end()) == all.end()) return "";
-  return fmt::format("{} ranks on a machine with {}: start one rank a GPU", world.local_size(),
+  return fmt::format("{} ranks on a machine with {}: start one rank per GPU", world.local_size(),
                      counted(report.gpus.size(), "GPU"));
 }
 

@@ -31,8 +31,8 @@ void make_generated_digits(const TrainOptions& options, World& world, const std:
     if (!status) std::filesystem::create_directories(cache_folder, status);
     if (status)
       fail(ExitCode::data,
-           "cannot make the cache folder {}: {}. Set XDG_CACHE_HOME to a folder that you may write to, or "
-           "name data with data.train.",
+           "cannot create the cache folder {}: {}. Set XDG_CACHE_HOME to a writable folder, or name data "
+           "with data.train.",
            cache_folder, status.message());
     log_info("no data is named: generating 60,000 + 10,000 digits into {}", file);
     synth_digits(file, {});

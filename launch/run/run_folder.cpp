@@ -23,16 +23,16 @@ bool holds_run(const fs::path& folder) {
   return fs::exists(folder / "config.toml", status) || fs::exists(folder / "checkpoints", status);
 }
 
-/// The obstacle is told before the data is read, not after.
+/// Reports an obstacle before the data is read.
 void check_writable(const fs::path& folder) {
   std::error_code status;
   fs::path there = folder;
   while (!fs::exists(there, status) && there != there.parent_path()) there = there.parent_path();
   if (!fs::is_directory(there, status))
-    fail(ExitCode::data, "cannot make the run folder {}: {} is not a folder.", folder.string(),
+    fail(ExitCode::data, "cannot create the run folder {}: {} is not a folder.", folder.string(),
          there.string());
   if (access(there.c_str(), W_OK | X_OK) != 0)
-    fail(ExitCode::data, "cannot make the run folder {}: {}: {}. Name another with --run.", folder.string(),
+    fail(ExitCode::data, "cannot create the run folder {}: {}: {}. Name another with --run.", folder.string(),
          there.string(), std::strerror(errno));
 }
 
@@ -52,7 +52,7 @@ fs::path numbered(const fs::path& first, int number) {
 
 void check_holds_no_run(const std::string& folder) {
   if (holds_run(folder))
-    fail(ExitCode::usage, "{} holds a run already. Continue it with --resume auto, or name another folder.",
+    fail(ExitCode::usage, "{} holds a run already. Resume it with --resume auto, or name another folder.",
          folder);
 }
 
@@ -73,7 +73,7 @@ std::string choose_run_folder(const Config& config, bool resume) {
 }
 
 std::unique_ptr<RunLock> take_run_folder(const Config& config, bool resume) {
-  // The ranks of a launcher that was killed may still be ending.
+  // The ranks of a killed launcher may still be ending.
   constexpr double kEndingSeconds = 5;
   if (resume) return RunLock::take(choose_run_folder(config, resume), kEndingSeconds);
   if (!config.run.dir.empty()) {
@@ -89,7 +89,7 @@ std::unique_ptr<RunLock> take_run_folder(const Config& config, bool resume) {
     check_writable(folder);
     std::string holder;
     std::unique_ptr<RunLock> lock = RunLock::try_take(folder.string(), holder);
-    // Looked at again: a run may have been made there meanwhile, and be over.
+    // Check again: another run may have started and ended there meanwhile.
     if (lock && !holds_run(folder)) return lock;
   }
 }
@@ -98,7 +98,7 @@ void make_run_folder(const std::string& folder, const std::string& config_text) 
   std::error_code status;
   fs::create_directories(fs::path(folder) / "checkpoints", status);
   if (status)
-    fail(ExitCode::data, "cannot make the run folder {}: {}. Name another with --run.", folder,
+    fail(ExitCode::data, "cannot create the run folder {}: {}. Name another with --run.", folder,
          status.message());
   write_text_atomically(folder + "/config.toml", config_text);
   set_log_file(folder + "/log.txt");
@@ -106,7 +106,7 @@ void make_run_folder(const std::string& folder, const std::string& config_text) 
 
 namespace {
 
-/// Milliseconds of a step, by what they went into.
+/// The parts of a step's time, in milliseconds.
 Json milliseconds(const StepSplit& split) {
   return {{"read", 1000 * split.read},
           {"decode", 1000 * split.decode},

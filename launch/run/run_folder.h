@@ -10,17 +10,17 @@
 
 namespace lockstep {
 
-/// The folder of a run: config.run.dir, else runs/NAME in the current folder. When runs/NAME holds another
-/// run, a new run gets runs/NAME-2, -3, ..., and `resume` gets the newest of them; a folder that was named is
-/// refused when a new run would mix with an old one. Absolute. Throws Error(usage or data); makes nothing.
+/// The absolute path of a run's folder: config.run.dir, else runs/NAME in the current folder. If runs/NAME
+/// contains another run, a new run gets runs/NAME-2, -3, ..., and `resume` gets the newest of them. A folder
+/// named by the user is refused if a new run would mix with an old one. Throws Error(usage or data). Creates
+/// nothing.
 std::string choose_run_folder(const Config& config, bool resume);
 
-/// Takes such a folder, so that no other process has it (RunLock): when another one has runs/NAME just now, a
-/// new run gets the next number. A run that is to go on where another process has the folder is refused with
-/// Error(usage), which names that process.
+/// Locks that folder (RunLock). If another process holds runs/NAME, a new run gets the next number. Throws
+/// Error(usage) naming the other process if it holds a folder named by the user or that of a run to resume.
 std::unique_ptr<RunLock> take_run_folder(const Config& config, bool resume);
 
-/// Makes the folder with its config.toml and opens log.txt. Throws Error(data) with the system's reason.
+/// Creates the folder with its config.toml and opens log.txt. Throws Error(data) with the system's reason.
 void make_run_folder(const std::string& folder, const std::string& config_text);
 
 /// Lines of metrics.jsonl (docs/reference.md).

@@ -73,7 +73,7 @@ bool is_still(int descriptor, const std::string& path) {
 }
 
 [[noreturn]] void fail_to_make(const std::string& folder, int error) {
-  fail(ExitCode::data, "cannot make the run folder {}: {}. Name another with --run.", folder,
+  fail(ExitCode::data, "cannot create the run folder {}: {}. Name another with --run.", folder,
        std::strerror(error));
 }
 

@@ -106,9 +106,8 @@ std::unique_ptr<Dataset> TrainedModel::open(const World& world, const DataArgume
   if (trained_on && !arguments.data.empty() && !options.data.validation &&
       options.data.validation_split > 0 && world.rank() == 0)
     log_warning(
-        "{} was trained on these samples but for those that data.validation_split = {} held out: without "
-        "--data, "
-        "--split train and --split validation tell them apart",
+        "{} was trained on these samples, except those held out by data.validation_split = {}. Use --split "
+        "train or --split validation without --data to separate them.",
         path_, options.data.validation_split);
   return dataset;
 }

@@ -14,15 +14,16 @@ namespace lockstep {
 
 class Command;
 
-/// Collective. The checkpoint that `from` names, or the newest of a run folder, on every rank. `what` starts
-/// messages: `from`, or the key with its value. Throws Error(data) when there is none or it is damaged.
+/// Collective. Loads the checkpoint `from`, or the newest one of the run folder `from`, on every rank.
+/// Messages begin with `what`: `from`, or the key with its value. Throws Error(data) if there is none or it
+/// is damaged.
 LoadedCheckpoint load_trained(World& world, const std::string& from, const std::string& what);
 
-/// A model out of a checkpoint, ready to answer: what eval and predict share.
+/// A model loaded from a checkpoint for inference, used by eval and predict.
 class TrainedModel {
  public:
-  /// Collective. from: a checkpoint or a run folder, whose newest checkpoint counts. Throws Error(data) when
-  /// there is none, it is damaged, or it is of another model.
+  /// Collective. from: a checkpoint, or a run folder, whose newest checkpoint is used. Throws Error(data) if
+  /// there is none, or if it is damaged or of another model.
   TrainedModel(World& world, const std::string& from, const std::string& device);
 
   const std::string& checkpoint_path() const { return path_; }
@@ -30,16 +31,16 @@ class TrainedModel {
   const Task& task() const { return model_->task; }
   Evaluator& evaluator() { return *evaluator_; }
 
-  /// The data of one split: `data` ("FILE.h5" or "FILE.h5:/GROUP") when it is not empty, else what the run's
-  /// config names. x and y, when not empty, name the data sets. Throws Error(usage) when there is no such
-  /// data, Error(data) when it does not fit the model.
+  /// The data of one split: `data` ("FILE.h5" or "FILE.h5:/GROUP") if not empty, else that of the run's
+  /// config. x and y, if not empty, name the data sets. open() throws Error(usage) if there is no such data,
+  /// Error(data) if it does not fit the model.
   struct DataArguments {
     std::string data, split = "test", x, y;
   };
-  /// Where that data is read from.
+  /// The source of that data.
   DataSource source_of(const DataArguments& arguments) const;
   std::unique_ptr<Dataset> open(const World& world, const DataArguments& arguments, bool with_targets) const;
-  /// Whether the data is one of the two parts into which data.validation_split cuts the training data.
+  /// Whether the data is one of the two parts into which data.validation_split divides the training data.
   bool is_part(const DataArguments& arguments) const;
 
  private:

@@ -92,8 +92,7 @@ std::vector<std::string> choose_launcher(const Environment& environment, int64_t
   if (!environment.launcher.launcher.empty())
     fail(ExitCode::usage,
          "bench scaling starts the ranks itself and was itself started by {}. Run it without, inside sbatch "
-         "or "
-         "salloc on a cluster.",
+         "or salloc on a cluster.",
          environment.launcher.launcher);
   if (!environment.slurm_job.empty()) return {"srun", "--mpi=pmix"};
   // Ranks are not bound to cores: two concurrent runs would be bound to the same ones.

@@ -23,8 +23,8 @@ void add_comm(std::vector<Option>& table) {
   table.push_back(free_on_resume(
       {.key = "comm.bucket_mib",
        .type = "auto | number",
-       .help = "size in MiB of the gradient buckets that are all-reduced; auto: chosen from "
-               "measured all-reduce times",
+       .help = "size in MiB of the gradient buckets that are all-reduced; auto: chosen from measured "
+               "all-reduce times",
        .set =
            [](Config& config, const GivenValue& given) {
              if (given.raw == "auto" || given.node.value<std::string>() == "auto") {

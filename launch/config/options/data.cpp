@@ -45,9 +45,9 @@ void add_data(std::vector<Option>& table) {
        .get = [](const Config& config) { return toml_text(config.data.normalize); }}));
   table.push_back(
       one_of("data.task", FIELD(data.task), {"auto", "classes", "labels", "values", "tokens"},
-             "what the targets are: one class per sample or position (classes), several labels of "
-             "0 or 1 (labels), numbers to predict (values), or the next token of sequences of token ids "
-             "(tokens); auto: classes, labels or values, inferred from the data"));
+             "what the targets are: one class per sample or position (classes), several labels of 0 or 1 "
+             "(labels), numbers to predict (values), or the next token of sequences of token ids (tokens); "
+             "auto: classes, labels or values, inferred from the data"));
   table.push_back(
       with(kTargets, {"classes"},
            integer("data.classes", FIELD(data.classes), 0, kMaxClasses,
@@ -57,8 +57,8 @@ void add_data(std::vector<Option>& table) {
                               "axis order in which samples with channels are stored")));
   table.push_back(free_on_resume(
       scalar("data.memory_budget", "bytes",
-             "memory per rank for each data set, in bytes or as text such as \"4 GiB\"; a larger "
-             "data set is streamed from its files",
+             "memory per rank for each data set, in bytes or as text such as \"4 GiB\"; a larger data set is "
+             "streamed from its files",
              FIELD(data.memory_budget), read_bytes)));
 }
 

@@ -57,17 +57,17 @@ void add_optimizer(std::vector<Option>& table) {
   table.push_back(
       {.key = "optimizer.freeze",
        .type = "[PATTERN, ...]",
-       .help = "parameters, layers or blocks to exclude from training (* matches any characters); "
-               "batch norm that is frozen as a whole normalizes with its running statistics",
+       .help = "parameters, layers or blocks to exclude from training (* matches any characters); batch norm "
+               "that is frozen as a whole normalizes with its running statistics",
        .set = [](Config& config,
                  const GivenValue& given) { config.optimizer.tuning.freeze = read_patterns(given); },
        .get = [](const Config& config) { return patterns_text(config.optimizer.tuning.freeze); }});
   table.push_back(
       {.key = "optimizer.lr_scale",
        .type = "{ PATTERN = NUMBER, ... }",
-       .help = "factors by which to multiply the learning rate of parameters, layers or blocks (* "
-               "matches any characters); of several matching patterns, the one with the most "
-               "characters besides * applies",
+       .help = "factors by which to multiply the learning rate of parameters, layers or blocks (* matches "
+               "any characters); of several matching patterns, the one with the most characters besides * "
+               "applies",
        .set = [](Config& config,
                  const GivenValue& given) { set_scales(config.optimizer.tuning.lr_scale, given); },
        .get = [](const Config& config) { return toml_text(config.optimizer.tuning.lr_scale); }});

@@ -36,8 +36,8 @@ void add_run(std::vector<Option>& table) {
                                       "capture the training step as a CUDA graph and replay it (GPU only)")));
   table.push_back(free_on_resume(
       not_negative("run.wall_time_minutes", FIELD(run.wall_time_minutes),
-                   "time limit in minutes; before it is reached, the run saves a checkpoint and exits "
-                   "with code 75; 0: the limit of the Slurm job, if any")));
+                   "time limit in minutes; before it is reached, the run saves a checkpoint and exits with "
+                   "code 75; 0: the limit of the Slurm job, if any")));
 }
 
 }  // namespace lockstep::options

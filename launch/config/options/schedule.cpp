@@ -20,11 +20,10 @@ void add_schedule(std::vector<Option>& table) {
   table.push_back(
       with("schedule.name", {"step", "exponential"},
            positive("schedule.gamma", FIELD(schedule.gamma), "step, exponential: factor of the decay")));
-  table.push_back(
-      with("schedule.name", {"step", "exponential"},
-           integer("schedule.every_steps", FIELD(schedule.every_steps), 0,
-                   "step, exponential: multiply the learning rate by gamma every N steps; required by "
-                   "both")));
+  table.push_back(with(
+      "schedule.name", {"step", "exponential"},
+      integer("schedule.every_steps", FIELD(schedule.every_steps), 0,
+              "step, exponential: multiply the learning rate by gamma every N steps; required by both")));
   table.push_back(
       with("schedule.name", {"polynomial"},
            positive("schedule.power", FIELD(schedule.power), "polynomial: exponent; 1 decays linearly")));

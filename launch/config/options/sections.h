@@ -4,7 +4,7 @@
 
 #include "launch/config/option_table.h"
 
-/// The keys of each section, in the order of the echo. Those of a model are in model_keys.h.
+/// The keys of each section, in the order of config.toml. Those of a model are in model_keys.h.
 namespace lockstep::options {
 
 void add_run(std::vector<Option>& table);

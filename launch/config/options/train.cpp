@@ -25,8 +25,8 @@ void add_train(std::vector<Option>& table) {
   table.push_back(one_of(
       "train.loss", FIELD(train.loss),
       {"auto", "cross_entropy", "binary_cross_entropy", "mean_squared_error", "mean_absolute_error", "huber"},
-      "loss function, which also sets data.task; auto: cross-entropy for classes, binary "
-      "cross-entropy for labels, mean squared error for values"));
+      "loss function, which also sets data.task; auto: cross-entropy for classes, binary cross-entropy for "
+      "labels, mean squared error for values"));
   table.push_back(
       with(kTargets, {"classes"},
            below_one("train.label_smoothing", FIELD(train.label_smoothing),
@@ -74,22 +74,22 @@ void add_train(std::vector<Option>& table) {
                        "micro-batch"));
   table.push_back(free_on_resume(
       scalar("train.recompute", "none | blocks | NAME | [NAME, ...]",
-             "activations to recompute in the backward pass instead of keeping them in memory: "
-             "those of every block of the model (blocks), or of the named layers and blocks (* "
-             "matches any characters)",
+             "activations to recompute in the backward pass instead of keeping them in memory: those of "
+             "every block of the model (blocks), or of the named layers and blocks (* matches any "
+             "characters)",
              FIELD(train.recompute), read_names)));
   table.push_back(
       not_negative("train.clip_norm", FIELD(optimizer.clip_norm),
                    "maximum global norm of the gradients, which are scaled down to it; 0: no clipping"));
   table.push_back(free_on_resume(
       one_of("train.on_nan", FIELD(train.on_nan), {"stop", "skip"},
-             "on a non-finite loss or gradient: stop the run, or skip the step and stop after 10 "
-             "such steps in a row")));
+             "on a non-finite loss or gradient: stop the run, or skip the step and stop after 10 such steps "
+             "in a row")));
   table.push_back(
       {.key = "train.early_stop",
        .type = "false | { metric, patience, min_delta }",
-       .help = "stop when metric (default: validation_loss) has not improved by more than min_delta "
-               "(0) for patience (5) epochs; false: never",
+       .help = "stop when metric (default: validation_loss) has not improved by more than min_delta (0) for "
+               "patience (5) epochs; false: never",
        .set = [](Config& config, const GivenValue& given) { set_early_stop(config.train.early_stop, given); },
        .get = [](const Config& config) { return toml_text(config.train.early_stop); }});
 }

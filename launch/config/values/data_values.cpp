@@ -106,8 +106,7 @@ Normalize read_normalize(const GivenValue& given) {
   }
   if (normalize.mean.empty() || normalize.mean.size() != normalize.std.size())
     given.reject(
-        "mean and std need as many numbers as each other, one for each channel or one for all; found {} and "
-        "{}",
+        "mean and std must have equally many numbers, one per channel or one for all; found {} and {}",
         normalize.mean.size(), normalize.std.size());
   for (const double deviation : normalize.std) {
     if (deviation <= 0) given.reject("std must be above 0, is {}", deviation);

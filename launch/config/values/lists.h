@@ -7,7 +7,7 @@
 
 namespace lockstep {
 
-// Values that are one thing or a list of them.
+// Values that are a single item or a list.
 
 /// A number, or a list of numbers; at least one.
 std::vector<double> read_numbers(const GivenValue& given);

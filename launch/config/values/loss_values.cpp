@@ -48,8 +48,9 @@ std::string positive_weights_text(const std::vector<double>& weights) {
 std::optional<int64_t> read_ignore_label(const GivenValue& given) {
   if (is_word(given, "none")) return std::nullopt;
   const int64_t label = read_integer(given);
-  // Of the values that a label may have as int32, one stands for none.
-  if (label <= INT32_MIN || label > INT32_MAX) given.reject("is no label of 32 bits: {}", label);
+  // INT32_MIN stands for no label.
+  if (label <= INT32_MIN || label > INT32_MAX)
+    given.reject("must be from {} to {}, is {}", INT32_MIN + 1, INT32_MAX, label);
   return label;
 }
 

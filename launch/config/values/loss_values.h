@@ -10,13 +10,13 @@
 
 namespace lockstep {
 
-// How targets count in the loss.
+// Weights of targets in the loss.
 
-/// "none", "balanced", or one number for each class.
+/// "none", "balanced", or one number per class.
 ClassWeights read_class_weights(const GivenValue& given);
 std::string toml_text(const ClassWeights& weights);
 
-/// One number, or one for each label; empty when it is 1.
+/// One number, or one per label; empty if it is 1.
 std::vector<double> read_positive_weights(const GivenValue& given);
 std::string positive_weights_text(const std::vector<double>& weights);
 

@@ -47,7 +47,7 @@ std::vector<std::string> read_metrics(const GivenValue& given) {
     if (!node.is_string()) given.reject("expects names of metrics, found {}", kind_in_words(node));
     add(node.as_string()->get());
   }
-  if (names.empty()) given.reject("is empty: \"auto\" reports the usual metrics");
+  if (names.empty()) given.reject("is empty: \"auto\" selects the default metrics");
   return names;
 }
 

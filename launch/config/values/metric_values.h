@@ -9,7 +9,7 @@
 
 namespace lockstep {
 
-/// "auto" (then empty), or names of metrics.
+/// "auto" (empty), or names of metrics.
 std::vector<std::string> read_metrics(const GivenValue& given);
 std::string metrics_text(const std::vector<std::string>& names);
 

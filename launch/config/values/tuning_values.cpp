@@ -38,7 +38,8 @@ void set_scales(std::map<std::string, double>& scales, const GivenValue& given) 
       const double scale = read_number(member);
       if (!(scale > 0) || static_cast<float>(scale) == 0)
         member.reject(
-            "must be above 0, is {}; to leave parameters as they are, name them in optimizer.freeze", scale);
+            "must be above 0, is {}; to exclude parameters from training, name them in optimizer.freeze",
+            scale);
       if (!std::isfinite(static_cast<float>(scale))) member.reject("{} is too large", scale);
       scales[pattern] = scale;
     }

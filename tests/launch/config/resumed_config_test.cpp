@@ -22,8 +22,8 @@ TEST(ScheduleOfAResumedRun, SaysWhatALongerRunDoesToTheLearningRate) {
   const Config now = with({"schedule.name=cosine", "train.steps=80", "optimizer.lr=0.01"});
   EXPECT_EQ(
       schedule_change(before, now, {40, 8}),
-      "schedule.name = \"cosine\" now ends at step 80 and not at step 40: the learning rate of step 41 is "
-      "0.005 and would have been 0. Set schedule.steps = 40 to keep the schedule as it was.");
+      "schedule.name = \"cosine\" now ends at step 80 instead of step 40: the learning rate of step 41 is "
+      "0.005 instead of 0. Set schedule.steps = 40 to keep the schedule as it was.");
   EXPECT_EQ(schedule_change(before, before, {40, 8}), "");
   EXPECT_EQ(schedule_change(with({"train.steps=40"}), with({"train.steps=80"}), {40, 8}), "")
       << "a constant learning rate has no end";
@@ -32,7 +32,7 @@ TEST(ScheduleOfAResumedRun, SaysWhatALongerRunDoesToTheLearningRate) {
 TEST(ScheduleOfAResumedRun, CountsEpochsInSteps) {
   const Config before = with({"schedule.name=cosine", "train.epochs=5"});
   Config now = with({"schedule.name=cosine", "train.epochs=10"});
-  EXPECT_THAT(schedule_change(before, now, {40, 8}), HasSubstr("now ends at step 80 and not at step 40"));
+  EXPECT_THAT(schedule_change(before, now, {40, 8}), HasSubstr("now ends at step 80 instead of step 40"));
   now.schedule.steps = 40;
   EXPECT_EQ(schedule_change(before, now, {40, 8}), "");
   Config named = before;
@@ -92,7 +92,7 @@ TEST_F(ResumedRun, ALongerScheduleIsToldAndTheOldOneCanBeKept) {
   fs::copy(*folder_ / name, *folder_ / "kept", fs::copy_options::recursive);
   const ProgramResult longer = run(name, 1, {"schedule.name=cosine", "train.steps=16"}, kResume);
   EXPECT_EQ(longer.exit_code, 0) << longer.err;
-  EXPECT_THAT(longer.err, AllOf(HasSubstr("now ends at step 16 and not at step 8"),
+  EXPECT_THAT(longer.err, AllOf(HasSubstr("now ends at step 16 instead of step 8"),
                                 HasSubstr("Set schedule.steps = 8 to keep the schedule as it was")));
   const ProgramResult kept =
       run("kept", 1, {"schedule.name=cosine", "train.steps=16", "schedule.steps=8"}, kResume);

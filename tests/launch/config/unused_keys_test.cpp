@@ -22,24 +22,25 @@ std::vector<std::string> unused(const std::vector<std::string>& sets,
 }
 
 TEST(UnusedKeys, AreNamedWithTheChoiceThatLeavesThemAside) {
-  EXPECT_THAT(unused({"optimizer.momentum=0.9"}),
-              ElementsAre("optimizer.momentum = 0.9 changes nothing: it is used with optimizer.name = sgd or "
-                          "rmsprop or lars, which is adam"));
+  EXPECT_THAT(
+      unused({"optimizer.momentum=0.9"}),
+      ElementsAre("optimizer.momentum = 0.9 has no effect: it applies only with optimizer.name = sgd or "
+                  "rmsprop or lars, not adam"));
   EXPECT_THAT(unused({"optimizer.momentum=0.9", "optimizer.name=sgd"}), IsEmpty());
   EXPECT_THAT(unused({"data.validation_split=0.1"}), IsEmpty());
   EXPECT_THAT(unused({"data.validation_split=0.1", "data.validation=/a.h5:/v"}),
-              ElementsAre("data.validation_split = 0.1 changes nothing: data.validation is set"));
+              ElementsAre("data.validation_split = 0.1 has no effect: data.validation is set"));
   EXPECT_THAT(unused({"train.label_smoothing=0.1"}), IsEmpty());
   EXPECT_THAT(
       unused({"train.label_smoothing=0.1"}, TargetKind::values),
-      ElementsAre("train.label_smoothing = 0.1 changes nothing: it is for targets that are classes, and "
-                  "these are values"));
+      ElementsAre("train.label_smoothing = 0.1 has no effect: it applies to targets that are classes, "
+                  "but these are values"));
   EXPECT_THAT(unused({"train.steps=10", "train.epochs=3"}),
-              ElementsAre("train.epochs = 3 changes nothing: train.steps = 10 is set and decides"));
+              ElementsAre("train.epochs = 3 has no effect: train.steps = 10 takes precedence"));
   EXPECT_THAT(unused({"train.pos_weight=2"}, TargetKind::labels), IsEmpty());
   EXPECT_THAT(
       unused({"train.pos_weight=2"}),
-      ElementsAre("train.pos_weight = 2.0 changes nothing: it is for targets that are labels, and these "
+      ElementsAre("train.pos_weight = 2.0 has no effect: it applies to targets that are labels, but these "
                   "are classes"));
   EXPECT_THAT(unused({"schedule.max_lr=1", "schedule.power=2"}), testing::SizeIs(2));
 }

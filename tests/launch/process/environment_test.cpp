@@ -136,7 +136,7 @@ TEST_F(UnusualEnvironment, ACacheFolderThatCannotBeUsedIsNamed) {
   const ProgramResult result = run({cache}, {"train", "--device", "cpu", "--set", "train.steps=1"});
   EXPECT_EQ(result.exit_code, 3);
   EXPECT_THAT(result.err,
-              HasSubstr("error: cannot make the cache folder " + *folder_ / "file/cache/lockstep"));
+              HasSubstr("error: cannot create the cache folder " + *folder_ / "file/cache/lockstep"));
 }
 
 TEST_F(UnusualEnvironment, ADeletedCurrentFolderIsNamed) {

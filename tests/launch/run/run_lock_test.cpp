@@ -97,7 +97,7 @@ TEST(RunLock, AFolderThatCannotBeMadeIsAnErrorOfTheFileSystem) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::data);
-    EXPECT_THAT(error.what(), HasSubstr("cannot make the run folder " + (folder / "file/runs")));
+    EXPECT_THAT(error.what(), HasSubstr("cannot create the run folder " + (folder / "file/runs")));
   }
 }
 

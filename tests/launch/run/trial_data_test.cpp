@@ -112,7 +112,7 @@ TEST_F(TrialData, HeaderSaysHowSamplesAreReadAndWarnsOnceOfEachFinding) {
                               "(data.layout = \"channels_last\")\n")));
   for (const char* key :
        {"data.layout", "data.normalize", "data.classes", "recall of each class",
-        "94 % of what each step computes is padding", "optimizer.momentum = 0.9 changes nothing"})
+        "94 % of what each step computes is padding", "optimizer.momentum = 0.9 has no effect"})
     EXPECT_THAT(trained.err, HasSubstr(key));
   EXPECT_EQ(std::ranges::count(trained.err, '\n'), 6) << trained.err;
 }
@@ -150,7 +150,7 @@ TEST_F(TrialData, EvalAndPredictTellTheTwoPartsOfASplitApart) {
     const std::string out = folder_ / (split + ".h5");
     const ProgramResult predicted = run({"predict", folder_ / "run", "--split", split, "--out", out});
     ASSERT_EQ(predicted.exit_code, 0) << predicted.err;
-    EXPECT_THAT(predicted.out, HasSubstr("/sample says which"));
+    EXPECT_THAT(predicted.out, HasSubstr("/sample has their rows"));
     const hdf5::File file = hdf5::File::open(out);
     std::vector<int64_t> rows(static_cast<size_t>(file.dataset("/sample").extents()[0]));
     file.dataset("/sample").read(DType::i64, rows.data());
@@ -161,7 +161,7 @@ TEST_F(TrialData, EvalAndPredictTellTheTwoPartsOfASplitApart) {
   const ProgramResult whole =
       run({"predict", folder_ / "run", "--data", path() + ":/train", "--out", folder_ / "w.h5"});
   EXPECT_EQ(whole.exit_code, 0);
-  EXPECT_THAT(whole.err, HasSubstr("but for those that data.validation_split = 0.25 held out"));
+  EXPECT_THAT(whole.err, HasSubstr("except those held out by data.validation_split = 0.25"));
   EXPECT_FALSE(hdf5::File::open(folder_ / "w.h5").contains("/sample"));
 }
 
