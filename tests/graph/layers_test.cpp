@@ -1,7 +1,6 @@
 #include "src/graph/layers/layers.h"
 #include "src/graph/rewrites/rewrites.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -18,7 +17,6 @@ namespace lockstep {
 namespace {
 
 using test::expect_close, test::kNormalized, test::to_double;
-using testing::HasSubstr;
 
 struct Case {
   std::string name;
@@ -274,79 +272,6 @@ TEST(Layers, SayInWordsWhatTheyAre) {
   graph = rewrite(std::move(graph));
   EXPECT_EQ(graph.nodes()[0].layer->describe(), "32 filters 3x3, stride 1, padding 1, no bias");
   EXPECT_EQ(graph.nodes()[1].layer->describe(), "window 2x3, stride 2x3");
-}
-
-std::string error_of(const Shape& input, const NewLayer& layer, int inputs = 1) {
-  Graph graph(input);
-  try {
-    graph.add("it", layer, std::vector<int>(static_cast<size_t>(inputs), 0));
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ExitCode::usage);
-    return error.what();
-  }
-  return "no error";
-}
-
-TEST(Layers, SayWhatDoesNotFit) {
-  EXPECT_EQ(error_of({3, 3, 1}, layers::conv2d({.filters = 2, .kernel = {5, 5}})),
-            "layer 'it' (conv2d): kernel 5x5 is larger than the 3x3 input.");
-  EXPECT_THAT(error_of({3, 3, 1}, layers::conv2d({.filters = 2, .dilation = {3, 3}})),
-              HasSubstr("dilated kernel 7x7 is larger than the 3x3 input."));
-  EXPECT_THAT(error_of({3, 3, 1}, layers::conv2d({.filters = 2, .kernel = {9, 3}, .padding = {1, 0}})),
-              HasSubstr("kernel 9x3 is larger than the 3x3 input with its padding 1x0."));
-  EXPECT_THAT(error_of({784}, layers::conv2d({.filters = 2})),
-              HasSubstr("works on images (height, width, channels), but its input is (784)."));
-  EXPECT_THAT(error_of({9, 9, 3}, layers::conv2d({.filters = 4, .groups = 2})),
-              HasSubstr("3 input channels and 4 filters do not both divide into 2 groups."));
-  EXPECT_THAT(error_of({9, 9, 3}, layers::conv2d({})),
-              HasSubstr("filters is 0, but it must be from 1 to 1048576."));
-  EXPECT_THAT(error_of({9, 9, 3}, layers::conv2d({.filters = 1, .stride = {1, 0}})),
-              HasSubstr("stride is 0"));
-  EXPECT_THAT(error_of({9, 9, 3}, layers::conv2d({.filters = 1, .padding = {0, -1}})),
-              HasSubstr("padding is -1"));
-  EXPECT_THAT(error_of({9, 9, 3}, layers::conv2d({.filters = 1, .kernel = {INT64_MAX, 3}})),
-              HasSubstr("kernel is 9223"));
-  EXPECT_THAT(error_of({}, layers::linear({.outputs = 10})),
-              HasSubstr("takes a vector, but its input is a single number."));
-  EXPECT_THAT(error_of({1 << 30}, layers::linear({.outputs = 1 << 20})),
-              HasSubstr("its parameter (1048576, 1073741824)"));
-  EXPECT_THAT(error_of({4}, layers::linear({.outputs = -1})), HasSubstr("outputs is -1"));
-  EXPECT_THAT(error_of({4, 4, 1}, layers::max_pool2d({.window = {5, 2}})),
-              HasSubstr("window 5x2 is larger than the 4x4"));
-  EXPECT_THAT(error_of({4, 4, 1}, layers::max_pool2d({.padding = {2, 0}})),
-              HasSubstr("padding 2x0 must be smaller than the wind"));
-  EXPECT_THAT(error_of({40, 40, 1}, layers::max_pool2d({.window = {17, 17}})),
-              HasSubstr("more than 256 elements"));
-  EXPECT_THAT(error_of({4}, layers::global_average_pool()), HasSubstr("but its input is (4)"));
-  EXPECT_THAT(error_of({4}, layers::dropout({.rate = 1.0})),
-              HasSubstr("rate is 1, but it must be in [0, 1)"));
-  EXPECT_THAT(error_of({4}, layers::batch_norm({.epsilon = 0})), HasSubstr("epsilon is 0"));
-  EXPECT_THAT(error_of({4}, layers::batch_norm({.momentum = 2})), HasSubstr("momentum is 2"));
-  EXPECT_THAT(error_of({4}, layers::add()), HasSubstr("takes two inputs, not 1."));
-  EXPECT_THAT(error_of({4}, layers::flatten(), 2), HasSubstr("takes one input, not 2."));
-}
-
-TEST(Graph, RefusesATakenNameAndShapesThatDiffer) {
-  Graph graph({4});
-  graph.add("a", layers::linear({.outputs = 3}));
-  EXPECT_THROW(
-      {
-        try {
-          graph.add("a", layers::flatten());
-        } catch (const Error& error) {
-          EXPECT_STREQ(error.what(), "two layers are named 'a': give one of them another name.");
-          throw;
-        }
-      },
-      Error);
-  EXPECT_THROW(graph.add("a/b", layers::flatten()), Error);
-  try {
-    graph.add("sum", layers::add(), {0, 1});
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "layer 'sum' (add): its inputs differ in shape: (4) and (3).");
-  }
-  EXPECT_EQ(graph.output(), 1);  // what failed left no trace
 }
 
 }  // namespace
