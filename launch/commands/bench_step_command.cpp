@@ -181,11 +181,11 @@ void add_bench_step(Command bench, Program& program) {
   auto arguments = std::make_shared<StepArguments>();
   step.add("CONFIG", arguments->config, "TOML file; its data is not read");
   step.add_set(arguments->sets);
-  step.add("--steps", arguments->steps, "Steps to time, 200 by default")
+  step.add("--steps", arguments->steps, "Steps to time; default: 200")
       .type("N")
       .check(whole_number(1, int64_t{1} << 32));
-  step.add("--input", arguments->input, "Shape of a sample, 28,28,1 by default").type("H,W,C");
-  step.add("--outputs", arguments->outputs, "Classes, 10 by default")
+  step.add("--input", arguments->input, "Shape of a sample; default: 28,28,1").type("H,W,C");
+  step.add("--outputs", arguments->outputs, "Classes; default: 10")
       .type("N")
       .check(whole_number(1, int64_t{1} << 32));
   step.add_device(arguments->device);

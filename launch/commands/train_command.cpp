@@ -59,12 +59,12 @@ std::optional<LoadedCheckpoint> checkpoint_to_resume(const TrainArguments& argum
     return std::filesystem::exists(folder) ? load_newest_checkpoint(folder) : std::nullopt;
   }
   if (!std::filesystem::exists(arguments.resume))
-    fail(ExitCode::usage, "--resume {}: there is no such file or folder{}", arguments.resume,
+    fail(ExitCode::usage, "--resume {}: no such file or folder{}", arguments.resume,
          run_suggestion(arguments.resume));
   std::optional<LoadedCheckpoint> found =
       load_newest_checkpoint(std::filesystem::absolute(arguments.resume).lexically_normal().string());
   if (!found)
-    fail(ExitCode::data, "--resume {}: there is no checkpoint in it{}", arguments.resume,
+    fail(ExitCode::data, "--resume {}: no checkpoint in this folder{}", arguments.resume,
          run_suggestion(arguments.resume));
   return found;
 }

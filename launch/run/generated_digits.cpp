@@ -34,7 +34,7 @@ void make_generated_digits(const TrainOptions& options, World& world, const std:
            "cannot create the cache folder {}: {}. Set XDG_CACHE_HOME to a writable folder, or name data "
            "with data.train.",
            cache_folder, status.message());
-    log_info("no data is named: generating 60,000 + 10,000 digits into {}", file);
+    log_info("data.train is not set: generating 60,000 + 10,000 digits into {}", file);
     synth_digits(file, {});
   }
   world.barrier();

@@ -21,13 +21,13 @@ namespace {
 LoadedCheckpoint load_run(const std::string& from, const std::string& what) {
   const std::filesystem::path path = from;
   if (!std::filesystem::exists(path))
-    fail(ExitCode::data, "{}: there is no such file or folder{}", what, run_suggestion(from));
+    fail(ExitCode::data, "{}: no such file or folder{}", what, run_suggestion(from));
   // A file of a run folder that is not a checkpoint, such as config.toml.
   if (const std::string run = run_suggestion(from);
       path.extension() != ".h5" && is_regular_file(path) && !run.empty())
     fail(ExitCode::data, "{} is not a checkpoint{}", what, run);
   std::optional<LoadedCheckpoint> loaded = load_newest_checkpoint(from);
-  if (!loaded) fail(ExitCode::data, "{}: there is no checkpoint in it{}", what, run_suggestion(from));
+  if (!loaded) fail(ExitCode::data, "{}: no checkpoint in this folder{}", what, run_suggestion(from));
   return *std::move(loaded);
 }
 

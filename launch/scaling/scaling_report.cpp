@@ -84,7 +84,8 @@ void print_predictions(const ScalingResult& result) {
   if (result.predictions.empty()) return;
   const ScalingModel& model = *result.model;
   print_text("\npredicted step, ms\n");
-  Table table = {{"", "ranks", "step", "compute", "wait", "exposed", "of sums", "samples/s", "efficiency"}};
+  Table table = {
+      {"", "ranks", "step", "compute", "wait", "exposed", "all-reduces", "samples/s", "efficiency"}};
   for (const PredictedPoint& point : result.predictions)
     table.push_back(
         {to_string(point.mode), std::to_string(point.ranks), fmt::format("{:.2f}", 1e3 * point.cost.seconds),

@@ -49,7 +49,7 @@ Json run_ranks(const ScalingPlan& plan, int64_t ranks, const std::vector<std::st
          result.exit_code, counted(ranks, "rank"), reason(result));
   const Json json = Json::parse(result.out, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object())
-    fail(ExitCode::usage, "{} printed something besides the figures of {} {}: {}", plan.launcher[0],
+    fail(ExitCode::usage, "{} printed something other than the JSON of {} {}: {}", plan.launcher[0],
          arguments[0], arguments[1], result.out.substr(0, 200));
   return json;
 }
@@ -114,7 +114,7 @@ std::vector<ScalingPoint> run_scaling(const ScalingPlan& plan) {
   int64_t done = 0;
   for (int64_t repeat = 0; repeat < plan.repeats; ++repeat) {
     for (const RunKey& key : keys) {
-      log_info("run {} of {}: {}, {} a step", ++done, total, counted(key.first, "rank"),
+      log_info("run {} of {}: {}, {} per step", ++done, total, counted(key.first, "rank"),
                counted(key.second, "sample"));
       std::vector<std::string> arguments = {"bench", "step"};
       arguments.insert(arguments.end(), plan.arguments.begin(), plan.arguments.end());

@@ -105,7 +105,7 @@ TEST(BenchScaling, SaysWhatARunSaidWhenItFails) {
   EXPECT_THAT(result.err, testing::HasSubstr("error: cannot start no-such-launcher: "));
   result = run_program(scaling({"--ranks", "1", "--launcher", "echo"}), folder.path());
   EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(result.err, testing::HasSubstr("echo printed something besides the figures of bench step"));
+  EXPECT_THAT(result.err, testing::HasSubstr("echo printed something other than the JSON of bench step"));
 }
 
 TEST(BenchScaling, IsNotStartedByALauncher) {

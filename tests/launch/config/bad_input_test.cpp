@@ -106,7 +106,7 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"CutCheckpoint", 1, "predict @cut-checkpoint.h5 --data @data.h5:/good --out p.h5", 3,
             "is truncated"},
         Row{"NoCheckpoint", 1, "eval @data.h5", 3, "not a Lockstep checkpoint"},
-        Row{"EmptyRunFolder", 2, "eval @folder", 3, "there is no checkpoint in it"},
+        Row{"EmptyRunFolder", 2, "eval @folder", 3, "no checkpoint in this folder"},
         Row{"OtherModel", 2, "TRAIN DATA --resume @run --set model.hidden=[32]", 2,
             "model.hidden was \\[64\\], is \\[32\\]"},
         Row{"OtherModelAllowed", 1, "TRAIN DATA --resume @run --allow-changed --set model.hidden=[32]", 3,

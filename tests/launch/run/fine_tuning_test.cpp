@@ -193,7 +193,7 @@ TEST_F(FineTuning, WhatCannotBeMeantIsRefusedBeforeTheFirstStep) {
   const ProgramResult nowhere = refused({"model.init_from=" + (*folder_ / "nowhere")});
   EXPECT_EQ(nowhere.exit_code, 3);
   EXPECT_THAT(nowhere.err,
-              HasSubstr("model.init_from = " + (*folder_ / "nowhere") + ": there is no such file"));
+              HasSubstr("model.init_from = " + (*folder_ / "nowhere") + ": no such file or folder"));
   const ProgramResult other = refused({"model.init_from=" + pretrained(), "model.name=mlp"});
   EXPECT_EQ(other.exit_code, 3);
   EXPECT_THAT(other.err, AllOf(HasSubstr("has no parameter of this model with the same name"),
