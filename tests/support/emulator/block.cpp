@@ -11,14 +11,13 @@
 #include "tests/support/emulator/fiber.h"
 #include "tests/support/emulator/happens_before.h"
 #include "tests/support/emulator/stream.h"
+#include "tests/support/emulator/warp.h"
 
 namespace emulator {
 
 BuiltIns built_ins;
 
 namespace {
-
-constexpr unsigned kWarp = 32;
 
 /// What a thread waits for: the block's barrier, or the lanes of a warp function.
 struct Wait {
@@ -214,7 +213,8 @@ class Block {
       if (wait.kind == Exchange::ballot) {
         thread.result = votes;
       } else if (wait.kind != Exchange::sync) {
-        const unsigned source = source_lane(lane, thread.wait);
+        const Wait& own = thread.wait;
+        const unsigned source = source_lane(lane, own.kind, own.argument, own.width);
         if ((lanes >> source & 1) == 0)
           fail(name(first + lane) + " asks " + describe(wait.place) + " for lane " + std::to_string(source) +
                ", which the mask does not name or which has returned");
@@ -222,32 +222,6 @@ class Block {
       }
       thread.state = Thread::State::runnable;
     }
-  }
-
-  /// As the CUDA C++ Programming Guide has it under "Warp Shuffle Functions".
-  static unsigned source_lane(unsigned lane, const Wait& wait) {
-    const int width = wait.width, within = static_cast<int>(lane) % width;
-    const int begin = static_cast<int>(lane) - within;
-    int source = within;
-    switch (wait.kind) {
-      case Exchange::shuffle:
-        source = ((wait.argument % width) + width) % width;
-        break;
-      case Exchange::up:
-        if (within - wait.argument >= 0) source = within - wait.argument;
-        break;
-      case Exchange::down:
-        if (within + wait.argument < width) source = within + wait.argument;
-        break;
-      case Exchange::xor_:
-        // A lane of an earlier part of the warp may be read, one of a later part may not.
-        source = within ^ wait.argument;
-        if (begin + source >= begin + width) source = within;
-        break;
-      default:
-        break;
-    }
-    return static_cast<unsigned>(begin + source);
   }
 
   /// Nothing can run on: all threads are at one barrier or have returned, or somebody waits in vain. Whether
