@@ -1,12 +1,14 @@
-"""The GoogleTest programs: each suite in its own process, because after one bad access all CUDA calls of a process fail."""
+"""The GoogleTest programs. Each suite runs in its own process: after an invalid access, all CUDA calls of a
+process fail."""
 import re
 
 from libraries import find_tool
 from running import Skipped
 
-# The tests that use a GPU, by the words in their names; those of them that need exactly one GPU, so that none may be skipped;
-# and those that would miss the repository's files.
-GPU_TESTS = "*cuda*:*Cuda*:*Captured*:*Cublas*:*CuBlas*:*Cudnn*:*Nccl*:*Gpu*-*Emulat*:Compatibility.*:CommandLine*:*BadInput*:Config*"
+# The tests that use a GPU, by words in their names; those of them that need exactly one GPU, so that none may
+# be skipped; and those that need files of the repository.
+GPU_TESTS = ("*cuda*:*Cuda*:*Captured*:*Cublas*:*CuBlas*:*Cudnn*:*Nccl*:*Gpu*"
+             "-*Emulat*:Compatibility.*:CommandLine*:*BadInput*:Config*")
 KERNEL_TESTS = "*/cuda*:*Captured*"
 NEED_REPOSITORY = "Layering.HoldsInEverySourceFile:Config.HelpFitsATerminalAndTheDocumentationHoldsIt"
 
@@ -32,10 +34,11 @@ def list_tests(session, tests):
 
 
 def results_of(output):
-    """{test: "passed", "failed", "skipped" or, when it began and never ended, "crashed"} from GoogleTest's output."""
+    """{test: "passed", "failed", "skipped" or, if it did not end, "crashed"} from GoogleTest's output."""
     words = {"OK": "passed", "FAILED": "failed", "SKIPPED": "skipped", "RUN": "crashed"}
     results = {}
-    for word, test in re.findall(r"^\[\s+(OK|FAILED|SKIPPED|RUN)\s+\] (\S+?)(?:,| \(|$)", output, re.MULTILINE):
+    for word, test in re.findall(r"^\[\s+(OK|FAILED|SKIPPED|RUN)\s+\] (\S+?)(?:,| \(|$)", output,
+                                 re.MULTILINE):
         if "." in test:
             results[test] = words[word]
     return results
@@ -44,8 +47,10 @@ def results_of(output):
 def run_suites(session, suites, prefix=(), parallel=4, seconds=60):
     """Runs each suite's tests in a process. Returns ({test: result}, {suite: Finished})."""
     names = list(suites)
-    commands = [[*prefix, f"{session.pack}/bin/unit_tests", "--gtest_color=no",
-                 "--gtest_filter=" + ":".join(f"{suite}.{test}" for test in suites[suite])] for suite in names]
+    commands = [[
+        *prefix, f"{session.pack}/bin/unit_tests", "--gtest_color=no",
+        "--gtest_filter=" + ":".join(f"{suite}.{test}" for test in suites[suite])
+    ] for suite in names]
     finished = session.run_together(commands, parallel, seconds)
     results = {f"{suite}.{test}": "not run" for suite in names for test in suites[suite]}
     for run in finished:
@@ -58,7 +63,8 @@ def count(results):
     counts = {}
     for result in results.values():
         counts[result] = counts.get(result, 0) + 1
-    return ", ".join(f"{counts[word]} {word}" for word in ("passed", "failed", "crashed", "not run", "skipped") if word in counts)
+    return ", ".join(f"{counts[word]} {word}"
+                     for word in ("passed", "failed", "crashed", "not run", "skipped") if word in counts)
 
 
 def note_results(session, suites, results):
@@ -70,20 +76,23 @@ def note_results(session, suites, results):
 
 
 def run_and_judge(session, suites):
-    """Runs the suites; tests that did not pass run again, alone, to exclude effects of earlier tests."""
+    """Runs the suites; failed tests run again, alone, to exclude effects of earlier tests."""
     results, runs = run_suites(session, suites)
     note_results(session, suites, results)
     bad = [test for test, result in results.items() if result not in ("passed", "skipped")]
-    again = session.run_together([[f"{session.pack}/bin/unit_tests", "--gtest_color=no", f"--gtest_filter={test}"]
-                                  for test in bad[:RUN_AGAIN]], 4, 30)
+    again = session.run_together(
+        [[f"{session.pack}/bin/unit_tests", "--gtest_color=no", f"--gtest_filter={test}"]
+         for test in bad[:RUN_AGAIN]], 4, 30)
     for test, alone in zip(bad, again):
-        session.expect(False, f"{test} {results[test]}; alone it {results_of(alone.output).get(test, 'did not run')}"
-                              f"\n\n```\n{alone.tail(1500)}\n```")
+        session.expect(
+            False, f"{test} {results[test]}; alone it {results_of(alone.output).get(test, 'did not run')}"
+            f"\n\n```\n{alone.tail(1500)}\n```")
     if len(bad) > RUN_AGAIN:
         session.expect(False, "and " + ", ".join(f"{test} {results[test]}" for test in bad[RUN_AGAIN:]))
     for suite, run in runs.items():
         if run.code != 0 and not any(test.startswith(suite + ".") for test in bad):
-            session.expect(False, f"{suite} {run.ended()} though each test passed\n\n```\n{run.tail(1500)}\n```")
+            session.expect(False,
+                           f"{suite} {run.ended()} though each test passed\n\n```\n{run.tail(1500)}\n```")
     passed = sum(result == "passed" for result in results.values())
     skipped = [test for test, result in results.items() if result == "skipped"]
     session.expect(passed > 0, f"{passed} tests passed")
@@ -98,8 +107,9 @@ def backend_tests(session):
 
 
 def expect_none_skipped(session, results):
-    """A test of one backend that is skipped has found no GPU."""
-    skipped = sum(result == "skipped" and ("/" in test.rsplit(".", 1)[1] or "Captured" in test) for test, result in results.items())
+    """A test of one backend is skipped only if it found no GPU."""
+    skipped = sum(result == "skipped" and ("/" in test.rsplit(".", 1)[1] or "Captured" in test)
+                  for test, result in results.items())
     session.expect(skipped == 0, f"{skipped} of them skipped that need one GPU")
 
 
@@ -112,7 +122,7 @@ def other_tests(session):
 
 
 def is_clean(output):
-    """Whether compute-sanitizer's last words are that it found nothing: memcheck's, or racecheck's."""
+    """Whether the summary of compute-sanitizer's memcheck or racecheck reports no error."""
     return re.search(r"ERROR SUMMARY: 0 errors|RACECHECK SUMMARY: 0 hazards", output) is not None
 
 
@@ -125,8 +135,11 @@ def sanitized(tool):
         if sanitizer is None:
             raise Skipped("There is no compute-sanitizer on this machine.")
         suites = list_tests(session, KERNEL_TESTS)
-        prefix = [sanitizer, "--tool", tool, "--error-exitcode", "99", "--print-limit", "5", "--target-processes", "all"]
-        # The longest part by far: suites for which no time is left are named, and do not fail it.
+        prefix = [
+            sanitizer, "--tool", tool, "--error-exitcode", "99", "--print-limit", "5", "--target-processes",
+            "all"
+        ]
+        # By far the longest part: suites for which no time is left are reported, and are no failure.
         results, runs = run_suites(session, suites, prefix, parallel=8, seconds=60)
         if any("Device not supported" in run.output for run in runs.values()):
             raise Skipped("compute-sanitizer says that it does not support this device.")

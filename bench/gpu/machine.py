@@ -15,13 +15,15 @@ def cpu_model():
 def query_gpu():
     """What nvidia-smi says of the first GPU, as (name, value) pairs."""
     smi = find_tool("nvidia-smi")
-    fields = ["name", "driver_version", "memory.total", "memory.free", "compute_cap", "clocks.sm", "clocks.mem", "power.draw",
-              "temperature.gpu"]
+    fields = [
+        "name", "driver_version", "memory.total", "memory.free", "compute_cap", "clocks.sm", "clocks.mem",
+        "power.draw", "temperature.gpu"
+    ]
     if smi is None:
         return [("GPU", "no nvidia-smi")]
     try:
-        text = subprocess.run([smi, "--query-gpu=" + ",".join(fields), "--format=csv,noheader"], capture_output=True, text=True,
-                              timeout=30)
+        text = subprocess.run([smi, "--query-gpu=" + ",".join(fields), "--format=csv,noheader"],
+                              capture_output=True, text=True, timeout=30)
     except subprocess.TimeoutExpired:
         return [("GPU", "nvidia-smi does not answer")]
     values = [value.strip() for value in (text.stdout.splitlines() or [""])[0].split(",")]
@@ -34,13 +36,18 @@ def query_gpu():
 
 def describe_machine(libraries, torch):
     def run(session):
-        facts = [("CPU", cpu_model()), ("system", f"{platform.platform()}, {' '.join(platform.libc_ver())}")] + query_gpu()
+        facts = [("CPU", cpu_model()),
+                 ("system", f"{platform.platform()}, {' '.join(platform.libc_ver())}")] + query_gpu()
         for name, folder in libraries.items():
-            facts.append((name, f"{library_version(name, folder)} in {folder}".strip() if folder else "not found"))
+            facts.append(
+                (name, f"{library_version(name, folder)} in {folder}".strip() if folder else "not found"))
         facts.append(("PyTorch", torch or "not found"))
         for tool in ("compute-sanitizer", "ncu"):
             facts.append((tool, find_tool(tool) or "not found"))
-        session.note("| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in facts) + "\n")
-        doctor = session.run([f"{session.pack}/bin/lockstep", "doctor", "--device", session.device], 60, must=False)
-        session.expect(doctor.code == 0, f"`lockstep doctor` {doctor.ended()}\n\n```\n{doctor.tail(6000)}\n```")
+        session.note("| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |"
+                                                      for name, value in facts) + "\n")
+        doctor = session.run([f"{session.pack}/bin/lockstep", "doctor", "--device", session.device], 60,
+                             must=False)
+        session.expect(doctor.code == 0,
+                       f"`lockstep doctor` {doctor.ended()}\n\n```\n{doctor.tail(6000)}\n```")
     return run

@@ -1,4 +1,4 @@
-"""Parts that run one after another, even if one fails, and their commands, each with a time limit."""
+"""Runs parts one after another, even if one fails, and their commands, each with a time limit."""
 import os
 import signal
 import subprocess
@@ -47,7 +47,7 @@ class Outcome:
 
 
 def end_group(process):
-    """Ends a process and its descendants: first with SIGTERM, so that mpirun ends its ranks, then with SIGKILL."""
+    """Ends a process and its descendants: by SIGTERM, so that mpirun ends its ranks, then by SIGKILL."""
     for number, patience in ((signal.SIGTERM, 3), (signal.SIGKILL, 5)):
         try:
             os.killpg(process.pid, number)
@@ -87,16 +87,17 @@ class Session:
         return min(self.end, self.part_end) - time.monotonic()
 
     def run(self, command, seconds=60, environment=None, merge=True, must=True):
-        """Runs a command for at most `seconds`, and no longer than the part may take. Returns Finished; with `must`,
-        raises CommandFailed unless it ended with 0."""
+        """Runs a command for at most `seconds`, and no longer than the part may take. Returns Finished; with
+        `must`, raises CommandFailed unless it ended with 0."""
         command = [str(word) for word in command]
         limit = min(seconds, self.left())
         if limit <= 0:
             raise CommandFailed(f"no time left for `{quote(command)}`")
         start = time.monotonic()
-        process = subprocess.Popen(command, cwd=self.work, env=environment or self.environment, stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT if merge else subprocess.PIPE,
-                                   text=True, errors="replace", start_new_session=True)
+        process = subprocess.Popen(command, cwd=self.work, env=environment or self.environment,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT if merge else subprocess.PIPE, text=True,
+                                   errors="replace", start_new_session=True)
         try:
             output, errors = process.communicate(timeout=limit)
             code = process.returncode
@@ -106,7 +107,10 @@ class Session:
             code = None
         finished = Finished(code, output, time.monotonic() - start)
         if self.log:
-            self.log.write(f"$ {quote(command)}\n{output}{errors or ''}[{finished.ended()}, {finished.seconds:.1f} s]\n\n")
+            self.log.write(
+                f"$ {quote(command)}\n{output}{errors or ''}"
+                f"[{finished.ended()}, {finished.seconds:.1f} s]\n\n"
+            )
             self.log.flush()
         if must and code != 0:
             told = Finished(code, output + (errors or ""), 0)
@@ -149,7 +153,7 @@ def run_part(session, part):
 
 
 def run_parts(session, parts, budget, write):
-    """Runs all parts within `budget` seconds, and calls write(outcomes) after each, so that nothing found is lost."""
+    """Runs all parts in `budget` seconds, calling write(outcomes) after each, so that no result is lost."""
     session.end = time.monotonic() + budget
     outcomes = []
     for part in parts:

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """Times training steps in PyTorch: the networks, the batch and the optimizer of `lockstep bench step`.
 
-usage: torch_steps.py MODEL MODE [--device cuda|cpu] [--batch 128] [--seconds 1] [--rounds 5 | --follow | --profile]
+usage: torch_steps.py MODEL MODE [--device cuda|cpu] [--batch 128] [--seconds 1]
+                      [--rounds 5 | --follow | --profile]
 
 MODEL   mlp (784-64-10) or cnn (conv 32, pool, conv 64, pool, dense 10)
-MODE    eager     as most people write it
+MODE    eager     the usual way
         compile   torch.compile on the network, and Adam as one fused kernel
         graphs    the whole step captured in a CUDA graph and replayed, with the fused Adam
 
-Adam, float32 without TF32, inputs that are on the GPU already, no loss read back between steps. Prints one JSON object a line: one
-after the warm-up, then one for each round. With --follow a round begins with each line on standard input. With --profile it prints
-the time of each GPU kernel over 20 steps instead.
+Adam, float32 without TF32, inputs already on the GPU, no loss read back between steps. Prints one JSON object
+per line: one after the warm-up, then one for each round. With --follow, each line on standard input starts a
+round. With --profile, it prints the time of each GPU kernel over 20 steps instead.
 """
 import argparse
 import json
@@ -54,7 +55,7 @@ class Training:
         self.network = {"mlp": Mlp, "cnn": Cnn}[model]().to(self.device)
         self.x = torch.rand(batch, 1, 28, 28, device=self.device)
         self.y = torch.randint(0, 10, (batch,), device=self.device)
-        # The fused Adam exists for the CPU too since PyTorch 2.4; eager has the default, as most people do.
+        # Since PyTorch 2.4 the CPU has the fused Adam too; eager uses the default, as is usual.
         options = {} if mode == "eager" else {"fused": True}
         if mode == "graphs":
             options["capturable"] = True
@@ -71,7 +72,8 @@ class Training:
         self.optimizer.step()
 
     def capture(self):
-        # A few steps on a side stream first, so that all that is made once is made before the capture.
+        # A few steps on a side stream first, so that everything that is created once exists before the
+        # capture.
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -107,7 +109,7 @@ def profile(training, steps=20):
         training.time(steps)
     kernels = {}
     for event in profiler.events():
-        # An annotation, as the optimizer makes one, spans the kernels that it holds.
+        # An annotation, such as the optimizer's, spans the kernels inside it.
         if getattr(event, "is_user_annotation", False) or event.name.startswith("Optimizer."):
             continue
         if (event.device_type == torch.autograd.DeviceType.CUDA) == on_gpu:
@@ -122,7 +124,8 @@ def say(facts):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", choices=["mlp", "cnn"])
     parser.add_argument("mode", choices=["eager", "compile", "graphs"])
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
@@ -137,7 +140,7 @@ def main():
 
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.benchmark = True  # the fastest convolution, found by trying
+    torch.backends.cudnn.benchmark = True  # measure and use the fastest convolution
 
     training = Training(args.model, args.mode, args.device, args.batch)
     training.time(20)
@@ -146,8 +149,15 @@ def main():
         return
     steps = max(10, int(args.seconds * 20 / training.time(20)))
     training.time(steps // 2)
-    say({"torch": torch.__version__, "model": args.model, "mode": args.mode, "device": args.device, "batch": args.batch,
-         "parameters": training.parameters(), "steps": steps})
+    say({
+        "torch": torch.__version__,
+        "model": args.model,
+        "mode": args.mode,
+        "device": args.device,
+        "batch": args.batch,
+        "parameters": training.parameters(),
+        "steps": steps
+    })
     for _ in sys.stdin if args.follow else range(args.rounds):
         result = {"steps_per_s": steps / training.time(steps)}
         if args.device == "cuda":

@@ -1,7 +1,8 @@
 """A real Slurm cluster of two nodes on this machine, which leaves nothing behind.
 
-All of it runs in namespaces of its own: processes, so that none outlives the first, whatever kills that one; mounts, so that its files
-lie in memory and /etc/hosts can name the nodes; network, so that every port is free; and host name.
+It runs in its own namespaces: of processes, so that none outlives the first, however that one ends; of
+mounts, so that its files are in memory and /etc/hosts can name the nodes; of the network, so that every port
+is free; and of the host name.
 """
 import fcntl
 import os
@@ -14,15 +15,27 @@ import sys
 import time
 
 NODES = ("n0", "n1")
-ADDRESS = "198.51.100.1"  # of all of them; RFC 5737 keeps it free
+ADDRESS = "198.51.100.1"  # of all nodes; reserved by RFC 5737
 TUNNEL_ADDRESS = "198.51.100.2"
 ROOT = "/run/lockstep-slurm"
 INSIDE = "LOCKSTEP_SLURM_NAMESPACE"
-PROGRAMS = {"slurmctld": "slurmctld", "slurmd": "slurmd", "srun": "slurm-client", "munged": "munge", "unshare": "util-linux", "setpriv": "util-linux", "mpirun": "openmpi-bin"}
-UNSHARE = ["unshare", "--mount", "--uts", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
+PROGRAMS = {
+    "slurmctld": "slurmctld",
+    "slurmd": "slurmd",
+    "srun": "slurm-client",
+    "munged": "munge",
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+    "mpirun": "openmpi-bin"
+}
+UNSHARE = [
+    "unshare", "--mount", "--uts", "--net", "--pid", "--fork", "--kill-child", "--mount-proc",
+    "--propagation", "private"
+]
 
-# What Slurm's defaults would make a test wait for: a requeued job starts again after cred_expire seconds, and the main scheduling
-# loop runs every sched_interval seconds. The long timeouts are for a machine that is busy with other tests.
+# With Slurm's defaults, tests would wait longer: a requeued job starts again after cred_expire seconds, and
+# the main scheduling loop runs every sched_interval seconds. The long timeouts are for a machine that is busy
+# with other tests.
 SLURM_CONF = """\
 ClusterName=lockstep
 SlurmctldHost=controller
@@ -61,29 +74,31 @@ PartitionName=main Nodes=n[0-1] Default=YES MaxTime=INFINITE State=UP
 
 
 def obstacle():
-    """Why there can be no cluster here, in words; None when there can be one."""
+    """The reason why no cluster can be started here, or None."""
     if os.geteuid() != 0:
         return "starting a cluster needs root"
     for program, package in PROGRAMS.items():
         if shutil.which(program) is None:
             return f"{program} is not installed (package {package})"
-    plugins = subprocess.run(["sh", "-c", "ls /usr/lib/*/slurm-wlm/mpi_pmix.so /usr/lib*/slurm/mpi_pmix.so 2>/dev/null"],
-                             stdout=subprocess.PIPE, text=True, check=False)
+    plugins = subprocess.run(
+        ["sh", "-c", "ls /usr/lib/*/slurm-wlm/mpi_pmix.so /usr/lib*/slurm/mpi_pmix.so 2>/dev/null"],
+        stdout=subprocess.PIPE, text=True, check=False)
     if not plugins.stdout:
         return "Slurm has no PMIx plugin (package slurm-wlm-basic-plugins)"
-    tried = subprocess.run([*UNSHARE, "mount", "-t", "tmpfs", "none", "/run"], stderr=subprocess.PIPE, text=True, check=False)
+    tried = subprocess.run([*UNSHARE, "mount", "-t", "tmpfs", "none", "/run"], stderr=subprocess.PIPE,
+                           text=True, check=False)
     if tried.returncode != 0:
         return f"this container may not make namespaces and mounts: {tried.stderr.strip()}"
     return None
 
 
 def enter_namespaces():
-    """Runs this program once more in namespaces of its own, and ends as it ends. Returns at once inside of them."""
+    """Runs this program again in its own namespaces and exits with its code; inside them, returns at once."""
     if os.environ.get(INSIDE):
         return
     os.environ[INSIDE] = "1"
-    # The kernel ends unshare when this process ends, and all that is inside when unshare does. Neither unshare nor the first process
-    # inside would obey a SIGTERM.
+    # The kernel ends unshare when this process ends, and everything inside when unshare ends. Neither unshare
+    # nor the first process inside would react to SIGTERM.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *UNSHARE, sys.executable, *sys.argv]) as inside:
         try:
@@ -94,16 +109,17 @@ def enter_namespaces():
 
 
 def raise_network():
-    """Everything is on the loopback interface, at an address besides 127.0.0.1: without one, Slurm resolves no name."""
+    """All nodes use the loopback interface. Slurm resolves names only to an address other than 127.0.0.1."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         raise_interface(control, b"lo", ADDRESS)
-        # mpirun of Open MPI 5 ends with a segmentation fault where there is no other interface.
+        # mpirun of Open MPI 5 ends with a segmentation fault if there is no other interface.
         try:
-            tunnel = os.open("/dev/net/tun", os.O_RDWR)  # the interface exists as long as this process has it open
-            fcntl.ioctl(tunnel, 0x400454CA, struct.pack("16sH22x", b"tun0", 0x1001))  # TUNSETIFF, IFF_TUN | IFF_NO_PI
+            # The interface exists as long as this process has it open. TUNSETIFF, IFF_TUN | IFF_NO_PI:
+            tunnel = os.open("/dev/net/tun", os.O_RDWR)
+            fcntl.ioctl(tunnel, 0x400454CA, struct.pack("16sH22x", b"tun0", 0x1001))
             raise_interface(control, b"tun0", TUNNEL_ADDRESS)
         except OSError:
-            pass  # Open MPI 4 needs none
+            pass  # Open MPI 4 does not need it
 
 
 def raise_interface(control, name, address):
@@ -113,7 +129,7 @@ def raise_interface(control, name, address):
 
 
 class Cluster:
-    """Started on construction, in the namespaces; `with` ends it."""
+    """Starts on construction, inside the namespaces; use it in a `with` statement, which stops it."""
 
     def __init__(self, cred_expire=5, cpus=4):
         self.daemons = []
@@ -126,16 +142,19 @@ class Cluster:
         subprocess.run(["mount", "--bind", f"{ROOT}/hosts", "/etc/hosts"], check=True)
         self.write("slurm.conf", SLURM_CONF.format(root=ROOT, cred_expire=cred_expire, cpus=cpus))
         self.write("mpi.conf", f"PMIxCliTmpDirBase={ROOT}/pmix\n")
-        # Devices that every machine has stand for GPUs: Slurm counts them and hands out their numbers.
+        # Devices that every machine has represent GPUs: Slurm counts them and assigns their numbers.
         self.write("gres.conf", "Name=gpu File=/dev/null,/dev/zero\n")
         self.write("cgroup.conf", "CgroupAutomount=no\n")
         os.environ["SLURM_CONF"] = f"{ROOT}/slurm.conf"
-        # The nodes reach each other through the loopback, which Open MPI otherwise takes for a machine's own.
-        # A rank that waits lets others have the core: there are more of them than cores. OMPI_MCA is for Open MPI, up to version 4 for
-        # its mpirun too; PRTE_MCA is for that of version 5, whose folder in /tmp would meet that of an earlier cluster's process.
-        os.environ.update(OMPI_MCA_btl_tcp_if_include="lo", OMPI_MCA_oob_tcp_if_include="lo", OMPI_MCA_mpi_yield_when_idle="1",
-                          OMPI_MCA_rmaps_base_oversubscribe="1",
-                          PRTE_MCA_rmaps_default_mapping_policy=":oversubscribe", PRTE_MCA_prte_tmpdir_base=f"{ROOT}/prte", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+        # The nodes communicate over the loopback interface, which Open MPI excludes by default. There are
+        # more ranks than cores, so a waiting rank yields its core. OMPI_MCA is for Open MPI and, up to
+        # version 4, its mpirun; PRTE_MCA is for mpirun of version 5, whose folder in /tmp could otherwise be
+        # that of an earlier cluster.
+        os.environ.update(OMPI_MCA_btl_tcp_if_include="lo", OMPI_MCA_oob_tcp_if_include="lo",
+                          OMPI_MCA_mpi_yield_when_idle="1", OMPI_MCA_rmaps_base_oversubscribe="1",
+                          PRTE_MCA_rmaps_default_mapping_policy=":oversubscribe",
+                          PRTE_MCA_prte_tmpdir_base=f"{ROOT}/prte", OMPI_ALLOW_RUN_AS_ROOT="1",
+                          OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
         self.start()
 
     def __enter__(self):
@@ -161,19 +180,23 @@ class Cluster:
         os.chmod(f"{ROOT}/munge/key", 0o600)
         os.chmod(f"{ROOT}/munge", 0o711)
         os.chmod(ROOT, 0o711)
-        self.spawn("munged", "munged", "--foreground", f"--socket={ROOT}/munge/socket", f"--key-file={ROOT}/munge/key", f"--pid-file={ROOT}/munge/pid",
+        self.spawn("munged", "munged", "--foreground", f"--socket={ROOT}/munge/socket",
+                   f"--key-file={ROOT}/munge/key", f"--pid-file={ROOT}/munge/pid",
                    f"--seed-file={ROOT}/munge/seed", f"--log-file={ROOT}/munge.log")
         self.wait_until(lambda: os.path.exists(f"{ROOT}/munge/socket"), "munged has not made its socket")
         self.spawn("slurmctld", "slurmctld", "-D", "-f", f"{ROOT}/slurm.conf")
         for node in NODES:
-            # A host name, a PMIx folder and a shared memory of its own, or two ranks of two nodes would meet there.
-            setup = (f"hostname {node} && mount --bind {ROOT}/session-{node} {ROOT}/pmix && mount -t tmpfs none /dev/shm && "
-                     f"exec slurmd -D -N {node} -f {ROOT}/slurm.conf")
-            self.spawn(f"slurmd-{node}", "unshare", "--mount", "--uts", "--propagation", "private", "sh", "-c", setup)
+            # Each node has its own host name, PMIx folder and shared memory, so that ranks of two nodes do
+            # not share them.
+            setup = (f"hostname {node} && mount --bind {ROOT}/session-{node} {ROOT}/pmix && "
+                     f"mount -t tmpfs none /dev/shm && exec slurmd -D -N {node} -f {ROOT}/slurm.conf")
+            self.spawn(f"slurmd-{node}", "unshare", "--mount", "--uts", "--propagation", "private", "sh",
+                       "-c", setup)
         self.wait_until(self.is_up, "the nodes have not come up")
 
     def is_up(self):
-        states = subprocess.run(["sinfo", "--noheader", "--Node", "--format=%T"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+        states = subprocess.run(["sinfo", "--noheader", "--Node", "--format=%T"], stdout=subprocess.PIPE,
+                                stderr=subprocess.DEVNULL, text=True, check=False)
         return states.stdout.split() == ["idle", "idle"]
 
     def wait_until(self, condition, otherwise, seconds=60):
@@ -181,7 +204,8 @@ class Cluster:
         while not condition():
             for daemon in self.daemons:
                 if daemon.poll() is not None:
-                    raise RuntimeError(f"{' '.join(daemon.args)} ended with {daemon.returncode}\n{self.logs()}")
+                    raise RuntimeError(
+                        f"{' '.join(daemon.args)} ended with {daemon.returncode}\n{self.logs()}")
             if time.monotonic() > patience:
                 raise RuntimeError(f"{otherwise} in {seconds} s\n{self.logs()}")
             time.sleep(0.05)
@@ -196,7 +220,7 @@ class Cluster:
 
 
 if __name__ == "__main__":
-    # For a person: cluster.py COMMAND ... runs a command beside the cluster; without one, a shell.
+    # By hand: cluster.py COMMAND ... runs a command with the cluster; without one, a shell.
     WHY = obstacle() if not os.environ.get(INSIDE) else None
     if WHY:
         sys.exit(f"no Slurm cluster here: {WHY}")

@@ -1,4 +1,4 @@
-"""Jobs of the cluster, and what tests do with them."""
+"""Jobs of the cluster, and the base class of their tests."""
 import json
 import os
 import re
@@ -13,7 +13,7 @@ import cluster
 SOURCE = os.path.realpath(f"{os.path.dirname(os.path.realpath(__file__))}/../..")
 LOCKSTEP = os.path.realpath(sys.argv[1]) if len(sys.argv) > 1 else ""
 SHARED = f"{cluster.ROOT}/tests"
-PATIENCE = 150  # seconds for what takes a few on a machine that does nothing else
+PATIENCE = 150  # seconds; an idle machine needs only a few
 STEPS = 1200
 CONFIG = """\
 [run]
@@ -34,7 +34,7 @@ every_steps = 100
 
 
 def run(*command, code=0, stderr=subprocess.STDOUT, **more):
-    """What the command prints; it must end with `code`."""
+    """Returns the output of the command, which must end with `code`."""
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=PATIENCE,
                             check=False, **more)
     if result.returncode != code:
@@ -60,9 +60,9 @@ def read(path):
 
 
 def with_values(template, values):
-    """A template of slurm/ with other lines in the block at its top.
+    """A template of slurm/ with other values in the block at its top.
 
-    values: {how a line begins: what takes its place}
+    values: {start of a line: the line that replaces it}
     """
     lines = read(f"{SOURCE}/slurm/{template}").split("\n")
     end = lines.index("# ---- End of the values ----")
@@ -74,7 +74,7 @@ def with_values(template, values):
 
 
 class Job:
-    """A job of the cluster, by what it leaves in its folder."""
+    """A job of the cluster, seen through the files in its folder."""
 
     def __init__(self, folder, printed, name):
         self.number = re.search(r"Submitted batch job (\d+)", printed).group(1)
@@ -82,7 +82,7 @@ class Job:
         self.run = f"{folder}/runs/{name}-{self.number}"
 
     def log(self):
-        """Without what a run says of its progress."""
+        """The log without the lines of progress."""
         return "".join(line for line in read(self.log_path).splitlines(True)
                        if not re.match("epoch |.* slows each step down ", line))
 
@@ -93,7 +93,7 @@ class Job:
         return re.search(r"ExitCode=(\d+:\d+)", run("scontrol", "show", "job", self.number)).group(1)
 
     def events(self, kind):
-        # The last line may still be in the making.
+        # The last line may be incomplete.
         lines = read(f"{self.run}/metrics.jsonl").split("\n")[:-1]
         return [event for event in map(json.loads, lines) if event["event"] == kind]
 
@@ -120,7 +120,7 @@ class Job:
 
 
 class Slurm(unittest.TestCase):
-    """A test with its own folder, whose jobs end with it."""
+    """A test with its own folder; its jobs are cancelled at its end."""
 
     hashes = {}
 
@@ -142,7 +142,7 @@ class Slurm(unittest.TestCase):
 
     @classmethod
     def uninterrupted(cls, *arguments):
-        """weights_hash of the run with these arguments, in one go and without Slurm."""
+        """weights_hash of a run with these arguments, uninterrupted and without Slurm."""
         if arguments not in cls.hashes:
             number = len(cls.hashes)
             config = f"{SHARED}/reference-{number}.toml"
@@ -178,7 +178,7 @@ class Slurm(unittest.TestCase):
                          [str(n + 1) for n in range(starts)], log)
 
     def kill_a_rank(self):
-        """Ends one rank's own process, the child of the one that srun or mpirun has started."""
+        """Kills the process of one rank, the child of the one that srun or mpirun started."""
         parents = {}
         for process in filter(str.isdigit, os.listdir("/proc")):
             words = read(f"/proc/{process}/cmdline").split("\0")
