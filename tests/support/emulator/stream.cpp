@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <deque>
 #include <memory>
 #include <random>
 #include <utility>
@@ -12,20 +11,7 @@
 #include "tests/support/emulator/device_memory.h"
 #include "tests/support/emulator/error.h"
 #include "tests/support/emulator/graph.h"
-
-/// A queue of work that has not run.
-struct CUstream_st {
-  explicit CUstream_st(int its_priority) : priority(its_priority) {}
-
-  int priority;
-  struct Item {
-    emulator::Work work;
-    emulator::Moment enqueued;
-  };
-  std::deque<Item> queue;
-  emulator::Moment done;  ///< when what it has run so far ended
-  std::shared_ptr<emulator::Capture> capture;
-};
+#include "tests/support/emulator/queue.h"
 
 namespace emulator {
 
@@ -33,33 +19,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// One recording of an event. Waits refer to it, so that the event may be recorded anew meanwhile.
-struct Mark {
-  CUstream_st* stream = nullptr;
-  bool reached = false;
-  Moment time;
-  std::shared_ptr<Capture> capture;  ///< when it was recorded in a capture, and after which work:
-  std::vector<size_t> after;
-};
-
 std::vector<CUstream_st*>& streams() {
   static std::vector<CUstream_st*> all;
   return all;
 }
 
-void run_first(CUstream_st* stream) {
-  const CUstream_st::Item item = std::move(stream->queue.front());
-  stream->queue.pop_front();
-  const DeviceMemoryAccess access;
-  stream->done = run_timed(item.work, std::max(stream->done, item.enqueued));
-}
-
 void run_all(CUstream_st* stream) {
   while (!stream->queue.empty()) run_first(stream);
-}
-
-void run_until(const std::shared_ptr<Mark>& mark) {
-  while (!mark->reached) run_first(mark->stream);
 }
 
 /// Of the work that is running; under the runtime's lock.
@@ -71,6 +37,13 @@ Clock::duration in_nested{};
 thread_local std::shared_ptr<Capture> own_capture;
 
 }  // namespace
+
+void run_first(CUstream_st* stream) {
+  const CUstream_st::Item item = std::move(stream->queue.front());
+  stream->queue.pop_front();
+  const DeviceMemoryAccess access;
+  stream->done = run_timed(item.work, std::max(stream->done, item.enqueued));
+}
 
 cudaError_t refuse_in_capture() {
   if (own_capture == nullptr) return cudaSuccess;
@@ -129,13 +102,6 @@ bool is_capturing(CUstream_st* stream) { return stream->capture != nullptr; }
 
 }  // namespace emulator
 
-using emulator::Mark;
-
-struct CUevent_st {
-  bool timed = true;
-  std::shared_ptr<Mark> mark;  ///< of the newest recording
-};
-
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned, int priority) {
   return emulator::running([&] {
     *stream = new CUstream_st(priority);
@@ -164,96 +130,6 @@ cudaError_t cudaDeviceSynchronize() {
   if (const cudaError_t refused = emulator::refuse_in_capture()) return refused;
   return emulator::running([&] {
     emulator::run_everything();
-    return cudaSuccess;
-  });
-}
-
-cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
-  return emulator::running([&] {
-    const std::shared_ptr<Mark> mark = event->mark;
-    if (mark == nullptr) return cudaSuccess;  // never recorded
-    if (mark->capture == nullptr) {
-      // Work outside a capture cannot be waited for inside.
-      if (stream->capture != nullptr) {
-        stream->capture->valid = false;
-        return cudaErrorStreamCaptureUnsupported;
-      }
-      emulator::enqueue(stream, [mark] {
-        emulator::run_until(mark);
-        emulator::go_on_at(mark->time);
-      });
-      return cudaSuccess;
-    }
-    if (stream->capture != nullptr && stream->capture != mark->capture) return cudaErrorInvalidValue;
-    stream->capture = mark->capture;
-    mark->capture->join(stream, mark->after);
-    return cudaSuccess;
-  });
-}
-
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
-  return emulator::running([&] {
-    *event = new CUevent_st{.timed = (flags & cudaEventDisableTiming) == 0, .mark = nullptr};
-    return cudaSuccess;
-  });
-}
-
-cudaError_t cudaEventDestroy(cudaEvent_t event) {
-  delete event;
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  return cudaEventRecordWithFlags(event, stream, cudaEventRecordDefault);
-}
-
-cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, unsigned flags) {
-  return emulator::running([&] {
-    const bool external = flags == cudaEventRecordExternal;
-    if (external && stream->capture == nullptr) return cudaErrorInvalidValue;
-    auto mark = std::make_shared<Mark>();
-    event->mark = mark;
-    mark->stream = stream;
-    if (stream->capture != nullptr && !external) {
-      mark->capture = stream->capture;
-      mark->after = stream->capture->last(stream);
-      return cudaSuccess;
-    }
-    emulator::enqueue(stream, [mark] {
-      mark->reached = true;
-      mark->time = emulator::current_moment();
-    });
-    return cudaSuccess;
-  });
-}
-
-cudaError_t cudaEventQuery(cudaEvent_t event) {
-  return emulator::running([&] {
-    const std::shared_ptr<Mark> mark = event->mark;
-    if (mark == nullptr || mark->reached) return cudaSuccess;
-    if (mark->capture != nullptr) return cudaErrorStreamCaptureUnsupported;
-    emulator::run_first(mark->stream);  // who asks again and again gets there
-    return mark->reached ? cudaSuccess : cudaErrorNotReady;
-  });
-}
-
-cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  return emulator::running([&] {
-    const std::shared_ptr<Mark> mark = event->mark;
-    if (mark == nullptr) return cudaSuccess;
-    if (mark->capture != nullptr) return cudaErrorStreamCaptureUnsupported;
-    emulator::run_until(mark);
-    return cudaSuccess;
-  });
-}
-
-cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
-  return emulator::running([&] {
-    if (start->mark == nullptr || end->mark == nullptr) return cudaErrorInvalidResourceHandle;
-    if (!start->timed || !end->timed || start->mark->capture != nullptr || end->mark->capture != nullptr)
-      return cudaErrorInvalidResourceHandle;
-    if (!start->mark->reached || !end->mark->reached) return cudaErrorNotReady;
-    *milliseconds = std::chrono::duration<float, std::milli>(end->mark->time - start->mark->time).count();
     return cudaSuccess;
   });
 }
