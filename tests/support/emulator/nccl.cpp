@@ -15,15 +15,13 @@
 #include <vector>
 
 #include "tests/support/emulator/library.h"
+#include "tests/support/emulator/nccl_operation.h"
 
 namespace {
 
-struct Communicator {
-  MPI_Comm mpi = MPI_COMM_NULL;
-  int rank = 0, size = 0;
-  std::atomic<bool> failed = false;
-};
-using Shared = std::shared_ptr<Communicator>;
+using emulator::nccl::Communicator;
+using emulator::nccl::Operation;
+using emulator::nccl::Shared;
 
 emulator::Handles<ncclComm_t, Shared> communicators;
 thread_local std::string last_error;
@@ -31,16 +29,6 @@ thread_local std::string last_error;
 ncclResult_t fail(ncclResult_t result, const std::string& sentence) {
   last_error = sentence;
   return result;
-}
-
-/// Throws what becomes the error of the runtime's next calls.
-void check(Communicator& comm, int status) {
-  if (status == MPI_SUCCESS) return;
-  comm.failed = true;
-  std::array<char, MPI_MAX_ERROR_STRING> text{};
-  int length = 0;
-  MPI_Error_string(status, text.data(), &length);
-  throw std::runtime_error("NCCL over MPI: " + std::string(text.data(), static_cast<size_t>(length)));
 }
 
 constexpr std::string_view kIdStart = "emulated NCCL ";
@@ -64,53 +52,6 @@ Place place_of_this_rank() {
   return place;
 }
 
-/// One call between ncclGroupStart() and ncclGroupEnd(), or alone.
-struct Operation {
-  enum class Kind { all_reduce, send, receive } kind;
-  ncclDataType_t type;
-  const void* source;
-  void* destination;
-  int count;
-  int peer;
-  Shared comm;
-  cudaStream_t stream;
-
-  void start(std::vector<MPI_Request>& requests) const {
-    Communicator& c = *comm;
-    requests.push_back(MPI_REQUEST_NULL);
-    switch (kind) {
-      case Kind::send:
-        return check(c, MPI_Isend(source, count, mpi_type(), peer, 0, c.mpi, &requests.back()));
-      case Kind::receive:
-        return check(c, MPI_Irecv(destination, count, mpi_type(), peer, 0, c.mpi, &requests.back()));
-      case Kind::all_reduce:
-        return check(c, MPI_Iallreduce(source == destination ? MPI_IN_PLACE : source, destination, count,
-                                       mpi_type(), MPI_SUM, c.mpi, &requests.back()));
-    }
-  }
-  MPI_Datatype mpi_type() const { return type == ncclFloat ? MPI_FLOAT : MPI_INT8_T; }
-  size_t bytes() const { return static_cast<size_t>(count) * (type == ncclFloat ? sizeof(float) : 1); }
-  void finish(const MPI_Status& status) const {
-    if (kind != Kind::receive) return;
-    int received = 0;
-    check(*comm, MPI_Get_count(&status, mpi_type(), &received));
-    if (received != count)
-      throw std::runtime_error("NCCL over MPI: rank " + std::to_string(peer) + " sent " +
-                               std::to_string(received) + " elements where rank " +
-                               std::to_string(comm->rank) + " receives " + std::to_string(count));
-  }
-};
-
-/// All operations of a group make progress together.
-void run(const std::vector<Operation>& operations) {
-  std::vector<MPI_Request> requests;
-  for (const Operation& operation : operations) operation.start(requests);
-  std::vector<MPI_Status> statuses(requests.size());
-  check(*operations.front().comm,
-        MPI_Waitall(static_cast<int>(requests.size()), requests.data(), statuses.data()));
-  for (size_t i = 0; i < operations.size(); ++i) operations[i].finish(statuses[i]);
-}
-
 struct Group {
   int depth = 0;
   ncclResult_t error = ncclSuccess;
@@ -125,7 +66,8 @@ ncclResult_t launch(std::vector<Operation> operations) {
     if (operation.stream != stream || operation.comm != operations.front().comm)
       return fail(ncclInvalidUsage, "the emulator takes one communicator and one stream a group");
   const bool started = emulator::launch(
-      stream, [operations = std::move(operations)] { run(operations); }, emulator::When::at_once);
+      stream, [operations = std::move(operations)] { emulator::nccl::run(operations); },
+      emulator::When::at_once);
   return started ? ncclSuccess : fail(ncclUnhandledCudaError, cudaGetErrorString(cudaPeekAtLastError()));
 }
 
