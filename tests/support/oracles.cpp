@@ -80,11 +80,12 @@ void for_each_window(const Pool2dSpec& spec, const Doubles& x, Visit visit) {
     int64_t position;
     double value;
   };
+  std::vector<Element> window;
   for (int64_t n = 0; n < spec.n; ++n)
     for (int64_t oh = 0; oh < spec.out_h(); ++oh)
       for (int64_t ow = 0; ow < spec.out_w(); ++ow)
         for (int64_t c = 0; c < spec.c; ++c) {
-          std::vector<Element> window;
+          window.clear();
           for (int64_t r = 0; r < spec.window_h; ++r)
             for (int64_t s = 0; s < spec.window_w; ++s) {
               const int64_t h = oh * spec.stride_h - spec.pad_h + r, w = ow * spec.stride_w - spec.pad_w + s;

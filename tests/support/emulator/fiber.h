@@ -2,8 +2,6 @@
 
 // A stack of its own for each thread of a block, switched between by hand, with what the sanitizers must be
 // told of it.
-#include <ucontext.h>
-
 #include <cstddef>
 #include <functional>
 
@@ -25,11 +23,11 @@ class Fiber {
   bool finished() const { return finished_; }
 
  private:
-  static void entry(unsigned high, unsigned low);
+  static void entry();
   void run();
 
-  std::byte* memory_;  ///< a page that may not be touched, then the stack
-  ucontext_t context_{}, caller_{};
+  std::byte* memory_;                            ///< a page that may not be touched, then the stack
+  void *pointer_ = nullptr, *caller_ = nullptr;  ///< stack pointers of what is not running
   std::function<void()> body_;
   bool finished_ = true;
   // For AddressSanitizer and ThreadSanitizer.
