@@ -117,7 +117,7 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"EvalOfOtherShape", 2, "eval @run --data @data.h5:/wide", 3, "\\(16, 8\\)"},
         Row{"PredictOfOtherShape", 1, "predict @run --data @data.h5:/wide --out p.h5", 3, "\\(16, 8\\)"},
         Row{"PredictOverItsData", 1, "predict @run --data @data.h5:/good --out @data.h5 --force", 2,
-            "which is read"},
+            "data.h5, an input"},
         Row{"PredictIntoNoFolder", 2, "predict @run --data @data.h5:/good --out no/p.h5", 3,
             "--out no/p.h5: the folder .*/no does not exist"}),
     [](const auto& row) { return row.param.name; });
