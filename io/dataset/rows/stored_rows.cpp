@@ -24,8 +24,7 @@ void require_dataset(const hdf5::File& file, const std::string& name) {
   try {
     file.dataset(name);
   } catch (const Error& error) {
-    fail(error.code(),
-         "{} Data sets of any names are read with {{ files = [\"{}\"], x = \"/NAME\", y = \"/NAME\" }}.",
+    fail(error.code(), "{} A config names others as {{ files = [\"{}\"], x = \"/NAME\", y = \"/NAME\" }}.",
          error.what(), file.path());
   }
 }

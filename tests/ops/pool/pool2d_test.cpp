@@ -53,9 +53,9 @@ const Case kCases[] = {
       .pad_h = 0,
       .pad_w = 2}},
     {"more elements than a kernel does in one round",
-     {.n = 20, .h = 5, .w = 4, .c = 2, .window_h = 1, .window_w = 1, .stride_h = 1, .stride_w = 1}},
+     {.n = 1, .h = 20, .w = 20, .c = 2, .window_h = 1, .window_w = 1, .stride_h = 1, .stride_w = 1}},
     {"256 positions",
-     {.n = 1, .h = 17, .w = 16, .c = 1, .window_h = 16, .window_w = 16, .stride_h = 1, .stride_w = 1}},
+     {.n = 1, .h = 17, .w = 16, .c = 2, .window_h = 16, .window_w = 16, .stride_h = 1, .stride_w = 1}},
 };
 
 OpCase max_pool2d_case(const Pool2dSpec& spec, const Fill& x = {}) {
@@ -129,10 +129,10 @@ const RegisterOp kAveragePool2d("average_pool2d", [](Op& op) {
   for (const auto& [name, spec] : kCases) add(name, spec, kSum);
   // No position is kept for a mean, so a window may hold any number of elements.
   add("large overlapping windows",
-      {.n = 1, .h = 19, .w = 17, .c = 1, .window_h = 17, .window_w = 16, .stride_h = 2, .stride_w = 1},
+      {.n = 1, .h = 19, .w = 18, .c = 2, .window_h = 17, .window_w = 16, .stride_h = 2, .stride_w = 1},
       kRounding);
   add("a large window, the whole input",
-      {.n = 1, .h = 8, .w = 35, .c = 1, .window_h = 8, .window_w = 35, .stride_h = 8, .stride_w = 35},
+      {.n = 1, .h = 8, .w = 35, .c = 3, .window_h = 8, .window_w = 35, .stride_h = 8, .stride_w = 35},
       kRounding);
   add("large windows with padding",
       {.n = 1,

@@ -16,9 +16,9 @@
 #endif
 
 // void emulator_switch_stack(void** from, void* to): stores the stack pointer, below the registers that a
-// function of the x86-64 System V ABI preserves, in *from, and goes on where `to` was stored. swapcontext()
-// would make a system call for the signal mask, and AddressSanitizer's version of it clears the shadow of a
-// whole stack: half of the time of the tests on the emulated GPU.
+// function of the x86-64 System V ABI preserves, in *from, then continues on the stack that `to` points to.
+// swapcontext() would make a system call for the signal mask, and AddressSanitizer's version of it clears the
+// shadow of a whole stack: half of the time of the tests on the emulated GPU.
 asm(R"(
 .text
 .type emulator_switch_stack, @function

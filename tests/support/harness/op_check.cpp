@@ -214,9 +214,7 @@ void check_threads(const Op& op) {
     expect_same_bits(it, four, one, "with four threads");
     check_lanes(it);
   };
-  // A part of what is timed is enough work for several threads.
-  for (const Op::Entry& entry : op.timed())
-    check(instance({}, op, entry, std::max<int64_t>(entry.rows.front() / 8, 1)));
+  for (const Op::Entry& entry : op.timed()) check(instance({}, op, entry, entry.rows.front()));
   for_each_case({}, op, check);
 }
 
