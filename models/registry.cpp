@@ -14,7 +14,7 @@ const std::vector<ModelEntry>& model_registry() {
       {"mlp",
        "multilayer perceptron",
        {{"hidden", "sizes of the hidden layers", std::vector<int64_t>{64}},
-        {"activation", "relu, sigmoid, tanh or gelu", std::string("relu")},
+        {"activation", "kind of an activation layer: relu, sigmoid, tanh, gelu, ...", std::string("relu")},
         {"dropout", "probability of zero after each hidden layer", 0.0}},
        build_mlp},
       {"cnn",

@@ -11,11 +11,11 @@ namespace lockstep {
 
 namespace {
 
-const Description<NoOptions>& activation_named(const std::string& name) {
+const LayerKind& activation_named(const std::string& name) {
   std::vector<std::string> known;
-  for (const auto* activation : {&layers::relu, &layers::sigmoid, &layers::tanh, &layers::gelu}) {
-    known.emplace_back(activation->kind);
-    if (known.back() == name) return *activation;
+  for (const LayerKind& kind : activation_kinds()) {
+    known.push_back(kind.name);
+    if (kind.name == name) return kind;
   }
   fail(ExitCode::usage, "unknown model.activation '{}'{}", name, suggestion(name, known));
 }
@@ -27,9 +27,9 @@ Graph build_mlp(const Value& input, int64_t outputs, const std::map<std::string,
                 uint64_t seed) {
   const auto& hidden = std::get<std::vector<int64_t>>(keys.at("hidden"));
   const double rate = std::get<double>(keys.at("dropout"));
-  const Description<NoOptions>& activation = activation_named(std::get<std::string>(keys.at("activation")));
-  // He's bounds preserve the variance with ReLU and GELU, Glorot's with the others.
-  const bool rectifies = &activation == &layers::relu || &activation == &layers::gelu;
+  const LayerKind& activation = activation_named(std::get<std::string>(keys.at("activation")));
+  // He's bounds preserve the variance where about half of the values are lost, Glorot's elsewhere.
+  const bool rectifies = activation.name != layers::sigmoid.kind && activation.name != layers::tanh.kind;
 
   Graph graph(input, seed);
   graph.add("flatten", layers::flatten());
@@ -38,7 +38,7 @@ Graph build_mlp(const Value& input, int64_t outputs, const std::map<std::string,
     graph.add(
         fmt::format("linear{}", number),
         layers::linear({.outputs = hidden[i], .init = rectifies ? Init::he_uniform : Init::glorot_uniform}));
-    graph.add(fmt::format("{}{}", activation.kind, number), activation());
+    graph.add(fmt::format("{}{}", activation.name, number), activation.with({}));
     if (rate != 0) graph.add(fmt::format("dropout{}", number), layers::dropout({.rate = rate}));
   }
   graph.add("output", layers::linear({.outputs = outputs}));

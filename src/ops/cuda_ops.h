@@ -18,8 +18,8 @@
 
 namespace lockstep::cuda {
 
-void activation_forward(Exec exec, Activation activation, ConstTensor x, Tensor y);
-void activation_backward(Exec exec, Activation activation, ConstTensor saved, ConstTensor dy, Tensor dx);
+void activation_forward(Exec exec, const ActivationSpec& spec, ConstTensor x, Tensor y);
+void activation_backward(Exec exec, const ActivationSpec& spec, ConstTensor saved, ConstTensor dy, Tensor dx);
 
 void add(Exec exec, ConstTensor a, ConstTensor b, Tensor y);
 

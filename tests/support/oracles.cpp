@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 namespace lockstep::test::oracle {
 
@@ -28,9 +29,9 @@ Doubles matmul(const MatmulSpec& spec, const Doubles& a, const Doubles& b, const
   return c;
 }
 
-Doubles activation(Activation activation, const Doubles& x) {
+Doubles activation(const ActivationSpec& spec, const Doubles& x) {
   Doubles y;
-  for (const double value : x) switch (activation) {
+  for (const double value : x) switch (spec.function) {
       case Activation::relu:
         y.push_back(std::max(value, 0.0));
         break;
@@ -42,6 +43,29 @@ Doubles activation(Activation activation, const Doubles& x) {
         break;
       case Activation::gelu:
         y.push_back(value * 0.5 * (1 + std::erf(value / std::sqrt(2.0))));
+        break;
+      case Activation::leaky_relu:
+        y.push_back(value > 0 ? value : spec.alpha * value);
+        break;
+      case Activation::relu6:
+        y.push_back(std::min(std::max(value, 0.0), 6.0));
+        break;
+      case Activation::elu:
+        y.push_back(value > 0 ? value : spec.alpha * std::expm1(value));
+        break;
+      case Activation::gelu_tanh:
+        y.push_back(
+            value * 0.5 *
+            (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (value + 0.044715 * std::pow(value, 3)))));
+        break;
+      case Activation::silu:
+        y.push_back(value / (1 + std::exp(-value)));
+        break;
+      case Activation::hard_swish:
+        y.push_back(value * std::min(std::max(value + 3, 0.0), 6.0) / 6);
+        break;
+      case Activation::softplus:
+        y.push_back(value > 0 ? value + std::log1p(std::exp(-value)) : std::log1p(std::exp(value)));
         break;
     }
   return y;

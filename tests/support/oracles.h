@@ -14,7 +14,7 @@ namespace lockstep::test::oracle {
 
 Doubles matmul(const MatmulSpec& spec, const Doubles& a, const Doubles& b, const Doubles& bias);
 
-Doubles activation(Activation activation, const Doubles& x);
+Doubles activation(const ActivationSpec& spec, const Doubles& x);
 
 Doubles conv2d(const Conv2dSpec& spec, const Doubles& x, const Doubles& w, const Doubles& b);
 
