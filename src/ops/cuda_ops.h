@@ -10,6 +10,7 @@
 #include "src/ops/loss/elementwise_loss.h"
 #include "src/ops/loss/output_loss.h"
 #include "src/ops/micro_batch.h"
+#include "src/ops/norm/group_norm.h"
 #include "src/ops/pointwise/activation.h"
 #include "src/ops/pointwise/dropout.h"
 #include "src/ops/pool/pool2d.h"
@@ -47,6 +48,12 @@ void embedding_backward(Exec exec, ConstTensor ids, ConstTensor dy, Tensor dweig
 
 void add_fingerprint(Exec exec, std::span<const float> values, int64_t first_block, uint64_t* sum);
 void cut_fingerprint(Exec exec, const uint64_t* sum, float* pieces);
+
+void group_norm_forward(Exec exec, const GroupNormSpec& spec, ConstTensor x, ConstTensor scale,
+                        ConstTensor shift, Tensor y, Tensor saved_mean, Tensor saved_inverse_std);
+void group_norm_backward(Exec exec, const GroupNormSpec& spec, ConstTensor x, ConstTensor scale,
+                         ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy, Tensor dx,
+                         Tensor dscale, Tensor dshift);
 
 void softmax_cross_entropy(Exec exec, const MicroBatchInfo* info, const CrossEntropySpec& spec,
                            ConstTensor logits, ConstTensor labels, Tensor dlogits, Tensor metrics);

@@ -9,6 +9,7 @@
 #include "src/graph/layers/dropout.h"
 #include "src/graph/layers/embedding.h"
 #include "src/graph/layers/flatten.h"
+#include "src/graph/layers/group_norm.h"
 #include "src/graph/layers/linear.h"
 #include "src/graph/layers/pool2d.h"
 
