@@ -40,6 +40,8 @@ void judge_step(Exec exec, const float* loss, std::span<const float> statistics,
 void bias_forward(Exec exec, ConstTensor x, ConstTensor b, Tensor y);
 void bias_backward(Exec exec, ConstTensor dy, Tensor db);
 
+void copy_columns(Exec exec, int64_t columns, ConstTensor x, int64_t x_first, Tensor y, int64_t y_first);
+
 void dropout(Exec exec, const MicroBatchInfo* info, const DropoutSpec& spec, ConstTensor sample_index,
              ConstTensor x, Tensor y);
 
@@ -64,6 +66,9 @@ void elementwise_loss(Exec exec, const MicroBatchInfo* info, const ElementwiseLo
 void add_output_loss(Exec exec, float weight, bool is_first, ConstTensor own, Tensor gradient, Tensor total);
 void divide_by_weights(Exec exec, Tensor metrics, std::span<float> gradients);
 void softmax(Exec exec, ConstTensor logits, Tensor probabilities);
+
+void multiply_forward(Exec exec, ConstTensor a, ConstTensor b, Tensor y);
+void multiply_backward(Exec exec, ConstTensor a, ConstTensor b, ConstTensor dy, Tensor da, Tensor db);
 
 void max_pool2d_forward(Exec exec, const Pool2dSpec& spec, ConstTensor x, Tensor y, Tensor argmax);
 void max_pool2d_backward(Exec exec, const Pool2dSpec& spec, ConstTensor argmax, ConstTensor dy, Tensor dx);

@@ -18,6 +18,9 @@ const std::vector<LayerKind>& layer_kinds() {
         layers::group_norm.by_name(),
         layers::dropout.by_name(),
         layers::add.by_name(),
+        layers::multiply.by_name(),
+        layers::concat.by_name(),
+        layers::slice.by_name(),
         layers::flatten.by_name(),
     };
     all.insert(all.end(), activation_kinds().begin(), activation_kinds().end());

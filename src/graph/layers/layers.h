@@ -5,12 +5,14 @@
 #include "src/graph/layers/add.h"
 #include "src/graph/layers/batch_norm.h"
 #include "src/graph/layers/bias.h"
+#include "src/graph/layers/concat.h"
 #include "src/graph/layers/conv2d.h"
 #include "src/graph/layers/dropout.h"
 #include "src/graph/layers/embedding.h"
 #include "src/graph/layers/flatten.h"
 #include "src/graph/layers/group_norm.h"
 #include "src/graph/layers/linear.h"
+#include "src/graph/layers/multiply.h"
 #include "src/graph/layers/pool2d.h"
 
 namespace lockstep {
