@@ -14,6 +14,7 @@
 #include "src/ops/pointwise/activation.h"
 #include "src/ops/pointwise/dropout.h"
 #include "src/ops/pool/pool2d.h"
+#include "src/ops/shape/upsample.h"
 #include "src/ops/step_guard.h"
 #include "src/tensor/tensor.h"
 
@@ -94,5 +95,8 @@ void sync_batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstT
 void sync_batch_norm_input_gradient(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
                                     ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy,
                                     ConstTensor totals, Tensor dx);
+
+void upsample_forward(Exec exec, const UpsampleSpec& spec, ConstTensor x, Tensor y);
+void upsample_backward(Exec exec, const UpsampleSpec& spec, ConstTensor dy, Tensor dx);
 
 }  // namespace lockstep::cuda
