@@ -68,6 +68,7 @@ void add_output_loss(Exec exec, float weight, bool is_first, ConstTensor own, Te
 void divide_by_weights(Exec exec, Tensor metrics, std::span<float> gradients);
 void softmax(Exec exec, ConstTensor logits, Tensor probabilities);
 
+void scale(Exec exec, float factor, ConstTensor x, Tensor y);
 void multiply_forward(Exec exec, ConstTensor a, ConstTensor b, Tensor y);
 void multiply_backward(Exec exec, ConstTensor a, ConstTensor b, ConstTensor dy, Tensor da, Tensor db);
 

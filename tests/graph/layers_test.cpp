@@ -68,6 +68,7 @@ std::vector<Case> cases() {
       {"average_pool2d_padded", f32({5, 4, 2}),
        layers::average_pool2d({.window = {3, 2}, .padding = {1, 0}})},
       {"batch_norm_of_vectors", f32({4}), layers::batch_norm({})},
+      {"pad_channels_on_both_sides", f32({3, 2, 4}), layers::pad_channels({.before = 2, .after = 1})},
   };
   for (const LayerKind& kind : layer_kinds()) all.push_back(standard_case(kind));
   return all;

@@ -18,6 +18,7 @@ constexpr std::pair<Init, const char*> kInitializers[] = {
     {Init::glorot_normal, "glorot_normal"},
     {Init::he_uniform, "he_uniform"},
     {Init::he_normal, "he_normal"},
+    {Init::he_normal_out, "he_normal_out"},
     {Init::kaiming_torch, "kaiming_torch"},
     {Init::normal, "normal"},
 };

@@ -20,8 +20,10 @@ const std::vector<LayerKind>& layer_kinds() {
         layers::dropout.by_name(),
         layers::add.by_name(),
         layers::multiply.by_name(),
+        layers::scale.by_name(),
         layers::concat.by_name(),
         layers::slice.by_name(),
+        layers::pad_channels.by_name(),
         layers::flatten.by_name(),
     };
     all.insert(all.end(), activation_kinds().begin(), activation_kinds().end());

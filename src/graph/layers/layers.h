@@ -13,7 +13,9 @@
 #include "src/graph/layers/group_norm.h"
 #include "src/graph/layers/linear.h"
 #include "src/graph/layers/multiply.h"
+#include "src/graph/layers/pad_channels.h"
 #include "src/graph/layers/pool2d.h"
+#include "src/graph/layers/scale.h"
 #include "src/graph/layers/upsample.h"
 
 namespace lockstep {
