@@ -10,7 +10,11 @@ namespace lockstep::zoo {
 // order of `lockstep model list`.
 #define LOCKSTEP_ZOO(MODELS_OF) \
   MODELS_OF(mlp)                \
-  MODELS_OF(cnn)
+  MODELS_OF(cnn)                \
+  MODELS_OF(resnet)             \
+  MODELS_OF(mobilenet_v1)       \
+  MODELS_OF(mobilenet_v2)       \
+  MODELS_OF(densenet)
 
 #define LOCKSTEP_DECLARE_MODELS(file) std::vector<ModelEntry> file##_models();
 LOCKSTEP_ZOO(LOCKSTEP_DECLARE_MODELS)
