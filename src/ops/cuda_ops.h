@@ -11,6 +11,7 @@
 #include "src/ops/loss/output_loss.h"
 #include "src/ops/micro_batch.h"
 #include "src/ops/norm/group_norm.h"
+#include "src/ops/norm/local_response_norm.h"
 #include "src/ops/pointwise/activation.h"
 #include "src/ops/pointwise/dropout.h"
 #include "src/ops/pool/pool2d.h"
@@ -57,6 +58,11 @@ void group_norm_forward(Exec exec, const GroupNormSpec& spec, ConstTensor x, Con
 void group_norm_backward(Exec exec, const GroupNormSpec& spec, ConstTensor x, ConstTensor scale,
                          ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy, Tensor dx,
                          Tensor dscale, Tensor dshift);
+
+void local_response_norm_forward(Exec exec, const LocalResponseNormSpec& spec, ConstTensor x, Tensor y,
+                                 Tensor scale);
+void local_response_norm_backward(Exec exec, const LocalResponseNormSpec& spec, ConstTensor x,
+                                  ConstTensor scale, ConstTensor dy, Tensor dx);
 
 void softmax_cross_entropy(Exec exec, const MicroBatchInfo* info, const CrossEntropySpec& spec,
                            ConstTensor logits, ConstTensor labels, Tensor dlogits, Tensor metrics);

@@ -17,6 +17,7 @@ const std::vector<LayerKind>& layer_kinds() {
         layers::layer_norm.by_name(),
         layers::rms_norm.by_name(),
         layers::group_norm.by_name(),
+        layers::local_response_norm.by_name(),
         layers::dropout.by_name(),
         layers::add.by_name(),
         layers::multiply.by_name(),
