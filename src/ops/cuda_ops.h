@@ -15,6 +15,7 @@
 #include "src/ops/pointwise/activation.h"
 #include "src/ops/pointwise/dropout.h"
 #include "src/ops/pool/pool2d.h"
+#include "src/ops/shape/pad.h"
 #include "src/ops/shape/upsample.h"
 #include "src/ops/step_guard.h"
 #include "src/tensor/tensor.h"
@@ -76,6 +77,9 @@ void softmax(Exec exec, ConstTensor logits, Tensor probabilities);
 
 void multiply_forward(Exec exec, ConstTensor a, ConstTensor b, Tensor y);
 void multiply_backward(Exec exec, ConstTensor a, ConstTensor b, ConstTensor dy, Tensor da, Tensor db);
+
+void pad_forward(Exec exec, const PadSpec& spec, ConstTensor x, Tensor y);
+void pad_backward(Exec exec, const PadSpec& spec, ConstTensor dy, Tensor dx);
 
 void max_pool2d_forward(Exec exec, const Pool2dSpec& spec, ConstTensor x, Tensor y, Tensor argmax);
 void max_pool2d_backward(Exec exec, const Pool2dSpec& spec, ConstTensor argmax, ConstTensor dy, Tensor dx);

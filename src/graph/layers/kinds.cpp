@@ -11,6 +11,7 @@ const std::vector<LayerKind>& layer_kinds() {
         layers::average_pool2d.by_name(),
         layers::global_average_pool.by_name(),
         layers::upsample.by_name(),
+        layers::pad.by_name(),
         layers::embedding.by_name(),
         layers::bias.by_name(),
         layers::batch_norm.by_name(),

@@ -14,6 +14,7 @@
 #include "src/graph/layers/linear.h"
 #include "src/graph/layers/local_response_norm.h"
 #include "src/graph/layers/multiply.h"
+#include "src/graph/layers/pad.h"
 #include "src/graph/layers/pool2d.h"
 #include "src/graph/layers/upsample.h"
 
