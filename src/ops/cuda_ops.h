@@ -14,7 +14,7 @@
 #include "src/ops/norm/local_response_norm.h"
 #include "src/ops/pointwise/activation.h"
 #include "src/ops/pointwise/dropout.h"
-#include "src/ops/pool/pool2d.h"
+#include "src/ops/pool/pool.h"
 #include "src/ops/shape/pad.h"
 #include "src/ops/shape/upsample.h"
 #include "src/ops/step_guard.h"
@@ -81,10 +81,10 @@ void multiply_backward(Exec exec, ConstTensor a, ConstTensor b, ConstTensor dy, 
 void pad_forward(Exec exec, const PadSpec& spec, ConstTensor x, Tensor y);
 void pad_backward(Exec exec, const PadSpec& spec, ConstTensor dy, Tensor dx);
 
-void max_pool2d_forward(Exec exec, const Pool2dSpec& spec, ConstTensor x, Tensor y, Tensor argmax);
-void max_pool2d_backward(Exec exec, const Pool2dSpec& spec, ConstTensor argmax, ConstTensor dy, Tensor dx);
-void average_pool2d_forward(Exec exec, const Pool2dSpec& spec, ConstTensor x, Tensor y);
-void average_pool2d_backward(Exec exec, const Pool2dSpec& spec, ConstTensor dy, Tensor dx);
+void max_pool_forward(Exec exec, const PoolSpec& spec, ConstTensor x, Tensor y, Tensor argmax);
+void max_pool_backward(Exec exec, const PoolSpec& spec, ConstTensor argmax, ConstTensor dy, Tensor dx);
+void average_pool_forward(Exec exec, const PoolSpec& spec, ConstTensor x, Tensor y);
+void average_pool_backward(Exec exec, const PoolSpec& spec, ConstTensor dy, Tensor dx);
 void global_average_pool_forward(Exec exec, ConstTensor x, Tensor y);
 void global_average_pool_backward(Exec exec, ConstTensor dy, Tensor dx);
 

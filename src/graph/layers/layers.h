@@ -15,7 +15,7 @@
 #include "src/graph/layers/local_response_norm.h"
 #include "src/graph/layers/multiply.h"
 #include "src/graph/layers/pad.h"
-#include "src/graph/layers/pool2d.h"
+#include "src/graph/layers/pool.h"
 #include "src/graph/layers/upsample.h"
 
 namespace lockstep {
