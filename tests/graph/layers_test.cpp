@@ -30,7 +30,8 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 Value f32(const Shape& shape) { return {DType::f32, shape}; }
 
 /// A kind of layer with its standard options, and small numbers for those that are required: on images, or on
-/// vectors where it takes none, or on token ids; with one input, or with two. Without inputs if nothing fits.
+/// vectors, signals, volumes or token ids where it takes none; with one input, or with two. Without inputs if
+/// nothing fits.
 Case standard_case(const LayerKind& kind) {
   std::map<std::string, OptionValue> values;
   for (const LayerOption& option : kind.options) {
@@ -42,7 +43,9 @@ Case standard_case(const LayerKind& kind) {
   }
   const NewLayer layer = kind.with(values);
   for (const int inputs : {1, 2})
-    for (const Value& input : {f32({5, 4, 2}), f32({7}), Value{DType::i32, {5}}}) try {
+    for (const Value& input :
+         {f32({5, 4, 2}), f32({7}), f32({6, 3}), f32({3, 4, 2, 3}), Value{DType::i32, {5}}})
+      try {
         Graph(input).add("layer", layer, std::vector<int>(static_cast<size_t>(inputs), 0));
         return {kind.name, input, layer, inputs};
       } catch (const Error&) {  // it takes other inputs
@@ -63,6 +66,30 @@ std::vector<Case> cases() {
                        .dilation = {2, 3},
                        .groups = 2,
                        .bias = false})},
+      {"conv1d_same", f32({7, 3}),
+       layers::conv1d({.filters = 2, .kernel = 4, .stride = 2, .padding = Padding::same()})},
+      {"conv2d_same", f32({6, 5, 2}),
+       layers::conv2d({.filters = 3, .kernel = 3, .stride = {2, 1}, .padding = Padding::same()})},
+      {"conv2d_depthwise", f32({5, 5, 3}),
+       layers::conv2d({.filters = 3, .kernel = 3, .padding = 1, .groups = 3})},
+      {"conv3d_all_options", f32({4, 5, 3, 2}),
+       layers::conv3d({.filters = 4,
+                       .kernel = {2, 3, 2},
+                       .stride = {1, 2, 1},
+                       .padding = {1, 0, 1},
+                       .dilation = {2, 1, 1},
+                       .groups = 2,
+                       .bias = false})},
+      {"conv_transpose1d_same", f32({4, 2}),
+       layers::conv_transpose1d({.filters = 3, .kernel = 3, .stride = 2, .padding = Padding::same()})},
+      {"conv_transpose2d_all_options", f32({3, 4, 4}),
+       layers::conv_transpose2d({.filters = 6,
+                                 .kernel = {3, 2},
+                                 .stride = {2, 3},
+                                 .padding = {1, 0},
+                                 .output_padding = {1, 2},
+                                 .dilation = {1, 2},
+                                 .groups = 2})},
       {"max_pool2d_overlapping", f32({5, 6, 2}),
        layers::max_pool2d({.window = {3, 3}, .stride = {2, 2}, .padding = {1, 1}})},
       {"average_pool2d_padded", f32({5, 4, 2}),

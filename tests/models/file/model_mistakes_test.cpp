@@ -56,8 +56,9 @@ TEST_F(ModelFile, NamesFileLineAndRemedy) {
   EXPECT_THAT(
       error_of("[[layer]]\nkind = \"conv2d\"\nfilters = 3\nkernel = [3, 3, 3]\n"),
       HasSubstr(":1: layer 'conv2d_1' (conv2d): kernel has 3 numbers, but the input has 2 spatial axes."));
-  EXPECT_THAT(error_of("[[layer]]\nkind = \"conv2d\"\nfilters = 3\nkernel = [3, 3, 3, 3]\n"),
-              HasSubstr(":4: layer 'conv2d_1': 'kernel' must be an integer or [height, width]."));
+  EXPECT_THAT(
+      error_of("[[layer]]\nkind = \"conv2d\"\nfilters = 3\nkernel = [3, 3, 3, 3]\n"),
+      HasSubstr(":4: layer 'conv2d_1': 'kernel' must be an integer, or a list of one for each axis."));
   EXPECT_THAT(error_of("[[layer]]\nkind = \"linear\"\noutputs = 0\n", {4}),
               HasSubstr(":1: layer 'linear_1' (linear): outputs is 0, but it must be from 1 to 1048576."));
   EXPECT_THAT(error_of("[[layer]]\nkind = \"conv2d\"\nfilters = 3\nkernel = 3\nbias = 1\n"),
