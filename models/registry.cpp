@@ -87,19 +87,19 @@ std::map<std::string, ModelValue> complete_keys(const ModelEntry& entry, const M
   return keys;
 }
 
-/// Images, signals or volumes without a channel axis have one channel; only this function decides that. rank:
-/// that of a sample with channels. Samples of vectors with an output for each are sequences, not images.
-Value with_channels(const Value& input, const NetworkOutput& output, int rank) {
+}  // namespace
+
+Value with_channels(const Value& input, const NetworkOutput& output, int axes) {
   const Shape& shape = input.shape;
   const bool is_sequence =
-      shape.rank() == 2 && output.positions.rank() == 1 && output.positions[0] == shape[0];
-  if (shape.rank() != rank - 1 || is_sequence) return input;
+      axes == 2 && output.positions.rank() == 1 && shape.rank() > 0 && output.positions[0] == shape[0];
+  // Token ids become vectors, whose elements are the channels.
+  const bool is_tokens = axes != 2 && input.dtype == DType::i32;
+  if (shape.rank() != axes || is_sequence || is_tokens) return input;
   std::vector<int64_t> extents(shape.extents().begin(), shape.extents().end());
   extents.push_back(1);
   return {input.dtype, Shape(extents)};
 }
-
-}  // namespace
 
 Graph build_model(const ModelSpec& spec, const Value& input, const NetworkOutput& output, uint64_t seed) {
   INVARIANT(output.width > 0, "a model with {} outputs", output.width);
@@ -107,7 +107,7 @@ Graph build_model(const ModelSpec& spec, const Value& input, const NetworkOutput
     if (!spec.keys.empty())
       fail(ExitCode::usage, "model.{} does not apply: the model comes from {}, which contains its options.",
            spec.keys.begin()->first, spec.file);
-    return build_model_file(spec.file, with_channels(input, output, 3), output, seed);
+    return build_model_file(spec.file, input, output, seed);
   }
   const ModelEntry* const entry = find_model(spec.name);
   if (entry == nullptr) {
@@ -115,7 +115,7 @@ Graph build_model(const ModelSpec& spec, const Value& input, const NetworkOutput
     for (const ModelEntry& each : model_registry()) known.push_back(each.name);
     fail(ExitCode::usage, "unknown model '{}'{}", spec.name, suggestion(spec.name, known, model_synonyms()));
   }
-  const Value sample = with_channels(input, output, entry->standard.input.shape.rank());
+  const Value sample = with_channels(input, output, entry->standard.input.shape.rank() - 1);
   const ModelRequest request{sample, output, complete_keys(*entry, spec), seed};
   try {
     return entry->build(request);

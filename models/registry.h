@@ -81,6 +81,11 @@ const ModelEntry* find_model(const std::string& name);
 Synonyms model_synonyms();
 Synonyms model_key_synonyms();
 
+/// A sample as a model along so many spatial axes reads it: one that has only these axes gets a channel axis,
+/// as of an image (H, W) or a signal (length). Samples with an output at each place of their first axis are
+/// sequences of vectors, not images.
+Value with_channels(const Value& input, const NetworkOutput& output, int axes);
+
 /// Builds a model, whose output is a vector or has an output at each position. Throws Error(usage) for an
 /// unknown model or key (with the nearest known one), a value of the wrong type, or a network that does not
 /// fit the data: the message names the layer.

@@ -13,14 +13,14 @@ ModelUse classes(std::initializer_list<int64_t> sample, int64_t count,
 ModelUse imagenet(int64_t size) { return classes({size, size, 3}, 1000); }
 
 int add_conv_norm(Graph& graph, int input, const std::string& conv, const std::string& norm,
-                  Conv2dOptions options, const BatchNormOptions& norm_options) {
+                  ConvOptions options, const BatchNormOptions& norm_options) {
   options.bias = false;
   options.init = Init::he_normal_out;
   graph.add(conv, layers::conv2d(options), {input});
   return graph.add(norm, layers::batch_norm(norm_options));
 }
 
-int add_basic_conv(Graph& graph, int input, const std::string& name, const Conv2dOptions& options) {
+int add_basic_conv(Graph& graph, int input, const std::string& name, const ConvOptions& options) {
   add_conv_norm(graph, input, name + ".conv", name + ".bn", options, {.epsilon = 1e-3});
   return graph.add(name + ".relu", layers::relu());
 }

@@ -20,11 +20,11 @@ ModelUse imagenet(int64_t size = 224);
 /// Appends a convolution without bias and a batch norm; returns the norm's value. The filter starts as in
 /// torchvision, with a variance of 2 / fan_out (He et al. 2015).
 int add_conv_norm(Graph& graph, int input, const std::string& conv, const std::string& norm,
-                  Conv2dOptions options, const BatchNormOptions& norm_options = {});
+                  ConvOptions options, const BatchNormOptions& norm_options = {});
 
 /// Appends NAME.conv, NAME.bn and NAME.relu: the unit of torchvision's Inception networks, with their epsilon
 /// of 0.001.
-int add_basic_conv(Graph& graph, int input, const std::string& name, const Conv2dOptions& options);
+int add_basic_conv(Graph& graph, int input, const std::string& name, const ConvOptions& options);
 
 /// channels x factor as an integer, at least 1: the filters of a network that is made wider or narrower.
 int64_t scaled(int64_t channels, double factor);

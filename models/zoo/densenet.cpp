@@ -9,7 +9,7 @@ namespace {
 
 using Integers = std::vector<int64_t>;
 
-int add_conv(Graph& graph, const std::string& name, Conv2dOptions options) {
+int add_conv(Graph& graph, const std::string& name, ConvOptions options) {
   options.bias = false;
   options.init = Init::he_normal;
   return graph.add(name, layers::conv2d(options));

@@ -17,7 +17,7 @@ Graph build(const ModelRequest& request) {
   const BatchNormOptions norm{.momentum = 0.01, .epsilon = 1e-3};
 
   Graph graph(request.input, request.seed);
-  const auto conv_norm_relu = [&](const std::string& name, const Conv2dOptions& options) {
+  const auto conv_norm_relu = [&](const std::string& name, const ConvOptions& options) {
     zoo::add_conv_norm(graph, graph.output(), name, name + "_bn", options, norm);
     return graph.add(name + "_relu", layers::relu6());
   };

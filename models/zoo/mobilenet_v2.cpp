@@ -21,7 +21,7 @@ constexpr Stage kStages[] = {{1, 16, 1}, {6, 24, 2},  {6, 32, 2}, {6, 64, 2},
                              {6, 96, 1}, {6, 160, 2}, {6, 320, 1}};
 
 /// Appends NAME.0, NAME.1 and NAME.2: a convolution, its norm and ReLU6.
-int add_conv_norm_relu(Graph& graph, int input, const std::string& name, const Conv2dOptions& options) {
+int add_conv_norm_relu(Graph& graph, int input, const std::string& name, const ConvOptions& options) {
   zoo::add_conv_norm(graph, input, name + ".0", name + ".1", options);
   return graph.add(name + ".2", layers::relu6());
 }

@@ -20,7 +20,7 @@ struct BlockOptions {
 /// The branch of two 3x3 convolutions, or of 1x1, 3x3 and 1x1 (He et al. 2016, figure 5).
 int add_branch(Graph& graph, int input, const std::string& name, const BlockOptions& block, int64_t filters,
                int64_t stride) {
-  const auto conv_norm = [&](int from, int number, const Conv2dOptions& options,
+  const auto conv_norm = [&](int from, int number, const ConvOptions& options,
                              const BatchNormOptions& norm = {}) {
     return zoo::add_conv_norm(graph, from, fmt::format("{}.conv{}", name, number),
                               fmt::format("{}.bn{}", name, number), options, norm);
