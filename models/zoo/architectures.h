@@ -11,10 +11,17 @@ namespace lockstep::zoo {
 #define LOCKSTEP_ZOO(MODELS_OF) \
   MODELS_OF(mlp)                \
   MODELS_OF(cnn)                \
+  MODELS_OF(alexnet)            \
+  MODELS_OF(vgg)                \
   MODELS_OF(resnet)             \
+  MODELS_OF(googlenet)          \
+  MODELS_OF(inception_v3)       \
   MODELS_OF(mobilenet_v1)       \
   MODELS_OF(mobilenet_v2)       \
-  MODELS_OF(densenet)
+  MODELS_OF(densenet)           \
+  MODELS_OF(unet)               \
+  MODELS_OF(cosmoflow)          \
+  MODELS_OF(cnn1d)
 
 #define LOCKSTEP_DECLARE_MODELS(file) std::vector<ModelEntry> file##_models();
 LOCKSTEP_ZOO(LOCKSTEP_DECLARE_MODELS)

@@ -12,11 +12,26 @@ ModelUse classes(std::initializer_list<int64_t> sample, int64_t count,
 
 ModelUse imagenet(int64_t size) { return classes({size, size, 3}, 1000); }
 
+NewLayer conv(const Shape& input, const ConvOptions& options) {
+  if (input.rank() == 2) return layers::conv1d(options);
+  return input.rank() == 4 ? layers::conv3d(options) : layers::conv2d(options);
+}
+
+NewLayer conv_transpose(const Shape& input, const ConvOptions& options) {
+  if (input.rank() == 2) return layers::conv_transpose1d(options);
+  return input.rank() == 4 ? layers::conv_transpose3d(options) : layers::conv_transpose2d(options);
+}
+
+NewLayer max_pool(const Shape& input, const PoolOptions& options) {
+  if (input.rank() == 2) return layers::max_pool1d(options);
+  return input.rank() == 4 ? layers::max_pool3d(options) : layers::max_pool2d(options);
+}
+
 int add_conv_norm(Graph& graph, int input, const std::string& conv, const std::string& norm,
                   ConvOptions options, const BatchNormOptions& norm_options) {
   options.bias = false;
   options.init = Init::he_normal_out;
-  graph.add(conv, layers::conv2d(options), {input});
+  graph.add(conv, zoo::conv(graph.shape(input), options), {input});
   return graph.add(norm, layers::batch_norm(norm_options));
 }
 

@@ -17,6 +17,12 @@ ModelUse classes(std::initializer_list<int64_t> sample, int64_t count,
 /// ImageNet: square RGB images of so many pixels a side, 1000 classes.
 ModelUse imagenet(int64_t size = 224);
 
+// Layers along the spatial axes of a value: one for signals, two for images, three for volumes. Of other
+// values they are layers of images, whose messages say what they work on.
+NewLayer conv(const Shape& input, const ConvOptions& options);
+NewLayer conv_transpose(const Shape& input, const ConvOptions& options);
+NewLayer max_pool(const Shape& input, const PoolOptions& options = {});
+
 /// Appends a convolution without bias and a batch norm; returns the norm's value. The filter starts as in
 /// torchvision, with a variance of 2 / fan_out (He et al. 2015).
 int add_conv_norm(Graph& graph, int input, const std::string& conv, const std::string& norm,

@@ -50,7 +50,8 @@ int add_shortcut(Graph& graph, int input, const std::string& name, const BlockOp
   const int64_t missing = outputs - graph.shape(input)[-1];
   if (missing < 0)
     fail(ExitCode::usage, "model.shortcut = \"padding\" needs stages with increasing model.filters.");
-  graph.add(name + ".downsample.subsample", layers::max_pool2d({.window = 1, .stride = stride}), {input});
+  graph.add(name + ".downsample.subsample",
+            zoo::max_pool(graph.shape(input), {.window = 1, .stride = stride}), {input});
   return graph.add(name + ".downsample.pad", layers::pad_channels({.after = missing}));
 }
 
@@ -71,8 +72,8 @@ int add_stem(Graph& graph, bool large_images, int64_t filters) {
   else
     zoo::add_conv_norm(graph, 0, "conv1", "bn1", {.filters = filters, .kernel = 3, .padding = 1});
   const int last = graph.add("relu", layers::relu());
-  return large_images ? graph.add("maxpool", layers::max_pool2d({.window = 3, .stride = 2, .padding = 1}))
-                      : last;
+  if (!large_images) return last;
+  return graph.add("maxpool", zoo::max_pool(graph.shape(last), {.window = 3, .stride = 2, .padding = 1}));
 }
 
 Graph build(const ModelRequest& request) {
@@ -157,6 +158,10 @@ std::vector<ModelEntry> zoo::resnet_models() {
                           {3, 4, 6, 3}, true, {1, 1});
   wide.paper = "Zagoruyko and Komodakis 2016, arXiv:1605.07146";
   wide.keys = keys({3, 4, 6, 3}, {64, 128, 256, 512}, true, "imagenet", "projection", 1, 128);
+  ModelEntry signals = large("resnet1d", "residual network of convolutions along signals, 18 layers",
+                             {2, 2, 2, 2}, false, {1, 2});
+  signals.standard = zoo::classes({4096, 1}, 2);
+  signals.small.input.shape = {37, 2};
   return {large("resnet18", basic + ", 18 layers", {2, 2, 2, 2}, false, {1, 2}),
           large("resnet34", basic + ", 34 layers", {3, 4, 6, 3}, false, {2, 1}),
           large("resnet50", deep + ", 50 layers", {3, 4, 6, 3}, true, {1, 2}),
@@ -165,7 +170,8 @@ std::vector<ModelEntry> zoo::resnet_models() {
           resnext,
           wide,
           cifar("resnet20", "residual network for small images, 20 layers", 3, {1, 1, 1}),
-          cifar("resnet56", "residual network for small images, 56 layers", 9, {1, 2, 1})};
+          cifar("resnet56", "residual network for small images, 56 layers", 9, {1, 2, 1}),
+          signals};
 }
 
 }  // namespace lockstep
