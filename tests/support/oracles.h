@@ -5,7 +5,7 @@
 #include "src/ops/conv/conv2d.h"
 #include "src/ops/matmul/matmul.h"
 #include "src/ops/pointwise/activation.h"
-#include "src/ops/pool/pool2d.h"
+#include "src/ops/pool/pool.h"
 #include "tests/support/compare.h"
 
 /// The operations' mathematics in double, written for reading: each is its definition, in plain loops.
@@ -23,8 +23,8 @@ struct MaxPool {
   Doubles y;
   std::vector<uint8_t> argmax;
 };
-MaxPool max_pool2d(const Pool2dSpec& spec, const Doubles& x);
-Doubles average_pool2d(const Pool2dSpec& spec, const Doubles& x);
+MaxPool max_pool(const PoolSpec& spec, const Doubles& x);
+Doubles average_pool(const PoolSpec& spec, const Doubles& x);
 
 /// Over the first `rows` rows of (rows, channels).
 struct BatchNorm {

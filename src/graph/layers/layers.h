@@ -12,8 +12,10 @@
 #include "src/graph/layers/flatten.h"
 #include "src/graph/layers/group_norm.h"
 #include "src/graph/layers/linear.h"
+#include "src/graph/layers/local_response_norm.h"
 #include "src/graph/layers/multiply.h"
-#include "src/graph/layers/pool2d.h"
+#include "src/graph/layers/pad.h"
+#include "src/graph/layers/pool.h"
 #include "src/graph/layers/upsample.h"
 
 namespace lockstep {
