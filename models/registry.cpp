@@ -94,28 +94,30 @@ std::map<std::string, ModelValue> complete_keys(const ModelEntry& entry, const M
   return keys;
 }
 
-/// Images without a channel axis have one channel; only this function decides that. Samples with an output at
-/// each place of their first axis are sequences of vectors, not images.
-Value with_channels(const Value& input, const NetworkOutput& output) {
-  const Shape& shape = input.shape;
-  const bool is_sequence =
-      shape.rank() == 2 && output.positions.rank() == 1 && output.positions[0] == shape[0];
-  return shape.rank() == 2 && !is_sequence ? Value{input.dtype, {shape[0], shape[1], 1}} : input;
-}
-
 }  // namespace
 
 Synonyms model_synonyms() { return kModels; }
 Synonyms model_key_synonyms() { return kModelKeys; }
 
+Value with_channels(const Value& input, const NetworkOutput& output, int axes) {
+  const Shape& shape = input.shape;
+  const bool is_sequence =
+      axes == 2 && output.positions.rank() == 1 && shape.rank() > 0 && output.positions[0] == shape[0];
+  // Token ids become vectors, whose elements are the channels.
+  const bool is_tokens = axes != 2 && input.dtype == DType::i32;
+  if (shape.rank() != axes || is_sequence || is_tokens) return input;
+  std::vector<int64_t> extents(shape.extents().begin(), shape.extents().end());
+  extents.push_back(1);
+  return {input.dtype, Shape(extents)};
+}
+
 Graph build_model(const ModelSpec& spec, const Value& input, const NetworkOutput& output, uint64_t seed) {
   INVARIANT(output.width > 0, "a model with {} outputs", output.width);
-  const Value sample = with_channels(input, output);
   if (!spec.file.empty()) {
     if (!spec.keys.empty())
       fail(ExitCode::usage, "model.{} does not apply: the model comes from {}, which contains its options.",
            spec.keys.begin()->first, spec.file);
-    return build_model_file(spec.file, sample, output, seed);
+    return build_model_file(spec.file, input, output, seed);
   }
   std::vector<std::string> known;
   for (const ModelEntry& entry : model_registry()) {
@@ -123,7 +125,7 @@ Graph build_model(const ModelSpec& spec, const Value& input, const NetworkOutput
     if (entry.name != spec.name) continue;
     const auto keys = complete_keys(entry, spec);
     try {
-      return entry.build(sample, output.elements(), keys, seed);
+      return entry.build(with_channels(input, output, entry.axes), output.elements(), keys, seed);
     } catch (const Error& error) {
       throw Error(error.code(), fmt::format("model '{}' for samples of shape {}: {}", entry.name,
                                             to_string(input.shape), error.what()));

@@ -33,6 +33,7 @@ struct ModelEntry {
   /// type.
   Graph (*build)(const Value& input, int64_t outputs, const std::map<std::string, ModelValue>& keys,
                  uint64_t seed);
+  int axes = 2;  ///< spatial axes of its samples, see with_channels()
 };
 
 /// All built-in models; adding one is one file and one line here.
@@ -41,6 +42,11 @@ const std::vector<ModelEntry>& model_registry();
 /// Familiar names of built-in models and of their keys.
 Synonyms model_synonyms();
 Synonyms model_key_synonyms();
+
+/// A sample as a model along so many spatial axes reads it: one that has only these axes gets a channel axis,
+/// as of an image (H, W) or a signal (length). Samples with an output at each place of their first axis are
+/// sequences of vectors, not images.
+Value with_channels(const Value& input, const NetworkOutput& output, int axes);
 
 /// Builds a model. A built-in model has a vector as output; a model file may have an output at each position.
 /// Throws Error(usage) for an unknown model or key (with the nearest known one), a value of the wrong type,

@@ -45,6 +45,27 @@ TEST(Layers, SayWhatDoesNotFit) {
               HasSubstr("padding is -1"));
   EXPECT_THAT(error_of({9, 9, 3}, layers::conv2d({.filters = 1, .kernel = {INT64_MAX, 3}})),
               HasSubstr("kernel is 9223"));
+  EXPECT_THAT(error_of({9, 9, 3}, layers::conv2d({.filters = 1, .output_padding = 1})),
+              HasSubstr("output_padding is an option of transposed convolutions only."));
+  EXPECT_THAT(error_of({9, 3, 3}, layers::conv1d({.filters = 1})),
+              HasSubstr("works on sequences (length, channels), but its input is (9, 3, 3)."));
+  EXPECT_THAT(error_of({4, 1}, layers::conv1d({.filters = 1, .kernel = 7, .padding = 1})),
+              HasSubstr("kernel 7 is larger than the 4-element input with its padding 1."));
+  EXPECT_THAT(error_of({9, 3, 3}, layers::conv3d({.filters = 1})),
+              HasSubstr("works on volumes (depth, height, width, channels), but its input is (9, 3, 3)."));
+  EXPECT_THAT(error_of({9, 9, 9, 1}, layers::conv3d({.filters = 1, .kernel = {2, 2}})),
+              HasSubstr("kernel has 2 numbers, but the input has 3 spatial axes."));
+  EXPECT_THAT(
+      error_of({9, 9, 9, 1}, layers::conv3d({.filters = 1, .kernel = 1 << 20, .padding = Padding::same()})),
+      HasSubstr("kernel 1048576x1048576x1048576 has more than 1048576 elements."));
+  EXPECT_THAT(error_of({1, 2, 1}, layers::conv_transpose2d({.filters = 1, .padding = {2, 0}})),
+              HasSubstr("padding 2x0 leaves nothing of the output."));
+  EXPECT_THAT(error_of({3, 3, 1}, layers::conv_transpose2d({.filters = 1, .output_padding = 1})),
+              HasSubstr("output_padding 1 must be smaller than the stride 1."));
+  EXPECT_THAT(
+      error_of({3, 1}, layers::conv_transpose1d(
+                           {.filters = 1, .stride = 2, .padding = Padding::same(), .output_padding = 1})),
+      HasSubstr("output_padding has no place beside padding = \"same\", which gives 6 outputs."));
   EXPECT_THAT(error_of({}, layers::linear({.outputs = 10})),
               HasSubstr("takes a vector, but its input is a single number."));
   EXPECT_THAT(error_of({1 << 30}, layers::linear({.outputs = 1 << 20})),

@@ -1,6 +1,7 @@
 #include "tests/support/oracles.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <numbers>
@@ -72,26 +73,65 @@ Doubles activation(const ActivationSpec& spec, const Doubles& x) {
   return y;
 }
 
-Doubles conv2d(const Conv2dSpec& spec, const Doubles& x, const Doubles& w, const Doubles& b) {
-  const int64_t group_c = spec.c / spec.groups, group_k = spec.k / spec.groups;
-  Doubles y;
-  for (int64_t n = 0; n < spec.n; ++n)
-    for (int64_t oh = 0; oh < spec.out_h(); ++oh)
-      for (int64_t ow = 0; ow < spec.out_w(); ++ow)
-        for (int64_t k = 0; k < spec.k; ++k) {
-          const int64_t group = k / group_k;
-          double sum = spec.bias ? b[index(k)] : 0;
-          for (int64_t r = 0; r < spec.r; ++r)
-            for (int64_t s = 0; s < spec.s; ++s) {
-              const int64_t h = oh * spec.stride_h - spec.pad_h + r * spec.dilation_h;
-              const int64_t width = ow * spec.stride_w - spec.pad_w + s * spec.dilation_w;
-              if (!inside(h, spec.h) || !inside(width, spec.w)) continue;
-              for (int64_t c = 0; c < group_c; ++c)
-                sum += x[index(((n * spec.h + h) * spec.w + width) * spec.c + group * group_c + c)] *
-                       w[index(((k * spec.r + r) * spec.s + s) * group_c + c)];
-            }
-          y.push_back(spec.relu ? std::max(sum, 0.0) : sum);
+namespace {
+
+using Coordinates = std::array<int64_t, ConvAxes::kMax>;
+
+/// Calls visit(coordinates) for every position of a box.
+template <typename Visit>
+void for_each_position(const Coordinates& extents, Visit visit) {
+  for (int64_t i = 0; i < extents[0]; ++i)
+    for (int64_t j = 0; j < extents[1]; ++j)
+      for (int64_t k = 0; k < extents[2]; ++k) visit(Coordinates{i, j, k});
+}
+
+/// A number of each axis; axes that a convolution lacks have an extent of 1.
+template <typename Number>
+Coordinates each_axis(const ConvSpec& spec, Number number) {
+  Coordinates numbers;
+  numbers.fill(number(ConvAxis{}));
+  for (int axis = 0; axis < spec.axes.count(); ++axis) numbers[index(axis)] = number(spec.axes[axis]);
+  return numbers;
+}
+
+int64_t number_of(int64_t sample, const Coordinates& at, const Coordinates& extents) {
+  return ((sample * extents[0] + at[0]) * extents[1] + at[1]) * extents[2] + at[2];
+}
+
+}  // namespace
+
+Doubles conv(const ConvSpec& spec, const Doubles& x, const Doubles& w, const Doubles& b) {
+  const int64_t group_channels = spec.channels / spec.groups, group_filters = spec.filters / spec.groups;
+  const Coordinates extents = each_axis(spec, [](const ConvAxis& axis) { return axis.extent; });
+  const Coordinates outputs = each_axis(spec, [](const ConvAxis& axis) { return axis.outputs(); });
+  const Coordinates windows = each_axis(spec, [](const ConvAxis& axis) { return axis.window; });
+  Doubles y(index(spec.output().elements()));
+  for (size_t i = 0; i < y.size(); ++i) y[i] = spec.bias ? b[i % index(spec.features())] : 0;
+  for (int64_t n = 0; n < spec.samples; ++n)
+    for_each_position(outputs, [&](const Coordinates& output) {
+      for_each_position(windows, [&](const Coordinates& element) {
+        Coordinates from{};
+        for (int axis = 0; axis < spec.axes.count(); ++axis) {
+          const ConvAxis& it = spec.axes[axis];
+          const size_t a = index(axis);
+          from[a] = output[a] * it.stride - it.pad_before + element[a] * it.dilation;
+          if (!inside(from[a], it.extent)) return;
         }
+        for (int64_t k = 0; k < spec.filters; ++k)
+          for (int64_t c = 0; c < group_channels; ++c) {
+            const int64_t channel = k / group_filters * group_channels + c;
+            const size_t datum = index(number_of(n, from, extents) * spec.channels + channel);
+            const size_t result = index(number_of(n, output, outputs) * spec.filters + k);
+            const double weight = w[index(number_of(k, element, windows) * group_channels + c)];
+            if (spec.transposed)
+              y[datum] += x[result] * weight;
+            else
+              y[result] += x[datum] * weight;
+          }
+      });
+    });
+  if (spec.relu)
+    for (double& value : y) value = std::max(value, 0.0);
   return y;
 }
 

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "src/ops/conv/conv2d.h"
+#include "src/ops/conv/conv.h"
 #include "src/ops/matmul/matmul.h"
 #include "src/ops/pointwise/activation.h"
 #include "src/ops/pool/pool.h"
@@ -16,7 +16,8 @@ Doubles matmul(const MatmulSpec& spec, const Doubles& a, const Doubles& b, const
 
 Doubles activation(const ActivationSpec& spec, const Doubles& x);
 
-Doubles conv2d(const Conv2dSpec& spec, const Doubles& x, const Doubles& w, const Doubles& b);
+/// Also the transposed convolution.
+Doubles conv(const ConvSpec& spec, const Doubles& x, const Doubles& w, const Doubles& b);
 
 /// The maxima, and the position of the first maximum inside each window.
 struct MaxPool {

@@ -6,7 +6,12 @@ const std::vector<LayerKind>& layer_kinds() {
   static const std::vector<LayerKind> kinds = [] {
     std::vector<LayerKind> all = {
         layers::linear.by_name(),
+        layers::conv1d.by_name(),
         layers::conv2d.by_name(),
+        layers::conv3d.by_name(),
+        layers::conv_transpose1d.by_name(),
+        layers::conv_transpose2d.by_name(),
+        layers::conv_transpose3d.by_name(),
         layers::max_pool1d.by_name(),
         layers::max_pool2d.by_name(),
         layers::max_pool3d.by_name(),

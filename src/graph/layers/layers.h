@@ -6,7 +6,7 @@
 #include "src/graph/layers/batch_norm.h"
 #include "src/graph/layers/bias.h"
 #include "src/graph/layers/concat.h"
-#include "src/graph/layers/conv2d.h"
+#include "src/graph/layers/conv.h"
 #include "src/graph/layers/dropout.h"
 #include "src/graph/layers/embedding.h"
 #include "src/graph/layers/flatten.h"

@@ -3,24 +3,26 @@
 #include <optional>
 #include <unordered_map>
 
-#include "src/ops/conv/conv2d.h"
+#include "src/ops/conv/conv.h"
 #include "src/ops/onednn.h"
 
 namespace lockstep {
 
-/// The CPU side of Conv2d: oneDNN's convolutions, with the weights in the format that oneDNN prefers.
-struct Conv2d::Cpu {
-  explicit Cpu(const Conv2dSpec& spec);
+/// The CPU side of Conv: oneDNN's convolutions along two or three axes, with the weights in the format that
+/// oneDNN prefers.
+struct Conv::Cpu {
+  explicit Cpu(const ConvSpec& spec);
 
   size_t workspace_bytes() const { return workspace_bytes_; }
-  void forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace);
-  void backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor dx, Tensor dw, Tensor db,
-                Tensor workspace);
+  /// data to result, with the spec's bias and ReLU. Callers have checked the arguments of all three.
+  void convolve(ConstTensor data, ConstTensor w, ConstTensor b, Tensor result, Tensor workspace);
+  void data_gradient(ConstTensor w, ConstTensor dresult, Tensor ddata, Tensor workspace);
+  void filter_gradient(ConstTensor data, ConstTensor dresult, Tensor dw, Tensor db, Tensor workspace);
 
  private:
   /// One primitive and its arguments. If it needs the weights in another format than ours, they are reordered
-  /// through the workspace, behind the primitive's own scratch memory, before (forward, gradient of the data)
-  /// or after (gradient of the weights) it runs.
+  /// through the workspace, behind the primitive's own scratch memory, before (convolution, gradient of the
+  /// data) or after (gradient of the weights) it runs.
   struct Pass {
     dnnl::primitive primitive;
     std::unordered_map<int, dnnl::memory> arguments;
@@ -37,10 +39,10 @@ struct Conv2d::Cpu {
   using Binding = std::pair<int, const void*>;
   void run(Pass& pass, const void* weights, std::initializer_list<Binding> bindings, Tensor workspace);
 
-  Conv2dSpec spec_;
+  ConvSpec spec_;
   dnnl::stream stream_;
   dnnl::memory::desc plain_weights_;
-  std::optional<Pass> forward_, backward_data_, backward_weights_;
+  std::optional<Pass> convolve_, data_gradient_, filter_gradient_;
   size_t workspace_bytes_ = 0;
 };
 
