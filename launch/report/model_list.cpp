@@ -5,6 +5,8 @@
 
 #include "launch/config/model_keys.h"
 #include "src/core/counted.h"
+#include "src/core/error.h"
+#include "src/core/suggest.h"
 #include "src/graph/parameters.h"
 
 namespace lockstep {
@@ -24,6 +26,14 @@ std::string data_in_words(const ModelUse& use) {
 }
 
 }  // namespace
+
+const ModelEntry& model_named(const std::string& name) {
+  if (const ModelEntry* model = find_model(name)) return *model;
+  std::vector<std::string> known;
+  for (const ModelEntry& model : model_registry()) known.push_back(model.name);
+  fail(ExitCode::usage, "unknown model '{}'{} The name of a model file ends in .toml.", name,
+       suggestion(name, known, model_synonyms()));
+}
 
 int64_t standard_parameters(const ModelEntry& model) {
   const ModelUse& use = model.standard;

@@ -9,6 +9,9 @@
 
 namespace lockstep {
 
+/// The built-in model with this name. Throws Error(usage) with the nearest known one if there is none.
+const ModelEntry& model_named(const std::string& name);
+
 /// The number of trained values of a model for its standard data. Builds the graph; allocates no weights.
 int64_t standard_parameters(const ModelEntry& model);
 

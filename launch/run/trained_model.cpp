@@ -16,9 +16,7 @@
 
 namespace lockstep {
 
-namespace {
-
-LoadedCheckpoint load_run(const std::string& from, const std::string& what) {
+LoadedCheckpoint load_trained(const std::string& from, const std::string& what) {
   const std::filesystem::path path = from;
   if (!std::filesystem::exists(path))
     fail(ExitCode::data, "{}: no such file or folder{}", what, run_suggestion(from));
@@ -31,13 +29,11 @@ LoadedCheckpoint load_run(const std::string& from, const std::string& what) {
   return *std::move(loaded);
 }
 
-}  // namespace
-
 LoadedCheckpoint load_trained(World& world, const std::string& from, const std::string& what) {
   std::optional<LoadedCheckpoint> loaded;
   if (world.rank() == 0) {
     // Rank 0 chooses the checkpoint, and every rank reads it.
-    loaded = load_run(from, what);
+    loaded = load_trained(from, what);
   }
   const std::string path = world.broadcast(loaded ? loaded->path : "");
   if (!loaded) loaded = LoadedCheckpoint{path, load_checkpoint(path)};

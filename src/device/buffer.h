@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "src/device/exec.h"
@@ -36,6 +37,21 @@ class Buffer {
   size_t bytes_ = 0;
   Kind kind_ = Kind::none;
 };
+
+/// Bytes of all buffers of this process, by where they lie.
+struct BufferBytes {
+  int64_t host = 0;    ///< pageable or page-locked
+  int64_t device = 0;  ///< on GPUs
+
+  int64_t total() const { return host + device; }
+};
+
+// Thread-safe.
+/// At this moment.
+BufferBytes buffer_bytes();
+/// The maximum of each since the last restart_buffer_peak().
+BufferBytes peak_buffer_bytes();
+void restart_buffer_peak();
 
 /// Copies between any two kinds of memory, enqueued on `exec`; returns immediately for pinned and device
 /// memory.

@@ -120,8 +120,9 @@ class Layer {
   virtual std::vector<ParameterSpec> parameters() const { return {}; }
   virtual std::vector<StateSpec> states() const { return {}; }
   virtual LayerTraits traits() const = 0;
-  /// Of forward, for one sample, counting a multiply-add as two. Backward costs twice as much for layers with
-  /// weights.
+  /// Of forward, for one sample: the multiply-adds of convolutions and matrix products, each counted as two.
+  /// Everything else counts as zero, as in the literature (He et al. 2016, table 1, which counts a
+  /// multiply-add as one). Each gradient that backward computes costs as much as forward.
   virtual int64_t flops() const { return 0; }
 
   /// How a layer will run.

@@ -42,23 +42,18 @@ bool has_symmetric_padding(const ConvSpec& spec) {
 }
 
 /// The convolution that cuDNN computes: with padding that is the same on both sides, or of data that has been
-/// padded; and along two or three axes, because cuDNN has no convolution along one.
-ConvSpec as_for_cudnn(const ConvSpec& spec) {
+/// padded.
+ConvSpec as_for_cudnn(ConvSpec spec) {
   const bool symmetric = has_symmetric_padding(spec);
-  ConvSpec result = spec;
-  result.axes = ConvAxes(std::max(spec.axes.count(), 2));
-  const int missing = result.axes.count() - spec.axes.count();
-  for (int axis = 0; axis < spec.axes.count(); ++axis) {
-    ConvAxis& to = result.axes[missing + axis];
-    to = spec.axes[axis];
-    if (symmetric) {
-      to.pad_after = to.pad_before;
-    } else {
-      to.extent = to.padded();
-      to.pad_before = to.pad_after = 0;
+  for (int i = 0; i < spec.axes.count(); ++i) {
+    ConvAxis& axis = spec.axes[i];
+    if (!symmetric) {
+      axis.extent = axis.padded();
+      axis.pad_before = 0;
     }
+    axis.pad_after = axis.pad_before;
   }
-  return result;
+  return spec;
 }
 
 /// cuDNN's extents, in ints: of the batch (or the filters), the channels, then along the axes.

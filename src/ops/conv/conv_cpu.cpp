@@ -16,10 +16,8 @@ constexpr size_t kAlignment = 64;
 memory::desc channels_last(const Shape& shape) {
   memory::dims extents(shape.extents().begin(), shape.extents().end());
   std::rotate(extents.begin() + 1, extents.end() - 1, extents.end());
-  const auto format = shape.rank() == 3   ? memory::format_tag::nwc
-                      : shape.rank() == 4 ? memory::format_tag::nhwc
-                                          : memory::format_tag::ndhwc;
-  return {extents, memory::data_type::f32, format};
+  return {extents, memory::data_type::f32,
+          shape.rank() == 4 ? memory::format_tag::nhwc : memory::format_tag::ndhwc};
 }
 
 /// (K, windows..., C/groups) as oneDNN sees it: (K, C, windows...), or (groups, K/groups, C/groups,

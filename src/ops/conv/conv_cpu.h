@@ -8,7 +8,8 @@
 
 namespace lockstep {
 
-/// The CPU side of Conv: oneDNN's convolutions, with the weights in the format that oneDNN prefers.
+/// The CPU side of Conv: oneDNN's convolutions along two or three axes, with the weights in the format that
+/// oneDNN prefers.
 struct Conv::Cpu {
   explicit Cpu(const ConvSpec& spec);
 

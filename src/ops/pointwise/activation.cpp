@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
 #include "src/ops/onednn.h"

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
 

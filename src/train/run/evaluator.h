@@ -62,6 +62,9 @@ class Evaluator {
   using Visit = std::function<void(int64_t first, ConstTensor outputs)>;
   void predict(const Dataset& dataset, const Visit& visit);
 
+  /// Memory for activations of one lane.
+  int64_t arena_bytes() const { return lanes_[0].network.arena_bytes(); }
+
  private:
   /// Computes one micro-batch at a time: a network and its batch in the backend's memory.
   struct Lane {

@@ -99,6 +99,7 @@ void Trainer::start(const TrainObserver& observer, const StopConditions& conditi
   epoch_started_ = Clock::now();
   checkpoints_.start();
   clock_.start();
+  restart_buffer_peak();
   preempted_ = world_.any(!stop_request_.reason().empty());
 }
 
@@ -256,8 +257,18 @@ EndEvent Trainer::end_event(const std::string& reason, const std::optional<Evalu
           .seconds = seconds_since(started_),
           .peak_host_bytes = peak_host_bytes(),
           .peak_device_bytes = used_device_bytes(exec_),
+          .memory = memory_use(),
           .saves = saves_,
           .save_seconds = save_seconds_};
+}
+
+MemoryUse Trainer::memory_use() const {
+  const BufferBytes peak = peak_buffer_bytes();
+  const TrainingMemory planned =
+      planned_memory(options_, setup_, data_, evaluator_ ? &*evaluator_ : nullptr, world_);
+  return {planned,
+          planned.on(exec_.on_cuda()),
+          {peak.host - bytes_before_.host, peak.device - bytes_before_.device}};
 }
 
 /// Facts about the training data; determined once.

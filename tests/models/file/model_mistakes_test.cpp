@@ -51,6 +51,60 @@ TEST_F(ModelFile, SuggestsWhatOtherProgramsCallALayer) {
   EXPECT_EQ(error_of("[[layer]]\ntype = \"linear\"\n"), ":2: a layer has no 'type'. Did you mean 'kind'?");
 }
 
+TEST_F(ModelFile, SaysThatLayersFormACycle) {
+  const auto layer = [](const std::string& name, const std::string& inputs) {
+    return "[[layer]]\nkind = \"add\"\nname = \"" + name + "\"\ninputs = " + inputs + "\n";
+  };
+  EXPECT_EQ(error_of(layer("a", "[\"input\", \"a\"]")), ":4: layer 'a': a cycle: it reads its own output.");
+  EXPECT_EQ(error_of(layer("a", "[\"input\", \"b\"]") + layer("b", "[\"a\", \"input\"]")),
+            ":4: layer 'a': a cycle: 'a' reads 'b', which reads 'a'. A layer reads layers above it only.");
+  EXPECT_EQ(error_of(layer("a", "[\"input\", \"c\"]") + layer("b", "[\"a\", \"a\"]") +
+                     "[[layer]]\nkind = \"relu\"\n" + layer("c", "[\"relu_1\", \"input\"]")),
+            ":4: layer 'a': a cycle: 'a' reads 'c', which reads 'relu_1', which reads 'b', which reads 'a'. "
+            "A layer reads layers above it only.");
+  // In a block, which has names of its own.
+  EXPECT_EQ(error_of("[block.b]\nlayers = [{ kind = \"add\", name = \"x\", inputs = [\"input\", \"y\"] }, "
+                     "{ kind = \"relu\", name = \"y\" }]\n[[layer]]\nblock = \"b\"\nname = \"u\"\n"),
+            ":2: layer 'u.x': a cycle: 'x' reads 'y', which reads 'x'. A layer reads layers above it only.");
+  EXPECT_EQ(error_of(layer("a", "[\"input\", \"b\"]") + layer("b", "[\"input\", \"input\"]")),
+            ":4: layer 'a': 'b' comes later, in line 5. A layer reads layers above it: move one of the two.");
+  EXPECT_EQ(error_of(layer("a", "[\"input\", \"c\"]") + layer("b", "[\"a\", \"input\"]")),
+            ":4: layer 'a': no layer before this one is named 'c'. Known: input.");
+}
+
+TEST_F(ModelFile, RefusesANameThatIsTaken) {
+  const std::string block = "[block.b]\nlayers = [{ kind = \"relu\" }]\n";
+  const std::string layer = "[[layer]]\nkind = \"relu\"\nname = \"a\"\n";
+  const std::string use = "[[layer]]\nblock = \"b\"\nname = \"a\"\n";
+  EXPECT_EQ(error_of(layer + layer), ":4: two layers are named 'a': give one of them another name.");
+  EXPECT_EQ(error_of(block + layer + use), ":6: two layers are named 'a': give one of them another name.");
+  EXPECT_EQ(error_of(block + use + use), ":6: two layers are named 'a': give one of them another name.");
+  EXPECT_EQ(error_of(block + use + "first = 3\nrepeat = 2\n" + use + "first = 4\n"),
+            ":8: two layers are named 'a.4': give one of them another name.");
+}
+
+TEST_F(ModelFile, SaysWhichShapesDoNotFit) {
+  const auto joined = [&](const std::string& kind, const std::string& inputs,
+                          const Shape& input = {8, 8, 3}) {
+    return error_of(
+        "[[layer]]\nkind = \"max_pool2d\"\nname = \"half\"\nwindow = 2\n"
+        "[[layer]]\nkind = \"conv2d\"\nname = \"wide\"\ninput = \"input\"\nfilters = 5\nkernel = 1\n"
+        "[[layer]]\nkind = \"" +
+            kind + "\"\ninputs = " + inputs + "\n",
+        input);
+  };
+  EXPECT_EQ(joined("add", "[\"half\", \"wide\"]"),
+            ":11: layer 'add_1' (add): its inputs differ in shape: (4, 4, 3) and (8, 8, 5).");
+  EXPECT_EQ(joined("concat", "[\"wide\", \"input\", \"half\"]"),
+            ":11: layer 'concat_1' (concat): its inputs differ in more than their channels: (8, 8, 5) and "
+            "(4, 4, 3).");
+  EXPECT_EQ(joined("multiply", "[\"wide\", \"half\"]"),
+            ":11: layer 'multiply_1' (multiply): its second input must have the shape of the first, or one "
+            "number for each of its channels: (8, 8, 5) and (4, 4, 3).");
+  EXPECT_THAT(joined("add", "[\"half\", \"wide\"]", {1, 1, 3}),
+              HasSubstr(":1: layer 'half' (max_pool2d): window 2x2 is larger than the 1x1 input."));
+}
+
 TEST_F(ModelFile, NamesFileLineAndRemedy) {
   const std::string linear = "[[layer]]\nkind = \"linear\"\noutputs = \"classes\"\n";
   const std::string flatten = "[[layer]]\nkind = \"flatten\"\n";
