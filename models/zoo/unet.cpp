@@ -25,8 +25,9 @@ class UNet {
       fail(ExitCode::usage,
            "works on images (height, width, channels) or volumes (depth, height, width, "
            "channels).");
-    const std::vector<int64_t> extents = positions();
-    if (!(request.output.positions == Shape(extents)))
+    const auto sample = request.input.shape.extents();
+    const std::vector<int64_t> extents(sample.begin(), sample.end() - 1);
+    if (!request.output.accepts(NetworkOutput{request.output.width, Shape(extents)}.shape()))
       fail(ExitCode::usage, "has an output at each of the positions {} of a sample, but the targets have {}.",
            to_string(Shape(extents)),
            request.output.positions.rank() == 0 ? "one for the whole sample"
@@ -61,11 +62,6 @@ class UNet {
   }
 
  private:
-  std::vector<int64_t> positions() const {
-    const auto extents = request_.input.shape.extents();
-    return {extents.begin(), extents.end() - 1};
-  }
-
   NewLayer conv(const ConvOptions& options) const { return zoo::conv(request_.input.shape, options); }
 
   /// Twice a 3x3 convolution, batch norm and ReLU.

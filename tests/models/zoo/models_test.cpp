@@ -114,6 +114,10 @@ TEST(Models, SayWhatIsWrong) {
       HasSubstr("model.blocks = [1, 0, 1, 1] must be numbers from 1."));
   EXPECT_THAT(error_of({.name = "resnet18", .keys = {{"groups", int64_t{2}}}}, {28, 28}),
               HasSubstr("model.groups and model.group_width need model.bottleneck = true."));
+  EXPECT_THAT(
+      error_of({.name = "unet"}, {16, 16, 3}),
+      HasSubstr("has an output at each of the positions (16, 16) of a sample, but the targets have one "
+                "for the whole sample."));
   EXPECT_THAT(error_of({.name = "mobilenet_v2", .keys = {{"width", 0.0}}}, {28, 28}),
               HasSubstr("model.width = 0 must be above 0."));
   EXPECT_THAT(error_of({.name = "cnn"}, {784}), HasSubstr("but its input is (784)"));
