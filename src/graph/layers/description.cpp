@@ -20,6 +20,8 @@ constexpr std::pair<Init, const char*> kInitializers[] = {
     {Init::he_normal, "he_normal"},
     {Init::kaiming_torch, "kaiming_torch"},
     {Init::normal, "normal"},
+    {Init::lecun_normal, "lecun_normal"},
+    {Init::sinusoidal, "sinusoidal"},
 };
 
 }  // namespace
