@@ -3,6 +3,8 @@
 // The CUDA side of the free functions of src/ops, one for one and with the same signatures: NAME.cpp checks
 // the arguments and forwards them here, NAME.cu defines. Never called in a CPU-only build, where nothing
 // defines them.
+#include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "src/device/exec.h"
@@ -47,7 +49,8 @@ void dropout(Exec exec, const MicroBatchInfo* info, const DropoutSpec& spec, Con
              ConstTensor x, Tensor y);
 
 void embedding_forward(Exec exec, ConstTensor ids, ConstTensor weight, Tensor y);
-void embedding_backward(Exec exec, ConstTensor ids, ConstTensor dy, Tensor dweight);
+void embedding_backward(Exec exec, ConstTensor ids, ConstTensor dy, Tensor dweight, Tensor workspace);
+size_t embedding_workspace_bytes(int64_t rows);
 
 void add_fingerprint(Exec exec, std::span<const float> values, int64_t first_block, uint64_t* sum);
 void cut_fingerprint(Exec exec, const uint64_t* sum, float* pieces);

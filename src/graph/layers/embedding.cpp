@@ -52,6 +52,8 @@ class EmbeddingLayer final : public Layer {
     rows_ = preparation.samples * ids_;
   }
 
+  size_t workspace_bytes() const override { return embedding_workspace_bytes(exec_, rows_); }
+
   void forward(const LayerContext& context) override {
     embedding_forward(exec_, context.inputs[0].reshaped({rows_}), context.parameters[0],
                       context.output.reshaped({rows_, options_.width}));
@@ -60,7 +62,8 @@ class EmbeddingLayer final : public Layer {
   void backward(const LayerContext& context) override {
     if (const Tensor& gradient = context.parameter_gradients[0])
       embedding_backward(exec_, context.inputs[0].reshaped({rows_}),
-                         context.output_gradient.reshaped({rows_, options_.width}), gradient);
+                         context.output_gradient.reshaped({rows_, options_.width}), gradient,
+                         context.workspace);
   }
 
  private:
