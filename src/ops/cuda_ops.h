@@ -8,6 +8,7 @@
 #include <span>
 
 #include "src/device/exec.h"
+#include "src/ops/attention/attention.h"
 #include "src/ops/input/preprocess.h"
 #include "src/ops/loss/elementwise_loss.h"
 #include "src/ops/loss/output_loss.h"
@@ -26,6 +27,11 @@ void activation_forward(Exec exec, const ActivationSpec& spec, ConstTensor x, Te
 void activation_backward(Exec exec, const ActivationSpec& spec, ConstTensor saved, ConstTensor dy, Tensor dx);
 
 void add(Exec exec, ConstTensor a, ConstTensor b, Tensor y);
+
+void attention_forward(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, Tensor y,
+                       Tensor log_sums);
+void attention_backward(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, ConstTensor y,
+                        ConstTensor log_sums, ConstTensor dy, Tensor dqkv, Tensor workspace);
 
 void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
                         ConstTensor scale, ConstTensor shift, ConstTensor running, Tensor y,
