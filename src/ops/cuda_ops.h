@@ -87,6 +87,14 @@ void average_pool2d_backward(Exec exec, const Pool2dSpec& spec, ConstTensor dy, 
 void global_average_pool_forward(Exec exec, ConstTensor x, Tensor y);
 void global_average_pool_backward(Exec exec, ConstTensor dy, Tensor dx);
 
+void mean_positions_forward(Exec exec, ConstTensor x, ConstTensor mask, Tensor y);
+void mean_positions_backward(Exec exec, ConstTensor mask, ConstTensor dy, Tensor dx);
+
+void padding_mask(Exec exec, int32_t padding, ConstTensor ids, Tensor mask);
+
+void prepend_token(Exec exec, ConstTensor token, Tensor y);
+void prepend_token_gradient(Exec exec, ConstTensor dy, Tensor dtoken);
+
 void preprocess(Exec exec, const PreprocessSpec& spec, ConstTensor x, ConstTensor pivot, ConstTensor scale,
                 ConstTensor shift, Tensor y);
 
