@@ -3,8 +3,10 @@
 // All layers, for building networks.
 #include "src/graph/layers/activation.h"
 #include "src/graph/layers/add.h"
+#include "src/graph/layers/attention.h"
 #include "src/graph/layers/batch_norm.h"
 #include "src/graph/layers/bias.h"
+#include "src/graph/layers/class_token.h"
 #include "src/graph/layers/concat.h"
 #include "src/graph/layers/conv2d.h"
 #include "src/graph/layers/dropout.h"
@@ -12,8 +14,11 @@
 #include "src/graph/layers/flatten.h"
 #include "src/graph/layers/group_norm.h"
 #include "src/graph/layers/linear.h"
+#include "src/graph/layers/mean_positions.h"
 #include "src/graph/layers/multiply.h"
+#include "src/graph/layers/padding_mask.h"
 #include "src/graph/layers/pool2d.h"
+#include "src/graph/layers/positional_embedding.h"
 #include "src/graph/layers/upsample.h"
 
 namespace lockstep {
