@@ -22,6 +22,7 @@ enum class Init {
   glorot_normal,
   he_uniform,  ///< He et al. 2015: bound sqrt(6 / fan_in)
   he_normal,
+  he_normal_out,  ///< with fan_out instead of fan_in: the convolutions of most torchvision models
   kaiming_torch,  ///< PyTorch's default for linear and convolution: bound 1 / sqrt(fan_in), biases too
   normal,         ///< mean 0, standard deviation ParameterSpec::deviation: PyTorch's default for embeddings
   lecun_normal,   ///< LeCun et al. 1998, section 4.6: standard deviation 1 / sqrt(fan_in)
