@@ -156,7 +156,7 @@ const RegisterOp kAttention("attention", [](Op& op) {
   add({1, 130, 2});
   add({3, 1, 1});
   op.add("large scores", forward_case({.heads = 2, .width = 16, .positions = 9}, 2, between(-30, 30),
-                                      {1e-3, 1e-5, "scores of up to 3600 are rounded before exp"}));
+                                      {5e-3, 1e-5, "scores of up to 3600 are rounded before exp"}));
   op.time("GPT", 2, [](int64_t samples) { return attention_case({4, 64, 128, true}, samples); });
 });
 
@@ -181,9 +181,9 @@ TEST_P(AttentionTest, EqualScoresGiveTheMeanOfTheValues) {
               testing::ElementsAre(3, testing::FloatEq(4.5f), testing::FloatEq(3)));
 }
 
-/// Outputs and gradients of three samples.
+/// Outputs and gradients of two samples.
 std::vector<std::vector<float>> run_both(Exec exec, const Options& o) {
-  const int64_t samples = 3, size = samples * o.positions * o.channels();
+  const int64_t samples = 2, size = samples * o.positions * o.channels();
   const Shape narrow{samples, o.positions, o.channels()}, wide{samples, o.positions, 3 * o.channels()};
   const Doubles mask_values = mask_of(samples, o.positions);
   const Guarded<float> qkv(exec, wide, random_values(3 * size, 1)),
