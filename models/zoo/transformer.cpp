@@ -124,7 +124,7 @@ std::vector<ModelEntry> zoo::transformer_models() {
                  int64_t{0}},
                 {"padding", "token id that fills up short sequences and is ignored; -1: none", int64_t{-1}}},
        .build = build,
-       .standard = {{DType::i32, {512}}, {2}, {{"vocabulary", int64_t{30000}}}},
+       .standard = {{DType::f32, {128, 64}}, {10}},
        .small = {{DType::i32, {7}},
                  {4},
                  {{"layers", int64_t{2}},
