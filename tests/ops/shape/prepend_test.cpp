@@ -33,6 +33,7 @@ const RegisterOp kPrepend("prepend", [](Op& op) {
            [positions = positions, channels = channels](int64_t n) {
              return prepend_case(n, positions, channels);
            });
+  op.add("many samples", 150, [](int64_t n) { return prepend_case(n, 1, 3); });
 });
 
 }  // namespace
