@@ -21,7 +21,10 @@ namespace lockstep::zoo {
   MODELS_OF(densenet)           \
   MODELS_OF(unet)               \
   MODELS_OF(cosmoflow)          \
-  MODELS_OF(cnn1d)
+  MODELS_OF(cnn1d)              \
+  MODELS_OF(transformer)        \
+  MODELS_OF(vit)                \
+  MODELS_OF(gpt2)
 
 #define LOCKSTEP_DECLARE_MODELS(file) std::vector<ModelEntry> file##_models();
 LOCKSTEP_ZOO(LOCKSTEP_DECLARE_MODELS)

@@ -25,6 +25,10 @@ enum class Init {
   he_normal_out,  ///< with fan_out instead of fan_in: the convolutions of most torchvision models
   kaiming_torch,  ///< PyTorch's default for linear and convolution: bound 1 / sqrt(fan_in), biases too
   normal,         ///< mean 0, standard deviation ParameterSpec::deviation: PyTorch's default for embeddings
+  lecun_normal,   ///< LeCun et al. 1998, section 4.6: standard deviation 1 / sqrt(fan_in)
+  /// Of positions (rows) and channels (last axis): sine and cosine in turn, of wavelengths from 2 pi to 20000
+  /// pi (Vaswani et al. 2017, section 3.5)
+  sinusoidal,
 };
 
 /// The name of an initializer in a model file, and the list of all initializers.

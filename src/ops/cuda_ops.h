@@ -3,9 +3,12 @@
 // The CUDA side of the free functions of src/ops, one for one and with the same signatures: NAME.cpp checks
 // the arguments and forwards them here, NAME.cu defines. Never called in a CPU-only build, where nothing
 // defines them.
+#include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "src/device/exec.h"
+#include "src/ops/attention/attention.h"
 #include "src/ops/input/preprocess.h"
 #include "src/ops/loss/elementwise_loss.h"
 #include "src/ops/loss/output_loss.h"
@@ -26,6 +29,11 @@ void activation_forward(Exec exec, const ActivationSpec& spec, ConstTensor x, Te
 void activation_backward(Exec exec, const ActivationSpec& spec, ConstTensor saved, ConstTensor dy, Tensor dx);
 
 void add(Exec exec, ConstTensor a, ConstTensor b, Tensor y);
+
+void attention_forward(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, Tensor y,
+                       Tensor log_sums);
+void attention_backward(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, ConstTensor y,
+                        ConstTensor log_sums, ConstTensor dy, Tensor dqkv, Tensor workspace);
 
 void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
                         ConstTensor scale, ConstTensor shift, ConstTensor running, Tensor y,
@@ -49,7 +57,8 @@ void dropout(Exec exec, const MicroBatchInfo* info, const DropoutSpec& spec, Con
              ConstTensor x, Tensor y);
 
 void embedding_forward(Exec exec, ConstTensor ids, ConstTensor weight, Tensor y);
-void embedding_backward(Exec exec, ConstTensor ids, ConstTensor dy, Tensor dweight);
+void embedding_backward(Exec exec, ConstTensor ids, ConstTensor dy, Tensor dweight, Tensor workspace);
+size_t embedding_workspace_bytes(int64_t rows);
 
 void add_fingerprint(Exec exec, std::span<const float> values, int64_t first_block, uint64_t* sum);
 void cut_fingerprint(Exec exec, const uint64_t* sum, float* pieces);
@@ -88,6 +97,14 @@ void average_pool_forward(Exec exec, const PoolSpec& spec, ConstTensor x, Tensor
 void average_pool_backward(Exec exec, const PoolSpec& spec, ConstTensor dy, Tensor dx);
 void global_average_pool_forward(Exec exec, ConstTensor x, Tensor y);
 void global_average_pool_backward(Exec exec, ConstTensor dy, Tensor dx);
+
+void mean_positions_forward(Exec exec, ConstTensor x, ConstTensor mask, Tensor y);
+void mean_positions_backward(Exec exec, ConstTensor mask, ConstTensor dy, Tensor dx);
+
+void padding_mask(Exec exec, int32_t padding, ConstTensor ids, Tensor mask);
+
+void prepend_token(Exec exec, ConstTensor token, Tensor y);
+void prepend_token_gradient(Exec exec, ConstTensor dy, Tensor dtoken);
 
 void preprocess(Exec exec, const PreprocessSpec& spec, ConstTensor x, ConstTensor pivot, ConstTensor scale,
                 ConstTensor shift, Tensor y);

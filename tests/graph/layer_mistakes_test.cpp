@@ -105,6 +105,30 @@ TEST(Layers, SayWhatDoesNotFit) {
   EXPECT_THAT(error_of({4}, layers::batch_norm({.momentum = 2})), HasSubstr("momentum is 2"));
   EXPECT_THAT(error_of({4}, layers::add()), HasSubstr("takes two inputs, not 1."));
   EXPECT_THAT(error_of({4}, layers::flatten(), 2), HasSubstr("takes one input, not 2."));
+  EXPECT_EQ(error_of({4, 2}, layers::flatten({.first = 1, .last = 2})),
+            "layer 'it' (flatten): cannot make one axis of the axes 1 to 2: its input is (4, 2).");
+}
+
+TEST(Layers, SayWhatDoesNotFitASequence) {
+  EXPECT_EQ(error_of({4}, layers::attention({.heads = 1})),
+            "layer 'it' (attention): works on sequences (positions, channels), but its input is (4).");
+  EXPECT_THAT(error_of({5, 12}, layers::attention({.heads = 3})),
+              HasSubstr("12 channels cannot be divided into queries, keys and values of 3 heads."));
+  EXPECT_THAT(error_of({5, 12}, layers::multihead_attention({.heads = 5})),
+              HasSubstr("12 channels cannot be divided into 5 heads."));
+  EXPECT_THAT(error_of({5, 257}, layers::multihead_attention({.heads = 1})),
+              HasSubstr("its heads are 257 wide, but 256 is the largest width: use more heads."));
+  EXPECT_THAT(error_of({5, 12}, layers::attention({.heads = 2, .dropout = 1})),
+              HasSubstr("dropout is 1, but it must be in [0, 1)"));
+  EXPECT_THAT(error_of({5, 12}, layers::attention({.heads = 2}), 2),
+              HasSubstr("its mask (5, 12) does not have one number for each of 5 positions."));
+  EXPECT_THAT(error_of({5, 12}, layers::attention({.heads = 2}), 3),
+              HasSubstr("takes one input, or one and a mask, not 3."));
+  EXPECT_THAT(error_of({5, 12}, layers::mean_positions(), 2), HasSubstr("its mask (5, 12) does not have"));
+  EXPECT_THAT(error_of({5, 12}, layers::positional_embedding({.positions = 4})),
+              HasSubstr("its input has 5 positions, but it has vectors for 4."));
+  EXPECT_THAT(error_of({5}, layers::class_token()), HasSubstr("works on sequences"));
+  EXPECT_THAT(error_of({5}, layers::padding_mask()), HasSubstr("takes token ids (int32), but its input is"));
 }
 
 TEST(Graph, RefusesATakenNameAndShapesThatDiffer) {

@@ -30,8 +30,8 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 Value f32(const Shape& shape) { return {DType::f32, shape}; }
 
 /// A kind of layer with its standard options, and small numbers for those that are required: on images, or on
-/// vectors, signals, volumes or token ids where it takes none; with one input, or with two. Without inputs if
-/// nothing fits.
+/// vectors, signals, volumes, token ids or sequences where it takes none; with one input, or with two.
+/// Without inputs if nothing fits.
 Case standard_case(const LayerKind& kind) {
   std::map<std::string, OptionValue> values;
   for (const LayerOption& option : kind.options) {
@@ -44,7 +44,7 @@ Case standard_case(const LayerKind& kind) {
   const NewLayer layer = kind.with(values);
   for (const int inputs : {1, 2})
     for (const Value& input :
-         {f32({5, 4, 2}), f32({7}), f32({6, 3}), f32({3, 4, 2, 3}), Value{DType::i32, {5}}})
+         {f32({5, 4, 2}), f32({7}), f32({6, 3}), f32({3, 4, 2, 3}), Value{DType::i32, {5}}, f32({5, 18})})
       try {
         Graph(input).add("layer", layer, std::vector<int>(static_cast<size_t>(inputs), 0));
         return {kind.name, input, layer, inputs};
@@ -108,6 +108,11 @@ std::vector<Case> cases() {
        layers::local_response_norm({.size = 4, .alpha = 3, .beta = 1, .k = 2})},
       {"batch_norm_of_vectors", f32({4}), layers::batch_norm({})},
       {"pad_channels_on_both_sides", f32({3, 2, 4}), layers::pad_channels({.before = 2, .after = 1})},
+      {"flatten_positions", f32({3, 2, 4}), layers::flatten({.last = 1})},
+      {"causal_attention", f32({5, 12}), layers::attention({.heads = 2, .causal = true, .dropout = 0.4})},
+      {"multihead_attention_no_bias", f32({3, 4}),
+       layers::multihead_attention({.heads = 2, .causal = true, .dropout = 0.4, .bias = false})},
+      {"positional_embedding_of_more", f32({3, 4}), layers::positional_embedding({.positions = 5})},
   };
   for (const LayerKind& kind : layer_kinds()) all.push_back(standard_case(kind));
   return all;
@@ -258,6 +263,35 @@ TEST_P(LayersOnBackend, AResidualBranchAddsItsGradients) {
   expect_gradients(exec(), graph, 3);
 }
 
+TEST_P(LayersOnBackend, PaddingIsNotRead) {
+  Graph graph(Value{DType::i32, {7}});
+  const int mask = graph.add("mask", layers::padding_mask({.padding = 1}));
+  graph.add("embedding", layers::embedding({.entries = 3, .width = 6}), {0});
+  const int x = graph.add("attention", layers::multihead_attention({.heads = 2}), {graph.output(), mask});
+  graph.add("qkv", layers::linear({.outputs = 18}));
+  const int y = graph.add("again", layers::attention({.heads = 3}), {graph.output(), mask});
+  graph.add("sum", layers::add(), {x, y});
+  graph.add("mean", layers::mean_positions(), {graph.output(), mask});
+  expect_gradients(exec(), graph, 3);
+
+  // The vector of the padding changes nothing: its positions are neither read nor counted.
+  GraphRunner run(graph, 2, exec());
+  const std::vector<float> ids = {0, 2, 2, 0, 1, 1, 1, 2, 1, 0, 2, 0, 1, 1}, before = run.forward(ids);
+  std::vector<float>& weight = run.parameters["embedding/weight"];
+  for (size_t i = 6; i < 12; ++i) weight[i] += 10;
+  EXPECT_EQ(run.forward(ids), before);
+}
+
+TEST_P(LayersOnBackend, DropoutOfAttentionIsForTrainingOnly) {
+  Graph with({5, 12}), without({5, 12});
+  with.add("attention", layers::attention({.heads = 2, .dropout = 0.5}));
+  without.add("attention", layers::attention({.heads = 2}));
+  GraphRunner a(with, 2, exec()), b(without, 2, exec());
+  const std::vector<float> x = random_values(2 * 5 * 12, 3);
+  EXPECT_EQ(a.forward(x, false), b.forward(x));
+  EXPECT_NE(a.forward(x), b.forward(x));
+}
+
 TEST_P(LayersOnBackend, BatchNormStartsAtVarianceOneAndFollowsTheBatch) {
   Graph graph({2});
   graph.add("norm", layers::batch_norm({.momentum = 0.25, .epsilon = 1e-3}));
@@ -302,6 +336,12 @@ TEST(Layers, CountTheirWork) {
   graph.add("flatten", layers::flatten());
   graph.add("linear", layers::linear({.outputs = 10}));
   EXPECT_EQ(graph.nodes()[2].layer->flops(), 2 * 96 * 10);
+
+  Graph sequence({5, 12});
+  sequence.add("all", layers::multihead_attention({.heads = 2}));
+  EXPECT_EQ(sequence.nodes()[0].layer->flops(), 2 * 5 * (12 * 36 + 12 * 12) + 4 * 5 * 5 * 12);
+  sequence.add("causal", layers::attention({.heads = 2, .causal = true}));
+  EXPECT_EQ(sequence.nodes()[1].layer->flops(), 4 * 15 * 4) << "15 of 25 pairs, of queries of 4 numbers";
 }
 
 TEST(Layers, SayInWordsWhatTheyAre) {
@@ -324,6 +364,14 @@ TEST(Layers, SayInWordsWhatTheyAre) {
   EXPECT_EQ(graph.nodes()[4].layer->describe(), "window 3x3, stride 1, padding same");
   EXPECT_EQ(graph.shape(5), graph.shape(4));
   EXPECT_EQ(graph.nodes()[5].layer->describe(), "output 3x2");
+
+  Graph sequence({4, 12});
+  sequence.add("a", layers::multihead_attention({.heads = 2, .causal = true, .dropout = 0.5, .bias = false}));
+  EXPECT_EQ(sequence.nodes()[0].layer->describe(), "2 heads, causal, dropout 0.5, no bias");
+  sequence.add("b", layers::positional_embedding({.positions = 9}));
+  EXPECT_EQ(sequence.nodes()[1].layer->describe(), "9 positions");
+  sequence.add("c", layers::flatten({.first = 0, .last = 1}));
+  EXPECT_EQ(sequence.nodes()[2].layer->describe(), "axes 0 to 1");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "src/graph/network.h"
@@ -11,7 +12,8 @@
 
 namespace lockstep {
 
-/// A network with initial weights, and memory for one micro-batch of three random samples.
+/// A network with initial weights, and memory for one micro-batch of three random samples; of token ids: 0, 1
+/// and 2 in turn.
 class NetworkRun {
  public:
   static constexpr int64_t kRows = 3;
@@ -26,6 +28,8 @@ class NetworkRun {
         input_(random_values(network_.input().elements(), seed)),
         output_gradient_(random_values(network_.output().elements(), seed + 1)) {
     parameters_.initialize(seed);
+    if (network_.input().dtype() == DType::i32)
+      for (size_t i = 0; i < input_.size(); ++i) input_[i] = static_cast<float>(i * 7 % 3);
   }
 
   const std::vector<float>& output_gradient() const { return output_gradient_; }
@@ -35,7 +39,11 @@ class NetworkRun {
   Tensor parameter(size_t i) const { return parameters_.parameter(static_cast<int>(i)); }
 
   std::vector<float> forward() {
-    test::to_backend(exec_, network_.input(), input_);
+    if (const Tensor& input = network_.input(); input.dtype() == DType::i32)
+      test::to_backend(exec_, std::span(input.data<int32_t>(), input_.size()),
+                       std::vector<int32_t>(input_.begin(), input_.end()));
+    else
+      test::to_backend(exec_, input, input_);
     network_.forward(batch());
     return test::from_backend(exec_, network_.output());
   }

@@ -21,6 +21,8 @@ constexpr std::pair<Init, const char*> kInitializers[] = {
     {Init::he_normal_out, "he_normal_out"},
     {Init::kaiming_torch, "kaiming_torch"},
     {Init::normal, "normal"},
+    {Init::lecun_normal, "lecun_normal"},
+    {Init::sinusoidal, "sinusoidal"},
 };
 
 }  // namespace

@@ -100,7 +100,7 @@ TEST(ParameterCounts, OfUNetAreThoseOfItsImplementationInPyTorch) {
 }
 
 TEST(ParameterNames, OfExampleFilesAreThoseOfTheBuiltInModels) {
-  for (const std::string name : {"resnet50", "unet"}) {
+  for (const std::string name : {"resnet50", "unet", "vit_base", "gpt2"}) {
     const ModelUse& use = find_model(name)->standard;
     const ModelSpec file{.name = "", .file = fmt::format("{}/examples/{}.toml", LOCKSTEP_SOURCE_DIR, name)};
     EXPECT_EQ(tensors(build_model(file, use.input, use.output, 1)), tensors(standard(name))) << name;
