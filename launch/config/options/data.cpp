@@ -63,3 +63,13 @@ void add_data(std::vector<Option>& table) {
 }
 
 }  // namespace lockstep::options
+  table.push_back(with(
+      "data.task", {"tokens"},
+      integer("data.context", FIELD(data.context), 0, int64_t{1} << 30,
+              "tokens: number of tokens that the network sees at once, where x (N) is one long sequence; 0: "
+              "x (N, T) holds sequences")));
+  table.push_back(
+      with("data.task", {"tokens"},
+           integer("data.stride", FIELD(data.stride), 0, int64_t{1} << 30,
+                   "tokens: distance of two windows of data.context tokens in data.train; 0: side "
+                   "by side")));

@@ -83,6 +83,8 @@ struct TrainOptions {
     Layout layout = Layout::channels_last;
     int64_t memory_budget = int64_t{4} << 30;  ///< bytes per rank
   };
+    int64_t context = 0;  ///< tokens: length of the windows of one long sequence; 0: sequences are rows
+    int64_t stride = 0;   ///< tokens: distance of two windows of the training data; 0: context
 
   struct Optimizer : OptimizerSpec {  // with train.clip_norm, which the optimizer applies
     TuningSpec tuning;                ///< freeze, lr_scale
