@@ -4,9 +4,11 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <set>
+#include <system_error>
 #include <vector>
 
 #include "io/checkpoint/atomic_hdf5.h"
@@ -17,12 +19,16 @@ namespace lockstep {
 namespace {
 
 std::string read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string text;
+  const auto refuse = [&](int error) {
+    fail(ExitCode::data, "{}: cannot read it: {}.", path, std::strerror(error));
+  };
+  std::error_code status;
+  if (std::filesystem::is_directory(path, status)) refuse(EISDIR);
   errno = 0;
-  if (in) text.assign(std::istreambuf_iterator<char>(in), {});
-  if (!in || errno == EISDIR)
-    fail(ExitCode::data, "{}: cannot read it: {}.", path, std::strerror(errno != 0 ? errno : EIO));
+  std::ifstream in(path, std::ios::binary);
+  if (!in) refuse(errno != 0 ? errno : EIO);
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  if (!in) refuse(EIO);
   if (text.empty()) fail(ExitCode::data, "{}: the file is empty.", path);
   return text;
 }

@@ -12,7 +12,8 @@ namespace {
 
 /// A key for the random numbers of one entry of the list in one epoch.
 uint64_t key_of(uint64_t seed, const std::string& name, size_t entry, int64_t epoch) {
-  const Random4 words = philox(seed, hash_name("augment." + name) + entry, static_cast<uint64_t>(epoch));
+  const Random4 words =
+      philox(seed, hash_name(fmt::format("augment.{}", name)) + entry, static_cast<uint64_t>(epoch));
   return uint64_t{words.word[0]} << 32 | words.word[1];
 }
 
@@ -203,8 +204,9 @@ void Augmenter::load(const Batch& batch) {
 }
 
 AugmentedBatch Augmenter::batch_of(const Part& part, Tensor input) const {
-  const Lane& lane = lanes_[static_cast<size_t>(part.lane)];
   AugmentedBatch batch{.x = input, .input = input, .moves_left = moves_};
+  if (!is_active()) return batch;
+  const Lane& lane = lanes_[static_cast<size_t>(part.lane)];
   const auto whole = [](const Buffer& buffer) {
     return Tensor(buffer.data(), DType::f32, {static_cast<int64_t>(buffer.as<float>().size())});
   };

@@ -48,7 +48,7 @@ class ImportCifar10 : public testing::Test {
   }
   void expect_images(const std::string& group, size_t first, size_t count) const {
     const hdf5::File file = hdf5::File::open(out());
-    EXPECT_THAT(file.dataset(group + "/x").extents(), ElementsAre(count, 32, 32, 3));
+    EXPECT_THAT(file.dataset(group + "/x").extents(), ElementsAre(static_cast<int64_t>(count), 32, 32, 3));
     std::vector<uint8_t> x(count * 3072), y(count);
     file.dataset(group + "/x").read(DType::u8, x.data());
     file.dataset(group + "/y").read(DType::u8, y.data());

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -34,8 +35,8 @@ TEST(AugmentKeys, AListHasNamesAndTables) {
 
 TEST(AugmentKeys, TheEchoHasEveryOptionOfEveryKindAndReadsBack) {
   std::string list;
-  for (const AugmentKind& kind : augment_kinds()) list += "\"" + kind.name + "\", ";
-  const Config config = parse("[data]\naugment = [" + list + "]");
+  for (const AugmentKind& kind : augment_kinds()) list += fmt::format("\"{}\", ", kind.name);
+  const Config config = parse(fmt::format("[data]\naugment = [{}]", list));
   const std::string echo = echo_config(config);
   EXPECT_THAT(echo, HasSubstr("augment = [{ name = \"flip\", probability = 0.5 }, "));
   EXPECT_THAT(echo, HasSubstr("{ name = \"crop\", padding = 0, size = 0 }"));
@@ -66,7 +67,7 @@ TEST(AugmentKeys, MistakesAreNamed) {
 TEST(AugmentKeys, TheHelpListsEveryKind) {
   const std::string help = config_help();
   for (const AugmentKind& kind : augment_kinds())
-    EXPECT_THAT(help, HasSubstr("\n        " + kind.name + ": "));
+    EXPECT_THAT(help, HasSubstr(fmt::format("\n        {}: ", kind.name)));
 }
 
 }  // namespace

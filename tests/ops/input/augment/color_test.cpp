@@ -57,7 +57,7 @@ OpCase color_case(int64_t samples, int64_t positions, int64_t channels, float ma
   op.input("factors", {samples, kColorFactors}, exactly(factors));
   op.input("scale", {channels}, between(0.5, 2)).input("zero", {channels});
   // Some stored values lie outside of [0, max] before they are clamped.
-  op.state("x", shape, between(-1, 3), {5e-6, 5e-6, "a few roundings and a mean"});
+  op.state("x", shape, between(-1, 3), {2e-5, 1e-5, "about ten roundings of values up to 12"});
   op.runs([=](const OpCall& c) { adjust_color(c.exec, max, c["factors"], c["scale"], c["zero"], c["x"]); });
   op.oracle = [=](const Values& in) { return Values{{"x", oracle_of(shape, double{max}, in)}}; };
   return op;
