@@ -87,6 +87,8 @@ std::unique_ptr<Dataset> TrainedModel::open(const World& world, const DataArgume
                      .classes = task().objective().classifies() ? task().objective().outputs() : 0,
                      .kind = task().objective().kind(),
                      .ignored_label = options.train.ignore_label,
+                     .context = options.data.context,
+                     .stride = is_part(arguments) ? options.data.stride : 0,  // to find the same parts again
                      .probe = world.local_rank() == 0};
   DataSource source = source_of(arguments);
   if (!arguments.x.empty()) source.x = arguments.x;

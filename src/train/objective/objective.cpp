@@ -176,7 +176,7 @@ void Objective::loss(const MicroBatchInfo* info, ConstTensor output, ConstTensor
   };
   switch (loss_) {
     case Loss::cross_entropy:
-      if (kind_ == TargetKind::classes)
+      if (target.dtype() == DType::i32)
         return softmax_cross_entropy(exec_, info, spec, answer, target.reshaped({rows}), gradient, metrics);
       return softmax_cross_entropy_soft(exec_, info, spec, answer, target.reshaped(answers), gradient,
                                         metrics);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -102,6 +103,7 @@ class Evaluator {
   int64_t micro_batch_;
   std::vector<Metric> metrics_;
   MetricNeeds needs_;
+  std::unique_ptr<Augmenter> middle_;  // if training crops samples
   std::vector<Lane> lanes_;
 };
 

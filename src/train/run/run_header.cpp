@@ -96,6 +96,8 @@ std::string describe_outputs(const Graph& graph) {
 std::string describe_run(const RunFacts& run) {
   std::vector<std::string> lines = {
       describe_data(run.data), describe_task(run.options, run.setup.task, run.facts), describe_model(run)};
+  if (const std::string augmentation = run.setup.step.augmenter().describe(); !augmentation.empty())
+    lines.push_back(fmt::format("augmentation of training samples: {}", augmentation));
   if (const std::string outputs = describe_outputs(run.setup.graph); !outputs.empty())
     lines.push_back(outputs);
   const std::string tuning = describe_tuning(run.initial, run.setup.graph, run.setup.parameters.layout());

@@ -21,6 +21,8 @@ TEST_F(CommandLine, EveryHelpFitsATerminal) {
                               "data synth digits",
                               "data import",
                               "data import mnist",
+                              "data import cifar10",
+                              "data import text",
                               "data info",
                               "data check",
                               "model",
