@@ -135,7 +135,9 @@ TEST(Models, EveryModelHasItsOwnName) {
 
 TEST(Models, EveryFamiliarNameMeansAModel) {
   for (const Synonym& synonym : model_synonyms()) {
-    if (synonym.advice.empty()) EXPECT_NE(find_model(std::string(synonym.meant)), nullptr) << synonym.typed;
+    if (synonym.advice.empty()) {
+      EXPECT_NE(find_model(std::string(synonym.meant)), nullptr) << synonym.typed;
+    }
     EXPECT_EQ(find_model(std::string(synonym.typed)), nullptr) << synonym.typed;
   }
 }
