@@ -1,12 +1,16 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include "launch/commands/command_line.h"
 #include "launch/commands/program.h"
 #include "launch/config/config.h"
 #include "launch/config/model_keys.h"
 #include "launch/report/layer_help.h"
+#include "launch/report/model_list.h"
 #include "launch/report/report.h"
 #include "launch/run/sample_shape.h"
 #include "src/core/counted.h"
@@ -19,43 +23,81 @@ namespace lockstep {
 
 namespace {
 
-int run_list(bool json) {
-  Json list = Json::array();
-  for (const ModelEntry& model : model_registry()) {
-    Json keys = Json::array();
-    if (!json) print_text("{}\n{}", model.name, wrapped(model.description, 2));
-    for (const ModelKey& key : model.keys) {
-      const std::string standard = toml_text(key.standard);
-      keys.push_back({{"name", key.name}, {"default", standard}, {"description", key.description}});
-      if (!json) print_text("  model.{} = {}\n{}", key.name, standard, wrapped(key.description, 6));
-    }
-    list.push_back({{"name", model.name}, {"description", model.description}, {"keys", keys}});
+struct ListArguments {
+  std::vector<std::string> names;
+  bool layers = false, json = false;
+};
+
+/// Throws Error(usage) for an unknown name.
+const ModelEntry& model_named(const std::string& name) {
+  if (const ModelEntry* model = find_model(name)) return *model;
+  std::vector<std::string> known;
+  for (const ModelEntry& model : model_registry()) known.push_back(model.name);
+  fail(ExitCode::usage, "unknown model '{}'{} The name of a model file ends in .toml.", name,
+       suggestion(name, known, model_synonyms()));
+}
+
+int run_list(const ListArguments& arguments) {
+  if (arguments.layers) {
+    if (arguments.json)
+      print_json(layer_json());
+    else
+      print_text("{}", layer_help());
+    return 0;
   }
-  if (json)
-    print_json(list);
-  else
-    print_text("\nlockstep model list --layers shows the layers of a model file.\n");
+  std::vector<ModelEntry> models;
+  for (const std::string& name : arguments.names) models.push_back(model_named(name));
+  if (arguments.json) {
+    print_json(model_json(models.empty() ? model_registry() : models));
+  } else if (models.empty()) {
+    print_text(
+        "{}\nlockstep model list NAME shows the keys of a model, lockstep model list --layers\n"
+        "the layers of a model file.\n",
+        model_table(model_registry()));
+  } else {
+    for (size_t i = 0; i < models.size(); ++i) print_text("{}{}", i > 0 ? "\n" : "", model_help(models[i]));
+  }
   return 0;
 }
 
 struct ShowArguments {
-  std::string model, input = "28,28,1";
-  int64_t outputs = 10;
+  std::string model, input;
+  int64_t outputs = 0;  ///< 0: as many as the model's standard data has
   std::vector<std::string> sets;
   bool parameters = false, json = false;
 };
 
+bool is_file(const std::string& model) {
+  return model.ends_with(".toml") || model.find('/') != std::string::npos;
+}
+
 /// The config of `lockstep train --set model.name=MODEL`, or model.file when MODEL is a file.
 Config config_of(const ShowArguments& arguments) {
-  const bool file = arguments.model.ends_with(".toml") || arguments.model.find('/') != std::string::npos;
-  std::vector<std::string> names;
-  for (const ModelEntry& model : model_registry()) names.push_back(model.name);
-  if (!file && std::find(names.begin(), names.end(), arguments.model) == names.end())
-    fail(ExitCode::usage, "unknown model '{}'{} The name of a model file ends in .toml.", arguments.model,
-         suggestion(arguments.model, names, model_synonyms()));
+  const bool file = is_file(arguments.model);
+  if (!file) model_named(arguments.model);
   std::vector<std::string> sets{(file ? "model.file=" : "model.name=") + arguments.model};
   sets.insert(sets.end(), arguments.sets.begin(), arguments.sets.end());
   return load_config("", sets);
+}
+
+/// The data to show a model for: what the arguments say, else the model's standard data. A model file has no
+/// such data and is shown for small images.
+ModelUse data_of(const ShowArguments& arguments, bool tokens) {
+  ModelUse use{{DType::f32, {28, 28, 1}}, {10}};
+  if (!is_file(arguments.model)) use = model_named(arguments.model).standard;
+  if (arguments.outputs > 0) use.output.width = arguments.outputs;
+  if (tokens && use.input.dtype != DType::i32) {
+    use.input.dtype = DType::i32;
+    use.output.positions = use.input.shape;
+  }
+  if (arguments.input.empty()) return use;
+  use.input.shape = parse_sample_shape("--input", arguments.input);
+  if (use.output.positions.rank() == 0) return use;
+  // The first axes, as many as the standard data has positions along.
+  std::vector<int64_t> positions(use.input.shape.extents().begin(), use.input.shape.extents().end());
+  positions.resize(std::min(positions.size(), static_cast<size_t>(use.output.positions.rank())));
+  use.output.positions = Shape(positions);
+  return use;
 }
 
 std::vector<int64_t> extents_of(const Shape& shape) {
@@ -114,10 +156,8 @@ void print_tensors(const std::vector<TensorFacts>& tensors) {
 
 int run_show(const ShowArguments& arguments) {
   const Config config = config_of(arguments);
-  const Shape input = parse_sample_shape("--input", arguments.input);
-  const bool tokens = config.data.task == TargetTask::tokens;
-  const Graph graph = model_factory(config)({tokens ? DType::i32 : DType::f32, input},
-                                            {arguments.outputs, tokens ? input : Shape{}});
+  const ModelUse use = data_of(arguments, config.data.task == TargetTask::tokens);
+  const Graph graph = model_factory(config)(use.input, use.output);
   const ParameterLayout layout(graph);
 
   std::vector<std::vector<std::string>> rows{{"layer", "what", "output", "parameters", "MFLOP"}};
@@ -155,8 +195,8 @@ int run_show(const ShowArguments& arguments) {
                   {"micro_batch", memory.micro_batch}}}});
     return 0;
   }
-  print_text("{}: sample {}, {}\n\n", arguments.model, to_string(input),
-             counted(arguments.outputs, "output"));
+  print_text("{}: sample {}, {}\n\n", arguments.model, to_string(use.input.shape),
+             counted(use.output.width, "output"));
   print_table(rows, {false, false, false, true, true});
   if (arguments.parameters) print_tensors(tensors);
   print_text("\nparameters   {} ({})\n", readable_count(layout.parameter_count),
@@ -175,25 +215,19 @@ int run_show(const ShowArguments& arguments) {
 void add_model_command(Command app, Program& program) {
   Command model = app.add_group("model", "List the models, or show one with its layers and cost");
 
-  Command list = model.add_command("list", "List the built-in models and their keys");
-  auto list_json = std::make_shared<bool>(false);
-  auto layers = std::make_shared<bool>(false);
-  list.add_flag("--json", *list_json, "Print JSON");
-  list.add_flag("--layers", *layers, "List the layers of a model file instead");
-  list.action(program, [list_json, layers] {
-    if (!*layers) return run_list(*list_json);
-    if (*list_json)
-      print_json(layer_json());
-    else
-      print_text("{}", layer_help());
-    return 0;
-  });
+  Command list = model.add_command("list", "List the built-in models, or show the keys of some");
+  auto listed = std::make_shared<ListArguments>();
+  list.add("NAME", listed->names, "Models whose keys to show; default: a table of all models");
+  list.add_flag("--json", listed->json, "Print JSON");
+  list.add_flag("--layers", listed->layers, "List the layers of a model file instead");
+  list.action(program, [listed] { return run_list(*listed); });
 
   Command show = model.add_command("show", "Show layers, shapes, parameters, work and memory");
   auto arguments = std::make_shared<ShowArguments>();
   show.add("MODEL", arguments->model, "A built-in model's name, or a model file").required();
-  show.add("--input", arguments->input, "Shape of a sample; default: 28,28,1").type("H,W,C");
-  show.add("--outputs", arguments->outputs, "Classes or width of the target; default: 10")
+  show.add("--input", arguments->input, "Shape of a sample; default: the model's standard data")
+      .type("H,W,C");
+  show.add("--outputs", arguments->outputs, "Classes or width of the target; default: as --input")
       .type("N")
       .check(whole_number(1, int64_t{1} << 32));
   show.add_set(arguments->sets);

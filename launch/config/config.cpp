@@ -235,7 +235,7 @@ std::string config_help() {
     out += fmt::format("  {}{}\n", option.key.substr(dot + 1), unset ? "" : " = " + value);
     out += wrapped(fmt::format("{}: {}", option.type, option.help), 6);
   }
-  out += "\nThe model's own keys also go into [model]: lockstep model list shows them.\n";
+  out += "\nThe model's own keys also go into [model]: lockstep model list NAME shows them.\n";
   return out;
 }
 

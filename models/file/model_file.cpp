@@ -9,8 +9,10 @@
 #include <sstream>
 
 #include "models/file/layer_options.h"
+#include "models/file/spatial_axes.h"
 #include "models/file/toml_advice.h"
 #include "models/file/value_reader.h"
+#include "models/registry.h"
 #include "src/core/error.h"
 #include "src/core/suggest.h"
 
@@ -38,6 +40,8 @@ class Reader {
       fail(ExitCode::usage, "{}: a model file is a list of [[layer]] tables, and there is none.",
            file_.path());
     blocks_ = root["block"].as_table();
+    graph_ = Graph(with_channels(graph_.value(0), output_, spatial_axes(*layers, blocks_).value_or(2)),
+                   graph_.seed());
     if (root.contains("block") && blocks_ == nullptr)
       file_.fail_at(*root.get("block"), "'block' must be a table for each block, as in [block.residual].");
     Scope whole{.values = {{kData, 0}}};

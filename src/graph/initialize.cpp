@@ -40,11 +40,14 @@ void initialize_parameter(const ParameterSpec& spec, const std::string& full_nam
     case Init::he_normal:
       normal(std::sqrt(2.0 / fan_in));
       break;
+    case Init::he_normal_out:
+      normal(std::sqrt(2.0 / static_cast<double>(spec.fan_out)));
+      break;
     case Init::kaiming_torch:
       uniform_within(1.0 / std::sqrt(fan_in));
       break;
     case Init::normal:
-      normal(1.0);
+      normal(spec.deviation);
       break;
   }
 }

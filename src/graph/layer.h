@@ -22,8 +22,9 @@ enum class Init {
   glorot_normal,
   he_uniform,  ///< He et al. 2015: bound sqrt(6 / fan_in)
   he_normal,
+  he_normal_out,  ///< with fan_out instead of fan_in: the convolutions of most torchvision models
   kaiming_torch,  ///< PyTorch's default for linear and convolution: bound 1 / sqrt(fan_in), biases too
-  normal,         ///< mean 0, standard deviation 1: PyTorch's default for embeddings
+  normal,         ///< mean 0, standard deviation ParameterSpec::deviation: PyTorch's default for embeddings
 };
 
 /// The name of an initializer in a model file, and the list of all initializers.
@@ -43,6 +44,7 @@ struct ParameterSpec {
   /// Stored channels-last, with any number of spatial axes: (K, spatial..., C). Files store it in PyTorch's
   /// order, (K, C, spatial...).
   bool channels_last_filter = false;
+  double deviation = 1;  ///< of Init::normal
 };
 
 /// A tensor that training updates without a gradient: running statistics. Micro-batches produce sums of the

@@ -11,9 +11,11 @@
 #include "src/ops/loss/output_loss.h"
 #include "src/ops/micro_batch.h"
 #include "src/ops/norm/group_norm.h"
+#include "src/ops/norm/local_response_norm.h"
 #include "src/ops/pointwise/activation.h"
 #include "src/ops/pointwise/dropout.h"
-#include "src/ops/pool/pool2d.h"
+#include "src/ops/pool/pool.h"
+#include "src/ops/shape/pad.h"
 #include "src/ops/shape/upsample.h"
 #include "src/ops/step_guard.h"
 #include "src/tensor/tensor.h"
@@ -58,6 +60,11 @@ void group_norm_backward(Exec exec, const GroupNormSpec& spec, ConstTensor x, Co
                          ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy, Tensor dx,
                          Tensor dscale, Tensor dshift);
 
+void local_response_norm_forward(Exec exec, const LocalResponseNormSpec& spec, ConstTensor x, Tensor y,
+                                 Tensor scale);
+void local_response_norm_backward(Exec exec, const LocalResponseNormSpec& spec, ConstTensor x,
+                                  ConstTensor scale, ConstTensor dy, Tensor dx);
+
 void softmax_cross_entropy(Exec exec, const MicroBatchInfo* info, const CrossEntropySpec& spec,
                            ConstTensor logits, ConstTensor labels, Tensor dlogits, Tensor metrics);
 void softmax_cross_entropy_soft(Exec exec, const MicroBatchInfo* info, const CrossEntropySpec& spec,
@@ -68,13 +75,17 @@ void add_output_loss(Exec exec, float weight, bool is_first, ConstTensor own, Te
 void divide_by_weights(Exec exec, Tensor metrics, std::span<float> gradients);
 void softmax(Exec exec, ConstTensor logits, Tensor probabilities);
 
+void scale(Exec exec, float factor, ConstTensor x, Tensor y);
 void multiply_forward(Exec exec, ConstTensor a, ConstTensor b, Tensor y);
 void multiply_backward(Exec exec, ConstTensor a, ConstTensor b, ConstTensor dy, Tensor da, Tensor db);
 
-void max_pool2d_forward(Exec exec, const Pool2dSpec& spec, ConstTensor x, Tensor y, Tensor argmax);
-void max_pool2d_backward(Exec exec, const Pool2dSpec& spec, ConstTensor argmax, ConstTensor dy, Tensor dx);
-void average_pool2d_forward(Exec exec, const Pool2dSpec& spec, ConstTensor x, Tensor y);
-void average_pool2d_backward(Exec exec, const Pool2dSpec& spec, ConstTensor dy, Tensor dx);
+void pad_forward(Exec exec, const PadSpec& spec, ConstTensor x, Tensor y);
+void pad_backward(Exec exec, const PadSpec& spec, ConstTensor dy, Tensor dx);
+
+void max_pool_forward(Exec exec, const PoolSpec& spec, ConstTensor x, Tensor y, Tensor argmax);
+void max_pool_backward(Exec exec, const PoolSpec& spec, ConstTensor argmax, ConstTensor dy, Tensor dx);
+void average_pool_forward(Exec exec, const PoolSpec& spec, ConstTensor x, Tensor y);
+void average_pool_backward(Exec exec, const PoolSpec& spec, ConstTensor dy, Tensor dx);
 void global_average_pool_forward(Exec exec, ConstTensor x, Tensor y);
 void global_average_pool_backward(Exec exec, ConstTensor dy, Tensor dx);
 

@@ -45,13 +45,23 @@ TEST(Initialize, UniformsHaveTheirBoundsAndFillThem) {
 }
 
 TEST(Initialize, NormalsHaveTheirVariance) {
-  for (const auto& [init, variance] : {std::pair{Init::glorot_normal, 2.0 / 500},
-                                       std::pair{Init::he_normal, 2.0 / 300}, std::pair{Init::normal, 1.0}}) {
+  for (const auto& [init, variance] :
+       {std::pair{Init::glorot_normal, 2.0 / 500}, std::pair{Init::he_normal, 2.0 / 300},
+        std::pair{Init::he_normal_out, 2.0 / 200}, std::pair{Init::normal, 1.0}}) {
     const Moments m = moments(values(init));
     EXPECT_NEAR(m.mean, 0, std::sqrt(variance) * 0.02);
     EXPECT_NEAR(m.variance, variance, variance * 0.03);
     EXPECT_GT(m.largest, 3.5 * std::sqrt(variance));  // it is not a uniform
   }
+}
+
+TEST(Initialize, ALinearLayerSaysTheDeviationOfItsNormal) {
+  const auto layer = layers::linear({.outputs = 200, .init = Init::normal, .deviation = 0.01}).make({});
+  const Value input = {DType::f32, {300}};
+  layer->infer(std::span(&input, 1));
+  std::vector<float> weight(200 * 300);
+  initialize_parameter(layer->parameters()[0], "fc/weight", 1, weight.data());
+  EXPECT_NEAR(moments(weight).variance, 1e-4, 3e-6);
 }
 
 TEST(Initialize, ZerosAndOnes) {

@@ -30,7 +30,8 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 Value f32(const Shape& shape) { return {DType::f32, shape}; }
 
 /// A kind of layer with its standard options, and small numbers for those that are required: on images, or on
-/// vectors where it takes none, or on token ids; with one input, or with two. Without inputs if nothing fits.
+/// vectors, signals, volumes or token ids where it takes none; with one input, or with two. Without inputs if
+/// nothing fits.
 Case standard_case(const LayerKind& kind) {
   std::map<std::string, OptionValue> values;
   for (const LayerOption& option : kind.options) {
@@ -42,7 +43,9 @@ Case standard_case(const LayerKind& kind) {
   }
   const NewLayer layer = kind.with(values);
   for (const int inputs : {1, 2})
-    for (const Value& input : {f32({5, 4, 2}), f32({7}), Value{DType::i32, {5}}}) try {
+    for (const Value& input :
+         {f32({5, 4, 2}), f32({7}), f32({6, 3}), f32({3, 4, 2, 3}), Value{DType::i32, {5}}})
+      try {
         Graph(input).add("layer", layer, std::vector<int>(static_cast<size_t>(inputs), 0));
         return {kind.name, input, layer, inputs};
       } catch (const Error&) {  // it takes other inputs
@@ -63,11 +66,48 @@ std::vector<Case> cases() {
                        .dilation = {2, 3},
                        .groups = 2,
                        .bias = false})},
+      {"conv1d_same", f32({7, 3}),
+       layers::conv1d({.filters = 2, .kernel = 4, .stride = 2, .padding = Padding::same()})},
+      {"conv2d_same", f32({6, 5, 2}),
+       layers::conv2d({.filters = 3, .kernel = 3, .stride = {2, 1}, .padding = Padding::same()})},
+      {"conv2d_depthwise", f32({5, 5, 3}),
+       layers::conv2d({.filters = 3, .kernel = 3, .padding = 1, .groups = 3})},
+      {"conv3d_all_options", f32({4, 5, 3, 2}),
+       layers::conv3d({.filters = 4,
+                       .kernel = {2, 3, 2},
+                       .stride = {1, 2, 1},
+                       .padding = {1, 0, 1},
+                       .dilation = {2, 1, 1},
+                       .groups = 2,
+                       .bias = false})},
+      {"conv_transpose1d_same", f32({4, 2}),
+       layers::conv_transpose1d({.filters = 3, .kernel = 3, .stride = 2, .padding = Padding::same()})},
+      {"conv_transpose2d_all_options", f32({3, 4, 4}),
+       layers::conv_transpose2d({.filters = 6,
+                                 .kernel = {3, 2},
+                                 .stride = {2, 3},
+                                 .padding = {1, 0},
+                                 .output_padding = {1, 2},
+                                 .dilation = {1, 2},
+                                 .groups = 2})},
       {"max_pool2d_overlapping", f32({5, 6, 2}),
        layers::max_pool2d({.window = {3, 3}, .stride = {2, 2}, .padding = {1, 1}})},
+      {"max_pool1d_rounded_up", f32({8, 3}), layers::max_pool1d({.window = 3, .stride = 2, .ceil = true})},
+      {"max_pool3d_all_options", f32({4, 3, 5, 2}),
+       layers::max_pool3d({.window = {3, 2, 2}, .stride = {2, 1, 2}, .padding = {1, 0, 1}, .ceil = true})},
       {"average_pool2d_padded", f32({5, 4, 2}),
        layers::average_pool2d({.window = {3, 2}, .padding = {1, 0}})},
+      {"average_pool2d_all_options", f32({6, 4, 2}),
+       layers::average_pool2d(
+           {.window = {3, 3}, .stride = {2, 2}, .padding = {1, 1}, .ceil = true, .count_padding = true})},
+      {"average_pool2d_same", f32({6, 5, 2}),
+       layers::average_pool2d({.window = 3, .stride = 2, .padding = Padding::same()})},
+      {"adaptive_average_pool2d_uneven", f32({5, 4, 2}), layers::adaptive_average_pool2d({.output = {3, 6}})},
+      {"pad_uneven", f32({3, 2, 2}), layers::pad({.before = {0, 2}, .after = 1})},
+      {"local_response_norm_strong", f32({3, 2, 6}),
+       layers::local_response_norm({.size = 4, .alpha = 3, .beta = 1, .k = 2})},
       {"batch_norm_of_vectors", f32({4}), layers::batch_norm({})},
+      {"pad_channels_on_both_sides", f32({3, 2, 4}), layers::pad_channels({.before = 2, .after = 1})},
   };
   for (const LayerKind& kind : layer_kinds()) all.push_back(standard_case(kind));
   return all;
@@ -269,9 +309,21 @@ TEST(Layers, SayInWordsWhatTheyAre) {
   graph.add("conv", layers::conv2d({.filters = 32, .padding = {1, 1}, .bias = false}));
   graph.add("relu", layers::relu());
   graph.add("pool", layers::max_pool2d({.window = {2, 3}}));
+  graph.add("pad", layers::pad({.before = 1, .after = {0, 2}}));
+  graph.add("mean",
+            layers::average_pool2d(
+                {.window = 2, .stride = {1, 0}, .padding = {1, 1}, .ceil = true, .count_padding = true}));
+  graph.add("same", layers::max_pool2d({.window = 3, .stride = 1, .padding = Padding::same()}));
+  graph.add("even", layers::adaptive_max_pool2d({.output = {3, 2}}));
   graph = rewrite(std::move(graph));
   EXPECT_EQ(graph.nodes()[0].layer->describe(), "32 filters 3x3, stride 1, padding 1, no bias");
   EXPECT_EQ(graph.nodes()[1].layer->describe(), "window 2x3, stride 2x3");
+  EXPECT_EQ(graph.nodes()[2].layer->describe(), "zeros: 1 before, [0, 2] after");
+  EXPECT_EQ(graph.nodes()[3].layer->describe(),
+            "window 2x2, stride 1x2, padding 1, rounded up, padding counted");
+  EXPECT_EQ(graph.nodes()[4].layer->describe(), "window 3x3, stride 1, padding same");
+  EXPECT_EQ(graph.shape(5), graph.shape(4));
+  EXPECT_EQ(graph.nodes()[5].layer->describe(), "output 3x2");
 }
 
 }  // namespace

@@ -20,11 +20,8 @@ class UpsampleLayer final : public Layer {
   std::unique_ptr<Layer> clone() const override { return std::make_unique<UpsampleLayer>(*this); }
 
   Value infer(std::span<const Value> inputs) override {
-    const Shape& input = only_input(inputs).shape;
+    const Shape& input = spatial_input(inputs);
     const int axes = input.rank() - 1;
-    if (axes < 1 || axes > Extents::kMaxAxes)
-      fail(ExitCode::usage, "works on one to three spatial axes and channels, but its input is {}.",
-           to_string(input));
     check_axes("factor", options_.factor, axes);
     spec_ = {.channels = input[-1], .linear = options_.linear};
     std::vector<int64_t> output;

@@ -74,8 +74,28 @@ TEST_F(CommandLine, ReportsAreJsonForPrograms) {
   EXPECT_EQ(json("data info d.h5")["datasets"].size(), 4u);
   EXPECT_EQ(json("data check d.h5")["problems"].size(), 0u);
   EXPECT_EQ(json("model show cnn")["parameters"].get<int>(), 34826);
-  EXPECT_EQ(json("model list").size(), 2u);
+  EXPECT_GT(json("model list").size(), 10u);
+  const auto models = json("model list resnet50 cnn");
+  ASSERT_EQ(models.size(), 2u);
+  EXPECT_EQ(models[0]["parameters"].get<int>(), 25557032);
+  EXPECT_EQ(models[0]["input"], nlohmann::json({224, 224, 3}));
+  EXPECT_EQ(models[0]["outputs"].get<int>(), 1000);
+  EXPECT_EQ(json("model show resnet50")["parameters"].get<int>(), 25557032);
   EXPECT_GT(json("model list --layers")["kinds"].size(), 10u);
+}
+
+TEST_F(CommandLine, ModelsAreListedInATableAndWithTheirKeys) {
+  const Outcome table = run("model list"), keys = run("model list resnet18 mlp");
+  EXPECT_THAT(table.out, ::testing::ContainsRegex("\nresnet18 +11,689,512  residual network"));
+  EXPECT_THAT(keys.out, ::testing::HasSubstr("\n  model.blocks = [2, 2, 2, 2]\n"));
+  EXPECT_THAT(keys.out, ::testing::HasSubstr("\n\nmlp\n"));
+  for (const std::string& text : {table.out, keys.out}) {
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
+  }
+  const Outcome unknown = run("model list resnet19");
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.err, ::testing::HasSubstr("unknown model 'resnet19'. Did you mean 'resnet1"));
 }
 
 TEST_F(CommandLine, ShowListsTheTensorsThatACheckpointHolds) {

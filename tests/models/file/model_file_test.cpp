@@ -98,12 +98,69 @@ TEST_F(ModelFile, EveryKindReadsItsStandardValuesAndNamesItself) {
       text += option.name + (std::holds_alternative<double>(option.type) ? " = 0.5\n" : " = 2\n");
     }
     text += "[[layer]]\nkind = \"flatten\"\n[[layer]]\nkind = \"linear\"\noutputs = \"classes\"\n";
-    const Value input = kind.name == "embedding" ? Value{DType::i32, {12}}
-                        : kind.name == "linear"  ? Value{DType::f32, {12}}
-                                                 : Value{DType::f32, {6, 6, 2}};
+    const Value input = kind.name == "embedding"    ? Value{DType::i32, {12}}
+                        : kind.name == "linear"     ? Value{DType::f32, {12}}
+                        : kind.name.ends_with("1d") ? Value{DType::f32, {6, 2}}
+                        : kind.name.ends_with("3d") ? Value{DType::f32, {6, 6, 6, 2}}
+                                                    : Value{DType::f32, {6, 6, 2}};
     const Graph graph = build(text, input);
     EXPECT_EQ(graph.nodes()[0].layer->kind(), kind.name);
   }
+}
+
+TEST_F(ModelFile, PaddingMayBeTheWordSame) {
+  const Graph graph = build(R"(
+[[layer]]
+kind = "conv2d"
+filters = 4
+kernel = [5, 3]
+stride = 2
+padding = "same"
+[[layer]]
+kind = "conv_transpose2d"
+filters = 4
+kernel = 2
+stride = 2
+padding = [0]
+[[layer]]
+kind = "flatten"
+[[layer]]
+kind = "linear"
+outputs = "classes"
+)",
+                            {7, 8, 3});
+  EXPECT_EQ(graph.shape(1), (Shape{4, 4, 4}));
+  EXPECT_EQ(graph.shape(2), (Shape{8, 8, 4}));
+  EXPECT_THAT(error_of("[[layer]]\nkind = \"conv2d\"\nfilters = 3\nkernel = 3\npadding = \"valid\"\n"),
+              HasSubstr(":5: layer 'conv2d_1': 'padding' must be an integer, a list of one for each axis, "
+                        "or \"same\"."));
+}
+
+// Whether a sample of two axes is an image of one channel, or a signal of several, the model says.
+TEST_F(ModelFile, TheFirstKindWithANumberOfAxesSaysWhichSamplesLackTheirChannels) {
+  const std::string end =
+      "[[layer]]\nkind = \"flatten\"\n[[layer]]\nkind = \"linear\"\noutputs = \"classes\"\n";
+  const auto conv = [&](int axes) {
+    return fmt::format("[[layer]]\nkind = \"conv{}d\"\nfilters = 3\nkernel = 2\n", axes) + end;
+  };
+  const auto input_of = [&](const std::string& text, const Shape& sample) {
+    return build(text, sample).shape(0);
+  };
+  EXPECT_EQ(input_of(conv(1), {9}), (Shape{9, 1}));
+  EXPECT_EQ(input_of(conv(1), {9, 4}), (Shape{9, 4}));
+  EXPECT_EQ(input_of(conv(2), {9, 4}), (Shape{9, 4, 1}));
+  EXPECT_EQ(input_of(conv(2), {9, 4, 2}), (Shape{9, 4, 2}));
+  EXPECT_EQ(input_of(conv(3), {9, 4, 2}), (Shape{9, 4, 2, 1}));
+  EXPECT_EQ(input_of(end, {9, 4}), (Shape{9, 4, 1}));
+  const std::string norm = "[[layer]]\nkind = \"batch_norm\"\n";
+  EXPECT_EQ(input_of(norm + conv(1), {9, 4}), (Shape{9, 4}));
+  const std::string block =
+      "[block.stem]\nlayers = [{ kind = \"relu\" }, { kind = \"conv1d\", filters = 2, kernel = 3 }]\n";
+  EXPECT_EQ(input_of(block + "[[layer]]\nblock = \"stem\"\n" + end, {9, 4}), (Shape{9, 4}));
+  const std::string circle = "[block.a]\nlayers = [{ block = \"a\" }]\n[[layer]]\nblock = \"a\"\n";
+  EXPECT_THAT(error_of(circle + end, {9, 4}), HasSubstr("block 'a' is used inside itself."));
+  const std::string tokens = "[[layer]]\nkind = \"embedding\"\nentries = 5\nwidth = 4\n" + conv(1);
+  EXPECT_EQ(build(tokens, Value{DType::i32, {9}}).shape(0), Shape{9});
 }
 
 TEST_F(ModelFile, InputIsTheNameOfTheData) {

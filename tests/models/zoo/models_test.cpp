@@ -2,6 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "models/registry.h"
 #include "src/core/error.h"
@@ -65,10 +68,8 @@ INSTANTIATE_FOR_BACKENDS(ModelsOnBackend);
 TEST_P(ModelsOnBackend, RunForwardAndBackwardAsOnTheCpu) {
   for (const ModelEntry& entry : model_registry()) {
     SCOPED_TRACE(entry.name);
-    ModelSpec spec{.name = entry.name};
-    for (const ModelKey& key : entry.keys)
-      if (key.name == "dropout") spec.keys["dropout"] = 0.25;
-    const Graph graph = build_model(spec, {13, 12, 3}, {4}, 1);
+    const ModelUse& use = entry.small;
+    const Graph graph = build_model({.name = entry.name, .keys = use.keys}, use.input, use.output, 1);
     expect_as_on_cpu(exec(), rewrite(graph.clone()));
     NetworkRun run(exec(), graph);
     for (const float y : run.forward()) EXPECT_TRUE(std::isfinite(y));
@@ -104,15 +105,34 @@ TEST(Models, SayWhatIsWrong) {
       HasSubstr(
           "model 'cnn' for samples of shape (4, 4): layer 'conv2' (conv2d): kernel 3x3 is larger than the "
           "1x1 input."));
+  EXPECT_THAT(error_of({.name = "resnet18", .keys = {{"stem", "cifr"}}}, {28, 28}),
+              HasSubstr("unknown model.stem 'cifr'. Did you mean 'cifar'?"));
+  EXPECT_THAT(error_of({.name = "resnet18", .keys = {{"filters", std::vector<int64_t>{64}}}}, {28, 28}),
+              HasSubstr("model.filters = [64] has 1 number, but must have 4."));
+  EXPECT_THAT(
+      error_of({.name = "resnet18", .keys = {{"blocks", std::vector<int64_t>{1, 0, 1, 1}}}}, {28, 28}),
+      HasSubstr("model.blocks = [1, 0, 1, 1] must be numbers from 1."));
+  EXPECT_THAT(error_of({.name = "resnet18", .keys = {{"groups", int64_t{2}}}}, {28, 28}),
+              HasSubstr("model.groups and model.group_width need model.bottleneck = true."));
+  EXPECT_THAT(error_of({.name = "mobilenet_v2", .keys = {{"width", 0.0}}}, {28, 28}),
+              HasSubstr("model.width = 0 must be above 0."));
   EXPECT_THAT(error_of({.name = "cnn"}, {784}), HasSubstr("but its input is (784)"));
 }
 
-TEST(Models, EveryStandardKeyIsOfItsOwnType) {
+TEST(Models, EveryModelHasItsOwnName) {
+  std::set<std::string> seen;
   for (const ModelEntry& entry : model_registry()) {
-    ModelSpec spec{.name = entry.name};
-    for (const ModelKey& key : entry.keys) spec.keys[key.name] = key.standard;
-    EXPECT_EQ(names(build_model(spec, {28, 28}, {10}, 1)),
-              names(build_model({.name = entry.name}, {28, 28}, {10}, 1)));
+    EXPECT_TRUE(seen.insert(entry.name).second) << entry.name;
+    EXPECT_EQ(find_model(entry.name), &entry);
+    EXPECT_FALSE(entry.description.empty()) << entry.name;
+  }
+  EXPECT_EQ(find_model("no such model"), nullptr);
+}
+
+TEST(Models, EveryFamiliarNameMeansAModel) {
+  for (const Synonym& synonym : model_synonyms()) {
+    if (synonym.advice.empty()) EXPECT_NE(find_model(std::string(synonym.meant)), nullptr) << synonym.typed;
+    EXPECT_EQ(find_model(std::string(synonym.typed)), nullptr) << synonym.typed;
   }
 }
 

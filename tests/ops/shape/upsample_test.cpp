@@ -59,7 +59,7 @@ OpCase upsample_case(UpsampleSpec spec, int64_t samples) {
   op.output_gradient("y").gradient("x", kGradient, std::max<int64_t>(samples, 1));
   op.runs([=](const OpCall& c) { upsample_forward(c.exec, spec, c["x"], c["y"]); },
           [=](const OpCall& c) { upsample_backward(c.exec, spec, c["dy"], c["dx"]); });
-  op.oracle = [=](const Values& in) { return Values{{"y", oracle_of(spec, in["x"])}}; };
+  op.oracle = [=](const Values& values) { return Values{{"y", oracle_of(spec, values["x"])}}; };
   return op;
 }
 
