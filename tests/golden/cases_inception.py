@@ -71,7 +71,7 @@ class SmallAux(nn.Module):
 
 @golden.file
 def inception_v3():
-    width, extents = 0.016, (3, 79, 80)
+    width, extents = 0.03, (3, 79, 80)
     conv = narrow(width)
     blocks = [inception.InceptionA, inception.InceptionB, inception.InceptionC, inception.InceptionD,
               inception.InceptionE, SmallAux]

@@ -1,22 +1,23 @@
 """A random sample of the options of convolution, pooling and other layers, each in a network of two layers.
 
-A linear layer is first, so that the gradient of the layer's input is compared too: it is that layer's
+A convolution of 1x1 is first, so that the gradient of the layer's input is compared too: it is that layer's
 output. The output of the layer itself is compared with random targets."""
 
 import random
 
 import golden
-from golden import Case, LastAxis, net
+from golden import Case, net
 from torch import nn
 
 CONVS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 
 
-def behind_linear(kind, options, layer, channels, extents, samples=2):
-    """The layer behind a linear layer that reads three channels."""
-    module = golden.named(first=LastAxis(nn.Linear(3, channels)), layer=layer)
-    first = {"kind": "linear", "name": "first", "outputs": channels}
+def behind_conv(kind, options, layer, channels, extents, samples=2):
+    """The layer behind a convolution that reads three channels."""
+    axes = len(extents)
+    module = golden.named(first=CONVS[axes](3, channels, 1), layer=layer)
+    first = {"kind": f"conv{axes}d", "name": "first", "filters": channels, "kernel": 1}
     return Case(net(first, {"kind": kind, "name": "layer", **options}), module, input=(3, *extents),
                 samples=samples, loss="mean_squared_error")
 
@@ -49,7 +50,7 @@ def convolution(axes):
     layer = CONVS[axes](channels, filters, as_list(options["kernel"], axes), as_list(options["stride"], axes),
                         as_list(options["padding"], axes), as_list(options["dilation"], axes), groups,
                         options["bias"])
-    return behind_linear(f"conv{axes}d", {"filters": filters, "groups": groups, **options}, layer, channels,
+    return behind_conv(f"conv{axes}d", {"filters": filters, "groups": groups, **options}, layer, channels,
                          extents)
 
 
@@ -77,7 +78,7 @@ def transposed_convolution(axes):
     layer = TRANSPOSED[axes](channels, filters, kernel, stride, padding, options["output_padding"], groups,
                              options["bias"], dilation)
     extents = [random.randint(1, 5) for _ in range(axes)]
-    return behind_linear(f"conv_transpose{axes}d", {"filters": filters, **options}, layer, channels, extents)
+    return behind_conv(f"conv_transpose{axes}d", {"filters": filters, **options}, layer, channels, extents)
 
 
 @golden.file
@@ -110,7 +111,7 @@ def pooling(kind, axes):
         if kind == "average_pool":
             options["count_padding"] = layer_options["count_include_pad"] = random.random() < 0.5
         layer = make(**layer_options)
-    return behind_linear(f"{kind}{axes}d", options, layer, channels, extents)
+    return behind_conv(f"{kind}{axes}d", options, layer, channels, extents)
 
 
 @golden.file
@@ -128,7 +129,7 @@ def upsampling(axes):
     linear = random.random() < 0.5
     mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[axes] if linear else "nearest"
     layer = nn.Upsample(scale_factor=tuple(map(float, factor)), mode=mode)
-    return behind_linear("upsample", {"factor": factor, "linear": linear}, layer, channels, extents)
+    return behind_conv("upsample", {"factor": factor, "linear": linear}, layer, channels, extents)
 
 
 @golden.file
@@ -145,7 +146,7 @@ def local_response_norms():
         size, channels = random.randint(1, 6), random.randint(1, 9)
         options = {"size": size, "alpha": random.choice([1e-4, 0.1, 1.0]),
                    "beta": random.choice([0.5, 0.75, 1.0]), "k": random.choice([1.0, 2.0])}
-        yield f"lrn_{number}", behind_linear("local_response_norm", options, nn.LocalResponseNorm(**options),
+        yield f"lrn_{number}", behind_conv("local_response_norm", options, nn.LocalResponseNorm(**options),
                                              channels, [random.randint(1, 6) for _ in range(2)])
 
 
@@ -157,7 +158,7 @@ def paddings():
         axes = number % 3 + 1
         before, after = [[random.randint(0, 3) for _ in range(axes)] for _ in range(2)]
         last_first = [size for pair in zip(reversed(before), reversed(after)) for size in pair]
-        yield f"pad_{number}", behind_linear(
+        yield f"pad_{number}", behind_conv(
             "pad", {"before": before, "after": after}, pads[axes](tuple(last_first)), random.randint(1, 5),
             [random.randint(1, 4) for _ in range(axes)])
 

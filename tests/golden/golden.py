@@ -139,8 +139,8 @@ class Recorder:
         self.case = case
         self.values = {}
 
-    def activations(self, name, tensor):
-        if self.case.channels_first and tensor.ndim > 2:
+    def activations(self, name, tensor, has_channels=True):
+        if has_channels and self.case.channels_first and tensor.ndim > 2:
             tensor = tensor.movedim(1, -1)
         self.values[name] = tensor.detach().clone().numpy()
 
@@ -235,7 +235,7 @@ def record(case):
     worst, judged = compare(single, exact)
     data = Recorder(case)
     data.activations("x", x)
-    data.activations("y", y)
+    data.activations("y", y, has_channels=case.loss != "cross_entropy")
     facts = {"model": case.model, "loss": case.loss, "optimizer": case.optimizer, "losses": losses,
              "exact_losses": exact_losses, "tokens": case.tokens, "float32_error": worst,
              "outputs": case.outputs if case.loss == "cross_entropy" else int(numpy.prod(y.shape[1:])),
