@@ -28,7 +28,7 @@
 #include "src/device/compatibility.h"
 #include "src/device/device.h"
 #include "src/device/devices.h"
-#include "src/device/exec.h"
+#include "src/device/with_cuda.h"
 #include "src/ops/version.h"
 
 namespace lockstep {

@@ -15,7 +15,7 @@
 #include "src/core/counted.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
-#include "src/device/exec.h"
+#include "src/device/with_cuda.h"
 #include "src/train/step/batching.h"
 
 namespace lockstep {

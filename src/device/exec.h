@@ -5,12 +5,6 @@
 
 namespace lockstep {
 
-#ifdef LOCKSTEP_HAVE_CUDA
-inline constexpr bool kCuda = true;
-#else
-inline constexpr bool kCuda = false;
-#endif
-
 enum class Backend { cpu, cuda };
 
 std::string to_string(Backend backend);
@@ -24,8 +18,8 @@ struct Exec {
   CudaContext* cuda = nullptr;  ///< not owned; null: CPU
 
   Backend backend() const { return on_cuda() ? Backend::cuda : Backend::cpu; }
-  /// False at compile time in a CPU-only build, so that code under `if (exec.on_cuda())` is discarded.
-  bool on_cuda() const { return kCuda && cuda != nullptr; }
+  /// Never in a CPU-only build, where calls of CUDA code are discarded by `if constexpr (kCuda)`.
+  bool on_cuda() const { return cuda != nullptr; }
 };
 
 /// Waits until everything enqueued on `exec` is done. Throws Error if the device reports one.

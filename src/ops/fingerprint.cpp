@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "src/core/error.h"
+#include "src/device/with_cuda.h"
 #include "src/ops/cuda_ops.h"
 
 namespace lockstep {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "src/core/error.h"
+#include "src/device/with_cuda.h"
 #include "src/optim/update_rules.h"
 
 namespace lockstep {

@@ -4,6 +4,7 @@
 
 #include "src/core/error.h"
 #include "src/core/suggest.h"
+#include "src/device/with_cuda.h"
 
 namespace lockstep {
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "src/device/with_cuda.h"
 #include "src/optim/optimizer_kernels.h"
 #include "tests/support/backend.h"
 #include "tests/support/gradient_tree.h"

@@ -5,6 +5,8 @@
 
 #include <set>
 
+#include "src/device/with_cuda.h"
+
 namespace lockstep {
 namespace {
 

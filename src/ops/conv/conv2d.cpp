@@ -1,6 +1,7 @@
 #include "src/ops/conv/conv2d.h"
 
 #include "src/device/buffer.h"
+#include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/conv/conv2d_cpu.h"
 #include "src/ops/conv/conv2d_cuda.h"

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <vector>
 
+#include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
 

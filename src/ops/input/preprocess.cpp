@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
 

@@ -1,5 +1,6 @@
 #include "src/ops/loss/output_loss.h"
 
+#include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
 

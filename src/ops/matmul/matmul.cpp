@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/matmul/matmul_cuda.h"
 #include "src/ops/onednn.h"

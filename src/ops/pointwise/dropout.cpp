@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "src/core/rng.h"
+#include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
 

@@ -1,5 +1,6 @@
 #include "src/ops/pool/pool2d.h"
 
+#include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
 #include "src/ops/pool/pool2d_cpu.h"
