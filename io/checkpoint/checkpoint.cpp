@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "io/checkpoint/checkpoint_format.h"
@@ -11,6 +10,7 @@
 #include "io/probe/probe.h"
 #include "src/core/error.h"
 #include "src/core/hash.h"
+#include "src/core/json.h"
 
 namespace lockstep {
 

@@ -5,11 +5,11 @@
 
 #include <cerrno>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "io/file/atomic_file.h"
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/core/log.h"
 
 namespace lockstep {
@@ -17,7 +17,7 @@ namespace {
 
 /// Whether a line of an earlier run is of a step before the one from which the run resumes.
 bool is_kept(const std::string& line, int64_t resumed_step) {
-  const auto object = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  const auto object = parse_json(line);
   if (!object.is_object()) return false;
   const auto step = object.find("step");
   return step != object.end() && step->is_number_integer() && step->get<int64_t>() <= resumed_step;
@@ -62,8 +62,7 @@ MetricsWriter::~MetricsWriter() { ::close(descriptor_); }
 
 void MetricsWriter::write(const nlohmann::ordered_json& object) {
   // A name that is not UTF-8 must not end the run either.
-  const std::string line =
-      object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
+  const std::string line = to_text(object) + '\n';
   if (const int error = write_all(descriptor_, line); error != 0) {
     // A partial line would make the file unreadable.
     const bool whole = ::ftruncate(descriptor_, size_) == 0;

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "io/dataset/column.h"
 #include "io/dataset/label_counts.h"
@@ -14,6 +13,7 @@
 #include "io/hdf5/walk.h"
 #include "io/probe/check_groups.h"
 #include "io/probe/probe.h"
+#include "src/core/json.h"
 
 namespace lockstep {
 

@@ -10,7 +10,6 @@
 #include <cstring>
 #include <fstream>
 #include <new>
-#include <nlohmann/json.hpp>
 
 #include "io/checkpoint/checkpoint_here.h"
 #include "io/dataset/column.h"
@@ -19,6 +18,7 @@
 #include "io/hdf5/walk.h"
 #include "io/probe/inspect.h"
 #include "io/probe/probe.h"
+#include "src/core/json.h"
 
 // A sanitizer reserves terabytes of address space, which the limit would not allow.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -48,7 +48,7 @@ Child& child() {
 
 /// Prints one line of the answer. Names in a malicious file need not be UTF-8.
 void answer(const nlohmann::json& line) {
-  const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  const std::string text = to_text(line) + "\n";
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fflush(stdout);
 }

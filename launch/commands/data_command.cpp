@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <span>
 
 #include "io/import/import_mnist.h"
@@ -14,6 +13,7 @@
 #include "launch/report/report.h"
 #include "src/core/counted.h"
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/core/log.h"
 #include "src/core/printable.h"
 

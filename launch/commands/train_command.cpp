@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 
@@ -26,6 +25,7 @@
 #include "launch/run/run_folder.h"
 #include "launch/run/trained_model.h"
 #include "src/core/console.h"
+#include "src/core/json.h"
 #include "src/core/log.h"
 #include "src/train/run/trainer.h"
 

@@ -98,8 +98,6 @@ void print_table(const std::vector<std::vector<std::string>>& raw_rows, const st
   }
 }
 
-void print_json(const Json& json) {
-  write_text(stdout, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
-}
+void print_json(const Json& json) { write_text(stdout, to_text(json, 2) + "\n"); }
 
 }  // namespace lockstep

@@ -6,9 +6,9 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "io/file/atomic_file.h"
+#include "src/core/json.h"
 #include "src/core/log.h"
 
 namespace lockstep {

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "launch/process/child_process.h"
 #include "src/core/counted.h"
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/core/log.h"
 
 namespace lockstep {
@@ -47,7 +47,7 @@ Json run_ranks(const ScalingPlan& plan, int64_t ranks, const std::vector<std::st
   if (result.exit_code != 0)
     fail(code_of(result.exit_code), "{} {} ended with {} on {}: {}", arguments[0], arguments[1],
          result.exit_code, counted(ranks, "rank"), reason(result));
-  const Json json = Json::parse(result.out, nullptr, /*allow_exceptions=*/false);
+  const Json json = parse_json(result.out);
   if (!json.is_object())
     fail(ExitCode::usage, "{} printed something other than the JSON of {} {}: {}", plan.launcher[0],
          arguments[0], arguments[1], result.out.substr(0, 200));
@@ -143,12 +143,13 @@ std::vector<MeasuredAllReduce> measure_all_reduces(const ScalingPlan& plan, doub
     const Json json = run_ranks(plan, ranks,
                                 {"bench", "allreduce", "--min", std::to_string(kMin), "--max",
                                  std::to_string(most), "--factor", "4"});
-    for (const Json& row : json["results"])
-      if (row["transport"] == "reproducible"
-              ? plan.reproducible
-              : !plan.reproducible && (row["transport"] == "mpi" || row["transport"] == "nccl"))
-        // The minimum, because delays by other work on the machine are not a property of the link.
-        sums.push_back({ranks, row["bytes"], row["us_min"].get<double>() * 1e-6});
+    for (const Json& row : json["results"]) {
+      const auto transport = row["transport"].get<std::string>();
+      const bool is_used =
+          plan.reproducible ? transport == "reproducible" : transport == "mpi" || transport == "nccl";
+      // The minimum, because delays by other work on the machine are not a property of the link.
+      if (is_used) sums.push_back({ranks, row["bytes"], row["us_min"].get<double>() * 1e-6});
+    }
   }
   return sums;
 }

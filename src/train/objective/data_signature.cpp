@@ -1,8 +1,9 @@
 #include "src/train/objective/data_signature.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <utility>
+
+#include "src/core/json.h"
 
 namespace lockstep {
 
@@ -42,12 +43,13 @@ std::string to_json(const DataSignature& signature) {
                       {"y_shape", extents_of(signature.y_shape)},
                       {"outputs", signature.outputs}};
   if (!signature.class_targets.empty()) json["class_targets"] = signature.class_targets;
-  return json.dump();
+  return to_text(json);
 }
 
 DataSignature parse_signature(const std::string& text) {
   try {
-    const nlohmann::json json = nlohmann::json::parse(text);
+    const nlohmann::json json = parse_json(text);
+    if (json.is_discarded()) fail(ExitCode::data, "'{}' is not JSON", text);
     const auto kind = std::ranges::find(kTargetKinds, json.at("target").get<std::string>(),
                                         &std::pair<TargetKind, std::string>::second);
     if (kind == kTargetKinds.end()) fail(ExitCode::data, "unknown kind of target in '{}'", text);

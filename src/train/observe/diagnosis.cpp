@@ -6,10 +6,10 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <span>
 
 #include "src/core/activity.h"
+#include "src/core/json.h"
 #include "src/core/log.h"
 
 namespace lockstep {
@@ -123,7 +123,7 @@ std::string Diagnosis::to_json() const {
   }
   json["largest_input"] = {{"sample", largest_sample}, {"value", number(largest_value)}};
   json["samples"] = samples;
-  return json.dump(1) + "\n";
+  return to_text(json, 1) + "\n";
 }
 
 Diagnosis diagnose(const DiagnosisParts& parts, const StepMetrics& metrics, double lr) {

@@ -5,8 +5,8 @@
 
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 
+#include "src/core/json.h"
 #include "tests/io/files.h"
 #include "tests/io/limited_disk.h"
 #include "tests/io/temporary_folder.h"

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "io/probe/inspect.h"
+#include "src/core/json.h"
 #include "tests/io/data_files.h"
 #include "tests/support/binary.h"
 

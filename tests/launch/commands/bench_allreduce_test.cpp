@@ -1,9 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "src/core/json.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/support/run_program.h"
 
@@ -24,7 +24,7 @@ TEST_P(BenchAllReduce, MeasuresEverySizeWithEveryTransportAndDerivesTheBandwidth
       lockstep_command(ranks, arguments({"--min", "8", "--max", "40K", "--factor", "64", "--json"})),
       folder.path());
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  const auto json = nlohmann::json::parse(result.out);
+  const auto json = parse_json(result.out);
   EXPECT_EQ(json["ranks"], ranks);
 
   // The fixed tree exists for powers of two only.

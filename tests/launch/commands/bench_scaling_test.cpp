@@ -2,9 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "src/core/json.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/support/binary.h"
 #include "tests/support/run_program.h"
@@ -34,7 +34,7 @@ TEST(BenchScaling, MeasuresPredictsAndWritesItDown) {
                            "--csv", "s.csv", "--plot", "s.svg", "--json"}),
                   folder.path());
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  const auto json = nlohmann::json::parse(result.out);
+  const auto json = parse_json(result.out);
 
   // One rank is the same in both modes and runs once for both; the points come in rising order.
   EXPECT_THAT(result.err, testing::HasSubstr("run 10 of 10: "));
@@ -79,7 +79,7 @@ TEST(BenchScaling, PredictsADescribedClusterWithoutRunningAnything) {
                    LOCKSTEP_SOURCE_DIR "/examples/dgx-a100.toml", "--predict", "1,8,1024,4096", "--json"},
                   folder.path());
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  const auto json = nlohmann::json::parse(result.out);
+  const auto json = parse_json(result.out);
   EXPECT_TRUE(json["points"].empty());
   const auto& points = json["predictions"];
   ASSERT_EQ(points.size(), 4u);

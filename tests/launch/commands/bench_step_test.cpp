@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
+#include "src/core/json.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/support/run_program.h"
 
@@ -15,7 +14,7 @@ std::vector<int64_t> optimizer_bytes(int ranks, const std::string& sharded) {
                                "model.name=mlp", "--set", "optimizer.sharded=" + sharded}),
       folder.path());
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  return nlohmann::json::parse(result.out)["step"]["optimizer_bytes"];
+  return parse_json(result.out)["step"]["optimizer_bytes"];
 }
 
 TEST(BenchStep, SaysThatShardedRanksNeedAPartOfTheMemory) {

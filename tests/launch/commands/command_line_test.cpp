@@ -4,8 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <map>
-#include <nlohmann/json.hpp>
 #include <sstream>
+
+#include "src/core/json.h"
 
 namespace lockstep {
 namespace {
@@ -66,7 +67,7 @@ TEST_F(CommandLine, ReportsAreJsonForPrograms) {
   const auto json = [&](const std::string& arguments) {
     const Outcome outcome = run(arguments + " --json");
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-    return nlohmann::json::parse(outcome.out);
+    return parse_json(outcome.out);
   };
   const auto doctor = json("doctor");
   EXPECT_GT(doctor["machine"]["cores"]["usable"].get<int>(), 0);
@@ -85,13 +86,13 @@ TEST_F(CommandLine, ShowListsTheTensorsThatACheckpointHolds) {
                               " --set train.steps=1 --set train.global_batch=32 --run net");
   ASSERT_EQ(trained.exit_code, 0) << trained.err;
   std::map<std::string, nlohmann::json> held, shown;
-  const auto file = nlohmann::json::parse(run("data info net/checkpoints/step-00000001.h5 --json").out);
+  const auto file = parse_json(run("data info net/checkpoints/step-00000001.h5 --json").out);
   for (const auto& dataset : file["datasets"]) {
     const std::string name = dataset["name"];
     for (const std::string group : {"/model/", "/state/"})
       if (name.starts_with(group)) held[name.substr(group.size())] = dataset["shape"];
   }
-  const auto model_shown = nlohmann::json::parse(run("model show " + model + " --json").out);
+  const auto model_shown = parse_json(run("model show " + model + " --json").out);
   for (const auto& tensor : model_shown["tensors"]) shown[tensor["name"]] = tensor["shape"];
   EXPECT_EQ(shown, held);
   EXPECT_TRUE(shown.contains("norm1.running_var"));
@@ -104,7 +105,7 @@ TEST_F(CommandLine, ShowListsTheTensorsThatACheckpointHolds) {
 
 TEST_F(CommandLine, DoctorFailsWithoutTheGpuThatIsAskedFor) {
   write("gpu.toml", "[run]\ndevice = \"cuda\"\n");
-  const bool has_gpu = !nlohmann::json::parse(run("doctor --json").out)["gpu"]["devices"].empty();
+  const bool has_gpu = !parse_json(run("doctor --json").out)["gpu"]["devices"].empty();
   for (const std::string asked : {"doctor gpu.toml", "doctor --device cuda"}) {
     const Outcome outcome = run(asked);
     EXPECT_EQ(outcome.exit_code, has_gpu ? 0 : 2) << outcome.err;
@@ -132,7 +133,7 @@ TEST_F(CommandLine, TrainEvalAndPredictWorkTogether) {
   std::map<std::string, int> events;
   nlohmann::json last;
   for (std::string line; std::getline(lines, line);) {
-    last = nlohmann::json::parse(line);
+    last = parse_json(line);
     ++events[last["event"].get<std::string>()];
   }
   EXPECT_EQ(events["step"], 16);
@@ -142,7 +143,7 @@ TEST_F(CommandLine, TrainEvalAndPredictWorkTogether) {
   // What eval measures of the last checkpoint is what the run measured at its end.
   const Outcome evaluated = run("eval runs/small --json");
   ASSERT_EQ(evaluated.exit_code, 0) << evaluated.err;
-  const auto report = nlohmann::json::parse(evaluated.out);
+  const auto report = parse_json(evaluated.out);
   EXPECT_EQ(report["samples"].get<int>(), 70);
   EXPECT_EQ(report["loss"].get<double>(), last["test_loss"].get<double>());
   EXPECT_EQ(report["accuracy"].get<double>(), last["test_accuracy"].get<double>());
@@ -155,7 +156,7 @@ TEST_F(CommandLine, TrainEvalAndPredictWorkTogether) {
   EXPECT_DOUBLE_EQ(static_cast<double>(right) / 70, report["accuracy"].get<double>());
 
   ASSERT_EQ(run("predict runs/small --data d.h5:/test --out p.h5").exit_code, 0);
-  const auto predicted = nlohmann::json::parse(run("data info p.h5 --json").out);
+  const auto predicted = parse_json(run("data info p.h5 --json").out);
   EXPECT_EQ(predicted["datasets"][1]["shape"], nlohmann::json({70, 10}));
 
   // The config in the run folder trains again, to the same weights, in a new folder.
@@ -163,7 +164,7 @@ TEST_F(CommandLine, TrainEvalAndPredictWorkTogether) {
   ASSERT_EQ(run("train runs/small/config.toml").exit_code, 0);
   const auto end_of = [&](const std::string& name) {
     const std::string metrics = read_all(work() / "runs" / name / "metrics.jsonl");
-    return nlohmann::json::parse(metrics.substr(metrics.rfind('\n', metrics.size() - 2) + 1));
+    return parse_json(metrics.substr(metrics.rfind('\n', metrics.size() - 2) + 1));
   };
   EXPECT_EQ(end_of("small-2")["weights_hash"], end_of("small")["weights_hash"]);
   EXPECT_EQ(read_all(work() / "runs/small-2/config.toml"), config);

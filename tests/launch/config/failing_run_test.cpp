@@ -6,12 +6,12 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "src/core/json.h"
 #include "tests/launch/config/bad_input.h"
 #include "tests/launch/process/rank_processes.h"
 #include "tests/support/await.h"
@@ -62,7 +62,7 @@ TEST_F(BadInput, ALossThatIsNotFiniteIsTheEndOfTheRun) {
         testing::ElementsAre(testing::ContainsRegex("the loss is nan .* at step [0-9]+ \\(epoch 1\\)")));
     std::istringstream lines(read_all(at(name + "/metrics.jsonl")));
     json last;
-    for (std::string line; std::getline(lines, line);) last = json::parse(line);
+    for (std::string line; std::getline(lines, line);) last = parse_json(line);
     EXPECT_EQ(last["event"], "end");
     EXPECT_EQ(last["reason"], "diverged");
     fs::remove_all(at(name));

@@ -191,7 +191,7 @@ TEST_F(LaunchTest, AnyCommandRunsOnce) {
       launch(2, {}, {"", "bench", "allreduce", "--device", "cpu", "--max", "64", "--repeats", "1", "--json"}),
       folder_->path());
   EXPECT_EQ(summed.exit_code, 0) << summed.err;
-  EXPECT_EQ(json::parse(summed.out).at("ranks"), 2);
+  EXPECT_EQ(parse_json(summed.out).at("ranks"), 2);
   EXPECT_EQ(run_program(launch(2, {}, {"", "bench", "nothing"}), folder_->path()).exit_code, 2);
 }
 

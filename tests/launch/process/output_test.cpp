@@ -4,9 +4,9 @@
 
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "src/core/json.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/support/binary.h"
 #include "tests/support/run_program.h"
@@ -42,7 +42,7 @@ class Output : public testing::Test {
   nlohmann::json last_event(const std::string& name) const {
     std::ifstream lines(folder_ / ("runs/" + name + "/metrics.jsonl"));
     nlohmann::json last;
-    for (std::string line; std::getline(lines, line);) last = nlohmann::json::parse(line);
+    for (std::string line; std::getline(lines, line);) last = parse_json(line);
     return last;
   }
 

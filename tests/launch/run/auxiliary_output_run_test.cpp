@@ -64,7 +64,7 @@ TEST_F(AuxiliaryOutputRun, ReportsTheLossOfEachOutputAndEvaluatesTheMainOne) {
 
   const ProgramResult evaluated = program({"eval", *folder_ / "reported", "--json"});
   ASSERT_EQ(evaluated.exit_code, 0) << evaluated.err;
-  EXPECT_EQ(json::parse(evaluated.out).at("loss"), events.back().at("test_loss"));
+  EXPECT_EQ(parse_json(evaluated.out).at("loss"), events.back().at("test_loss"));
   const ProgramResult predicted =
       program({"predict", *folder_ / "reported", "--data", *folder_ / "digits.h5" + ":/test", "--out",
                *folder_ / "answers.h5"});
@@ -93,7 +93,7 @@ TEST_F(AuxiliaryOutputRun, ModelShowNamesTheOutput) {
   const std::string file = LOCKSTEP_SOURCE_DIR "/examples/auxiliary-net.toml";
   const ProgramResult shown = program({"model", "show", file});
   EXPECT_THAT(shown.out, testing::ContainsRegex("auxiliary +10 outputs; output, loss x 0.3"));
-  const json parsed = json::parse(program({"model", "show", file, "--json"}).out);
+  const json parsed = parse_json(program({"model", "show", file, "--json"}).out);
   for (const json& layer : parsed.at("layers"))
     EXPECT_EQ(layer.value("loss_weight", 0.0), layer["name"] == "auxiliary" ? 0.3 : 0.0) << layer["name"];
 }

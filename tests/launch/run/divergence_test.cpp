@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <set>
+#include <string>
 
 #include "src/device/devices.h"
 #include "tests/io/data_files.h"
@@ -50,7 +53,7 @@ class DivergenceTest : public WholeRun {
   static bool has_gpus(int count) { return static_cast<int>(find_devices().gpus.size()) >= count; }
   static json diagnosis(const std::string& name) {
     std::ifstream file(*folder_ / name + "/diagnosis.json");
-    return json::parse(file);
+    return parse_json(std::string(std::istreambuf_iterator<char>(file), {}));
   }
   /// A run with the bad sample, which skips; its end.
   static json skip(const std::string& name, int ranks, const std::vector<std::string>& settings,

@@ -199,7 +199,7 @@ TEST_F(FaultTest, UnevenShardsCountEverySampleOnce) {
   const ProgramResult evaluated = run_program(
       lockstep_command(1, {"eval", *folder_ / "uneven", "--split", "train", "--json"}), folder_->path());
   ASSERT_EQ(evaluated.exit_code, 0) << evaluated.err;
-  const double expected = json::parse(evaluated.out).at("loss");
+  const double expected = parse_json(evaluated.out).at("loss");
   const std::vector<json> all = events("uneven");
   const auto epoch = std::ranges::find_if(all, [](const json& event) { return event["event"] == "epoch"; });
   ASSERT_NE(epoch, all.end());

@@ -140,7 +140,7 @@ TEST_F(FineTuning, CheckpointsAreEvaluatedAndResumedWithoutWhatTheyStartedFrom) 
 
   const ProgramResult evaluated = run({"eval", *folder_ / "whole", "--device", "cpu", "--json"});
   ASSERT_EQ(evaluated.exit_code, 0) << evaluated.err;
-  EXPECT_EQ(json::parse(evaluated.out)["loss"], whole["test_loss"]);
+  EXPECT_EQ(parse_json(evaluated.out)["loss"], whole["test_loss"]);
 
   const ProgramResult resumed =
       run({"train", "--resume", *folder_ / "half", "--set", "train.steps=6", "--device", "cpu"});

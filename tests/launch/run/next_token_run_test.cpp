@@ -86,7 +86,7 @@ TEST_F(NextTokenRun, IsEvaluatedAndPredictsAtEachPosition) {
   const json end = train("evaluated", 1, settings()).back();
   const ProgramResult evaluated = program({"eval", *folder_ / "evaluated", "--json"}, 2);
   ASSERT_EQ(evaluated.exit_code, 0) << evaluated.err;
-  EXPECT_EQ(json::parse(evaluated.out).at("loss"), end.at("test_loss"));
+  EXPECT_EQ(parse_json(evaluated.out).at("loss"), end.at("test_loss"));
   const std::string out = *folder_ / "answers.h5";
   const ProgramResult predicted = program({"predict", *folder_ / "evaluated", "--out", out});
   ASSERT_EQ(predicted.exit_code, 0) << predicted.err;

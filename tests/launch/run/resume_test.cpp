@@ -41,7 +41,7 @@ class Resume : public WholeRun {
   static double validation_loss_of(const std::string& from) {
     const ProgramResult result = run({"eval", from, "--split", "validation", "--device", "cpu", "--json"});
     EXPECT_EQ(result.exit_code, 0) << result.err;
-    return json::parse(result.out)["loss"];
+    return parse_json(result.out)["loss"];
   }
   static double best_loss_in(const std::vector<json>& events, int64_t from_epoch = 1) {
     double best = 1e9;
@@ -217,7 +217,7 @@ TEST_F(Resume, AChangedConfigIsRefusedOrToldKeyByKey) {
     if (event["event"] == "epoch" && event["epoch"] == 3) accuracy = event["validation_accuracy"];
   const ProgramResult best =
       run({"eval", checkpoint("config", "best.h5"), "--split", "validation", "--device", "cpu", "--json"});
-  EXPECT_EQ(json::parse(best.out)["accuracy"], accuracy);
+  EXPECT_EQ(parse_json(best.out)["accuracy"], accuracy);
 }
 
 }  // namespace

@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "src/core/json.h"
 #include "tests/io/data_files.h"
 #include "tests/support/run_program.h"
 
@@ -98,7 +98,7 @@ TEST_F(TrialData, AClassOfTheTestDataAloneIsDeclared) {
   EXPECT_THAT(declared.out, HasSubstr("classification, 4 classes"));
   EXPECT_EQ(declared.err, "");
   const ProgramResult evaluated = run({"eval", folder_ / "run", "--json"});
-  EXPECT_EQ(json::parse(evaluated.out)["classes"].size(), 4u);
+  EXPECT_EQ(parse_json(evaluated.out)["classes"].size(), 4u);
 }
 
 TEST_F(TrialData, HeaderSaysHowSamplesAreReadAndWarnsOnceOfEachFinding) {
@@ -141,7 +141,7 @@ TEST_F(TrialData, EvalAndPredictTellTheTwoPartsOfASplitApart) {
   put(path(), "/train/y", {kSamples}, counting<int64_t>(kSamples, 3));
   ASSERT_EQ(train("/train", {"data.validation_split=0.25", "data.normalize=none"}).exit_code, 0);
   const auto samples = [&](const std::string& split) {
-    return json::parse(run({"eval", folder_ / "run", "--split", split, "--json"}).out)["samples"].get<int>();
+    return parse_json(run({"eval", folder_ / "run", "--split", split, "--json"}).out)["samples"].get<int>();
   };
   EXPECT_EQ(samples("train"), 45);
   EXPECT_EQ(samples("validation"), 15);

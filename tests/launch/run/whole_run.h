@@ -6,12 +6,12 @@
 #include <fstream>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "io/checkpoint/checkpoint.h"
+#include "src/core/json.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/support/run_program.h"
 
@@ -55,7 +55,7 @@ class WholeRun : public testing::Test {
   static std::vector<json> events(const std::string& name) {
     std::ifstream file(*folder_ / name + "/metrics.jsonl");
     std::vector<json> result;
-    for (std::string line; std::getline(file, line);) result.push_back(json::parse(line));
+    for (std::string line; std::getline(file, line);) result.push_back(parse_json(line));
     return result;
   }
 

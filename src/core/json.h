@@ -1,0 +1,22 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+// Most of the JSON library's templates are compiled once, in json.cpp: a file that parses takes four times as
+// long to compile as one that only includes the library.
+extern template class nlohmann::basic_json<>;
+extern template class nlohmann::basic_json<nlohmann::ordered_map>;
+
+namespace lockstep {
+
+/// Parses a document. What is not JSON gives a value whose is_discarded() is true.
+nlohmann::json parse_json(std::string_view text);
+
+/// The text of a value: on one line, or with each level indented by `indent` spaces. Bytes that are not
+/// UTF-8 become U+FFFD.
+std::string to_text(const nlohmann::json& json, int indent = -1);
+std::string to_text(const nlohmann::ordered_json& json, int indent = -1);
+
+}  // namespace lockstep
