@@ -48,7 +48,8 @@ void time(benchmark::State& state, Exec exec, const Op::Entry& entry, bool is_ba
   omp_set_num_threads(1);
   OpCase op = entry.make(entry.rows.front());
   op.info.valid = static_cast<int32_t>(entry.rows.front());
-  OpRun run(exec, op, inputs_of(op));
+  const Bytes inputs = inputs_of(op);
+  OpRun run(exec, op, inputs);
   run.forward();
   for (auto _ : state) {
     is_backward ? run.backward() : run.forward();

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <ostream>
 #include <span>
@@ -76,28 +75,26 @@ class Guarded {
       : exec_(exec), shape_(shape), buffer_(exec, Memory::device, 2 * kGuard + bytes()) {
     INVARIANT(static_cast<int64_t>(values.size()) == shape.elements(), "{} values for {}", values.size(),
               to_string(shape));
-    std::vector<std::byte> all(buffer_.size(), kPattern);
-    if (bytes() > 0) std::memcpy(all.data() + kGuard, values.data(), bytes());
-    copy(exec, buffer_.data(), all.data(), all.size());
-    synchronize(exec);
+    const std::vector<std::byte> guard(kGuard, kPattern);
+    copy(exec, buffer_.data(), guard.data(), kGuard);
+    copy(exec, buffer_.data() + kGuard + bytes(), guard.data(), kGuard);
+    set(values);
   }
   Guarded(Exec exec, const Shape& shape)
       : Guarded(exec, shape, std::vector<T>(static_cast<size_t>(shape.elements()), garbage())) {}
 
   /// The values now; fails the test when a guard byte has changed.
   std::vector<T> values() const {
-    std::vector<std::byte> all(buffer_.size());
-    copy(exec_, all.data(), buffer_.data(), all.size());
-    synchronize(exec_);
-    const auto intact = [](const std::byte* guard) {
-      return std::all_of(guard, guard + kGuard, [](std::byte value) { return value == kPattern; });
+    const auto is_intact = [this](const std::byte* guard) {
+      std::vector<std::byte> found(kGuard);
+      copy(exec_, found.data(), guard, kGuard);
+      synchronize(exec_);
+      return std::ranges::count(found, kPattern) == static_cast<std::ptrdiff_t>(kGuard);
     };
-    EXPECT_TRUE(intact(all.data())) << "written before the start of a tensor " << to_string(shape_);
-    EXPECT_TRUE(intact(all.data() + kGuard + bytes()))
+    EXPECT_TRUE(is_intact(buffer_.data())) << "written before the start of a tensor " << to_string(shape_);
+    EXPECT_TRUE(is_intact(buffer_.data() + kGuard + bytes()))
         << "written past the end of a tensor " << to_string(shape_);
-    std::vector<T> result(static_cast<size_t>(shape_.elements()));
-    if (bytes() > 0) std::memcpy(result.data(), all.data() + kGuard, bytes());
-    return result;
+    return from_backend(exec_, span());
   }
 
   /// Overwrites the values.

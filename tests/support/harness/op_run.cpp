@@ -18,9 +18,11 @@ Bytes inputs_of(const OpCase& op, uint64_t seed) {
       inputs[operand.name] = fill.bytes;
     } else {
       Doubles values = fill.values;
-      if (values.empty())
+      if (values.empty()) {
+        values.reserve(count);
         for (const float value : random_values(operand.shape.elements(), seed, 0, 1))
           values.push_back(fill.low + (fill.high - fill.low) * value);
+      }
       if (fill.map)
         for (double& value : values) value = fill.map(value);
       inputs[operand.name] = encode(operand.dtype, values);
@@ -72,9 +74,13 @@ bool OpRun::holds_input(const Operand& operand) const { return inputs_.contains(
 
 void OpRun::reset(uint8_t garbage) {
   for (auto& [name, memory] : memory_) {
+    if (memory.lead == 0 && holds_input(memory.operand)) {
+      memory.bytes.set(inputs_.at(name));
+      continue;
+    }
     std::vector<uint8_t> all(memory.bytes.span().size(), garbage);
     if (holds_input(memory.operand))
-      std::copy(inputs_[name].begin(), inputs_[name].end(),
+      std::copy(inputs_.at(name).begin(), inputs_.at(name).end(),
                 all.begin() + static_cast<std::ptrdiff_t>(memory.lead));
     memory.bytes.set(all);
   }
@@ -88,9 +94,9 @@ Bytes OpRun::results() const {
     std::vector<uint8_t> values = memory.bytes.values();
     values.erase(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(memory.lead));
     if (name == options_.alias.second)
-      results[options_.alias.first] = values;
+      results[options_.alias.first] = std::move(values);
     else if (memory.operand.is_written())
-      results[name] = values;
+      results[name] = std::move(values);
     else
       EXPECT_EQ(values == inputs_.at(name), true) << "the operation has changed its input " << name;
   }

@@ -26,7 +26,9 @@ struct RunOptions {
 /// A case in the memory of a backend: every tensor between guard bytes.
 class OpRun {
  public:
+  /// `inputs` must outlive this object.
   OpRun(Exec exec, const OpCase& op, const Bytes& inputs, const RunOptions& options = {});
+  OpRun(Exec exec, const OpCase& op, Bytes&& inputs, const RunOptions& options = {}) = delete;
 
   /// Starts afresh with other garbage in outputs and workspace.
   void reset(uint8_t garbage);
@@ -58,7 +60,7 @@ class OpRun {
 
   Exec exec_;
   OpCase op_;
-  Bytes inputs_;
+  const Bytes& inputs_;
   RunOptions options_;
   OpRoutines routines_;
   OnBackend<MicroBatchInfo> info_;
