@@ -17,7 +17,7 @@ namespace {
 
 /// Whether a line of an earlier run is of a step before the one from which the run resumes.
 bool is_kept(const std::string& line, int64_t resumed_step) {
-  const auto object = parse_json(line);
+  const auto object = try_parse_json(line);
   if (!object.is_object()) return false;
   const auto step = object.find("step");
   return step != object.end() && step->is_number_integer() && step->get<int64_t>() <= resumed_step;

@@ -162,7 +162,7 @@ struct Answer {
 Answer read_answer(const std::string& text) {
   Answer answer;
   for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
-    nlohmann::json line = parse_json(std::string_view(text).substr(begin, end - begin));
+    nlohmann::json line = try_parse_json(std::string_view(text).substr(begin, end - begin));
     if (!line.is_object()) continue;
     answer.is_probe = answer.is_probe || line.contains("probe");
     if (!answer.is_probe) break;

@@ -22,6 +22,7 @@
 #include "launch/run/trained_model.h"
 #include "src/core/counted.h"
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/device/device.h"
 #include "src/device/devices.h"
 #include "src/graph/parameters.h"
@@ -104,7 +105,7 @@ Json memory_of_run(const std::string& from) {
                         "metrics.jsonl");
   std::string line, last;
   while (std::getline(metrics, line)) last = line;
-  const Json event = Json::parse(last, nullptr, /*allow_exceptions=*/false);
+  const Json event = try_parse_json(last);
   return event.is_object() ? event.value("memory", Json()) : Json();
 }
 

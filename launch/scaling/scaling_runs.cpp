@@ -47,7 +47,7 @@ Json run_ranks(const ScalingPlan& plan, int64_t ranks, const std::vector<std::st
   if (result.exit_code != 0)
     fail(code_of(result.exit_code), "{} {} ended with {} on {}: {}", arguments[0], arguments[1],
          result.exit_code, counted(ranks, "rank"), reason(result));
-  const Json json = parse_json(result.out);
+  const Json json = try_parse_json(result.out);
   if (!json.is_object())
     fail(ExitCode::usage, "{} printed something other than the JSON of {} {}: {}", plan.launcher[0],
          arguments[0], arguments[1], result.out.substr(0, 200));

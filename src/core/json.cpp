@@ -5,7 +5,9 @@ template class nlohmann::basic_json<nlohmann::ordered_map>;
 
 namespace lockstep {
 
-nlohmann::json parse_json(std::string_view text) {
+nlohmann::json parse_json(std::string_view text) { return nlohmann::json::parse(text); }
+
+nlohmann::json try_parse_json(std::string_view text) {
   return nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
 }
 

@@ -11,8 +11,10 @@ extern template class nlohmann::basic_json<nlohmann::ordered_map>;
 
 namespace lockstep {
 
-/// Parses a document. What is not JSON gives a value whose is_discarded() is true.
+/// Parses a document. Throws nlohmann::json::parse_error, which names the position, if it is not JSON.
 nlohmann::json parse_json(std::string_view text);
+/// The same without an exception: is_discarded() of the result says that it is not JSON.
+nlohmann::json try_parse_json(std::string_view text);
 
 /// The text of a value: on one line, or with each level indented by `indent` spaces. Bytes that are not
 /// UTF-8 become U+FFFD.

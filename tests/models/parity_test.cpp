@@ -132,7 +132,7 @@ class Report {
     for (const auto& [kind, value] : golden.facts.at("float32_error").items())
       raise(row["pytorch"][kind], value.get<double>());
   }
-  std::string json() const { return rows_.dump(); }
+  std::string json() const { return to_text(rows_); }
 
  private:
   static void raise(nlohmann::json& max, double value) {
