@@ -1,7 +1,8 @@
 #include "src/ops/shape/upsample.h"
 
 #include <algorithm>
-#include <cmath>
+#include <array>
+#include <cstdint>
 #include <vector>
 
 #include "src/device/with_cuda.h"
@@ -13,54 +14,60 @@ namespace lockstep {
 namespace cpu {
 namespace {
 
-/// An output of an axis, read from an input with a weight. Those with weight 0 are left out.
+/// A term of a sum: an element of `from`, along one axis.
 struct Tap {
-  int64_t input, output;
-  float weight;
+  int64_t source;
+  double weight;
 };
 
-/// In the order of the outputs.
-std::vector<Tap> taps_of(int64_t extent, int64_t factor, bool linear) {
-  std::vector<Tap> taps;
+/// The terms of each element of `to` along an axis, with weights above 0. `into_output`: outputs are sums of
+/// inputs; otherwise inputs of outputs, with the same weights.
+std::vector<std::vector<Tap>> taps_of(int64_t extent, int64_t factor, bool linear, bool into_output) {
+  std::vector<std::vector<Tap>> taps(static_cast<size_t>(into_output ? extent * factor : extent));
+  const auto add = [&](int64_t input, int64_t output, double weight) {
+    if (weight == 0) return;  // a weight of 0 must not turn infinity into NaN
+    taps[static_cast<size_t>(into_output ? output : input)].push_back({into_output ? input : output, weight});
+  };
   for (int64_t output = 0; output < extent * factor; ++output) {
     if (!linear) {
-      taps.push_back({output / factor, output, 1});
+      add(output / factor, output, 1);
       continue;
     }
     const double at = std::clamp((static_cast<double>(output) + 0.5) / static_cast<double>(factor) - 0.5, 0.0,
                                  static_cast<double>(extent - 1));
     const auto left = static_cast<int64_t>(at);
-    const auto right_weight = static_cast<float>(at - static_cast<double>(left));
-    if (right_weight != 1) taps.push_back({left, output, 1 - right_weight});
-    if (right_weight != 0) taps.push_back({left + 1, output, right_weight});
+    const double right_weight = at - static_cast<double>(left);
+    add(left, output, 1 - right_weight);
+    add(left + 1, output, right_weight);
   }
   return taps;
 }
 
-/// Adds to the rows of C channels of `to`, for all taps of the three axes, weight * the row of `from`.
-/// `into_output`: from inputs to outputs; otherwise the other way.
+/// Each row of C channels of `to` is the sum of weight * row of `from` over the taps of the three axes, in
+/// double: rounded once, so that it is exact where terms cancel.
 void run(const UpsampleSpec& spec, bool into_output, const float* from, float* to) {
-  std::array<std::vector<Tap>, 3> taps;
-  int64_t inputs = 1, outputs = 1;
+  std::array<std::vector<std::vector<Tap>>, 3> taps;
+  std::array<int64_t, 3> sources{};
   for (size_t axis = 0; axis < 3; ++axis) {
-    taps[axis] = taps_of(spec.extents[axis], spec.factors[axis], spec.linear);
-    inputs *= spec.extents[axis];
-    outputs *= spec.outputs(axis);
+    taps[axis] = taps_of(spec.extents[axis], spec.factors[axis], spec.linear, into_output);
+    sources[axis] = into_output ? spec.extents[axis] : spec.outputs(axis);
   }
-  const int64_t channels = spec.channels;
-  std::fill_n(to, spec.samples * channels * (into_output ? outputs : inputs), 0.f);
+  std::vector<double> sums(static_cast<size_t>(spec.channels));
+  const auto add_row = [&](int64_t row, double weight) {
+    const float* const values = from + row * spec.channels;
+    for (size_t c = 0; c < sums.size(); ++c) sums[c] += weight * double{values[c]};
+  };
   for (int64_t n = 0; n < spec.samples; ++n)
-    for (const Tap& d : taps[0])
-      for (const Tap& h : taps[1])
-        for (const Tap& w : taps[2]) {
-          const int64_t input =
-              ((n * spec.extents[0] + d.input) * spec.extents[1] + h.input) * spec.extents[2] + w.input;
-          const int64_t output =
-              ((n * spec.outputs(0) + d.output) * spec.outputs(1) + h.output) * spec.outputs(2) + w.output;
-          const float weight = d.weight * h.weight * w.weight;
-          const float* const source = from + (into_output ? input : output) * channels;
-          float* const sum = to + (into_output ? output : input) * channels;
-          for (int64_t c = 0; c < channels; ++c) sum[c] += weight * source[c];
+    for (const auto& depths : taps[0])
+      for (const auto& heights : taps[1])
+        for (const auto& widths : taps[2]) {
+          std::ranges::fill(sums, 0.0);
+          for (const Tap& d : depths)
+            for (const Tap& h : heights)
+              for (const Tap& w : widths)
+                add_row(((n * sources[0] + d.source) * sources[1] + h.source) * sources[2] + w.source,
+                        d.weight * h.weight * w.weight);
+          for (const double sum : sums) *to++ = static_cast<float>(sum);
         }
 }
 
