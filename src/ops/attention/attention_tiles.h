@@ -1,9 +1,8 @@
 #pragma once
 
 // What the kernels of attention share, for .cu files.
-#include <cuda_runtime.h>
-
 #include "src/core/rng.h"
+#include "src/device/launch.h"
 #include "src/ops/attention/attention.h"
 
 namespace lockstep::cuda {
