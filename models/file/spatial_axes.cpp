@@ -1,14 +1,22 @@
 #include "models/file/spatial_axes.h"
 
+#include <algorithm>
+#include <array>
 #include <set>
 #include <string>
+#include <string_view>
 
 namespace lockstep {
 
 namespace {
 
+/// Kinds that work on sequences (positions, channels).
+constexpr std::array<std::string_view, 5> kSequenceKinds = {"attention", "class_token", "mean_positions",
+                                                            "multihead_attention", "positional_embedding"};
+
 /// "conv1d" names 1 axis.
 std::optional<int> axes_of(const std::string& kind) {
+  if (std::ranges::find(kSequenceKinds, kind) != kSequenceKinds.end()) return 1;
   for (int axes = 1; axes <= 3; ++axes)
     if (kind.ends_with(std::to_string(axes) + "d")) return axes;
   return std::nullopt;

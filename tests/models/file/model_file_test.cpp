@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -89,21 +90,30 @@ outputs = "classes"
   EXPECT_EQ(graph.shape(graph.output()), Shape{7});
 }
 
+/// A sample that a kind of layer takes.
+Value sample_for(const std::string& kind) {
+  const std::set<std::string> of_tokens = {"embedding", "padding_mask"};
+  const std::set<std::string> of_sequences = {"attention", "class_token", "mean_positions",
+                                              "multihead_attention", "positional_embedding"};
+  if (of_tokens.contains(kind)) return {DType::i32, {12}};
+  if (of_sequences.contains(kind)) return {DType::f32, {4, 12}};
+  if (kind == "linear") return {DType::f32, {12}};
+  if (kind.ends_with("1d")) return {DType::f32, {6, 2}};
+  if (kind.ends_with("3d")) return {DType::f32, {6, 6, 6, 2}};
+  return {DType::f32, {6, 6, 2}};
+}
+
 TEST_F(ModelFile, EveryKindReadsItsStandardValuesAndNamesItself) {
+  const std::set<std::string> of_two_inputs = {"add", "concat", "multiply"};
   for (const LayerKind& kind : layer_kinds()) {
     std::string text = fmt::format("[[layer]]\nkind = \"{}\"\n", kind.name);
-    if (kind.name == "add") text += "inputs = [\"input\", \"input\"]\n";
+    if (of_two_inputs.contains(kind.name)) text += "inputs = [\"input\", \"input\"]\n";
     for (const LayerOption& option : kind.options) {
       if (option.standard) continue;
       text += option.name + (std::holds_alternative<double>(option.type) ? " = 0.5\n" : " = 2\n");
     }
     text += "[[layer]]\nkind = \"flatten\"\n[[layer]]\nkind = \"linear\"\noutputs = \"classes\"\n";
-    const Value input = kind.name == "embedding"    ? Value{DType::i32, {12}}
-                        : kind.name == "linear"     ? Value{DType::f32, {12}}
-                        : kind.name.ends_with("1d") ? Value{DType::f32, {6, 2}}
-                        : kind.name.ends_with("3d") ? Value{DType::f32, {6, 6, 6, 2}}
-                                                    : Value{DType::f32, {6, 6, 2}};
-    const Graph graph = build(text, input);
+    const Graph graph = build(text, sample_for(kind.name));
     EXPECT_EQ(graph.nodes()[0].layer->kind(), kind.name);
   }
 }
@@ -152,6 +162,8 @@ TEST_F(ModelFile, TheFirstKindWithANumberOfAxesSaysWhichSamplesLackTheirChannels
   EXPECT_EQ(input_of(conv(2), {9, 4, 2}), (Shape{9, 4, 2}));
   EXPECT_EQ(input_of(conv(3), {9, 4, 2}), (Shape{9, 4, 2, 1}));
   EXPECT_EQ(input_of(end, {9, 4}), (Shape{9, 4, 1}));
+  const std::string attention = "[[layer]]\nkind = \"attention\"\nheads = 1\n";
+  EXPECT_EQ(input_of(attention + end, {9, 3}), (Shape{9, 3}));
   const std::string norm = "[[layer]]\nkind = \"batch_norm\"\n";
   EXPECT_EQ(input_of(norm + conv(1), {9, 4}), (Shape{9, 4}));
   const std::string block =
