@@ -57,7 +57,7 @@ OpCase group_norm_case(const GroupNormSpec& spec, const Shape& shape, bool has_s
   OpCase op = forward_case(spec, shape, has_shift);
   op.output_gradient("y").gradient("x", kNormalized).gradient("scale", kNormalized);
   if (has_shift) op.gradient("shift");
-  op.may_alias.emplace_back("dx", "dy");
+  op.may_alias = {{"dx", "dy"}};  // not y and x, which backward reads
   return op;
 }
 
@@ -71,6 +71,7 @@ const RegisterOp kGroupNorm("group_norm", [](Op& op) {
   op.add("one group of positions", 2, [](int64_t n) { return group_norm_case({}, {n, 4, 3}); });
   op.add("three groups", 2, [](int64_t n) { return group_norm_case({.groups = 3}, {n, 5, 6}); });
   op.add("a group a channel", 2, [](int64_t n) { return group_norm_case({.groups = 4}, {n, 6, 4}); });
+  op.add("forward in place", 2, [](int64_t n) { return forward_case({.groups = 3}, {n, 5, 9}, true); });
   op.add(
       "a large mean costs no digits",
       forward_case({}, {3, 1, 64}, true, {.map = [](double v) { return 1000 + std::round(v * 512) / 512; }},

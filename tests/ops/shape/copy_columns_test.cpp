@@ -15,6 +15,7 @@ struct Part {
 OpCase copy_case(const Part& part, int64_t rows) {
   OpCase op;
   op.input("x", {rows, part.x_columns}).state("y", {rows, part.y_columns}, {}, kExact);
+  op.pointers = {"x", "y"};  // the matrices may have any number of other columns
   op.runs([=](const OpCall& c) {
     copy_columns(c.exec, part.columns, c["x"], part.x_first, c["y"], part.y_first);
   });
@@ -42,6 +43,21 @@ const RegisterOp kCopyColumns("copy_columns", [](Op& op) {
     return copy_case({32, 0, 512, 256, 32}, rows);
   });
 });
+
+TEST(CopyColumns, RefusesOtherRowsAndColumnsThatDoNotExist) {
+  const Guarded<float> memory({}, {24});
+  const auto refuses = [&](const Shape& x, int64_t x_first, const Shape& y, int64_t y_first,
+                           int64_t columns) {
+    try {
+      copy_columns({}, columns, Tensor(memory).reshaped(x), x_first, Tensor(memory).reshaped(y), y_first);
+    } catch (const Error& error) {
+      return error.code() == ExitCode::bug;
+    }
+    return false;
+  };
+  EXPECT_TRUE(refuses({4, 6}, 0, {3, 8}, 0, 2)) << "4 rows into 3";
+  EXPECT_TRUE(refuses({3, 8}, 6, {4, 6}, 0, 3)) << "columns 6 to 8 of 8";
+}
 
 }  // namespace
 }  // namespace lockstep::test
