@@ -22,23 +22,13 @@
 namespace lockstep {
 namespace {
 
+using test::distance;
 using test::Doubles;
+using test::norm;
 
 /// Relative norms, by the first word of an entry's name. Those of weights after steps relate to their change.
 const std::map<std::string, double> kTolerances = {
     {"output", 1e-5}, {"gradient", 1e-4}, {"first", 1e-5}, {"last", 1e-4}};
-
-double norm(const Doubles& values) {
-  double sum = 0;
-  for (const double value : values) sum += value * value;
-  return std::sqrt(sum);
-}
-
-double distance(const Doubles& a, const Doubles& b) {
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
-  return std::sqrt(sum);
-}
 
 /// The values to compare with: PyTorch's of float64 where its float32 run is not close to them.
 Doubles reference(const Golden::Entry& entry) {
