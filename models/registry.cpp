@@ -96,7 +96,7 @@ Value with_channels(const Value& input, const NetworkOutput& output, int axes) {
   // Token ids become vectors, whose elements are the channels.
   const bool is_tokens = axes != 2 && input.dtype == DType::i32;
   if (shape.rank() != axes || is_sequence || is_tokens) return input;
-  std::vector<int64_t> extents(shape.extents().begin(), shape.extents().end());
+  std::vector<int64_t> extents = extents_of(shape);
   extents.push_back(1);
   return {input.dtype, Shape(extents)};
 }

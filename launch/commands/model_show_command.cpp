@@ -49,23 +49,19 @@ struct Shown {
   Json run = {};  ///< of a run that has ended: "memory" in the last line of its metrics; otherwise null
 };
 
-std::vector<int64_t> extents_of(const Shape& shape) {
-  return {shape.extents().begin(), shape.extents().end()};
-}
-
 std::vector<std::string> sets_of(const ShowArguments& arguments) {
   std::vector<std::string> sets = arguments.sets;
   if (!arguments.device.empty()) sets.push_back("run.device=" + arguments.device);
   return sets;
 }
 
-bool is_file(const std::string& model) {
+bool is_model_file(const std::string& model) {
   return model.ends_with(".toml") || model.find('/') != std::string::npos;
 }
 
 /// The config of `lockstep train --set model.name=MODEL`, or model.file when MODEL is a file.
 Config config_of(const ShowArguments& arguments) {
-  const bool file = is_file(arguments.model);
+  const bool file = is_model_file(arguments.model);
   if (!file) model_named(arguments.model);
   std::vector<std::string> sets{(file ? "model.file=" : "model.name=") + arguments.model};
   for (std::string& set : sets_of(arguments)) sets.push_back(std::move(set));
@@ -76,7 +72,7 @@ Config config_of(const ShowArguments& arguments) {
 /// such data and is shown for small images.
 ModelUse data_of(const ShowArguments& arguments, bool tokens) {
   ModelUse use{{DType::f32, {28, 28, 1}}, {10}};
-  if (!is_file(arguments.model)) use = model_named(arguments.model).standard;
+  if (!is_model_file(arguments.model)) use = model_named(arguments.model).standard;
   if (arguments.outputs > 0) use.output.width = arguments.outputs;
   if (!arguments.input.empty()) {
     use.input.shape = parse_sample_shape("--input", arguments.input);

@@ -13,10 +13,6 @@ namespace lockstep {
 
 namespace {
 
-std::vector<int64_t> extents_of(const Shape& shape) {
-  return {shape.extents().begin(), shape.extents().end()};
-}
-
 /// "samples of shape (224, 224, 3), 1000 outputs each".
 std::string data_in_words(const ModelUse& use) {
   const std::string outputs = counted(use.output.width, "output");

@@ -9,7 +9,7 @@ using Integers = std::vector<int64_t>;
 
 /// The one-tower version (Krizhevsky 2014, "One weird trick"), as in torchvision. Local response norm is that
 /// of Krizhevsky et al. 2012, section 3.3, whose alpha is not divided by the size.
-Graph build(const ModelRequest& request) {
+Graph build_alexnet(const ModelRequest& request) {
   const Integers& filters = request.list("filters", 5, 5);
   const Integers& hidden = request.list("hidden", 2, 2);
   const double rate = request.number("dropout");
@@ -67,7 +67,7 @@ std::vector<ModelEntry> zoo::alexnet_models() {
                 {"pooled", "height and width to which the last convolution is averaged", int64_t{6}},
                 {"hidden", "sizes of the two hidden linear layers", Integers{4096, 4096}},
                 {"dropout", "probability of zero before each hidden linear layer", 0.5}},
-       .build = build,
+       .build = build_alexnet,
        .standard = zoo::imagenet(),
        .small = zoo::classes({35, 36, 3}, 4,
                              {{"filters", Integers{3, 4, 5, 4, 3}},

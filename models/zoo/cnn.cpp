@@ -8,7 +8,7 @@ namespace lockstep {
 namespace {
 
 /// For each number of filters: conv 3x3, ReLU, max pool 2; then flatten, dropout and linear to the outputs.
-Graph build(const ModelRequest& request) {
+Graph build_cnn(const ModelRequest& request) {
   const std::vector<int64_t>& filters = request.integers("filters");
   const double rate = request.number("dropout");
 
@@ -36,7 +36,7 @@ std::vector<ModelEntry> zoo::cnn_models() {
        .paper = "",
        .keys = {{"filters", "filters of each convolution", std::vector<int64_t>{32, 64}},
                 {"dropout", "probability of zero before the linear layer", 0.0}},
-       .build = build,
+       .build = build_cnn,
        .standard = {{DType::f32, {28, 28, 1}}, {10}},
        .small = {
            {DType::f32, {13, 12, 3}}, {4}, {{"filters", std::vector<int64_t>{3, 5}}, {"dropout", 0.25}}}}};

@@ -16,7 +16,7 @@ using Integers = std::vector<int64_t>;
 
 /// For each number of filters: convolution that keeps the length, batch norm, ReLU and, if `pool` is above 1,
 /// max pooling; then the mean over time and a linear layer.
-Graph build(const ModelRequest& request) {
+Graph build_cnn1d(const ModelRequest& request) {
   const Integers& filters = request.list("filters", 1, 64);
   const Integers& kernels = request.list("kernels", filters.size(), filters.size());
   const int64_t pool = request.integer("pool");
@@ -48,7 +48,7 @@ std::vector<ModelEntry> zoo::cnn1d_models() {
                 {"kernels", "length of the filters of each convolution", Integers{8, 5, 3}},
                 {"pool", "max pooling after each convolution, for long signals; 1: none", int64_t{1}},
                 {"dropout", "probability of zero before the linear layer", 0.0}},
-       .build = build,
+       .build = build_cnn1d,
        .standard = zoo::classes({1024, 1}, 2),
        .small = zoo::classes({33, 2}, 3,
                              {{"filters", Integers{3, 5, 4}}, {"pool", int64_t{2}}, {"dropout", 0.25}})}};

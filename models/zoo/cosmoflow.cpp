@@ -12,7 +12,7 @@ using Integers = std::vector<int64_t>;
 
 /// The reference of MLPerf HPC (github.com/mlcommons/hpc), which is written in Keras: LeakyReLU with a slope
 /// of 0.3, filters of two voxels a side, and outputs from -1.2 to 1.2 for targets from -1 to 1.
-Graph build(const ModelRequest& request) {
+Graph build_cosmoflow(const ModelRequest& request) {
   const Integers& filters = request.list("filters", 1, 8);
   const double rate = request.number("dropout");
   const NewLayer activation = layers::leaky_relu({.slope = request.number("slope")});
@@ -57,7 +57,7 @@ std::vector<ModelEntry> zoo::cosmoflow_models() {
                     {"slope", "slope of LeakyReLU below zero", 0.3},
                     {"dropout", "probability of zero after each hidden linear layer", 0.5},
                     {"bounded", "outputs from -1.2 to 1.2, by tanh", true}},
-           .build = build,
+           .build = build_cosmoflow,
            .standard = zoo::classes({128, 128, 128, 4}, 4),
            .small =
                zoo::classes({9, 8, 10, 2}, 3, {{"filters", Integers{3, 4, 5}}, {"hidden", Integers{7, 5}}})}};

@@ -37,7 +37,7 @@ int add_transition(Graph& graph, const std::string& name, double compression) {
   return graph.add(name + ".pool", layers::average_pool2d({.window = 2}));
 }
 
-Graph build(const ModelRequest& request) {
+Graph build_densenet(const ModelRequest& request) {
   const Integers& blocks = request.list("blocks", 1, 8);
   const int64_t growth = request.integer("growth"), bottleneck = request.integer("bottleneck");
   const double rate = request.number("dropout");
@@ -87,7 +87,7 @@ ModelEntry densenet(int depth, const Integers& blocks, int64_t growth, int64_t s
                {"stem", "imagenet (7x7, stride 2, then max pooling) or cifar (3x3)", std::string("imagenet")},
                {"stem_filters", "filters of the first convolution", stem_filters},
                {"dropout", "probability of zero after each dense layer", 0.0}},
-      .build = build,
+      .build = build_densenet,
       .standard = zoo::imagenet(),
       .small = zoo::classes({18, 17, 3}, 4,
                             {{"blocks", Integers{2, 2}},

@@ -100,7 +100,7 @@ class GoogLeNet {
   Graph graph_;
 };
 
-Graph build(const ModelRequest& request) {
+Graph build_googlenet(const ModelRequest& request) {
   const int64_t kernel = request.integer("branch3_kernel");
   if (kernel < 1 || kernel % 2 == 0)
     fail(ExitCode::usage, "model.branch3_kernel = {} must be an odd number, such as 3 or 5.", kernel);
@@ -120,7 +120,7 @@ std::vector<ModelEntry> zoo::googlenet_models() {
                     {"aux_weight", "weight of the loss of each auxiliary head; 0: no heads", 0.3},
                     {"aux_dropout", "probability of zero in the auxiliary heads", 0.7},
                     {"dropout", "probability of zero before the last layer", 0.2}},
-           .build = build,
+           .build = build_googlenet,
            .standard = zoo::imagenet(),
            .small = zoo::classes({36, 35, 3}, 4, {{"width", 0.03}})}};
 }

@@ -55,7 +55,7 @@ struct Gpt2 {
   }
 };
 
-Graph build(const ModelRequest& request) {
+Graph build_gpt2(const ModelRequest& request) {
   const Shape& input = request.input.shape;
   const int64_t context = zoo::count_of(request, "context");
   if (input.rank() != 1 || !zoo::is_per_position(request))
@@ -110,14 +110,14 @@ std::vector<ModelEntry> zoo::gpt2_models() {
                       "width) = (24, 16, 1024), (36, 20, 1280) and (48, 25, 1600)",
        .paper = paper,
        .keys = keys_with(12, 12, 768, 1024),
-       .build = build,
+       .build = build_gpt2,
        .standard = {{DType::i32, {1024}}, {50257, {1024}}},
        .small = small},
       {.name = "gpt2_mini",
        .description = "GPT-2 at a size for characters",
        .paper = paper,
        .keys = keys_with(4, 4, 256, 256),
-       .build = build,
+       .build = build_gpt2,
        .standard = {{DType::i32, {128}}, {256, {128}}},
        .small = small},
   };

@@ -166,7 +166,7 @@ class InceptionV3 {
   Graph graph_;
 };
 
-Graph build(const ModelRequest& request) { return InceptionV3(request).build(); }
+Graph build_inception_v3(const ModelRequest& request) { return InceptionV3(request).build(); }
 
 }  // namespace
 
@@ -180,7 +180,7 @@ std::vector<ModelEntry> zoo::inception_v3_models() {
                      Integers{3, 4, 2}},
                     {"aux_weight", "weight of the loss of the auxiliary head; 0: no head", 0.4},
                     {"dropout", "probability of zero before the last layer", 0.5}},
-           .build = build,
+           .build = build_inception_v3,
            .standard = zoo::imagenet(299),
            .small = zoo::classes({79, 80, 3}, 4, {{"width", 0.016}, {"modules", Integers{1, 1, 1}}})}};
 }

@@ -21,7 +21,7 @@ const LayerKind& activation_named(const std::string& name) {
 }
 
 /// flatten, then for each hidden size: linear, activation, dropout; then linear to the outputs.
-Graph build(const ModelRequest& request) {
+Graph build_mlp(const ModelRequest& request) {
   const std::vector<int64_t>& hidden = request.integers("hidden");
   const double rate = request.number("dropout");
   const LayerKind& activation = activation_named(request.text("activation"));
@@ -52,7 +52,7 @@ std::vector<ModelEntry> zoo::mlp_models() {
                     {"activation", "kind of an activation layer: relu, sigmoid, tanh, gelu, ...",
                      std::string("relu")},
                     {"dropout", "probability of zero after each hidden layer", 0.0}},
-           .build = build,
+           .build = build_mlp,
            .standard = {{DType::f32, {28, 28, 1}}, {10}},
            .small = {
                {DType::f32, {13, 12, 3}}, {4}, {{"hidden", std::vector<int64_t>{9, 7}}, {"dropout", 0.25}}}}};

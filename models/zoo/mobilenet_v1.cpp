@@ -10,7 +10,7 @@ namespace {
 using Integers = std::vector<int64_t>;
 
 /// The names are those of Keras, and so are ReLU6 and the norm's options; torchvision has no such model.
-Graph build(const ModelRequest& request) {
+Graph build_mobilenet_v1(const ModelRequest& request) {
   const double width = request.number_in("width", kPositive);
   const Integers& filters = request.list("filters", 2, 64);
   const Integers& strides = request.list("strides", filters.size(), filters.size());
@@ -48,7 +48,7 @@ std::vector<ModelEntry> zoo::mobilenet_v1_models() {
                     {"strides", "strides of the first and of each depthwise convolution",
                      Integers{2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1}},
                     {"dropout", "probability of zero before the last layer", 1e-3}},
-           .build = build,
+           .build = build_mobilenet_v1,
            .standard = zoo::imagenet(),
            .small = zoo::classes(
                {13, 12, 3}, 4,

@@ -42,7 +42,7 @@ int add_inverted_residual(Graph& graph, int input, const std::string& name, int6
   return has_shortcut ? graph.add(name + ".add", layers::add(), {input, value}) : value;
 }
 
-Graph build(const ModelRequest& request) {
+Graph build_mobilenet_v2(const ModelRequest& request) {
   const double width = request.number_in("width", kPositive);
   const Integers& repeats = request.list("repeats", 1, std::size(kStages));
   const int64_t divisor = request.integer("round_to"), last = request.integer("last_filters");
@@ -82,7 +82,7 @@ std::vector<ModelEntry> zoo::mobilenet_v2_models() {
                     {"round_to", "round filters to multiples of this", int64_t{8}},
                     {"stem_stride", "stride of the first convolution; 1 for small images", int64_t{2}},
                     {"dropout", "probability of zero before the last layer", 0.2}},
-           .build = build,
+           .build = build_mobilenet_v2,
            .standard = zoo::imagenet(),
            .small = zoo::classes({13, 12, 3}, 4,
                                  {{"width", 0.1},

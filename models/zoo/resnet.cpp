@@ -76,7 +76,7 @@ int add_stem(Graph& graph, bool large_images, int64_t filters) {
   return graph.add("maxpool", zoo::max_pool(graph.shape(last), {.window = 3, .stride = 2, .padding = 1}));
 }
 
-Graph build(const ModelRequest& request) {
+Graph build_resnet(const ModelRequest& request) {
   const std::vector<int64_t>& blocks = request.list("blocks", 1, 8);
   const std::vector<int64_t>& filters = request.list("filters", blocks.size(), blocks.size());
   const BlockOptions block{
@@ -127,7 +127,7 @@ ModelEntry large(const std::string& name, const std::string& description, const 
           .description = description,
           .paper = kPaper,
           .keys = keys(blocks, {64, 128, 256, 512}, bottleneck, "imagenet", "projection"),
-          .build = build,
+          .build = build_resnet,
           .standard = zoo::imagenet(),
           .small = zoo::classes({18, 17, 3}, 4,
                                 {{"blocks", small_blocks}, {"filters", Integers(small_blocks.size(), 4)}})};
@@ -139,7 +139,7 @@ ModelEntry cifar(const std::string& name, const std::string& description, int64_
           .description = description,
           .paper = std::string(kPaper) + ", section 4.2",
           .keys = keys({blocks, blocks, blocks}, {16, 32, 64}, false, "cifar", "padding"),
-          .build = build,
+          .build = build_resnet,
           .standard = zoo::classes({32, 32, 3}, 10),
           .small = zoo::classes({7, 8, 3}, 4, {{"blocks", small_blocks}, {"filters", Integers{3, 4, 6}}})};
 }

@@ -81,7 +81,7 @@ void add_embedding(const ModelRequest& request, Encoder& model) {
   model.drop("dropout");
 }
 
-Graph build(const ModelRequest& request) {
+Graph build_transformer(const ModelRequest& request) {
   Encoder model{.graph = Graph(request.input, request.seed),
                 .heads = zoo::count_of(request, "heads"),
                 .width = zoo::count_of(request, "width"),
@@ -123,7 +123,7 @@ std::vector<ModelEntry> zoo::transformer_models() {
                 {"vocabulary", "number of token ids; 0: as many as classes, for a class at each position",
                  int64_t{0}},
                 {"padding", "token id that fills up short sequences and is ignored; -1: none", int64_t{-1}}},
-       .build = build,
+       .build = build_transformer,
        .standard = {{DType::f32, {128, 64}}, {10}},
        .small = {{DType::i32, {7}},
                  {4},

@@ -105,7 +105,7 @@ class UNet {
   Graph graph_;
 };
 
-Graph build(const ModelRequest& request) { return UNet(request).build(); }
+Graph build_unet(const ModelRequest& request) { return UNet(request).build(); }
 
 std::vector<ModelKey> keys(const Integers& filters) {
   return {{"filters", "filters of each level; each level but the first halves the extents", filters},
@@ -123,14 +123,14 @@ std::vector<ModelEntry> zoo::unet_models() {
            .description = description + "pixel",
            .paper = "Ronneberger et al. 2015, arXiv:1505.04597",
            .keys = keys({64, 128, 256, 512, 1024}),
-           .build = build,
+           .build = build_unet,
            .standard = {{DType::f32, {256, 256, 3}}, {2, {256, 256}}},
            .small = {{DType::f32, {9, 10, 2}}, {3, {9, 10}}, {{"filters", Integers{3, 4, 6}}}}},
           {.name = "unet3d",
            .description = description + "voxel",
            .paper = "Cicek et al. 2016, arXiv:1606.06650",
            .keys = keys({32, 64, 128, 256}),
-           .build = build,
+           .build = build_unet,
            .standard = {{DType::f32, {64, 64, 64, 1}}, {2, {64, 64, 64}}},
            .small = {{DType::f32, {5, 4, 6, 2}}, {3, {5, 4, 6}}, {{"filters", Integers{3, 4}}}}}};
 }

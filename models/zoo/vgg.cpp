@@ -21,7 +21,7 @@ class Numbered {
   int number_ = 0;
 };
 
-Graph build(const ModelRequest& request) {
+Graph build_vgg(const ModelRequest& request) {
   const Integers& convolutions = request.list("convolutions", 1, 16);
   const Integers& filters = request.list("filters", convolutions.size(), convolutions.size());
   const double rate = request.number("dropout");
@@ -62,7 +62,7 @@ ModelEntry vgg(int depth, const Integers& convolutions, bool batch_norm) {
                {"pooled", "height and width to which the last stage is averaged", int64_t{7}},
                {"hidden", "sizes of the hidden linear layers", Integers{4096, 4096}},
                {"dropout", "probability of zero after each hidden linear layer", 0.5}},
-      .build = build,
+      .build = build_vgg,
       .standard = zoo::imagenet(),
       .small = zoo::classes({13, 12, 3}, 4,
                             {{"convolutions", Integers{1, depth > 13 ? 3 : 2}},

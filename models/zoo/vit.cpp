@@ -43,7 +43,7 @@ struct Vit {
 
 /// Patches as vectors, a class token in front, positions, encoder blocks, and a linear layer on the class
 /// token.
-Graph build(const ModelRequest& request) {
+Graph build_vit(const ModelRequest& request) {
   const Shape& input = request.input.shape;
   const int64_t patch = zoo::count_of(request, "patch");
   if (input.rank() != 3)
@@ -84,7 +84,7 @@ ModelEntry entry(const char* name, const char* description, int64_t width, int64
                    {"width", "channels of a position", width},
                    {"mlp", "channels between the two linear layers of a block", 4 * width},
                    {"dropout", "probability of zero after the positions and each layer of a block", 0.0}},
-          .build = build,
+          .build = build_vit,
           .standard = {{DType::f32, {224, 224, 3}}, {1000}},
           .small = {{DType::f32, {8, 12, 3}},
                     {4},

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "src/device/exec.h"
 
@@ -56,6 +57,15 @@ void restart_buffer_peak();
 /// Copies between any two kinds of memory, enqueued on `exec`; returns immediately for pinned and device
 /// memory.
 void copy(Exec exec, void* destination, const void* source, size_t bytes);
+
+/// Device memory with a copy of the values, which has been copied on return.
+template <typename T>
+Buffer upload(Exec exec, const std::vector<T>& values) {
+  Buffer buffer(exec, Memory::device, values.size() * sizeof(T));
+  copy(exec, buffer.data(), values.data(), buffer.size());
+  synchronize(exec);
+  return buffer;
+}
 
 /// Sets bytes to zero, enqueued on `exec`.
 void fill_zero(Exec exec, void* destination, size_t bytes);

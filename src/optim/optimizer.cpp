@@ -56,14 +56,6 @@ Kernels kernels_of(Exec exec, const UpdateRule& rule) {
           cpu::trust_ratios};
 }
 
-template <typename T>
-Buffer upload(Exec exec, const std::vector<T>& values) {
-  Buffer buffer(exec, Memory::device, values.size() * sizeof(T));
-  copy(exec, buffer.data(), values.data(), buffer.size());
-  synchronize(exec);  // the copy reads `values`
-  return buffer;
-}
-
 /// Exact sums, of which every rank fills its own part and sees all.
 class SharedSums {
  public:

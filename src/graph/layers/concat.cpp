@@ -17,13 +17,10 @@ Shape positions_of(const Value& value) {
 }
 
 Value with_channels(const Shape& positions, int64_t channels) {
-  std::vector<int64_t> extents(positions.extents().begin(), positions.extents().end());
+  std::vector<int64_t> extents = extents_of(positions);
   extents.push_back(channels);
   return {DType::f32, Shape(extents)};
 }
-
-/// (N, ..., C) as a matrix of positions and channels.
-Shape matrix(const Shape& shape) { return {shape[-1] == 0 ? 0 : shape.elements() / shape[-1], shape[-1]}; }
 
 class ConcatLayer final : public Layer {
  public:

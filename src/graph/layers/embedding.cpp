@@ -29,7 +29,7 @@ class EmbeddingLayer final : public Layer {
            "\"tokens\".",
            to_string(inputs[0].dtype));
     ids_ = inputs[0].shape.elements();
-    std::vector<int64_t> extents(inputs[0].shape.extents().begin(), inputs[0].shape.extents().end());
+    std::vector<int64_t> extents = extents_of(inputs[0].shape);
     if (extents.size() + 1 >= Shape::kMaxRank)
       fail(ExitCode::usage, "its input {} has too many axes.", to_string(inputs[0].shape));
     extents.push_back(options_.width);

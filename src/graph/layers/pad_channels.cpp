@@ -9,9 +9,6 @@ namespace lockstep {
 
 namespace {
 
-/// (N, ..., C) as a matrix of positions and channels.
-Shape matrix(const Shape& shape) { return {shape[-1] == 0 ? 0 : shape.elements() / shape[-1], shape[-1]}; }
-
 class PadChannelsLayer final : public Layer {
  public:
   explicit PadChannelsLayer(const PadChannelsOptions& options) : options_(options) {}
@@ -25,7 +22,7 @@ class PadChannelsLayer final : public Layer {
   Value infer(std::span<const Value> inputs) override {
     const Shape& input = only_input(inputs).shape;
     if (input.rank() == 0) fail(ExitCode::usage, "its input is a scalar, which has no channels.");
-    std::vector<int64_t> extents(input.extents().begin(), input.extents().end());
+    std::vector<int64_t> extents = extents_of(input);
     channels_ = extents.back();
     extents.back() += options_.before + options_.after;
     return {DType::f32, Shape(extents)};

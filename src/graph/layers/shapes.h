@@ -21,6 +21,11 @@ inline const Value& only_input(std::span<const Value> inputs) {
   return inputs[0];
 }
 
+/// (N, ..., C) as a matrix of positions and channels.
+inline Shape matrix(const Shape& shape) {
+  return {shape[-1] == 0 ? 0 : shape.elements() / shape[-1], shape[-1]};
+}
+
 /// The input (H, W, C) of an image layer. Throws Error(usage) otherwise.
 inline const Shape& image_input(std::span<const Value> inputs) {
   const Shape& input = only_input(inputs).shape;

@@ -15,7 +15,7 @@ namespace {
 /// Rows of the scores that are computed at a time.
 constexpr int64_t kBlock = 64;
 /// Sums have so many parts, each of which the compiler keeps in a vector register's place.
-constexpr int64_t kLanes = 16;
+constexpr int64_t kVectorLanes = 16;
 
 /// One matrix of a product: row-major, its rows `stride` apart.
 struct Matrix {
@@ -88,23 +88,23 @@ struct Head {
 
 /// The largest value; NaN is passed over.
 float maximum(const float* values, int64_t count) {
-  float lanes[kLanes];
-  std::fill_n(lanes, kLanes, -std::numeric_limits<float>::infinity());
+  float lanes[kVectorLanes];
+  std::fill_n(lanes, kVectorLanes, -std::numeric_limits<float>::infinity());
   int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (int64_t lane = 0; lane < kLanes; ++lane)
+  for (; i + kVectorLanes <= count; i += kVectorLanes)
+    for (int64_t lane = 0; lane < kVectorLanes; ++lane)
       lanes[lane] = values[i + lane] > lanes[lane] ? values[i + lane] : lanes[lane];
   for (int64_t lane = 0; i < count; ++i, ++lane)
     lanes[lane] = values[i] > lanes[lane] ? values[i] : lanes[lane];
-  return *std::max_element(lanes, lanes + kLanes);
+  return *std::max_element(lanes, lanes + kVectorLanes);
 }
 
 /// values = exp(values - shift); returns their sum.
 float exponentiate(float* values, int64_t count, float shift) {
-  float lanes[kLanes] = {};
+  float lanes[kVectorLanes] = {};
   int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (int64_t lane = 0; lane < kLanes; ++lane) {
+  for (; i + kVectorLanes <= count; i += kVectorLanes)
+    for (int64_t lane = 0; lane < kVectorLanes; ++lane) {
       values[i + lane] = vector_exp(values[i + lane] - shift);
       lanes[lane] += values[i + lane];
     }
@@ -118,10 +118,10 @@ float exponentiate(float* values, int64_t count, float shift) {
 }
 
 float dot(const float* a, const float* b, int64_t count) {
-  float lanes[kLanes] = {};
+  float lanes[kVectorLanes] = {};
   int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += a[i + lane] * b[i + lane];
+  for (; i + kVectorLanes <= count; i += kVectorLanes)
+    for (int64_t lane = 0; lane < kVectorLanes; ++lane) lanes[lane] += a[i + lane] * b[i + lane];
   for (int64_t lane = 0; i < count; ++i, ++lane) lanes[lane] += a[i] * b[i];
   double sum = 0;
   for (const float part : lanes) sum += part;

@@ -10,7 +10,7 @@ using dnnl::memory;
 
 namespace {
 
-constexpr size_t kAlignment = 64;
+constexpr size_t kScratchAlignment = 64;
 
 /// A tensor (N, spatial..., C), which oneDNN sees as (N, C, spatial...).
 memory::desc channels_last(const Shape& shape) {
@@ -101,7 +101,8 @@ Conv::Cpu::Pass Conv::Cpu::make_pass(const Desc& desc, int weights, const memory
     pass.reorder = weights == DNNL_ARG_WEIGHTS ? dnnl::reorder(pass.plain_weights, reordered)
                                                : dnnl::reorder(reordered, pass.plain_weights);
   pass.arguments.emplace(DNNL_ARG_SCRATCHPAD, onednn::unbound(desc.scratchpad_desc()));
-  pass.reordered_offset = (desc.scratchpad_desc().get_size() + kAlignment - 1) / kAlignment * kAlignment;
+  pass.reordered_offset =
+      (desc.scratchpad_desc().get_size() + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment;
   workspace_bytes_ =
       std::max(workspace_bytes_, pass.reordered_offset + (pass.reorder ? format.get_size() : 0));
   return pass;

@@ -50,14 +50,6 @@ void describe_targets(const Objective& objective, AugmentedSamples& samples) {
 
 bool moves_positions(AugmentPass pass) { return pass == AugmentPass::resample || pass == AugmentPass::mix; }
 
-template <typename T>
-Buffer upload(Exec exec, const std::vector<T>& values) {
-  Buffer buffer(exec, Memory::device, values.size() * sizeof(T));
-  copy(exec, buffer.data(), values.data(), buffer.size());
-  synchronize(exec);
-  return buffer;
-}
-
 }  // namespace
 
 Augmenter::Augmenter(const Task& task, const Shape& input, int64_t rows, int64_t count, int lanes,

@@ -16,10 +16,6 @@ const std::vector<std::pair<TargetKind, std::string>> kTargetKinds = {
     {TargetKind::values, "values"},
     {TargetKind::labels, "labels"}};
 
-std::vector<int64_t> extents_of(const Shape& shape) {
-  return {shape.extents().begin(), shape.extents().end()};
-}
-
 }  // namespace
 
 DataSignature signature_of(const Dataset& dataset, bool counts_classes) {

@@ -42,7 +42,7 @@ const char* name_of(TargetTask task) {
 
 /// A mask (H, W, 1) has the positions (H, W).
 Shape without_channel(const Shape& mask) {
-  std::vector<int64_t> extents(mask.extents().begin(), mask.extents().end());
+  std::vector<int64_t> extents = extents_of(mask);
   while (!extents.empty() && extents.back() == 1) extents.pop_back();
   return Shape(extents);
 }

@@ -93,7 +93,7 @@ class Cutmix final : public Augmentation {
   MixOptions options_;
 };
 
-constexpr Range kAlpha{.min = 0, .max = 100, .min_open = true};
+constexpr Range kAlphaRange{.min = 0, .max = 100, .min_open = true};
 constexpr const char* kAlphaHelp = "of the distribution Beta(alpha, alpha) of the share";
 constexpr const char* kMixed = "share of the samples that are mixed";
 
@@ -102,13 +102,13 @@ constexpr const char* kMixed = "share of the samples that are mixed";
 AugmentKind augmentations::mixup() {
   return describe<Mixup, MixupOptions>(
       "mixup", "blends samples two by two, and their targets",
-      {{"alpha", static_cast<double MixupOptions::*>(&MixOptions::alpha), kAlphaHelp, kAlpha},
+      {{"alpha", static_cast<double MixupOptions::*>(&MixOptions::alpha), kAlphaHelp, kAlphaRange},
        {"probability", static_cast<double MixupOptions::*>(&MixOptions::probability), kMixed, kShare}});
 }
 AugmentKind augmentations::cutmix() {
   return describe<Cutmix, MixOptions>(
       "cutmix", "pastes a random box of another sample, and blends their targets by its size",
-      {{"alpha", &MixOptions::alpha, kAlphaHelp, kAlpha},
+      {{"alpha", &MixOptions::alpha, kAlphaHelp, kAlphaRange},
        {"probability", &MixOptions::probability, kMixed, kShare}});
 }
 
