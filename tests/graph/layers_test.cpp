@@ -44,7 +44,7 @@ Case standard_case(const LayerKind& kind) {
   const NewLayer layer = kind.with(values);
   for (const int inputs : {1, 2})
     for (const Value& input :
-         {f32({5, 4, 2}), f32({7}), f32({6, 3}), f32({3, 4, 2, 3}), Value{DType::i32, {5}}, f32({5, 18})})
+         {f32({5, 4, 6}), f32({7}), f32({6, 3}), f32({3, 4, 2, 3}), Value{DType::i32, {5}}, f32({5, 18})})
       try {
         Graph(input).add("layer", layer, std::vector<int>(static_cast<size_t>(inputs), 0));
         return {kind.name, input, layer, inputs};
@@ -358,12 +358,13 @@ TEST(Layers, SayInWordsWhatTheyAre) {
   graph = rewrite(std::move(graph));
   EXPECT_EQ(graph.nodes()[0].layer->describe(), "32 filters 3x3, stride 1, padding 1, no bias");
   EXPECT_EQ(graph.nodes()[1].layer->describe(), "window 2x3, stride 2x3");
-  EXPECT_EQ(graph.nodes()[2].layer->describe(), "zeros: 1 before, [0, 2] after");
-  EXPECT_EQ(graph.nodes()[3].layer->describe(),
+  EXPECT_EQ(graph.nodes()[2].layer->describe(), "elementwise") << "the ReLU, moved behind the pooling";
+  EXPECT_EQ(graph.nodes()[3].layer->describe(), "zeros: 1 before, [0, 2] after");
+  EXPECT_EQ(graph.nodes()[4].layer->describe(),
             "window 2x2, stride 1x2, padding 1, rounded up, padding counted");
-  EXPECT_EQ(graph.nodes()[4].layer->describe(), "window 3x3, stride 1, padding same");
-  EXPECT_EQ(graph.shape(5), graph.shape(4));
-  EXPECT_EQ(graph.nodes()[5].layer->describe(), "output 3x2");
+  EXPECT_EQ(graph.nodes()[5].layer->describe(), "window 3x3, stride 1, padding same");
+  EXPECT_EQ(graph.shape(6), graph.shape(5));
+  EXPECT_EQ(graph.nodes()[6].layer->describe(), "output 3x2");
 
   Graph sequence({4, 12});
   sequence.add("a", layers::multihead_attention({.heads = 2, .causal = true, .dropout = 0.5, .bias = false}));
