@@ -80,9 +80,9 @@ void forward(const GroupNormSpec& spec, const Extents& extents, const float* all
     }
 }
 
-void input_gradient(const GroupNormSpec& spec, const Extents& extents, const float* all_x,
-                    const float* all_scale, const float* means, const float* inverse_stds,
-                    const float* all_dy, float* all_dx) {
+void group_input_gradient(const GroupNormSpec& spec, const Extents& extents, const float* all_x,
+                          const float* all_scale, const float* means, const float* inverse_stds,
+                          const float* all_dy, float* all_dx) {
   for (int64_t n = 0; n < extents.samples; ++n)
     for (int64_t g = 0; g < extents.groups; ++g) {
       const float *const x = all_x + extents.first_of(n, g), *const dy = all_dy + extents.first_of(n, g),
@@ -103,8 +103,8 @@ void input_gradient(const GroupNormSpec& spec, const Extents& extents, const flo
     }
 }
 
-void parameter_gradients(const Extents& extents, const float* x, const float* means,
-                         const float* inverse_stds, const float* dy, float* dscale, float* dshift) {
+void group_parameter_gradients(const Extents& extents, const float* x, const float* means,
+                               const float* inverse_stds, const float* dy, float* dscale, float* dshift) {
   constexpr int64_t kBlock = 32;
   const auto channels = static_cast<size_t>(extents.channels);
   std::vector<double> scale_sums(channels), shift_sums(channels);
@@ -180,11 +180,11 @@ void group_norm_backward(Exec exec, const GroupNormSpec& spec, ConstTensor x, Co
   }
   const cpu::Extents extents(x.shape(), spec);
   // First, because dx may overwrite dy.
-  cpu::parameter_gradients(extents, x.data<float>(), saved_mean.data<float>(),
-                           saved_inverse_std.data<float>(), dy.data<float>(), dscale.data<float>(),
-                           dshift.data<float>());
-  cpu::input_gradient(spec, extents, x.data<float>(), scale.data<float>(), saved_mean.data<float>(),
-                      saved_inverse_std.data<float>(), dy.data<float>(), dx.data<float>());
+  cpu::group_parameter_gradients(extents, x.data<float>(), saved_mean.data<float>(),
+                                 saved_inverse_std.data<float>(), dy.data<float>(), dscale.data<float>(),
+                                 dshift.data<float>());
+  cpu::group_input_gradient(spec, extents, x.data<float>(), scale.data<float>(), saved_mean.data<float>(),
+                            saved_inverse_std.data<float>(), dy.data<float>(), dx.data<float>());
 }
 
 }  // namespace lockstep

@@ -10,19 +10,13 @@
 #include "src/core/error.h"
 #include "src/graph/rewrites/rewrites.h"
 #include "tests/graph/network_run.h"
+#include "tests/models/zoo/parameter_count.h"
 
 namespace lockstep {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-int64_t parameter_count(const Graph& graph) {
-  int64_t count = 0;
-  for (const Graph::Node& node : graph.nodes())
-    for (const ParameterSpec& spec : node.layer->parameters()) count += spec.shape.elements();
-  return count;
-}
 
 std::vector<std::string> names(const Graph& graph) {
   std::vector<std::string> result;

@@ -10,6 +10,7 @@
 #include "launch/report/model_list.h"
 #include "models/registry.h"
 #include "src/graph/parameters.h"
+#include "tests/models/zoo/parameter_count.h"
 
 namespace lockstep {
 namespace {
@@ -21,8 +22,6 @@ Graph standard(const std::string& name, const std::map<std::string, ModelValue>&
   const ModelUse& use = find_model(name)->standard;
   return build_model({.name = name, .keys = keys}, use.input, use.output, 1);
 }
-
-int64_t count(const Graph& graph) { return ParameterLayout(graph).parameter_count; }
 
 /// The shapes of parameters and statistics under their names in files, in PyTorch's order of axes.
 std::map<std::string, Shape> tensors(const Graph& graph) {
@@ -47,20 +46,20 @@ TEST(ParameterCounts, AreThoseOfTorchvision) {
       {"densenet169", 14'149'480},     {"densenet201", 20'013'928}};
   for (const auto& [name, parameters] : published) {
     ASSERT_NE(find_model(name), nullptr) << name;
-    EXPECT_EQ(count(standard(name)), parameters) << name;
+    EXPECT_EQ(parameter_count(standard(name)), parameters) << name;
   }
 }
 
 TEST(ParameterCounts, WithoutAuxiliaryHeadsAreThoseOfTorchvision) {
-  EXPECT_EQ(count(standard("googlenet", {{"aux_weight", 0.0}})), 6'624'904);
-  EXPECT_EQ(count(standard("inception_v3", {{"aux_weight", 0.0}})), 23'834'568);
+  EXPECT_EQ(parameter_count(standard("googlenet", {{"aux_weight", 0.0}})), 6'624'904);
+  EXPECT_EQ(parameter_count(standard("inception_v3", {{"aux_weight", 0.0}})), 23'834'568);
 }
 
 // keras.applications.MobileNet(): 4,253,864 in total, of which 21,888 are running statistics.
 TEST(ParameterCounts, MobileNetV1AreTheTrainableOnesOfKeras) {
-  EXPECT_EQ(count(standard("mobilenet_v1")), 4'231'976);
+  EXPECT_EQ(parameter_count(standard("mobilenet_v1")), 4'231'976);
   // MobileNet(alpha=0.5) has 1,342,536 - 10,944 of them.
-  EXPECT_EQ(count(standard("mobilenet_v1", {{"width", 0.5}})), 1'331'592);
+  EXPECT_EQ(parameter_count(standard("mobilenet_v1", {{"width", 0.5}})), 1'331'592);
 }
 
 // Conv3D, MaxPool3D and Dense of MLPerf HPC's reference, counted by hand.
@@ -68,13 +67,13 @@ TEST(ParameterCounts, CosmoFlowAreThoseOfItsReference) {
   const int64_t convolutions =
       (8 * 4 + 1) * 32 + (8 * 32 + 1) * 64 + (8 * 64 + 1) * 128 + (8 * 128 + 1) * 256 + (8 * 256 + 1) * 512;
   const int64_t dense = (64 * 512 + 1) * 128 + (128 + 1) * 64 + (64 + 1) * 4;
-  EXPECT_EQ(count(standard("cosmoflow")), convolutions + dense);
+  EXPECT_EQ(parameter_count(standard("cosmoflow")), convolutions + dense);
 }
 
 // He et al. 2016, table 6: 0.27 M and 0.85 M, with shortcuts that have no parameters.
 TEST(ParameterCounts, CifarResNetsAreThoseOfThePaper) {
-  EXPECT_EQ(count(standard("resnet20")), 269'722);
-  EXPECT_EQ(count(standard("resnet56")), 853'018);
+  EXPECT_EQ(parameter_count(standard("resnet20")), 269'722);
+  EXPECT_EQ(parameter_count(standard("resnet56")), 853'018);
 }
 
 // docs/models.md has a row for each model: | `NAME` ... | COUNT | ...
@@ -95,8 +94,8 @@ TEST(ParameterCounts, AreThoseOfTheDocumentation) {
 
 // github.com/milesial/Pytorch-UNet, for three channels and two classes, counted by hand as well.
 TEST(ParameterCounts, OfUNetAreThoseOfItsImplementationInPyTorch) {
-  EXPECT_EQ(count(standard("unet")), 31'037'698);
-  EXPECT_EQ(count(standard("unet", {{"up", "linear"}})), 17'263'042);
+  EXPECT_EQ(parameter_count(standard("unet")), 31'037'698);
+  EXPECT_EQ(parameter_count(standard("unet", {{"up", "linear"}})), 17'263'042);
 }
 
 TEST(ParameterNames, OfExampleFilesAreThoseOfTheBuiltInModels) {

@@ -14,6 +14,7 @@
 #include "src/graph/network.h"
 #include "src/ops/loss/loss.h"
 #include "src/optim/optimizer.h"
+#include "tests/models/zoo/parameter_count.h"
 
 namespace lockstep {
 namespace {
@@ -25,9 +26,6 @@ using Keys = std::map<std::string, ModelValue>;
 Graph gpt2(const Keys& keys, int64_t tokens = 1024, int64_t vocabulary = 50257) {
   return build_model({.name = "gpt2", .keys = keys}, Value{DType::i32, {tokens}}, {vocabulary, {tokens}}, 1);
 }
-
-/// Without allocating any of them.
-int64_t parameter_count(const Graph& graph) { return ParameterLayout(graph).parameter_count; }
 
 /// The parameters' names and logical shapes.
 std::vector<std::string> parameters_of(const Graph& graph) {

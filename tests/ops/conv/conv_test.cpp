@@ -44,7 +44,7 @@ OpCase with_gradients(const ConvSpec& spec) {
   return op;
 }
 
-Op::Make any_batch(ConvSpec spec) {
+Op::Make conv_of_any_batch(ConvSpec spec) {
   return [spec](int64_t n) mutable {
     spec.samples = n;
     return with_gradients(spec);
@@ -52,12 +52,12 @@ Op::Make any_batch(ConvSpec spec) {
 }
 
 /// Axes are {extent, window, stride, padding before, padding behind, dilation}.
-struct Case {
+struct ConvCase {
   const char* name;
   ConvSpec spec;
 };
 
-const Case kPlane[] = {
+const ConvCase kPlane[] = {
     {"plain", {.samples = 2, .channels = 3, .filters = 4, .axes = {{5, 3}, {6, 3}}}},
     {"one of everything", {.samples = 1, .channels = 1, .filters = 1, .axes = ConvAxes(2)}},
     {"one channel", {.samples = 2, .channels = 1, .filters = 5, .axes = {{6, 3}, {5, 3}}}},
@@ -89,7 +89,7 @@ const Case kPlane[] = {
      {.samples = 1, .channels = 2, .filters = 3, .axes = {{5, 3, 2, 0, 1}, {3, 2}}}},
 };
 
-const Case kOtherAxes[] = {
+const ConvCase kOtherAxes[] = {
     {"1-D", {.samples = 2, .channels = 3, .filters = 4, .axes = {{9, 4}}}},
     {"1-D, all at once",
      {.samples = 2, .channels = 4, .filters = 6, .axes = {{13, 3, 2, 2, 2, 3}}, .groups = 2, .relu = true}},
@@ -113,7 +113,7 @@ const Case kOtherAxes[] = {
       .groups = 2}},
 };
 
-const Case kDepthwise[] = {
+const ConvCase kDepthwise[] = {
     {"depthwise",
      {.samples = 2, .channels = 5, .filters = 5, .axes = {{9, 3, 1, 1, 1}, {9, 3, 1, 1, 1}}, .groups = 5}},
     {"depthwise with a multiplier",
@@ -138,7 +138,7 @@ const Case kDepthwise[] = {
 };
 
 // The extents are those of the output.
-const Case kTransposed[] = {
+const ConvCase kTransposed[] = {
     {"transposed",
      {.samples = 2, .channels = 3, .filters = 4, .axes = {{8, 2, 2}, {6, 2, 2}}, .transposed = true}},
     {"transposed, windows that overlap",
@@ -194,23 +194,23 @@ const ConvSpec kVolume = {
 const ConvSpec kUp = {.channels = 32, .filters = 64, .axes = {{28, 2, 2}, {28, 2, 2}}, .transposed = true};
 
 const RegisterOp kConv("conv", [](Op& op) {
-  for (const auto& [name, spec] : kPlane) op.add(name, spec.samples, any_batch(spec));
-  for (const auto& [name, spec] : kOtherAxes) op.add(name, spec.samples, any_batch(spec));
-  for (const auto& [name, spec] : kDepthwise) op.add(name, spec.samples, any_batch(spec));
-  for (const auto& [name, spec] : kTransposed) op.add(name, spec.samples, any_batch(spec));
+  for (const auto& [name, spec] : kPlane) op.add(name, spec.samples, conv_of_any_batch(spec));
+  for (const auto& [name, spec] : kOtherAxes) op.add(name, spec.samples, conv_of_any_batch(spec));
+  for (const auto& [name, spec] : kDepthwise) op.add(name, spec.samples, conv_of_any_batch(spec));
+  for (const auto& [name, spec] : kTransposed) op.add(name, spec.samples, conv_of_any_batch(spec));
   // A ReLU that turns NaN into zero would hide that the training has diverged.
   Fill with_nan;
   with_nan.map = [seen = 0](double value) mutable { return seen++ == 20 ? std::nan("") : value; };
   op.add("NaN and a fused ReLU",
          conv_case({.samples = 2, .channels = 3, .filters = 20, .axes = {{4, 3}, {4, 3}}, .relu = true},
                    with_nan));
-  op.time("first", 64, any_batch(kFirst));
+  op.time("first", 64, conv_of_any_batch(kFirst));
   // The gradient of the weights is a sum over the batch, which oneDNN would split over the threads it is
   // offered.
-  op.time("second", 32, any_batch(kSecond));
-  op.time("depthwise", 16, any_batch(kMobile));
-  op.time("3-D", 4, any_batch(kVolume));
-  op.time("transposed", 8, any_batch(kUp));
+  op.time("second", 32, conv_of_any_batch(kSecond));
+  op.time("depthwise", 16, conv_of_any_batch(kMobile));
+  op.time("3-D", 4, conv_of_any_batch(kVolume));
+  op.time("transposed", 8, conv_of_any_batch(kUp));
 });
 
 class ConvTest : public BackendTest {};

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -14,9 +13,6 @@
 
 namespace lockstep::test {
 namespace {
-
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 /// Short for windows that slide along an axis, with the same padding on both sides.
 PoolAxis along(int64_t inputs, int64_t window, int64_t stride, int64_t padding = 0, bool ceil = false) {
@@ -29,12 +25,12 @@ PoolSpec volume(int64_t n, int64_t c, const PoolAxis& depth, const PoolAxis& hei
   return {.n = n, .c = c, .axes = {depth, height, width}};
 }
 
-struct Case {
+struct PoolCase {
   const char* name;
   PoolSpec spec;
 };
 
-std::vector<Case> cases() {
+std::vector<PoolCase> cases() {
   return {
       {"2 x 2", image(2, 3, along(4, 2, 2), along(6, 2, 2))},
       {"2 x 2 that leaves a row and a column over", image(2, 4, along(5, 2, 2), along(7, 2, 2))},
