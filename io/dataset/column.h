@@ -31,6 +31,7 @@ class Column {
   int64_t rows() const { return rows_; }
   const Shape& row_shape() const { return row_shape_; }
   const hdf5::ElementType& stored_type() const { return stored_; }
+  bool stores_integers() const { return stored_.kind == hdf5::ElementType::Kind::integer; }
   size_t files() const { return parts_.size(); }
   const std::string& file(size_t index) const { return parts_[index].path; }
   int64_t rows_in_file(size_t index) const { return parts_[index].rows; }

@@ -47,17 +47,13 @@ Look look_at(const Column& targets, const std::optional<int64_t>& ignored) {
   return look;
 }
 
-bool stores_integers(const Column& column) {
-  return column.stored_type().kind == hdf5::ElementType::Kind::integer;
-}
-
 }  // namespace
 
 TargetKind kind_of_rows(const Column& targets, const Column* samples, const DatasetOptions& options,
                         TargetTask task) {
   if (task == TargetTask::values) return TargetKind::values;
   if (task == TargetTask::labels) return TargetKind::labels;
-  const bool integers = stores_integers(targets), is_vector = targets.row_shape().rank() == 1;
+  const bool integers = targets.stores_integers(), is_vector = targets.row_shape().rank() == 1;
   if (!is_vector && (integers || task == TargetTask::classes)) return TargetKind::classes;
   const Look look = look_at(targets, options.ignored_label);
   if (!is_vector) return kind_of_numbers(look.labels, integers, task);

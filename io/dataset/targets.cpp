@@ -45,10 +45,6 @@ void require_labels(const Column& column, const std::byte* rows, int64_t first, 
            column.where(first + i / width), values[i], i % width, kForNumbers);
 }
 
-bool stores_integers(const Column& column) {
-  return column.stored_type().kind == hdf5::ElementType::Kind::integer;
-}
-
 /// An integer from a file as text. libhdf5 clips values above the range of int64.
 std::string label_text(const Column& column, int64_t label) {
   const hdf5::ElementType& type = column.stored_type();
@@ -97,7 +93,7 @@ TargetKind Targets::find_kind(const DatasetOptions& options, const Column* sampl
       options.task == TargetTask::automatic && options.classes > 0 ? TargetTask::classes : options.task;
   if (column_->row_shape().elements() > 1) return kind_of_rows(*column_, samples, options, task);
   if (task == TargetTask::labels) return TargetKind::labels;
-  const bool integers = stores_integers(*column_);
+  const bool integers = column_->stores_integers();
   // The kind of integers is clear without reading them; that of floats depends on their values.
   if (!integers && task == TargetTask::automatic) count();
   return kind_of_numbers(counts_, integers, task);
@@ -137,7 +133,7 @@ void Targets::read_labels() {
     if (wide != std::floor(wide) || !is_class(wide)) fail_no_class(row, wide, label_text(*column_, value));
     counts_.add(wide);
   };
-  if (stores_integers(*column_)) {
+  if (column_->stores_integers()) {
     column_->for_each_piece(DType::i64, [&](const std::byte* rows, int64_t first, int64_t count) {
       for (int64_t i = 0; i < count; ++i) take(first + i, reinterpret_cast<const int64_t*>(rows)[i]);
     });
@@ -162,7 +158,7 @@ void Targets::require_classes(const T* labels, int64_t first, int64_t count) con
 void Targets::open_classes_at_positions(bool count_all) {
   // Bytes stay bytes in memory; read() widens them.
   const DType natural = column_->natural_dtype();
-  const DType kept = natural == DType::u8 ? DType::u8 : stores_integers(*column_) ? DType::i32 : DType::f32;
+  const DType kept = natural == DType::u8 ? DType::u8 : column_->stores_integers() ? DType::i32 : DType::f32;
   column_->give_out(kept, [this](const Column& column, const std::byte* rows, int64_t first, int64_t count) {
     if (column.dtype() == DType::u8)
       require_classes(reinterpret_cast<const uint8_t*>(rows), first, count);

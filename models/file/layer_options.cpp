@@ -5,15 +5,11 @@
 
 #include "src/core/error.h"
 #include "src/core/suggest.h"
+#include "src/core/trimmed.h"
 
 namespace lockstep {
 
 namespace {
-
-std::string trimmed(const std::string& text) {
-  const size_t first = text.find_first_not_of(' ');
-  return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(' ') - first + 1);
-}
 
 OptionValue factor(const std::string& text, const BlockParameters& parameters) {
   int64_t number = 0;

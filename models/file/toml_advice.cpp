@@ -7,16 +7,13 @@
 #include <cstdint>
 #include <sstream>
 
+#include "src/core/trimmed.h"
+
 namespace lockstep {
 
 namespace {
 
 constexpr const char* kDigits = "0123456789";
-
-std::string trimmed(const std::string& text) {
-  const size_t begin = text.find_first_not_of(" \t\r");
-  return begin == std::string::npos ? "" : text.substr(begin, text.find_last_not_of(" \t\r") + 1 - begin);
-}
 
 std::string lower(std::string text) {
   std::ranges::transform(text, text.begin(),
