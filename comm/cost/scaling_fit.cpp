@@ -10,7 +10,7 @@ namespace lockstep {
 namespace {
 
 /// The compute time of a rank with a core of its own, relative to that with this many ranks.
-double turns(const Fabric& fabric, int64_t ranks) {
+double time_factor(const Fabric& fabric, int64_t ranks) {
   return step_cost(fabric, {.compute_seconds = 1, .bucket_bytes = {}}, ranks).compute;
 }
 
@@ -47,7 +47,8 @@ ScalingModel fit_compute(const ScalingModel& known, std::span<const MeasuredStep
   model.spread = 0;
   std::vector<LinearPoint> compute;
   for (const MeasuredStep& step : steps) {
-    compute.push_back({step.samples_per_rank, 1, step.compute_seconds / turns(known.fabric, step.ranks)});
+    compute.push_back(
+        {step.samples_per_rank, 1, step.compute_seconds / time_factor(known.fabric, step.ranks)});
     model.spread += step.spread_seconds / step.compute_seconds / static_cast<double>(steps.size());
   }
   const LinearFit line = fit_factors(compute);

@@ -16,7 +16,7 @@ namespace {
 constexpr unsigned kDatatype = 3, kLayout = 8, kContinuation = 16;
 constexpr unsigned kComplexClass = 11;
 constexpr uint64_t kMaxHeader = uint64_t{1} << 20;
-constexpr int kMaxBlocks = 64;
+constexpr int kMaxHeaderBlocks = 64;
 
 struct Release {
   unsigned major = 0, minor = 0;
@@ -81,7 +81,7 @@ class HeaderReader {
 
  private:
   void read_block(uint64_t address, uint64_t count) {
-    if (++blocks_ > kMaxBlocks) return;
+    if (++blocks_ > kMaxHeaderBlocks) return;
     const Bytes block(file_, base_ + address, count);
     for (size_t at = 0; at + message_header_ <= block.size();) {
       const size_t type_width = is_first_version_ ? 2 : 1;

@@ -61,9 +61,9 @@ void require_not_in_probe() {
 
 /// A child process with its standard output in a pipe and no other inherited descriptor. Killed on
 /// destruction if still running.
-class Child {
+class ChildProcess {
  public:
-  explicit Child(const std::vector<std::string>& arguments) {
+  explicit ChildProcess(const std::vector<std::string>& arguments) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
       fail(ExitCode::lost, "cannot make a pipe to a child process: {}.", std::strerror(errno));
@@ -100,9 +100,9 @@ class Child {
            std::strerror(status));
     }
   }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-  ~Child() {
+  ChildProcess(const ChildProcess&) = delete;
+  ChildProcess& operator=(const ChildProcess&) = delete;
+  ~ChildProcess() {
     ::close(output_);
     if (pid_ > 0) {
       ::kill(pid_, SIGKILL);
@@ -193,7 +193,7 @@ nlohmann::json run_in_probe(const std::string& task, const std::vector<std::stri
   arguments.insert(arguments.end(), files.begin(), files.end());
 
   const auto patience = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-  Child child(arguments);
+  ChildProcess child(arguments);
   std::string text;
   const bool in_time = child.read_all(text, patience);
   const int status = in_time ? child.wait_until(Clock::now() + patience) : -1;

@@ -16,8 +16,6 @@ namespace lockstep {
 
 namespace {
 
-using Json = nlohmann::json;
-
 /// The reason why a run failed: its own error message if it printed one.
 std::string reason(const ChildResult& result) {
   std::istringstream lines(result.err);
@@ -37,7 +35,7 @@ ExitCode code_of(int exit_code) {
   return exit_code == static_cast<int>(ExitCode::bug) ? ExitCode::bug : ExitCode::lost;
 }
 
-Json run_ranks(const ScalingPlan& plan, int64_t ranks, const std::vector<std::string>& arguments) {
+nlohmann::json run_ranks(const ScalingPlan& plan, int64_t ranks, const std::vector<std::string>& arguments) {
   std::vector<std::string> command = plan.launcher;
   command.insert(command.end(), {"-n", std::to_string(ranks), own_program()});
   command.insert(command.end(), arguments.begin(), arguments.end());
@@ -47,7 +45,7 @@ Json run_ranks(const ScalingPlan& plan, int64_t ranks, const std::vector<std::st
   if (result.exit_code != 0)
     fail(code_of(result.exit_code), "{} {} ended with {} on {}: {}", arguments[0], arguments[1],
          result.exit_code, counted(ranks, "rank"), reason(result));
-  const Json json = try_parse_json(result.out);
+  const nlohmann::json json = try_parse_json(result.out);
   if (!json.is_object())
     fail(ExitCode::usage, "{} printed something other than the JSON of {} {}: {}", plan.launcher[0],
          arguments[0], arguments[1], result.out.substr(0, 200));
@@ -61,13 +59,13 @@ RunKey key_of(const ScalingPlan& plan, ScalingMode mode, int64_t ranks) {
   return {ranks, mode == ScalingMode::weak ? plan.global_batch * ranks : plan.global_batch};
 }
 
-ScalingPoint summarize(ScalingMode mode, const RunKey& key, const std::vector<Json>& runs) {
+ScalingPoint summarize(ScalingMode mode, const RunKey& key, const std::vector<nlohmann::json>& runs) {
   const auto over_runs = [&](const char* name) {
     std::vector<double> values;
-    for (const Json& run : runs) values.push_back(run[name]);
+    for (const nlohmann::json& run : runs) values.push_back(run[name]);
     return spread_of(values);
   };
-  const Json& first = runs.front();
+  const nlohmann::json& first = runs.front();
   ScalingPoint point;
   point.mode = mode;
   point.ranks = key.first;
@@ -109,7 +107,7 @@ std::vector<ScalingPoint> run_scaling(const ScalingPlan& plan) {
       if (const RunKey key = key_of(plan, mode, ranks);
           std::find(keys.begin(), keys.end(), key) == keys.end())
         keys.push_back(key);
-  std::map<RunKey, std::vector<Json>> runs;
+  std::map<RunKey, std::vector<nlohmann::json>> runs;
   const int64_t total = plan.repeats * static_cast<int64_t>(keys.size());
   int64_t done = 0;
   for (int64_t repeat = 0; repeat < plan.repeats; ++repeat) {
@@ -140,10 +138,10 @@ std::vector<MeasuredAllReduce> measure_all_reduces(const ScalingPlan& plan, doub
   for (const int64_t ranks : plan.ranks) {
     if (ranks == 1) continue;
     log_info("all-reduces of {} to {} bytes on {} ranks", kMin, most, ranks);
-    const Json json = run_ranks(plan, ranks,
-                                {"bench", "allreduce", "--min", std::to_string(kMin), "--max",
-                                 std::to_string(most), "--factor", "4"});
-    for (const Json& row : json["results"]) {
+    const nlohmann::json json = run_ranks(plan, ranks,
+                                          {"bench", "allreduce", "--min", std::to_string(kMin), "--max",
+                                           std::to_string(most), "--factor", "4"});
+    for (const nlohmann::json& row : json["results"]) {
       const auto transport = row["transport"].get<std::string>();
       const bool is_used =
           plan.reproducible ? transport == "reproducible" : transport == "mpi" || transport == "nccl";

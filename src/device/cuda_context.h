@@ -7,7 +7,7 @@
 namespace lockstep {
 
 using Stream = Handle<cudaStream_t, cudaStreamDestroy>;
-using Event = Handle<cudaEvent_t, cudaEventDestroy>;
+using GpuEvent = Handle<cudaEvent_t, cudaEventDestroy>;
 using DeviceMemory = Handle<void*, cudaFree>;
 using CublasLtHandle = Handle<cublasLtHandle_t, cublasLtDestroy>;
 using CudnnHandle = Handle<cudnnHandle_t, cudnnDestroy>;
@@ -39,7 +39,7 @@ class CudaContext {
   Stream compute_, communication_;
   CublasLtHandle cublas_;
   CudnnHandle cudnn_;
-  Event event_;
+  GpuEvent event_;
   DeviceMemory scratch_;
 };
 

@@ -9,7 +9,7 @@ namespace lockstep {
 #ifdef LOCKSTEP_HAVE_CUDA
 
 struct Fence::Impl {
-  Event event;
+  GpuEvent event;
 };
 
 Fence::Fence(Exec exec) : exec_(exec), impl_(std::make_unique<Impl>()) {

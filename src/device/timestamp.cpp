@@ -11,7 +11,7 @@ namespace lockstep {
 struct Timestamp::Impl {
   std::chrono::steady_clock::time_point time;
 #ifdef LOCKSTEP_HAVE_CUDA
-  Event event;
+  GpuEvent event;
 #endif
 };
 

@@ -19,6 +19,12 @@
 
 namespace lockstep {
 
+inline double dot(const std::vector<float>& a, const std::vector<float>& b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  return sum;
+}
+
 /// Runs a graph on one micro-batch by the letter of layer.h and with nothing clever: every tensor has memory
 /// of its own that is NaN until it is written, and a layer's backward gets its input and output only if its
 /// traits ask for them. All values are kept on the host; each call of a layer gets copies of what it may

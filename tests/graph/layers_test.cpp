@@ -93,12 +93,6 @@ std::vector<float> inputs_of(const Graph& graph, int64_t n) {
   return x;
 }
 
-double dot(const std::vector<float>& a, const std::vector<float>& b) {
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
-  return sum;
-}
-
 /// Central differences of the sum of weighted outputs, computed on the CPU, against the backend's backward,
 /// at up to 40 elements of each array. The backend's outputs are the CPU's.
 void expect_gradients(Exec exec, Graph& graph, int64_t n) {

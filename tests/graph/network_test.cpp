@@ -42,12 +42,6 @@ Graph tangled_network() {
 class NetworkTest : public test::BackendTest {};
 INSTANTIATE_FOR_BACKENDS(NetworkTest);
 
-double dot(const std::vector<float>& a, const std::vector<float>& b) {
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * b[i];
-  return sum;
-}
-
 TEST_P(NetworkTest, EveryParameterAgreesWithFiniteDifferences) {
   NetworkRun run(exec(), tangled_network());
   run.forward();

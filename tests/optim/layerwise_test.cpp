@@ -18,7 +18,7 @@ using test::BackendTest;
 
 /// LARS (You, Gitman and Ginsburg 2017, algorithm 1) and LAMB (You et al. 2020, algorithm 2, with Adam's bias
 /// correction), in double.
-struct Oracle {
+struct LayerwiseOracle {
   OptimizerSpec spec;
   std::vector<FlatBlock> blocks;
   std::vector<double> w, m, v;
@@ -134,7 +134,7 @@ TEST_P(Layerwise, AgreesWithTheOracleOverSixSteps) {
                  std::to_string(spec.clip_norm));
     const std::vector<float> start = start_weights();
     Trained trained(exec(), spec, start, kBlocks);
-    Oracle oracle{spec, kBlocks, {start.begin(), start.end()}, {}, {}};
+    LayerwiseOracle oracle{spec, kBlocks, {start.begin(), start.end()}, {}, {}};
     oracle.m.resize(start.size());
     oracle.v.resize(start.size());
     for (int t = 1; t <= 6; ++t) {

@@ -94,7 +94,7 @@ TEST(Schedule, EndsAtTheFinalRateAndStaysThere) {
   }
 }
 
-std::string error_of(const ScheduleSpec& spec, int64_t total = 100) {
+std::string schedule_error(const ScheduleSpec& spec, int64_t total = 100) {
   try {
     Schedule(spec, 0.1, total);
   } catch (const Error& error) {
@@ -105,17 +105,17 @@ std::string error_of(const ScheduleSpec& spec, int64_t total = 100) {
 }
 
 TEST(Schedule, SaysWhichKeyIsWrong) {
-  EXPECT_THAT(error_of({.name = "cosin"}),
+  EXPECT_THAT(schedule_error({.name = "cosin"}),
               HasSubstr("unknown schedule.name 'cosin'. Did you mean 'cosine'?"));
-  EXPECT_THAT(error_of({.warmup_steps = 100}),
+  EXPECT_THAT(schedule_error({.warmup_steps = 100}),
               HasSubstr("schedule.warmup_steps = 100 must be smaller than the 100 st"));
-  EXPECT_THAT(error_of({.warmup_steps = -1}), HasSubstr("schedule.warmup_steps = -1"));
-  EXPECT_THAT(error_of({.name = "step"}), HasSubstr("schedule.every_steps = 0 must be at least 1"));
-  EXPECT_THAT(error_of({.name = "exponential", .gamma = -1, .every_steps = 1}),
+  EXPECT_THAT(schedule_error({.warmup_steps = -1}), HasSubstr("schedule.warmup_steps = -1"));
+  EXPECT_THAT(schedule_error({.name = "step"}), HasSubstr("schedule.every_steps = 0 must be at least 1"));
+  EXPECT_THAT(schedule_error({.name = "exponential", .gamma = -1, .every_steps = 1}),
               HasSubstr("schedule.gamma = -1"));
-  EXPECT_THAT(error_of({.name = "polynomial", .power = 0}), HasSubstr("schedule.power = 0"));
-  EXPECT_THAT(error_of({.name = "cosine", .final_lr = -0.1}), HasSubstr("schedule.final_lr = -0.1"));
-  EXPECT_THAT(error_of({.name = "one_cycle", .max_lr = 0.05}),
+  EXPECT_THAT(schedule_error({.name = "polynomial", .power = 0}), HasSubstr("schedule.power = 0"));
+  EXPECT_THAT(schedule_error({.name = "cosine", .final_lr = -0.1}), HasSubstr("schedule.final_lr = -0.1"));
+  EXPECT_THAT(schedule_error({.name = "one_cycle", .max_lr = 0.05}),
               HasSubstr("schedule.max_lr = 0.05 must be at least"));
 }
 

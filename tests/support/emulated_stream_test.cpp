@@ -20,7 +20,7 @@ using ::testing::ElementsAre;
 using ::testing::UnorderedElementsAre;
 
 using Stream = Handle<cudaStream_t, cudaStreamDestroy>;
-using Event = Handle<cudaEvent_t, cudaEventDestroy>;
+using GpuEvent = Handle<cudaEvent_t, cudaEventDestroy>;
 using Graph = Handle<cudaGraph_t, cudaGraphDestroy>;
 using GraphExec = Handle<cudaGraphExec_t, cudaGraphExecDestroy>;
 
@@ -58,7 +58,7 @@ class EmulatedStream : public testing::Test {
   }
 
   Stream first, second;
-  Event event;
+  GpuEvent event;
   Handle<void*, cudaFree> list;
 };
 
@@ -79,10 +79,10 @@ void take(const Stream& stream, float& milliseconds) {
 }
 
 TEST_F(EmulatedStream, TimesOfEventsAreThoseOfStreamsThatRunSideBySide) {
-  Event start, joined, end;
-  for (Event* timed : {&start, &joined, &end})
+  GpuEvent start, joined, end;
+  for (GpuEvent* timed : {&start, &joined, &end})
     CHECK(cudaEventCreateWithFlags(timed->out(), cudaEventDefault));
-  const auto milliseconds = [](const Event& from, const Event& to) {
+  const auto milliseconds = [](const GpuEvent& from, const GpuEvent& to) {
     float result = 0;
     CHECK(cudaEventElapsedTime(&result, from.get(), to.get()));
     return result;

@@ -5,15 +5,10 @@
 
 namespace lockstep::filters {
 
-namespace {
-
-/// The meaning of the filter's settings in the file (H5Znbit.c), for numbers.
-enum Setting { kIsStoredAsItIs = 1, kSize = 4, kOrder = 5, kPrecision = 6, kOffset = 7, kSettings = 8 };
-
-}  // namespace
-
 void decode_nbit(std::span<const std::byte> in, std::span<const unsigned> settings,
                  std::span<std::byte> out) {
+  // The meaning of the filter's settings in the file (H5Znbit.c), for numbers.
+  enum { kIsStoredAsItIs = 1, kSize = 4, kOrder = 5, kPrecision = 6, kOffset = 7, kSettings = 8 };
   if (settings.size() > kIsStoredAsItIs && settings[kIsStoredAsItIs] != 0) {
     if (in.size() != out.size()) throw BadChunk("its n-bit data has another size than its values");
     std::copy(in.begin(), in.end(), out.begin());

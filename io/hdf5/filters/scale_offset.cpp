@@ -9,8 +9,6 @@ namespace lockstep::filters {
 
 namespace {
 
-/// The meaning of the filter's settings in the file (H5Zscaleoffset.c).
-enum Setting { kFactor = 1, kClass = 3, kSize = 4, kOrder = 6, kHasFill = 7, kFill = 8, kSettings = 10 };
 constexpr unsigned kIsFloat = 1;
 
 /// A chunk begins with the number of bits, 4 bytes; the size of the smallest value, 1; and that value, 8.
@@ -34,6 +32,8 @@ uint64_t scaled(uint64_t number, uint64_t minimum, int digits) {
 
 void decode_scale_offset(std::span<const std::byte> in, std::span<const unsigned> settings,
                          std::span<std::byte> out) {
+  // The meaning of the filter's settings in the file (H5Zscaleoffset.c).
+  enum { kFactor = 1, kClass = 3, kSize = 4, kOrder = 6, kHasFill = 7, kFill = 8, kSettings = 10 };
   const auto require = [](bool holds, const char* what) {
     if (!holds) throw BadChunk(what);
   };

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 namespace {
 
 /// Far more nesting than writers produce, and far less than overflows the stack.
-constexpr int kMaxDepth = 16;
+constexpr int kMaxNesting = 16;
 /// File descriptors for everything else that a process opens.
 constexpr int64_t kOtherDescriptors = 256;
 
@@ -78,9 +78,9 @@ void SourceWalk::add_file(const std::string& path) {
 }
 
 void SourceWalk::visit(const Dataset& dataset) {
-  if (++depth_ > kMaxDepth)
+  if (++depth_ > kMaxNesting)
     fail(ExitCode::data, "{}: its virtual data sets are nested more than {} deep, or contain themselves.",
-         dataset.where(), kMaxDepth);
+         dataset.where(), kMaxNesting);
   const std::string own = own_file(dataset.id());
   if (depth_ == 1) add_file(full_path(dataset.file()));
   add_file(own);

@@ -12,7 +12,7 @@ namespace {
 using testing::HasSubstr;
 
 constexpr int64_t kTokens = 6, kLength = 33;
-constexpr const char* kNet = LOCKSTEP_SOURCE_DIR "/examples/next-token-net.toml";
+constexpr const char* kTokenNet = LOCKSTEP_SOURCE_DIR "/examples/next-token-net.toml";
 
 /// Sequences of a Markov chain: after token s comes s + 1 or s + 2 (modulo 6) four times of five, else any.
 std::vector<uint8_t> chain(int64_t sequences, uint64_t stream) {
@@ -47,7 +47,7 @@ class NextTokenRun : public WholeRun {
     std::vector<std::string> all = {"data.train=" + (*folder_ / "chain.h5") + ":/train",
                                     "data.test=" + (*folder_ / "chain.h5") + ":/test",
                                     "data.task=tokens",
-                                    std::string("model.file=") + kNet,
+                                    std::string("model.file=") + kTokenNet,
                                     "optimizer.lr=0.01",
                                     "run.threads=1",
                                     "run.reproducible=true",
@@ -115,8 +115,8 @@ TEST_F(NextTokenRun, WhatDoesNotFitIsSaidBeforeTheFirstStep) {
 
 TEST_F(NextTokenRun, ItsCostIsShownAndMeasuredWithoutData) {
   for (const std::vector<std::string>& command :
-       {std::vector<std::string>{"model", "show", kNet},
-        {"bench", "step", "--steps", "4", "--set", std::string("model.file=") + kNet}}) {
+       {std::vector<std::string>{"model", "show", kTokenNet},
+        {"bench", "step", "--steps", "4", "--set", std::string("model.file=") + kTokenNet}}) {
     std::vector<std::string> arguments = command;
     arguments.insert(arguments.end(), {"--set", "data.task=tokens", "--input", "32", "--outputs", "6"});
     const ProgramResult result = program(arguments);

@@ -98,30 +98,30 @@ Fill targets_of(const Options& o, int64_t rows) {
   return exactly(labels);
 }
 
-Op::Make any_batch(const Options& o) {
+Op::Make loss_of_any_batch(const Options& o) {
   return [=](int64_t samples) {
     return cross_entropy_case(o, samples, between(-4, 4), targets_of(o, samples * o.positions));
   };
 }
 
-struct Case {
+struct LossCase {
   int64_t samples;
   Options options;
 };
 
-const Case kCases[] = {{1, {1, 1}},
-                       {5, {1, 10}},
-                       {5, {1, 10, 0.1f}},
-                       {8, {1, 3, 0.5f}},
-                       {3, {1, 33, 0.02f}},
-                       {2, {1, 300, 0.1f}},
-                       {33, {1, 2}},
-                       {5, {1, 4, 0, true}},
-                       {5, {1, 4, 0.1f, true, true}},
-                       {3, {7, 3, 0, false, true}},
-                       {3, {7, 3, 0.2f, true, true}},
-                       {2, {3, 130, 0.1f, true, true}},
-                       {4, {6, 2}}};
+const LossCase kLossCases[] = {{1, {1, 1}},
+                               {5, {1, 10}},
+                               {5, {1, 10, 0.1f}},
+                               {8, {1, 3, 0.5f}},
+                               {3, {1, 33, 0.02f}},
+                               {2, {1, 300, 0.1f}},
+                               {33, {1, 2}},
+                               {5, {1, 4, 0, true}},
+                               {5, {1, 4, 0.1f, true, true}},
+                               {3, {7, 3, 0, false, true}},
+                               {3, {7, 3, 0.2f, true, true}},
+                               {2, {3, 130, 0.1f, true, true}},
+                               {4, {6, 2}}};
 
 std::string name_of(const Options& o) {
   return fmt::format("{} x {} classes, smoothing {}{}{}", o.positions, o.classes, o.smoothing,
@@ -129,20 +129,21 @@ std::string name_of(const Options& o) {
 }
 
 const RegisterOp kLabels("softmax_cross_entropy", [](Op& op) {
-  for (const auto& [samples, options] : kCases) op.add(name_of(options), samples, any_batch(options));
+  for (const auto& [samples, options] : kLossCases)
+    op.add(name_of(options), samples, loss_of_any_batch(options));
   op.add("the first of equal logits is the prediction",
          cross_entropy_case({1, 3}, 2, exactly({1, 1, 0, 1, 1, 0}), exactly({0, 1})));
   op.add("huge logits", cross_entropy_case({1, 3}, 2, exactly({1e4, -1e4, 0, 88, 89, 90}), exactly({0, 2})));
-  op.time("ten classes", 64, any_batch({1, 10}));
+  op.time("ten classes", 64, loss_of_any_batch({1, 10}));
 });
 
 const RegisterOp kSoft("softmax_cross_entropy_soft", [](Op& op) {
-  for (auto [samples, options] : kCases) {
+  for (auto [samples, options] : kLossCases) {
     if (options.ignores) continue;
     options.is_soft = true;
-    op.add(name_of(options), samples, any_batch(options));
+    op.add(name_of(options), samples, loss_of_any_batch(options));
   }
-  op.add("weights and smoothing", 4, any_batch({2, 3, 0.1f, true, false, true}));
+  op.add("weights and smoothing", 4, loss_of_any_batch({2, 3, 0.1f, true, false, true}));
 });
 
 const RegisterOp kSoftmax("softmax", [](Op& op) {

@@ -16,7 +16,7 @@
 namespace lockstep::test {
 namespace {
 
-constexpr float kEpsilon = 1e-3f;
+constexpr float kSyncEpsilon = 1e-3f;
 constexpr float kRunningVariance = 0.7f;
 
 /// Several micro-batches of one shape whose sums are added here, and what batch norm makes of them. Their
@@ -40,7 +40,7 @@ class Together {
       sync_batch_norm_deviations(exec_, m->info.get(), positions_, m->moments, m->totals, m->deviations);
     add(&Member::deviations);
     for (const auto& m : members_)
-      sync_batch_norm_normalize(exec_, m->info.get(), kEpsilon, m->x, c["scale"], c["shift"], running_,
+      sync_batch_norm_normalize(exec_, m->info.get(), kSyncEpsilon, m->x, c["scale"], c["shift"], running_,
                                 m->totals, m->deviations, m->y, m->mean, m->inverse_std, m->sums);
     gather(&Member::y, c["y"]);
     stack(&Member::mean, c["mean"]);
@@ -142,12 +142,12 @@ class Together {
 Values oracle_of(const std::vector<int32_t>& valid, int64_t rows, int64_t channels, const Values& in) {
   if (rows == 0) return {{"y", {}}, {"sums", Doubles(valid.size() * static_cast<size_t>(2 * channels))}};
   const oracle::BatchNorm expected =
-      oracle::batch_norm(rows, channels, kEpsilon, in["x"], in["scale"], in["shift"]);
+      oracle::batch_norm(rows, channels, kSyncEpsilon, in["x"], in["scale"], in["shift"]);
   Values out = {{"y", expected.y}};
   for (const int32_t real : valid) {
     for (size_t c = 0; c < expected.mean.size(); ++c) {
       out["mean"].push_back(expected.mean[c]);
-      out["inverse_std"].push_back(1 / std::sqrt(expected.biased_variance[c] + kEpsilon));
+      out["inverse_std"].push_back(1 / std::sqrt(expected.biased_variance[c] + kSyncEpsilon));
       out["sums"].push_back(real * expected.mean[c]);
     }
     for (const double variance : expected.unbiased_variance)

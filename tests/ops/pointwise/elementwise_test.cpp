@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <limits>
 
 #include "src/ops/pointwise/activation.h"
 #include "src/ops/pointwise/add.h"
@@ -13,9 +12,6 @@
 
 namespace lockstep::test {
 namespace {
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 OpCase activation_forward_case(Activation kind, const Shape& shape, const Fill& x) {
   OpCase op;

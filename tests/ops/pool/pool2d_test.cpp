@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
-#include <limits>
 
 #include "tests/support/backend.h"
 #include "tests/support/harness/op_case.h"
@@ -12,15 +11,12 @@
 namespace lockstep::test {
 namespace {
 
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-struct Case {
+struct Pool2dCase {
   const char* name;
   Pool2dSpec spec;
 };
 
-const Case kCases[] = {
+const Pool2dCase kPool2dCases[] = {
     {"2 x 2", {.n = 2, .h = 4, .w = 6, .c = 3}},
     {"2 x 2 that leaves a row and a column over", {.n = 2, .h = 5, .w = 7, .c = 4}},
     {"2 x 2 that leaves a column over", {.n = 2, .h = 4, .w = 3, .c = 33}},
@@ -88,7 +84,7 @@ Fill extreme() {
 }
 
 const RegisterOp kMaxPool2d("max_pool2d", [](Op& op) {
-  for (const auto& [name, test] : kCases) {
+  for (const auto& [name, test] : kPool2dCases) {
     const auto add = [&](const std::string& suffix, auto make) {
       op.add(name + suffix, test.n, [spec = test, make](int64_t n) mutable {
         spec.n = n;
@@ -126,7 +122,7 @@ const RegisterOp kAveragePool2d("average_pool2d", [](Op& op) {
       return average_pool2d_case(spec, tolerance);
     });
   };
-  for (const auto& [name, spec] : kCases) add(name, spec, kSum);
+  for (const auto& [name, spec] : kPool2dCases) add(name, spec, kSum);
   // No position is kept for a mean, so a window may hold any number of elements.
   add("large overlapping windows",
       {.n = 1, .h = 19, .w = 18, .c = 2, .window_h = 17, .window_w = 16, .stride_h = 2, .stride_w = 1},

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <initializer_list>
+#include <limits>
 #include <map>
 #include <string>
 #include <utility>
@@ -26,6 +27,9 @@ struct Fill {
 };
 inline Fill between(double low, double high) { return {.low = low, .high = high}; }
 inline Fill exactly(Doubles values) { return {.values = std::move(values)}; }
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 /// Tensors as doubles, by name. A name that is not there stands for an empty tensor.
 struct Values : std::map<std::string, Doubles> {

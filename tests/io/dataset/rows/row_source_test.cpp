@@ -18,16 +18,16 @@ using testing::AnyOf;
 using testing::HasSubstr;
 
 // More than one system call reads at once.
-constexpr int64_t kRows = 700, kWidth = 3;
+constexpr int64_t kSourceRows = 700, kSourceWidth = 3;
 
-std::vector<float> stored_values() { return counting<float>(kRows * kWidth); }
+std::vector<float> stored_values() { return counting<float>(kSourceRows * kSourceWidth); }
 
 /// Makes "a.h5" with a data set /x of floats (700, 3), stored as `type` with these properties.
 void put_with(const std::string& path, hid_t type, const hdf5::Id& properties, const hdf5::Id& of_file,
               bool is_written = true) {
   const hdf5::Lock lock;
   const hdf5::Id file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, of_file.get(), H5P_DEFAULT));
-  const hsize_t extents[] = {kRows, kWidth};
+  const hsize_t extents[] = {kSourceRows, kSourceWidth};
   const hdf5::Id space(H5Screate_simple(2, extents, nullptr));
   const hdf5::Id dataset(
       H5Dcreate2(file.get(), "x", type, space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT));
@@ -48,17 +48,18 @@ void expect_rows(const std::string& path, const std::string& route, int64_t cach
                  const std::vector<float>& expected = stored_values()) {
   SCOPED_TRACE(route);
   const StoredRows stored(path, "/x");
-  const RowFormat format{DType::f32, kWidth * sizeof(float), nullptr};
+  const RowFormat format{DType::f32, kSourceWidth * sizeof(float), nullptr};
   const auto streamed = stream_rows(stored, format, std::make_shared<BlockCache>(cache_bytes), 0);
   EXPECT_EQ(streamed->route(), route);
-  MemoryRows memory(kRows, format.row_bytes);
+  MemoryRows memory(kSourceRows, format.row_bytes);
   memory.append(stored, format);
   EXPECT_EQ(memory.route(), "memory");
-  EXPECT_EQ(rows_of<float>(memory, counting<int64_t>(kRows), kWidth), expected);
-  EXPECT_EQ(rows_of<float>(*streamed, counting<int64_t>(kRows), kWidth), expected);
-  const std::vector<int64_t> any_order = shuffled_rows(kRows);
-  EXPECT_EQ(rows_of<float>(*streamed, any_order, kWidth), rows_of<float>(memory, any_order, kWidth));
-  EXPECT_TRUE(rows_of<float>(*streamed, {}, kWidth).empty());
+  EXPECT_EQ(rows_of<float>(memory, counting<int64_t>(kSourceRows), kSourceWidth), expected);
+  EXPECT_EQ(rows_of<float>(*streamed, counting<int64_t>(kSourceRows), kSourceWidth), expected);
+  const std::vector<int64_t> any_order = shuffled_rows(kSourceRows);
+  EXPECT_EQ(rows_of<float>(*streamed, any_order, kSourceWidth),
+            rows_of<float>(memory, any_order, kSourceWidth));
+  EXPECT_TRUE(rows_of<float>(*streamed, {}, kSourceWidth).empty());
 }
 
 class RowSourceOf : public testing::Test {
@@ -68,7 +69,7 @@ class RowSourceOf : public testing::Test {
 };
 
 TEST_F(RowSourceOf, ContiguousValuesAreReadInPlace) {
-  put(path, "/x", {kRows, kWidth}, stored_values());
+  put(path, "/x", {kSourceRows, kSourceWidth}, stored_values());
   expect_rows(path, "contiguous");
 }
 
@@ -80,7 +81,7 @@ TEST_F(RowSourceOf, ContiguousValuesBehindAUserBlockAreReadInPlace) {
 }
 
 TEST_F(RowSourceOf, ContiguousValuesBehindAnExternalLinkAreReadInTheOtherFile) {
-  put(folder / "other.h5", "/values", {kRows, kWidth}, stored_values());
+  put(folder / "other.h5", "/values", {kSourceRows, kSourceWidth}, stored_values());
   {
     const hdf5::Lock lock;
     const hdf5::File file = hdf5::File::create(path);
@@ -103,7 +104,7 @@ TEST_F(RowSourceOf, ValuesOfOtherLayoutsAreReadByTheLibrary) {
   expect_rows(path, "uncached");
   const hdf5::Id raw = list(H5P_DATASET_CREATE);
   const std::string raw_file = folder / "a.raw";
-  H5Pset_external(raw.get(), raw_file.c_str(), 0, kRows * kWidth * sizeof(float));
+  H5Pset_external(raw.get(), raw_file.c_str(), 0, kSourceRows * kSourceWidth * sizeof(float));
   put_with(path, H5T_IEEE_F32LE, raw, list(H5P_FILE_CREATE));
   expect_rows(path, "uncached");
 }
@@ -113,18 +114,18 @@ TEST_F(RowSourceOf, ValuesThatWereNeverWrittenAreTheFillValue) {
   const float seven = 7;
   H5Pset_fill_value(properties.get(), H5T_NATIVE_FLOAT, &seven);
   put_with(path, H5T_IEEE_F32LE, properties, list(H5P_FILE_CREATE), false);
-  expect_rows(path, "uncached", 0, std::vector<float>(kRows * kWidth, 7));
+  expect_rows(path, "uncached", 0, std::vector<float>(kSourceRows * kSourceWidth, 7));
 }
 
 TEST_F(RowSourceOf, ChunksAreDecodedIntoBlocksThatFitTheCache) {
-  put(path, "/x", {kRows, kWidth}, stored_values(), {{32, kWidth}, 0});
+  put(path, "/x", {kSourceRows, kSourceWidth}, stored_values(), {{32, kSourceWidth}, 0});
   expect_rows(path, "uncached");
   std::filesystem::remove(path);
-  put(path, "/x", {kRows, kWidth}, stored_values(), {{32, kWidth}, 3});
+  put(path, "/x", {kSourceRows, kSourceWidth}, stored_values(), {{32, kSourceWidth}, 3});
   expect_rows(path, "chunked");
   // Each chunk holds one value of every row.
   std::filesystem::remove(path);
-  put(path, "/x", {kRows, kWidth}, stored_values(), {{kRows, 1}, 3});
+  put(path, "/x", {kSourceRows, kSourceWidth}, stored_values(), {{kSourceRows, 1}, 3});
   expect_rows(path, "uncached", 8000);
   expect_rows(path, "chunked", 8400);
 }
@@ -138,17 +139,18 @@ TEST_F(RowSourceOf, AnAddressBehindTheEndOfTheFileIsAnErrorThatNamesTheRows) {
     const hdf5::File file = hdf5::File::open(path);
     offset = file.dataset("/x").offset();
   }
-  const int64_t place[] = {offset, kRows * kWidth * int64_t{sizeof(float)}};  // as the layout message says it
+  const int64_t place[] = {
+      offset, kSourceRows * kSourceWidth * int64_t{sizeof(float)}};  // as the layout message says it
   const auto at = bytes.find(std::string(reinterpret_cast<const char*>(place), sizeof(place)));
   ASSERT_NE(at, std::string::npos);
-  const int64_t moved = static_cast<int64_t>(bytes.size()) - kWidth * int64_t{sizeof(float)} - 2;
+  const int64_t moved = static_cast<int64_t>(bytes.size()) - kSourceWidth * int64_t{sizeof(float)} - 2;
   std::memcpy(bytes.data() + at, &moved, sizeof(moved));
   write_raw(path, bytes);
   const std::string error = error_of([&] {
     Column column({path}, "/x");
     column.give_out(DType::f32, nullptr);
     column.stream(0);
-    std::vector<float> values(2 * kWidth);
+    std::vector<float> values(2 * kSourceWidth);
     const std::vector<int64_t> rows = {1, 0};
     column.read(rows, reinterpret_cast<std::byte*>(values.data()));
   });
@@ -160,23 +162,25 @@ TEST_F(RowSourceOf, AnAddressBehindTheEndOfTheFileIsAnErrorThatNamesTheRows) {
 
 TEST_F(RowSourceOf, FilesOfDifferentLayoutsAreOneAfterAnother) {
   std::vector<float> bad = stored_values();
-  bad[5 * kWidth + 1] = std::numeric_limits<float>::quiet_NaN();
-  put(path, "/x", {kRows, kWidth}, stored_values());
-  put(folder / "b.h5", "/x", {kRows, kWidth}, stored_values(), {{100, kWidth}, 3});
-  put(folder / "c.h5", "/x", {kRows, kWidth}, bad);
+  bad[5 * kSourceWidth + 1] = std::numeric_limits<float>::quiet_NaN();
+  put(path, "/x", {kSourceRows, kSourceWidth}, stored_values());
+  put(folder / "b.h5", "/x", {kSourceRows, kSourceWidth}, stored_values(), {{100, kSourceWidth}, 3});
+  put(folder / "c.h5", "/x", {kSourceRows, kSourceWidth}, bad);
   Column column({path, folder / "b.h5", folder / "c.h5"}, "/x");
-  EXPECT_EQ(column.blocks().count(), kRows + 7 + kRows);
+  EXPECT_EQ(column.blocks().count(), kSourceRows + 7 + kSourceRows);
   column.give_out(DType::f32, require_finite);
   column.stream(5000);
   EXPECT_EQ(column.route(), "chunked, contiguous");
-  const std::vector<int64_t> rows = {3 * kRows - 1, kRows, 0, kRows - 1, 2 * kRows, 0, kRows + 99};
-  std::vector<float> values(rows.size() * kWidth);
+  const std::vector<int64_t> rows = {3 * kSourceRows - 1, kSourceRows, 0, kSourceRows - 1, 2 * kSourceRows, 0,
+                                     kSourceRows + 99};
+  std::vector<float> values(rows.size() * kSourceWidth);
   column.read(rows, reinterpret_cast<std::byte*>(values.data()));
   for (size_t i = 0; i < rows.size(); ++i)
-    for (size_t j = 0; j < kWidth; ++j)
-      EXPECT_EQ(values[i * kWidth + j], static_cast<float>(rows[i] % kRows * kWidth) + static_cast<float>(j));
+    for (size_t j = 0; j < kSourceWidth; ++j)
+      EXPECT_EQ(values[i * kSourceWidth + j],
+                static_cast<float>(rows[i] % kSourceRows * kSourceWidth) + static_cast<float>(j));
   EXPECT_THAT(error_of([&] {
-                const std::vector<int64_t> one = {2 * kRows + 5};
+                const std::vector<int64_t> one = {2 * kSourceRows + 5};
                 column.read(one, reinterpret_cast<std::byte*>(values.data()));
               }),
               HasSubstr("c.h5:/x: sample 5 holds NaN or infinity (value 1 of the sample)"));
