@@ -194,6 +194,19 @@ exit 1
         self.check_finished(job, 2)
         self.assertRegex(job.log(), r"saved step-\d+\.h5 before the end; Slurm decides")
 
+    def test_a_killed_rank(self):
+        for launcher in ("srun", "mpirun"):
+            job = self.submitted(self.lockstep_slurm("--time", "10", "--launcher", launcher, "--submit"),
+                                 "job")
+            job.wait_for_step(150)
+            self.kill_a_rank()
+            self.check_finished(job, 2)
+            self.assertRegex(
+                job.log(),
+                r"lost a rank \((4|14|137|143)\): requeued\n(.*\n)*.*start 2 .* resuming from step-\d+\.h5")
+
+
+class Stops(Slurm):
     def test_the_time_limit(self):
         """Slurm sends the signal, and the second start has the weights of an uninterrupted run. The number of
         steps depends on the machine, so the run is cancelled at some step."""
@@ -211,17 +224,6 @@ exit 1
         self.assertGreater(end["step"], before)
         self.assertEqual(end["weights_hash"], self.uninterrupted("--set", f"train.steps={end['step']}"),
                          job.log())
-
-    def test_a_killed_rank(self):
-        for launcher in ("srun", "mpirun"):
-            job = self.submitted(self.lockstep_slurm("--time", "10", "--launcher", launcher, "--submit"),
-                                 "job")
-            job.wait_for_step(150)
-            self.kill_a_rank()
-            self.check_finished(job, 2)
-            self.assertRegex(
-                job.log(),
-                r"lost a rank \((4|14|137|143)\): requeued\n(.*\n)*.*start 2 .* resuming from step-\d+\.h5")
 
     def test_scancel_saves_and_does_not_requeue(self):
         job = self.submitted(self.lockstep_slurm("--time", "10", "--submit"), "job")
