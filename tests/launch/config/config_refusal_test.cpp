@@ -4,8 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "launch/config/config.h"
-#include "src/core/error.h"
+#include "tests/launch/config/parsed_text.h"
 
 namespace lockstep {
 namespace {
@@ -13,16 +12,6 @@ namespace {
 using ::testing::HasSubstr;
 
 /// What a config that must be refused is refused with.
-std::string refusal(const std::string& text, const std::vector<std::string>& sets = {}) {
-  try {
-    parse_config(text, "test.toml", "/data/configs", sets);
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ExitCode::usage) << error.what();
-    return error.what();
-  }
-  return "accepted";
-}
-
 struct Refused {
   const char* text;
   const char* set;

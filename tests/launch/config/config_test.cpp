@@ -9,15 +9,12 @@
 
 #include "launch/config/option_table.h"
 #include "src/core/error.h"
+#include "tests/launch/config/parsed_text.h"
 
 namespace lockstep {
 namespace {
 
 using ::testing::HasSubstr;
-
-Config parse(const std::string& text, const std::vector<std::string>& sets = {}) {
-  return parse_config(text, "test.toml", "/data/configs", sets);
-}
 
 TEST(Config, EveryKeyOfTheDesignIsRead) {
   const Config config = parse(R"(

@@ -2,8 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "launch/config/config.h"
-#include "src/core/error.h"
+#include "tests/launch/config/parsed_text.h"
 
 namespace lockstep {
 namespace {
@@ -11,20 +10,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Pair;
-
-Config parse(const std::string& text, const std::vector<std::string>& sets = {}) {
-  return parse_config(text, "test.toml", "/configs", sets);
-}
-
-std::string refusal(const std::string& text) {
-  try {
-    parse(text);
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ExitCode::usage) << error.what();
-    return error.what();
-  }
-  return "accepted";
-}
 
 TEST(TuningKeys, FreezeIsAPatternOrAListOfThem) {
   const auto freeze = [](const std::string& value) {
@@ -64,7 +49,7 @@ TEST(TuningKeys, AScaleIsAboveZero) {
 }
 
 TEST(TuningKeys, InitFromIsRelativeToTheConfig) {
-  EXPECT_EQ(parse("[model]\ninit_from = \"../runs/a\"").init_from, "/runs/a");
+  EXPECT_EQ(parse("[model]\ninit_from = \"../runs/a\"").init_from, "/data/runs/a");
   EXPECT_EQ(parse("").init_from, "");
 }
 

@@ -30,14 +30,14 @@ const Case kCases[] = {{5, 1, 4, 4, 0, true, false},     {5, 1, 4, 5, 0.1f, true
                        {3, 7, 3, 2, 0, false, true},     {3, 7, 3, 3, 0.2f, true, true},
                        {2, 3, 130, 2, 0.1f, true, true}, {4, 6, 2, 4, 0, false, false}};
 
-constexpr int32_t kIgnored = 255;
+constexpr int32_t kIgnoredLabel = 255;
 
 struct Data {
   explicit Data(const Case& c) : rows(c.samples * c.positions) {
     logits = random_values(rows * c.classes, 1, -4, 4);
     weights = random_values(c.classes, 2, 0.2f, 3);
     for (int64_t row = 0; row < rows; ++row)
-      labels.push_back(c.ignores && row % 3 == 0 ? kIgnored : static_cast<int32_t>(row * 7 % c.classes));
+      labels.push_back(c.ignores && row % 3 == 0 ? kIgnoredLabel : static_cast<int32_t>(row * 7 % c.classes));
   }
   int64_t rows;
   std::vector<float> logits, weights;
@@ -54,7 +54,7 @@ Mean torch_loss(const Case& c, const Data& data, const Doubles& logits) {
   Mean mean;
   for (int64_t row = 0; row < c.valid * c.positions; ++row) {
     const int32_t label = data.labels[static_cast<size_t>(row)];
-    if (c.ignores && label == kIgnored) continue;
+    if (c.ignores && label == kIgnoredLabel) continue;
     const auto weight = [&](int64_t k) {
       return c.has_weights ? double{data.weights[static_cast<size_t>(k)]} : 1.0;
     };
@@ -83,7 +83,7 @@ TEST_P(WeightedLossTest, IsTheWeightedMeanOfPyTorch) {
                           {.label_smoothing = c.smoothing,
                            .positions = c.positions,
                            .class_weights = c.has_weights ? weights.span().data() : nullptr,
-                           .ignored_label = c.ignores ? kIgnored : CrossEntropySpec::kNoLabel},
+                           .ignored_label = c.ignores ? kIgnoredLabel : CrossEntropySpec::kNoLabel},
                           logits, labels, gradient, metrics);
     const double row_weight = 0.125 / static_cast<double>(c.positions);
     const Mean before = torch_loss(c, data, to_double(data.logits));
@@ -149,8 +149,9 @@ TEST_P(WeightedLossTest, WhereEveryTargetIsIgnoredNothingIsLearned) {
   const OnBackend<MicroBatchInfo> info(exec(), {.step = 0, .valid = 2, .weight = 0.5f});
   const Guarded<float> logits(exec(), {2, 3}, random_values(6, 1)), gradient(exec(), {2, 3}),
       metrics(exec(), {kLossMetrics});
-  const Guarded<int32_t> labels(exec(), {2}, {kIgnored, kIgnored});
-  softmax_cross_entropy(exec(), info.get(), {.ignored_label = kIgnored}, logits, labels, gradient, metrics);
+  const Guarded<int32_t> labels(exec(), {2}, {kIgnoredLabel, kIgnoredLabel});
+  softmax_cross_entropy(exec(), info.get(), {.ignored_label = kIgnoredLabel}, logits, labels, gradient,
+                        metrics);
   divide_by_weights(exec(), metrics, gradient.span());
   EXPECT_THAT(metrics.values(), testing::Each(0.f));
   EXPECT_THAT(gradient.values(), testing::Each(0.f));
