@@ -98,17 +98,19 @@ class Runner {
         exec_, micro_batch_info(0, rows, rows, 0, 1.0f / static_cast<float>(rows)));
     const test::Guarded<float> reduced(exec_, {layout.reduced_size()});
     train(task_, network, samples.at(0, info.get()), reduced.span(), /*joint_sum=*/nullptr,
-          {.loss_done = [&] {
-            for (size_t k = 0; k < network.outputs().size(); ++k)
-              result_.values["output " + std::to_string(k)] =
-                  test::from_backend(exec_, network.outputs()[k].values);
-          }});
+          {.forward_done = [&](int, ConstTensor) { keep_outputs(network); }});
     const std::vector<float> sums = reduced.values();
     std::vector<float> gradients(sums.begin() + layout.gradients_offset(), sums.end());
     make_logical(layout.trained, gradients);
     for (const ParameterLayout::Slot& slot : layout.trained)
       for (const FileTensor& tensor : tensors_of(slot))
         result_.values["gradient " + tensor.name] = part(gradients, slot.offset + tensor.offset, tensor);
+  }
+
+  /// After the last layer, all outputs are there; their gradients then take their memory.
+  void keep_outputs(const Network& network) {
+    for (size_t k = 0; k < network.outputs().size(); ++k)
+      result_.values["output " + std::to_string(k)] = test::from_backend(exec_, network.outputs()[k].values);
   }
 
   void steps() {

@@ -12,8 +12,9 @@
 namespace lockstep {
 namespace {
 
-MemoryForecast forecast(const TrainOptions& options, int ranks = 1) {
-  return forecast_memory(Exec{}, small_mlp()({DType::f32, {4}}, {3}), options, made_up_data(), ranks);
+MemoryForecast forecast(const TrainOptions& options, int ranks = 1, int64_t hidden = 8) {
+  const ModelSpec mlp{.name = "mlp", .keys = {{"hidden", std::vector<int64_t>{hidden}}}};
+  return forecast_memory(Exec{}, build_model(mlp, {DType::f32, {4}}, {3}, 1), options, made_up_data(), ranks);
 }
 
 TEST(MemoryForecast, AllocatesNothing) {
@@ -27,7 +28,8 @@ TEST(MemoryForecast, CountsTheWorkOfTraining) {
   constexpr int64_t kFirst = 2 * 4 * 8, kSecond = 2 * 8 * 3;
   TrainOptions options;
   EXPECT_EQ(forecast(options).training_flops, 2 * kFirst + 3 * kSecond) << "data needs no gradient";
-  options.train.recompute = {"linear1"};
+  // The hidden layer lies inside what is recomputed, whose own output is kept.
+  options.train.recompute = {"*"};
   EXPECT_EQ(forecast(options).training_flops, 3 * kFirst + 3 * kSecond);
   options.train.recompute = {"none"};
   options.optimizer.tuning.freeze = {"linear1"};
@@ -56,8 +58,11 @@ TEST(MemoryForecast, FollowsTheOptions) {
   EXPECT_EQ(of_four.batching.micro_batches, 3);
   EXPECT_EQ(of_four.memory.samples, one.memory.samples / 4);
   EXPECT_EQ(of_four.memory.staging, int64_t{4} << 20) << "what measures the all-reduces";
+  const MemoryForecast wide = forecast(options, 4, 4096);
   options.optimizer.sharded = true;
-  EXPECT_LT(forecast(options, 4).memory.optimizer, of_four.memory.optimizer);
+  EXPECT_NEAR(static_cast<double>(forecast(options, 4, 4096).memory.optimizer),
+              static_cast<double>(wide.memory.optimizer) / 4, 8192)
+      << "a quarter, and the sums of norms";
 
   options.train.micro_batch = 500;
   const MemoryForecast large = forecast(options);
