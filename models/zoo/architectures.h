@@ -20,6 +20,7 @@ namespace lockstep::zoo {
   MODELS_OF(mobilenet_v2)       \
   MODELS_OF(densenet)           \
   MODELS_OF(unet)               \
+  MODELS_OF(deepcam)            \
   MODELS_OF(cosmoflow)          \
   MODELS_OF(cnn1d)              \
   MODELS_OF(transformer)        \

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
+
+#include "src/core/error.h"
 
 namespace lockstep::zoo {
 
@@ -11,6 +14,16 @@ ModelUse classes(std::initializer_list<int64_t> sample, int64_t count,
 }
 
 ModelUse imagenet(int64_t size) { return classes({size, size, 3}, 1000); }
+
+void check_output_positions(const ModelRequest& request) {
+  const auto sample = request.input.shape.extents();
+  const Shape positions(std::vector<int64_t>(sample.begin(), sample.end() - 1));
+  if (!request.output.accepts(NetworkOutput{request.output.width, positions}.shape()))
+    fail(ExitCode::usage, "has an output at each of the positions {} of a sample, but the targets have {}.",
+         to_string(positions),
+         request.output.positions.rank() == 0 ? "one for the whole sample"
+                                              : to_string(request.output.positions));
+}
 
 NewLayer conv(const Shape& input, const ConvOptions& options) {
   if (input.rank() == 2) return layers::conv1d(options);

@@ -17,6 +17,9 @@ ModelUse classes(std::initializer_list<int64_t> sample, int64_t count,
 /// ImageNet: square RGB images of so many pixels a side, 1000 classes.
 ModelUse imagenet(int64_t size = 224);
 
+/// Throws Error(usage) unless the targets have an output at each position of a sample.
+void check_output_positions(const ModelRequest& request);
+
 // Layers along the spatial axes of a value: one for signals, two for images, three for volumes. Of other
 // values they are layers of images, whose messages say what they work on.
 NewLayer conv(const Shape& input, const ConvOptions& options);

@@ -25,13 +25,7 @@ class UNet {
       fail(ExitCode::usage,
            "works on images (height, width, channels) or volumes (depth, height, width, "
            "channels).");
-    const auto sample = request.input.shape.extents();
-    const std::vector<int64_t> extents(sample.begin(), sample.end() - 1);
-    if (!request.output.accepts(NetworkOutput{request.output.width, Shape(extents)}.shape()))
-      fail(ExitCode::usage, "has an output at each of the positions {} of a sample, but the targets have {}.",
-           to_string(Shape(extents)),
-           request.output.positions.rank() == 0 ? "one for the whole sample"
-                                                : to_string(request.output.positions));
+    zoo::check_output_positions(request);
   }
 
   Graph build() {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "models/registry.h"
@@ -54,6 +55,17 @@ TEST(Models, CnnHasTheLayersOfTheTutorials) {
     EXPECT_EQ(graph.shape(6), (Shape{5, 5, 64}));
     EXPECT_EQ(parameter_count(graph), 320 + 18496 + 16010);
   }
+}
+
+TEST(Models, DeepCamHasAnOutputAtEachPositionOfAnyImage) {
+  for (const auto& [height, width] : {std::pair{1, 5}, {16, 32}, {17, 31}, {30, 24}})
+    for (const int64_t output_stride : {8, 16}) {
+      const Graph graph = build_model({.name = "deepcam", .keys = {{"output_stride", output_stride}}},
+                                      {height, width, 2}, {3, {height, width}}, 1);
+      EXPECT_EQ(graph.shape(graph.output()), (Shape{height, width, 3}));
+      const int features = graph.find("xception_features.relu5") + 1;
+      EXPECT_EQ(graph.shape(features)[1], (width + output_stride - 1) / output_stride);
+    }
 }
 
 class ModelsOnBackend : public test::BackendTest {};
@@ -112,6 +124,16 @@ TEST(Models, SayWhatIsWrong) {
       error_of({.name = "unet"}, {16, 16, 3}),
       HasSubstr("has an output at each of the positions (16, 16) of a sample, but the targets have one "
                 "for the whole sample."));
+  const auto deepcam_error = [](const std::string& key, int64_t value) {
+    try {
+      build_model({.name = "deepcam", .keys = {{key, value}}}, {16, 16, 3}, {2, {16, 16}}, 1);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_THAT(deepcam_error("output_stride", 32), HasSubstr("model.output_stride = 32 must be 8 or 16."));
+  EXPECT_THAT(deepcam_error("middle_blocks", -1), HasSubstr("model.middle_blocks = -1 must be at least 0."));
   EXPECT_THAT(error_of({.name = "mobilenet_v2", .keys = {{"width", 0.0}}}, {28, 28}),
               HasSubstr("model.width = 0 must be above 0."));
   EXPECT_THAT(error_of({.name = "cnn"}, {784}), HasSubstr("but its input is (784)"));

@@ -98,12 +98,39 @@ TEST(ParameterCounts, OfUNetAreThoseOfItsImplementationInPyTorch) {
   EXPECT_EQ(parameter_count(standard("unet", {{"up", "linear"}})), 17'263'042);
 }
 
+// sum(p.numel() for p in module.parameters()) of DeepCam(16, 3, (768, 1152)) in
+// tests/golden/cases_deepcam.py.
+TEST(ParameterCounts, DeepCamAreThoseOfItsReference) {
+  EXPECT_EQ(parameter_count(standard("deepcam")), 56'454'720);
+  // Dilations take the place of strides, without another parameter.
+  EXPECT_EQ(parameter_count(standard("deepcam", {{"output_stride", int64_t{8}}})), 56'454'720);
+}
+
 TEST(ParameterNames, OfExampleFilesAreThoseOfTheBuiltInModels) {
   for (const std::string name : {"resnet50", "unet", "vit_base", "gpt2"}) {
     const ModelUse& use = find_model(name)->standard;
     const ModelSpec file{.name = "", .file = fmt::format("{}/examples/{}.toml", LOCKSTEP_SOURCE_DIR, name)};
     EXPECT_EQ(tensors(build_model(file, use.input, use.output, 1)), tensors(standard(name))) << name;
   }
+}
+
+TEST(ParameterNames, OfDeepCamAreThoseOfItsReference) {
+  EXPECT_THAT(tensors(standard("deepcam")),
+              IsSupersetOf({Pair("xception_features.conv1.weight", Shape{32, 16, 3, 3}),
+                            Pair("xception_features.block1.rep.0.conv1.weight", Shape{64, 1, 3, 3}),
+                            Pair("xception_features.block1.rep.5.pointwise.weight", Shape{128, 128, 1, 1}),
+                            Pair("xception_features.block3.skipbn.running_mean", Shape{728}),
+                            Pair("xception_features.block19.rep.7.pointwise.weight", Shape{728, 728, 1, 1}),
+                            Pair("xception_features.block20.rep.4.pointwise.weight", Shape{1024, 728, 1, 1}),
+                            Pair("xception_features.conv5.pointwise.weight", Shape{2048, 1536, 1, 1}),
+                            Pair("aspp4.atrous_convolution.weight", Shape{256, 2048, 3, 3}),
+                            Pair("global_avg_pool.global_average_pool.1.weight", Shape{256, 2048, 1, 1}),
+                            Pair("global_avg_pool.global_average_pool.2.bias", Shape{256}),
+                            Pair("conv1.weight", Shape{256, 1280, 1, 1}), Pair("bn2.bias", Shape{48}),
+                            Pair("upsample.deconv1.3.weight", Shape{256, 256, 3, 3}),
+                            Pair("upsample.conv1.0.weight", Shape{256, 304, 3, 3}),
+                            Pair("upsample.conv1.6.bias", Shape{256}),
+                            Pair("upsample.last_deconv.0.weight", Shape{256, 3, 3, 3})}));
 }
 
 TEST(ParameterNames, AreThoseOfTorchvision) {
