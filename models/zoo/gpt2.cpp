@@ -104,6 +104,8 @@ std::vector<ModelEntry> zoo::gpt2_models() {
                            {"width", int64_t{8}},
                            {"context", int64_t{9}},
                            {"dropout", 0.25}}};
+  const ModelUse published = {{DType::i32, {1024}}, {50257, {1024}}, {}};
+  const ModelUse characters = {{DType::i32, {128}}, {256, {128}}, {}};
   return {
       {.name = "gpt2",
        .description = "GPT-2 with 124 million parameters; 355, 774 and 1558 million with (layers, heads, "
@@ -111,14 +113,14 @@ std::vector<ModelEntry> zoo::gpt2_models() {
        .paper = paper,
        .keys = keys_with(12, 12, 768, 1024),
        .build = build_gpt2,
-       .standard = {{DType::i32, {1024}}, {50257, {1024}}},
+       .standard = published,
        .small = small},
       {.name = "gpt2_mini",
        .description = "GPT-2 at a size for characters",
        .paper = paper,
        .keys = keys_with(4, 4, 256, 256),
        .build = build_gpt2,
-       .standard = {{DType::i32, {128}}, {256, {128}}},
+       .standard = characters,
        .small = small},
   };
 }

@@ -5,7 +5,8 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <variant>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "src/core/range.h"
@@ -33,32 +34,35 @@ struct AugmentKind {
 /// int64_t whose initial values are the defaults; AugmentationClass is constructed from it.
 template <typename Options>
 struct AugmentField {
+  template <typename Value, typename Owner>  // Owner: Options or a base
+  AugmentField(const char* name_, Value Owner::*member, const char* description_, Range range_ = {})
+      : name(name_),
+        description(description_),
+        range(range_),
+        is_integer(std::is_same_v<Value, int64_t>),
+        get([member](const Options& options) { return static_cast<double>(options.*member); }),
+        set([member](Options& options, double value) { options.*member = static_cast<Value>(value); }) {}
+
   const char* name;
-  std::variant<double Options::*, int64_t Options::*> member;
   const char* description;
-  Range range = {};
+  Range range;
+  bool is_integer;
+  std::function<double(const Options&)> get;
+  std::function<void(Options&, double)> set;
 };
 
 template <typename AugmentationClass, typename Options>
 AugmentKind describe(const char* name, const char* description, std::vector<AugmentField<Options>> fields) {
   AugmentKind kind{name, description, {}, nullptr};
-  for (const AugmentField<Options>& field : fields) {
-    const double standard =
-        std::visit([](auto member) { return static_cast<double>(Options{}.*member); }, field.member);
-    kind.options.push_back({field.name, field.description, standard, field.range,
-                            std::holds_alternative<int64_t Options::*>(field.member)});
-  }
+  const Options defaults{};
+  for (const AugmentField<Options>& field : fields)
+    kind.options.push_back(
+        {field.name, field.description, field.get(defaults), field.range, field.is_integer});
   kind.make = [fields = std::move(fields)](const std::map<std::string, double>& values) {
-    Options options;
-    for (const AugmentField<Options>& field : fields) {
-      const auto given = values.find(field.name);
-      if (given == values.end()) continue;
-      std::visit(
-          [&](auto member) {
-            options.*member = static_cast<std::remove_reference_t<decltype(options.*member)>>(given->second);
-          },
-          field.member);
-    }
+    Options options{};
+    for (const AugmentField<Options>& field : fields)
+      if (const auto given = values.find(field.name); given != values.end())
+        field.set(options, given->second);
     return std::make_unique<AugmentationClass>(options);
   };
   return kind;
