@@ -73,7 +73,8 @@ bool add_benchmarks(Exec exec, const std::string& only) {
     const Op op = op_named(name);
     for (const Op::Entry& entry : op.timed()) {
       const OpCase test = entry.make(entry.rows.front());
-      const bool has_backward = OpRun({}, test, inputs_of(test)).has_backward();
+      const Bytes inputs = inputs_of(test);
+      const bool has_backward = OpRun({}, test, inputs).has_backward();
       for (int backward = 0; backward <= (has_backward ? 1 : 0); ++backward)
         benchmark::RegisterBenchmark(
             fmt::format("{}/{}/{}/{}", name, entry.name, entry.rows.front(),
