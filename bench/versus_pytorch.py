@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times Lockstep's training step against the same work in PyTorch, in turn on one machine.
 
-usage: bench/versus_pytorch.py PEER.py [--python PYTHON] [--lockstep PROGRAM] [--models mlp,cnn] [--ranks 2]
+usage: bench/versus_pytorch.py PEER.py [--python PYTHON] [--lockstep PROGRAM] [--models mlp,cnn,resnet18,gpt] [--ranks 2]
                                [--batch 64] [--rounds 5] [--steps mlp=2000,cnn=100] [--out FILE.json]
 
 PEER.py is a script with the command line `MODEL BATCH_PER_RANK STEPS --threads T` that trains MODEL with PyTorch's
@@ -25,10 +25,20 @@ def free_port():
         return s.getsockname()[1]
 
 
+# The options of `lockstep bench step` for each of the peer's models.
+MODELS = {
+    "mlp": ["--set", "model.name=mlp"],
+    "cnn": ["--set", "model.name=cnn"],
+    "resnet18": ["--input", "32,32,3", "--set", "model.name=resnet18", "--set", "model.stem=cifar"],
+    "gpt": ["--input", "128", "--outputs", "256", "--set", "data.task=tokens", "--set", "model.name=gpt2_mini",
+            "--set", "model.context=128", "--set", "model.dropout=0.0"],
+}
+
+
 def time_lockstep(args, model, steps):
     command = ["mpirun", "--oversubscribe", "-np", str(args.ranks), args.lockstep, "bench", "step", "--json",
-               "--steps", str(steps), "--device", "cpu", "--set", f"model.name={model}", "--set", "run.threads=1",
-               "--set", f"train.global_batch={args.batch * args.ranks}"]
+               "--steps", str(steps), "--device", "cpu", "--set", "run.threads=1",
+               "--set", f"train.global_batch={args.batch * args.ranks}", *MODELS[model]]
     env = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
     output = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
     return json.loads(output[output.index("{"):])["step"]["samples_per_s"]
@@ -62,7 +72,7 @@ def main():
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", default="mlp=2000,cnn=100")
+    parser.add_argument("--steps", default="mlp=2000,cnn=100,resnet18=5,gpt=10")
     parser.add_argument("--out")
     args = parser.parse_args()
     steps = dict(pair.split("=") for pair in args.steps.split(","))

@@ -2,65 +2,58 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "models/file/model_file.h"
 #include "models/zoo/architectures.h"
+#include "src/core/counted.h"
 #include "src/core/error.h"
-#include "src/core/suggest.h"
 
 namespace lockstep {
 
 const std::vector<ModelEntry>& model_registry() {
-  static const std::vector<ModelEntry> registry = {
-      {"mlp",
-       "multilayer perceptron",
-       {{"hidden", "sizes of the hidden layers", std::vector<int64_t>{64}},
-        {"activation", "relu, sigmoid, tanh or gelu", std::string("relu")},
-        {"dropout", "probability of zero after each hidden layer", 0.0}},
-       build_mlp},
-      {"cnn",
-       "small convolutional network: 3x3 convolutions, each with ReLU and 2x2 max pooling, then a linear "
-       "layer",
-       {{"filters", "filters of each convolution", std::vector<int64_t>{32, 64}},
-        {"dropout", "probability of zero before the linear layer", 0.0}},
-       build_cnn},
-  };
+  static const std::vector<ModelEntry> registry = [] {
+    std::vector<ModelEntry> all;
+    for (const auto models : zoo::files()) std::ranges::move(models(), std::back_inserter(all));
+    return all;
+  }();
   return registry;
 }
 
+const ModelEntry* find_model(const std::string& name) {
+  const auto found = std::ranges::find(model_registry(), name, &ModelEntry::name);
+  return found == model_registry().end() ? nullptr : &*found;
+}
+
+const std::string& ModelRequest::choice(const std::string& key, const std::vector<std::string>& known) const {
+  const std::string& value = text(key);
+  if (std::ranges::find(known, value) == known.end())
+    fail(ExitCode::usage, "unknown model.{} '{}'{}", key, value, suggestion(value, known));
+  return value;
+}
+
+const std::vector<int64_t>& ModelRequest::list(const std::string& key, size_t min_count,
+                                               size_t max_count) const {
+  const std::vector<int64_t>& values = integers(key);
+  const std::string count =
+      min_count == max_count ? fmt::format("{}", min_count) : fmt::format("{} to {}", min_count, max_count);
+  if (values.size() < min_count || values.size() > max_count)
+    fail(ExitCode::usage, "model.{} = [{}] has {}, but must have {}.", key, fmt::join(values, ", "),
+         counted(values.size(), "number"), count);
+  if (!std::ranges::all_of(values, [](int64_t value) { return value >= 1; }))
+    fail(ExitCode::usage, "model.{} = [{}] must be numbers from 1.", key, fmt::join(values, ", "));
+  return values;
+}
+
+double ModelRequest::number_in(const std::string& key, const Range& range) const {
+  const double value = number(key);
+  if (!range.contains(value))
+    fail(ExitCode::usage, "model.{} = {} must be {}.", key, value, to_string(range));
+  return value;
+}
+
 namespace {
-
-constexpr Synonym kModels[] = {
-    {"convnet", "cnn"},
-    {"conv", "cnn"},
-    {"lenet", "cnn"},
-    {"lenet5", "cnn"},
-    {"dnn", "mlp"},
-    {"dense", "mlp"},
-    {"perceptron", "mlp"},
-    {"fully_connected", "mlp"},
-    {"linear", "", "an mlp with model.hidden = [] is one linear layer."},
-};
-
-// A synonym of several keys means the one that the model has.
-constexpr Synonym kModelKeys[] = {
-    {"hidden_size", "hidden"},
-    {"hidden_sizes", "hidden"},
-    {"hidden_units", "hidden"},
-    {"hidden_layers", "hidden"},
-    {"hidden_dim", "hidden"},
-    {"layers", "hidden"},
-    {"units", "hidden"},
-    {"width", "hidden"},
-    {"act", "activation"},
-    {"nonlinearity", "activation"},
-    {"dropout_rate", "dropout"},
-    {"drop_rate", "dropout"},
-    {"p", "dropout"},
-    {"channels", "filters"},
-    {"layers", "filters"},
-    {"width", "filters"},
-    {"num_filters", "filters"},
-};
 
 const char* type_name(const ModelValue& value) {
   static constexpr const char* kNames[] = {"true or false", "an integer", "a number", "a string",
@@ -94,42 +87,42 @@ std::map<std::string, ModelValue> complete_keys(const ModelEntry& entry, const M
   return keys;
 }
 
-/// Images without a channel axis have one channel; only this function decides that. Samples with an output at
-/// each place of their first axis are sequences of vectors, not images.
-Value with_channels(const Value& input, const NetworkOutput& output) {
-  const Shape& shape = input.shape;
-  const bool is_sequence =
-      shape.rank() == 2 && output.positions.rank() == 1 && output.positions[0] == shape[0];
-  return shape.rank() == 2 && !is_sequence ? Value{input.dtype, {shape[0], shape[1], 1}} : input;
-}
-
 }  // namespace
 
-Synonyms model_synonyms() { return kModels; }
-Synonyms model_key_synonyms() { return kModelKeys; }
+Value with_channels(const Value& input, const NetworkOutput& output, int axes) {
+  const Shape& shape = input.shape;
+  const bool is_sequence =
+      axes == 2 && output.positions.rank() == 1 && shape.rank() > 0 && output.positions[0] == shape[0];
+  // Token ids become vectors, whose elements are the channels.
+  const bool is_tokens = axes != 2 && input.dtype == DType::i32;
+  if (shape.rank() != axes || is_sequence || is_tokens) return input;
+  std::vector<int64_t> extents = extents_of(shape);
+  extents.push_back(1);
+  return {input.dtype, Shape(extents)};
+}
 
 Graph build_model(const ModelSpec& spec, const Value& input, const NetworkOutput& output, uint64_t seed) {
   INVARIANT(output.width > 0, "a model with {} outputs", output.width);
-  const Value sample = with_channels(input, output);
   if (!spec.file.empty()) {
     if (!spec.keys.empty())
       fail(ExitCode::usage, "model.{} does not apply: the model comes from {}, which contains its options.",
            spec.keys.begin()->first, spec.file);
-    return build_model_file(spec.file, sample, output, seed);
+    return build_model_file(spec.file, input, output, seed);
   }
-  std::vector<std::string> known;
-  for (const ModelEntry& entry : model_registry()) {
-    known.push_back(entry.name);
-    if (entry.name != spec.name) continue;
-    const auto keys = complete_keys(entry, spec);
-    try {
-      return entry.build(sample, output.elements(), keys, seed);
-    } catch (const Error& error) {
-      throw Error(error.code(), fmt::format("model '{}' for samples of shape {}: {}", entry.name,
-                                            to_string(input.shape), error.what()));
-    }
+  const ModelEntry* const entry = find_model(spec.name);
+  if (entry == nullptr) {
+    std::vector<std::string> known;
+    for (const ModelEntry& each : model_registry()) known.push_back(each.name);
+    fail(ExitCode::usage, "unknown model '{}'{}", spec.name, suggestion(spec.name, known, model_synonyms()));
   }
-  fail(ExitCode::usage, "unknown model '{}'{}", spec.name, suggestion(spec.name, known, model_synonyms()));
+  const Value sample = with_channels(input, output, entry->standard.input.shape.rank() - 1);
+  const ModelRequest request{sample, output, complete_keys(*entry, spec), seed};
+  try {
+    return entry->build(request);
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("model '{}' for samples of shape {}: {}", entry->name,
+                                          to_string(input.shape), error.what()));
+  }
 }
 
 }  // namespace lockstep

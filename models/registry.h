@@ -1,10 +1,13 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "src/core/range.h"
 #include "src/core/suggest.h"
 #include "src/graph/graph.h"
 #include "src/graph/network_output.h"
@@ -26,25 +29,66 @@ struct ModelKey {
   ModelValue standard;
 };
 
-struct ModelEntry {
-  std::string name, description;
-  std::vector<ModelKey> keys;
-  /// input: one sample, channels-last; outputs: classes or target width; every key is present and of its
-  /// type.
-  Graph (*build)(const Value& input, int64_t outputs, const std::map<std::string, ModelValue>& keys,
-                 uint64_t seed);
+/// A model to build: its data, and its keys.
+struct ModelRequest {
+  Value input;                                  ///< one sample, channels-last
+  NetworkOutput output;                         ///< what the targets require
+  std::map<std::string, ModelValue> keys = {};  ///< each of the model's keys, of its own type
+  uint64_t seed = 0;
+
+  // The value of a key, which must be one of the model's.
+  bool flag(const std::string& key) const { return std::get<bool>(keys.at(key)); }
+  int64_t integer(const std::string& key) const { return std::get<int64_t>(keys.at(key)); }
+  double number(const std::string& key) const { return std::get<double>(keys.at(key)); }
+  const std::string& text(const std::string& key) const { return std::get<std::string>(keys.at(key)); }
+  const std::vector<int64_t>& integers(const std::string& key) const {
+    return std::get<std::vector<int64_t>>(keys.at(key));
+  }
+
+  /// Throws Error(usage) unless the text is one of these; returns it.
+  const std::string& choice(const std::string& key, const std::vector<std::string>& known) const;
+  /// Throws Error(usage) unless the list has so many integers, all of them positive; returns it.
+  const std::vector<int64_t>& list(const std::string& key, size_t min_count, size_t max_count) const;
+  /// Throws Error(usage) unless the number is in the range; returns it.
+  double number_in(const std::string& key, const Range& range) const;
 };
 
-/// All built-in models; adding one is one file and one line here.
+/// Data that a model fits, and values of its keys.
+struct ModelUse {
+  Value input;           ///< one sample, channels-last
+  NetworkOutput output;  ///< outputs at each position for models that have them
+  std::map<std::string, ModelValue> keys = {};
+};
+
+struct ModelEntry {
+  std::string name, description;
+  std::string paper;  ///< where the network was published: "Name et al. 2015, arXiv:1502.01852"; may be empty
+  std::vector<ModelKey> keys;
+  Graph (*build)(const ModelRequest& request);
+  /// The data for which it was published: what `model list` and `model show` assume.
+  ModelUse standard;
+  /// A version with every kind of block that computes a sample in well under a millisecond, for tests.
+  ModelUse small;
+};
+
+/// All built-in models; adding one is one file in zoo/ and one line in zoo/architectures.h.
 const std::vector<ModelEntry>& model_registry();
+
+/// The model with this name, or null.
+const ModelEntry* find_model(const std::string& name);
 
 /// Familiar names of built-in models and of their keys.
 Synonyms model_synonyms();
 Synonyms model_key_synonyms();
 
-/// Builds a model. A built-in model has a vector as output; a model file may have an output at each position.
-/// Throws Error(usage) for an unknown model or key (with the nearest known one), a value of the wrong type,
-/// or a network that does not fit the data: the message names the layer.
+/// A sample as a model along so many spatial axes reads it: one that has only these axes gets a channel axis,
+/// as of an image (H, W) or a signal (length). Samples with an output at each place of their first axis are
+/// sequences of vectors, not images.
+Value with_channels(const Value& input, const NetworkOutput& output, int axes);
+
+/// Builds a model, whose output is a vector or has an output at each position. Throws Error(usage) for an
+/// unknown model or key (with the nearest known one), a value of the wrong type, or a network that does not
+/// fit the data: the message names the layer.
 Graph build_model(const ModelSpec& spec, const Value& input, const NetworkOutput& output, uint64_t seed);
 inline Graph build_model(const ModelSpec& spec, const Shape& input, const NetworkOutput& output,
                          uint64_t seed) {

@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <span>
-#include <vector>
 
 #include "comm/collectives/chunks.h"
 #include "comm/collectives/mpi_check.h"
 #include "comm/collectives/wire.h"
+#include "src/device/buffer.h"
 #include "src/device/elementwise.h"
 
 namespace lockstep {
@@ -33,8 +34,9 @@ class MpiTransport {
   int size() const { return size_; }
 
   std::span<float> scratch(int64_t elements) {
-    if (static_cast<int64_t>(scratch_.size()) < elements) scratch_.resize(static_cast<size_t>(elements));
-    return std::span(scratch_).first(static_cast<size_t>(elements));
+    const size_t bytes = static_cast<size_t>(elements) * sizeof(float);
+    if (scratch_.size() < bytes) scratch_ = Buffer(Exec{}, Memory::host, bytes);
+    return scratch_.as<float>().first(static_cast<size_t>(elements));
   }
 
   void all_reduce(std::span<float> data) {
@@ -76,7 +78,7 @@ class MpiTransport {
   MPI_Comm comm_ = MPI_COMM_NULL;
   int rank_ = 0, size_ = 1;
   int64_t max_elements_;
-  std::vector<float> scratch_;
+  Buffer scratch_;
 };
 
 }  // namespace lockstep

@@ -27,7 +27,7 @@ double time_sum(World& world, Exec exec, Communicator& communicator, std::span<f
 
 Link measure_all_reduce(World& world, Exec exec, Communicator& communicator) {
   const PhaseScope waiting(Phase::wait);
-  constexpr size_t kFew = 64, kMany = size_t{1} << 20;
+  constexpr size_t kFew = 64, kMany = static_cast<size_t>(kMaxMeasuredFloats);
   constexpr int kRepeats = 5;
   const Buffer buffer(exec, Memory::device, kMany * sizeof(float));
   const std::span<float> data = buffer.as<float>();

@@ -8,6 +8,9 @@
 
 namespace lockstep {
 
+/// The longest all-reduce of measure_all_reduce(), in floats, for which the communicator keeps memory.
+inline constexpr int64_t kMaxMeasuredFloats = int64_t{1} << 20;
+
 /// The cost of an all-reduce with this communicator: the minimum time of several all-reduces of a few floats,
 /// and of a few MiB, on the slowest rank. Takes some milliseconds; the same result on every rank. Collective;
 /// blocks.

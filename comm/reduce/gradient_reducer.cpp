@@ -51,6 +51,11 @@ int64_t head_of(const Bucket& bucket, int64_t head) {
 
 }  // namespace
 
+int gradient_buffers(int micro_batches, int lanes) {
+  // When all started micro-batches are done, `lanes` buffers are free, so leaf() cannot deadlock.
+  return std::min(micro_batches, Tree(micro_batches).max_waiting() + lanes);
+}
+
 Slice bucket_slice(const Communicator& communicator, const Bucket& bucket, int64_t head) {
   const int64_t skipped = head_of(bucket, head);
   const Slice slice = communicator.slice(bucket.size - skipped);
@@ -65,9 +70,8 @@ struct GradientReducer::Impl {
         buckets(std::move(buckets_)),
         sums(sums_),
         tree(micro_batches) {
-    // When all started micro-batches are done, `lanes` buffers are free, so leaf() cannot deadlock.
-    const int nodes = std::min(micro_batches, tree.max_waiting() + lanes);
-    for (int i = 1; i < nodes; ++i) pool.emplace_back(exec, Memory::device, total.size_bytes());
+    for (int i = gradient_buffers(micro_batches, lanes); i > 1; --i)
+      pool.emplace_back(exec, Memory::device, total.size_bytes());
     int64_t longest = 0;
     for (const Bucket& bucket : buckets) longest = std::max(longest, bucket.size);
     communicator.prepare(total, longest);

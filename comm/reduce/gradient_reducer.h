@@ -37,6 +37,10 @@ struct GradientSums {
 /// The part of a bucket whose sum this rank receives if `sharded`, as a slice of the flat buffer.
 Slice bucket_slice(const Communicator& communicator, const Bucket& bucket, int64_t head);
 
+/// The number of buffers in which gradients of micro-batches are held at the same time, `total` included.
+/// lanes: see GradientReducer.
+int gradient_buffers(int micro_batches, int lanes);
+
 /// Adds the gradients of this rank's micro-batches in one fixed binary tree, bucket by bucket, and starts a
 /// bucket's all-reduce as soon as its root is complete, so that it overlaps backward.
 /// The tree over all micro-batches of the global batch does not depend on the number of ranks: with M

@@ -90,6 +90,9 @@ struct DatasetOptions {
   int64_t classes = 0;  ///< number of classes, above every label; 0: largest label + 1
   std::optional<TargetKind> kind = std::nullopt;  ///< if known from other data, such as the training data
   std::optional<int64_t> ignored_label = std::nullopt;  ///< a label that stands for no class
+  /// tokens: a data set (N) is one long sequence, cut into windows of `context` tokens, one every `stride`
+  /// (0: side by side); 0: sequences are rows (N, T).
+  int64_t context = 0, stride = 0;
   bool probe = true;  ///< check the files in a child process first; one rank of several is enough
 };
 

@@ -86,7 +86,7 @@ Loader::Impl::Impl(Exec exec, const Dataset& data, const Sampler& order, const O
   const size_t rows = static_cast<size_t>(options.rows);
   const size_t x_bytes = round_up(rows * x_row_bytes), y_bytes = round_up(rows * y_row_bytes);
   // Without threads no batch is prefetched.
-  slots.resize(options.threads == 0 ? 1 : static_cast<size_t>(options.depth));
+  slots.resize(static_cast<size_t>(options.batches_held()));
   for (Slot& slot : slots) {
     slot.memory = Buffer(exec, Memory::pinned, x_bytes + y_bytes + rows * sizeof(int64_t));
     std::byte* at = slot.memory.data();

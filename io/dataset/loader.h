@@ -35,6 +35,8 @@ class Loader {
     /// computing.
     int threads = 1;
     int depth = 4;  ///< batches held at once, including the caller's; 1 if threads = 0
+
+    int batches_held() const { return threads == 0 ? 1 : depth; }
   };
   /// `dataset` must outlive the loader.
   Loader(Exec exec, const Dataset& dataset, const Sampler& sampler, const Options& options);

@@ -6,6 +6,7 @@
 
 #include "io/dataset/stored_facts.h"
 #include "io/dataset/targets.h"
+#include "io/dataset/token_windows.h"
 #include "src/core/error.h"
 
 namespace lockstep {
@@ -18,8 +19,9 @@ void require_sequences(const Column& column) {
   const std::string remedy =
       row.rank() == 0
           ? fmt::format(
-                "Cut it into sequences of T tokens, in NumPy: x[:len(x) // T * T].reshape(-1, T), for "
-                "example with T = {}.",
+                "Set data.context, the number of tokens that the network sees at once, or cut it into "
+                "sequences of T tokens, in NumPy: x[:len(x) // T * T].reshape(-1, T), for example with T = "
+                "{}.",
                 std::min<int64_t>(1024, std::max<int64_t>(2, column.rows() / 2)))
           : "Store the ids of each sequence in a row of their own.";
   fail(
@@ -86,7 +88,14 @@ class NextTokens final : public Dataset {
 }  // namespace
 
 std::unique_ptr<Dataset> open_next_tokens(const DataSource& source, const DatasetOptions& options) {
-  require_sequences(Column(source.files, source.x));
+  const Column column(source.files, source.x);
+  if (options.context > 0 && column.row_shape().rank() == 0) return open_token_windows(source, options);
+  require_sequences(column);
+  if (options.context > 0)
+    fail(ExitCode::data,
+         "data.context = {} cuts one long sequence (N) into windows, but {}:{} holds sequences of {} tokens. "
+         "Remove the key.",
+         options.context, column.file(0), column.name(), column.row_shape()[0]);
   return std::make_unique<NextTokens>(source, options);
 }
 

@@ -66,6 +66,7 @@ std::string remedy(double label, int64_t declared) {
 Targets::Targets(const std::vector<std::string>& files, const std::string& name,
                  const DatasetOptions& options, const Column* samples)
     : column_(std::make_unique<Column>(files, name)),
+      are_tokens_(options.task == TargetTask::tokens),
       declared_(options.classes),
       ignored_(options.ignored_label) {
   if (samples != nullptr) require_equal_lengths(*samples, *column_);
@@ -116,6 +117,12 @@ void Targets::fail_no_class(int64_t row, double label, const std::string& text) 
     fail(ExitCode::data, "{} has the label {}, which is not a whole number. {}", column_->where(row), text,
          kForNumbers);
   const int64_t limit = declared_ > 0 ? declared_ : kMaxClasses;
+  if (are_tokens_)
+    fail(ExitCode::data, "{} has the token id {}, outside the vocabulary: ids must be 0 to {}. {}",
+         column_->where(row), text, limit - 1,
+         label > 0 && declared_ > 0 && label < static_cast<double>(kMaxClasses)
+             ? fmt::format("Repair it, or train with data.classes = {:.0f}.", label + 1)
+             : "Number the tokens 0, 1, 2, ... without gaps.");
   fail(ExitCode::data, "{} has the label {}; labels must be 0 to {}{}. {}", column_->where(row), text,
        limit - 1, declared_ > 0 ? fmt::format(" ({})", counted(declared_, "class", "classes")) : "",
        remedy(label, declared_));

@@ -65,6 +65,7 @@ class Targets {
   [[noreturn]] void fail_no_class(int64_t row, double label, const std::string& text) const;
 
   std::unique_ptr<Column> column_;
+  bool are_tokens_;  ///< ids, which are inputs of the network too
   TargetKind kind_ = TargetKind::none;
   Shape shape_;
   int64_t classes_ = 0;

@@ -234,8 +234,9 @@ std::string config_help() {
     const bool unset = value.empty() || value == "\"\"";
     out += fmt::format("  {}{}\n", option.key.substr(dot + 1), unset ? "" : " = " + value);
     out += wrapped(fmt::format("{}: {}", option.type, option.help), 6);
+    for (const std::string& line : option.details) out += wrapped(line, 8);
   }
-  out += "\nThe model's own keys also go into [model]: lockstep model list shows them.\n";
+  out += "\nThe model's own keys also go into [model]: lockstep model list NAME shows them.\n";
   return out;
 }
 

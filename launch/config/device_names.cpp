@@ -17,4 +17,9 @@ DeviceChoice device_named(const std::string& name) {
   return static_cast<DeviceChoice>(found - device_names().begin());
 }
 
+const std::vector<std::string>& precision_names() {
+  static const std::vector<std::string> names{"fp32"};
+  return names;
+}
+
 }  // namespace lockstep

@@ -12,4 +12,7 @@ const std::vector<std::string>& device_names();
 /// One of these names.
 DeviceChoice device_named(const std::string& name);
 
+/// "fp32": the names of Precision, in its order.
+const std::vector<std::string>& precision_names();
+
 }  // namespace lockstep

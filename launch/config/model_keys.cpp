@@ -11,11 +11,11 @@ namespace lockstep {
 
 namespace {
 
-const ModelEntry* find_model(const std::string& name) {
-  const auto& models = model_registry();
-  const auto at =
-      std::find_if(models.begin(), models.end(), [&](const ModelEntry& m) { return m.name == name; });
-  return at == models.end() ? nullptr : &*at;
+/// Whether a name stands for one of the known keys.
+bool is_familiar(const std::string& name, const std::vector<std::string>& known) {
+  return std::ranges::any_of(model_key_synonyms(), [&](const Synonym& synonym) {
+    return same_words(name, synonym.typed) && std::ranges::find(known, synonym.meant) != known.end();
+  });
 }
 
 std::string type_in_words(const ModelValue& value) {
@@ -59,7 +59,8 @@ void set_model_keys(ModelSpec& spec, const std::map<std::string, GivenModelKey>&
       std::vector<std::string> known{"name", "file"};
       for (const ModelKey& k : model->keys) known.push_back(k.name);
       for (const ModelEntry& other : model_registry())
-        if (std::ranges::find(other.keys, name, &ModelKey::name) != other.keys.end())
+        if (!is_familiar(name, known) &&
+            std::ranges::find(other.keys, name, &ModelKey::name) != other.keys.end())
           fail(ExitCode::usage, "{}unknown key 'model.{}' of the model {}: the model {} has it.", given.where,
                name, model->name, other.name);
       std::string tail = suggestion(name, known, model_key_synonyms());

@@ -26,6 +26,7 @@ struct Option {
   std::function<void(Config&, const GivenValue&)> set;
   std::function<std::string(const Config&)> get;  ///< as TOML; "" if it has no value
   std::vector<UsedWith> used_with = {};           ///< all must hold; see unused_keys()
+  std::vector<std::string> details = {};          ///< lines that the help prints below `help`
   bool free_on_resume = false;  ///< affects only where or how fast a run runs, not its result
 };
 

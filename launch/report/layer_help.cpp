@@ -12,8 +12,14 @@ namespace {
 constexpr size_t kText = 20;  // column of the descriptions
 
 std::string row(const std::string& name, const std::string& text) {
-  const std::string head = fmt::format("{:<{}}", name, kText);
+  const std::string head = fmt::format("{:<{}} ", name, kText - 1);
   return wrapped(text, head.size()).replace(0, head.size(), head);
+}
+
+Json extents_json(const Extents& extents) {
+  Json each = Json::array();
+  for (int axis = 0; axis < extents.axes(); ++axis) each.push_back(extents[axis]);
+  return each;
 }
 
 Json value_json(const std::optional<OptionValue>& value) {
@@ -21,10 +27,10 @@ Json value_json(const std::optional<OptionValue>& value) {
   return std::visit(
       []<typename T>(const T& held) -> Json {
         if constexpr (std::is_same_v<T, Init>) return to_string(held);
-        if constexpr (std::is_same_v<T, Extents>) {
-          Json each = Json::array();
-          for (int axis = 0; axis < held.axes(); ++axis) each.push_back(held[axis]);
-          return each;
+        if constexpr (std::is_same_v<T, Padding>) {
+          return held.is_same() ? Json("same") : extents_json(held.extents());
+        } else if constexpr (std::is_same_v<T, Extents>) {
+          return extents_json(held);
         } else {
           return held;
         }

@@ -144,6 +144,10 @@ void Progress::end(const EndEvent& event) {
   log_info("{}{} at step {} after {}, peak memory {}, weights {:016x}", event.reason,
            event.cause.empty() ? "" : fmt::format(" ({})", event.cause), event.step,
            readable_seconds(event.seconds), readable_bytes(event.peak_host_bytes), event.weights_hash);
+  if (event.memory.planned_on.total() > 0)
+    log_info("buffers of rank 0: {} allocated, {} planned ({:+.1f} %)",
+             readable_bytes(event.memory.allocated.total()), readable_bytes(event.memory.planned_on.total()),
+             100 * event.memory.difference());
   if (event.skipped_steps > 0)
     log_warning("the run skipped {} that {} not finite", counted(event.skipped_steps, "step"),
                 event.skipped_steps == 1 ? "was" : "were");

@@ -32,6 +32,18 @@ std::string readable_count(int64_t count) {
   return text;
 }
 
+std::string readable_decimal(int64_t count, const std::string& unit) {
+  static constexpr const char* kPrefixes[] = {"", "K", "M", "G", "T", "P"};
+  double amount = static_cast<double>(count);
+  size_t prefix = 0;
+  while (amount >= 1000 && prefix + 1 < std::size(kPrefixes)) {
+    amount /= 1000;
+    ++prefix;
+  }
+  const std::string number = prefix == 0 ? fmt::format("{}", count) : fmt::format("{:.1f}", amount);
+  return prefix == 0 && unit.empty() ? number : fmt::format("{} {}{}", number, kPrefixes[prefix], unit);
+}
+
 std::string wrapped(const std::string& text, size_t indent) {
   std::istringstream words(text);
   std::string out, line(indent, ' ');

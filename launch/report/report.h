@@ -19,6 +19,9 @@ std::string readable_bytes(int64_t bytes);
 /// "1,199,882".
 std::string readable_count(int64_t count);
 
+/// With decimal prefixes: "4.1 GFLOP" or, without a unit, "4.1 G"; "512 FLOP".
+std::string readable_decimal(int64_t count, const std::string& unit = "");
+
 /// The text wrapped to 80 columns, each line indented and ended by a line feed.
 std::string wrapped(const std::string& text, size_t indent);
 

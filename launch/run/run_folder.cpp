@@ -131,6 +131,15 @@ void add_output_losses(Json& line, const std::vector<OutputLoss>& losses) {
   for (const OutputLoss& output : losses) line["output_loss"][output.name] = output.loss;
 }
 
+Json memory_json(const MemoryUse& memory) {
+  Json json{{"planned_bytes", memory.planned_on.total()},
+            {"allocated_bytes", memory.allocated.total()},
+            {"planned_device_bytes", memory.planned_on.device},
+            {"allocated_device_bytes", memory.allocated.device}};
+  for (const MemoryPurpose& purpose : memory_purposes()) json[purpose.key] = memory.planned.*purpose.bytes;
+  return json;
+}
+
 }  // namespace
 
 Json metrics_line(const StepEvent& event) {
@@ -168,6 +177,7 @@ Json metrics_line(const EndEvent& event) {
   line["save_seconds"] = event.save_seconds;
   line["peak_host_bytes"] = event.peak_host_bytes;
   line["peak_device_bytes"] = event.peak_device_bytes;
+  line["memory"] = memory_json(event.memory);
   if (event.steps) add_steps(line, *event.steps);
   return line;
 }

@@ -16,9 +16,7 @@
 
 namespace lockstep {
 
-namespace {
-
-LoadedCheckpoint load_run(const std::string& from, const std::string& what) {
+LoadedCheckpoint load_trained(const std::string& from, const std::string& what) {
   const std::filesystem::path path = from;
   if (!std::filesystem::exists(path))
     fail(ExitCode::data, "{}: no such file or folder{}", what, run_suggestion(from));
@@ -31,13 +29,11 @@ LoadedCheckpoint load_run(const std::string& from, const std::string& what) {
   return *std::move(loaded);
 }
 
-}  // namespace
-
 LoadedCheckpoint load_trained(World& world, const std::string& from, const std::string& what) {
   std::optional<LoadedCheckpoint> loaded;
   if (world.rank() == 0) {
     // Rank 0 chooses the checkpoint, and every rank reads it.
-    loaded = load_run(from, what);
+    loaded = load_trained(from, what);
   }
   const std::string path = world.broadcast(loaded ? loaded->path : "");
   if (!loaded) loaded = LoadedCheckpoint{path, load_checkpoint(path)};
@@ -91,6 +87,8 @@ std::unique_ptr<Dataset> TrainedModel::open(const World& world, const DataArgume
                      .classes = task().objective().classifies() ? task().objective().outputs() : 0,
                      .kind = task().objective().kind(),
                      .ignored_label = options.train.ignore_label,
+                     .context = options.data.context,
+                     .stride = is_part(arguments) ? options.data.stride : 0,  // to find the same parts again
                      .probe = world.local_rank() == 0};
   DataSource source = source_of(arguments);
   if (!arguments.x.empty()) source.x = arguments.x;

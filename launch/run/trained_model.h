@@ -19,6 +19,9 @@ class Command;
 /// is damaged.
 LoadedCheckpoint load_trained(World& world, const std::string& from, const std::string& what);
 
+/// The same on this rank alone.
+LoadedCheckpoint load_trained(const std::string& from, const std::string& what);
+
 /// A model loaded from a checkpoint for inference, used by eval and predict.
 class TrainedModel {
  public:

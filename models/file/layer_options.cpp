@@ -63,7 +63,9 @@ bool is_in(const std::vector<CommonOption>& options, std::string_view key) {
 const char* type_name(const LayerOption& option) {
   if (std::holds_alternative<bool>(option.type)) return "true or false";
   if (std::holds_alternative<double>(option.type)) return "a number";
-  if (std::holds_alternative<Extents>(option.type)) return "an integer or [height, width]";
+  if (std::holds_alternative<Extents>(option.type)) return "an integer, or a list of one for each axis";
+  if (std::holds_alternative<Padding>(option.type))
+    return "an integer, a list of one for each axis, or \"same\"";
   if (std::holds_alternative<Init>(option.type)) return "an initializer";
   return option.may_be_classes ? "an integer or \"classes\"" : "an integer";
 }

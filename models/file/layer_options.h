@@ -21,7 +21,7 @@ const std::vector<CommonOption>& block_use_options();
 std::vector<std::string> names_of(const std::vector<CommonOption>& options);
 bool is_in(const std::vector<CommonOption>& options, std::string_view key);
 
-/// "an integer or [height, width]".
+/// "an integer, or a list of one for each axis".
 const char* type_name(const LayerOption& option);
 
 /// The values of a block's parameters in one use.

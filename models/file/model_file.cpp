@@ -9,8 +9,11 @@
 #include <sstream>
 
 #include "models/file/layer_options.h"
+#include "models/file/layer_order.h"
+#include "models/file/spatial_axes.h"
 #include "models/file/toml_advice.h"
 #include "models/file/value_reader.h"
+#include "models/registry.h"
 #include "src/core/error.h"
 #include "src/core/suggest.h"
 
@@ -38,6 +41,8 @@ class Reader {
       fail(ExitCode::usage, "{}: a model file is a list of [[layer]] tables, and there is none.",
            file_.path());
     blocks_ = root["block"].as_table();
+    graph_ = Graph(with_channels(graph_.value(0), output_, spatial_axes(*layers, blocks_).value_or(2)),
+                   graph_.seed());
     if (root.contains("block") && blocks_ == nullptr)
       file_.fail_at(*root.get("block"), "'block' must be a table for each block, as in [block.residual].");
     Scope whole{.values = {{kData, 0}}};
@@ -54,6 +59,7 @@ class Reader {
     BlockParameters parameters = {};
     std::map<std::string, int> unnamed = {};  ///< number of layers without a name, by kind
     std::vector<std::string> inside = {};     ///< enclosing blocks
+    const toml::array* tables = nullptr;      ///< its layers
 
     const BlockParameters* block() const { return inside.empty() ? nullptr : &parameters; }
   };
@@ -74,6 +80,7 @@ class Reader {
   }
 
   void add_layers(const toml::array& tables, Scope& scope) {
+    scope.tables = &tables;
     for (const toml::node& node : tables) {
       file_.set_layer("");
       const toml::table& table = *node.as_table();
@@ -91,6 +98,9 @@ class Reader {
       std::vector<int> inputs = inputs_of(table, scope);
       for (int64_t i = 0; i < repeat; ++i) {
         const std::string each = numbered ? fmt::format("{}.{}", name, first + i) : name;
+        if (scope.values.contains(each))
+          fail(ExitCode::usage, "{}:{}: two layers are named '{}': give one of them another name.",
+               file_.path(), table.source().begin.line, scope.prefix + each);
         const int value =
             is_block ? add_block(table, each, inputs, scope) : add_layer(table, each, inputs, scope);
         scope.values[each] = scope.values[name] = value;
@@ -198,17 +208,21 @@ class Reader {
     const toml::node* several = table.get("inputs");
     if (one != nullptr && several != nullptr)
       file_.fail_at(*several, "has both 'input' and 'inputs': write one of them.");
-    if (one != nullptr) return {value_named(*one, "input", scope)};
+    if (one != nullptr) return {value_named(*one, "input", table, scope)};
     if (several == nullptr) return {scope.values.size() == 1 ? scope.values.at(kData) : graph_.output()};
     std::vector<int> values;
     if (!several->is_array()) file_.fail_at(*several, "'inputs' must be a list of names.");
-    for (const toml::node& node : *several->as_array()) values.push_back(value_named(node, "inputs", scope));
+    for (const toml::node& node : *several->as_array())
+      values.push_back(value_named(node, "inputs", table, scope));
     return values;
   }
 
-  int value_named(const toml::node& node, const std::string& key, const Scope& scope) const {
+  int value_named(const toml::node& node, const std::string& key, const toml::table& reader,
+                  const Scope& scope) const {
     const std::string name = file_.text_of(node, key);
     if (const auto found = scope.values.find(name); found != scope.values.end()) return found->second;
+    if (const std::string mistake = order_mistake(*scope.tables, reader, name); !mistake.empty())
+      file_.fail_at(node, "{}", mistake);
     std::vector<std::string> known;
     for (const auto& entry : scope.values) known.push_back(entry.first);
     file_.fail_at(node, "no layer before this one is named '{}'{}", name, suggestion(name, known));

@@ -16,7 +16,8 @@ namespace lockstep {
 /// default values. Options of its layers may be products of integers and parameters, written as text. A layer
 /// with `block = "NAME"` instead of a kind stands for the block's layers.
 ///
-/// input: one sample, channels-last. Throws Error(usage) with file and line.
+/// input: one sample, channels-last; one without a channel axis gets it as with_channels() says, for the axes
+/// of the first layer whose kind names them, such as conv1d. Throws Error(usage) with file and line.
 Graph build_model_file(const std::string& path, const Value& input, const NetworkOutput& output,
                        uint64_t seed);
 

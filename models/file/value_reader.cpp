@@ -63,12 +63,15 @@ const LayerOption& ValueReader::option_of(const LayerKind& kind, const std::stri
 OptionValue ValueReader::value_of(const LayerOption& option, const toml::node& node,
                                   const BlockParameters* block) const {
   if (std::holds_alternative<Init>(option.type)) return initializer_of(option, node);
-  if (const toml::array* several = node.as_array();
-      several != nullptr && std::holds_alternative<Extents>(option.type))
-    return extents_of(option, *several, block);
+  const bool is_padding = std::holds_alternative<Padding>(option.type);
+  if (const toml::array* several = node.as_array()) {
+    if (is_padding) return Padding(extents_of(option, *several, block));
+    if (std::holds_alternative<Extents>(option.type)) return extents_of(option, *several, block);
+  }
   OptionValue value = option.type;
   if (node.is_string()) {
     if (option.may_be_classes && node.as_string()->get() == "classes") return classes_;
+    if (is_padding && node.as_string()->get() == "same") return Padding::same();
     if (block == nullptr) fail_at(node, "'{}' must be {}.", option.name, type_name(option));
     value = expression(node, *block);
   } else if (node.is_boolean()) {
@@ -83,6 +86,7 @@ OptionValue ValueReader::value_of(const LayerOption& option, const toml::node& n
   // An integer is accepted as a number, and for all axes.
   if (const auto* integer = std::get_if<int64_t>(&value)) {
     if (std::holds_alternative<Extents>(option.type)) value = Extents(*integer);
+    if (is_padding) value = Padding(*integer);
     if (std::holds_alternative<double>(option.type)) value = static_cast<double>(*integer);
   }
   if (value.index() != option.type.index()) fail_at(node, "'{}' must be {}.", option.name, type_name(option));
@@ -99,8 +103,8 @@ OptionValue ValueReader::initializer_of(const LayerOption& option, const toml::n
   fail_at(node, "unknown initializer '{}'{}", name, suggestion(name, known, initializer_synonyms()));
 }
 
-OptionValue ValueReader::extents_of(const LayerOption& option, const toml::array& array,
-                                    const BlockParameters* block) const {
+Extents ValueReader::extents_of(const LayerOption& option, const toml::array& array,
+                                const BlockParameters* block) const {
   std::vector<int64_t> each;
   for (const toml::node& node : array) {
     const OptionValue value = node.is_string() && block != nullptr ? expression(node, *block)
@@ -110,6 +114,7 @@ OptionValue ValueReader::extents_of(const LayerOption& option, const toml::array
       fail_at(node, "'{}' must be {}.", option.name, type_name(option));
     each.push_back(std::get<int64_t>(value));
   }
+  if (each.size() == 1) return Extents{each[0]};
   if (each.size() == 2) return Extents{each[0], each[1]};
   if (each.size() == 3) return Extents{each[0], each[1], each[2]};
   fail_at(array, "'{}' must be {}.", option.name, type_name(option));

@@ -49,8 +49,7 @@ class ValueReader {
  private:
   [[noreturn]] void fail_without_kind(const toml::table& table) const;
   OptionValue initializer_of(const LayerOption& option, const toml::node& node) const;
-  OptionValue extents_of(const LayerOption& option, const toml::array& array,
-                         const BlockParameters* block) const;
+  Extents extents_of(const LayerOption& option, const toml::array& array, const BlockParameters* block) const;
   OptionValue expression(const toml::node& node, const BlockParameters& around) const;
 
   std::string path_;

@@ -11,38 +11,51 @@ namespace lockstep {
 
 namespace {
 
-const Description<NoOptions>& activation_named(const std::string& name) {
+const LayerKind& activation_named(const std::string& name) {
   std::vector<std::string> known;
-  for (const auto* activation : {&layers::relu, &layers::sigmoid, &layers::tanh, &layers::gelu}) {
-    known.emplace_back(activation->kind);
-    if (known.back() == name) return *activation;
+  for (const LayerKind& kind : activation_kinds()) {
+    known.push_back(kind.name);
+    if (kind.name == name) return kind;
   }
   fail(ExitCode::usage, "unknown model.activation '{}'{}", name, suggestion(name, known));
 }
 
-}  // namespace
-
 /// flatten, then for each hidden size: linear, activation, dropout; then linear to the outputs.
-Graph build_mlp(const Value& input, int64_t outputs, const std::map<std::string, ModelValue>& keys,
-                uint64_t seed) {
-  const auto& hidden = std::get<std::vector<int64_t>>(keys.at("hidden"));
-  const double rate = std::get<double>(keys.at("dropout"));
-  const Description<NoOptions>& activation = activation_named(std::get<std::string>(keys.at("activation")));
-  // He's bounds preserve the variance with ReLU and GELU, Glorot's with the others.
-  const bool rectifies = &activation == &layers::relu || &activation == &layers::gelu;
+Graph build_mlp(const ModelRequest& request) {
+  const std::vector<int64_t>& hidden = request.integers("hidden");
+  const double rate = request.number("dropout");
+  const LayerKind& activation = activation_named(request.text("activation"));
+  // He's bounds preserve the variance where about half of the values are lost, Glorot's elsewhere.
+  const bool rectifies = activation.name != layers::sigmoid.kind && activation.name != layers::tanh.kind;
 
-  Graph graph(input, seed);
+  Graph graph(request.input, request.seed);
   graph.add("flatten", layers::flatten());
   for (size_t i = 0; i < hidden.size(); ++i) {
     const size_t number = i + 1;
     graph.add(
         fmt::format("linear{}", number),
         layers::linear({.outputs = hidden[i], .init = rectifies ? Init::he_uniform : Init::glorot_uniform}));
-    graph.add(fmt::format("{}{}", activation.kind, number), activation());
+    graph.add(fmt::format("{}{}", activation.name, number), activation.with({}));
     if (rate != 0) graph.add(fmt::format("dropout{}", number), layers::dropout({.rate = rate}));
   }
-  graph.add("output", layers::linear({.outputs = outputs}));
+  graph.add("output", layers::linear({.outputs = request.output.elements()}));
   return graph;
+}
+
+}  // namespace
+
+std::vector<ModelEntry> zoo::mlp_models() {
+  return {{.name = "mlp",
+           .description = "multilayer perceptron",
+           .paper = "",
+           .keys = {{"hidden", "sizes of the hidden layers", std::vector<int64_t>{64}},
+                    {"activation", "kind of an activation layer: relu, sigmoid, tanh, gelu, ...",
+                     std::string("relu")},
+                    {"dropout", "probability of zero after each hidden layer", 0.0}},
+           .build = build_mlp,
+           .standard = {{DType::f32, {28, 28, 1}}, {10}},
+           .small = {
+               {DType::f32, {13, 12, 3}}, {4}, {{"hidden", std::vector<int64_t>{9, 7}}, {"dropout", 0.25}}}}};
 }
 
 }  // namespace lockstep

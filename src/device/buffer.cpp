@@ -1,6 +1,7 @@
 #include "src/device/buffer.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -17,6 +18,26 @@ namespace lockstep {
 namespace {
 
 constexpr size_t kAlignment = 256;
+
+/// Bytes in buffers of one kind, of all threads.
+class Count {
+ public:
+  void add(size_t bytes) {
+    const int64_t sum = now_ += static_cast<int64_t>(bytes);
+    int64_t peak = peak_;
+    while (sum > peak && !peak_.compare_exchange_weak(peak, sum)) {
+    }
+  }
+  void remove(size_t bytes) { now_ -= static_cast<int64_t>(bytes); }
+  void restart_peak() { peak_ = now_.load(); }
+  int64_t now() const { return now_; }
+  int64_t peak() const { return peak_; }
+
+ private:
+  std::atomic<int64_t> now_ = 0, peak_ = 0;
+};
+
+constinit Count host_count, device_count;
 
 /// Linux overcommits memory and kills the process that then uses it, so the available memory is checked
 /// first. True if it is unknown.
@@ -69,6 +90,7 @@ Buffer::Buffer(Exec exec, Memory memory, size_t bytes) : bytes_(bytes) {
     } else {
       std::memset(data, 0, bytes);
     }
+    (device ? device_count : host_count).add(bytes);
     return;
   }
 #endif
@@ -76,6 +98,7 @@ Buffer::Buffer(Exec exec, Memory memory, size_t bytes) : bytes_(bytes) {
   static_cast<void>(memory);
   data_ = allocate_host(bytes);
   kind_ = Kind::host;
+  host_count.add(bytes);
 }
 
 Buffer::Buffer(Buffer&& other) noexcept
@@ -91,11 +114,21 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
 }
 
 Buffer::~Buffer() {
+  if (kind_ != Kind::none) (kind_ == Kind::cuda_device ? device_count : host_count).remove(bytes_);
   if (kind_ == Kind::host) std::free(data_);
 #ifdef LOCKSTEP_HAVE_CUDA
   if (kind_ == Kind::cuda_device) static_cast<void>(cudaFree(data_));
   if (kind_ == Kind::cuda_pinned) static_cast<void>(cudaFreeHost(data_));
 #endif
+}
+
+BufferBytes buffer_bytes() { return {host_count.now(), device_count.now()}; }
+
+BufferBytes peak_buffer_bytes() { return {host_count.peak(), device_count.peak()}; }
+
+void restart_buffer_peak() {
+  host_count.restart_peak();
+  device_count.restart_peak();
 }
 
 void copy([[maybe_unused]] Exec exec, void* destination, const void* source, size_t bytes) {

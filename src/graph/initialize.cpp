@@ -7,6 +7,20 @@
 
 namespace lockstep {
 
+namespace {
+
+void sinusoids(const Shape& shape, float* values) {
+  const int64_t count = shape.elements(), channels = shape.rank() == 0 ? 1 : shape[-1];
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t position = i / channels, channel = i % channels;
+    const double exponent = static_cast<double>(channel / 2 * 2) / static_cast<double>(channels);
+    const double angle = static_cast<double>(position) / std::pow(10000.0, exponent);
+    values[i] = static_cast<float>(channel % 2 == 0 ? std::sin(angle) : std::cos(angle));
+  }
+}
+
+}  // namespace
+
 void initialize_parameter(const ParameterSpec& spec, const std::string& full_name, uint64_t seed,
                           float* values) {
   const int64_t count = spec.shape.elements();
@@ -40,11 +54,20 @@ void initialize_parameter(const ParameterSpec& spec, const std::string& full_nam
     case Init::he_normal:
       normal(std::sqrt(2.0 / fan_in));
       break;
+    case Init::he_normal_out:
+      normal(std::sqrt(2.0 / static_cast<double>(spec.fan_out)));
+      break;
     case Init::kaiming_torch:
       uniform_within(1.0 / std::sqrt(fan_in));
       break;
     case Init::normal:
-      normal(1.0);
+      normal(spec.deviation);
+      break;
+    case Init::lecun_normal:
+      normal(1.0 / std::sqrt(fan_in));
+      break;
+    case Init::sinusoidal:
+      sinusoids(spec.shape, values);
       break;
   }
 }

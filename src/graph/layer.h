@@ -22,8 +22,13 @@ enum class Init {
   glorot_normal,
   he_uniform,  ///< He et al. 2015: bound sqrt(6 / fan_in)
   he_normal,
+  he_normal_out,  ///< with fan_out instead of fan_in: the convolutions of most torchvision models
   kaiming_torch,  ///< PyTorch's default for linear and convolution: bound 1 / sqrt(fan_in), biases too
-  normal,         ///< mean 0, standard deviation 1: PyTorch's default for embeddings
+  normal,         ///< mean 0, standard deviation ParameterSpec::deviation: PyTorch's default for embeddings
+  lecun_normal,   ///< LeCun et al. 1998, section 4.6: standard deviation 1 / sqrt(fan_in)
+  /// Of positions (rows) and channels (last axis): sine and cosine in turn, of wavelengths from 2 pi to 20000
+  /// pi (Vaswani et al. 2017, section 3.5)
+  sinusoidal,
 };
 
 /// The name of an initializer in a model file, and the list of all initializers.
@@ -43,6 +48,7 @@ struct ParameterSpec {
   /// Stored channels-last, with any number of spatial axes: (K, spatial..., C). Files store it in PyTorch's
   /// order, (K, C, spatial...).
   bool channels_last_filter = false;
+  double deviation = 1;  ///< of Init::normal
 };
 
 /// A tensor that training updates without a gradient: running statistics. Micro-batches produce sums of the
@@ -118,8 +124,9 @@ class Layer {
   virtual std::vector<ParameterSpec> parameters() const { return {}; }
   virtual std::vector<StateSpec> states() const { return {}; }
   virtual LayerTraits traits() const = 0;
-  /// Of forward, for one sample, counting a multiply-add as two. Backward costs twice as much for layers with
-  /// weights.
+  /// Of forward, for one sample: the multiply-adds of convolutions and matrix products, each counted as two.
+  /// Everything else counts as zero, as in the literature (He et al. 2016, table 1, which counts a
+  /// multiply-add as one). Each gradient that backward computes costs as much as forward.
   virtual int64_t flops() const { return 0; }
 
   /// How a layer will run.

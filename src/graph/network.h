@@ -38,9 +38,10 @@ class Network {
 
   /// (micro_batch, ...) of the type of the graph's input: the caller fills it before forward().
   Tensor input() const { return input_; }
-  /// The main output (micro_batch, outputs): valid until backward.
+  /// The main output (micro_batch, outputs): valid until the gradient is written.
   Tensor output() const { return outputs_[0].values; }
-  /// Gradient of the loss by the main output: the caller fills it before backward(). Training only.
+  /// Gradient of the loss by the main output: the caller fills it before backward(). It may have the memory
+  /// of the output. Training only.
   Tensor output_gradient() const { return outputs_[0].gradient; }
 
   /// What the loss of a network in training is taken of.

@@ -18,7 +18,7 @@ struct NetworkOutput {
   int64_t elements() const { return positions.elements() * width; }
 
   Shape shape() const {
-    std::vector<int64_t> extents(positions.extents().begin(), positions.extents().end());
+    std::vector<int64_t> extents = extents_of(positions);
     extents.push_back(width);
     return Shape(extents);
   }
@@ -27,7 +27,7 @@ struct NetworkOutput {
   /// same size.
   bool accepts(const Shape& output) const {
     const auto trimmed = [](const Shape& from) {
-      std::vector<int64_t> extents(from.extents().begin(), from.extents().end());
+      std::vector<int64_t> extents = extents_of(from);
       while (!extents.empty() && extents.back() == 1) extents.pop_back();
       return extents;
     };

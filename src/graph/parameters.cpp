@@ -217,7 +217,7 @@ void from_logical(Exec exec, const std::vector<ParameterLayout::Slot>& slots,
 
 Shape logical_shape(const ParameterLayout::Slot& slot) {
   if (!slot.channels_last_filter) return slot.shape;
-  std::vector<int64_t> extents(slot.shape.extents().begin(), slot.shape.extents().end());
+  std::vector<int64_t> extents = extents_of(slot.shape);
   std::rotate(extents.begin() + 1, extents.end() - 1, extents.end());
   return Shape(extents);
 }

@@ -155,8 +155,13 @@ class Planner {
     for (int time = 0; time < static_cast<int>(events_.size()); ++time) {
       const Event& event = events_[static_cast<size_t>(time)];
       Tensors& touched = touched_[static_cast<size_t>(time)];
-      if (event.kind == Event::Kind::loss)
-        gradients_[static_cast<size_t>(output_of(event))] = create(value_bytes(output_of(event)), time);
+      if (event.kind == Event::Kind::loss) {
+        // A loss may write the gradient over the output, unless that is needed again.
+        const bool in_place =
+            output_of(event) > 0 && intervals_[static_cast<size_t>(touched.output)].last == time;
+        gradients_[static_cast<size_t>(output_of(event))] =
+            in_place ? touched.output : create(value_bytes(output_of(event)), time);
+      }
       if (event.kind == Event::Kind::backward) {
         place_gradients_of(event.node, time);
         place_frozen_gradients_of(event.node, time);

@@ -9,26 +9,26 @@ const dnnl::engine& engine() {
 
 #if DNNL_VERSION_MAJOR >= 3
 
-dnnl::eltwise_forward::primitive_desc describe_eltwise(dnnl::algorithm function,
+dnnl::eltwise_forward::primitive_desc describe_eltwise(dnnl::algorithm function, float alpha,
                                                        const dnnl::memory::desc& data) {
-  return {engine(), dnnl::prop_kind::forward_training, function, data, data};
+  return {engine(), dnnl::prop_kind::forward_training, function, data, data, alpha, 0.f};
 }
 
-dnnl::eltwise_backward::primitive_desc describe_eltwise_backward(dnnl::algorithm function,
+dnnl::eltwise_backward::primitive_desc describe_eltwise_backward(dnnl::algorithm function, float alpha,
                                                                  const dnnl::memory::desc& data) {
-  return {engine(), function, data, data, data, 0.f, 0.f, describe_eltwise(function, data)};
+  return {engine(), function, data, data, data, alpha, 0.f, describe_eltwise(function, alpha, data)};
 }
 
 #else
 
-dnnl::eltwise_forward::primitive_desc describe_eltwise(dnnl::algorithm function,
+dnnl::eltwise_forward::primitive_desc describe_eltwise(dnnl::algorithm function, float alpha,
                                                        const dnnl::memory::desc& data) {
-  return {{dnnl::prop_kind::forward_training, function, data, 0.f, 0.f}, engine()};
+  return {{dnnl::prop_kind::forward_training, function, data, alpha, 0.f}, engine()};
 }
 
-dnnl::eltwise_backward::primitive_desc describe_eltwise_backward(dnnl::algorithm function,
+dnnl::eltwise_backward::primitive_desc describe_eltwise_backward(dnnl::algorithm function, float alpha,
                                                                  const dnnl::memory::desc& data) {
-  return {{function, data, data, 0.f, 0.f}, engine(), describe_eltwise(function, data)};
+  return {{function, data, data, alpha, 0.f}, engine(), describe_eltwise(function, alpha, data)};
 }
 
 #endif

@@ -88,10 +88,11 @@ auto describe_backward(const Forward& forward, const Operands&... operands) {
 
 #endif
 
-/// An elementwise function of tensors that all have the descriptor `data`, and its gradient.
-dnnl::eltwise_forward::primitive_desc describe_eltwise(dnnl::algorithm function,
+/// An elementwise function with its parameter, of tensors that all have the descriptor `data`, and its
+/// gradient.
+dnnl::eltwise_forward::primitive_desc describe_eltwise(dnnl::algorithm function, float alpha,
                                                        const dnnl::memory::desc& data);
-dnnl::eltwise_backward::primitive_desc describe_eltwise_backward(dnnl::algorithm function,
+dnnl::eltwise_backward::primitive_desc describe_eltwise_backward(dnnl::algorithm function, float alpha,
                                                                  const dnnl::memory::desc& data);
 
 }  // namespace lockstep::onednn

@@ -56,21 +56,13 @@ Kernels kernels_of(Exec exec, const UpdateRule& rule) {
           cpu::trust_ratios};
 }
 
-template <typename T>
-Buffer upload(Exec exec, const std::vector<T>& values) {
-  Buffer buffer(exec, Memory::device, values.size() * sizeof(T));
-  copy(exec, buffer.data(), values.data(), buffer.size());
-  synchronize(exec);  // the copy reads `values`
-  return buffer;
-}
-
 /// Exact sums, of which every rank fills its own part and sees all.
 class SharedSums {
  public:
   SharedSums() = default;
   SharedSums(Exec exec, int64_t count, const OptimizerShare& share)
       : ranks_(share.ranks), slot_(share.slot), stride_((count + kGrain - 1) / kGrain * kGrain) {
-    buffer_ = Buffer(exec, Memory::device, static_cast<size_t>(ranks_ * stride_) * sizeof(ExactSum));
+    buffer_ = Buffer(exec, Memory::device, static_cast<size_t>(bytes_of(count, ranks_)));
   }
 
   /// This rank's sums, all zero.
@@ -84,6 +76,10 @@ class SharedSums {
     return {buffer_.as<ExactSum>().data(), ranks_, stride_};
   }
   size_t bytes() const { return buffer_.size(); }
+  /// The same, before there is one.
+  static int64_t bytes_of(int64_t count, int64_t ranks) {
+    return ranks * ((count + kGrain - 1) / kGrain * kGrain) * static_cast<int64_t>(sizeof(ExactSum));
+  }
 
  private:
   static constexpr int64_t kGrain = 8;  ///< sums that fill whole blocks of floats
@@ -120,6 +116,10 @@ struct Adapted {
     }
   }
 };
+
+bool scales_rates(std::span<const FlatBlock> blocks) {
+  return std::ranges::any_of(blocks, [](const FlatBlock& block) { return block.lr_scale != 1; });
+}
 
 }  // namespace
 
@@ -159,7 +159,7 @@ struct Optimizer::Impl {
       decay = upload(exec, decays);
       update.decay = decay.as<uint8_t>().data();
     }
-    if (std::ranges::any_of(blocks, [](const FlatBlock& block) { return block.lr_scale != 1; })) {
+    if (scales_rates(blocks)) {
       std::vector<float> scales;
       for (const int32_t block : mine) scales.push_back(blocks[static_cast<size_t>(block)].lr_scale);
       lr_scale = upload(exec, scales);
@@ -243,6 +243,28 @@ size_t Optimizer::bytes() const {
                                &impl_->lr_scale, &impl_->adapted, &impl_->ratios, &impl_->clip_scale})
     bytes += buffer->size();
   return bytes;
+}
+
+int optimizer_states(const OptimizerSpec& spec) {
+  return static_cast<int>(std::ranges::count_if(update_rule_named(spec.name).states,
+                                                [&](const RuleState& state) { return state.is_kept(spec); }));
+}
+
+int64_t optimizer_bytes(const OptimizerSpec& spec, std::span<const FlatBlock> blocks, int ranks) {
+  constexpr auto kFloat = static_cast<int64_t>(sizeof(float));
+  const auto all = static_cast<int64_t>(blocks.size());
+  const int64_t mine = (all + ranks - 1) / ranks;
+  int64_t of_block = optimizer_states(spec) * kFlatBlock * kFloat;
+  if (ranks > 1) of_block += static_cast<int64_t>(sizeof(int32_t));  // flat_block
+  if (spec.weight_decay > 0) of_block += 1;                          // decay
+  if (scales_rates(blocks)) of_block += kFloat;                      // lr_scale
+  int64_t bytes = SharedSums::bytes_of(1, ranks) + kFloat;           // norm_sums and clip_scale
+  if (update_rule_named(spec.name).trust_ratio != TrustRatio::none) {
+    const int64_t parameters = Adapted(blocks, spec.decay_all).count;
+    of_block += static_cast<int64_t>(sizeof(int32_t));                           // adapted
+    bytes += parameters * kFloat + SharedSums::bytes_of(2 * parameters, ranks);  // ratios, parameter_sums
+  }
+  return bytes + mine * of_block;
 }
 
 }  // namespace lockstep

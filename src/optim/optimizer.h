@@ -52,6 +52,14 @@ struct OptimizerShare {
   std::function<void(std::span<float> data)> gather = nullptr;
 };
 
+/// The number of state buffers that an optimizer keeps, each of the length of the trained weights. Throws
+/// Error(usage) for an unknown name.
+int optimizer_states(const OptimizerSpec& spec);
+
+/// Optimizer::bytes() of an optimizer whose work is shared evenly by `ranks` ranks, without making one.
+/// Throws Error(usage) for an unknown name.
+int64_t optimizer_bytes(const OptimizerSpec& spec, std::span<const FlatBlock> blocks, int ranks = 1);
+
 /// Updates flat fp32 master weights from flat gradients in one kernel launch (a few more for norms). The
 /// formulas are PyTorch's; LARS is of You, Gitman and Ginsburg 2017 ("Large batch training of convolutional
 /// networks", algorithm 1) and LAMB of You et al. 2020 ("Large batch optimization for deep learning: training

@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace lockstep {
 
@@ -34,6 +35,10 @@ class Shape {
   std::array<int64_t, kMaxRank> extents_{};
   int rank_ = 0;
 };
+
+inline std::vector<int64_t> extents_of(const Shape& shape) {
+  return {shape.extents().begin(), shape.extents().end()};
+}
 
 /// "(64, 28, 28, 1)".
 std::string to_string(const Shape& shape);

@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <numeric>
+#include <utility>
 
 #include "src/core/error.h"
 #include "src/device/fence.h"
@@ -55,6 +57,29 @@ TEST_P(BufferTest, MovesAndIsFreedOnce) {
   const Buffer third = std::move(second);
   EXPECT_EQ(third.data(), data);
   EXPECT_EQ(third.as<float>().size(), 3u);
+}
+
+TEST_P(BufferTest, IsCountedWhereItLiesUntilItIsFreed) {
+  const BufferBytes before = buffer_bytes();
+  const auto more = [&](const BufferBytes& bytes) {
+    return std::pair(bytes.host - before.host, bytes.device - before.device);
+  };
+  const int64_t on_device = exec().on_cuda() ? 1001 : 0;
+  restart_buffer_peak();
+  {
+    const Buffer host(exec(), Memory::host, 10), pinned(exec(), Memory::pinned, 200);
+    Buffer device(exec(), Memory::device, 1001);
+    const std::pair all(1211 - on_device, on_device);
+    EXPECT_EQ(more(buffer_bytes()), all);
+    const Buffer moved = std::move(device);
+    EXPECT_EQ(more(buffer_bytes()), all);
+    device = Buffer(exec(), Memory::device, 0);
+    EXPECT_EQ(more(buffer_bytes()), all);
+  }
+  EXPECT_EQ(more(buffer_bytes()), std::pair(int64_t{0}, int64_t{0}));
+  EXPECT_EQ(more(peak_buffer_bytes()), std::pair(1211 - on_device, on_device));
+  restart_buffer_peak();
+  EXPECT_EQ(more(peak_buffer_bytes()), std::pair(int64_t{0}, int64_t{0}));
 }
 
 TEST_P(BufferTest, CopiesBetweenAnyTwoKindsOfMemoryAtAnyOffset) {

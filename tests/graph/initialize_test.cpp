@@ -45,8 +45,10 @@ TEST(Initialize, UniformsHaveTheirBoundsAndFillThem) {
 }
 
 TEST(Initialize, NormalsHaveTheirVariance) {
-  for (const auto& [init, variance] : {std::pair{Init::glorot_normal, 2.0 / 500},
-                                       std::pair{Init::he_normal, 2.0 / 300}, std::pair{Init::normal, 1.0}}) {
+  for (const auto& [init, variance] :
+       {std::pair{Init::glorot_normal, 2.0 / 500}, std::pair{Init::he_normal, 2.0 / 300},
+        std::pair{Init::he_normal_out, 2.0 / 200}, std::pair{Init::normal, 1.0},
+        std::pair{Init::lecun_normal, 1.0 / 300}}) {
     const Moments m = moments(values(init));
     EXPECT_NEAR(m.mean, 0, std::sqrt(variance) * 0.02);
     EXPECT_NEAR(m.variance, variance, variance * 0.03);
@@ -54,9 +56,38 @@ TEST(Initialize, NormalsHaveTheirVariance) {
   }
 }
 
+TEST(Initialize, ALinearLayerSaysTheDeviationOfItsNormal) {
+  const auto layer = layers::linear({.outputs = 200, .init = Init::normal, .deviation = 0.01}).make({});
+  const Value input = {DType::f32, {300}};
+  layer->infer(std::span(&input, 1));
+  std::vector<float> weight(200 * 300);
+  initialize_parameter(layer->parameters()[0], "fc/weight", 1, weight.data());
+  EXPECT_NEAR(moments(weight).variance, 1e-4, 3e-6);
+}
+
 TEST(Initialize, ZerosAndOnes) {
   EXPECT_EQ(values(Init::zeros), std::vector<float>(60000, 0.0f));
   EXPECT_EQ(values(Init::ones), std::vector<float>(60000, 1.0f));
+}
+
+TEST(Initialize, ANormalMayHaveAnotherDeviation) {
+  const ParameterSpec spec{.name = "weight", .shape = {60000}, .init = Init::normal, .deviation = 0.02};
+  std::vector<float> sample(60000);
+  initialize_parameter(spec, "wte/weight", 1, sample.data());
+  EXPECT_NEAR(moments(sample).variance, 4e-4, 4e-4 * 0.03);
+}
+
+TEST(Initialize, SinusoidsAreThoseOfThePaper) {
+  const ParameterSpec spec{.name = "weight", .shape = {50, 6}, .init = Init::sinusoidal};
+  std::vector<float> table(300);
+  initialize_parameter(spec, "positions/weight", 1, table.data());
+  for (const int64_t position : {0, 1, 49})
+    for (int64_t i = 0; i < 3; ++i) {
+      const double angle = static_cast<double>(position) / std::pow(10000, static_cast<double>(2 * i) / 6);
+      const float* const pair = table.data() + position * 6 + 2 * i;
+      EXPECT_NEAR(pair[0], std::sin(angle), 1e-6) << position << ", " << 2 * i;
+      EXPECT_NEAR(pair[1], std::cos(angle), 1e-6) << position << ", " << 2 * i + 1;
+    }
 }
 
 TEST(Initialize, DependsOnSeedAndFullNameAlone) {

@@ -30,7 +30,8 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 Value f32(const Shape& shape) { return {DType::f32, shape}; }
 
 /// A kind of layer with its standard options, and small numbers for those that are required: on images, or on
-/// vectors where it takes none, or on token ids; with one input, or with two. Without inputs if nothing fits.
+/// vectors, signals, volumes, token ids or sequences where it takes none; with one input, or with two.
+/// Without inputs if nothing fits.
 Case standard_case(const LayerKind& kind) {
   std::map<std::string, OptionValue> values;
   for (const LayerOption& option : kind.options) {
@@ -42,7 +43,9 @@ Case standard_case(const LayerKind& kind) {
   }
   const NewLayer layer = kind.with(values);
   for (const int inputs : {1, 2})
-    for (const Value& input : {f32({5, 4, 2}), f32({7}), Value{DType::i32, {5}}}) try {
+    for (const Value& input :
+         {f32({5, 4, 6}), f32({7}), f32({6, 3}), f32({3, 4, 2, 3}), Value{DType::i32, {5}}, f32({5, 18})})
+      try {
         Graph(input).add("layer", layer, std::vector<int>(static_cast<size_t>(inputs), 0));
         return {kind.name, input, layer, inputs};
       } catch (const Error&) {  // it takes other inputs
@@ -63,11 +66,53 @@ std::vector<Case> cases() {
                        .dilation = {2, 3},
                        .groups = 2,
                        .bias = false})},
+      {"conv1d_same", f32({7, 3}),
+       layers::conv1d({.filters = 2, .kernel = 4, .stride = 2, .padding = Padding::same()})},
+      {"conv2d_same", f32({6, 5, 2}),
+       layers::conv2d({.filters = 3, .kernel = 3, .stride = {2, 1}, .padding = Padding::same()})},
+      {"conv2d_depthwise", f32({5, 5, 3}),
+       layers::conv2d({.filters = 3, .kernel = 3, .padding = 1, .groups = 3})},
+      {"conv3d_all_options", f32({4, 5, 3, 2}),
+       layers::conv3d({.filters = 4,
+                       .kernel = {2, 3, 2},
+                       .stride = {1, 2, 1},
+                       .padding = {1, 0, 1},
+                       .dilation = {2, 1, 1},
+                       .groups = 2,
+                       .bias = false})},
+      {"conv_transpose1d_same", f32({4, 2}),
+       layers::conv_transpose1d({.filters = 3, .kernel = 3, .stride = 2, .padding = Padding::same()})},
+      {"conv_transpose2d_all_options", f32({3, 4, 4}),
+       layers::conv_transpose2d({.filters = 6,
+                                 .kernel = {3, 2},
+                                 .stride = {2, 3},
+                                 .padding = {1, 0},
+                                 .output_padding = {1, 2},
+                                 .dilation = {1, 2},
+                                 .groups = 2})},
       {"max_pool2d_overlapping", f32({5, 6, 2}),
        layers::max_pool2d({.window = {3, 3}, .stride = {2, 2}, .padding = {1, 1}})},
+      {"max_pool1d_rounded_up", f32({8, 3}), layers::max_pool1d({.window = 3, .stride = 2, .ceil = true})},
+      {"max_pool3d_all_options", f32({4, 3, 5, 2}),
+       layers::max_pool3d({.window = {3, 2, 2}, .stride = {2, 1, 2}, .padding = {1, 0, 1}, .ceil = true})},
       {"average_pool2d_padded", f32({5, 4, 2}),
        layers::average_pool2d({.window = {3, 2}, .padding = {1, 0}})},
+      {"average_pool2d_all_options", f32({6, 4, 2}),
+       layers::average_pool2d(
+           {.window = {3, 3}, .stride = {2, 2}, .padding = {1, 1}, .ceil = true, .count_padding = true})},
+      {"average_pool2d_same", f32({6, 5, 2}),
+       layers::average_pool2d({.window = 3, .stride = 2, .padding = Padding::same()})},
+      {"adaptive_average_pool2d_uneven", f32({5, 4, 2}), layers::adaptive_average_pool2d({.output = {3, 6}})},
+      {"pad_uneven", f32({3, 2, 2}), layers::pad({.before = {0, 2}, .after = 1})},
+      {"local_response_norm_strong", f32({3, 2, 6}),
+       layers::local_response_norm({.size = 4, .alpha = 3, .beta = 1, .k = 2})},
       {"batch_norm_of_vectors", f32({4}), layers::batch_norm({})},
+      {"pad_channels_on_both_sides", f32({3, 2, 4}), layers::pad_channels({.before = 2, .after = 1})},
+      {"flatten_positions", f32({3, 2, 4}), layers::flatten({.last = 1})},
+      {"causal_attention", f32({5, 12}), layers::attention({.heads = 2, .causal = true, .dropout = 0.4})},
+      {"multihead_attention_no_bias", f32({3, 4}),
+       layers::multihead_attention({.heads = 2, .causal = true, .dropout = 0.4, .bias = false})},
+      {"positional_embedding_of_more", f32({3, 4}), layers::positional_embedding({.positions = 5})},
   };
   for (const LayerKind& kind : layer_kinds()) all.push_back(standard_case(kind));
   return all;
@@ -212,6 +257,35 @@ TEST_P(LayersOnBackend, AResidualBranchAddsItsGradients) {
   expect_gradients(exec(), graph, 3);
 }
 
+TEST_P(LayersOnBackend, PaddingIsNotRead) {
+  Graph graph(Value{DType::i32, {7}});
+  const int mask = graph.add("mask", layers::padding_mask({.padding = 1}));
+  graph.add("embedding", layers::embedding({.entries = 3, .width = 6}), {0});
+  const int x = graph.add("attention", layers::multihead_attention({.heads = 2}), {graph.output(), mask});
+  graph.add("qkv", layers::linear({.outputs = 18}));
+  const int y = graph.add("again", layers::attention({.heads = 3}), {graph.output(), mask});
+  graph.add("sum", layers::add(), {x, y});
+  graph.add("mean", layers::mean_positions(), {graph.output(), mask});
+  expect_gradients(exec(), graph, 3);
+
+  // The vector of the padding changes nothing: its positions are neither read nor counted.
+  GraphRunner run(graph, 2, exec());
+  const std::vector<float> ids = {0, 2, 2, 0, 1, 1, 1, 2, 1, 0, 2, 0, 1, 1}, before = run.forward(ids);
+  std::vector<float>& weight = run.parameters["embedding/weight"];
+  for (size_t i = 6; i < 12; ++i) weight[i] += 10;
+  EXPECT_EQ(run.forward(ids), before);
+}
+
+TEST_P(LayersOnBackend, DropoutOfAttentionIsForTrainingOnly) {
+  Graph with({5, 12}), without({5, 12});
+  with.add("attention", layers::attention({.heads = 2, .dropout = 0.5}));
+  without.add("attention", layers::attention({.heads = 2}));
+  GraphRunner a(with, 2, exec()), b(without, 2, exec());
+  const std::vector<float> x = random_values(2 * 5 * 12, 3);
+  EXPECT_EQ(a.forward(x, false), b.forward(x));
+  EXPECT_NE(a.forward(x), b.forward(x));
+}
+
 TEST_P(LayersOnBackend, BatchNormStartsAtVarianceOneAndFollowsTheBatch) {
   Graph graph({2});
   graph.add("norm", layers::batch_norm({.momentum = 0.25, .epsilon = 1e-3}));
@@ -256,6 +330,12 @@ TEST(Layers, CountTheirWork) {
   graph.add("flatten", layers::flatten());
   graph.add("linear", layers::linear({.outputs = 10}));
   EXPECT_EQ(graph.nodes()[2].layer->flops(), 2 * 96 * 10);
+
+  Graph sequence({5, 12});
+  sequence.add("all", layers::multihead_attention({.heads = 2}));
+  EXPECT_EQ(sequence.nodes()[0].layer->flops(), 2 * 5 * (12 * 36 + 12 * 12) + 4 * 5 * 5 * 12);
+  sequence.add("causal", layers::attention({.heads = 2, .causal = true}));
+  EXPECT_EQ(sequence.nodes()[1].layer->flops(), 4 * 15 * 4) << "15 of 25 pairs, of queries of 4 numbers";
 }
 
 TEST(Layers, SayInWordsWhatTheyAre) {
@@ -263,9 +343,30 @@ TEST(Layers, SayInWordsWhatTheyAre) {
   graph.add("conv", layers::conv2d({.filters = 32, .padding = {1, 1}, .bias = false}));
   graph.add("relu", layers::relu());
   graph.add("pool", layers::max_pool2d({.window = {2, 3}}));
+  graph.add("pad", layers::pad({.before = 1, .after = {0, 2}}));
+  graph.add("mean",
+            layers::average_pool2d(
+                {.window = 2, .stride = {1, 0}, .padding = {1, 1}, .ceil = true, .count_padding = true}));
+  graph.add("same", layers::max_pool2d({.window = 3, .stride = 1, .padding = Padding::same()}));
+  graph.add("even", layers::adaptive_max_pool2d({.output = {3, 2}}));
   graph = rewrite(std::move(graph));
   EXPECT_EQ(graph.nodes()[0].layer->describe(), "32 filters 3x3, stride 1, padding 1, no bias");
   EXPECT_EQ(graph.nodes()[1].layer->describe(), "window 2x3, stride 2x3");
+  EXPECT_EQ(graph.nodes()[2].layer->describe(), "elementwise") << "the ReLU, moved behind the pooling";
+  EXPECT_EQ(graph.nodes()[3].layer->describe(), "zeros: 1 before, [0, 2] after");
+  EXPECT_EQ(graph.nodes()[4].layer->describe(),
+            "window 2x2, stride 1x2, padding 1, rounded up, padding counted");
+  EXPECT_EQ(graph.nodes()[5].layer->describe(), "window 3x3, stride 1, padding same");
+  EXPECT_EQ(graph.shape(6), graph.shape(5));
+  EXPECT_EQ(graph.nodes()[6].layer->describe(), "output 3x2");
+
+  Graph sequence({4, 12});
+  sequence.add("a", layers::multihead_attention({.heads = 2, .causal = true, .dropout = 0.5, .bias = false}));
+  EXPECT_EQ(sequence.nodes()[0].layer->describe(), "2 heads, causal, dropout 0.5, no bias");
+  sequence.add("b", layers::positional_embedding({.positions = 9}));
+  EXPECT_EQ(sequence.nodes()[1].layer->describe(), "9 positions");
+  sequence.add("c", layers::flatten({.first = 0, .last = 1}));
+  EXPECT_EQ(sequence.nodes()[2].layer->describe(), "axes 0 to 1");
 }
 
 }  // namespace

@@ -13,8 +13,6 @@ namespace {
 using test::from_backend, test::Guarded, test::OnBackend, test::to_backend;
 
 constexpr int64_t kRows = 3;
-const Description<NoOptions>* const kActivations[] = {&layers::relu, &layers::sigmoid, &layers::tanh,
-                                                      &layers::gelu};
 
 /// Grows a graph by layers that read any earlier value, the newest with preference, and then adds up all that
 /// nobody has read yet.
@@ -58,7 +56,8 @@ class RandomGraph {
     const bool image = shape.rank() == 3;
     switch (random_.next_below(8)) {
       case 0:
-        add((*kActivations[random_.next_below(4)])(), {value});
+        add(activation_kinds()[random_.next_below(static_cast<uint32_t>(activation_kinds().size()))].with({}),
+            {value});
         break;
       case 1:
         add(layers::dropout({.rate = 0.25}), {value});

@@ -3,15 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 
 #include "tests/support/harness/op_case.h"
 
 namespace lockstep::test {
 namespace {
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// statistics: all 1, but one of them. guard: bad steps in a row, and whether the newest applies.
 OpCase judge_case(double loss, double norm, const Doubles& statistics, const Doubles& guard) {

@@ -188,6 +188,23 @@ TEST(OptimizerState, ARuleMayKeepNone) {
   EXPECT_TRUE(Optimizer(Exec{}, {.name = "sgd"}, blocks_of({{1, true}})).state().empty());
 }
 
+TEST(OptimizerState, ItsBytesAreKnownBeforeItExists) {
+  for (const UpdateRule& rule : update_rules())
+    for (const double momentum : {0.0, 0.9})
+      for (const double weight_decay : {0.0, 0.01})
+        for (const float lr_scale : {1.0f, 0.5f}) {
+          const OptimizerSpec spec{.name = rule.name, .momentum = momentum, .weight_decay = weight_decay};
+          std::vector<FlatBlock> blocks = blocks_of({{5, true}, {1, false}, {20, true}, {2, false}});
+          blocks[0].lr_scale = lr_scale;
+          const Optimizer whole(Exec{}, spec, blocks);
+          EXPECT_EQ(static_cast<size_t>(optimizer_bytes(spec, blocks)), whole.bytes()) << rule.name;
+          EXPECT_EQ(static_cast<size_t>(optimizer_states(spec)), whole.state().size()) << rule.name;
+          const Optimizer half(Exec{}, spec, blocks,
+                               OptimizerShare{.ranges = {{0, 14 * kFlatBlock}}, .ranks = 2, .gather = {}});
+          EXPECT_EQ(static_cast<size_t>(optimizer_bytes(spec, blocks, 2)), half.bytes()) << rule.name;
+        }
+}
+
 TEST_P(OptimizerTest, StateIsNamedAndContinuesWhereItWasSaved) {
   std::vector<OptimizerSpec> specs;
   for (const UpdateRule& rule : update_rules())

@@ -9,6 +9,15 @@ namespace lockstep::test {
 
 Doubles to_double(const std::vector<float>& values) { return {values.begin(), values.end()}; }
 
+double norm(const Doubles& values) { return distance(values, Doubles(values.size())); }
+
+double distance(const Doubles& a, const Doubles& b) {
+  EXPECT_EQ(a.size(), b.size());
+  double sum = 0;
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
+  return std::sqrt(sum);
+}
+
 void expect_close(const std::vector<float>& actual, const Doubles& expected, const Tolerance& tolerance,
                   const char* what, const std::vector<bool>& skip) {
   ASSERT_EQ(actual.size(), expected.size()) << what;

@@ -11,6 +11,10 @@ using Doubles = std::vector<double>;
 
 Doubles to_double(const std::vector<float>& values);
 
+/// Euclidean.
+double norm(const Doubles& values);
+double distance(const Doubles& a, const Doubles& b);
+
 /// Fails the test, naming the worst element, unless every element is within the tolerance. NaN equals NaN
 /// alone. Elements for which skip[i] is true are not compared.
 void expect_close(const std::vector<float>& actual, const Doubles& expected, const Tolerance& tolerance,

@@ -161,11 +161,25 @@ class EmulatedCudnn : public EmulatedLibraries {
     CHECK(cudnnCreateTensorDescriptor(&y));
     CHECK(cudnnCreateFilterDescriptor(&w));
     CHECK(cudnnCreateConvolutionDescriptor(&convolution));
-    CHECK(cudnnSetTensor4dDescriptor(x, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, 2, 4, 6, 5));
-    CHECK(cudnnSetTensor4dDescriptor(y, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, 2, 3, 4, 3));
-    CHECK(cudnnSetFilter4dDescriptor(w, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, 3, 4, 3, 3));
-    CHECK(cudnnSetConvolution2dDescriptor(convolution, 0, 0, 1, 1, 1, 1, CUDNN_CROSS_CORRELATION,
-                                          CUDNN_DATA_FLOAT));
+    CHECK(set_tensor(x, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, {2, 4, 6, 5}));
+    CHECK(set_tensor(y, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, {2, 3, 4, 3}));
+    CHECK(set_filter(w, {3, 4, 3, 3}));
+    CHECK(set_convolution({0, 0}, {1, 1}, {1, 1}));
+  }
+  static cudnnStatus_t set_tensor(cudnnTensorDescriptor_t tensor, cudnnTensorFormat_t format,
+                                  cudnnDataType_t type, const std::vector<int>& extents) {
+    return cudnnSetTensorNdDescriptorEx(tensor, format, type, static_cast<int>(extents.size()),
+                                        extents.data());
+  }
+  static cudnnStatus_t set_filter(cudnnFilterDescriptor_t filter, const std::vector<int>& extents) {
+    return cudnnSetFilterNdDescriptor(filter, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC,
+                                      static_cast<int>(extents.size()), extents.data());
+  }
+  cudnnStatus_t set_convolution(const std::vector<int>& padding, const std::vector<int>& stride,
+                                const std::vector<int>& dilation) {
+    return cudnnSetConvolutionNdDescriptor(convolution, static_cast<int>(padding.size()), padding.data(),
+                                           stride.data(), dilation.data(), CUDNN_CROSS_CORRELATION,
+                                           CUDNN_DATA_FLOAT);
   }
   cudnnStatus_t forward(cudnnConvolutionFwdAlgo_t algorithm, size_t bytes) {
     return cudnnConvolutionForward(context->cudnn(), &one, x, at(0), w, at(1), convolution, algorithm, at(4),
@@ -199,18 +213,47 @@ TEST_F(EmulatedCudnn, RefusesMisuse) {
   EXPECT_EQ(forward(algorithm, bytes - 1), CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT);
   EXPECT_EQ(forward(CUDNN_CONVOLUTION_FWD_ALGO_FFT, bytes), CUDNN_STATUS_NOT_SUPPORTED);
 
-  CHECK(cudnnSetTensor4dDescriptor(y, CUDNN_TENSOR_NCHW, CUDNN_DATA_FLOAT, 2, 3, 4, 3));
+  CHECK(set_tensor(y, CUDNN_TENSOR_NCHW, CUDNN_DATA_FLOAT, {2, 3, 4, 3}));
   EXPECT_EQ(forward(algorithm, bytes), CUDNN_STATUS_NOT_SUPPORTED_LAYOUT);
-  CHECK(cudnnSetTensor4dDescriptor(y, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, 2, 3, 4, 4));
+  CHECK(set_tensor(y, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, {2, 3, 4, 4}));
   EXPECT_EQ(forward(algorithm, bytes), CUDNN_STATUS_BAD_PARAM_SHAPE_MISMATCH);
-  CHECK(cudnnSetTensor4dDescriptor(y, CUDNN_TENSOR_NHWC, CUDNN_DATA_HALF, 2, 3, 4, 3));
+  CHECK(set_tensor(y, CUDNN_TENSOR_NHWC, CUDNN_DATA_HALF, {2, 3, 4, 3}));
   EXPECT_EQ(forward(algorithm, bytes), CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE);
-  CHECK(cudnnSetTensor4dDescriptor(y, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, 2, 3, 4, 3));
+  CHECK(set_tensor(y, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, {2, 3, 4, 3}));
+  CHECK(set_convolution({0, 0, 0}, {1, 1, 1}, {1, 1, 1}));
+  EXPECT_EQ(forward(algorithm, bytes), CUDNN_STATUS_BAD_PARAM) << "another number of axes";
+  CHECK(set_convolution({0, 0}, {1, 1}, {1, 1}));
   CHECK(cudnnSetStream(context->cudnn(), nullptr));
   EXPECT_EQ(forward(algorithm, bytes), CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH);
   CHECK(cudnnSetStream(context->cudnn(), context->compute_stream()));
   CHECK(cudnnDestroyFilterDescriptor(w));
   EXPECT_EQ(forward(algorithm, bytes), CUDNN_STATUS_BAD_PARAM);
+}
+
+// As cuDNN 9.19 answers.
+TEST_F(EmulatedCudnn, DescriptorsRefuseWhatCudnnRefuses) {
+  const auto tensor = [&](const std::vector<int>& extents) {
+    return set_tensor(x, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, extents);
+  };
+  EXPECT_EQ(tensor({2, 3, 4, 5, 6}), CUDNN_STATUS_SUCCESS);
+  EXPECT_EQ(tensor({2, 3, 0, 5}), CUDNN_STATUS_BAD_PARAM);
+  EXPECT_EQ(tensor({1 << 10, 1 << 10, 1 << 11, 1}), CUDNN_STATUS_NOT_SUPPORTED);
+  EXPECT_EQ(set_filter(w, {2, 3, 4, 5, 6}), CUDNN_STATUS_SUCCESS);
+  EXPECT_EQ(set_filter(w, {2, 3}), CUDNN_STATUS_BAD_PARAM);
+  EXPECT_EQ(set_filter(w, {2, 3, 0, 5}), CUDNN_STATUS_BAD_PARAM);
+  EXPECT_EQ(set_convolution({0, 1, 2}, {1, 2, 1}, {1, 1, 3}), CUDNN_STATUS_SUCCESS);
+  EXPECT_EQ(set_convolution({-1, 0}, {1, 1}, {1, 1}), CUDNN_STATUS_BAD_PARAM);
+  EXPECT_EQ(set_convolution({0, 0}, {0, 1}, {1, 1}), CUDNN_STATUS_BAD_PARAM);
+  EXPECT_EQ(set_convolution({0, 0}, {1, 1}, {0, 1}), CUDNN_STATUS_BAD_PARAM);
+}
+
+TEST_F(EmulatedCudnn, HasNoConvolutionAlongOneAxis) {
+  CHECK(set_tensor(x, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, {2, 4, 6}));
+  CHECK(set_tensor(y, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, {2, 3, 4}));
+  CHECK(set_filter(w, {3, 4, 3}));
+  CHECK(set_convolution({0}, {1}, {1}));
+  EXPECT_EQ(forward(CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM, kElements * sizeof(float)),
+            CUDNN_STATUS_NOT_SUPPORTED);
 }
 
 }  // namespace

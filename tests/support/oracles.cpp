@@ -1,7 +1,10 @@
 #include "tests/support/oracles.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstddef>
+#include <numbers>
 
 namespace lockstep::test::oracle {
 
@@ -28,9 +31,9 @@ Doubles matmul(const MatmulSpec& spec, const Doubles& a, const Doubles& b, const
   return c;
 }
 
-Doubles activation(Activation activation, const Doubles& x) {
+Doubles activation(const ActivationSpec& spec, const Doubles& x) {
   Doubles y;
-  for (const double value : x) switch (activation) {
+  for (const double value : x) switch (spec.function) {
       case Activation::relu:
         y.push_back(std::max(value, 0.0));
         break;
@@ -43,67 +46,165 @@ Doubles activation(Activation activation, const Doubles& x) {
       case Activation::gelu:
         y.push_back(value * 0.5 * (1 + std::erf(value / std::sqrt(2.0))));
         break;
+      case Activation::leaky_relu:
+        y.push_back(value > 0 ? value : spec.alpha * value);
+        break;
+      case Activation::relu6:
+        y.push_back(std::min(std::max(value, 0.0), 6.0));
+        break;
+      case Activation::elu:
+        y.push_back(value > 0 ? value : spec.alpha * std::expm1(value));
+        break;
+      case Activation::gelu_tanh:
+        y.push_back(
+            value * 0.5 *
+            (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (value + 0.044715 * std::pow(value, 3)))));
+        break;
+      case Activation::silu:
+        y.push_back(value / (1 + std::exp(-value)));
+        break;
+      case Activation::hard_swish:
+        y.push_back(value * std::min(std::max(value + 3, 0.0), 6.0) / 6);
+        break;
+      case Activation::softplus:
+        y.push_back(value > 0 ? value + std::log1p(std::exp(-value)) : std::log1p(std::exp(value)));
+        break;
     }
-  return y;
-}
-
-Doubles conv2d(const Conv2dSpec& spec, const Doubles& x, const Doubles& w, const Doubles& b) {
-  const int64_t group_c = spec.c / spec.groups, group_k = spec.k / spec.groups;
-  Doubles y;
-  for (int64_t n = 0; n < spec.n; ++n)
-    for (int64_t oh = 0; oh < spec.out_h(); ++oh)
-      for (int64_t ow = 0; ow < spec.out_w(); ++ow)
-        for (int64_t k = 0; k < spec.k; ++k) {
-          const int64_t group = k / group_k;
-          double sum = spec.bias ? b[index(k)] : 0;
-          for (int64_t r = 0; r < spec.r; ++r)
-            for (int64_t s = 0; s < spec.s; ++s) {
-              const int64_t h = oh * spec.stride_h - spec.pad_h + r * spec.dilation_h;
-              const int64_t width = ow * spec.stride_w - spec.pad_w + s * spec.dilation_w;
-              if (!inside(h, spec.h) || !inside(width, spec.w)) continue;
-              for (int64_t c = 0; c < group_c; ++c)
-                sum += x[index(((n * spec.h + h) * spec.w + width) * spec.c + group * group_c + c)] *
-                       w[index(((k * spec.r + r) * spec.s + s) * group_c + c)];
-            }
-          y.push_back(spec.relu ? std::max(sum, 0.0) : sum);
-        }
   return y;
 }
 
 namespace {
 
-/// Calls visit(the elements of a window, with their positions in it) in the order of the output; padding is
-/// left out.
+using Coordinates = std::array<int64_t, ConvAxes::kMax>;
+
+/// Calls visit(coordinates) for every position of a box.
 template <typename Visit>
-void for_each_window(const Pool2dSpec& spec, const Doubles& x, Visit visit) {
-  struct Element {
-    int64_t position;
-    double value;
-  };
-  std::vector<Element> window;
-  for (int64_t n = 0; n < spec.n; ++n)
-    for (int64_t oh = 0; oh < spec.out_h(); ++oh)
-      for (int64_t ow = 0; ow < spec.out_w(); ++ow)
-        for (int64_t c = 0; c < spec.c; ++c) {
-          window.clear();
-          for (int64_t r = 0; r < spec.window_h; ++r)
-            for (int64_t s = 0; s < spec.window_w; ++s) {
-              const int64_t h = oh * spec.stride_h - spec.pad_h + r, w = ow * spec.stride_w - spec.pad_w + s;
-              if (inside(h, spec.h) && inside(w, spec.w))
-                window.push_back(
-                    {r * spec.window_w + s, x[index(((n * spec.h + h) * spec.w + w) * spec.c + c)]});
-            }
-          visit(window);
-        }
+void for_each_position(const Coordinates& extents, Visit visit) {
+  for (int64_t i = 0; i < extents[0]; ++i)
+    for (int64_t j = 0; j < extents[1]; ++j)
+      for (int64_t k = 0; k < extents[2]; ++k) visit(Coordinates{i, j, k});
+}
+
+/// A number of each axis; axes that a convolution lacks have an extent of 1.
+template <typename Number>
+Coordinates each_axis(const ConvSpec& spec, Number number) {
+  Coordinates numbers;
+  numbers.fill(number(ConvAxis{}));
+  for (int axis = 0; axis < spec.axes.count(); ++axis) numbers[index(axis)] = number(spec.axes[axis]);
+  return numbers;
+}
+
+int64_t number_of(int64_t sample, const Coordinates& at, const Coordinates& extents) {
+  return ((sample * extents[0] + at[0]) * extents[1] + at[1]) * extents[2] + at[2];
 }
 
 }  // namespace
 
-MaxPool max_pool2d(const Pool2dSpec& spec, const Doubles& x) {
+Doubles conv(const ConvSpec& spec, const Doubles& x, const Doubles& w, const Doubles& b) {
+  const int64_t group_channels = spec.channels / spec.groups, group_filters = spec.filters / spec.groups;
+  const Coordinates extents = each_axis(spec, [](const ConvAxis& axis) { return axis.extent; });
+  const Coordinates outputs = each_axis(spec, [](const ConvAxis& axis) { return axis.outputs(); });
+  const Coordinates windows = each_axis(spec, [](const ConvAxis& axis) { return axis.window; });
+  Doubles y(index(spec.output().elements()));
+  for (size_t i = 0; i < y.size(); ++i) y[i] = spec.bias ? b[i % index(spec.features())] : 0;
+  for (int64_t n = 0; n < spec.samples; ++n)
+    for_each_position(outputs, [&](const Coordinates& output) {
+      for_each_position(windows, [&](const Coordinates& element) {
+        Coordinates from{};
+        for (int axis = 0; axis < spec.axes.count(); ++axis) {
+          const ConvAxis& it = spec.axes[axis];
+          const size_t a = index(axis);
+          from[a] = output[a] * it.stride - it.pad_before + element[a] * it.dilation;
+          if (!inside(from[a], it.extent)) return;
+        }
+        for (int64_t k = 0; k < spec.filters; ++k)
+          for (int64_t c = 0; c < group_channels; ++c) {
+            const int64_t channel = k / group_filters * group_channels + c;
+            const size_t datum = index(number_of(n, from, extents) * spec.channels + channel);
+            const size_t result = index(number_of(n, output, outputs) * spec.filters + k);
+            const double weight = w[index(number_of(k, element, windows) * group_channels + c)];
+            if (spec.transposed)
+              y[datum] += x[result] * weight;
+            else
+              y[result] += x[datum] * weight;
+          }
+      });
+    });
+  if (spec.relu)
+    for (double& value : y) value = std::max(value, 0.0);
+  return y;
+}
+
+namespace {
+
+/// The coordinates of a window along one axis, [first, end).
+struct Interval {
+  int64_t first, end;
+};
+
+Interval interval_of(const PoolAxis& axis, int64_t output) {
+  if (!axis.adaptive)
+    return {output * axis.stride - axis.before, output * axis.stride - axis.before + axis.window};
+  const double step = static_cast<double>(axis.inputs), outputs = static_cast<double>(axis.outputs);
+  return {static_cast<int64_t>(std::floor(static_cast<double>(output) * step / outputs)),
+          static_cast<int64_t>(std::ceil(static_cast<double>(output + 1) * step / outputs))};
+}
+
+/// An element of a window, with its position in the window.
+struct Element {
+  int64_t position;
+  double value;
+};
+
+/// The elements of a window, and how many elements and padding it has.
+struct Window {
+  std::vector<Element> elements;
+  int64_t padded_size = 0;
+};
+
+Window window_of(const PoolSpec& spec, const Doubles& sample, int64_t channel, const Interval& depths,
+                 const Interval& rows, const Interval& columns) {
+  const auto& [depth, height, width] = spec.axes;
+  const auto with_padding = [](int64_t i, const PoolAxis& axis) {
+    return -axis.before <= i && i < axis.inputs + axis.after;
+  };
+  Window window;
+  for (int64_t d = depths.first; d < depths.end; ++d)
+    for (int64_t h = rows.first; h < rows.end; ++h)
+      for (int64_t w = columns.first; w < columns.end; ++w) {
+        if (with_padding(d, depth) && with_padding(h, height) && with_padding(w, width)) ++window.padded_size;
+        if (!inside(d, depth.inputs) || !inside(h, height.inputs) || !inside(w, width.inputs)) continue;
+        const int64_t row = (d - depths.first) * height.window + h - rows.first;
+        window.elements.push_back(
+            {row * width.window + w - columns.first,
+             sample[index(((d * height.inputs + h) * width.inputs + w) * spec.c + channel)]});
+      }
+  return window;
+}
+
+/// Calls visit(window) in the order of the output.
+template <typename Visit>
+void for_each_window(const PoolSpec& spec, const Doubles& x, Visit visit) {
+  const auto& [depth, height, width] = spec.axes;
+  const auto size = static_cast<std::ptrdiff_t>(spec.input_shape().sample().elements());
+  for (std::ptrdiff_t n = 0; n < spec.n; ++n) {
+    const Doubles sample(x.begin() + n * size, x.begin() + (n + 1) * size);
+    for (int64_t d = 0; d < depth.outputs; ++d)
+      for (int64_t h = 0; h < height.outputs; ++h)
+        for (int64_t w = 0; w < width.outputs; ++w)
+          for (int64_t c = 0; c < spec.c; ++c)
+            visit(window_of(spec, sample, c, interval_of(depth, d), interval_of(height, h),
+                            interval_of(width, w)));
+  }
+}
+
+}  // namespace
+
+MaxPool max_pool(const PoolSpec& spec, const Doubles& x) {
   MaxPool result;
-  for_each_window(spec, x, [&](const auto& window) {
-    auto best = window[0];
-    for (const auto& element : window)
+  for_each_window(spec, x, [&](const Window& window) {
+    Element best = window.elements[0];
+    for (const Element& element : window.elements)
       if (!std::isnan(best.value) && (std::isnan(element.value) || element.value > best.value))
         best = element;
     result.y.push_back(best.value);
@@ -112,12 +213,13 @@ MaxPool max_pool2d(const Pool2dSpec& spec, const Doubles& x) {
   return result;
 }
 
-Doubles average_pool2d(const Pool2dSpec& spec, const Doubles& x) {
+Doubles average_pool(const PoolSpec& spec, const Doubles& x) {
   Doubles y;
-  for_each_window(spec, x, [&](const auto& window) {
+  for_each_window(spec, x, [&](const Window& window) {
     double sum = 0;
-    for (const auto& element : window) sum += element.value;
-    y.push_back(sum / static_cast<double>(window.size()));
+    for (const Element& element : window.elements) sum += element.value;
+    y.push_back(sum / static_cast<double>(spec.count_padding ? window.padded_size
+                                                             : static_cast<int64_t>(window.elements.size())));
   });
   return y;
 }

@@ -2,10 +2,10 @@
 
 #include <cstdint>
 
-#include "src/ops/conv/conv2d.h"
+#include "src/ops/conv/conv.h"
 #include "src/ops/matmul/matmul.h"
 #include "src/ops/pointwise/activation.h"
-#include "src/ops/pool/pool2d.h"
+#include "src/ops/pool/pool.h"
 #include "tests/support/compare.h"
 
 /// The operations' mathematics in double, written for reading: each is its definition, in plain loops.
@@ -14,17 +14,18 @@ namespace lockstep::test::oracle {
 
 Doubles matmul(const MatmulSpec& spec, const Doubles& a, const Doubles& b, const Doubles& bias);
 
-Doubles activation(Activation activation, const Doubles& x);
+Doubles activation(const ActivationSpec& spec, const Doubles& x);
 
-Doubles conv2d(const Conv2dSpec& spec, const Doubles& x, const Doubles& w, const Doubles& b);
+/// Also the transposed convolution.
+Doubles conv(const ConvSpec& spec, const Doubles& x, const Doubles& w, const Doubles& b);
 
 /// The maxima, and the position of the first maximum inside each window.
 struct MaxPool {
   Doubles y;
   std::vector<uint8_t> argmax;
 };
-MaxPool max_pool2d(const Pool2dSpec& spec, const Doubles& x);
-Doubles average_pool2d(const Pool2dSpec& spec, const Doubles& x);
+MaxPool max_pool(const PoolSpec& spec, const Doubles& x);
+Doubles average_pool(const PoolSpec& spec, const Doubles& x);
 
 /// Over the first `rows` rows of (rows, channels).
 struct BatchNorm {

@@ -3,6 +3,7 @@
 #include "io/dataset/label_counts.h"
 #include "launch/config/options/build_option.h"
 #include "launch/config/options/sections.h"
+#include "launch/config/values/augment_values.h"
 #include "launch/config/values/data_values.h"
 
 namespace lockstep::options {
@@ -38,11 +39,21 @@ void add_data(std::vector<Option>& table) {
   table.push_back(with(
       "data.task", numbers,
       {.key = "data.normalize",
-       .type = "unit | none | { mean, std }",
+       .type = "unit | none | standardize | { mean, std }",
        .help = "how inputs are scaled; unit: uint8 / 255, other types as stored; none: all types as "
-               "stored; { mean, std }: unit, then (x - mean) / std per channel",
+               "stored; standardize: (x - mean) / std per channel, of data.train; { mean, std }: unit, then "
+               "(x - mean) / std per channel",
        .set = [](Config& config, const GivenValue& given) { config.data.normalize = read_normalize(given); },
        .get = [](const Config& config) { return toml_text(config.data.normalize); }}));
+  table.push_back(with(
+      "data.task", numbers,
+      {.key = "data.augment",
+       .type = "[NAME | { name, OPTION = NUMBER, ... }, ...]",
+       .help = "random changes of training samples, applied in this order; evaluation uses the samples as "
+               "they are",
+       .set = [](Config& config, const GivenValue& given) { config.data.augment = read_augment(given); },
+       .get = [](const Config& config) { return toml_text(config.data.augment); },
+       .details = augment_help()}));
   table.push_back(
       one_of("data.task", FIELD(data.task), {"auto", "classes", "labels", "values", "tokens"},
              "what the targets are: one class per sample or position (classes), several labels of 0 or 1 "
@@ -52,6 +63,16 @@ void add_data(std::vector<Option>& table) {
       with(kTargets, {"classes"},
            integer("data.classes", FIELD(data.classes), 0, kMaxClasses,
                    "number of classes or of token ids; 0: the largest label or id in data.train plus 1")));
+  table.push_back(with(
+      "data.task", {"tokens"},
+      integer("data.context", FIELD(data.context), 0, int64_t{1} << 30,
+              "tokens: number of tokens that the network sees at once, where x (N) is one long sequence; 0: "
+              "x (N, T) holds sequences")));
+  table.push_back(
+      with("data.task", {"tokens"},
+           integer("data.stride", FIELD(data.stride), 0, int64_t{1} << 30,
+                   "tokens: distance of two windows of data.context tokens in data.train; 0: side "
+                   "by side")));
   table.push_back(with("data.task", numbers,
                        one_of("data.layout", FIELD(data.layout), {"channels_last", "channels_first"},
                               "axis order in which samples with channels are stored")));

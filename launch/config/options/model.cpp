@@ -7,8 +7,9 @@
 namespace lockstep::options {
 
 void add_model(std::vector<Option>& table) {
-  table.push_back(text("model.name", FIELD(model.name),
-                       "built-in model; lockstep model list shows all of them and their own keys"));
+  table.push_back(text(
+      "model.name", FIELD(model.name),
+      "built-in model; lockstep model list shows all of them, lockstep model list NAME the keys of one"));
   table.back().set = [](Config& config, const GivenValue& given) {
     config.model.name = known_model(given);
     config.model.file.clear();

@@ -20,7 +20,7 @@ void add_run(std::vector<Option>& table) {
       free_on_resume(one_of("run.device", FIELD(run.device), device_names(),
                             "where to compute; auto: one GPU per rank if there are enough, else the CPU")));
   Option precision =
-      one_of("run.precision", FIELD(run.precision), {"fp32"},
+      one_of("run.precision", FIELD(run.precision), precision_names(),
              "data type of weights, activations and gradients; this version supports no other");
   precision.set = [read = precision.set](Config& config, const GivenValue& given) {
     const std::string name = read_text(given);

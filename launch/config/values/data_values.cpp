@@ -86,13 +86,15 @@ Normalize read_normalize(const GivenValue& given) {
       const std::string word = read_text(given);
       if (word == "unit") return {Kind::unit, {}, {}};
       if (word == "none") return {Kind::none, {}, {}};
-      static const std::vector<std::string> known{"unit", "none", "{ mean = [...], std = [...] }"};
+      if (word == "standardize") return {Kind::standardize, {}, {}};
+      static const std::vector<std::string> known{"unit", "none", "standardize",
+                                                  "{ mean = [...], std = [...] }"};
       given.reject("unknown value '{}'{}", word, suggestion(word, known, value_synonyms(given.key)));
     }
   }
   const toml::table* table = given.node.as_table();
   if (table == nullptr)
-    given.reject("expects \"unit\", \"none\" or {{ mean = [...], std = [...] }}, found {}",
+    given.reject("expects \"unit\", \"none\", \"standardize\" or {{ mean = [...], std = [...] }}, found {}",
                  kind_in_words(given.node));
   Normalize normalize{Kind::moments, {}, {}};
   for (const auto& [key, node] : *table) {
@@ -120,6 +122,8 @@ std::string toml_text(const Normalize& normalize) {
       return toml_text(std::string("unit"));
     case Normalize::Kind::none:
       return toml_text(std::string("none"));
+    case Normalize::Kind::standardize:
+      return toml_text(std::string("standardize"));
     case Normalize::Kind::moments:
       break;
   }

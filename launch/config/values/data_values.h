@@ -17,7 +17,8 @@ void set_source(DataSource& source, const std::string& split, const GivenValue& 
 std::string toml_text(const DataSource& source);
 std::string toml_text(const std::optional<DataSource>& source);
 
-/// "unit", "none", or { mean = [...], std = [...] } with one number per channel, or one for all.
+/// "unit", "none", "standardize", or { mean = [...], std = [...] } with one number per channel, or one for
+/// all.
 Normalize read_normalize(const GivenValue& given);
 std::string toml_text(const Normalize& normalize);
 

@@ -27,7 +27,7 @@ class BatchNormLayer final : public Layer {
   }
 
   std::vector<ParameterSpec> parameters() const override {
-    return {{"weight", {channels_}, Init::ones, channels_, channels_, false, /*keep_f32=*/true},
+    return {{"weight", {channels_}, options_.init, channels_, channels_, false, /*keep_f32=*/true},
             {"bias", {channels_}, Init::zeros, channels_, channels_, false, /*keep_f32=*/true}};
   }
 
@@ -131,7 +131,9 @@ const Description<BatchNormOptions> batch_norm = {
       &BatchNormOptions::momentum,
       "weight of a new batch in the running statistics",
       {.min = 0, .max = 1, .min_open = true}},
-     {"epsilon", &BatchNormOptions::epsilon, "added to the variance", kPositive}},
+     {"epsilon", &BatchNormOptions::epsilon, "added to the variance", kPositive},
+     {"init", &BatchNormOptions::init,
+      "initializer of the scale; zeros in the last norm of a residual branch"}},
     make_layer<BatchNormLayer>};
 }  // namespace layers
 

@@ -7,6 +7,7 @@ namespace lockstep {
 struct BatchNormOptions {
   double momentum = 0.1;  ///< weight of the new batch in the running statistics
   double epsilon = 1e-5;
+  Init init = Init::ones;  ///< of the scale
 };
 
 namespace layers {

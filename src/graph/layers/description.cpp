@@ -18,8 +18,11 @@ constexpr std::pair<Init, const char*> kInitializers[] = {
     {Init::glorot_normal, "glorot_normal"},
     {Init::he_uniform, "he_uniform"},
     {Init::he_normal, "he_normal"},
+    {Init::he_normal_out, "he_normal_out"},
     {Init::kaiming_torch, "kaiming_torch"},
     {Init::normal, "normal"},
+    {Init::lecun_normal, "lecun_normal"},
+    {Init::sinusoidal, "sinusoidal"},
 };
 
 }  // namespace
@@ -43,14 +46,26 @@ Extents::Extents(std::initializer_list<int64_t> values) : axes_(static_cast<int>
   if (axes_ == 1) values_.fill(values_[0]);
 }
 
+namespace {
+
+/// The extents of an option that has them.
+const Extents* extents_of(const OptionValue& value) {
+  if (const auto* padding = std::get_if<Padding>(&value))
+    return padding->is_same() ? nullptr : &padding->extents();
+  return std::get_if<Extents>(&value);
+}
+
+}  // namespace
+
 std::string to_string(const OptionValue& value) {
   if (const auto* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
   if (const auto* count = std::get_if<int64_t>(&value)) return fmt::format("{}", *count);
   if (const auto* number = std::get_if<double>(&value)) return fmt::format("{}", *number);
   if (const auto* init = std::get_if<Init>(&value)) return fmt::format("\"{}\"", to_string(*init));
-  const auto& extents = std::get<Extents>(value);
+  const Extents* const extents = extents_of(value);
+  if (extents == nullptr) return "\"same\"";
   std::vector<int64_t> each;
-  for (int axis = 0; axis < extents.axes(); ++axis) each.push_back(extents[axis]);
+  for (int axis = 0; axis < extents->axes(); ++axis) each.push_back((*extents)[axis]);
   if (std::ranges::all_of(each, [&](int64_t extent) { return extent == each[0]; }))
     return fmt::format("{}", each[0]);
   return fmt::format("[{}]", fmt::join(each, ", "));
@@ -63,7 +78,7 @@ void check_range(const char* option, const OptionValue& value, const Range& rang
   };
   if (const auto* count = std::get_if<int64_t>(&value)) check(*count);
   if (const auto* number = std::get_if<double>(&value)) check(*number);
-  if (const auto* extents = std::get_if<Extents>(&value))
+  if (const Extents* extents = extents_of(value))
     for (int axis = 0; axis < extents->axes(); ++axis) check((*extents)[axis]);
 }
 

@@ -32,8 +32,30 @@ class Extents {
   int axes_;
 };
 
+/// Zeros around the input of a layer with windows: a number for each spatial axis, on both of its sides, or
+/// "same": as many as it takes for an output of ceil(input / stride) elements.
+class Padding {
+ public:
+  Padding(int64_t all = 0) : extents_(all) {}
+  Padding(std::initializer_list<int64_t> values) : extents_(values) {}
+  Padding(const Extents& extents) : extents_(extents) {}
+  static Padding same() {
+    Padding result;
+    result.same_ = true;
+    return result;
+  }
+
+  bool is_same() const { return same_; }
+  /// The numbers, unless it is "same".
+  const Extents& extents() const { return extents_; }
+
+ private:
+  Extents extents_;
+  bool same_ = false;
+};
+
 /// The possible types of an option.
-using OptionValue = std::variant<bool, int64_t, double, Extents, Init>;
+using OptionValue = std::variant<bool, int64_t, double, Extents, Padding, Init>;
 /// The text of a value in a model file.
 std::string to_string(const OptionValue& value);
 

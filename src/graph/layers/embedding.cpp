@@ -29,7 +29,7 @@ class EmbeddingLayer final : public Layer {
            "\"tokens\".",
            to_string(inputs[0].dtype));
     ids_ = inputs[0].shape.elements();
-    std::vector<int64_t> extents(inputs[0].shape.extents().begin(), inputs[0].shape.extents().end());
+    std::vector<int64_t> extents = extents_of(inputs[0].shape);
     if (extents.size() + 1 >= Shape::kMaxRank)
       fail(ExitCode::usage, "its input {} has too many axes.", to_string(inputs[0].shape));
     extents.push_back(options_.width);
@@ -37,7 +37,12 @@ class EmbeddingLayer final : public Layer {
   }
 
   std::vector<ParameterSpec> parameters() const override {
-    return {{"weight", {options_.entries, options_.width}, options_.init, options_.entries, options_.width}};
+    return {{.name = "weight",
+             .shape = {options_.entries, options_.width},
+             .init = options_.init,
+             .fan_in = options_.entries,
+             .fan_out = options_.width,
+             .deviation = options_.deviation}};
   }
 
   LayerTraits traits() const override { return {.backward_reads_input = true, .skips_frozen = true}; }
@@ -47,6 +52,8 @@ class EmbeddingLayer final : public Layer {
     rows_ = preparation.samples * ids_;
   }
 
+  size_t workspace_bytes() const override { return embedding_workspace_bytes(exec_, rows_); }
+
   void forward(const LayerContext& context) override {
     embedding_forward(exec_, context.inputs[0].reshaped({rows_}), context.parameters[0],
                       context.output.reshaped({rows_, options_.width}));
@@ -55,7 +62,8 @@ class EmbeddingLayer final : public Layer {
   void backward(const LayerContext& context) override {
     if (const Tensor& gradient = context.parameter_gradients[0])
       embedding_backward(exec_, context.inputs[0].reshaped({rows_}),
-                         context.output_gradient.reshaped({rows_, options_.width}), gradient);
+                         context.output_gradient.reshaped({rows_, options_.width}), gradient,
+                         context.workspace);
   }
 
  private:
@@ -85,7 +93,8 @@ const Description<EmbeddingOptions> embedding = {
     "looks up a trained vector for each token id",
     {{"entries", &EmbeddingOptions::entries, "number of ids", at_least(1), true, true},
      {"width", &EmbeddingOptions::width, "length of each vector", at_least(1), true},
-     {"init", &EmbeddingOptions::init, "initialization of the vectors"}},
+     {"init", &EmbeddingOptions::init, "initialization of the vectors"},
+     {"deviation", &EmbeddingOptions::deviation, "standard deviation of init = \"normal\"", kPositive}},
     make_layer<EmbeddingLayer>};
 }  // namespace layers
 

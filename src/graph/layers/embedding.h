@@ -8,6 +8,7 @@ namespace lockstep {
 struct EmbeddingOptions {
   int64_t entries = 0, width = 0;
   Init init = Init::normal;
+  double deviation = 1;  ///< of init = normal
 };
 
 namespace layers {

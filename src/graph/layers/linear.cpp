@@ -38,7 +38,12 @@ class LinearLayer final : public Layer {
   }
 
   std::vector<ParameterSpec> parameters() const override {
-    ParameterSpec weight{"weight", {options_.outputs, inputs_}, options_.init, inputs_, options_.outputs};
+    const ParameterSpec weight{.name = "weight",
+                               .shape = {options_.outputs, inputs_},
+                               .init = options_.init,
+                               .fan_in = inputs_,
+                               .fan_out = options_.outputs,
+                               .deviation = options_.deviation};
     if (!options_.bias) return {weight};
     // PyTorch draws the bias from the bounds of the weight; all others start at zero.
     const Init init = options_.init == Init::kaiming_torch ? Init::kaiming_torch : Init::zeros;
@@ -89,7 +94,8 @@ const Description<LinearOptions> linear = {
     "weighted sums of the last axis; other axes are kept",
     {{"outputs", &LinearOptions::outputs, "number of outputs", at_least(1), true, true},
      {"bias", &LinearOptions::bias, "add a bias"},
-     {"init", &LinearOptions::init, "initializer of the weight"}},
+     {"init", &LinearOptions::init, "initializer of the weight"},
+     {"deviation", &LinearOptions::deviation, "standard deviation of init = \"normal\"", kPositive}},
     make_layer<LinearLayer>};
 }  // namespace layers
 

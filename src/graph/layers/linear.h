@@ -8,6 +8,7 @@ struct LinearOptions {
   int64_t outputs = 0;
   bool bias = true;
   Init init = Init::glorot_uniform;
+  double deviation = 1;  ///< of init = normal
 };
 
 namespace layers {

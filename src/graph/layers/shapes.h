@@ -21,11 +21,37 @@ inline const Value& only_input(std::span<const Value> inputs) {
   return inputs[0];
 }
 
+/// (N, ..., C) as a matrix of positions and channels.
+inline Shape matrix(const Shape& shape) {
+  return {shape[-1] == 0 ? 0 : shape.elements() / shape[-1], shape[-1]};
+}
+
 /// The input (H, W, C) of an image layer. Throws Error(usage) otherwise.
 inline const Shape& image_input(std::span<const Value> inputs) {
   const Shape& input = only_input(inputs).shape;
   if (input.rank() != 3)
     fail(ExitCode::usage, "works on images (height, width, channels), but its input is {}.",
+         to_string(input));
+  return input;
+}
+
+/// The input of a layer that takes one to three spatial axes and channels. Throws Error(usage) otherwise.
+inline const Shape& spatial_input(std::span<const Value> inputs) {
+  const Shape& input = only_input(inputs).shape;
+  if (input.rank() < 2 || input.rank() > Extents::kMaxAxes + 1)
+    fail(ExitCode::usage, "works on one to three spatial axes and channels, but its input is {}.",
+         to_string(input));
+  return input;
+}
+
+/// The same with this number of spatial axes.
+inline const Shape& spatial_input(std::span<const Value> inputs, int axes) {
+  const Shape& input = only_input(inputs).shape;
+  if (input.rank() != axes + 1)
+    fail(ExitCode::usage, "works on {}, but its input is {}.",
+         axes == 1   ? "sequences (length, channels)"
+         : axes == 2 ? "images (height, width, channels)"
+                     : "volumes (depth, height, width, channels)",
          to_string(input));
   return input;
 }
@@ -49,6 +75,27 @@ inline void check_window_fits(const char* what, int64_t h, int64_t w, int64_t pa
 inline std::string in_words(const Extents& extents) {
   return extents[0] == extents[1] ? fmt::format("{}", extents[0])
                                   : fmt::format("{}x{}", extents[0], extents[1]);
+}
+
+/// "2x1": the number of each of the spatial axes.
+inline std::string joined(const Extents& extents, int axes) {
+  std::string text = fmt::format("{}", extents[0]);
+  for (int axis = 1; axis < axes; ++axis) text += fmt::format("x{}", extents[axis]);
+  return text;
+}
+
+/// "2" for equal numbers, else "2x1".
+inline std::string in_words(const Extents& extents, int axes) {
+  for (int axis = 1; axis < axes; ++axis)
+    if (extents[axis] != extents[0]) return joined(extents, axes);
+  return fmt::format("{}", extents[0]);
+}
+
+/// Whether the number of any axis is above 0.
+inline bool has_any(const Extents& extents, int axes) {
+  for (int axis = 0; axis < axes; ++axis)
+    if (extents[axis] > 0) return true;
+  return false;
 }
 
 /// Enqueues a copy unless both share their memory.

@@ -62,14 +62,22 @@ void embedding_forward(Exec exec, ConstTensor ids, ConstTensor weight, Tensor y)
     std::memcpy(out + row * width, table + id[row] * width, static_cast<size_t>(width) * sizeof(float));
 }
 
-void embedding_backward(Exec exec, ConstTensor ids, ConstTensor dy, Tensor dweight) {
+size_t embedding_workspace_bytes(Exec exec, int64_t rows) {
+  if constexpr (kCuda) {
+    if (exec.on_cuda()) return cuda::embedding_workspace_bytes(rows);
+  }
+  return 0;
+}
+
+void embedding_backward(Exec exec, ConstTensor ids, ConstTensor dy, Tensor dweight, Tensor workspace) {
   const int64_t rows = ids.shape()[0], entries = dweight.shape()[0], width = dweight.shape()[-1];
   expect(ids, DType::i32, {rows}, "embedding: ids");
   expect(dy, DType::f32, {rows, width}, "embedding: dy");
   expect(dweight, DType::f32, {entries, width}, "embedding: dweight");
+  expect_workspace(workspace, embedding_workspace_bytes(exec, rows), "embedding");
   if (is_empty(dweight)) return;
   if constexpr (kCuda) {
-    if (exec.on_cuda()) return cuda::embedding_backward(exec, ids, dy, dweight);
+    if (exec.on_cuda()) return cuda::embedding_backward(exec, ids, dy, dweight, workspace);
   }
   cpu::embedding_backward(ids.data<int32_t>(), dy.data<float>(), rows, entries, width, dweight.data<float>());
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+
 #include "src/device/exec.h"
 #include "src/tensor/tensor.h"
 
@@ -9,9 +11,11 @@ namespace lockstep {
 /// weight (V, C), y (R, C) float32. Enqueues; does not wait.
 void embedding_forward(Exec exec, ConstTensor ids, ConstTensor weight, Tensor y);
 
-/// dweight (V, C), overwritten: row v is the sum of dy[r] (R, C) over all r with ids[r] == v, added in the
-/// order of r, without atomics: the result is deterministic. Zero for an id that does not occur. Enqueues;
-/// does not wait.
-void embedding_backward(Exec exec, ConstTensor ids, ConstTensor dy, Tensor dweight);
+/// dweight (V, C), overwritten: row v is the sum of dy[r] (R, C) over all r with ids[r] == v, in an order
+/// that depends only on the ids. Zero for an id that does not occur. Rows are first sorted by their ids, so
+/// that the time grows with R, and with V only to set dweight to zero. Enqueues; does not wait.
+void embedding_backward(Exec exec, ConstTensor ids, ConstTensor dy, Tensor dweight, Tensor workspace);
+/// For R rows.
+size_t embedding_workspace_bytes(Exec exec, int64_t rows);
 
 }  // namespace lockstep

@@ -1,5 +1,7 @@
 #include "src/ops/pointwise/activation.h"
 
+#include <utility>
+
 #include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
@@ -11,42 +13,68 @@ std::string to_string(Activation activation) {
   switch (activation) {
     case Activation::relu:
       return "relu";
+    case Activation::leaky_relu:
+      return "leaky_relu";
+    case Activation::relu6:
+      return "relu6";
+    case Activation::elu:
+      return "elu";
     case Activation::sigmoid:
       return "sigmoid";
     case Activation::tanh:
       return "tanh";
     case Activation::gelu:
       return "gelu";
+    case Activation::gelu_tanh:
+      return "gelu_tanh";
+    case Activation::silu:
+      return "silu";
+    case Activation::hard_swish:
+      return "hard_swish";
+    case Activation::softplus:
+      return "softplus";
   }
   return "unknown";
 }
 
-bool backward_reads_input(Activation activation) { return activation == Activation::gelu; }
+const std::vector<Activation>& activations() {
+  static const std::vector<Activation> all = {
+      Activation::relu,    Activation::leaky_relu, Activation::relu6,   Activation::elu,
+      Activation::sigmoid, Activation::tanh,       Activation::gelu,    Activation::gelu_tanh,
+      Activation::silu,    Activation::hard_swish, Activation::softplus};
+  return all;
+}
+
+bool backward_reads_input(Activation activation) {
+  switch (activation) {
+    case Activation::gelu:
+    case Activation::gelu_tanh:
+    case Activation::silu:
+    case Activation::hard_swish:
+    case Activation::softplus:
+      return true;
+    default:
+      return false;
+  }
+}
 
 namespace cpu {
 namespace {
 
-// A comparison that is false for NaN, so that NaN is preserved.
-void relu_forward(const float* x, float* y, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) y[i] = x[i] < 0 ? 0 : x[i];
+template <typename F>
+void map(ConstTensor x, Tensor y, const F& f) {
+  const float* const in = x.data<float>();
+  float* const out = y.data<float>();
+  const int64_t count = y.elements();
+  for (int64_t i = 0; i < count; ++i) out[i] = f(in[i]);
 }
 
-void relu_backward(const float* y, const float* dy, float* dx, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) dx[i] = y[i] > 0 ? dy[i] : 0;
-}
-
-dnnl::algorithm algorithm(Activation activation) {
-  switch (activation) {
-    case Activation::sigmoid:
-      return dnnl::algorithm::eltwise_logistic_use_dst_for_bwd;
-    case Activation::tanh:
-      return dnnl::algorithm::eltwise_tanh_use_dst_for_bwd;
-    case Activation::gelu:
-      return dnnl::algorithm::eltwise_gelu_erf;
-    case Activation::relu:
-      break;
-  }
-  fail(ExitCode::bug, "activation: {} is not one of oneDNN's", to_string(activation));
+template <typename F>
+void zip(ConstTensor saved, ConstTensor dy, Tensor dx, const F& f) {
+  const float *const kept = saved.data<float>(), *const in = dy.data<float>();
+  float* const out = dx.data<float>();
+  const int64_t count = dx.elements();
+  for (int64_t i = 0; i < count; ++i) out[i] = f(kept[i], in[i]);
 }
 
 dnnl::memory::desc flat(int64_t count) {
@@ -54,8 +82,8 @@ dnnl::memory::desc flat(int64_t count) {
 }
 
 // oneDNN caches primitives by their descriptors, so creating one at each call costs only microseconds.
-void eltwise_forward(Activation activation, ConstTensor x, Tensor y) {
-  const auto desc = onednn::describe_eltwise(algorithm(activation), flat(y.elements()));
+void eltwise_forward(dnnl::algorithm algorithm, float alpha, ConstTensor x, Tensor y) {
+  const auto desc = onednn::describe_eltwise(algorithm, alpha, flat(y.elements()));
   dnnl::memory src = onednn::unbound(desc.src_desc()), dst = onednn::unbound(desc.dst_desc());
   onednn::bind(src, x.raw());
   onednn::bind(dst, y.raw());
@@ -64,48 +92,105 @@ void eltwise_forward(Activation activation, ConstTensor x, Tensor y) {
   stream.wait();
 }
 
-void eltwise_backward(Activation activation, ConstTensor saved, ConstTensor dy, Tensor dx) {
+void eltwise_backward(dnnl::algorithm algorithm, float alpha, bool reads_input, ConstTensor saved,
+                      ConstTensor dy, Tensor dx) {
   const int64_t count = dx.elements();
-  const auto desc = onednn::describe_eltwise_backward(algorithm(activation), flat(count));
+  const auto desc = onednn::describe_eltwise_backward(algorithm, alpha, flat(count));
   dnnl::memory data = onednn::unbound(flat(count)), diff_dst = onednn::unbound(flat(count)),
                diff_src = onednn::unbound(flat(count));
   onednn::bind(data, saved.raw());
   onednn::bind(diff_dst, dy.raw());
   onednn::bind(diff_src, dx.raw());
   dnnl::stream stream(onednn::engine());
-  dnnl::eltwise_backward(desc).execute(
-      stream, {{backward_reads_input(activation) ? DNNL_ARG_SRC : DNNL_ARG_DST, data},
-               {DNNL_ARG_DIFF_DST, diff_dst},
-               {DNNL_ARG_DIFF_SRC, diff_src}});
+  dnnl::eltwise_backward(desc).execute(stream, {{reads_input ? DNNL_ARG_SRC : DNNL_ARG_DST, data},
+                                                {DNNL_ARG_DIFF_DST, diff_dst},
+                                                {DNNL_ARG_DIFF_SRC, diff_src}});
   stream.wait();
+}
+
+/// oneDNN's name of a function, and its parameter.
+std::pair<dnnl::algorithm, float> in_onednn(const ActivationSpec& spec) {
+  using enum dnnl::algorithm;
+  switch (spec.function) {
+    case Activation::elu:
+      return {eltwise_elu_use_dst_for_bwd, spec.alpha};
+    case Activation::sigmoid:
+      return {eltwise_logistic_use_dst_for_bwd, 0};
+    case Activation::tanh:
+      return {eltwise_tanh_use_dst_for_bwd, 0};
+    case Activation::gelu:
+      return {eltwise_gelu_erf, 0};
+    case Activation::gelu_tanh:
+      return {eltwise_gelu_tanh, 0};
+    case Activation::silu:
+      return {eltwise_swish, 1};
+    case Activation::softplus:
+      return {eltwise_soft_relu, 1};
+    default:
+      fail(ExitCode::bug, "activation: {} is not one of oneDNN's", to_string(spec.function));
+  }
+}
+
+// Comparisons are false for NaN, so that NaN is preserved.
+void forward(const ActivationSpec& spec, ConstTensor x, Tensor y) {
+  const float alpha = spec.alpha;
+  switch (spec.function) {
+    case Activation::relu:
+      return map(x, y, [](float v) { return v < 0 ? 0 : v; });
+    case Activation::leaky_relu:
+      return map(x, y, [alpha](float v) { return v < 0 ? alpha * v : v; });
+    case Activation::relu6:
+      return map(x, y, [](float v) { return v < 0 ? 0 : v > 6 ? 6 : v; });
+    case Activation::hard_swish:
+      return map(x, y, [](float v) { return v <= -3 ? 0 : v >= 3 ? v : v * (v + 3) / 6; });
+    default:
+      const auto [algorithm, parameter] = in_onednn(spec);
+      eltwise_forward(algorithm, parameter, x, y);
+  }
+}
+
+void backward(const ActivationSpec& spec, ConstTensor saved, ConstTensor dy, Tensor dx) {
+  const float alpha = spec.alpha;
+  switch (spec.function) {
+    case Activation::relu:
+      return zip(saved, dy, dx, [](float y, float d) { return y > 0 ? d : 0; });
+    case Activation::leaky_relu:
+      return zip(saved, dy, dx, [alpha](float y, float d) { return y > 0 ? d : alpha * d; });
+    case Activation::relu6:
+      return zip(saved, dy, dx, [](float y, float d) { return y > 0 && y < 6 ? d : 0; });
+    case Activation::hard_swish:
+      return zip(saved, dy, dx, [](float x, float d) {
+        return x <= -3 ? 0 : x >= 3 ? d : d * (x / 3 + 0.5f);
+      });
+    default:
+      const auto [algorithm, parameter] = in_onednn(spec);
+      eltwise_backward(algorithm, parameter, backward_reads_input(spec.function), saved, dy, dx);
+  }
 }
 
 }  // namespace
 }  // namespace cpu
 
-void activation_forward(Exec exec, Activation activation, ConstTensor x, Tensor y) {
+void activation_forward(Exec exec, const ActivationSpec& spec, ConstTensor x, Tensor y) {
   expect(x, DType::f32, y.shape(), "activation: x");
   expect(y, DType::f32, x.shape(), "activation: y");
   if (is_empty(y)) return;
   if constexpr (kCuda) {
-    if (exec.on_cuda()) return cuda::activation_forward(exec, activation, x, y);
+    if (exec.on_cuda()) return cuda::activation_forward(exec, spec, x, y);
   }
-  if (activation == Activation::relu)
-    return cpu::relu_forward(x.data<float>(), y.data<float>(), y.elements());
-  onednn::guarded("activation", [&] { cpu::eltwise_forward(activation, x, y); });
+  onednn::guarded("activation", [&] { cpu::forward(spec, x, y); });
 }
 
-void activation_backward(Exec exec, Activation activation, ConstTensor saved, ConstTensor dy, Tensor dx) {
+void activation_backward(Exec exec, const ActivationSpec& spec, ConstTensor saved, ConstTensor dy,
+                         Tensor dx) {
   expect(saved, DType::f32, dx.shape(), "activation: the saved tensor");
   expect(dy, DType::f32, dx.shape(), "activation: dy");
   expect(dx, DType::f32, dx.shape(), "activation: dx");
   if (is_empty(dx)) return;
   if constexpr (kCuda) {
-    if (exec.on_cuda()) return cuda::activation_backward(exec, activation, saved, dy, dx);
+    if (exec.on_cuda()) return cuda::activation_backward(exec, spec, saved, dy, dx);
   }
-  if (activation == Activation::relu)
-    return cpu::relu_backward(saved.data<float>(), dy.data<float>(), dx.data<float>(), dx.elements());
-  onednn::guarded("activation", [&] { cpu::eltwise_backward(activation, saved, dy, dx); });
+  onednn::guarded("activation", [&] { cpu::backward(spec, saved, dy, dx); });
 }
 
 }  // namespace lockstep

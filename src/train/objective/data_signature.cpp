@@ -16,10 +16,6 @@ const std::vector<std::pair<TargetKind, std::string>> kTargetKinds = {
     {TargetKind::values, "values"},
     {TargetKind::labels, "labels"}};
 
-std::vector<int64_t> extents_of(const Shape& shape) {
-  return {shape.extents().begin(), shape.extents().end()};
-}
-
 }  // namespace
 
 DataSignature signature_of(const Dataset& dataset, bool counts_classes) {
@@ -31,7 +27,9 @@ DataSignature signature_of(const Dataset& dataset, bool counts_classes) {
       .target_kind = kind,
       .y_shape = dataset.y_shape(),
       .outputs = has_classes || kind == TargetKind::none ? dataset.classes() : dataset.y_shape().elements(),
-      .class_targets = counts_classes ? dataset.class_targets() : std::vector<int64_t>{}};
+      .class_targets = counts_classes ? dataset.class_targets() : std::vector<int64_t>{},
+      .mean = {},
+      .std = {}};
 }
 
 std::string to_json(const DataSignature& signature) {
@@ -43,6 +41,10 @@ std::string to_json(const DataSignature& signature) {
                       {"y_shape", extents_of(signature.y_shape)},
                       {"outputs", signature.outputs}};
   if (!signature.class_targets.empty()) json["class_targets"] = signature.class_targets;
+  if (!signature.mean.empty()) {
+    json["mean"] = signature.mean;
+    json["std"] = signature.std;
+  }
   return to_text(json);
 }
 
@@ -57,7 +59,9 @@ DataSignature parse_signature(const std::string& text) {
             .target_kind = kind->first,
             .y_shape = Shape(json.at("y_shape").get<std::vector<int64_t>>()),
             .outputs = json.at("outputs").get<int64_t>(),
-            .class_targets = json.value("class_targets", std::vector<int64_t>{})};
+            .class_targets = json.value("class_targets", std::vector<int64_t>{}),
+            .mean = json.value("mean", std::vector<double>{}),
+            .std = json.value("std", std::vector<double>{})};
   } catch (const std::exception& e) {
     fail(ExitCode::data, "the checkpoint's description of its data is damaged: {}.", e.what());
   }

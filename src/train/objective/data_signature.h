@@ -17,6 +17,8 @@ struct DataSignature {
   Shape y_shape;                            ///< one sample's targets as stored: () for one class
   int64_t outputs = 0;                      ///< number of classes, or of numbers or labels per sample
   std::vector<int64_t> class_targets = {};  ///< number of targets of each class; empty unless counted
+  /// Of the stored values of each channel (measure_moments()); empty unless measured.
+  std::vector<double> mean = {}, std = {};
 };
 /// counts_classes: whether to fill class_targets.
 DataSignature signature_of(const Dataset& dataset, bool counts_classes = false);

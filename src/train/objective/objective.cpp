@@ -42,7 +42,7 @@ const char* name_of(TargetTask task) {
 
 /// A mask (H, W, 1) has the positions (H, W).
 Shape without_channel(const Shape& mask) {
-  std::vector<int64_t> extents(mask.extents().begin(), mask.extents().end());
+  std::vector<int64_t> extents = extents_of(mask);
   while (!extents.empty() && extents.back() == 1) extents.pop_back();
   return Shape(extents);
 }
@@ -176,7 +176,7 @@ void Objective::loss(const MicroBatchInfo* info, ConstTensor output, ConstTensor
   };
   switch (loss_) {
     case Loss::cross_entropy:
-      if (kind_ == TargetKind::classes)
+      if (target.dtype() == DType::i32)
         return softmax_cross_entropy(exec_, info, spec, answer, target.reshaped({rows}), gradient, metrics);
       return softmax_cross_entropy_soft(exec_, info, spec, answer, target.reshaped(answers), gradient,
                                         metrics);

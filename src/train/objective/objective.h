@@ -40,7 +40,8 @@ class Objective {
   DType y_dtype() const { return kind_ == TargetKind::classes ? DType::i32 : DType::f32; }
 
   /// metrics (kLossMetrics) and output_gradient (as output) of a micro-batch; see src/ops/loss/loss.h.
-  /// output_gradient is empty in evaluation, which has no label smoothing.
+  /// output_gradient is empty in evaluation, which has no label smoothing. Classes may be given as
+  /// probabilities (rows, outputs) float32 too, where a sample has one.
   void loss(const MicroBatchInfo* info, ConstTensor output, ConstTensor target, Tensor output_gradient,
             Tensor metrics) const;
   /// Whether the step has to call divide_by_weights().

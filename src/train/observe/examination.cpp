@@ -76,6 +76,8 @@ std::optional<Place> first_not_finite(Exec exec, const Task& task, const Graph& 
   const Buffer reduced(exec, Memory::device, static_cast<size_t>(layout.reduced_size()) * sizeof(float));
   const MicroBatches samples(exec, task, rows, batching.micro_batches);
   samples.load(batch);
+  Augmenter augmenter(task, network.input().shape().sample(), rows, batching.micro_batches, 1);
+  augmenter.load(batch);
   const Buffer info(exec, Memory::device, sizeof(MicroBatchInfo));
   Search search(exec);
   for (int64_t m = 0; m < batching.micro_batches; ++m) {
@@ -97,7 +99,9 @@ std::optional<Place> first_not_finite(Exec exec, const Task& task, const Graph& 
           search.look(order_of_gradient(graph, slot), sums + layout.gradients_offset() + slot.offset,
                       slot.elements);
     };
-    train(task, network, samples.at(m, info.as<MicroBatchInfo>().data()), reduced.as<float>(),
+    MicroBatch micro_batch = samples.at(m, info.as<MicroBatchInfo>().data());
+    if (augmenter.is_active()) micro_batch.augmentation = {&augmenter, 0, m};
+    train(task, network, micro_batch, reduced.as<float>(),
           /*joint_sum=*/nullptr,
           {.input_done = [&] { look(0, network.input()); },
            .forward_done = [&](int node, ConstTensor output) { look(1 + node, output); },

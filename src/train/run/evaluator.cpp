@@ -32,6 +32,8 @@ Evaluator::Evaluator(Exec exec, ThreadPool& pool, const Task& task, const Graph&
   for (int lane = 0; lane < pool.lanes(); ++lane)
     lanes_.push_back({Network(exec, graph, parameters, micro_batch, /*training=*/false),
                       MicroBatches(exec, task, micro_batch, 1)});
+  middle_ = std::make_unique<Augmenter>(task, lanes_[0].network.input().shape().sample(), micro_batch, 1,
+                                        pool.lanes(), Augmenter::Purpose::evaluation);
 }
 
 bool Evaluator::run(const Dataset& dataset, int rank, int ranks, const Calls& calls) {
@@ -64,8 +66,9 @@ bool Evaluator::run(const Dataset& dataset, int rank, int ranks, const Calls& ca
     const auto round_of = [&](int64_t number_of_lane) {
       Lane& lane = lanes_[static_cast<size_t>(number_of_lane)];
       const int64_t local = round * lanes + number_of_lane;
-      return Round{lane.network, lane.samples.at(0, infos.as<MicroBatchInfo>().data() + local),
-                   number(round, number_of_lane), local};
+      MicroBatch samples = lane.samples.at(0, infos.as<MicroBatchInfo>().data() + local);
+      if (middle_->is_active()) samples.augmentation = {middle_.get(), static_cast<int>(number_of_lane), 0};
+      return Round{lane.network, samples, number(round, number_of_lane), local};
     };
     const auto holds_samples = [&](int64_t lane) {
       return host_infos.as<MicroBatchInfo>()[static_cast<size_t>(round * lanes + lane)].valid > 0;

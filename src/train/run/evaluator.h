@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -62,6 +63,9 @@ class Evaluator {
   using Visit = std::function<void(int64_t first, ConstTensor outputs)>;
   void predict(const Dataset& dataset, const Visit& visit);
 
+  /// Memory for activations of one lane.
+  int64_t arena_bytes() const { return lanes_[0].network.arena_bytes(); }
+
  private:
   /// Computes one micro-batch at a time: a network and its batch in the backend's memory.
   struct Lane {
@@ -99,6 +103,7 @@ class Evaluator {
   int64_t micro_batch_;
   std::vector<Metric> metrics_;
   MetricNeeds needs_;
+  std::unique_ptr<Augmenter> middle_;  // if training crops samples
   std::vector<Lane> lanes_;
 };
 

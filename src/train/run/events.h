@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "src/train/run/evaluator.h"
+#include "src/train/run/run_memory.h"
 #include "src/train/step/step_split.h"
 
 namespace lockstep {
@@ -50,6 +51,7 @@ struct EndEvent {
   int64_t skipped_steps = 0;  ///< of the run so far
   double seconds = 0;
   int64_t peak_host_bytes = 0, peak_device_bytes = 0;
+  MemoryUse memory = {};    ///< of this rank
   int64_t saves = 0;        ///< number of saves that began between steps
   double save_seconds = 0;  ///< time for which saves blocked this rank's steps
   std::optional<StepReport> steps =

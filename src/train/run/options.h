@@ -13,15 +13,17 @@
 #include "src/optim/early_stop.h"
 #include "src/optim/optimizer.h"
 #include "src/optim/schedule.h"
+#include "src/train/augment/augment_spec.h"
 
 namespace lockstep {
 
 /// How stored values are converted to the network's inputs.
 struct Normalize {
   enum class Kind {
-    unit,    ///< uint8 / 255; other types as stored
-    none,    ///< the number as stored
-    moments  ///< unit, then (x - mean) / std for each channel
+    unit,        ///< uint8 / 255; other types as stored
+    none,        ///< the number as stored
+    moments,     ///< unit, then (x - mean) / std for each channel
+    standardize  ///< (x - mean) / std, of the training data (measure_moments())
   };
   Kind kind = Kind::unit;
   std::vector<double> mean, std;  ///< moments: one for each channel, or one for all
@@ -78,8 +80,11 @@ struct TrainOptions {
     std::optional<DataSource> validation, test;
     double validation_split = 0;  ///< fraction of train that is held out if validation is not given
     Normalize normalize;
+    std::vector<AugmentSpec> augment;  ///< of training samples, in this order (src/train/augment/kinds.h)
     TargetTask task = TargetTask::automatic;
     int64_t classes = 0;  ///< 0: determined from the training data
+    int64_t context = 0;  ///< tokens: length of the windows of one long sequence; 0: sequences are rows
+    int64_t stride = 0;   ///< tokens: distance of two windows of the training data; 0: context
     Layout layout = Layout::channels_last;
     int64_t memory_budget = int64_t{4} << 30;  ///< bytes per rank
   };

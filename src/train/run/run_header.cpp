@@ -47,16 +47,6 @@ std::string describe_task(const TrainOptions& options, const Task& task,
   return text;
 }
 
-/// "outputs: scores (main, loss x 1), aux (loss x 0.3)"; "" where the loss is that of one output.
-std::string describe_outputs(const Graph& graph) {
-  if (!graph.has_loss_weights()) return "";
-  std::string text;
-  for (const Graph::Output& output : graph.outputs())
-    text += fmt::format("{}{} ({}loss x {})", text.empty() ? "outputs: " : ", ", output.name,
-                        text.empty() ? "main, " : "", output.weight);
-  return text;
-}
-
 std::string describe_model(const RunFacts& run) {
   const TrainingSetup& setup = run.setup;
   const auto [least, most] = std::ranges::minmax(setup.optimizer_bytes);
@@ -94,9 +84,20 @@ std::string describe_batches(const RunFacts& run) {
 
 }  // namespace
 
+std::string describe_outputs(const Graph& graph) {
+  if (!graph.has_loss_weights()) return "";
+  std::string text;
+  for (const Graph::Output& output : graph.outputs())
+    text += fmt::format("{}{} ({}loss x {})", text.empty() ? "outputs: " : ", ", output.name,
+                        text.empty() ? "main, " : "", output.weight);
+  return text;
+}
+
 std::string describe_run(const RunFacts& run) {
   std::vector<std::string> lines = {
       describe_data(run.data), describe_task(run.options, run.setup.task, run.facts), describe_model(run)};
+  if (const std::string augmentation = run.setup.step.augmenter().describe(); !augmentation.empty())
+    lines.push_back(fmt::format("augmentation of training samples: {}", augmentation));
   if (const std::string outputs = describe_outputs(run.setup.graph); !outputs.empty())
     lines.push_back(outputs);
   const std::string tuning = describe_tuning(run.initial, run.setup.graph, run.setup.parameters.layout());

@@ -26,4 +26,7 @@ struct RunFacts {
 /// batches.
 std::string describe_run(const RunFacts& run);
 
+/// "outputs: scores (main, loss x 1), aux (loss x 0.3)"; "" where the loss is that of one output.
+std::string describe_outputs(const Graph& graph);
+
 }  // namespace lockstep

@@ -34,8 +34,19 @@ Communicator* communicator_for_statistics(const TrainOptions& options, TrainingS
   return setup.statistics ? setup.statistics.get() : &setup.communicator;
 }
 
+/// Throws Error(usage) if an output does not have the shape of the targets, such as that of a mask.
+void check_outputs(const Graph& graph, const NetworkOutput& needed) {
+  for (const Graph::Output& output : graph.outputs())
+    if (const Shape& shape = graph.shape(output.value); !needed.accepts(shape))
+      fail(ExitCode::usage,
+           "the model's output '{}' is {} for a sample, but the targets need {}. Use a model that keeps the "
+           "extents of the targets, or targets of the extents of its output.",
+           output.name, to_string(shape), to_string(needed.shape()));
+}
+
 Graph make_graph(const TrainOptions& options, const Task& task, const ModelFactory& model) {
   Graph graph = model(task.input(), task.objective().network_output());
+  check_outputs(graph, task.objective().network_output());
   // The ids that occur as inputs are those that are predicted.
   if (options.data.task == TargetTask::tokens) check_entries(graph, task.objective().outputs());
   return rewrite(tuned(std::move(graph), options.optimizer.tuning), options.train.recompute);
@@ -51,7 +62,9 @@ ModelSetup::ModelSetup(World& world, Exec e, const TrainOptions& options, const 
       graph(make_graph(options, task, model)),
       pool(lanes_of(options, exec, world)),
       parameters(exec, graph),
-      evaluation_batch(lockstep::evaluation_batch(options)) {}
+      evaluation_batch(lockstep::evaluation_batch(options)) {
+  task.fit_normalization(graph.shape(0));
+}
 
 Evaluator ModelSetup::make_evaluator(const std::vector<Metric>& reported) {
   return Evaluator(exec, pool, task, graph, parameters, evaluation_batch, reported);
@@ -79,20 +92,6 @@ TrainingSetup::TrainingSetup(World& world, Exec e, const TrainOptions& options, 
 std::optional<SharedState> TrainingSetup::shared_state() const {
   if (!sharding) return std::nullopt;
   return SharedState{*sharding, step.gradients()};
-}
-
-TrainingMemory training_memory(const Graph& graph, const TrainOptions& options) {
-  constexpr int64_t kUsualMicroBatch = 32;
-  const Graph tuned_graph = tuned(graph.clone(), options.optimizer.tuning);
-  const ParameterLayout layout(tuned_graph);
-  const int64_t micro_batch = options.train.micro_batch > 0 ? options.train.micro_batch : kUsualMicroBatch;
-  const Optimizer optimizer({}, options.optimizer, layout.blocks);
-  constexpr auto kBytes = static_cast<int64_t>(sizeof(float));
-  return {
-      layout.weights_size * kBytes, layout.trained_size * kBytes, static_cast<int64_t>(optimizer.bytes()),
-      plan_network({}, rewrite(tuned_graph.clone(), options.train.recompute), micro_batch, /*training=*/true)
-          .arena_bytes(),
-      micro_batch};
 }
 
 }  // namespace lockstep

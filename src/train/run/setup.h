@@ -59,15 +59,4 @@ struct TrainingSetup : ModelSetup {
   Step step;
 };
 
-/// Bytes of memory that a rank needs in training. Allocates nothing.
-struct TrainingMemory {
-  int64_t weights = 0;
-  int64_t gradients = 0;
-  int64_t optimizer = 0;    ///< without sharding
-  int64_t activations = 0;  ///< of one micro-batch
-  int64_t micro_batch = 0;  ///< samples
-};
-/// graph: as built by the model, before rewrites.
-TrainingMemory training_memory(const Graph& graph, const TrainOptions& options);
-
 }  // namespace lockstep

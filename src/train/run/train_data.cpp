@@ -65,6 +65,8 @@ TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<
                                  .classes = options.data.classes,
                                  .kind = std::nullopt,
                                  .ignored_label = options.train.ignore_label,
+                                 .context = options.data.context,
+                                 .stride = options.data.stride,
                                  .probe = false};
   std::unique_ptr<Dataset> whole =
       given ? std::move(given) : open_dataset(options.data.train, dataset_options);
@@ -72,6 +74,8 @@ TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<
   // The other data sets have the kind of the training data, whatever their values look like.
   dataset_options.kind = whole->target_kind();
   dataset_options.classes = whole->classes();
+  // Evaluation counts every token once.
+  dataset_options.stride = 0;
   if (options.data.validation) {
     validation = open_dataset(*options.data.validation, dataset_options);
   } else if (options.data.validation_split > 0) {

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "src/core/activity.h"
 #include "src/core/peak_memory.h"
 #include "src/device/devices.h"
 #include "src/train/observe/divergence.h"
+#include "src/train/run/moments.h"
 #include "src/train/run/run_findings.h"
 #include "src/train/run/run_header.h"
 #include "src/train/run/run_settings.h"
@@ -20,8 +22,15 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-bool needs_class_counts(const TrainOptions& options) {
-  return options.train.class_weights.kind == ClassWeights::Kind::balanced;
+/// Collective. Describes the training data, and measures what the options need to know of it.
+DataSignature describe_data(World& world, const TrainOptions& options, const Dataset& train) {
+  DataSignature data = signature_of(train, options.train.class_weights.kind == ClassWeights::Kind::balanced);
+  if (options.data.normalize.kind == Normalize::Kind::standardize && data.x_dtype != DType::i32) {
+    Moments moments = measure_moments(world, train, options.data.layout == Layout::channels_first);
+    data.mean = std::move(moments.mean);
+    data.std = std::move(moments.std);
+  }
+  return data;
 }
 
 }  // namespace
@@ -32,7 +41,7 @@ Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const Mod
       exec_(exec),
       options_(options),
       data_(world, options, std::move(parts.train)),
-      setup_(world, exec, options, signature_of(*data_.train, needs_class_counts(options)), model,
+      setup_(world, exec, options, describe_data(world, options, *data_.train), model,
              std::move(parts.communicator)),
       sampler_(options.run.seed, data_.train->size(), setup_.batching.global_batch, /*shuffle=*/true),
       total_steps_(count_steps(options, sampler_.steps_per_epoch())),
@@ -99,6 +108,7 @@ void Trainer::start(const TrainObserver& observer, const StopConditions& conditi
   epoch_started_ = Clock::now();
   checkpoints_.start();
   clock_.start();
+  restart_buffer_peak();
   preempted_ = world_.any(!stop_request_.reason().empty());
 }
 
@@ -256,8 +266,18 @@ EndEvent Trainer::end_event(const std::string& reason, const std::optional<Evalu
           .seconds = seconds_since(started_),
           .peak_host_bytes = peak_host_bytes(),
           .peak_device_bytes = used_device_bytes(exec_),
+          .memory = memory_use(),
           .saves = saves_,
           .save_seconds = save_seconds_};
+}
+
+MemoryUse Trainer::memory_use() const {
+  const BufferBytes peak = peak_buffer_bytes();
+  const TrainingMemory planned =
+      planned_memory(options_, setup_, data_, evaluator_ ? &*evaluator_ : nullptr, world_);
+  return {planned,
+          planned.on(exec_.on_cuda()),
+          {peak.host - bytes_before_.host, peak.device - bytes_before_.device}};
 }
 
 /// Facts about the training data; determined once.
@@ -279,7 +299,10 @@ std::string Trainer::describe() const {
 }
 
 std::vector<Finding> Trainer::findings() const {
-  return run_findings(options_, facts(), data_.train->size(), setup_.batching);
+  std::vector<Finding> found = run_findings(options_, facts(), data_.train->size(), setup_.batching);
+  if (const std::string constant = setup_.task.constant_channels(); !constant.empty())
+    found.push_back({constant, "data.normalize"});
+  return found;
 }
 
 }  // namespace lockstep

@@ -73,6 +73,7 @@ class Trainer {
 
   [[noreturn]] void fail_diverged(const StepMetrics& metrics);
   std::optional<Evaluation> evaluate(const Dataset& dataset);
+  MemoryUse memory_use() const;
   EndEvent end_event(const std::string& reason, const std::optional<Evaluation>& test) const;
   template <typename Save>
   void or_say_diverged(const Save& save);
@@ -85,6 +86,7 @@ class Trainer {
   Exec exec_;
   TrainOptions options_;
   Clock::time_point started_ = Clock::now();
+  BufferBytes bytes_before_ = buffer_bytes();  ///< of others, such as another run in this process
   TrainData data_;
   TrainingSetup setup_;
   std::optional<InitialValues> initial_;  ///< what was loaded from a checkpoint; empty: nothing

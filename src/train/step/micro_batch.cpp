@@ -41,16 +41,21 @@ void MicroBatches::load(const Batch& batch, int64_t first) const {
 }
 
 MicroBatch MicroBatches::at(int64_t number, const MicroBatchInfo* info) const {
-  return {info, x_.at(number), y_.at(number), sample_index_.at(number)};
+  return {info, x_.at(number), y_.at(number), sample_index_.at(number), {}};
 }
 
 namespace {
 
-void forward(const Task& task, Network& network, ConstTensor x, const Network::MicroBatch& batch,
-             const std::function<void()>& input_done) {
-  task.preprocess(x, network.input());
-  if (input_done) input_done();
-  network.forward(batch);
+/// Fills the network's input with normalized and, in training, augmented samples. Returns the targets, which
+/// are those of the batch unless they were augmented too.
+ConstTensor prepare_samples(const Task& task, Network& network, const MicroBatch& batch) {
+  const Augmenter* const augmenter = batch.augmentation.augmenter;
+  if (augmenter == nullptr) {
+    task.preprocess(batch.x, network.input());
+    return batch.y;
+  }
+  task.preprocess(batch.x, augmenter->first(batch.augmentation, network.input()));
+  return augmenter->apply(batch.augmentation, network.input(), batch.y);
 }
 
 /// The loss of a network in training, weighted over its outputs, and the gradients of its outputs.
@@ -69,7 +74,8 @@ void loss(const Task& task, const Network& network, const MicroBatch& batch, std
 }  // namespace
 
 void predict(const Task& task, Network& network, const MicroBatch& batch) {
-  forward(task, network, batch.x, {batch.info, batch.sample_index, {}}, nullptr);
+  prepare_samples(task, network, batch);
+  network.forward({batch.info, batch.sample_index, {}});
 }
 
 void evaluate(const Task& task, Network& network, const MicroBatch& batch, Tensor metrics) {
@@ -81,8 +87,11 @@ void train(const Task& task, Network& network, const MicroBatch& batch, std::spa
            const JointSum* joint_sum, const MicroBatchObserver& observer) {
   const Network::MicroBatch part{batch.info, batch.sample_index, reduced, joint_sum,
                                  observer.forward_done ? &observer.forward_done : nullptr};
-  forward(task, network, batch.x, part, observer.input_done);
-  loss(task, network, batch, reduced);
+  MicroBatch augmented = batch;
+  augmented.y = prepare_samples(task, network, batch);
+  if (observer.input_done) observer.input_done();
+  network.forward(part);
+  loss(task, network, augmented, reduced);
   if (observer.loss_done) observer.loss_done();
   static const std::function<void(int)> nobody = [](int) {};
   network.backward(part, observer.gradients_done ? observer.gradients_done : nobody);

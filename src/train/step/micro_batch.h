@@ -4,6 +4,7 @@
 
 #include "io/dataset/loader.h"
 #include "src/graph/network.h"
+#include "src/train/augment/augmenter.h"
 #include "src/train/step/task.h"
 
 namespace lockstep {
@@ -18,6 +19,7 @@ struct MicroBatch {
   ConstTensor x;                         ///< (rows, ...) as stored
   ConstTensor y;                         ///< (rows, ...); undefined if the batch has no targets
   ConstTensor sample_index;              ///< (rows) int64
+  Augmenter::Part augmentation = {};     ///< for which its draws are loaded
 };
 
 /// The stored samples of `count` micro-batches of `rows` each, at fixed addresses in the backend's memory, so

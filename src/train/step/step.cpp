@@ -35,6 +35,8 @@ Step::Step(const Parts& parts, const Batching& batching, const Options& options)
                 .sharded = parts.sharding != nullptr,
                 .head = parts.parameters.layout().gradients_offset()}),
       batch_(parts.exec, parts.task, batching.micro_batch, batching.micro_batches),
+      augmenter_(parts.task, networks_[0].input().shape().sample(), batching.micro_batch,
+                 batching.micro_batches, static_cast<int>(networks_.size())),
       copied_(parts.exec),
       started_(parts.exec),
       has_batch_(parts.exec),
@@ -131,6 +133,7 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
   copy(exec, infos_.data(), host_infos_.data(), infos_.size());
   copy(exec, scalars_.data(), host_scalars_.data(), scalars_.size());
   batch_.load(batch);
+  augmenter_.load(batch);
   // Added to micro-batch 0's buffer, like a fingerprint; the other buffers have zeros there.
   host_requests_.as<float>()[0] = requests.stop ? 1.0f : 0.0f;
   host_requests_.as<float>()[1] = requests.save ? 1.0f : 0.0f;
@@ -220,10 +223,9 @@ void Step::enqueue() {
 }
 
 void Step::compute_share(int lane) {
-  Network& network = networks_[static_cast<size_t>(lane)];
   const int count = batching_.micro_batches;
   if (!statistics_) {
-    for (int m = next_micro_batch_++; m < count; m = next_micro_batch_++) compute(network, m, nullptr);
+    for (int m = next_micro_batch_++; m < count; m = next_micro_batch_++) compute(lane, m, nullptr);
     return;
   }
   // In rounds, because all ranks must normalize the same micro-batches together.
@@ -232,19 +234,21 @@ void Step::compute_share(int lane) {
     const JointSum joint_sum = [&, in_round = std::min(lanes, count - first)](std::span<float> values) {
       statistics_->sum(parts_.exec, lane, in_round, values);
     };
-    compute(network, first + lane, &joint_sum);
+    compute(lane, first + lane, &joint_sum);
   }
 }
 
-void Step::compute(Network& network, int m, const JointSum* joint_sum) {
+void Step::compute(int lane, int m, const JointSum* joint_sum) {
   enter(Phase::compute, m);
   const auto reduce = [&](int node) {
     activity().progress();
     if (const int bucket = bucket_of_node_[static_cast<size_t>(node)]; bucket >= 0)
       reducer_.bucket_ready(parts_.exec, m, bucket);
   };
-  train(parts_.task, network, batch_.at(m, infos_.as<MicroBatchInfo>().data() + m), reducer_.leaf(m),
-        joint_sum, {.gradients_done = reduce});
+  MicroBatch batch = batch_.at(m, infos_.as<MicroBatchInfo>().data() + m);
+  if (augmenter_.is_active()) batch.augmentation = {&augmenter_, lane, m};
+  train(parts_.task, networks_[static_cast<size_t>(lane)], batch, reducer_.leaf(m), joint_sum,
+        {.gradients_done = reduce});
 }
 
 std::span<float> Step::gradients() const {

@@ -15,6 +15,7 @@
 #include "src/graph/network.h"
 #include "src/ops/step_guard.h"
 #include "src/optim/optimizer.h"
+#include "src/train/augment/augmenter.h"
 #include "src/train/control/replica_check.h"
 #include "src/train/control/requests.h"
 #include "src/train/step/batching.h"
@@ -90,6 +91,7 @@ class Step {
   size_t gradient_bytes() const { return reduced_.size() + reducer_.bytes(); }
   /// The buckets that are all-reduced in one call each.
   const std::vector<Bucket>& buckets() const { return reducer_.buckets(); }
+  const Augmenter& augmenter() const { return augmenter_; }
   /// As long as the trained weights. Between flush() and run() it may be used as scratch memory.
   std::span<float> gradients() const;
 
@@ -97,7 +99,7 @@ class Step {
   /// The step itself; runs directly or while being captured.
   void enqueue();
   void compute_share(int lane);
-  void compute(Network& network, int micro_batch, const JointSum* joint_sum);
+  void compute(int lane, int micro_batch, const JointSum* joint_sum);
   /// Publishes this process's current activity.
   void enter(Phase phase, int64_t number = -1);
   /// Blocks until the GPU has reached `copied_`, while watching for lost ranks.
@@ -122,6 +124,7 @@ class Step {
 
   // Inputs of a captured step in the backend's memory, at fixed addresses so that it can be replayed.
   MicroBatches batch_;
+  Augmenter augmenter_;
   Buffer infos_, scalars_, guard_;
   // Page-locked host buffers for transfers of small values to and from the device.
   Buffer host_infos_, host_scalars_, host_requests_, host_metrics_;

@@ -23,7 +23,7 @@ std::vector<std::string> names(const Graph& graph) {
 }
 
 /// conv - relu - pool - conv - relu - flatten - linear - relu - linear
-Graph convolutional(const Pool2dOptions& pool) {
+Graph convolutional(const PoolOptions& pool) {
   Graph graph({9, 8, 2});
   graph.add("conv1", layers::conv2d({.filters = 6, .padding = {1, 1}}));
   graph.add("relu1", relu());
@@ -53,10 +53,10 @@ void expect_same(Graph plain, const std::function<void(GraphRunner&)>& set_param
   EXPECT_EQ(a.forward(x, false), b.forward(x, false));
 }
 
-const Pool2dOptions kPools[] = {{}, {.window = {3, 3}, .stride = {2, 2}, .padding = {1, 1}}};
+const PoolOptions kPools[] = {{}, {.window = {3, 3}, .stride = {2, 2}, .padding = {1, 1}}};
 
 TEST(Fuse, KeepsEveryNumberOfForwardAndBackward) {
-  for (const Pool2dOptions& pool : kPools) {
+  for (const PoolOptions& pool : kPools) {
     const auto parameters = [](GraphRunner& run) {
       for (auto& [name, values] : run.parameters)
         values = random_values(static_cast<int64_t>(values.size()), name.size());
@@ -68,7 +68,7 @@ TEST(Fuse, KeepsEveryNumberOfForwardAndBackward) {
 // Small integers make windows with equal maxima, with a maximum of exactly zero, and with negative values
 // only.
 TEST(Fuse, KeepsEveryNumberAtTiesZerosAndNegativeWindows) {
-  for (const Pool2dOptions& pool : kPools) {
+  for (const PoolOptions& pool : kPools) {
     const auto parameters = [](GraphRunner& run) {
       RandomStream random(4, 4);
       for (auto& [name, values] : run.parameters)

@@ -21,6 +21,8 @@ TEST_F(CommandLine, EveryHelpFitsATerminal) {
                               "data synth digits",
                               "data import",
                               "data import mnist",
+                              "data import cifar10",
+                              "data import text",
                               "data info",
                               "data check",
                               "model",
@@ -75,8 +77,28 @@ TEST_F(CommandLine, ReportsAreJsonForPrograms) {
   EXPECT_EQ(json("data info d.h5")["datasets"].size(), 4u);
   EXPECT_EQ(json("data check d.h5")["problems"].size(), 0u);
   EXPECT_EQ(json("model show cnn")["parameters"].get<int>(), 34826);
-  EXPECT_EQ(json("model list").size(), 2u);
+  EXPECT_GT(json("model list").size(), 10u);
+  const auto models = json("model list resnet50 cnn");
+  ASSERT_EQ(models.size(), 2u);
+  EXPECT_EQ(models[0]["parameters"].get<int>(), 25557032);
+  EXPECT_THAT(models[0]["input"].get<std::vector<int>>(), ::testing::ElementsAre(224, 224, 3));
+  EXPECT_EQ(models[0]["outputs"].get<int>(), 1000);
+  EXPECT_EQ(json("model show resnet50")["parameters"].get<int>(), 25557032);
   EXPECT_GT(json("model list --layers")["kinds"].size(), 10u);
+}
+
+TEST_F(CommandLine, ModelsAreListedInATableAndWithTheirKeys) {
+  const Outcome table = run("model list"), keys = run("model list resnet18 mlp");
+  EXPECT_THAT(table.out, ::testing::ContainsRegex("\nresnet18 +11,689,512  residual network"));
+  EXPECT_THAT(keys.out, ::testing::HasSubstr("\n  model.blocks = [2, 2, 2, 2]\n"));
+  EXPECT_THAT(keys.out, ::testing::HasSubstr("\n\nmlp\n"));
+  for (const std::string& text : {table.out, keys.out}) {
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
+  }
+  const Outcome unknown = run("model list resnet19");
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.err, ::testing::HasSubstr("unknown model 'resnet19'. Did you mean 'resnet1"));
 }
 
 TEST_F(CommandLine, ShowListsTheTensorsThatACheckpointHolds) {
@@ -101,6 +123,69 @@ TEST_F(CommandLine, ShowListsTheTensorsThatACheckpointHolds) {
   for (const auto& [name, shape] : held) EXPECT_THAT(table.out, ::testing::HasSubstr("\n" + name + " "));
   EXPECT_THAT(table.out,
               ::testing::ContainsRegex("norm1.weight +\\(16\\) +16  no weight decay, always float32"));
+}
+
+TEST_F(CommandLine, ShowFitsATerminalForAnyModel) {
+  const std::string deep = LOCKSTEP_SOURCE_DIR "/examples/resnet50.toml";
+  for (const std::string& model : {std::string("mlp"), std::string("cnn"), deep + " --input 64,64,3",
+                                   deep + " --all --options --input 64,64,3 --outputs 1000"}) {
+    const Outcome shown = run("model show " + model + " --ranks 2");
+    ASSERT_EQ(shown.exit_code, 0) << shown.err;
+    std::istringstream lines(shown.out);
+    for (std::string line; std::getline(lines, line);)
+      EXPECT_LE(line.size(), 80u + deep.size() * line.starts_with(deep)) << line;
+    EXPECT_EQ(shown.out.find("layer3.5.conv2 ") != std::string::npos,
+              model.find("--all") != std::string::npos);
+  }
+}
+
+TEST_F(CommandLine, ShowCountsResNet50AsItsAuthorsDo) {
+  const std::string model = LOCKSTEP_SOURCE_DIR "/examples/resnet50.toml";
+  const auto shown = parse_json(run("model show " + model +
+                                    " --input 224,224,3 --outputs 1000 --set train.micro_batch=2 --set "
+                                    "optimizer.name=sgd --set optimizer.momentum=0.9 --device cpu --json")
+                                    .out);
+  EXPECT_EQ(shown["parameters"].get<int64_t>(), 25557032);
+  // He et al. 2016, table 1: 3.8 billion multiply-adds, and more with the stride on the 3x3 convolutions.
+  const int64_t forward = 2 * int64_t{4089184256};
+  EXPECT_EQ(shown["forward_flops"].get<int64_t>(), forward);
+  // Nobody needs the gradient of the images.
+  const int64_t first = 2 * int64_t{112 * 112 * 64} * 7 * 7 * 3;
+  EXPECT_EQ(shown["training_flops"].get<int64_t>(), 3 * forward - first);
+  int64_t parameters = 0, activations = 0;
+  for (const auto& layer : shown["layers"]) {
+    parameters += layer["parameters"].get<int64_t>();
+    activations += layer["activation_bytes"].get<int64_t>();
+  }
+  EXPECT_EQ(parameters, 25557032);
+  EXPECT_EQ(shown["layers"][0]["activation_bytes"].get<int64_t>(), 2 * 112 * 112 * 64 * 4);
+  const auto& memory = shown["memory"];
+  EXPECT_EQ(memory["micro_batch"], 2);
+  EXPECT_GE(memory["weights_bytes"].get<int64_t>(), 4 * (25557032 + 2 * 26560)) << "and running statistics";
+  EXPECT_NEAR(memory["optimizer_bytes"].get<double>(), 4.0 * 25557032, 1e6) << "a momentum for each";
+  EXPECT_LT(memory["arena_bytes"].get<int64_t>(), memory["unshared_bytes"].get<int64_t>());
+  EXPECT_GT(memory["arena_bytes"].get<int64_t>(), activations / 4) << "backward needs most of them";
+}
+
+TEST_F(CommandLine, ShowTakesWhatTheRunWouldTake) {
+  const auto memory = [&](const std::string& more) {
+    return parse_json(run("model show cnn --device cpu --json " + more).out)["memory"];
+  };
+  const auto base = memory("--set run.threads=2");
+  EXPECT_EQ(base["threads"], 2);
+  EXPECT_EQ(base["activations_bytes"], 2 * base["arena_bytes"].get<int64_t>());
+  const auto one = memory("--set run.threads=1 --set train.micro_batch=8");
+  EXPECT_EQ(one["activations_bytes"], one["arena_bytes"]);
+  EXPECT_EQ(one["micro_batches"], 128 / 8);
+  EXPECT_EQ(memory("--set train.micro_batch=300")["micro_batch"], 300) << "more than train.global_batch";
+  EXPECT_EQ(memory("--ranks 4 --set train.micro_batch=32")["micro_batches"], 1);
+  const int64_t adam = base["optimizer_bytes"],
+                sharded = memory("--ranks 4 --set optimizer.sharded=true")["optimizer_bytes"];
+  EXPECT_NEAR(static_cast<double>(adam) / static_cast<double>(sharded), 4, 0.5);
+  // A mask: an output at each position.
+  write("mask.toml", "[[layer]]\nkind = \"conv2d\"\nfilters = \"classes\"\nkernel = 1\n");
+  const Outcome mask = run("model show mask.toml --input 8,8,3 --outputs 4 --positions 8,8");
+  EXPECT_THAT(mask.out, ::testing::HasSubstr("(8, 8, 4)")) << mask.err;
 }
 
 TEST_F(CommandLine, DoctorFailsWithoutTheGpuThatIsAskedFor) {

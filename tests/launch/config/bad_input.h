@@ -12,6 +12,7 @@
 #include <regex>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/io/data_files.h"
@@ -66,13 +67,15 @@ class BadInput : public testing::Test {
   /// Where commands run.
   static std::string work() { return at("work"); }
 
-  /// The words of a command, in which '@' stands for the folder of the files below, and TRAIN for a small
-  /// training.
+  /// The words of a command, in which '@' stands for the folder of the files below, TRAIN for a small
+  /// training, and NET for one without a model.
   static std::vector<std::string> arguments(const std::string& text) {
     std::string command =
         std::regex_replace(text, std::regex("^TRAIN"),
                            "train --device cpu --set model.name=mlp --set model.hidden=[64] --set "
                            "train.global_batch=8 --set train.epochs=2");
+    command =
+        std::regex_replace(command, std::regex("^NET"), "train --device cpu --set train.global_batch=8");
     command = std::regex_replace(command, std::regex("DATA"), "--set data.train=@data.h5:/good");
     return words(std::regex_replace(command, std::regex("@"), at("")));
   }
@@ -118,6 +121,14 @@ class BadInput : public testing::Test {
     put<int64_t>(file, "/nan/y", {kSamples}, y);
     put<int64_t>(file, "/empty/y", {0}, {});
     put<uint8_t>(file, "/empty/x", {0, 8, 8}, {});
+    for (const auto& [group, extent] : {std::pair("/mask", 8), std::pair("/small_mask", 6)}) {
+      put<uint8_t>(file, std::string(group) + "/x", {kSamples, 8, 8}, x);
+      put<uint8_t>(file, std::string(group) + "/y", {kSamples, extent, extent},
+                   counting<uint8_t>(kSamples * extent * extent, 3));
+    }
+    put<uint8_t>(file, "/tokens/x", {kSamples, 8}, counting<uint8_t>(kSamples * 8, 5));
+    put<uint8_t>(file, "/other_tokens/x", {kSamples, 8}, counting<uint8_t>(kSamples * 8, 7));
+    make_networks();
 
     const std::string bytes = read_all(file);
     std::ofstream(at("cut.h5"), std::ios::binary) << bytes.substr(0, bytes.size() / 2);
@@ -125,6 +136,19 @@ class BadInput : public testing::Test {
     std::filesystem::create_directory(at("folder"));
     std::ofstream(at("folder/train-images-idx3-ubyte")) << "not MNIST";
     std::filesystem::create_directory(at("empty run"));
+  }
+
+  static void make_networks() {
+    std::ofstream(at("mask.toml")) << "[[layer]]\nkind = \"conv2d\"\nfilters = \"classes\"\nkernel = 1\n";
+    const std::string end = "[[layer]]\nkind = \"linear\"\nname = \"scores\"\noutputs = \"classes\"\n";
+    std::ofstream(at("four-tokens.toml"))
+        << "[[layer]]\nkind = \"embedding\"\nname = \"embed\"\nentries = 4\nwidth = 3\n" + end;
+    std::ofstream(at("cycle.toml"))
+        << "[[layer]]\nkind = \"flatten\"\n[[layer]]\nkind = \"add\"\nname = \"sum\"\ninputs = [\"flatten_1\", "
+           "\"again\"]\n[[layer]]\nkind = \"relu\"\nname = \"again\"\n" +
+               end;
+    std::ofstream(at("wide-window.toml"))
+        << "[[layer]]\nkind = \"max_pool2d\"\nwindow = 9\n[[layer]]\nkind = \"flatten\"\n" + end;
   }
 
   static void make_checkpoints() {

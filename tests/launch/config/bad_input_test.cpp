@@ -71,6 +71,34 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return row.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
+    Networks, BadInputTable,
+    testing::Values(
+        Row{"Cycle", 1, "NET --set data.train=@data.h5:/good --set model.file=@cycle.toml", 2,
+            "cycle.toml:6: layer 'sum': a cycle: 'sum' reads 'again', which reads 'sum'"},
+        Row{"CycleTwoRanks", 2, "NET --set data.train=@data.h5:/good --set model.file=@cycle.toml", 2,
+            "a cycle: 'sum' reads 'again'"},
+        Row{"CycleShown", 1, "model show @cycle.toml", 2, "a cycle: 'sum' reads 'again'"},
+        Row{"MaskOfAnotherSize", 2,
+            "NET --set data.train=@data.h5:/small_mask --set data.task=classes --set model.file=@mask.toml",
+            2, "the last layer gives \\(8, 8, 3\\) for a sample, but the data needs \\(6, 6, 3\\)"},
+        Row{"MaskOfAnotherSizeInTheTest", 1,
+            "NET --set data.train=@data.h5:/mask --set data.test=@data.h5:/small_mask --set "
+            "data.task=classes --set model.file=@mask.toml",
+            3, "targets of .*/small_mask/x.* are of another kind or shape"},
+        Row{"TokensOutsideTheVocabulary", 2,
+            "NET --set data.train=@data.h5:/tokens --set data.task=tokens --set "
+            "model.file=@four-tokens.toml",
+            2, "layer 'embed' has 4 entries, but the ids of the data are 0 to 4"},
+        Row{"TokensOutsideThoseOfTheTraining", 1,
+            "NET --set data.train=@data.h5:/tokens --set data.test=@data.h5:/other_tokens --set "
+            "data.task=tokens --set model.file=@four-tokens.toml",
+            3, "/other_tokens/x.*has the token id 5, outside the vocabulary: ids must be 0 to 4"},
+        Row{"WindowLargerThanTheSample", 1,
+            "NET --set data.train=@data.h5:/good --set model.file=@wide-window.toml", 2,
+            "layer 'max_pool2d_1' \\(max_pool2d\\): window 9x9 is larger than the 8x8 input"}),
+    [](const auto& row) { return row.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
     Sizes, BadInputTable,
     testing::Values(
         Row{"BatchOverTheRanks", 2, "TRAIN DATA --set train.global_batch=9", 2,

@@ -36,7 +36,7 @@ TEST(LayerHelp, JsonHoldsTheSameTable) {
   EXPECT_EQ(options[0]["required"], true);
   EXPECT_TRUE(options[0]["default"].is_null());
   EXPECT_EQ(options[2]["name"], "stride");
-  EXPECT_EQ(options[2]["default"], Json({1, 1}));
+  EXPECT_EQ(options[2]["default"], Json::array({1}));
   EXPECT_EQ(json["every_layer"].size(), common_layer_options().size());
   EXPECT_FALSE(json["initializers"].empty());
 }

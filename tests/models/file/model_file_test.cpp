@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -89,21 +90,89 @@ outputs = "classes"
   EXPECT_EQ(graph.shape(graph.output()), Shape{7});
 }
 
+/// A sample that a kind of layer takes.
+Value sample_for(const std::string& kind) {
+  const std::set<std::string> of_tokens = {"embedding", "padding_mask"};
+  const std::set<std::string> of_sequences = {"attention", "class_token", "mean_positions",
+                                              "multihead_attention", "positional_embedding"};
+  if (of_tokens.contains(kind)) return {DType::i32, {12}};
+  if (of_sequences.contains(kind)) return {DType::f32, {4, 12}};
+  if (kind == "linear") return {DType::f32, {12}};
+  if (kind.ends_with("1d")) return {DType::f32, {6, 2}};
+  if (kind.ends_with("3d")) return {DType::f32, {6, 6, 6, 2}};
+  return {DType::f32, {6, 6, 2}};
+}
+
 TEST_F(ModelFile, EveryKindReadsItsStandardValuesAndNamesItself) {
+  const std::set<std::string> of_two_inputs = {"add", "concat", "multiply"};
   for (const LayerKind& kind : layer_kinds()) {
     std::string text = fmt::format("[[layer]]\nkind = \"{}\"\n", kind.name);
-    if (kind.name == "add") text += "inputs = [\"input\", \"input\"]\n";
+    if (of_two_inputs.contains(kind.name)) text += "inputs = [\"input\", \"input\"]\n";
     for (const LayerOption& option : kind.options) {
       if (option.standard) continue;
       text += option.name + (std::holds_alternative<double>(option.type) ? " = 0.5\n" : " = 2\n");
     }
     text += "[[layer]]\nkind = \"flatten\"\n[[layer]]\nkind = \"linear\"\noutputs = \"classes\"\n";
-    const Value input = kind.name == "embedding" ? Value{DType::i32, {12}}
-                        : kind.name == "linear"  ? Value{DType::f32, {12}}
-                                                 : Value{DType::f32, {6, 6, 2}};
-    const Graph graph = build(text, input);
+    const Graph graph = build(text, sample_for(kind.name));
     EXPECT_EQ(graph.nodes()[0].layer->kind(), kind.name);
   }
+}
+
+TEST_F(ModelFile, PaddingMayBeTheWordSame) {
+  const Graph graph = build(R"(
+[[layer]]
+kind = "conv2d"
+filters = 4
+kernel = [5, 3]
+stride = 2
+padding = "same"
+[[layer]]
+kind = "conv_transpose2d"
+filters = 4
+kernel = 2
+stride = 2
+padding = [0]
+[[layer]]
+kind = "flatten"
+[[layer]]
+kind = "linear"
+outputs = "classes"
+)",
+                            {7, 8, 3});
+  EXPECT_EQ(graph.shape(1), (Shape{4, 4, 4}));
+  EXPECT_EQ(graph.shape(2), (Shape{8, 8, 4}));
+  EXPECT_THAT(error_of("[[layer]]\nkind = \"conv2d\"\nfilters = 3\nkernel = 3\npadding = \"valid\"\n"),
+              HasSubstr(":5: layer 'conv2d_1': 'padding' must be an integer, a list of one for each axis, "
+                        "or \"same\"."));
+}
+
+// Whether a sample of two axes is an image of one channel, or a signal of several, the model says.
+TEST_F(ModelFile, TheFirstKindWithANumberOfAxesSaysWhichSamplesLackTheirChannels) {
+  const std::string end =
+      "[[layer]]\nkind = \"flatten\"\n[[layer]]\nkind = \"linear\"\noutputs = \"classes\"\n";
+  const auto conv = [&](int axes) {
+    return fmt::format("[[layer]]\nkind = \"conv{}d\"\nfilters = 3\nkernel = 2\n", axes) + end;
+  };
+  const auto input_of = [&](const std::string& text, const Shape& sample) {
+    return build(text, sample).shape(0);
+  };
+  EXPECT_EQ(input_of(conv(1), {9}), (Shape{9, 1}));
+  EXPECT_EQ(input_of(conv(1), {9, 4}), (Shape{9, 4}));
+  EXPECT_EQ(input_of(conv(2), {9, 4}), (Shape{9, 4, 1}));
+  EXPECT_EQ(input_of(conv(2), {9, 4, 2}), (Shape{9, 4, 2}));
+  EXPECT_EQ(input_of(conv(3), {9, 4, 2}), (Shape{9, 4, 2, 1}));
+  EXPECT_EQ(input_of(end, {9, 4}), (Shape{9, 4, 1}));
+  const std::string attention = "[[layer]]\nkind = \"attention\"\nheads = 1\n";
+  EXPECT_EQ(input_of(attention + end, {9, 3}), (Shape{9, 3}));
+  const std::string norm = "[[layer]]\nkind = \"batch_norm\"\n";
+  EXPECT_EQ(input_of(norm + conv(1), {9, 4}), (Shape{9, 4}));
+  const std::string block =
+      "[block.stem]\nlayers = [{ kind = \"relu\" }, { kind = \"conv1d\", filters = 2, kernel = 3 }]\n";
+  EXPECT_EQ(input_of(block + "[[layer]]\nblock = \"stem\"\n" + end, {9, 4}), (Shape{9, 4}));
+  const std::string circle = "[block.a]\nlayers = [{ block = \"a\" }]\n[[layer]]\nblock = \"a\"\n";
+  EXPECT_THAT(error_of(circle + end, {9, 4}), HasSubstr("block 'a' is used inside itself."));
+  const std::string tokens = "[[layer]]\nkind = \"embedding\"\nentries = 5\nwidth = 4\n" + conv(1);
+  EXPECT_EQ(build(tokens, Value{DType::i32, {9}}).shape(0), Shape{9});
 }
 
 TEST_F(ModelFile, InputIsTheNameOfTheData) {

@@ -2,24 +2,22 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "models/registry.h"
 #include "src/core/error.h"
 #include "src/graph/rewrites/rewrites.h"
 #include "tests/graph/network_run.h"
+#include "tests/models/zoo/parameter_count.h"
 
 namespace lockstep {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-int64_t parameter_count(const Graph& graph) {
-  int64_t count = 0;
-  for (const Graph::Node& node : graph.nodes())
-    for (const ParameterSpec& spec : node.layer->parameters()) count += spec.shape.elements();
-  return count;
-}
 
 std::vector<std::string> names(const Graph& graph) {
   std::vector<std::string> result;
@@ -59,16 +57,25 @@ TEST(Models, CnnHasTheLayersOfTheTutorials) {
   }
 }
 
+TEST(Models, DeepCamHasAnOutputAtEachPositionOfAnyImage) {
+  for (const auto& [height, width] : {std::pair{1, 5}, {16, 32}, {17, 31}, {30, 24}})
+    for (const int64_t output_stride : {8, 16}) {
+      const Graph graph = build_model({.name = "deepcam", .keys = {{"output_stride", output_stride}}},
+                                      {height, width, 2}, {3, {height, width}}, 1);
+      EXPECT_EQ(graph.shape(graph.output()), (Shape{height, width, 3}));
+      const int features = graph.find("xception_features.relu5") + 1;
+      EXPECT_EQ(graph.shape(features)[1], (width + output_stride - 1) / output_stride);
+    }
+}
+
 class ModelsOnBackend : public test::BackendTest {};
 INSTANTIATE_FOR_BACKENDS(ModelsOnBackend);
 
 TEST_P(ModelsOnBackend, RunForwardAndBackwardAsOnTheCpu) {
   for (const ModelEntry& entry : model_registry()) {
     SCOPED_TRACE(entry.name);
-    ModelSpec spec{.name = entry.name};
-    for (const ModelKey& key : entry.keys)
-      if (key.name == "dropout") spec.keys["dropout"] = 0.25;
-    const Graph graph = build_model(spec, {13, 12, 3}, {4}, 1);
+    const ModelUse& use = entry.small;
+    const Graph graph = build_model({.name = entry.name, .keys = use.keys}, use.input, use.output, 1);
     expect_as_on_cpu(exec(), rewrite(graph.clone()));
     NetworkRun run(exec(), graph);
     for (const float y : run.forward()) EXPECT_TRUE(std::isfinite(y));
@@ -104,15 +111,50 @@ TEST(Models, SayWhatIsWrong) {
       HasSubstr(
           "model 'cnn' for samples of shape (4, 4): layer 'conv2' (conv2d): kernel 3x3 is larger than the "
           "1x1 input."));
+  EXPECT_THAT(error_of({.name = "resnet18", .keys = {{"stem", "cifr"}}}, {28, 28}),
+              HasSubstr("unknown model.stem 'cifr'. Did you mean 'cifar'?"));
+  EXPECT_THAT(error_of({.name = "resnet18", .keys = {{"filters", std::vector<int64_t>{64}}}}, {28, 28}),
+              HasSubstr("model.filters = [64] has 1 number, but must have 4."));
+  EXPECT_THAT(
+      error_of({.name = "resnet18", .keys = {{"blocks", std::vector<int64_t>{1, 0, 1, 1}}}}, {28, 28}),
+      HasSubstr("model.blocks = [1, 0, 1, 1] must be numbers from 1."));
+  EXPECT_THAT(error_of({.name = "resnet18", .keys = {{"groups", int64_t{2}}}}, {28, 28}),
+              HasSubstr("model.groups and model.group_width need model.bottleneck = true."));
+  EXPECT_THAT(
+      error_of({.name = "unet"}, {16, 16, 3}),
+      HasSubstr("has an output at each of the positions (16, 16) of a sample, but the targets have one "
+                "for the whole sample."));
+  const auto deepcam_error = [](const std::string& key, int64_t value) {
+    try {
+      build_model({.name = "deepcam", .keys = {{key, value}}}, {16, 16, 3}, {2, {16, 16}}, 1);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_THAT(deepcam_error("output_stride", 32), HasSubstr("model.output_stride = 32 must be 8 or 16."));
+  EXPECT_THAT(deepcam_error("middle_blocks", -1), HasSubstr("model.middle_blocks = -1 must be at least 0."));
+  EXPECT_THAT(error_of({.name = "mobilenet_v2", .keys = {{"width", 0.0}}}, {28, 28}),
+              HasSubstr("model.width = 0 must be above 0."));
   EXPECT_THAT(error_of({.name = "cnn"}, {784}), HasSubstr("but its input is (784)"));
 }
 
-TEST(Models, EveryStandardKeyIsOfItsOwnType) {
+TEST(Models, EveryModelHasItsOwnName) {
+  std::set<std::string> seen;
   for (const ModelEntry& entry : model_registry()) {
-    ModelSpec spec{.name = entry.name};
-    for (const ModelKey& key : entry.keys) spec.keys[key.name] = key.standard;
-    EXPECT_EQ(names(build_model(spec, {28, 28}, {10}, 1)),
-              names(build_model({.name = entry.name}, {28, 28}, {10}, 1)));
+    EXPECT_TRUE(seen.insert(entry.name).second) << entry.name;
+    EXPECT_EQ(find_model(entry.name), &entry);
+    EXPECT_FALSE(entry.description.empty()) << entry.name;
+  }
+  EXPECT_EQ(find_model("no such model"), nullptr);
+}
+
+TEST(Models, EveryFamiliarNameMeansAModel) {
+  for (const Synonym& synonym : model_synonyms()) {
+    if (synonym.advice.empty()) {
+      EXPECT_NE(find_model(std::string(synonym.meant)), nullptr) << synonym.typed;
+    }
+    EXPECT_EQ(find_model(std::string(synonym.typed)), nullptr) << synonym.typed;
   }
 }
 

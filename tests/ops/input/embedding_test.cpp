@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <vector>
+
 #include "tests/support/backend.h"
 #include "tests/support/harness/op_case.h"
 
@@ -12,8 +14,12 @@ OpCase embedding_case(int64_t entries, int64_t width, int64_t rows, const Fill& 
   OpCase op;
   op.input("ids", {rows}, ids, DType::i32).input("weight", {entries, width});
   op.output("y", {rows, width}, kExact).output_gradient("y").gradient("weight", kSum);
-  op.runs([](const OpCall& c) { embedding_forward(c.exec, c["ids"], c["weight"], c["y"]); },
-          [](const OpCall& c) { embedding_backward(c.exec, c["ids"], c["dy"], c["dweight"]); });
+  op.prepare = [=](Exec exec) {
+    return OpRoutines{
+        [](const OpCall& c) { embedding_forward(c.exec, c["ids"], c["weight"], c["y"]); },
+        [](const OpCall& c) { embedding_backward(c.exec, c["ids"], c["dy"], c["dweight"], c.workspace); },
+        embedding_workspace_bytes(exec, rows)};
+  };
   op.oracle = [width](const Values& in) {
     const Doubles& weight = in["weight"];
     Doubles y;
@@ -43,11 +49,33 @@ const RegisterOp kEmbedding("embedding", [](Op& op) {
 class EmbeddingTest : public BackendTest {};
 INSTANTIATE_FOR_BACKENDS(EmbeddingTest);
 
+/// The gradient of a table whose vectors have `width` numbers.
+std::vector<float> gradient(Exec exec, int64_t entries, int64_t width, const std::vector<int32_t>& ids,
+                            const std::vector<float>& dy) {
+  const auto rows = static_cast<int64_t>(ids.size());
+  const Guarded<int32_t> in(exec, {rows}, ids);
+  const Guarded<float> from(exec, {rows, width}, dy), to(exec, {entries, width});
+  const auto bytes = static_cast<int64_t>(embedding_workspace_bytes(exec, rows));
+  const Guarded<uint8_t> workspace(exec, {bytes});
+  embedding_backward(exec, in, from, to, bytes == 0 ? Tensor{} : Tensor(workspace));
+  return to.values();
+}
+
 TEST_P(EmbeddingTest, AnEntryThatNoIdNamesHasNoGradient) {
-  const Guarded<int32_t> ids(exec(), {3}, {2, 0, 2});
-  const Guarded<float> dy(exec(), {3, 2}, {1, 2, 3, 4, 5, 6}), dweight(exec(), {4, 2});
-  embedding_backward(exec(), ids, dy, dweight);
-  EXPECT_THAT(dweight.values(), testing::ElementsAre(3, 4, 0, 0, 6, 8, 0, 0));
+  EXPECT_THAT(gradient(exec(), 4, 2, {2, 0, 2}, {1, 2, 3, 4, 5, 6}),
+              testing::ElementsAre(3, 4, 0, 0, 6, 8, 0, 0));
+}
+
+TEST_P(EmbeddingTest, SortsIdsOfSeveralDigits) {
+  constexpr int32_t kEntries = 70000;
+  std::vector<int32_t> ids;
+  std::vector<float> dy, expected(kEntries);
+  for (int32_t row = 0; row < 700; ++row) {
+    ids.push_back(static_cast<int32_t>(int64_t{row} * row * 7919 % kEntries));
+    dy.push_back(static_cast<float>(row % 13) - 5);
+    expected[static_cast<size_t>(ids.back())] += dy.back();
+  }
+  EXPECT_EQ(gradient(exec(), kEntries, 1, ids, dy), expected);
 }
 
 }  // namespace

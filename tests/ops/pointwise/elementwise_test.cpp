@@ -13,34 +13,44 @@
 namespace lockstep::test {
 namespace {
 
-OpCase activation_forward_case(Activation kind, const Shape& shape, const Fill& x) {
+bool has_kinks(Activation function) {
+  return function == Activation::relu || function == Activation::leaky_relu || function == Activation::relu6;
+}
+
+Tolerance tolerance(Activation function) {
+  if (function == Activation::relu || function == Activation::relu6) return kExact;
+  return function == Activation::leaky_relu ? kRounding : kFunction;
+}
+
+OpCase activation_forward_case(const ActivationSpec& spec, const Shape& shape, const Fill& x) {
   OpCase op;
-  op.input("x", shape, x).output("y", shape, kind == Activation::relu ? kExact : kFunction);
-  const char* const saved = backward_reads_input(kind) ? "x" : "y";
-  op.runs([=](const OpCall& c) { activation_forward(c.exec, kind, c["x"], c["y"]); },
-          [=](const OpCall& c) { activation_backward(c.exec, kind, c[saved], c["dy"], c["dx"]); });
-  op.oracle = [=](const Values& in) { return Values{{"y", oracle::activation(kind, in["x"])}}; };
-  if (!backward_reads_input(kind)) op.may_alias = {{"y", "x"}};
+  op.input("x", shape, x).output("y", shape, tolerance(spec.function));
+  const char* const saved = backward_reads_input(spec.function) ? "x" : "y";
+  op.runs([=](const OpCall& c) { activation_forward(c.exec, spec, c["x"], c["y"]); },
+          [=](const OpCall& c) { activation_backward(c.exec, spec, c[saved], c["dy"], c["dx"]); });
+  op.oracle = [=](const Values& in) { return Values{{"y", oracle::activation(spec, in["x"])}}; };
+  if (!backward_reads_input(spec.function)) op.may_alias = {{"y", "x"}};
   op.any_address = true;
   return op;
 }
 
-OpCase activation_case(Activation kind, const Shape& shape) {
-  OpCase op = activation_forward_case(kind, shape, between(-6, 6));
+OpCase activation_case(const ActivationSpec& spec, const Shape& shape) {
+  OpCase op = activation_forward_case(spec, shape, between(-8, 8));
   op.output_gradient("y").gradient("x", kGradient, shape.elements());
   op.may_alias.emplace_back("dx", "dy");
-  if (kind == Activation::relu) op.kinks = 0.001;
+  if (has_kinks(spec.function)) op.kinks = 0.001;
   return op;
 }
 
 const RegisterOp kActivation("activation", [](Op& op) {
-  for (const Activation kind : {Activation::relu, Activation::sigmoid, Activation::tanh, Activation::gelu}) {
-    const std::string name = to_string(kind);
-    op.add(name, {7, 33, 1000, 4099}, [kind](int64_t count) { return activation_case(kind, {count}); });
+  for (const Activation function : activations()) {
+    const std::string name = to_string(function);
+    const ActivationSpec spec(function, 0.3f);
+    op.add(name, {7, 33, 1000, 4099}, [spec](int64_t count) { return activation_case(spec, {count}); });
     // They stay finite, and NaN stays visible.
     op.add("extremes of " + name,
-           activation_forward_case(kind, {7}, exactly({-1e30, -100, -0., 0, 100, 1e30, kNaN})));
-    op.time(name, 64, [kind](int64_t n) { return activation_case(kind, {n, 26, 26, 32}); });
+           activation_forward_case(spec, {7}, exactly({-1e30, -100, -0., 0, 100, 1e30, kNaN})));
+    op.time(name, 64, [spec](int64_t n) { return activation_case(spec, {n, 26, 26, 32}); });
   }
 });
 

@@ -2,6 +2,8 @@
 // machine without a GPU, where these calls work. The convolutions are in cudnn_algorithms.cpp.
 #include "tests/support/emulator/cudnn_descriptors.h"
 
+#include <algorithm>
+
 namespace emulator::cudnn {
 
 Handles<cudnnHandle_t, Context> contexts;
@@ -27,12 +29,31 @@ bool is_type(cudnnDataType_t type) {
          type == CUDNN_DATA_BFLOAT16;
 }
 
-cudnnStatus_t set(Tensor* tensor, cudnnTensorFormat_t format, cudnnDataType_t type, int n, int c, int h,
-                  int w) {
-  if (tensor == nullptr || n <= 0 || c <= 0 || h <= 0 || w <= 0 || !is_type(type) ||
+/// The spatial numbers behind the first `skipped`, with `missing` for the axes in front that are not there.
+Numbers spatial(const int numbers[], int skipped, int axes, int64_t missing) {
+  Numbers result;
+  result.fill(missing);
+  std::copy_n(numbers + skipped, axes, result.end() - axes);
+  return result;
+}
+
+/// Extents: n, c, then one to three spatial ones.
+cudnnStatus_t set(Tensor* tensor, cudnnTensorFormat_t format, cudnnDataType_t type, int count,
+                  const int extents[]) {
+  if (tensor == nullptr || extents == nullptr || count < 3 || !is_type(type) ||
       (format != CUDNN_TENSOR_NCHW && format != CUDNN_TENSOR_NHWC))
     return CUDNN_STATUS_BAD_PARAM;
-  const Tensor result{.is_set = true, .format = format, .type = type, .n = n, .c = c, .h = h, .w = w};
+  const int axes = count - 2;
+  if (axes > kMaxAxes) return CUDNN_STATUS_NOT_SUPPORTED;
+  if (std::any_of(extents, extents + count, [](int extent) { return extent <= 0; }))
+    return CUDNN_STATUS_BAD_PARAM;
+  const Tensor result{.is_set = true,
+                      .format = format,
+                      .type = type,
+                      .axes = axes,
+                      .n = extents[0],
+                      .c = extents[1],
+                      .extents = spatial(extents, 2, axes, 1)};
   // "The total size of the tensor descriptor exceeds the maximum limit of 2 Giga-elements."
   if (result.elements() > int64_t{INT_MAX}) return CUDNN_STATUS_NOT_SUPPORTED;
   *tensor = result;
@@ -101,18 +122,18 @@ cudnnStatus_t cudnnCreateTensorDescriptor(cudnnTensorDescriptor_t* tensor) { ret
 cudnnStatus_t cudnnDestroyTensorDescriptor(cudnnTensorDescriptor_t tensor) {
   return destroy(tensors, tensor);
 }
-cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t tensor, cudnnTensorFormat_t format,
-                                         cudnnDataType_t type, int n, int c, int h, int w) {
-  return set(tensors.find(tensor), format, type, n, c, h, w);
+cudnnStatus_t cudnnSetTensorNdDescriptorEx(cudnnTensorDescriptor_t tensor, cudnnTensorFormat_t format,
+                                           cudnnDataType_t type, int count, const int extents[]) {
+  return set(tensors.find(tensor), format, type, count, extents);
 }
 
 cudnnStatus_t cudnnCreateFilterDescriptor(cudnnFilterDescriptor_t* filter) { return create(filters, filter); }
 cudnnStatus_t cudnnDestroyFilterDescriptor(cudnnFilterDescriptor_t filter) {
   return destroy(filters, filter);
 }
-cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t filter, cudnnDataType_t type,
-                                         cudnnTensorFormat_t format, int k, int c, int h, int w) {
-  return set(filters.find(filter), format, type, k, c, h, w);
+cudnnStatus_t cudnnSetFilterNdDescriptor(cudnnFilterDescriptor_t filter, cudnnDataType_t type,
+                                         cudnnTensorFormat_t format, int count, const int extents[]) {
+  return set(filters.find(filter), format, type, count, extents);
 }
 
 cudnnStatus_t cudnnCreateConvolutionDescriptor(cudnnConvolutionDescriptor_t* convolution) {
@@ -121,20 +142,21 @@ cudnnStatus_t cudnnCreateConvolutionDescriptor(cudnnConvolutionDescriptor_t* con
 cudnnStatus_t cudnnDestroyConvolutionDescriptor(cudnnConvolutionDescriptor_t convolution) {
   return destroy(convolutions, convolution);
 }
-cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t handle, int pad_h, int pad_w,
-                                              int stride_h, int stride_w, int dilation_h, int dilation_w,
+cudnnStatus_t cudnnSetConvolutionNdDescriptor(cudnnConvolutionDescriptor_t handle, int axes,
+                                              const int padding[], const int stride[], const int dilation[],
                                               cudnnConvolutionMode_t mode, cudnnDataType_t compute) {
   Convolution* convolution = convolutions.find(handle);
-  if (convolution == nullptr || pad_h < 0 || pad_w < 0 || stride_h <= 0 || stride_w <= 0 || dilation_h <= 0 ||
-      dilation_w <= 0 || !is_type(compute) || (mode != CUDNN_CONVOLUTION && mode != CUDNN_CROSS_CORRELATION))
+  if (convolution == nullptr || axes < 1 || padding == nullptr || stride == nullptr || dilation == nullptr ||
+      !is_type(compute) || (mode != CUDNN_CONVOLUTION && mode != CUDNN_CROSS_CORRELATION))
     return CUDNN_STATUS_BAD_PARAM;
+  if (axes > kMaxAxes) return CUDNN_STATUS_NOT_SUPPORTED;
+  for (int axis = 0; axis < axes; ++axis)
+    if (padding[axis] < 0 || stride[axis] <= 0 || dilation[axis] <= 0) return CUDNN_STATUS_BAD_PARAM;
   *convolution = {.is_set = true,
-                  .pad_h = pad_h,
-                  .pad_w = pad_w,
-                  .stride_h = stride_h,
-                  .stride_w = stride_w,
-                  .dilation_h = dilation_h,
-                  .dilation_w = dilation_w,
+                  .axes = axes,
+                  .padding = spatial(padding, 0, axes, 0),
+                  .stride = spatial(stride, 0, axes, 1),
+                  .dilation = spatial(dilation, 0, axes, 1),
                   .mode = mode,
                   .compute = compute,
                   .groups = convolution->groups,

@@ -2,7 +2,8 @@
 // are those of the cuDNN documentation, "cudnn_cnn Library" and "Odds and Ends: Reproducibility": which
 // formats go together, which algorithms sum in an order left to chance (ALGO_0 of both backward directions;
 // none of forward). Where the documentation's tables leave a case open, the emulator does without: depthwise
-// convolutions have no forward algorithm, no deterministic one for the filters, and are refused for the data.
+// convolutions, and groups in three dimensions, have no forward algorithm, no deterministic one for the
+// filters, and are refused for the data.
 #include <algorithm>
 #include <iterator>
 
@@ -11,6 +12,10 @@
 namespace emulator::cudnn {
 
 namespace {
+
+int64_t outputs(int64_t in, int64_t pad, int64_t filter, int64_t stride, int64_t dilation) {
+  return (in + 2 * pad - dilation * (filter - 1) - 1) / stride + 1;
+}
 
 cudnnStatus_t understand(cudnnTensorDescriptor_t x_handle, cudnnFilterDescriptor_t w_handle,
                          cudnnConvolutionDescriptor_t convolution_handle, cudnnTensorDescriptor_t y_handle,
@@ -21,15 +26,17 @@ cudnnStatus_t understand(cudnnTensorDescriptor_t x_handle, cudnnFilterDescriptor
       !y->is_set || !convolution->is_set)
     return CUDNN_STATUS_BAD_PARAM;
   *problem = {*x, *w, *y, *convolution};
-  const auto outputs = [](int64_t in, int64_t pad, int64_t filter, int64_t stride, int64_t dilation) {
-    return (in + 2 * pad - dilation * (filter - 1) - 1) / stride + 1;
-  };
   const Convolution& c = *convolution;
-  if (x->n != y->n || x->c != w->c * c.groups || y->c != w->n || w->n % c.groups != 0 ||
-      y->h != outputs(x->h, c.pad_h, w->h, c.stride_h, c.dilation_h) ||
-      y->w != outputs(x->w, c.pad_w, w->w, c.stride_w, c.dilation_w))
+  if (x->axes != w->axes || x->axes != y->axes || x->axes != c.axes) return CUDNN_STATUS_BAD_PARAM;
+  if (x->n != y->n || x->c != w->c * c.groups || y->c != w->n || w->n % c.groups != 0)
     return CUDNN_STATUS_BAD_PARAM_SHAPE_MISMATCH;
+  for (size_t axis = 0; axis < kMaxAxes; ++axis)
+    if (y->extents[axis] !=
+        outputs(x->extents[axis], c.padding[axis], w->extents[axis], c.stride[axis], c.dilation[axis]))
+      return CUDNN_STATUS_BAD_PARAM_SHAPE_MISMATCH;
 
+  // The tables list two and three dimensions: one is two with an extent of 1.
+  if (c.axes == 1) return CUDNN_STATUS_NOT_SUPPORTED;
   // FLOAT_CONFIG is all that the emulator knows; NHWC filters go with NHWC tensors only.
   if (c.mode != CUDNN_CROSS_CORRELATION) return CUDNN_STATUS_NOT_SUPPORTED;
   for (const cudnnDataType_t type : {x->type, w->type, y->type, c.compute})
@@ -47,14 +54,14 @@ bool is_deterministic(Direction direction, int algorithm) {
 }
 
 bool is_supported(Direction direction, int algorithm, const Problem& problem) {
-  if (problem.is_depthwise()) return direction == Direction::filter && algorithm == kFirst;
+  if (problem.is_left_open()) return direction == Direction::filter && algorithm == kFirst;
   return algorithm == kFirst || algorithm == kWithWorkspace;
 }
 
 size_t workspace_bytes(Direction direction, int algorithm, const Problem& problem) {
   if (algorithm != kWithWorkspace) return 0;
   if (direction == Direction::filter) return 2 * problem.w.bytes();  // partial sums
-  return static_cast<size_t>(problem.y.h * problem.y.w * problem.w.h * problem.w.w) * sizeof(int32_t);
+  return static_cast<size_t>(problem.y.positions() * problem.w.positions()) * sizeof(int32_t);
 }
 
 /// The algorithms, the fastest first. As in the real listings one appears once for each math type, and one
@@ -64,7 +71,7 @@ cudnnStatus_t list(Direction direction, const Problem& problem, int wanted, int*
                    Performance* results) {
   if (wanted <= 0 || found == nullptr || results == nullptr) return CUDNN_STATUS_BAD_PARAM;
   *found = 0;
-  if (problem.is_depthwise() && direction == Direction::data) return CUDNN_STATUS_NOT_SUPPORTED_SHAPE;
+  if (problem.is_left_open() && direction == Direction::data) return CUDNN_STATUS_NOT_SUPPORTED_SHAPE;
   struct Entry {
     int algorithm;
     cudnnMathType_t math;

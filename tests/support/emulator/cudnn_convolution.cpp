@@ -6,6 +6,15 @@ namespace emulator::cudnn {
 
 namespace {
 
+/// Calls visit(coordinates) for each position within the extents, the last axis fastest.
+template <typename Visit>
+void for_each_position(const Numbers& extents, Visit visit) {
+  Numbers at;
+  for (at[0] = 0; at[0] < extents[0]; ++at[0])
+    for (at[1] = 0; at[1] < extents[1]; ++at[1])
+      for (at[2] = 0; at[2] < extents[2]; ++at[2]) visit(at);
+}
+
 /// Calls tap(x, w, y) with the offsets of each product's factors, for the first channel of its group.
 template <typename Tap>
 void for_each_tap(const Problem& p, Tap tap) {
@@ -13,21 +22,21 @@ void for_each_tap(const Problem& p, Tap tap) {
   const Strides x = p.x.strides(), w = p.w.strides(), y = p.y.strides();
   const int64_t filters_a_group = p.w.n / conv.groups;
   for (int64_t n = 0; n < p.y.n; ++n)
-    for (int64_t oh = 0; oh < p.y.h; ++oh)
-      for (int64_t ow = 0; ow < p.y.w; ++ow)
-        for (int64_t r = 0; r < p.w.h; ++r) {
-          const int64_t h = oh * conv.stride_h - conv.pad_h + r * conv.dilation_h;
-          if (h < 0 || h >= p.x.h) continue;
-          for (int64_t s = 0; s < p.w.w; ++s) {
-            const int64_t iw = ow * conv.stride_w - conv.pad_w + s * conv.dilation_w;
-            if (iw < 0 || iw >= p.x.w) continue;
-            for (int64_t k = 0; k < p.w.n; ++k) {
-              const int64_t first_channel = k / filters_a_group * p.w.c;
-              tap(n * x.n + h * x.h + iw * x.w + first_channel * x.c, k * w.n + r * w.h + s * w.w,
-                  n * y.n + oh * y.h + ow * y.w + k * y.c);
-            }
-          }
+    for_each_position(p.y.extents, [&](const Numbers& out) {
+      for_each_position(p.w.extents, [&](const Numbers& element) {
+        int64_t x_at = n * x.n, w_at = 0, y_at = n * y.n;
+        for (size_t axis = 0; axis < kMaxAxes; ++axis) {
+          const int64_t in =
+              out[axis] * conv.stride[axis] - conv.padding[axis] + element[axis] * conv.dilation[axis];
+          if (in < 0 || in >= p.x.extents[axis]) return;
+          x_at += in * x.axis[axis];
+          w_at += element[axis] * w.axis[axis];
+          y_at += out[axis] * y.axis[axis];
         }
+        for (int64_t k = 0; k < p.w.n; ++k)
+          tap(x_at + k / filters_a_group * p.w.c * x.c, w_at + k * w.n, y_at + k * y.c);
+      });
+    });
 }
 
 }  // namespace

@@ -11,7 +11,10 @@ struct Problem {
   Tensor x, w, y;
   Convolution convolution;
 
-  bool is_depthwise() const { return convolution.groups > 1 && convolution.groups == x.c; }
+  /// Whether the documentation does not say which algorithms there are.
+  bool is_left_open() const {
+    return convolution.groups > 1 && (convolution.groups == x.c || convolution.axes == 3);
+  }
 };
 
 struct Arguments {

@@ -3,7 +3,9 @@
 // What is behind the descriptors of the emulated cuDNN.
 #include <cudnn.h>
 
+#include <array>
 #include <climits>
+#include <cstdint>
 
 #include "tests/support/emulator/library.h"
 
@@ -13,9 +15,14 @@ struct Context {
   cudaStream_t stream = nullptr;
 };
 
+constexpr int kMaxAxes = 3;
+/// A number for each spatial axis, outermost first; of fewer axes, those in front are 1 (padding: 0) here.
+using Numbers = std::array<int64_t, kMaxAxes>;
+
 /// Distances in elements.
 struct Strides {
-  int64_t n, c, h, w;
+  int64_t n, c;
+  Numbers axis;
 };
 
 /// A tensor, or filters: then n is their number, and c the channels of one group.
@@ -23,19 +30,26 @@ struct Tensor {
   bool is_set = false;
   cudnnTensorFormat_t format;
   cudnnDataType_t type;
-  int64_t n, c, h, w;
+  int axes;  ///< spatial
+  int64_t n, c;
+  Numbers extents;
 
-  int64_t elements() const { return n * c * h * w; }
+  int64_t positions() const { return extents[0] * extents[1] * extents[2]; }
+  int64_t elements() const { return n * c * positions(); }
   size_t bytes() const { return static_cast<size_t>(elements()) * sizeof(float); }
   Strides strides() const {
-    if (format == CUDNN_TENSOR_NHWC) return {h * w * c, 1, w * c, c};
-    return {c * h * w, h * w, w, 1};
+    const bool channels_last = format == CUDNN_TENSOR_NHWC;
+    const int64_t step = channels_last ? c : 1;
+    return {c * positions(),
+            channels_last ? 1 : positions(),
+            {extents[1] * extents[2] * step, extents[2] * step, step}};
   }
 };
 
 struct Convolution {
   bool is_set = false;
-  int64_t pad_h, pad_w, stride_h, stride_w, dilation_h, dilation_w;
+  int axes;  ///< spatial
+  Numbers padding, stride, dilation;
   cudnnConvolutionMode_t mode;
   cudnnDataType_t compute;
   int64_t groups = 1;

@@ -107,7 +107,7 @@ struct OpCase {
   double kinks = 0;        ///< the largest part of an input's elements at which there is no derivative
   bool is_padded = false;  ///< rows from info.valid on count for nothing, and are zero where they are written
   bool any_address = false;           ///< tensors may lie at any multiple of their element's size
-  std::vector<std::string> pointers;  ///< tensors whose shape the operation does not see
+  std::vector<std::string> pointers;  ///< tensors whose last extent the operation does not know
   MicroBatchInfo info{.step = 3, .valid = 0, .weight = 0.25f};  ///< valid is set to the number of rows
   double flops = 0;                                             ///< of forward; for timing
 };

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "src/core/error.h"
+#include "src/device/buffer.h"
+#include "src/train/run/memory.h"
 #include "tests/support/mpi_world.h"
 #include "tests/train/made_up_data.h"
 
@@ -71,18 +73,35 @@ TEST_P(MpiSetup, EvaluatesWithTheModelAlone) {
   EXPECT_EQ(setup.parameters.layout().parameter_count, 4 * 8 + 8 + 8 * 3 + 3);
 }
 
-TEST(MpiTrainingMemory, IsWhatASetupTakes) {
-  World& world = test_world();
-  TrainOptions options;
-  options.run.threads = 1;
-  options.train.global_batch = 16 * world.size();
-  options.train.micro_batch = 16;
-  const TrainingMemory memory = training_memory(small_mlp()({DType::f32, {4}}, {3}), options);
-  const TrainingSetup setup(world, Exec{}, options, made_up_data(), small_mlp());
-  EXPECT_EQ(memory.micro_batch, 16);
-  EXPECT_EQ(static_cast<size_t>(memory.weights), setup.parameters.weights().size_bytes());
-  EXPECT_EQ(static_cast<size_t>(memory.optimizer), setup.optimizer.bytes());
-  EXPECT_EQ(static_cast<size_t>(memory.activations), setup.step.activation_bytes());
+TEST_P(MpiSetup, TakesTheMemoryThatIsForecast) {
+  TrainOptions with = options();
+  with.run.reproducible = false;
+  with.train.global_batch = 16 * world.size();
+  with.comm.bucket_bytes = 1 << 20;
+  for (const bool sharded : {false, true}) {
+    with.optimizer.sharded = sharded;
+    const BufferBytes before = buffer_bytes();
+    const TrainingSetup setup(world, exec(), with, made_up_data(), small_mlp());
+    const MemoryForecast forecast =
+        forecast_memory(exec(), small_mlp()({DType::f32, {4}}, {3}), with, made_up_data(), world.size());
+    EXPECT_EQ(forecast.batching.micro_batch, setup.batching.micro_batch);
+    EXPECT_EQ(forecast.batching.micro_batches, setup.batching.micro_batches);
+    EXPECT_EQ(static_cast<size_t>(forecast.memory.activations), setup.step.activation_bytes());
+    EXPECT_EQ(static_cast<size_t>(forecast.memory.gradients), setup.step.gradient_bytes());
+    if (!sharded) {  // of which no rank has exactly an even share
+      EXPECT_EQ(static_cast<size_t>(forecast.memory.optimizer), setup.optimizer.bytes());
+    }
+    // Evaluation, the loader and the snapshot are not part of a setup.
+    TrainingMemory expected = forecast.memory;
+    expected.evaluation = expected.loader = expected.snapshot = 0;
+    const BufferBytes planned = expected.on(exec().on_cuda()), now = buffer_bytes();
+    const auto near = [](int64_t taken, int64_t forecast_bytes) {
+      EXPECT_NEAR(static_cast<double>(taken), static_cast<double>(forecast_bytes),
+                  0.05 * static_cast<double>(forecast_bytes) + 4096);
+    };
+    near(now.host - before.host, planned.host);
+    near(now.device - before.device, planned.device);
+  }
 }
 
 }  // namespace

@@ -1,0 +1,120 @@
+#include "io/import/import_text.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <system_error>
+#include <vector>
+
+#include "io/checkpoint/atomic_hdf5.h"
+#include "src/core/error.h"
+
+namespace lockstep {
+
+namespace {
+
+std::string read_file(const std::string& path) {
+  const auto refuse = [&](int error) {
+    fail(ExitCode::data, "{}: cannot read it: {}.", path, std::strerror(error));
+  };
+  std::error_code status;
+  if (std::filesystem::is_directory(path, status)) refuse(EISDIR);
+  errno = 0;
+  std::ifstream in(path, std::ios::binary);
+  if (!in) refuse(errno != 0 ? errno : EIO);
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  if (!in) refuse(EIO);
+  if (text.empty()) fail(ExitCode::data, "{}: the file is empty.", path);
+  return text;
+}
+
+/// The code point that begins at text[at], and moves `at` behind it (RFC 3629); -1 if there is none.
+int32_t next_code_point(const std::string& text, size_t& at) {
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(i < text.size() ? text[i] : 0); };
+  const uint8_t lead = byte(at);
+  if (lead < 0x80) {
+    ++at;
+    return lead;
+  }
+  const int more = lead >= 0xF0 && lead < 0xF5   ? 3
+                   : lead >= 0xE0 && lead < 0xF0 ? 2
+                   : lead >= 0xC2 && lead < 0xE0 ? 1
+                                                 : 0;
+  if (more == 0) return -1;
+  int32_t point = lead & (0x3F >> more);
+  for (int i = 1; i <= more; ++i) {
+    const uint8_t next = byte(at + static_cast<size_t>(i));
+    if ((next & 0xC0) != 0x80) return -1;
+    point = point << 6 | (next & 0x3F);
+  }
+  const int32_t smallest = more == 1 ? 0x80 : more == 2 ? 0x800 : 0x10000;
+  if (point < smallest || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF)) return -1;
+  at += static_cast<size_t>(more) + 1;
+  return point;
+}
+
+std::vector<int32_t> code_points(const std::string& path, const std::string& text) {
+  std::vector<int32_t> points;
+  for (size_t at = 0; at < text.size();) {
+    const int32_t point = next_code_point(text, at);
+    if (point < 0)
+      fail(ExitCode::data,
+           "{}: the byte at offset {} does not belong to a character of UTF-8. Convert the file, or import "
+           "bytes (without --characters).",
+           path, at);
+    points.push_back(point);
+  }
+  return points;
+}
+
+template <typename Id>
+void write_ids(hdf5::File& file, const std::vector<int32_t>& ids, size_t train) {
+  std::vector<Id> stored(ids.begin(), ids.end());
+  const auto part = [&](const char* name, size_t first, size_t count) {
+    if (count > 0)
+      file.write(name, ConstTensor(stored.data() + first, dtype_of<Id>(), {static_cast<int64_t>(count)}));
+  };
+  part("/train/x", 0, train);
+  part("/test/x", train, ids.size() - train);
+}
+
+}  // namespace
+
+ImportedText import_text(const std::string& source, const std::string& out,
+                         const ImportTextOptions& options) {
+  const std::string text = read_file(source);
+  std::vector<int32_t> ids, vocabulary;
+  if (options.characters) {
+    ids = code_points(source, text);
+    const std::set<int32_t> different(ids.begin(), ids.end());
+    vocabulary.assign(different.begin(), different.end());
+    for (int32_t& id : ids)
+      id = static_cast<int32_t>(std::ranges::lower_bound(vocabulary, id) - vocabulary.begin());
+  } else {
+    for (const char byte : text) ids.push_back(static_cast<uint8_t>(byte));
+  }
+  const auto test = static_cast<size_t>(std::llround(options.test * static_cast<double>(ids.size())));
+  if (test >= ids.size() || (options.test > 0 && test == 0))
+    fail(ExitCode::usage, "--test {}: of {} tokens that is {}, but both parts need some.", options.test,
+         ids.size(), test);
+  const size_t train = ids.size() - test;
+
+  AtomicHdf5 output(out);
+  if (vocabulary.size() <= 256)
+    write_ids<uint8_t>(output.file(), ids, train);
+  else
+    write_ids<int32_t>(output.file(), ids, train);
+  if (options.characters)
+    output.file().write(
+        "/vocabulary", ConstTensor(vocabulary.data(), DType::i32, {static_cast<int64_t>(vocabulary.size())}));
+  output.commit();
+  return {static_cast<int64_t>(train), static_cast<int64_t>(test),
+          options.characters ? static_cast<int64_t>(vocabulary.size()) : 256};
+}
+
+}  // namespace lockstep

@@ -1,0 +1,61 @@
+#include "src/ops/attention/attention.h"
+
+#include "src/device/with_cuda.h"
+#include "src/ops/attention/attention_cpu.h"
+#include "src/ops/check.h"
+#include "src/ops/cuda_ops.h"
+
+namespace lockstep {
+
+namespace {
+
+/// Checks what both functions read.
+void check(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, ConstTensor y,
+           ConstTensor log_sums, Tensor workspace) {
+  const Shape& shape = inputs.qkv.shape();
+  INVARIANT(shape.rank() == 3 && spec.heads > 0 && shape[2] % (3 * spec.heads) == 0 &&
+                shape[2] <= 3 * spec.heads * AttentionSpec::kMaxWidth,
+            "attention: {} heads of {}", spec.heads, to_string(shape));
+  const int64_t samples = shape[0], positions = shape[1];
+  expect(inputs.qkv, DType::f32, shape, "attention: qkv");
+  if (inputs.mask) expect(inputs.mask, DType::f32, {samples, positions}, "attention: mask");
+  const float rate = spec.dropout.rate;
+  INVARIANT(rate >= 0 && rate < 1, "attention: dropout rate {} is not in [0, 1)", rate);
+  if (rate > 0) expect(inputs.sample_index, DType::i64, {samples}, "attention: sample_index");
+  expect(y, DType::f32, {samples, positions, shape[2] / 3}, "attention: y");
+  expect(log_sums, DType::f32, {samples, spec.heads, positions}, "attention: log_sums");
+  expect_workspace(workspace, attention_workspace_bytes(exec, spec, samples, positions), "attention");
+}
+
+}  // namespace
+
+size_t attention_workspace_bytes(Exec exec, const AttentionSpec& spec, int64_t samples, int64_t positions) {
+  // On CUDA: a number for each row of the scores, in backward.
+  const int64_t floats =
+      exec.on_cuda() ? samples * spec.heads * positions : cpu::attention_workspace(positions);
+  return static_cast<size_t>(floats) * sizeof(float);
+}
+
+void attention_forward(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, Tensor y,
+                       Tensor log_sums, Tensor workspace) {
+  check(exec, spec, inputs, y, log_sums, workspace);
+  if (is_empty(y)) return;
+  if constexpr (kCuda) {
+    if (exec.on_cuda()) return cuda::attention_forward(exec, spec, inputs, y, log_sums);
+  }
+  cpu::attention_forward(spec, inputs, y, log_sums, static_cast<float*>(workspace.raw()));
+}
+
+void attention_backward(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, ConstTensor y,
+                        ConstTensor log_sums, ConstTensor dy, Tensor dqkv, Tensor workspace) {
+  check(exec, spec, inputs, y, log_sums, workspace);
+  expect(dy, DType::f32, y.shape(), "attention: dy");
+  expect(dqkv, DType::f32, inputs.qkv.shape(), "attention: dqkv");
+  if (is_empty(y)) return;
+  if constexpr (kCuda) {
+    if (exec.on_cuda()) return cuda::attention_backward(exec, spec, inputs, y, log_sums, dy, dqkv, workspace);
+  }
+  cpu::attention_backward(spec, inputs, y, log_sums, dy, dqkv, static_cast<float*>(workspace.raw()));
+}
+
+}  // namespace lockstep

@@ -1,0 +1,147 @@
+#include "src/ops/conv/conv.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "src/device/buffer.h"
+#include "src/device/with_cuda.h"
+#include "src/ops/check.h"
+#include "src/ops/conv/conv_cpu.h"
+#include "src/ops/conv/conv_cuda.h"
+#include "src/ops/pointwise/activation.h"
+#include "src/ops/pointwise/bias.h"
+
+namespace lockstep {
+
+namespace {
+
+/// (first, number of each axis..., last).
+template <typename Number>
+Shape shape_of(int64_t first, const ConvAxes& axes, Number number, int64_t last) {
+  std::vector<int64_t> extents = {first};
+  for (const ConvAxis& axis : axes) extents.push_back(number(axis));
+  extents.push_back(last);
+  return Shape(extents);
+}
+
+void check_spec(const ConvSpec& spec) {
+  INVARIANT(spec.groups > 0 && spec.channels % spec.groups == 0 && spec.filters % spec.groups == 0,
+            "conv: {} groups do not divide {} channels and {} filters", spec.groups, spec.channels,
+            spec.filters);
+  for (const ConvAxis& axis : spec.axes)
+    INVARIANT(axis.window > 0 && axis.span() <= axis.padded() && axis.pad_before >= 0 && axis.pad_after >= 0,
+              "conv: a window that spans {} is larger than a padded extent of {}", axis.span(),
+              axis.padded());
+}
+
+/// What a backend implements: the convolution of a spec. Its transpose adds the bias to the data instead.
+/// Along one axis it is one along two, the first of extent 1: cuDNN has none along one axis, and oneDNN's
+/// depthwise kernels, about ten times as fast as its others, are for two.
+ConvSpec implemented(ConvSpec spec) {
+  if (spec.transposed) spec.bias = spec.relu = false;
+  if (spec.axes.count() == 1) spec.axes = {ConvAxis{}, spec.axes[0]};
+  return spec;
+}
+
+}  // namespace
+
+ConvAxes::ConvAxes(std::initializer_list<ConvAxis> axes) : ConvAxes(static_cast<int>(axes.size())) {
+  std::copy(axes.begin(), axes.end(), axes_.begin());
+}
+
+ConvAxes::ConvAxes(int count) : count_(count) {
+  INVARIANT(count >= 1 && count <= kMax, "a convolution along {} axes", count);
+}
+
+Shape ConvSpec::data() const {
+  return shape_of(
+      samples, axes, [](const ConvAxis& axis) { return axis.extent; }, channels);
+}
+Shape ConvSpec::result() const {
+  return shape_of(
+      samples, axes, [](const ConvAxis& axis) { return axis.outputs(); }, filters);
+}
+Shape ConvSpec::weights() const {
+  return shape_of(
+      filters, axes, [](const ConvAxis& axis) { return axis.window; }, channels / groups);
+}
+
+int64_t ConvSpec::taps() const {
+  int64_t product = 1;
+  for (const ConvAxis& axis : axes) product *= axis.window;
+  return product;
+}
+
+int64_t ConvSpec::flops() const { return 2 * result().elements() * taps() * channels / groups; }
+
+Conv::Conv(Exec exec, const ConvSpec& spec) : exec_(exec), spec_(spec) {
+  check_spec(spec);
+  if constexpr (kCuda) {
+    if (exec.on_cuda()) {
+      cuda_ = std::make_shared<Cuda>(exec, implemented(spec));
+      return;
+    }
+  }
+  cpu_ = onednn::guarded("conv", [&] { return std::make_unique<Cpu>(implemented(spec)); });
+}
+
+Conv::~Conv() = default;
+Conv::Conv(Conv&&) noexcept = default;
+
+template <typename Use>
+auto Conv::with_backend(Use use) const {
+  if constexpr (kCuda) {
+    if (cuda_) return use(*cuda_);
+  }
+  return onednn::guarded("conv", [&] { return use(*cpu_); });
+}
+
+size_t Conv::workspace_bytes() const {
+  return with_backend([](const auto& backend) { return backend.workspace_bytes(); });
+}
+
+void Conv::forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace) {
+  expect(x, DType::f32, spec_.input(), "conv: x");
+  expect(w, DType::f32, spec_.weights(), "conv: w");
+  expect(y, DType::f32, spec_.output(), "conv: y");
+  if (spec_.bias) expect(b, DType::f32, {spec_.features()}, "conv: b");
+  expect_workspace(workspace, workspace_bytes(), "conv");
+  if (spec_.samples == 0) return;
+  if (!spec_.transposed) {
+    with_backend([&](auto& backend) { backend.convolve(x, w, b, y, workspace); });
+    return;
+  }
+  with_backend([&](auto& backend) { backend.data_gradient(w, x, y, workspace); });
+  if (spec_.bias) bias_forward(exec_, y, b, y);
+  if (spec_.relu) activation_forward(exec_, Activation::relu, y, y);
+}
+
+void Conv::backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor dx, Tensor dw, Tensor db,
+                    Tensor workspace) {
+  expect(x, DType::f32, spec_.input(), "conv: x");
+  expect(w, DType::f32, spec_.weights(), "conv: w");
+  expect(dy, DType::f32, spec_.output(), "conv: dy");
+  if (dw) expect(dw, DType::f32, spec_.weights(), "conv: dw");
+  if (dx) expect(dx, DType::f32, spec_.input(), "conv: dx");
+  if (db) expect(db, DType::f32, {spec_.features()}, "conv: db");
+  INVARIANT(spec_.needs_dx || !dx, "conv: dx was declared unneeded");
+  INVARIANT((spec_.bias && dw) == static_cast<bool>(db), "conv: db belongs to dw and a bias");
+  expect_workspace(workspace, workspace_bytes(), "conv");
+  if (spec_.samples == 0) {
+    if (dw) fill_zero(exec_, dw.raw(), dw.bytes());
+    if (db) fill_zero(exec_, db.raw(), db.bytes());
+    return;
+  }
+  if (spec_.transposed && db) bias_backward(exec_, dy, db);
+  with_backend([&](auto& backend) {
+    if (spec_.transposed) {
+      if (dw) backend.filter_gradient(dy, x, dw, {}, workspace);
+      if (dx) backend.convolve(dy, w, {}, dx, workspace);
+    } else {
+      if (dw) backend.filter_gradient(x, dy, dw, db, workspace);
+      if (dx) backend.data_gradient(w, dy, dx, workspace);
+    }
+  });
+}
+
+}  // namespace lockstep

@@ -1,0 +1,235 @@
+#include "src/device/launch.h"
+#include "src/device/long_sum.h"
+#include "src/ops/cuda_ops.h"
+
+namespace lockstep::cuda {
+
+namespace {
+
+constexpr int kBlock = 256;
+
+/// One axis of windows.
+struct Axis {
+  int64_t inputs, outputs, window, stride, before;
+  int64_t counted_from, counted_to;  ///< what a mean's divisor may count
+  bool adaptive;
+
+  Axis(const PoolAxis& axis, bool count_padding)
+      : inputs(axis.inputs),
+        outputs(axis.outputs),
+        window(axis.window),
+        stride(axis.stride),
+        before(axis.before),
+        counted_from(count_padding ? -axis.before : 0),
+        counted_to(axis.inputs + (count_padding ? axis.after : 0)),
+        adaptive(axis.adaptive) {}
+
+  /// Of the whole window, padding included.
+  __device__ int64_t start(int64_t output) const {
+    return adaptive ? output * inputs / outputs : output * stride - before;
+  }
+  __device__ int64_t begin(int64_t output) const { return max(start(output), int64_t{0}); }
+  __device__ int64_t end(int64_t output) const {
+    return adaptive ? ((output + 1) * inputs - 1) / outputs + 1 : min(start(output) + window, inputs);
+  }
+  __device__ int64_t counted(int64_t output) const {
+    if (adaptive) return end(output) - begin(output);
+    return min(start(output) + window, counted_to) - max(start(output), counted_from);
+  }
+  /// The windows that contain an input: [first, last].
+  __device__ int64_t first_window(int64_t input) const {
+    if (adaptive) return input * outputs / inputs;
+    const int64_t missed = input + before - window + 1;
+    return missed <= 0 ? 0 : (missed + stride - 1) / stride;
+  }
+  __device__ int64_t last_window(int64_t input) const {
+    return adaptive ? ((input + 1) * outputs - 1) / inputs : min((input + before) / stride, outputs - 1);
+  }
+};
+
+struct Axes {
+  Axis d, h, w;
+  int64_t channels;
+
+  explicit Axes(const PoolSpec& spec)
+      : d(spec.axes[0], spec.count_padding),
+        h(spec.axes[1], spec.count_padding),
+        w(spec.axes[2], spec.count_padding),
+        channels(spec.c) {}
+
+  __device__ int64_t input(int64_t n, int64_t depth, int64_t row, int64_t column, int64_t channel) const {
+    return (((n * d.inputs + depth) * h.inputs + row) * w.inputs + column) * channels + channel;
+  }
+  __device__ int64_t output(int64_t n, int64_t depth, int64_t row, int64_t column, int64_t channel) const {
+    return (((n * d.outputs + depth) * h.outputs + row) * w.outputs + column) * channels + channel;
+  }
+  __device__ float divisor(int64_t depth, int64_t row, int64_t column) const {
+    return static_cast<float>(d.counted(depth) * h.counted(row) * w.counted(column));
+  }
+};
+
+/// The coordinates of element i of a tensor (N, D, H, W, C).
+struct Position {
+  int64_t n, depth, row, column, channel;
+};
+
+__device__ Position position_of(int64_t i, int64_t depth, int64_t height, int64_t width, int64_t channels) {
+  // 64-bit divisions are slow, and few tensors need them.
+  if (i <= 0x7fffffff) {
+    const uint32_t c = static_cast<uint32_t>(channels), w = static_cast<uint32_t>(width);
+    const uint32_t h = static_cast<uint32_t>(height), d = static_cast<uint32_t>(depth);
+    const uint32_t pixel = static_cast<uint32_t>(i) / c, line = pixel / w, plane = line / h, n = plane / d;
+    return {n, plane - n * d, line - plane * h, pixel - line * w, static_cast<uint32_t>(i) - pixel * c};
+  }
+  const int64_t pixel = i / channels, line = pixel / width, plane = line / height, n = plane / depth;
+  return {n, plane - n * depth, line - plane * height, pixel - line * width, i - pixel * channels};
+}
+
+__global__ void max_forward_kernel(Axes axes, const float* x, float* y, uint8_t* argmax, int64_t n) {
+  const int64_t stride = int64_t{gridDim.x} * blockDim.x;
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
+    const Position out = position_of(i, axes.d.outputs, axes.h.outputs, axes.w.outputs, axes.channels);
+    const int64_t top = axes.h.start(out.row), left = axes.w.start(out.column);
+    const int64_t front = axes.d.start(out.depth);
+    float best = 0.0f;
+    int64_t where = -1;
+    for (int64_t depth = axes.d.begin(out.depth); depth < axes.d.end(out.depth); ++depth)
+      for (int64_t row = axes.h.begin(out.row); row < axes.h.end(out.row); ++row)
+        for (int64_t column = axes.w.begin(out.column); column < axes.w.end(out.column); ++column) {
+          const float value = x[axes.input(out.n, depth, row, column, out.channel)];
+          if (where < 0 || value > best || (isnan(value) && !isnan(best))) {
+            best = value;
+            where = ((depth - front) * axes.h.window + row - top) * axes.w.window + column - left;
+          }
+        }
+    y[i] = best;
+    argmax[i] = static_cast<uint8_t>(where);
+  }
+}
+
+/// Each input element gathers from the windows that contain it, so that no two threads add to one sum.
+__global__ void max_backward_kernel(Axes axes, const uint8_t* argmax, const float* dy, float* dx, int64_t n) {
+  const int64_t stride = int64_t{gridDim.x} * blockDim.x;
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
+    const Position in = position_of(i, axes.d.inputs, axes.h.inputs, axes.w.inputs, axes.channels);
+    const int64_t last_depth = axes.d.last_window(in.depth), last_row = axes.h.last_window(in.row);
+    const int64_t last_column = axes.w.last_window(in.column);
+    float sum = 0.0f;
+    for (int64_t depth = axes.d.first_window(in.depth); depth <= last_depth; ++depth)
+      for (int64_t row = axes.h.first_window(in.row); row <= last_row; ++row)
+        for (int64_t column = axes.w.first_window(in.column); column <= last_column; ++column) {
+          const int64_t q = in.depth - axes.d.start(depth), r = in.row - axes.h.start(row);
+          const int64_t s = in.column - axes.w.start(column);
+          const int64_t out = axes.output(in.n, depth, row, column, in.channel);
+          if (argmax[out] == (q * axes.h.window + r) * axes.w.window + s) sum += dy[out];
+        }
+    dx[i] = sum;
+  }
+}
+
+__global__ void average_forward_kernel(Axes axes, const float* x, float* y, int64_t n) {
+  const int64_t stride = int64_t{gridDim.x} * blockDim.x;
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
+    const Position out = position_of(i, axes.d.outputs, axes.h.outputs, axes.w.outputs, axes.channels);
+    LongSum sum;
+    for (int64_t depth = axes.d.begin(out.depth); depth < axes.d.end(out.depth); ++depth)
+      for (int64_t row = axes.h.begin(out.row); row < axes.h.end(out.row); ++row)
+        for (int64_t column = axes.w.begin(out.column); column < axes.w.end(out.column); ++column)
+          sum.add(x[axes.input(out.n, depth, row, column, out.channel)]);
+    y[i] = static_cast<float>(sum.value()) / axes.divisor(out.depth, out.row, out.column);
+  }
+}
+
+__global__ void average_backward_kernel(Axes axes, const float* dy, float* dx, int64_t n) {
+  const int64_t stride = int64_t{gridDim.x} * blockDim.x;
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
+    const Position in = position_of(i, axes.d.inputs, axes.h.inputs, axes.w.inputs, axes.channels);
+    const int64_t last_depth = axes.d.last_window(in.depth), last_row = axes.h.last_window(in.row);
+    const int64_t last_column = axes.w.last_window(in.column);
+    float sum = 0.0f;
+    for (int64_t depth = axes.d.first_window(in.depth); depth <= last_depth; ++depth)
+      for (int64_t row = axes.h.first_window(in.row); row <= last_row; ++row)
+        for (int64_t column = axes.w.first_window(in.column); column <= last_column; ++column)
+          sum += dy[axes.output(in.n, depth, row, column, in.channel)] / axes.divisor(depth, row, column);
+    dx[i] = sum;
+  }
+}
+
+constexpr int kChannelTile = 32;
+constexpr int kPositionTile = 8;
+
+/// One block averages up to 32 channels of one sample over its positions.
+__global__ void global_average_forward_kernel(const float* x, float* y, int64_t samples, int64_t positions,
+                                              int64_t channels) {
+  __shared__ double tile[kPositionTile][kChannelTile];
+  const int64_t tiles = (channels + kChannelTile - 1) / kChannelTile;
+  for (int64_t block = blockIdx.x; block < samples * tiles; block += gridDim.x) {
+    const int64_t sample = block / tiles, channel = block % tiles * kChannelTile + threadIdx.x;
+    LongSum mine;
+    if (channel < channels)
+      for (int64_t p = threadIdx.y; p < positions; p += kPositionTile)
+        mine.add(x[(sample * positions + p) * channels + channel]);
+    double sum = mine.value();
+    tile[threadIdx.y][threadIdx.x] = sum;
+    __syncthreads();
+    if (threadIdx.y == 0 && channel < channels) {
+      for (int i = 1; i < kPositionTile; ++i) sum += tile[i][threadIdx.x];
+      y[sample * channels + channel] = static_cast<float>(sum / static_cast<double>(positions));
+    }
+    __syncthreads();  // the next round writes the tile
+  }
+}
+
+__global__ void global_average_backward_kernel(const float* dy, float* dx, int64_t n, int64_t positions,
+                                               int64_t channels) {
+  const int64_t stride = int64_t{gridDim.x} * blockDim.x;
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
+    const Position in = position_of(i, 1, 1, positions, channels);
+    dx[i] = dy[in.n * channels + in.channel] / static_cast<float>(positions);
+  }
+}
+
+}  // namespace
+
+void max_pool_forward(Exec exec, const PoolSpec& spec, ConstTensor x, Tensor y, Tensor argmax) {
+  const int64_t n = y.elements();
+  launch(max_forward_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), Axes(spec),
+         x.data<float>(), y.data<float>(), argmax.data<uint8_t>(), n);
+}
+
+void max_pool_backward(Exec exec, const PoolSpec& spec, ConstTensor argmax, ConstTensor dy, Tensor dx) {
+  const int64_t n = dx.elements();
+  launch(max_backward_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), Axes(spec),
+         argmax.data<uint8_t>(), dy.data<float>(), dx.data<float>(), n);
+}
+
+void average_pool_forward(Exec exec, const PoolSpec& spec, ConstTensor x, Tensor y) {
+  const int64_t n = y.elements();
+  launch(average_forward_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), Axes(spec),
+         x.data<float>(), y.data<float>(), n);
+}
+
+void average_pool_backward(Exec exec, const PoolSpec& spec, ConstTensor dy, Tensor dx) {
+  const int64_t n = dx.elements();
+  launch(average_backward_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), Axes(spec),
+         dy.data<float>(), dx.data<float>(), n);
+}
+
+void global_average_pool_forward(Exec exec, ConstTensor x, Tensor y) {
+  if (y.elements() == 0) return;
+  const int64_t samples = y.shape()[0], channels = y.shape()[-1];
+  const int64_t tiles = (channels + kChannelTile - 1) / kChannelTile;
+  launch(global_average_forward_kernel, blocks_for(samples * tiles, 1), dim3(kChannelTile, kPositionTile), 0,
+         compute_stream(exec), x.data<float>(), y.data<float>(), samples, x.elements() / samples / channels,
+         channels);
+}
+
+void global_average_pool_backward(Exec exec, ConstTensor dy, Tensor dx) {
+  const int64_t n = dx.elements();
+  if (n == 0) return;
+  const int64_t channels = dx.shape()[-1];
+  launch(global_average_backward_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec),
+         dy.data<float>(), dx.data<float>(), n, n / dx.shape()[0] / channels, channels);
+}
+
+}  // namespace lockstep::cuda
