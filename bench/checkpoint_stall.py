@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""What checkpoints cost a training: runs with one every few steps against runs without, in turn on one machine.
+"""What checkpoints cost a training: runs with one every few steps against runs without, in turn on one
+machine.
 
-usage: bench/checkpoint_stall.py [--lockstep PROGRAM] [--folder FOLDER] [--model cnn] [--every 20] [--threads 1,2]
-                                 [--ranks 1] [--rounds 6] [--epochs 6] [--batch 128] [--out FILE.json]
+usage: bench/checkpoint_stall.py [--lockstep PROGRAM] [--folder FOLDER] [--model cnn] [--every 20]
+                                 [--threads 1,2] [--ranks 1] [--rounds 6] [--epochs 6] [--batch 128]
+                                 [--out FILE.json]
 
 Prints, as the median over the rounds and from the least to the most:
-  stall      how long steps stood still while a save was started, which a run measures itself, in per cent of its time
-  slow-down  how much longer a run took with checkpoints than its neighbour without: what the writing thread takes from
-             threads that compute counts too
+  stall      how long steps stood still while a save was started, which a run measures itself, in per cent
+             of its time
+  slow-down  how much longer a run took with checkpoints than its neighbour without: what the writing thread
+             takes from threads that compute counts too
 Each epoch has 100 steps, the first of a run is not counted. Checkpoints go below FOLDER: its disk takes part.
 """
 import argparse
@@ -36,7 +39,8 @@ def train(args, folder, threads, every):
     subprocess.run(command, check=True, capture_output=True, env=environment)
     events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     subprocess.run(["rm", "-r", str(run)], check=True)
-    return sum(event["seconds"] for event in events if event["event"] == "epoch" and event["epoch"] > 1), events[-1]
+    seconds = sum(event["seconds"] for event in events if event["event"] == "epoch" and event["epoch"] > 1)
+    return seconds, events[-1]
 
 
 def summary(values):
@@ -58,11 +62,13 @@ def measure(args, folder, threads):
         slow_down.append(100 * (seconds[args.every] / seconds[0] - 1))
         stall.append(100 * (each[-1] / 1e3 / args.every) / without[-1])
     return {"ms_a_step_without": summary(without), "ms_a_step_with": summary(with_saves),
-            "stall_us_a_save": summary(each), "stall_percent": summary(stall), "slow_down_percent": summary(slow_down)}
+            "stall_us_a_save": summary(each), "stall_percent": summary(stall),
+            "slow_down_percent": summary(slow_down)}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lockstep", default="build/release/launch/lockstep")
     parser.add_argument("--folder", default=".")
     parser.add_argument("--model", default="cnn")
@@ -75,8 +81,9 @@ def main():
     parser.add_argument("--out")
     args = parser.parse_args()
 
-    result = {"model": args.model, "every_steps": args.every, "ranks": args.ranks, "batch": args.batch, "cores": os.cpu_count(),
-              "rounds": args.rounds, "steps_a_run": (args.epochs - 1) * STEPS_PER_EPOCH, "threads": {}}
+    result = {"model": args.model, "every_steps": args.every, "ranks": args.ranks, "batch": args.batch,
+              "cores": os.cpu_count(), "rounds": args.rounds,
+              "steps_a_run": (args.epochs - 1) * STEPS_PER_EPOCH, "threads": {}}
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = pathlib.Path(name).absolute()
         subprocess.run([args.lockstep, "data", "synth", "digits", str(folder / "digits.h5"), "--train",
@@ -84,10 +91,11 @@ def main():
         for threads in args.threads.split(","):
             measured = measure(args, folder, int(threads))
             result["threads"][threads] = measured
-            text = {key: "{median:.3f} ({min:.3f} to {max:.3f})".format(**value) for key, value in measured.items()}
-            print(f"{args.model}, {args.ranks} x {threads} threads, a checkpoint every {args.every} steps:", flush=True)
-            for key, value in text.items():
-                print(f"  {key:20} {value}", flush=True)
+            print(f"{args.model}, {args.ranks} x {threads} threads, "
+                  f"a checkpoint every {args.every} steps:", flush=True)
+            for key, value in measured.items():
+                text = "{median:.3f} ({min:.3f} to {max:.3f})".format(**value)
+                print(f"  {key:20} {text}", flush=True)
     if args.out:
         pathlib.Path(args.out).write_text(json.dumps(result, indent=1) + "\n")
 

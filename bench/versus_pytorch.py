@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Times Lockstep's training step against the same work in PyTorch, in turn on one machine.
 
-usage: bench/versus_pytorch.py PEER.py [--python PYTHON] [--lockstep PROGRAM] [--models mlp,cnn,resnet18,gpt] [--ranks 2]
-                               [--batch 64] [--rounds 5] [--steps mlp=2000,cnn=100] [--out FILE.json]
+usage: bench/versus_pytorch.py PEER.py [--python PYTHON] [--lockstep PROGRAM]
+                               [--models mlp,cnn,resnet18,gpt] [--ranks 2] [--batch 64] [--rounds 5]
+                               [--steps mlp=2000,cnn=100] [--out FILE.json]
 
-PEER.py is a script with the command line `MODEL BATCH_PER_RANK STEPS --threads T` that trains MODEL with PyTorch's
-DistributedDataParallel on inputs in memory and prints `samples_per_s=X`; ranks come from RANK and WORLD_SIZE. Both
-sides train the same network with Adam on float32 with one thread a rank, on inputs in memory, and time the steady state.
+PEER.py is a script with the command line `MODEL BATCH_PER_RANK STEPS --threads T` that trains MODEL with
+PyTorch's DistributedDataParallel on inputs in memory and prints `samples_per_s=X`; ranks come from RANK and
+WORLD_SIZE. Both sides train the same network with Adam on float32 with one thread a rank, on inputs in
+memory, and time the steady state.
 """
 import argparse
 import json
@@ -30,8 +32,8 @@ MODELS = {
     "mlp": ["--set", "model.name=mlp"],
     "cnn": ["--set", "model.name=cnn"],
     "resnet18": ["--input", "32,32,3", "--set", "model.name=resnet18", "--set", "model.stem=cifar"],
-    "gpt": ["--input", "128", "--outputs", "256", "--set", "data.task=tokens", "--set", "model.name=gpt2_mini",
-            "--set", "model.context=128", "--set", "model.dropout=0.0"],
+    "gpt": ["--input", "128", "--outputs", "256", "--set", "data.task=tokens",
+            "--set", "model.name=gpt2_mini", "--set", "model.context=128", "--set", "model.dropout=0.0"],
 }
 
 
@@ -50,8 +52,8 @@ def time_peer(args, model, steps):
     for rank in range(args.ranks):
         env = dict(os.environ, RANK=str(rank), WORLD_SIZE=str(args.ranks), MASTER_ADDR="127.0.0.1",
                    MASTER_PORT=str(port), OMP_NUM_THREADS="1")
-        ranks.append(subprocess.Popen([args.python, args.peer, model, str(args.batch), str(steps), "--threads", "1"],
-                                      env=env, stdout=subprocess.PIPE, text=True))
+        command = [args.python, args.peer, model, str(args.batch), str(steps), "--threads", "1"]
+        ranks.append(subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True))
     outputs = [process.communicate()[0] for process in ranks]
     if any(process.returncode for process in ranks):
         sys.exit(f"{args.peer} failed")
@@ -64,7 +66,8 @@ def summary(values):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("peer")
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--lockstep", default="build/release/launch/lockstep")
@@ -86,10 +89,14 @@ def main():
             theirs.append(time_peer(args, model, int(steps[model])))
         ratios = [a / b for a, b in zip(ours, theirs)]
         result["pytorch"] = args.peer_version
-        result["models"][model] = {"lockstep": summary(ours), "pytorch": summary(theirs), "ratio": summary(ratios)}
-        print(f"{model}: Lockstep {statistics.median(ours):,.0f} samples/s ({min(ours):,.0f} to {max(ours):,.0f}), "
-              f"PyTorch {args.peer_version} {statistics.median(theirs):,.0f} ({min(theirs):,.0f} to {max(theirs):,.0f}); "
-              f"ratio pair by pair {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})", flush=True)
+        result["models"][model] = {"lockstep": summary(ours), "pytorch": summary(theirs),
+                                   "ratio": summary(ratios)}
+        print(f"{model}: Lockstep {statistics.median(ours):,.0f} samples/s "
+              f"({min(ours):,.0f} to {max(ours):,.0f}), "
+              f"PyTorch {args.peer_version} {statistics.median(theirs):,.0f} "
+              f"({min(theirs):,.0f} to {max(theirs):,.0f}); "
+              f"ratio pair by pair {statistics.median(ratios):.2f} "
+              f"({min(ratios):.2f} to {max(ratios):.2f})", flush=True)
     if args.out:
         with open(args.out, "w") as file:
             json.dump(result, file, indent=1)

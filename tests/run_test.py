@@ -49,7 +49,8 @@ class RunTest(unittest.TestCase):
             (root / "CMakePresets.json").write_text(PRESETS)
             # The ctest that runs this test has told its children about itself.
             environment = {key: value for key, value in os.environ.items() if not key.startswith("CTEST_")}
-            return subprocess.run([root / "tests/run", *presets], env=environment, text=True, capture_output=True)
+            return subprocess.run([root / "tests/run", *presets], env=environment, text=True,
+                                  capture_output=True)
 
     def test_all_presets_pass(self):
         result = self.run_presets("good")

@@ -73,17 +73,19 @@ class Running(Folder):
                 seen.append(file.read().count("\n## "))
         outcomes = run_parts(self.session, parts, 600, watch)
         self.assertEqual({o.name: o.status for o in outcomes},
-                         {"fails": "FAILED", "does_not_end": "FAILED", "is_wrong": "FAILED", "finds_a_fault": "FAILED",
-                          "cannot": "skipped", "passes": "passed"})
+                         {"fails": "FAILED", "does_not_end": "FAILED", "is_wrong": "FAILED",
+                          "finds_a_fault": "FAILED", "cannot": "skipped", "passes": "passed"})
         self.assertEqual(seen, [1, 2, 3, 4, 5, 6], "the file is written after each part")
         with open(path) as file:
             text = file.read()
-        for words in ("found before it failed", "last words", "ended with 3", "did not end within its time", "nothing_of_that_name",
-                      "**FAILED** two is three", "- three is three", "There is no such tool.", "| passes | passed |"):
+        for words in ("found before it failed", "last words", "ended with 3",
+                      "did not end within its time", "nothing_of_that_name", "**FAILED** two is three",
+                      "- three is three", "There is no such tool.", "| passes | passed |"):
             self.assertIn(words, text)
 
     def test_does_not_begin_what_there_is_no_time_for(self):
-        outcomes = run_parts(self.session, [Part("late", 60, lambda session: self.fail("it ran"))], 1, lambda _: None)
+        late = Part("late", 60, lambda session: self.fail("it ran"))
+        outcomes = run_parts(self.session, [late], 1, lambda _: None)
         self.assertEqual([o.status for o in outcomes], ["skipped"])
 
     def test_ends_the_descendants_of_what_takes_too_long(self):
@@ -96,7 +98,8 @@ class Running(Folder):
                     return file.read().rsplit(")", 1)[1].split()[0]
             except FileNotFoundError:
                 return "gone"
-        patience = time.monotonic() + 30  # the signal is sent, and takes effect when the process is next scheduled
+        # The signal is sent, and takes effect when the process is next scheduled.
+        patience = time.monotonic() + 30
         while state() not in ("gone", "Z") and time.monotonic() < patience:
             time.sleep(0.02)
         self.assertIn(state(), ("gone", "Z"), "nobody may have waited for it yet")
@@ -104,8 +107,10 @@ class Running(Folder):
 
 FAKE_TESTS = """#!/bin/sh
 case "$*" in
-*--gtest_list_tests*) printf 'Good.\\n  One\\nBackends/Bad.\\n  Crashes/cpu  # GetParam() = cpu\\n  Never/cpu  # GetParam() = cpu\\n' ;;
-*=Backends/Bad.Never/cpu) printf '[ RUN      ] Backends/Bad.Never/cpu\\n[       OK ] Backends/Bad.Never/cpu (0 ms)\\n' ;;
+*--gtest_list_tests*) printf 'Good.\\n  One\\n\
+Backends/Bad.\\n  Crashes/cpu  # GetParam() = cpu\\n  Never/cpu  # GetParam() = cpu\\n' ;;
+*=Backends/Bad.Never/cpu) printf '[ RUN      ] Backends/Bad.Never/cpu\\n\
+[       OK ] Backends/Bad.Never/cpu (0 ms)\\n' ;;
 *Bad*) printf '[ RUN      ] Backends/Bad.Crashes/cpu\\n'; kill -SEGV $$ ;;
 *) printf '[ RUN      ] Good.One\\n[       OK ] Good.One (0 ms)\\n' ;;
 esac
@@ -114,10 +119,13 @@ esac
 
 class Tests(Folder):
     def test_reads_what_googletest_prints(self):
-        self.assertEqual(gtests.results_of("[ RUN      ] A.One\n[       OK ] A.One (3 ms)\n"
-                                           "[ RUN      ] B/C.Two/cuda\nx.cpp:1: Failure\n[  FAILED  ] B/C.Two/cuda, where GetParam() = 1 (0 ms)\n"
-                                           "[ RUN      ] A.Three\n[  SKIPPED ] A.Three (0 ms)\n[ RUN      ] A.Four\n"),
-                         {"A.One": "passed", "B/C.Two/cuda": "failed", "A.Three": "skipped", "A.Four": "crashed"})
+        printed = ("[ RUN      ] A.One\n[       OK ] A.One (3 ms)\n"
+                   "[ RUN      ] B/C.Two/cuda\nx.cpp:1: Failure\n"
+                   "[  FAILED  ] B/C.Two/cuda, where GetParam() = 1 (0 ms)\n"
+                   "[ RUN      ] A.Three\n[  SKIPPED ] A.Three (0 ms)\n[ RUN      ] A.Four\n")
+        self.assertEqual(gtests.results_of(printed),
+                         {"A.One": "passed", "B/C.Two/cuda": "failed",
+                          "A.Three": "skipped", "A.Four": "crashed"})
 
     def test_a_crash_is_named_and_takes_no_other_suite_along(self):
         self.write("bin/unit_tests", FAKE_TESTS, executable=True)
@@ -130,15 +138,18 @@ class Tests(Folder):
 
     def test_reads_the_verdict_of_the_sanitizers(self):
         self.assertTrue(gtests.is_clean("========= ERROR SUMMARY: 0 errors\n"))
-        self.assertTrue(gtests.is_clean("========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)\n"))
+        self.assertTrue(
+            gtests.is_clean("========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)\n"))
         self.assertFalse(gtests.is_clean("========= ERROR SUMMARY: 2 errors\n"))
-        self.assertFalse(gtests.is_clean("========= RACECHECK SUMMARY: 1 hazard displayed (0 errors, 1 warning)\n"))
+        self.assertFalse(
+            gtests.is_clean("========= RACECHECK SUMMARY: 1 hazard displayed (0 errors, 1 warning)\n"))
         self.assertFalse(gtests.is_clean("Segmentation fault\n"), "it did not get to a verdict")
 
 
 class Libraries(Folder):
     def test_finds_them_in_pythons_packages_and_in_toolkits(self):
-        for name in ("site/nvidia/cudnn/lib/libcudnn.so.9", "site/nvidia/cu13/lib/libcublasLt.so.13", "toolkit/lib64/libnccl.so.2"):
+        for name in ("site/nvidia/cudnn/lib/libcudnn.so.9", "site/nvidia/cu13/lib/libcublasLt.so.13",
+                     "toolkit/lib64/libnccl.so.2"):
             self.write(name, "")
         sys.path.append(f"{self.folder}/site")
         self.addCleanup(sys.path.remove, f"{self.folder}/site")
@@ -176,20 +187,24 @@ class RealProgram(Folder):
 
     def test_trains_in_a_folder_as_pack_makes_it(self):
         for part, count in (("train", 256), ("t10k", 64)):
-            self.write_idx(f"{part}-images-idx3", struct.pack(">4i", 2051, count, 28, 28), bytes(i % 251 for i in range(count * 784)))
-            self.write_idx(f"{part}-labels-idx1", struct.pack(">2i", 2049, count), bytes(i % 10 for i in range(count)))
+            images = bytes(i % 251 for i in range(count * 784))
+            labels = bytes(i % 10 for i in range(count))
+            self.write_idx(f"{part}-images-idx3", struct.pack(">4i", 2051, count, 28, 28), images)
+            self.write_idx(f"{part}-labels-idx1", struct.pack(">2i", 2049, count), labels)
         os.makedirs(f"{self.folder}/bin")
         os.symlink(os.path.realpath(LOCKSTEP), f"{self.folder}/bin/lockstep")
         os.symlink(f"{CHECK}/../../examples", f"{self.folder}/examples")
         self.write("commit", "abc")
-        run = subprocess.run([sys.executable, f"{CHECK}/check", "--pack", self.folder, "--device", "cpu", "--only", "data,mlp", "--out",
-                              f"{self.folder}/results.md"], capture_output=True, text=True)
+        run = subprocess.run([sys.executable, f"{CHECK}/check", "--pack", self.folder, "--device", "cpu",
+                              "--only", "data,mlp", "--out", f"{self.folder}/results.md"],
+                             capture_output=True, text=True)
         with open(f"{self.folder}/results.md") as file:
             text = file.read()
         # Nobody can tell these pictures apart, so the accuracy is not reached: that is said, with what was.
         self.assertEqual(run.returncode, 1, run.stdout + run.stderr + text)
         self.assertIn("| MNIST is imported | passed |", text)
-        self.assertRegex(text, r"\*\*FAILED\*\* mnist-mlp: [0-9.]+ % of the test images, [0-9.]+ s, weights [0-9a-f]{16} \(wanted: 97 %\)")
+        self.assertRegex(text, r"\*\*FAILED\*\* mnist-mlp: [0-9.]+ % of the test images, [0-9.]+ s, "
+                               r"weights [0-9a-f]{16} \(wanted: 97 %\)")
 
 
 if __name__ == "__main__":

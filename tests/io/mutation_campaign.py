@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Damages small HDF5 files in random places and reads each with `data check` and `train`.
 
-Whatever the damage, both must end by themselves, with an exit code for the user and one sentence of error: never by
-a signal, never as a bug of Lockstep, not after a minute, and without much memory. Prints how often each exit code was
-seen.
+Whatever the damage, both must end by themselves, with an exit code for the user and one sentence of error:
+never by a signal, never as a bug of Lockstep, not after a minute, and without much memory. Prints how often
+each exit code was seen.
 """
 import argparse
 import collections
@@ -75,7 +75,8 @@ def write_virtual(path, chance):
     for part in range(2):
         source = path.with_name(f"{path.stem}-{part}.h5")
         with h5py.File(source, "w") as file:
-            file.create_dataset("x", data=samples(chance).astype("f4")[:half], chunks=(7, 5), compression="gzip")
+            x = samples(chance).astype("f4")[:half]
+            file.create_dataset("x", data=x, chunks=(7, 5), compression="gzip")
         layout[part * half:(part + 1) * half] = h5py.VirtualSource(source.name, "x", (half, VALUES))
         files.append(source)
     with h5py.File(path, "w", libver="latest") as file:
@@ -89,8 +90,8 @@ WRITERS = {
     "contiguous": lambda path, chance: write(path, chance),
     "chunked": lambda path, chance: write(path, chance, "u1", chunks=(7, 5)),
     "gzip": lambda path, chance: write(path, chance, chunks=(8, VALUES), compression="gzip"),
-    "shuffle-gzip": lambda path, chance: write(path, chance, ">i4", probabilities(), chunks=(7, 5), compression="gzip",
-                                               shuffle=True),
+    "shuffle-gzip": lambda path, chance: write(path, chance, ">i4", probabilities(), chunks=(7, 5),
+                                               compression="gzip", shuffle=True),
     "fletcher32": lambda path, chance: write(path, chance, chunks=(8, VALUES), compression="gzip",
                                              fletcher32=True),
     "lzf": lambda path, chance: write(path, chance, "f8", chunks=(7, 5), compression="lzf", shuffle=True),
@@ -116,18 +117,21 @@ def mutated(whole, chance):
     count = min(chance.choice([1, 2, 4, 8, 16, 64]), len(content) - at)
     if kind == "swap":
         other = chance.randrange(len(content) - count + 1)
-        content[at:at + count], content[other:other + count] = content[other:other + count], content[at:at + count]
+        here, there = slice(at, at + count), slice(other, other + count)
+        content[here], content[there] = content[there], content[here]
         return bytes(content), f"{count} bytes at {at} and {other} swapped"
-    content[at:at + count] = {"noise": chance.randbytes(count), "zeros": bytes(count), "ones": b"\xff" * count}[kind]
+    damage = {"noise": chance.randbytes(count), "zeros": bytes(count), "ones": b"\xff" * count}
+    content[at:at + count] = damage[kind]
     return bytes(content), f"{count} bytes at {at} are {kind}"
 
 
 def end_of(command, run):
-    """Exit code as a shell has it ("time" when the time was up), what was printed as errors, and MiB of memory."""
+    """Exit code as a shell has it ("time" when the time was up), what was printed as errors, and MiB of
+    memory."""
     shutil.rmtree(run, ignore_errors=True)
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
-                                   start_new_session=True)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=errors, start_new_session=True)
         deadline = time.monotonic() + SECONDS
         timed_out = False
         while True:
@@ -156,7 +160,8 @@ def what_is_wrong(task, code, errors, memory):
 
 
 def commands(arguments, path):
-    train = [arguments.lockstep, "train", "--run", str(arguments.folder / "run"), "--set", f"data.train={path}:/train"]
+    train = [arguments.lockstep, "train", "--run", str(arguments.folder / "run"),
+             "--set", f"data.train={path}:/train"]
     for setting in SETTINGS:
         train += ["--set", setting]
     return {"check": [arguments.lockstep, "data", "check", str(path)], "train": train}
@@ -206,7 +211,8 @@ def print_table(names, counts):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lockstep", help="the program")
     parser.add_argument("--mutations", type=int, default=300, help="of each file")
     parser.add_argument("--seed", type=int, default=1)

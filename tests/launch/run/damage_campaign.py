@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Damages the newest checkpoint of a run, in each case elsewhere, and resumes: never from what was not saved, never
-without a sentence.
+"""Damages the newest checkpoint of a run, in each case elsewhere, and resumes: never from what was not
+saved, never without a sentence.
 
-A checkpoint is cut at a random offset, or one random bit of it is flipped. Named itself, it must be refused with one
-sentence and exit code 3, or be read as it was written where the bit means nothing. With --resume auto the run must go on
-and end with the weights of one that was never stopped, with a warning when the checkpoint before was used.
+A checkpoint is cut at a random offset, or one random bit of it is flipped. Named itself, it must be refused
+with one sentence and exit code 3, or be read as it was written where the bit means nothing. With --resume
+auto the run must go on and end with the weights of one that was never stopped, with a warning when the
+checkpoint before was used.
 """
 import argparse
 import pathlib
@@ -17,12 +18,14 @@ import tempfile
 sys.dont_write_bytecode = True  # nothing is left behind in the source tree
 from kill_campaign import end_of  # noqa: E402
 
-SETTINGS = ["run.reproducible=true", "run.threads=1", "run.device=cpu", "model.name=mlp", "model.hidden=[4]", "optimizer.name=adam",
-            "train.global_batch=32", "checkpoint.every_steps=8", "checkpoint.every_epochs=0"]
+SETTINGS = ["run.reproducible=true", "run.threads=1", "run.device=cpu", "model.name=mlp", "model.hidden=[4]",
+            "optimizer.name=adam", "train.global_batch=32", "checkpoint.every_steps=8",
+            "checkpoint.every_epochs=0"]
 
 
 def train(arguments, run, steps, more=()):
-    command = [arguments.lockstep, "train", "--run", str(run), "--set", f"data.train={arguments.folder / 'digits.h5'}:/train",
+    data = arguments.folder / "digits.h5"
+    command = [arguments.lockstep, "train", "--run", str(run), "--set", f"data.train={data}:/train",
                "--set", f"train.steps={steps}", *more]
     for setting in SETTINGS:
         command += ["--set", setting]
@@ -39,14 +42,16 @@ def damaged(whole, case, chance):
 
 
 def what_is_wrong(arguments, stopped, wanted, newest):
-    """With the newest checkpoint of `stopped` as it is now: ("", whether it was refused), or what went wrong."""
+    """With the newest checkpoint of `stopped` as it is now: ("", whether it was refused), or what went
+    wrong."""
     run, other = arguments.folder / "run", arguments.folder / "other"
     for folder in (run, other):
         shutil.rmtree(folder, ignore_errors=True)
     named = train(arguments, other, 20, ["--resume", str(newest)])
     refused = named.returncode != 0
     errors = [line for line in named.stderr.splitlines() if line.startswith("error: ")]
-    if refused and (named.returncode != 3 or len(errors) != 1 or str(newest) not in errors[0] or named.stderr != errors[0] + "\n"):
+    if refused and (named.returncode != 3 or len(errors) != 1 or str(newest) not in errors[0]
+                    or named.stderr != errors[0] + "\n"):
         return f"named, it ended with {named.returncode}: {named.stderr}", refused
     if not refused and end_of(other)["weights_hash"] != wanted:
         return "named, it was read as something else", refused
@@ -57,15 +62,16 @@ def what_is_wrong(arguments, stopped, wanted, newest):
         return f"--resume auto ended with {result.returncode}: {result.stderr}", refused
     if end_of(run)["weights_hash"] != wanted:
         return "--resume auto ended with other weights", refused
-    warned = str(run / "checkpoints" / newest.name) in result.stderr and "is used in its place" in result.stderr
+    warned = (str(run / "checkpoints" / newest.name) in result.stderr
+              and "is used in its place" in result.stderr)
     if warned != refused:
         return f"--resume auto said: {result.stderr}", refused
     return "", refused
 
 
 def campaign(arguments, chance):
-    made = subprocess.run([arguments.lockstep, "data", "synth", "digits", str(arguments.folder / "digits.h5"), "--train", "200",
-                           "--test", "10"], capture_output=True, text=True)
+    made = subprocess.run([arguments.lockstep, "data", "synth", "digits", str(arguments.folder / "digits.h5"),
+                           "--train", "200", "--test", "10"], capture_output=True, text=True)
     if made.returncode != 0:
         sys.exit(made.stderr)
     stopped = arguments.folder / "stopped"
@@ -85,13 +91,14 @@ def campaign(arguments, chance):
         if fault:
             wrong += 1
             print(f"{name}: WRONG: {fault}", flush=True)
-    print(f"{arguments.cuts} cuts, {refusals['cut']} of them refused; {arguments.flips} flipped bits, {refusals['flip']} of them refused and the "
-          f"others read as they were written; {wrong} wrong")
+    print(f"{arguments.cuts} cuts, {refusals['cut']} of them refused; {arguments.flips} flipped bits, "
+          f"{refusals['flip']} of them refused and the others read as they were written; {wrong} wrong")
     return wrong == 0 and refusals["cut"] == arguments.cuts
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lockstep", help="the program")
     parser.add_argument("--cuts", type=int, default=20)
     parser.add_argument("--flips", type=int, default=200)

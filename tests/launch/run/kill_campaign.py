@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Kills training runs at random times and resumes them: each must end with the weights of an uninterrupted run.
+"""Kills training runs at random times and resumes them: each must end with the weights of an uninterrupted
+run.
 
-Every run starts on a random number of ranks. At a random moment, in every second run one in which a checkpoint is
-being written, one rank or the whole job gets SIGKILL; then the run is resumed on another number of ranks, until it
-has finished.
+Every run starts on a random number of ranks. At a random moment, in every second run one in which a
+checkpoint is being written, one rank or the whole job gets SIGKILL; then the run is resumed on another number
+of ranks, until it has finished.
 """
 import argparse
 import json
@@ -18,13 +19,15 @@ import tempfile
 import time
 
 RANKS = (1, 2, 4)
-SETTINGS = ["run.reproducible=true", "run.threads=1", "model.name=mlp", "model.hidden=[512, 512]", "train.epochs=8",
-            "train.global_batch=64", "train.micro_batch=16", "optimizer.name=adam", "schedule.name=cosine",
-            "checkpoint.every_steps=3", "checkpoint.keep=2", "data.validation_split=0.1"]
+SETTINGS = ["run.reproducible=true", "run.threads=1", "model.name=mlp", "model.hidden=[512, 512]",
+            "train.epochs=8", "train.global_batch=64", "train.micro_batch=16", "optimizer.name=adam",
+            "schedule.name=cosine", "checkpoint.every_steps=3", "checkpoint.keep=2",
+            "data.validation_split=0.1"]
 
 
 def command(arguments, ranks, run):
-    launcher = [arguments.mpirun, "--allow-run-as-root", "--oversubscribe", "--mca", "mpi_yield_when_idle", "1", "-np", str(ranks)]
+    launcher = [arguments.mpirun, "--allow-run-as-root", "--oversubscribe",
+                "--mca", "mpi_yield_when_idle", "1", "-np", str(ranks)]
     data = arguments.folder / "digits.h5"
     result = launcher + [arguments.lockstep, "train", "--run", str(run), "--resume", "auto",
                          "--set", f"data.train={data}:/train", "--set", f"data.test={data}:/test"]
@@ -75,10 +78,11 @@ def end_of(run):
 
 
 def attempt(arguments, ranks, run, moment, while_writing, everybody, chance):
-    """Starts or resumes a run. From `moment` seconds on, kills it, when a checkpoint is being written if asked to. Returns
-    what was killed ("" when it ended before) and the exit code."""
+    """Starts or resumes a run. From `moment` seconds on, kills it, when a checkpoint is being written if
+    asked to. Returns what was killed ("" when it ended before) and the exit code."""
     output = open(arguments.folder / "output.txt", "w+")
-    job = subprocess.Popen(command(arguments, ranks, run), stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    job = subprocess.Popen(command(arguments, ranks, run), stdout=output, stderr=subprocess.STDOUT,
+                           stdin=subprocess.DEVNULL)
     started, killed, left_behind = time.monotonic(), "", unfinished_files(run)
     while job.poll() is None:
         time.sleep(0.0005)
@@ -103,8 +107,8 @@ def attempt(arguments, ranks, run, moment, while_writing, everybody, chance):
 
 
 def campaign(arguments, chance):
-    made = subprocess.run([arguments.lockstep, "data", "synth", "digits", str(arguments.folder / "digits.h5"), "--train", "1500",
-                           "--test", "200"], capture_output=True, text=True)
+    made = subprocess.run([arguments.lockstep, "data", "synth", "digits", str(arguments.folder / "digits.h5"),
+                           "--train", "1500", "--test", "200"], capture_output=True, text=True)
     if made.returncode != 0:
         sys.exit(made.stderr)
     begin = time.monotonic()
@@ -142,16 +146,18 @@ def campaign(arguments, chance):
         end = end_of(run)
         right = end is not None and end["weights_hash"] == wanted
         wrong += end is not None and not right
-        print(f"run {number}: {' '.join(history)} -> {ranks} ranks: {end['weights_hash'] if end else 'no end'}"
-              f"{'' if right else '  WRONG'}", flush=True)
+        print(f"run {number}: {' '.join(history)} -> {ranks} ranks: "
+              f"{end['weights_hash'] if end else 'no end'}{'' if right else '  WRONG'}", flush=True)
         shutil.rmtree(run, ignore_errors=True)
-    print(f"{arguments.runs} runs, {spared} of them never killed; {kills} kills ({while_writing_kills} while a checkpoint was written, {everybody_kills} of all "
-          f"processes), {changes} resumes on another number of ranks: {arguments.runs - wrong} right, {wrong} wrong")
+    print(f"{arguments.runs} runs, {spared} of them never killed; {kills} kills ({while_writing_kills} "
+          f"while a checkpoint was written, {everybody_kills} of all processes), {changes} resumes on "
+          f"another number of ranks: {arguments.runs - wrong} right, {wrong} wrong")
     return wrong == 0
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lockstep", help="the program")
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--kills", type=int, default=3, help="of one run, at most")
