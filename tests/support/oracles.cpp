@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <numbers>
+#include <utility>
 
 namespace lockstep::test::oracle {
 
@@ -162,13 +163,15 @@ struct Window {
   int64_t padded_size = 0;
 };
 
-Window window_of(const PoolSpec& spec, const Doubles& sample, int64_t channel, const Interval& depths,
-                 const Interval& rows, const Interval& columns) {
+/// Takes a window of before, whose memory it uses again.
+void find_window(const PoolSpec& spec, const Doubles& sample, int64_t channel, const Interval& depths,
+                 const Interval& rows, const Interval& columns, Window& window) {
   const auto& [depth, height, width] = spec.axes;
   const auto with_padding = [](int64_t i, const PoolAxis& axis) {
     return -axis.before <= i && i < axis.inputs + axis.after;
   };
-  Window window;
+  window.elements.clear();
+  window.padded_size = 0;
   for (int64_t d = depths.first; d < depths.end; ++d)
     for (int64_t h = rows.first; h < rows.end; ++h)
       for (int64_t w = columns.first; w < columns.end; ++w) {
@@ -179,7 +182,6 @@ Window window_of(const PoolSpec& spec, const Doubles& sample, int64_t channel, c
             {row * width.window + w - columns.first,
              sample[index(((d * height.inputs + h) * width.inputs + w) * spec.c + channel)]});
       }
-  return window;
 }
 
 /// Calls visit(window) in the order of the output.
@@ -187,14 +189,17 @@ template <typename Visit>
 void for_each_window(const PoolSpec& spec, const Doubles& x, Visit visit) {
   const auto& [depth, height, width] = spec.axes;
   const auto size = static_cast<std::ptrdiff_t>(spec.input_shape().sample().elements());
+  Window window;
   for (std::ptrdiff_t n = 0; n < spec.n; ++n) {
     const Doubles sample(x.begin() + n * size, x.begin() + (n + 1) * size);
     for (int64_t d = 0; d < depth.outputs; ++d)
       for (int64_t h = 0; h < height.outputs; ++h)
         for (int64_t w = 0; w < width.outputs; ++w)
-          for (int64_t c = 0; c < spec.c; ++c)
-            visit(window_of(spec, sample, c, interval_of(depth, d), interval_of(height, h),
-                            interval_of(width, w)));
+          for (int64_t c = 0; c < spec.c; ++c) {
+            find_window(spec, sample, c, interval_of(depth, d), interval_of(height, h), interval_of(width, w),
+                        window);
+            visit(std::as_const(window));
+          }
   }
 }
 

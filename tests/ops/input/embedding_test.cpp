@@ -22,12 +22,14 @@ OpCase embedding_case(int64_t entries, int64_t width, int64_t rows, const Fill& 
   };
   op.oracle = [width](const Values& in) {
     const Doubles& weight = in["weight"];
-    Doubles y;
+    Values out;
+    Doubles& y = out["y"];
+    y.reserve(in["ids"].size() * static_cast<size_t>(width));
     for (const double id : in["ids"]) {
       const auto row = weight.begin() + static_cast<int64_t>(id) * width;
       y.insert(y.end(), row, row + width);
     }
-    return Values{{"y", y}};
+    return out;
   };
   return op;
 }

@@ -41,9 +41,9 @@ void differentiate(const OpCase& op, const Operand& gradient, Values inputs, Exp
   const size_t each = x.size() / parts;
   const Doubles here = weighted_sums(op, inputs, parts);
   const auto moved = [&](size_t element, double step) {
-    for (size_t part = 0; part < parts; ++part) x[part * each + element] += step;
-    const Doubles sums = weighted_sums(op, inputs, parts);
-    x = original;
+    for (size_t i = element; i < x.size(); i += each) x[i] = original[i] + step;
+    Doubles sums = weighted_sums(op, inputs, parts);
+    for (size_t i = element; i < x.size(); i += each) x[i] = original[i];
     return sums;
   };
   for (size_t element = 0; element < each; ++element) {
