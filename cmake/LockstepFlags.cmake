@@ -32,7 +32,7 @@ if(CMAKE_UNITY_BUILD)
 endif()
 target_compile_options(lockstep_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${cxx_flags}>")
 
-# With CMAKE_UNITY_BUILD, the files of a folder are compiled as one.
+# With CMAKE_UNITY_BUILD, the files of a folder are compiled as one; src/A/B counts with the folders in it.
 function(lockstep_unite_folders target)
   get_target_property(sources ${target} SOURCES)
   set_target_properties(${target} PROPERTIES UNITY_BUILD_MODE GROUP)
@@ -40,6 +40,7 @@ function(lockstep_unite_folders target)
     cmake_path(ABSOLUTE_PATH source OUTPUT_VARIABLE folder)
     cmake_path(GET folder PARENT_PATH folder)
     cmake_path(RELATIVE_PATH folder BASE_DIRECTORY ${CMAKE_SOURCE_DIR})
+    string(REGEX REPLACE "^(src/[^/]+/[^/]+)/.*" "\\1" folder "${folder}")
     string(MAKE_C_IDENTIFIER "${folder}" group)
     set_source_files_properties(${source} TARGET_DIRECTORY ${target} PROPERTIES UNITY_GROUP ${group})
   endforeach()

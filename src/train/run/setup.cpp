@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "src/graph/layers/embedding.h"
+#include "src/graph/layers/input/embedding.h"
 #include "src/graph/rewrites/rewrites.h"
 #include "src/ops/fingerprint.h"
 #include "src/train/run/run_settings.h"

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "src/graph/layers/attention.h"
-#include "src/graph/layers/attention_shapes.h"
+#include "src/graph/layers/attention/attention.h"
+#include "src/graph/layers/attention/attention_shapes.h"
 #include "src/ops/matmul/linear.h"
 
 namespace lockstep {

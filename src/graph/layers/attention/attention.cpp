@@ -1,6 +1,6 @@
-#include "src/graph/layers/attention.h"
+#include "src/graph/layers/attention/attention.h"
 
-#include "src/graph/layers/attention_shapes.h"
+#include "src/graph/layers/attention/attention_shapes.h"
 
 namespace lockstep {
 

@@ -1,4 +1,4 @@
-#include "src/graph/layers/pool.h"
+#include "src/graph/layers/pool/pool.h"
 
 #include <fmt/ranges.h>
 

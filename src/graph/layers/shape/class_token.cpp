@@ -1,4 +1,4 @@
-#include "src/graph/layers/class_token.h"
+#include "src/graph/layers/shape/class_token.h"
 
 #include "src/graph/layers/shapes.h"
 #include "src/ops/shape/prepend.h"

@@ -1,4 +1,4 @@
-#include "src/graph/layers/flatten.h"
+#include "src/graph/layers/shape/flatten.h"
 
 #include <vector>
 

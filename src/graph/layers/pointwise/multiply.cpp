@@ -1,4 +1,4 @@
-#include "src/graph/layers/multiply.h"
+#include "src/graph/layers/pointwise/multiply.h"
 
 #include "src/graph/layers/shapes.h"
 #include "src/ops/pointwise/multiply.h"

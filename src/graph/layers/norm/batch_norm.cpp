@@ -1,4 +1,4 @@
-#include "src/graph/layers/batch_norm.h"
+#include "src/graph/layers/norm/batch_norm.h"
 
 #include "src/graph/layers/shapes.h"
 #include "src/ops/norm/batch_norm.h"

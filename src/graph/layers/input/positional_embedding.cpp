@@ -1,4 +1,4 @@
-#include "src/graph/layers/positional_embedding.h"
+#include "src/graph/layers/input/positional_embedding.h"
 
 #include "src/core/counted.h"
 #include "src/graph/layers/shapes.h"

@@ -1,4 +1,4 @@
-#include "src/graph/layers/pad.h"
+#include "src/graph/layers/shape/pad.h"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include "src/graph/layers/bias.h"
+#include "src/graph/layers/pointwise/bias.h"
 
 #include "src/graph/layers/shapes.h"
 #include "src/ops/pointwise/bias.h"

@@ -1,4 +1,4 @@
-#include "src/graph/layers/mean_positions.h"
+#include "src/graph/layers/pool/mean_positions.h"
 
 #include "src/graph/layers/shapes.h"
 #include "src/ops/pool/mean_positions.h"

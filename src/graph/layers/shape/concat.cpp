@@ -1,4 +1,4 @@
-#include "src/graph/layers/concat.h"
+#include "src/graph/layers/shape/concat.h"
 
 #include <vector>
 

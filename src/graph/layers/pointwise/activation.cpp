@@ -1,4 +1,4 @@
-#include "src/graph/layers/activation.h"
+#include "src/graph/layers/pointwise/activation.h"
 
 #include <utility>
 

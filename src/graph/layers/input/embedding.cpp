@@ -1,4 +1,4 @@
-#include "src/graph/layers/embedding.h"
+#include "src/graph/layers/input/embedding.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "src/graph/layers/linear.h"
+#include "src/graph/layers/matmul/linear.h"
 
 #include <optional>
 

@@ -1,4 +1,4 @@
-#include "src/graph/layers/group_norm.h"
+#include "src/graph/layers/norm/group_norm.h"
 
 #include <utility>
 

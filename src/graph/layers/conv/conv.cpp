@@ -1,4 +1,4 @@
-#include "src/graph/layers/conv.h"
+#include "src/graph/layers/conv/conv.h"
 
 #include <optional>
 #include <vector>

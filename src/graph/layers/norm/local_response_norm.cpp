@@ -1,4 +1,4 @@
-#include "src/graph/layers/local_response_norm.h"
+#include "src/graph/layers/norm/local_response_norm.h"
 
 #include <memory>
 #include <string>

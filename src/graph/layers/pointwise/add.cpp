@@ -1,4 +1,4 @@
-#include "src/graph/layers/add.h"
+#include "src/graph/layers/pointwise/add.h"
 
 #include "src/graph/layers/shapes.h"
 #include "src/ops/pointwise/add.h"

@@ -1,4 +1,4 @@
-#include "src/graph/layers/padding_mask.h"
+#include "src/graph/layers/input/padding_mask.h"
 
 #include "src/graph/layers/shapes.h"
 #include "src/ops/input/padding_mask.h"

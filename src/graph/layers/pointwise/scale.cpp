@@ -1,4 +1,4 @@
-#include "src/graph/layers/scale.h"
+#include "src/graph/layers/pointwise/scale.h"
 
 #include "src/graph/layers/shapes.h"
 #include "src/ops/pointwise/scale.h"

@@ -1,4 +1,4 @@
-#include "src/graph/layers/pad_channels.h"
+#include "src/graph/layers/shape/pad_channels.h"
 
 #include <vector>
 

@@ -1,4 +1,4 @@
-#include "src/graph/layers/dropout.h"
+#include "src/graph/layers/pointwise/dropout.h"
 
 #include "src/core/hash.h"
 #include "src/graph/layers/shapes.h"

@@ -1,4 +1,4 @@
-#include "src/graph/layers/upsample.h"
+#include "src/graph/layers/shape/upsample.h"
 
 #include <vector>
 
