@@ -54,7 +54,8 @@ def volumes(count, random):
     for volume, (amplitude, slope, cut, growth) in zip(x, y):
         spectrum = k**(-1.5 + 0.75 * slope) * np.exp(-(k * (0.09 + 0.05 * cut))**2)
         spectrum[0, 0, 0] = 0
-        field = np.fft.irfftn(np.fft.rfftn(random.normal(size=(32, 32, 32))) * spectrum, (32, 32, 32))
+        field = np.fft.rfftn(random.normal(size=(32, 32, 32))) * spectrum
+        field = np.fft.irfftn(field, (32, 32, 32), axes=(0, 1, 2))
         field *= (1 + 0.5 * amplitude) / field.std()
         for channel in range(4):
             grown = field * (1 + (0.2 + 0.1 * growth) * (channel - 3))
