@@ -95,16 +95,18 @@ def chirp(mass, random):
     return amplitude / amplitude.max() * np.cos(phase)
 
 
-def chirps(count, strain, first, last, random):
+def chirps(count, strain, first, last, mixes, random):
     """count windows that start between seconds first and last; signals have 8 to 16 times the noise's
-    deviation as their matched-filter signal-to-noise ratio."""
+    deviation as their matched-filter signal-to-noise ratio. mixes: the noise is that of two times, added with
+    weights whose squares have the sum 1, since a few seconds are too little noise to learn from."""
     whiten = whitened(strain)
     noise = whiten(strain)
     x = np.empty((count, 1024, 1), np.float32)
     y = np.arange(count) % 2
     for window, label in zip(x, y):
-        start = random.integers(int(first * RATE), int(last * RATE) - 1024)
-        window[:, 0] = noise[start:start + 1024]
+        start, other = random.integers(int(first * RATE), int(last * RATE) - 1024, 2)
+        turn = random.uniform(0, 2 * np.pi) if mixes else 0
+        window[:, 0] = np.cos(turn) * noise[start:start + 1024] + np.sin(turn) * noise[other:other + 1024]
         if label:
             signal = np.zeros(len(strain))
             merger = start + random.integers(600, 960)
@@ -128,8 +130,9 @@ def main():
             parser.error("chirps needs --strain")
         with h5py.File(arguments.strain) as file:
             strain = file["/strain/Strain"][:]
-        for name, count, first, last in (("train", 4000, 4, 15.5), ("test", 1000, 18, 28)):
-            parts[f"/{name}/x"], parts[f"/{name}/y"] = chirps(count, strain, first, last, random)
+        cuts = ("train", 8000, 4, 15.5, True), ("test", 1000, 18, 28, False)
+        for name, count, first, last, mixes in cuts:
+            parts[f"/{name}/x"], parts[f"/{name}/y"] = chirps(count, strain, first, last, mixes, random)
         event = int(EVENT * RATE)
         parts["/event/x"] = whitened(strain)(strain)[None, event - 800:event + 224, None].astype(np.float32)
     else:
