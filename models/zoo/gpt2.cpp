@@ -78,7 +78,7 @@ Graph build_gpt2(const ModelRequest& request) {
   graph.add("ln_f", layers::layer_norm());
   graph.add("lm_head", layers::linear({.outputs = vocabulary, .bias = false}));
   graph.share_parameters("lm_head", "wte");
-  // Padding has no probability: the loss does not see its columns.
+  // Padding has no probability. In training, the loss leaves its columns out itself: with_padded_output().
   if (vocabulary > ids) graph.add("ids", layers::slice({.count = ids}));
   return std::move(model.graph);
 }

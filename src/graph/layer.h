@@ -75,7 +75,8 @@ struct LayerTraits {
   /// If all parameters are frozen, backward gets no memory for their gradients and omits them; false: it gets
   /// memory that is not read.
   bool skips_frozen = false;
-  bool reshape = false;  ///< output is input 0 with another shape: shares its memory, and nothing runs
+  bool reshape = false;      ///< output is input 0 with another shape: shares its memory, and nothing runs
+  bool takes_first = false;  ///< output is the first channels of input 0
 };
 
 /// Replaces values, in the memory of the backend, by their sum over all micro-batches that are computed at

@@ -22,7 +22,12 @@ Graph fuse_relus(Graph graph);
 /// in a model without blocks.
 Graph recompute(Graph graph, const std::vector<std::string>& blocks);
 
-/// Applies all rewrites in order.
+/// For a loss that reads padded outputs (Objective::reads_padded()): a network that ends with the first
+/// channels of the layer before, the others being padding, ends with that layer instead. This saves a copy of
+/// the output and one of its gradient.
+Graph with_padded_output(Graph graph);
+
+/// Applies the rewrites that keep the output, in order.
 Graph rewrite(Graph graph, const std::vector<std::string>& recomputed = {"none"});
 
 }  // namespace lockstep

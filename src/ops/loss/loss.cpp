@@ -32,7 +32,7 @@ Normalizer normalizer(const float* logits, int64_t classes) {
 template <typename Target, typename Label>
 void cross_entropy(const MicroBatchInfo& info, const CrossEntropySpec& spec, bool labels_weigh,
                    ConstTensor logits, Tensor dlogits, Tensor metrics, Target target, Label label) {
-  const int64_t rows = logits.shape()[0], classes = logits.shape()[1];
+  const int64_t rows = logits.shape()[0], columns = logits.shape()[1], classes = spec.classes_of(columns);
   const int64_t valid = std::clamp<int64_t>(info.valid, 0, rows / spec.positions) * spec.positions;
   const float row_weight = info.weight / static_cast<float>(spec.positions);
   const float smoothing = spec.label_smoothing, uniform = smoothing / static_cast<float>(classes);
@@ -44,11 +44,11 @@ void cross_entropy(const MicroBatchInfo& info, const CrossEntropySpec& spec, boo
   double loss = 0, weight = 0;
   int64_t right = 0;
   for (int64_t row = 0; row < valid; ++row) {
-    const float* z = logits.data<float>() + row * classes;
-    float* dz = dlogits ? dlogits.data<float>() + row * classes : nullptr;
+    const float* z = logits.data<float>() + row * columns;
+    float* dz = dlogits ? dlogits.data<float>() + row * columns : nullptr;
     const int64_t expected = label(row);
     if (labels_weigh && expected == spec.ignored_label) {
-      if (dz != nullptr) std::fill_n(dz, classes, 0.f);
+      if (dz != nullptr) std::fill_n(dz, columns, 0.f);
       continue;
     }
     weight += labels_weigh && weights != nullptr ? weights[expected] : 1.f;
@@ -66,8 +66,9 @@ void cross_entropy(const MicroBatchInfo& info, const CrossEntropySpec& spec, boo
     if (dz == nullptr) continue;
     for (int64_t c = 0; c < classes; ++c)
       dz[c] = row_weight * (std::exp(z[c] - norm.maximum) / norm.sum * mass - probability(row, c));
+    std::fill(dz + classes, dz + columns, 0.f);
   }
-  if (dlogits) std::fill_n(dlogits.data<float>() + valid * classes, (rows - valid) * classes, 0.f);
+  if (dlogits) std::fill_n(dlogits.data<float>() + valid * columns, (rows - valid) * columns, 0.f);
   metrics.data<float>()[0] = static_cast<float>(loss * row_weight);
   metrics.data<float>()[1] = static_cast<float>(right);
   metrics.data<float>()[2] = static_cast<float>(weight * row_weight);
@@ -98,6 +99,8 @@ void expect_logits(ConstTensor logits, const CrossEntropySpec& spec, Tensor dlog
   expect_matrix(logits, "loss: logits");
   INVARIANT(spec.positions > 0 && logits.shape()[0] % spec.positions == 0, "loss: {} rows of {} positions",
             logits.shape()[0], spec.positions);
+  INVARIANT(spec.classes >= 0 && spec.classes <= logits.shape()[1], "loss: {} classes in {} columns",
+            spec.classes, logits.shape()[1]);
   if (dlogits) expect(dlogits, DType::f32, logits.shape(), "loss: dlogits");
   expect(metrics, DType::f32, {kLossMetrics}, "loss: metrics");
 }
@@ -121,12 +124,12 @@ void softmax_cross_entropy(Exec exec, const MicroBatchInfo* info, const CrossEnt
 void softmax_cross_entropy_soft(Exec exec, const MicroBatchInfo* info, const CrossEntropySpec& spec,
                                 ConstTensor logits, ConstTensor targets, Tensor dlogits, Tensor metrics) {
   expect_logits(logits, spec, dlogits, metrics);
-  expect(targets, DType::f32, logits.shape(), "loss: targets");
+  const int64_t classes = spec.classes_of(logits.shape()[1]);
+  expect(targets, DType::f32, {logits.shape()[0], classes}, "loss: targets");
   if constexpr (kCuda) {
     if (exec.on_cuda())
       return cuda::softmax_cross_entropy_soft(exec, info, spec, logits, targets, dlogits, metrics);
   }
-  const int64_t classes = logits.shape()[1];
   const float* target = targets.data<float>();
   cpu::cross_entropy(
       *info, spec, /*labels_weigh=*/false, logits, dlogits, metrics,

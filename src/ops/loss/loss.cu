@@ -70,23 +70,24 @@ __device__ int label_of(const SoftTarget::Row& q, int64_t classes, LossShared& s
 /// logits.
 template <typename Target>
 __global__ void cross_entropy_kernel(const MicroBatchInfo* info, Target target, const float* logits,
-                                     float* dlogits, LossSums* partial, int64_t rows, int64_t classes) {
+                                     float* dlogits, LossSums* partial, int64_t rows, int64_t columns) {
   __shared__ LossShared shared;
   LossSums sums{0.0, 0.0, 0.0};
+  const int64_t classes = target.spec.classes_of(columns);
   const float* const class_weights = target.spec.class_weights;
   const float row_weight = info->weight / static_cast<float>(target.spec.positions);
   for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
-    float* gradient = dlogits == nullptr ? nullptr : dlogits + row * classes;
+    float* gradient = dlogits == nullptr ? nullptr : dlogits + row * columns;
     if (row >= info->valid * target.spec.positions || target.ignores(row)) {
       if (gradient != nullptr)
-        for (int64_t k = threadIdx.x; k < classes; k += blockDim.x) gradient[k] = 0.0f;
+        for (int64_t k = threadIdx.x; k < columns; k += blockDim.x) gradient[k] = 0.0f;
       continue;
     }
     const auto unweighted = target.row(row, classes);
     const auto q = [&](int64_t k) {
       return class_weights == nullptr ? unweighted(k) : unweighted(k) * class_weights[k];
     };
-    const auto logit = [z = logits + row * classes](int64_t k) { return z[k]; };
+    const auto logit = [z = logits + row * columns](int64_t k) { return z[k]; };
     const float largest = row_maximum(logit, classes, shared);
     float sum_exp = 0.0f, sum_q = 0.0f, sum_q_logit = 0.0f;
     for (int64_t k = threadIdx.x; k < classes; k += blockDim.x) {
@@ -105,6 +106,7 @@ __global__ void cross_entropy_kernel(const MicroBatchInfo* info, Target target, 
     if (gradient == nullptr) continue;
     for (int64_t k = threadIdx.x; k < classes; k += blockDim.x)
       gradient[k] = (expf(logit(k) - largest) / sum_exp * sum_q - q(k)) * row_weight;
+    for (int64_t k = classes + threadIdx.x; k < columns; k += blockDim.x) gradient[k] = 0.0f;
   }
   if (threadIdx.x == 0) partial[blockIdx.x] = sums;
 }
@@ -138,10 +140,10 @@ __global__ void divide_loss_kernel(float* metrics) { metrics[0] *= factor_of(met
 template <typename Target>
 void cross_entropy(Exec exec, const MicroBatchInfo* info, Target target, ConstTensor logits, Tensor dlogits,
                    Tensor metrics) {
-  const int64_t rows = logits.shape()[0], classes = logits.shape()[1];
+  const int64_t rows = logits.shape()[0], columns = logits.shape()[1];
   with_loss_sums(exec, rows, metrics, [&](unsigned blocks, LossSums* partial) {
-    launch(cross_entropy_kernel<Target>, blocks, loss_threads(classes), 0, compute_stream(exec), info, target,
-           logits.data<float>(), dlogits.data<float>(), partial, rows, classes);
+    launch(cross_entropy_kernel<Target>, blocks, loss_threads(columns), 0, compute_stream(exec), info, target,
+           logits.data<float>(), dlogits.data<float>(), partial, rows, columns);
   });
 }
 

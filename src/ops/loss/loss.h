@@ -23,13 +23,19 @@ struct CrossEntropySpec {
   const float* class_weights = nullptr;  ///< (C) in the backend's memory; null: all 1
   /// A row with this label has no loss, no gradient and no weight.
   int32_t ignored_label = kNoLabel;
+  /// Only the first columns of the logits are classes; the others are padding, which has no probability and
+  /// the gradient 0. 0: all of them are.
+  int64_t classes = 0;
+
+  constexpr int64_t classes_of(int64_t columns) const { return classes > 0 ? classes : columns; }
 
   static constexpr int32_t kNoLabel = std::numeric_limits<int32_t>::min();
 };
 
 /// Softmax and cross-entropy with label smoothing (Szegedy et al. 2016, section 7), and its gradient, in one
-/// pass. logits (B, C), where B = samples * positions; labels (B) int32 in [0, C) or the ignored one, checked
-/// when the data set is opened, not here. dlogits (B, C), may alias logits; empty in evaluation.
+/// pass. logits (B, S), where B = samples * positions and the first C columns are the classes; labels (B)
+/// int32 in [0, C) or the ignored one, checked when the data set is opened, not here. dlogits (B, S), may
+/// alias logits; empty in evaluation.
 /// The loss of a row is -sum_c w_c q_c log p_c, where q is the label after smoothing, as in PyTorch's
 /// CrossEntropyLoss; right is a row whose largest logit, the first of equals, is the label's. Subtracts the
 /// row maximum first (Goodfellow et al. 2016, section 4.1). Enqueues; does not wait.

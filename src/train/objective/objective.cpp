@@ -149,6 +149,10 @@ NetworkOutput Objective::network_output() const {
   return {y_shape_[-1], Shape(positions)};
 }
 
+bool Objective::reads_padded(const Shape& output) const {
+  return loss_ == Loss::cross_entropy && output == network_output().shape();
+}
+
 Shape Objective::raw_y_shape(int64_t rows) const {
   return kind_ == TargetKind::classes ? y_shape_.batched(rows) : Shape{rows, outputs_};
 }
@@ -156,7 +160,7 @@ Shape Objective::raw_y_shape(int64_t rows) const {
 void Objective::loss(const MicroBatchInfo* info, ConstTensor output, ConstTensor target,
                      Tensor output_gradient, Tensor metrics) const {
   const int64_t samples = target.shape()[0], rows = samples * positions();
-  const Shape answers{rows, outputs_};
+  const Shape targets{rows, outputs_}, answers{rows, rows == 0 ? outputs_ : output.elements() / rows};
   const ConstTensor answer = output.reshaped(answers);
   const Tensor gradient = output_gradient ? output_gradient.reshaped(answers) : output_gradient;
   // Label smoothing is part of the training objective only; evaluation compares with the labels themselves.
@@ -164,7 +168,8 @@ void Objective::loss(const MicroBatchInfo* info, ConstTensor output, ConstTensor
       .label_smoothing = output_gradient ? label_smoothing_ : 0,
       .positions = positions(),
       .class_weights = class_weights_.size() > 0 ? class_weights_.as<float>().data() : nullptr,
-      .ignored_label = ignored_label_};
+      .ignored_label = ignored_label_,
+      .classes = outputs_};
   const auto elementwise = [&](ElementwiseLoss loss) {
     elementwise_loss(
         exec_, info,
@@ -172,13 +177,13 @@ void Objective::loss(const MicroBatchInfo* info, ConstTensor output, ConstTensor
          .huber_delta = huber_delta_,
          .positive_weights = positive_weights_.size() > 0 ? positive_weights_.as<float>().data() : nullptr,
          .positive_columns = positive_weights_.size() > 0 ? y_shape_[-1] : 1},
-        answer, target.reshaped(answers), gradient, metrics);
+        answer, target.reshaped(targets), gradient, metrics);
   };
   switch (loss_) {
     case Loss::cross_entropy:
       if (target.dtype() == DType::i32)
         return softmax_cross_entropy(exec_, info, spec, answer, target.reshaped({rows}), gradient, metrics);
-      return softmax_cross_entropy_soft(exec_, info, spec, answer, target.reshaped(answers), gradient,
+      return softmax_cross_entropy_soft(exec_, info, spec, answer, target.reshaped(targets), gradient,
                                         metrics);
     case Loss::binary_cross_entropy:
       return elementwise(ElementwiseLoss::binary_cross_entropy);

@@ -39,6 +39,9 @@ class Objective {
   Shape raw_y_shape(int64_t rows) const;
   DType y_dtype() const { return kind_ == TargetKind::classes ? DType::i32 : DType::f32; }
 
+  /// Whether loss() can also take outputs of this shape for a sample from longer rows, of which it reads the
+  /// first outputs() numbers: a network that pads its outputs need not copy them.
+  bool reads_padded(const Shape& output) const;
   /// metrics (kLossMetrics) and output_gradient (as output) of a micro-batch; see src/ops/loss/loss.h.
   /// output_gradient is empty in evaluation, which has no label smoothing. Classes may be given as
   /// probabilities (rows, outputs) float32 too, where a sample has one.

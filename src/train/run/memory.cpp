@@ -132,18 +132,19 @@ TrainingMemory training_memory(const MemoryFacts& facts) {
 MemoryForecast forecast_memory(Exec exec, const Graph& graph, const TrainOptions& options,
                                const DataSignature& data, int ranks) {
   const Graph rewritten = rewrite(tuned(graph.clone(), options.optimizer.tuning), options.train.recompute);
+  const Graph trained = trained_graph(rewritten, Objective(exec, options, data));
   const ParameterLayout layout(rewritten);
   const int cores = static_cast<int>(usable_cores().size());
   MemoryForecast forecast;
   forecast.lanes = exec.on_cuda()            ? 1
                    : options.run.threads > 0 ? options.run.threads
                                              : std::max(1, cores / ranks);
-  forecast.batching = planned_batches(options, ranks, forecast.lanes, micro_batch_needs(exec, rewritten));
-  const Plan plan = plan_network(exec, rewritten, forecast.batching.micro_batch, /*training=*/true);
+  forecast.batching = planned_batches(options, ranks, forecast.lanes, micro_batch_needs(exec, trained));
+  const Plan plan = plan_network(exec, trained, forecast.batching.micro_batch, /*training=*/true);
   const int64_t evaluated = evaluation_batch(options);
   forecast.training_arena = plan.arena_bytes();
   forecast.unshared = plan.unshared_bytes();
-  forecast.training_flops = flops_of(rewritten, plan);
+  forecast.training_flops = flops_of(trained, plan);
   for (const Plan::Step& step : plan.steps())
     forecast.workspace = std::max(forecast.workspace, step.workspace.bytes);
   const int64_t bucket_bytes =

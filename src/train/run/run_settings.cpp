@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
+
 #include "comm/cost/measure_link.h"
 #include "src/core/cores.h"
 #include "src/core/counted.h"
 #include "src/core/hash.h"
+#include "src/graph/rewrites/rewrites.h"
 
 namespace lockstep {
 
@@ -62,6 +65,12 @@ std::optional<Sharding> make_sharding(World& world, Exec exec, const TrainOption
                                       const Step::Options& settings) {
   if (!options.optimizer.sharded || world.size() == 1) return std::nullopt;
   return Sharding(exec, communicator, layout, settings.bucket_bytes);
+}
+
+Graph trained_graph(const Graph& graph, const Objective& objective) {
+  Graph trained = graph.clone();
+  return objective.reads_padded(graph.shape(graph.output())) ? with_padded_output(std::move(trained))
+                                                             : std::move(trained);
 }
 
 int64_t count_steps(const TrainOptions& options, int64_t steps_per_epoch) {

@@ -24,6 +24,9 @@ std::optional<Sharding> make_sharding(World& world, Exec exec, const TrainOption
                                       Communicator& communicator, const ParameterLayout& layout,
                                       const Step::Options& settings);
 
+/// The network as it is trained: as it is evaluated, but with_padded_output() if the loss can read that.
+Graph trained_graph(const Graph& graph, const Objective& objective);
+
 /// Number of steps of the whole run. Throws Error(usage) if there are too many to count.
 int64_t count_steps(const TrainOptions& options, int64_t steps_per_epoch);
 

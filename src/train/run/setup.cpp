@@ -73,7 +73,8 @@ Evaluator ModelSetup::make_evaluator(const std::vector<Metric>& reported) {
 TrainingSetup::TrainingSetup(World& world, Exec e, const TrainOptions& options, const DataSignature& data,
                              const ModelFactory& model, std::unique_ptr<Communicator> given)
     : ModelSetup(world, e, options, data, model),
-      needs(micro_batch_needs(exec, graph)),
+      trained(trained_graph(graph, task.objective())),
+      needs(micro_batch_needs(exec, trained)),
       batching(plan_batches(options, world.size(), pool.lanes(), needs)),
       communicator(given ? std::move(given) : make_communicator(world, exec, options.communicator())),
       statistics(options.train.sync_batch_norm ? timed(make_statistics_communicator(world, exec)) : nullptr),
@@ -83,7 +84,7 @@ TrainingSetup::TrainingSetup(World& world, Exec e, const TrainOptions& options, 
                 sharding ? std::optional(sharding->optimizer_share()) : std::nullopt),
       optimizer_bytes(world.gather(optimizer.bytes())),
       replicas(make_replica_check(world, options, *this)),
-      step({exec, pool, communicator, task, graph, parameters, optimizer, replica_check(),
+      step({exec, pool, communicator, task, trained, parameters, optimizer, replica_check(),
             communicator_for_statistics(options, *this), sharding ? &*sharding : nullptr},
            batching, step_options) {
   parameters.initialize(options.run.seed);

@@ -47,6 +47,7 @@ struct TrainingSetup : ModelSetup {
   std::optional<SharedState> shared_state() const;
   ReplicaCheck* replica_check() { return replicas ? &*replicas : nullptr; }
 
+  Graph trained;  ///< trained_graph()
   MicroBatchNeeds needs;
   Batching batching;
   TimedCommunicator communicator;

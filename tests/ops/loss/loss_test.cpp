@@ -22,11 +22,13 @@ struct Options {
   bool has_weights = false;
   bool ignores = false;  ///< every third label
   bool is_soft = false;  ///< targets are probabilities, not labels
+  int64_t padding = 0;   ///< columns of logits behind the classes
+
+  int64_t columns() const { return classes + padding; }
 };
 
-size_t first_largest(const Doubles& all, size_t row, size_t classes) {
-  const auto begin = all.begin() + static_cast<std::ptrdiff_t>(row * classes);
-  return static_cast<size_t>(std::max_element(begin, begin + static_cast<std::ptrdiff_t>(classes)) - begin);
+size_t first_largest(const double* values, size_t classes) {
+  return static_cast<size_t>(std::max_element(values, values + classes) - values);
 }
 
 /// PyTorch's CrossEntropyLoss, from its documentation: numerator and denominator of the weighted mean over
@@ -35,8 +37,9 @@ Values oracle_of(const Options& o, double sample_weight, const Values& in) {
   const auto classes = static_cast<size_t>(o.classes);
   const double row_weight = sample_weight / static_cast<double>(o.positions);
   double loss = 0, right = 0, weight = 0;
-  for (size_t row = 0; row < in["logits"].size() / classes; ++row) {
-    const double* const z = in["logits"].data() + row * classes;
+  const auto columns = static_cast<size_t>(o.columns());
+  for (size_t row = 0; row < in["logits"].size() / columns; ++row) {
+    const double* const z = in["logits"].data() + row * columns;
     const double maximum = *std::max_element(z, z + classes);
     double sum = 0;
     for (size_t c = 0; c < classes; ++c) sum += std::exp(z[c] - maximum);
@@ -52,18 +55,17 @@ Values oracle_of(const Options& o, double sample_weight, const Values& in) {
     for (size_t c = 0; c < classes; ++c)
       loss -= row_weight * class_weight(c) * (z[c] - maximum - std::log(sum)) *
               ((1 - o.smoothing) * target[c] + o.smoothing / static_cast<double>(classes));
-    weight += row_weight * (o.is_soft ? 1 : class_weight(first_largest(target, 0, classes)));
-    right += first_largest(in["logits"], row, classes) == first_largest(target, 0, classes);
+    weight += row_weight * (o.is_soft ? 1 : class_weight(first_largest(target.data(), classes)));
+    right += first_largest(z, classes) == first_largest(target.data(), classes);
   }
   return {{"metrics", {loss, right, weight}}};
 }
 
 OpCase cross_entropy_case(const Options& o, int64_t samples, const Fill& logits, const Fill& labels) {
-  const Shape shape{samples * o.positions, o.classes};
   OpCase op;
-  op.input("logits", shape, logits);
+  op.input("logits", {samples * o.positions, o.columns()}, logits);
   if (o.is_soft)
-    op.input("targets", shape, labels);
+    op.input("targets", {samples * o.positions, o.classes}, labels);
   else
     op.input("labels", {samples * o.positions}, labels, DType::i32);
   if (o.has_weights) op.input("weights", {o.classes}, between(0.2, 3));
@@ -78,7 +80,8 @@ OpCase cross_entropy_case(const Options& o, int64_t samples, const Fill& logits,
     const CrossEntropySpec spec{.label_smoothing = o.smoothing,
                                 .positions = o.positions,
                                 .class_weights = c["weights"].data<float>(),
-                                .ignored_label = o.ignores ? kIgnored : CrossEntropySpec::kNoLabel};
+                                .ignored_label = o.ignores ? kIgnored : CrossEntropySpec::kNoLabel,
+                                .classes = o.padding > 0 ? o.classes : 0};
     if (o.is_soft)
       softmax_cross_entropy_soft(c.exec, c.info, spec, c["logits"], c["targets"], c["dlogits"], c["metrics"]);
     else
@@ -121,11 +124,15 @@ const LossCase kLossCases[] = {{1, {1, 1}},
                                {3, {7, 3, 0, false, true}},
                                {3, {7, 3, 0.2f, true, true}},
                                {2, {3, 130, 0.1f, true, true}},
-                               {4, {6, 2}}};
+                               {4, {6, 2}},
+                               {4, {.classes = 10, .smoothing = 0.1f, .padding = 6}},
+                               {3, {.positions = 5, .classes = 3, .ignores = true, .padding = 61}},
+                               {2, {.classes = 130, .has_weights = true, .padding = 170}}};
 
 std::string name_of(const Options& o) {
-  return fmt::format("{} x {} classes, smoothing {}{}{}", o.positions, o.classes, o.smoothing,
-                     o.has_weights ? ", weights" : "", o.ignores ? ", ignores" : "");
+  return fmt::format("{} x {} classes, smoothing {}{}{}{}", o.positions, o.classes, o.smoothing,
+                     o.has_weights ? ", weights" : "", o.ignores ? ", ignores" : "",
+                     o.padding > 0 ? ", padding" : "");
 }
 
 const RegisterOp kLabels("softmax_cross_entropy", [](Op& op) {

@@ -44,6 +44,16 @@ TEST(Objective, BalancedWeightsMakeEachClassCountAlike) {
   EXPECT_FLOAT_EQ(sums[0], std::log(4.f) * sums[2]);
 }
 
+TEST(Objective, ReadsPaddedOutputsWhereARowHasTheClasses) {
+  const Objective mask({}, {}, classes_of({1, 1, 1}, {2, 2}));
+  EXPECT_TRUE(mask.reads_padded({2, 2, 3}));
+  EXPECT_FALSE(mask.reads_padded({12})) << "all positions in one row";
+  EXPECT_TRUE(Objective({}, {}, classes_of({1, 1, 1})).reads_padded({3}));
+  TrainOptions values;
+  values.data.task = TargetTask::values;
+  EXPECT_FALSE(Objective({}, values, {{4}, DType::f32, TargetKind::values, {3}, 3}).reads_padded({3}));
+}
+
 TEST(Objective, OptionsThatDoNotFitAreNamed) {
   TrainOptions options;
   options.train.class_weights = {ClassWeights::Kind::given, {1, 2}};

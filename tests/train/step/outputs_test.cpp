@@ -21,7 +21,7 @@ enum class Heads { main, auxiliary, both };
 
 /// A trunk, and from the middle of it one head, from its end another. The layers have the same names, and so
 /// the same weights, whichever heads there are.
-Graph network(Heads heads, double main_weight = 1) {
+Graph network(Heads heads, double main_weight = 1, int64_t padding = 0) {
   Graph graph({6, 6, 1}, 9);
   graph.add("block.conv", layers::conv2d({.filters = 4, .padding = {1, 1}}));
   graph.add("block.norm", layers::batch_norm());
@@ -37,9 +37,10 @@ Graph network(Heads heads, double main_weight = 1) {
   graph.add("conv2", layers::conv2d({.filters = 4, .padding = {1, 1}}), {middle});
   graph.add("relu2", layers::relu());
   graph.add("flatten", layers::flatten());
-  graph.add("output", layers::linear({.outputs = kClasses}));
+  graph.add("output", layers::linear({.outputs = kClasses + padding}));
+  if (padding > 0) graph.add("classes", layers::slice({.count = kClasses}));
   if (heads == Heads::both) graph.set_loss_weight("aux", kAuxiliary);
-  if (main_weight != 1) graph.set_loss_weight("output", main_weight);
+  if (main_weight != 1) graph.set_loss_weight(padding > 0 ? "classes" : "output", main_weight);
   return graph;
 }
 
@@ -119,6 +120,21 @@ TEST_P(OutputsTest, AMainOutputOfWeightOneHasTheBitsThatItHasAlone) {
                 both = train_once(exec(), network(Heads::both), {});
   for (const std::string name : {"output.weight", "output.bias", "conv2.weight", "conv2.bias"})
     EXPECT_EQ(both.gradients.at(name), main.gradients.at(name)) << name;
+}
+
+TEST_P(OutputsTest, ALossThatReadsPaddedOutputsChangesNoBit) {
+  TrainOptions options;
+  options.train.label_smoothing = 0.1;
+  for (const Heads heads : {Heads::main, Heads::both})
+    for (const double weight : {1.0, 0.7}) {
+      const Graph copied = network(heads, weight, 5), read = with_padded_output(copied.clone());
+      EXPECT_EQ(read.output(), copied.output() - 1);
+      EXPECT_EQ(read.outputs()[0].weight, weight);
+      const Trained apart = train_once(exec(), copied, options), padded = train_once(exec(), read, options);
+      EXPECT_EQ(padded.total, apart.total);
+      EXPECT_EQ(padded.own, apart.own);
+      EXPECT_EQ(padded.gradients, apart.gradients);
+    }
 }
 
 TEST_P(OutputsTest, RecomputationChangesNoBit) {

@@ -91,7 +91,7 @@ class SliceLayer final : public Layer {
     return with_channels(positions, options_.count);
   }
 
-  LayerTraits traits() const override { return {}; }
+  LayerTraits traits() const override { return {.takes_first = options_.first == 0}; }
   void prepare(const Preparation& preparation) override { exec_ = preparation.exec; }
 
   void forward(const LayerContext& context) override {
