@@ -163,7 +163,7 @@ struct Window {
   int64_t padded_size = 0;
 };
 
-/// Takes a window of before, whose memory it uses again.
+/// Overwrites window, whose memory is used again.
 void find_window(const PoolSpec& spec, const Doubles& sample, int64_t channel, const Interval& depths,
                  const Interval& rows, const Interval& columns, Window& window) {
   const auto& [depth, height, width] = spec.axes;
