@@ -147,14 +147,16 @@ void Augmenter::prepare(const AugmentedSamples& stored, int lanes) {
     for (int64_t row = 0; row < setup_.all_rows; ++row) pass.device->put(row, middle);
     pass.device->upload();
   }
-  const auto floats = [&](int64_t per_sample) {
-    return Buffer(exec, Memory::device, static_cast<size_t>(setup_.rows * per_sample) * sizeof(float));
-  };
-  const int64_t y_elements = std::max(objective.outputs(), objective.target_shape().elements());
+  const int64_t row_bytes = setup_.rows * static_cast<int64_t>(sizeof(float));
+  const int64_t x_bytes = row_bytes * stored.shape.elements();
+  const int64_t y_bytes = row_bytes * std::max(objective.outputs(), objective.target_shape().elements());
+  const int x_buffers = std::min(moves_, 2), y_buffers = 2;
+  lane_bytes_ = x_buffers * x_bytes + y_buffers * y_bytes;
+  const auto buffer = [&](int64_t bytes) { return Buffer(exec, Memory::device, static_cast<size_t>(bytes)); };
   for (int number = 0; number < lanes; ++number) {
     Lane& lane = lanes_.emplace_back();
-    for (int i = 0; i < std::min(moves_, 2); ++i) lane.x.push_back(floats(stored.shape.elements()));
-    for (int i = 0; i < 2; ++i) lane.y.push_back(floats(y_elements));
+    for (int i = 0; i < x_buffers; ++i) lane.x.push_back(buffer(x_bytes));
+    for (int i = 0; i < y_buffers; ++i) lane.y.push_back(buffer(y_bytes));
   }
 }
 

@@ -28,6 +28,8 @@ class Augmenter {
   Augmenter& operator=(const Augmenter&) = delete;
 
   bool is_active() const { return !passes_.empty(); }
+  /// Of the memory of a lane. With lanes = 0, an augmenter plans it without allocating it.
+  int64_t lane_bytes() const { return lane_bytes_; }
   /// Training: draws for all samples of a rank's batch, and enqueues the copy of the draws to the device.
   /// They are overwritten by the next call, before which the copy must be done.
   void load(const Batch& batch);
@@ -76,6 +78,7 @@ class Augmenter {
   std::vector<Entry> entries_;  // as in the list
   std::vector<Pass> passes_;
   int moves_ = 0;  // passes that write x to other memory
+  int64_t lane_bytes_ = 0;
   std::vector<Lane> lanes_;
 };
 

@@ -64,7 +64,7 @@ class Evaluator {
   void predict(const Dataset& dataset, const Visit& visit);
 
   /// Memory for activations of one lane.
-  int64_t arena_bytes() const { return lanes_[0].network.arena_bytes(); }
+  int64_t lane_bytes() const { return lanes_[0].network.arena_bytes() + middle_->lane_bytes(); }
 
  private:
   /// Computes one micro-batch at a time: a network and its batch in the backend's memory.

@@ -11,6 +11,7 @@
 #include "src/graph/network.h"
 #include "src/graph/rewrites/rewrites.h"
 #include "src/optim/optimizer.h"
+#include "src/train/augment/augmenter.h"
 #include "src/train/run/run_settings.h"
 
 namespace lockstep {
@@ -116,7 +117,7 @@ TrainingMemory training_memory(const MemoryFacts& facts) {
       .gradients = gradient_buffers(batching.micro_batches, busy) * layout.reduced_size() * kFloat,
       .optimizer = optimizer_bytes(options.optimizer, layout.blocks, sharded ? facts.ranks : 1),
       .activations = busy * facts.training_arena,
-      .samples = batching.rank_batch() * sample.all(),
+      .samples = batching.rank_batch() * sample.all() + busy * facts.augmentation,
       .evaluation = (evaluates ? facts.lanes * facts.evaluation_arena : 0) + evaluated * sample.all(),
       .communication = uses_nccl(facts) ? longest_all_reduce(facts) : 0,
       // MPI on a GPU: page-locked memory to which the bucket is copied, and the scratch itself.
@@ -152,6 +153,12 @@ MemoryForecast forecast_memory(Exec exec, const Graph& graph, const TrainOptions
   int64_t longest = 0;
   for (const Bucket& bucket : make_buckets(layout.ready_ends, bucket_bytes))
     longest = std::max(longest, bucket.size);
+  const auto augmentation = [&](const Batching& batches, Augmenter::Purpose purpose) -> int64_t {
+    if (options.data.augment.empty()) return 0;
+    const Task task(exec, options, data);
+    return Augmenter(task, graph.shape(0), batches.micro_batch, batches.micro_batches, /*lanes=*/0, purpose)
+        .lane_bytes();
+  };
   // Samples in memory are gathered when they are needed, except for a GPU.
   const int batches_held = Loader::Options{.threads = exec.on_cuda() ? 1 : 0}.batches_held();
   forecast.memory = training_memory(
@@ -165,7 +172,9 @@ MemoryForecast forecast_memory(Exec exec, const Graph& graph, const TrainOptions
        .on_cuda = exec.on_cuda(),
        .longest_bucket = longest,
        .training_arena = forecast.training_arena,
-       .evaluation_arena = plan_network(exec, rewritten, evaluated, /*training=*/false).arena_bytes(),
+       .augmentation = augmentation(forecast.batching, Augmenter::Purpose::training),
+       .evaluation_arena = plan_network(exec, rewritten, evaluated, /*training=*/false).arena_bytes() +
+                           augmentation({evaluated, evaluated, 1}, Augmenter::Purpose::evaluation),
        .loader_batches = batches_held,
        .evaluation_batches = batches_held});
   return forecast;

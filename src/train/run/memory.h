@@ -19,7 +19,7 @@ struct TrainingMemory {
   int64_t gradients = 0;      ///< of all micro-batches whose sums are held at the same time
   int64_t optimizer = 0;      ///< state, of one rank if it is sharded
   int64_t activations = 0;    ///< of all lanes, with their gradients and workspace
-  int64_t samples = 0;        ///< of a step, as stored
+  int64_t samples = 0;        ///< of a step, as stored, and augmented ones of all lanes
   int64_t evaluation = 0;     ///< activations and samples of validation and test
   int64_t communication = 0;  ///< scratch of all-reduces by NCCL
   // In host memory.
@@ -54,7 +54,8 @@ struct MemoryFacts {
   bool on_cuda = false;
   int64_t longest_bucket = 0;    ///< floats
   int64_t training_arena = 0;    ///< bytes of a lane's activations
-  int64_t evaluation_arena = 0;  ///< the same for evaluation; 0 if nothing is evaluated
+  int64_t augmentation = 0;      ///< bytes of a lane's augmented samples
+  int64_t evaluation_arena = 0;  ///< both for evaluation; 0 if nothing is evaluated
   int loader_batches = 1;        ///< batches held at once by the loader of the training data
   int evaluation_batches = 1;    ///< by that of the data to evaluate
 };

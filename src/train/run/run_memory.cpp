@@ -36,7 +36,8 @@ TrainingMemory planned_memory(const TrainOptions& options, const TrainingSetup& 
        .on_cuda = exec.on_cuda(),
        .longest_bucket = longest,
        .training_arena = static_cast<int64_t>(setup.step.activation_bytes()) / busy,
-       .evaluation_arena = evaluator != nullptr ? evaluator->arena_bytes() : 0,
+       .augmentation = setup.step.augmenter().lane_bytes(),
+       .evaluation_arena = evaluator != nullptr ? evaluator->lane_bytes() : 0,
        .loader_batches = batches_held(data.train, exec),
        .evaluation_batches = std::max(batches_held(data.validation, exec), batches_held(data.test, exec))});
   if (world.rank() != 0) memory.snapshot = 0;

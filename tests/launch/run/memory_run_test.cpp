@@ -89,6 +89,9 @@ class MemoryRun : public WholeRun {
     const std::string tail = "-" + device + std::to_string(ranks);
     check("mlp" + tail, device, ranks, {"model.name=mlp"});
     check("cnn" + tail, device, ranks, {"model.name=cnn", "train.micro_batch=4", "optimizer.name=sgd"});
+    // Little but samples.
+    check("augmented" + tail, device, ranks,
+          {"model.name=mlp", "model.hidden=[1]", "data.augment=[\"flip\", \"noise\", \"cutmix\"]"});
     check("deep" + tail, device, ranks, {"model.file=" + (*folder_ / "deep.toml"), "optimizer.name=lamb"});
   }
 };
