@@ -142,8 +142,9 @@ void cross_entropy(Exec exec, const MicroBatchInfo* info, Target target, ConstTe
                    Tensor metrics) {
   const int64_t rows = logits.shape()[0], columns = logits.shape()[1];
   with_loss_sums(exec, rows, metrics, [&](unsigned blocks, LossSums* partial) {
-    launch(cross_entropy_kernel<Target>, blocks, loss_threads(columns), 0, compute_stream(exec), info, target,
-           logits.data<float>(), dlogits.data<float>(), partial, rows, columns);
+    launch(cross_entropy_kernel<Target>, blocks, loss_threads(target.spec.classes_of(columns)), 0,
+           compute_stream(exec), info, target, logits.data<float>(), dlogits.data<float>(), partial, rows,
+           columns);
   });
 }
 
