@@ -19,7 +19,8 @@ find_library(XXHASH_LIBRARY xxhash REQUIRED)
 
 add_library(lockstep_dependencies INTERFACE)
 target_include_directories(lockstep_dependencies SYSTEM INTERFACE ${MPI_C_INCLUDE_DIRS} ${HDF5_C_INCLUDE_DIRS})
-target_compile_definitions(lockstep_dependencies INTERFACE OMPI_SKIP_MPICXX=1)
+# HDF5 1.12 and 2.0 changed functions of 1.10; H5_USE_110_API selects the API of 1.10 in later versions.
+target_compile_definitions(lockstep_dependencies INTERFACE OMPI_SKIP_MPICXX=1 H5_USE_110_API)
 target_link_libraries(lockstep_dependencies INTERFACE
   ${MPI_C_LIBRARIES} ${HDF5_C_LIBRARIES} ${DNNL_LIBRARY} OpenMP::OpenMP_CXX fmt::fmt spdlog::spdlog CLI11::CLI11
   nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus ZLIB::ZLIB ${XXHASH_LIBRARY} Threads::Threads ${CMAKE_DL_LIBS})

@@ -1,7 +1,5 @@
 #pragma once
 
-// HDF5 1.12 and 2.0 changed functions of 1.10; this selects the API of 1.10 in later versions.
-#define H5_USE_110_API
 #include <hdf5.h>
 
 #include <cstdint>
