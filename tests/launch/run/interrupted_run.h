@@ -55,7 +55,9 @@ class InterruptedRun : public WholeRun {
   /// The run `name` was preempted: resumes it on `ranks` ranks for a few more steps, and expects the result
   /// of an uninterrupted run.
   static void expect_resumes(const std::string& name, int ranks) {
-    const json end = events(name).back();
+    const std::vector<json> all = events(name);
+    ASSERT_FALSE(all.empty()) << "the run has left nothing";
+    const json& end = all.back();
     ASSERT_EQ(end.at("event"), "end");
     EXPECT_EQ(end.at("reason"), "preempted");
     const std::string steps = "train.steps=" + std::to_string(end.at("step").get<int64_t>() + 5);
