@@ -250,6 +250,14 @@ Dataset File::dataset(const std::string& name, int64_t chunk_cache_bytes) const 
            name);
     if (const std::string need = needs_later_version(*this, name); !need.empty())
       fail(ExitCode::data, "{}: {} {}", path_, name, need);
+    // How the parts of a virtual data set are selected has a version of its own, beyond the object's header.
+    if (contains_text(reason, "bad version number"))
+      fail(
+          ExitCode::data,
+          "{}: cannot open data set {}: {}. A later version of HDF5 than {}.{}.{}, with which this program was "
+          "built, may have written it, or it is damaged. In h5py, h5py.File(NAME, \"w\", libver=(\"earliest\", "
+          "\"v110\")) writes files that this version reads.",
+          path_, name, reason, H5_VERS_MAJOR, H5_VERS_MINOR, H5_VERS_RELEASE);
     fail(ExitCode::data, "{}: cannot open data set {}: {}.", path_, name, reason);
   }
   return {path_, name, std::move(id)};

@@ -139,6 +139,7 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
       fmt::format("{}, {} parameters", config.model.file.empty() ? config.model.name : config.model.file,
                   readable_count(setup.parameters.layout().parameter_count)),
       "parameters", setup.parameters.layout().parameter_count);
+  report.fact("precision", to_string(config.run.precision), "precision", to_string(config.run.precision));
   report.fact(
       "batch",
       fmt::format("{} = {} x {} x {}", batching.global_batch, counted(world.size(), "rank"),

@@ -26,6 +26,7 @@
 #include "src/device/device.h"
 #include "src/device/devices.h"
 #include "src/graph/parameters.h"
+#include "src/ops/supported.h"
 #include "src/train/run/run_header.h"
 
 namespace lockstep {
@@ -157,7 +158,7 @@ std::vector<TensorFacts> tensors_of(const Graph& graph, const ParameterLayout& l
     const ParameterLayout::Slot& slot = layout.parameters[i];
     TensorFacts& tensor = tensors.emplace_back(TensorFacts{slot.name, logical_shape(slot), {}});
     if (!layout.specs[i].decay) tensor.notes.push_back("no weight decay");
-    if (layout.specs[i].keep_f32) tensor.notes.push_back("always float32");
+    if (layout.specs[i].read_as == ReadAs::f32) tensor.notes.push_back("always float32");
     for (size_t node = 0; node < layout.parameters_of_node.size(); ++node) {
       const std::vector<int>& own = layout.parameters_of_node[node];
       if (static_cast<int>(node) != slot.node && std::ranges::find(own, static_cast<int>(i)) != own.end())
@@ -220,6 +221,14 @@ void print_run(const Json& run) {
              100 * static_cast<double>(allocated - planned) / static_cast<double>(planned));
 }
 
+/// The one in force, and the other of fp32 and bf16: tf32 takes the memory of the one, fp16 that of the
+/// other.
+std::vector<Precision> compared_precisions(Exec exec, Precision in_force) {
+  if (activation_type(in_force) != DType::f32) return {Precision::fp32, in_force};
+  if (why_unsupported(exec, Precision::bf16).empty()) return {in_force, Precision::bf16};
+  return {in_force};
+}
+
 int run_show(const ShowArguments& arguments) {
   constexpr size_t kMaxRows = 40;  // of a table that is read as a whole
   const Shown shown = is_run(arguments.model) ? shown_run(arguments) : shown_model(arguments);
@@ -228,13 +237,15 @@ int run_show(const ShowArguments& arguments) {
   const Graph graph = model_factory(shown.config)(shown.input, shown.output);
   const ParameterLayout layout(graph);
   ForecastsByPrecision forecasts;
-  for (size_t i = 0; i < precision_names().size(); ++i) {
+  for (const Precision precision : compared_precisions(device.exec(), shown.config.run.precision)) {
     Config config = shown.config;
-    config.run.precision = static_cast<Precision>(i);
-    forecasts.emplace_back(precision_names()[i],
+    config.run.precision = precision;
+    forecasts.emplace_back(to_string(precision),
                            forecast_memory(device.exec(), graph, config, shown.data, ranks));
   }
-  const MemoryForecast& forecast = forecasts[static_cast<size_t>(shown.config.run.precision)].second;
+  const MemoryForecast& forecast = std::ranges::find(forecasts, to_string(shown.config.run.precision),
+                                                     &ForecastsByPrecision::value_type::first)
+                                       ->second;
   const std::vector<LayerRow> rows = layer_rows(graph, forecast.batching.micro_batch);
   int64_t flops = 0;
   for (const LayerRow& row : rows) flops += row.flops;

@@ -18,7 +18,11 @@ DeviceChoice device_named(const std::string& name) {
 }
 
 const std::vector<std::string>& precision_names() {
-  static const std::vector<std::string> names{"fp32"};
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> all;
+    for (const Precision precision : kPrecisions) all.emplace_back(to_string(precision));
+    return all;
+  }();
   return names;
 }
 

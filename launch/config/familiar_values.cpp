@@ -9,9 +9,9 @@ namespace {
 
 constexpr Synonym kDevices[] = {
     {"gpu", "cuda"}, {"cuda:0", "cuda"}, {"nvidia", "cuda"}, {"host", "cpu"}, {"default", "auto"}};
-constexpr Synonym kPrecisions[] = {{"float32", "fp32"}, {"f32", "fp32"},  {"float", "fp32"},
-                                   {"single", "fp32"},  {"32", "fp32"},   {"bfloat16", "bf16"},
-                                   {"float16", "fp16"}, {"half", "fp16"}, {"f16", "fp16"}};
+constexpr Synonym kPrecisionSynonyms[] = {{"float32", "fp32"}, {"f32", "fp32"},  {"float", "fp32"},
+                                          {"single", "fp32"},  {"32", "fp32"},   {"bfloat16", "bf16"},
+                                          {"float16", "fp16"}, {"half", "fp16"}, {"f16", "fp16"}};
 constexpr Synonym kLayouts[] = {{"nhwc", "channels_last"},
                                 {"hwc", "channels_last"},
                                 {"nchw", "channels_first"},
@@ -122,7 +122,7 @@ struct ValueNames {
   Synonyms names;
 };
 constexpr ValueNames kValues[] = {{"run.device", kDevices},
-                                  {"run.precision", kPrecisions},
+                                  {"run.precision", kPrecisionSynonyms},
                                   {"data.layout", kLayouts},
                                   {"data.normalize", kNormalizations},
                                   {"data.augment", kAugmentations},
@@ -137,7 +137,7 @@ constexpr ValueNames kValues[] = {{"run.device", kDevices},
                                   {"train.metrics", kMetricNames},
                                   {"train.early_stop", kEarlyStopParts},
                                   {"train.early_stop.metric", kMetrics},
-                                  {"comm.gradients", kPrecisions},
+                                  {"comm.gradients", kPrecisionSynonyms},
                                   {"comm.transport", kTransports},
                                   {"--split", kSplits}};
 

@@ -146,7 +146,8 @@ Json metrics_line(const StepEvent& event) {
   Json line{{"event", "step"},    {"step", event.step}, {"epoch", event.epoch},
             {"loss", event.loss}, {"lr", event.lr},     {"samples_per_s", event.samples_per_s}};
   add_output_losses(line, event.output_losses);
-  if (event.skipped_in_a_row > 0) line["skipped"] = true;
+  if (event.skipped_in_a_row > 0 || event.overflowed) line["skipped"] = true;
+  if (event.loss_scale > 0) line["loss_scale"] = event.loss_scale;
   return line;
 }
 

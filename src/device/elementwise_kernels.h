@@ -1,7 +1,7 @@
 #pragma once
 
-// Elementwise kernels over flat float arrays, for .cu files. F is a small struct with a __device__
-// operator().
+// Elementwise kernels over flat arrays of T, which converts from and to float, for .cu files. F is a small
+// struct with a __device__ operator() of floats.
 #include "src/device/launch.h"
 
 namespace lockstep::cuda {
@@ -12,45 +12,61 @@ struct Add {
   __device__ float operator()(float a, float b) const { return a + b; }
 };
 
-/// y[i] = f(a[i], b[i]); y may be a or b. vectors: the number of groups of four floats that are read at once,
-/// 0 if a pointer is not aligned; the rest is read one by one.
-template <typename F>
-__global__ void zip_kernel(F f, const float* a, const float* b, float* y, int64_t vectors, int64_t n) {
+/// What a thread reads or writes at once: 16 bytes.
+template <typename T>
+struct alignas(16) Pack {
+  static constexpr int kCount = 16 / sizeof(T);
+  T values[kCount];
+};
+
+/// y[i] = f(a[i], b[i]); y may be a or b. packs: the number of packs that are read as such, 0 if a pointer is
+/// not aligned; the rest is read one by one.
+template <typename F, typename T>
+__global__ void zip_kernel(F f, const T* a, const T* b, T* y, int64_t packs, int64_t n) {
   const int64_t first = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = first; i < vectors; i += stride) {
-    const float4 u = reinterpret_cast<const float4*>(a)[i], v = reinterpret_cast<const float4*>(b)[i];
-    reinterpret_cast<float4*>(y)[i] = make_float4(f(u.x, v.x), f(u.y, v.y), f(u.z, v.z), f(u.w, v.w));
+  for (int64_t i = first; i < packs; i += stride) {
+    Pack<T> u = reinterpret_cast<const Pack<T>*>(a)[i];
+    const Pack<T> v = reinterpret_cast<const Pack<T>*>(b)[i];
+    for (int k = 0; k < Pack<T>::kCount; ++k) u.values[k] = T(f(u.values[k], v.values[k]));
+    reinterpret_cast<Pack<T>*>(y)[i] = u;
   }
-  for (int64_t i = 4 * vectors + first; i < n; i += stride) y[i] = f(a[i], b[i]);
+  for (int64_t i = Pack<T>::kCount * packs + first; i < n; i += stride) y[i] = T(f(a[i], b[i]));
 }
 
 /// y[i] = f(x[i]); y may be x.
-template <typename F>
-__global__ void map_kernel(F f, const float* x, float* y, int64_t vectors, int64_t n) {
+template <typename F, typename T>
+__global__ void map_kernel(F f, const T* x, T* y, int64_t packs, int64_t n) {
   const int64_t first = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = first; i < vectors; i += stride) {
-    const float4 u = reinterpret_cast<const float4*>(x)[i];
-    reinterpret_cast<float4*>(y)[i] = make_float4(f(u.x), f(u.y), f(u.z), f(u.w));
+  for (int64_t i = first; i < packs; i += stride) {
+    Pack<T> u = reinterpret_cast<const Pack<T>*>(x)[i];
+    for (int k = 0; k < Pack<T>::kCount; ++k) u.values[k] = T(f(u.values[k]));
+    reinterpret_cast<Pack<T>*>(y)[i] = u;
   }
-  for (int64_t i = 4 * vectors + first; i < n; i += stride) y[i] = f(x[i]);
+  for (int64_t i = Pack<T>::kCount * packs + first; i < n; i += stride) y[i] = T(f(x[i]));
 }
 
-template <typename F>
-void zip(cudaStream_t stream, F f, const float* a, const float* b, float* y, int64_t n) {
+/// Blocks for n elements of type T.
+template <typename T>
+unsigned elementwise_blocks(int64_t n) {
+  return blocks_for((n + Pack<T>::kCount - 1) / Pack<T>::kCount, kElementwiseBlock);
+}
+
+template <typename F, typename T>
+void zip(cudaStream_t stream, F f, const T* a, const T* b, T* y, int64_t n) {
   if (n == 0) return;
   const bool aligned = is_vector_aligned(a) && is_vector_aligned(b) && is_vector_aligned(y);
-  launch(zip_kernel<F>, blocks_for((n + 3) / 4, kElementwiseBlock), kElementwiseBlock, 0, stream, f, a, b, y,
-         aligned ? n / 4 : 0, n);
+  launch(zip_kernel<F, T>, elementwise_blocks<T>(n), kElementwiseBlock, 0, stream, f, a, b, y,
+         aligned ? n / Pack<T>::kCount : 0, n);
 }
 
-template <typename F>
-void map(cudaStream_t stream, F f, const float* x, float* y, int64_t n) {
+template <typename F, typename T>
+void map(cudaStream_t stream, F f, const T* x, T* y, int64_t n) {
   if (n == 0) return;
   const bool aligned = is_vector_aligned(x) && is_vector_aligned(y);
-  launch(map_kernel<F>, blocks_for((n + 3) / 4, kElementwiseBlock), kElementwiseBlock, 0, stream, f, x, y,
-         aligned ? n / 4 : 0, n);
+  launch(map_kernel<F, T>, elementwise_blocks<T>(n), kElementwiseBlock, 0, stream, f, x, y,
+         aligned ? n / Pack<T>::kCount : 0, n);
 }
 
 }  // namespace lockstep::cuda

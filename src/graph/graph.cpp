@@ -6,6 +6,7 @@
 
 #include "src/core/error.h"
 #include "src/core/suggest.h"
+#include "src/tensor/real.h"
 
 namespace lockstep {
 
@@ -22,18 +23,19 @@ void check_size(const char* what, const Shape& shape) {
 
 }  // namespace
 
-Graph::Graph(const Value& input, uint64_t seed) : input_(input), seed_(seed) {
+Graph::Graph(const Value& input, uint64_t seed, Precision precision)
+    : input_(input), seed_(seed), precision_(precision) {
   for (const int64_t extent : input.shape.extents())
     if (extent <= 0)
       fail(ExitCode::data, "a sample of shape {} is empty: a network needs data.", to_string(input.shape));
 }
 
 Graph Graph::clone() const {
-  Graph copy(input_, seed_);
+  Graph copy(input_, seed_, precision_);
   for (const Node& node : nodes_)
     copy.nodes_.push_back({node.name, node.layer->clone(), node.inputs, node.output, node.relu,
-                           node.parameters_of, node.segment, node.tuning, node.loss_weight,
-                           node.output_name});
+                           node.parameters_of, node.segment, node.tuning, node.loss_weight, node.output_name,
+                           node.writes_f32});
   return copy;
 }
 
@@ -60,6 +62,8 @@ int Graph::add(Node node) {
   for (const int number : node.inputs) inputs.push_back(value(number));
   try {
     node.output = node.layer->infer(inputs);
+    if (is_real(node.output.dtype))
+      node.output.dtype = node.writes_f32 ? DType::f32 : activation_type(precision_);
     check_size("its output", node.output.shape);
     for (const ParameterSpec& parameter : node.layer->parameters())
       check_size("its parameter", parameter.shape);
@@ -113,7 +117,7 @@ std::vector<Graph::Output> Graph::outputs() const {
   const Node& last = nodes_.back();
   const bool is_set = last.loss_weight > 0;
   std::vector<Output> all = {
-      {is_set ? last.output_name : last.name, output(), is_set ? last.loss_weight : 1.0}};
+      {last.output_name.empty() ? last.name : last.output_name, output(), is_set ? last.loss_weight : 1.0}};
   for (int value = 1; value < output(); ++value)
     if (const Node& node = nodes_[static_cast<size_t>(value) - 1]; node.loss_weight > 0)
       all.push_back({node.output_name, value, node.loss_weight});

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "src/graph/layers/description.h"
+#include "src/tensor/precision.h"
 
 namespace lockstep {
 
@@ -17,6 +18,8 @@ struct Tuning {
 
 /// A static network: layers in topological order, with values described per sample. Value 0 is the input;
 /// layer i produces value i + 1; the last value is the main output. In training there may be other outputs.
+/// Layers infer shapes, and whether a value consists of numbers or of token ids; the graph's precision says
+/// of which type numbers are.
 class Graph {
  public:
   struct Node {
@@ -31,11 +34,12 @@ class Graph {
     int segment = -1;
     std::map<std::string, Tuning> tuning = {};  ///< of its own parameters, by name; others have the default
     double loss_weight = 0;        ///< weight of its output's loss: see set_loss_weight(); 0: no output
-    std::string output_name = {};  ///< if it has a loss_weight: the layer's name before rewrites
+    std::string output_name = {};  ///< of an output: the layer's name before rewrites; "": the same
+    bool writes_f32 = false;       ///< its output is f32 whatever the precision: see in_precision()
   };
 
   /// input: one sample as the network sees it, channels-last. seed: run.seed, for layers with random numbers.
-  explicit Graph(const Value& input, uint64_t seed = 0);
+  explicit Graph(const Value& input, uint64_t seed = 0, Precision precision = Precision::fp32);
   explicit Graph(const Shape& input, uint64_t seed = 0) : Graph(Value{DType::f32, input}, seed) {}
   Graph(Graph&&) noexcept = default;
   Graph& operator=(Graph&&) noexcept = default;
@@ -88,10 +92,14 @@ class Graph {
   /// Whether a layer has parameters and all of them are frozen; its running statistics then are, too.
   bool frozen(int node) const;
   uint64_t seed() const { return seed_; }
+  Precision precision() const { return precision_; }
+  /// The gradient of a value, for one sample.
+  Value gradient(int value) const { return {activation_type(precision_), shape(value)}; }
 
  private:
   Value input_;
   uint64_t seed_;
+  Precision precision_;
   std::vector<Node> nodes_;
 };
 

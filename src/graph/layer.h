@@ -35,6 +35,13 @@ enum class Init {
 std::string to_string(Init init);
 const std::vector<Init>& initializers();
 
+/// The type in which a layer reads a parameter.
+enum class ReadAs {
+  activations,  ///< that of the activations
+  output,       ///< that of the layer's output
+  f32,          ///< scales and shifts of norms, which are small and sensitive to rounding
+};
+
 /// A trained tensor of a layer. Its full name is "LAYER.NAME".
 struct ParameterSpec {
   std::string name;  ///< PyTorch's: "weight", "bias"
@@ -42,9 +49,7 @@ struct ParameterSpec {
   Init init = Init::zeros;
   int64_t fan_in = 1, fan_out = 1;
   bool decay = true;  ///< whether weight decay applies (not to biases and norms)
-  /// Read as float regardless of the precision of the activations: scales and shifts of norms, which are
-  /// small and sensitive to rounding.
-  bool keep_f32 = false;
+  ReadAs read_as = ReadAs::activations;
   /// Stored channels-last, with any number of spatial axes: (K, spatial..., C). Files store it in PyTorch's
   /// order, (K, C, spatial...).
   bool channels_last_filter = false;
@@ -77,6 +82,7 @@ struct LayerTraits {
   bool skips_frozen = false;
   bool reshape = false;      ///< output is input 0 with another shape: shares its memory, and nothing runs
   bool takes_first = false;  ///< output is the first channels of input 0
+  bool writes_f32 = false;   ///< forward can write f32 when activations are narrower (Preparation::output)
 };
 
 /// Replaces values, in the memory of the backend, by their sum over all micro-batches that are computed at
@@ -138,6 +144,9 @@ class Layer {
     /// forward applies a ReLU to its output; backward then gets the gradient of the values before the ReLU.
     /// Only with LayerTraits::applies_relu.
     bool relu = false;
+    DType type = DType::f32;    ///< of inputs and gradients that are numbers
+    DType output = DType::f32;  ///< of the output, if it is numbers
+    bool tf32 = false;          ///< see Precision
   };
   /// Prepares the operations.
   virtual void prepare(const Preparation& preparation) = 0;

@@ -17,7 +17,13 @@ Graph prepared(Exec exec, const Graph& graph, int64_t micro_batch, bool training
     bool needs_input_gradient = false;
     for (const int input : node.inputs)
       needs_input_gradient = needs_input_gradient || needs_gradient[static_cast<size_t>(input)];
-    node.layer->prepare({exec, micro_batch, needs_input_gradient, node.relu});
+    node.layer->prepare({.exec = exec,
+                         .samples = micro_batch,
+                         .needs_input_gradient = needs_input_gradient,
+                         .relu = node.relu,
+                         .type = activation_type(graph.precision()),
+                         .output = node.output.dtype,
+                         .tf32 = graph.precision() == Precision::tf32});
   }
   return copy_of_graph;
 }
@@ -78,10 +84,11 @@ Network::Network(Exec exec, const Graph& graph, const Parameters& parameters, in
       plan_(graph_, micro_batch, training),
       arena_(exec, Memory::device, static_cast<size_t>(plan_.arena_bytes())) {
   const auto batched = [&](int value) { return graph_.value(value).batched(micro_batch); };
+  const auto gradient = [&](int value) { return graph_.gradient(value).batched(micro_batch); };
   input_ = tensor_at(plan_.value(0), batched(0));
   for (const Graph::Output& output : graph_.outputs())
     outputs_.push_back({tensor_at(plan_.value(output.value), batched(output.value)),
-                        tensor_at(plan_.gradient(output.value), batched(output.value)),
+                        tensor_at(plan_.gradient(output.value), gradient(output.value)),
                         static_cast<float>(output.weight)});
   for (const Plan::Step& step : plan_.steps()) {
     if (step.event.kind == Event::Kind::loss)
@@ -97,13 +104,14 @@ Network::Network(Exec exec, const Graph& graph, const Parameters& parameters, in
 Network::Action Network::bind(const Plan::Step& step) const {
   const Graph::Node& node = graph_.nodes()[static_cast<size_t>(step.event.node)];
   const auto batched = [&](int value) { return graph_.value(value).batched(micro_batch_); };
+  const auto gradient = [&](int value) { return graph_.gradient(value).batched(micro_batch_); };
   Action action;
   action.event = step.event;
   action.runs = step.runs;
   action.completes_node = step.completes_node;
   const auto index = static_cast<size_t>(step.event.index);
   if (step.event.kind == Event::Kind::add_gradient) {
-    const Value value = batched(node.inputs[index]);
+    const Value value = gradient(node.inputs[index]);
     action.inputs.emplace_back(tensor_at(step.inputs[0], value));
     action.output_gradient = tensor_at(step.output_gradient, value);
     return action;
@@ -116,7 +124,7 @@ Network::Action Network::bind(const Plan::Step& step) const {
   for (size_t k = 0; k < step.inputs.size(); ++k)
     action.inputs.emplace_back(tensor_at(step.inputs[k], batched(node.inputs[k])));
   action.output = tensor_at(step.output, batched(step.event.node + 1));
-  action.output_gradient = tensor_at(step.output_gradient, batched(step.event.node + 1));
+  action.output_gradient = tensor_at(step.output_gradient, gradient(step.event.node + 1));
   action.workspace = tensor_at(step.workspace, {DType::u8, {step.workspace.bytes}});
   const std::vector<Value> saved = node.layer->saved();
   for (size_t s = 0; s < step.saved.size(); ++s) action.saved.push_back(tensor_at(step.saved[s], saved[s]));
@@ -124,7 +132,7 @@ Network::Action Network::bind(const Plan::Step& step) const {
   for (size_t s = 0; s < step.state_sums.size(); ++s)
     action.state_sums.push_back(tensor_at(step.state_sums[s], {DType::f32, states[s].shape}));
   for (size_t k = 0; k < step.input_gradients.size(); ++k)
-    action.input_gradients.push_back(tensor_at(step.input_gradients[k], batched(node.inputs[k])));
+    action.input_gradients.push_back(tensor_at(step.input_gradients[k], gradient(node.inputs[k])));
   for (size_t p = 0; p < step.parameter_gradients.size(); ++p)
     action.parameter_gradients.push_back(
         tensor_at(step.parameter_gradients[p], {DType::f32, parameters[p].shape}));
@@ -140,9 +148,14 @@ void Network::bind_parameters(const Parameters& parameters) {
   bound_.resize(graph_.nodes().size());
   for (size_t node = 0; node < bound_.size(); ++node) {
     bound_[node].frozen = graph_.frozen(static_cast<int>(node));
-    for (const int number : layout.parameters_of_node[node]) {
+    const std::vector<ParameterSpec> specs = graph_.nodes()[node].layer->parameters();
+    for (size_t p = 0; p < specs.size(); ++p) {
+      const int number = layout.parameters_of_node[node][p];
       const ParameterLayout::Slot& slot = layout.parameters[static_cast<size_t>(number)];
-      bound_[node].parameters.emplace_back(parameters.parameter(number));
+      const DType type = specs[p].read_as == ReadAs::f32      ? DType::f32
+                         : specs[p].read_as == ReadAs::output ? graph_.nodes()[node].output.dtype
+                                                              : activation_type(graph_.precision());
+      bound_[node].parameters.emplace_back(parameters.parameter(number, type));
       bound_[node].parameter_gradients.push_back(slice(layout.gradients_offset(), slot));
     }
   }

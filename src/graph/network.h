@@ -40,8 +40,8 @@ class Network {
   Tensor input() const { return input_; }
   /// The main output (micro_batch, outputs): valid until the gradient is written.
   Tensor output() const { return outputs_[0].values; }
-  /// Gradient of the loss by the main output: the caller fills it before backward(). It may have the memory
-  /// of the output. Training only.
+  /// Gradient of the loss by the main output, of the activations' type: the caller fills it before
+  /// backward(). If the types agree, it may have the memory of the output. Training only.
   Tensor output_gradient() const { return outputs_[0].gradient; }
 
   /// What the loss of a network in training is taken of.

@@ -5,6 +5,7 @@
 #include "src/core/error.h"
 #include "src/core/hash.h"
 #include "src/ops/fingerprint.h"
+#include "src/ops/pointwise/cast.h"
 #include "src/ops/step_guard.h"
 
 namespace lockstep {
@@ -138,12 +139,29 @@ int64_t ParameterLayout::state_sums_offset() const { return padded(verdict_offse
 Parameters::Parameters(Exec exec, const Graph& graph)
     : exec_(exec),
       layout_(graph),
+      working_type_(activation_type(graph.precision())),
       weights_(exec, Memory::device, static_cast<size_t>(layout_.weights_size) * sizeof(float)),
+      working_(exec, Memory::device,
+               working_type_ == DType::f32
+                   ? 0
+                   : static_cast<size_t>(layout_.weights_size) * size_of(working_type_)),
       states_(exec, Memory::device, static_cast<size_t>(layout_.states_size) * sizeof(float)) {}
 
-Tensor Parameters::parameter(int i) const {
+Tensor Parameters::working_weights() const {
+  if (working_type_ == DType::f32) return {};
+  return {working_.data(), working_type_, {layout_.weights_size}};
+}
+
+Tensor Parameters::parameter(int i, DType type) const {
   const ParameterLayout::Slot& slot = layout_.parameters[static_cast<size_t>(i)];
-  return {weights().data() + slot.offset, DType::f32, slot.shape};
+  if (type == DType::f32) return {weights().data() + slot.offset, DType::f32, slot.shape};
+  INVARIANT(type == working_type_, "parameters of {} read as {}", to_string(working_type_), to_string(type));
+  return {working_.data() + static_cast<size_t>(slot.offset) * size_of(type), type, slot.shape};
+}
+
+void Parameters::update_working_weights() const {
+  if (working_type_ == DType::f32) return;
+  cast(exec_, ConstTensor(weights().data(), DType::f32, {layout_.weights_size}), working_weights());
 }
 
 Tensor Parameters::state(int i) const {
@@ -164,6 +182,7 @@ void Parameters::initialize(uint64_t seed) {
   }
   copy(exec_, weights_.data(), weights_host.data(), weights_host.size() * sizeof(float));
   copy(exec_, states_.data(), states_host.data(), states_host.size() * sizeof(float));
+  update_working_weights();
   synchronize(exec_);
 }
 

@@ -74,7 +74,7 @@ struct ParameterLayout {
 };
 
 /// The values of a model: fp32 master weights and running statistics, each in one allocation in the backend's
-/// memory.
+/// memory; and if activations are narrower, a working copy of the weights in their type, which layers read.
 class Parameters {
  public:
   Parameters(Exec exec, const Graph& graph);
@@ -82,9 +82,15 @@ class Parameters {
   const ParameterLayout& layout() const { return layout_; }
   std::span<float> weights() const { return weights_.as<float>().first(size_t(layout_.weights_size)); }
   std::span<float> trained_weights() const { return weights().first(size_t(layout_.trained_size)); }
+  /// As many elements as weights(), at the same positions, of activation_type(); empty if that is f32.
+  Tensor working_weights() const;
   std::span<float> states() const { return states_.as<float>().first(size_t(layout_.states_size)); }
-  Tensor parameter(int i) const;
+  /// In f32, or in the type of the working copy.
+  Tensor parameter(int i, DType type = DType::f32) const;
   Tensor state(int i) const;
+
+  /// Brings the working copy up to date after a change of the weights. Enqueues.
+  void update_working_weights() const;
 
   /// Initializes every parameter and state, identically on every rank. Waits.
   void initialize(uint64_t seed);
@@ -95,7 +101,8 @@ class Parameters {
  private:
   Exec exec_;
   ParameterLayout layout_;
-  Buffer weights_, states_;
+  DType working_type_;
+  Buffer weights_, working_, states_;
 };
 
 /// Parameters::weights_hash() of a copy of the weights in host memory.

@@ -50,6 +50,7 @@ class Planner {
 
   const Graph::Node& node(int i) const { return graph_.nodes()[static_cast<size_t>(i)]; }
   int64_t value_bytes(int value) const { return graph_.value(value).batched(n_).bytes(); }
+  int64_t gradient_bytes(int value) const { return graph_.gradient(value).batched(n_).bytes(); }
   /// The value of a loss.
   int output_of(const Event& loss) const { return outputs_[static_cast<size_t>(loss.index)].value; }
   static bool computes_value(const Event& event) {
@@ -157,10 +158,11 @@ class Planner {
       Tensors& touched = touched_[static_cast<size_t>(time)];
       if (event.kind == Event::Kind::loss) {
         // A loss may write the gradient over the output, unless that is needed again.
-        const bool in_place =
-            output_of(event) > 0 && intervals_[static_cast<size_t>(touched.output)].last == time;
-        gradients_[static_cast<size_t>(output_of(event))] =
-            in_place ? touched.output : create(value_bytes(output_of(event)), time);
+        const int output = output_of(event);
+        const bool in_place = output > 0 && intervals_[static_cast<size_t>(touched.output)].last == time &&
+                              graph_.gradient(output) == graph_.value(output);
+        gradients_[static_cast<size_t>(output)] =
+            in_place ? touched.output : create(gradient_bytes(output), time);
       }
       if (event.kind == Event::Kind::backward) {
         place_gradients_of(event.node, time);
@@ -201,7 +203,7 @@ class Planner {
       const bool shares = k == 0 && (traits.backward_in_place || traits.reshape);
       // Where an earlier event has left a gradient, this one goes to scratch memory and is added to it.
       const int written = gradient < 0 && shares ? touched.output_gradient
-                                                 : create(value_bytes(static_cast<int>(value)), time);
+                                                 : create(gradient_bytes(static_cast<int>(value)), time);
       if (gradient < 0) gradient = written;
       use(gradient, time);
       touched.input_gradients.push_back(written);

@@ -10,6 +10,9 @@ void expect(ConstTensor tensor, DType dtype, const Shape& shape, const char* wha
 /// The same for any type.
 void expect_shape(ConstTensor tensor, const Shape& shape, const char* what);
 
+/// The same for any type of real numbers (src/tensor/real.h).
+void expect_real(ConstTensor tensor, const Shape& shape, const char* what);
+
 /// Throws Error(bug) unless `workspace` holds at least this much.
 void expect_workspace(Tensor workspace, size_t bytes, const char* what);
 

@@ -88,20 +88,20 @@ void column_sums(Exec exec, Terms terms, Finish finish, int64_t rows, int64_t co
 }
 
 /// y[element] = f(row, element), where f is the result of make(column), called once per thread.
-template <typename Make>
-__global__ void column_map_kernel(Make make, int64_t rows, int64_t columns, float* y) {
+template <typename Make, typename T>
+__global__ void column_map_kernel(Make make, int64_t rows, int64_t columns, T* y) {
   const int64_t column = int64_t{blockIdx.x} * kColumnTile + threadIdx.x;
   if (column >= columns) return;
   const auto f = make(column);
   const int64_t stride = int64_t{gridDim.y} * kRowTile;
   for (int64_t row = int64_t{blockIdx.y} * kRowTile + threadIdx.y; row < rows; row += stride)
-    y[row * columns + column] = f(row, row * columns + column);
+    y[row * columns + column] = T(f(row, row * columns + column));
 }
 
-template <typename Make>
-void column_map(Exec exec, Make make, int64_t rows, int64_t columns, float* y) {
+template <typename Make, typename T>
+void column_map(Exec exec, Make make, int64_t rows, int64_t columns, T* y) {
   if (rows == 0 || columns == 0) return;
-  launch(column_map_kernel<Make>, dim3(column_tiles(columns), blocks_for(rows, 4 * kRowTile)),
+  launch(column_map_kernel<Make, T>, dim3(column_tiles(columns), blocks_for(rows, 4 * kRowTile)),
          dim3(kColumnTile, kRowTile), 0, compute_stream(exec), make, rows, columns, y);
 }
 

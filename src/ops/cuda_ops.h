@@ -48,8 +48,12 @@ void batch_norm_running_update(Exec exec, const MicroBatchInfo* info, float mome
 void judge_step(Exec exec, const float* loss, std::span<const float> statistics, int32_t max_bad,
                 StepVerdict* verdict, StepGuard* guard);
 
+void unscale(Exec exec, const StepGuard* guard, std::span<float> gradients);
+
 void bias_forward(Exec exec, ConstTensor x, ConstTensor b, Tensor y);
 void bias_backward(Exec exec, ConstTensor dy, Tensor db);
+
+void cast(Exec exec, ConstTensor x, Tensor y);
 
 void copy_columns(Exec exec, int64_t columns, ConstTensor x, int64_t x_first, Tensor y, int64_t y_first);
 

@@ -7,6 +7,19 @@ const dnnl::engine& engine() {
   return engine;
 }
 
+dnnl::memory::data_type type_of(DType type) {
+  switch (type) {
+    case DType::f32:
+      return dnnl::memory::data_type::f32;
+    case DType::bf16:
+      return dnnl::memory::data_type::bf16;
+    case DType::f16:
+      return dnnl::memory::data_type::f16;
+    default:
+      fail(ExitCode::bug, "oneDNN gets {}, which is not a type of real numbers", to_string(type));
+  }
+}
+
 #if DNNL_VERSION_MAJOR >= 3
 
 dnnl::eltwise_forward::primitive_desc describe_eltwise(dnnl::algorithm function, float alpha,

@@ -13,6 +13,9 @@ namespace lockstep::onednn {
 /// The one CPU engine of the process; primitives and memories refer to it from any thread.
 const dnnl::engine& engine();
 
+/// oneDNN's name of a type of real numbers.
+dnnl::memory::data_type type_of(DType type);
+
 /// While one exists, oneDNN plans for and uses a single thread. How it splits sums, which decides the bits,
 /// is chosen when a primitive is created and depends on the number of OpenMP threads, which differs between
 /// machines and between ranks.

@@ -13,10 +13,17 @@ void judge_step(Exec exec, const float* loss, std::span<const float> statistics,
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::judge_step(exec, loss, statistics, max_bad, verdict, guard);
   }
-  const bool is_finite = std::isfinite(*loss) && std::isfinite(verdict->gradient_norm) &&
+  const bool is_finite = std::isfinite(*loss) &&
                          std::ranges::all_of(statistics, [](float value) { return std::isfinite(value); });
-  verdict->is_bad = is_finite ? 0.0f : 1.0f;
-  guard->judge(!is_finite, max_bad);
+  judge(is_finite, std::isfinite(verdict->gradient_norm), max_bad, *verdict, *guard);
+}
+
+void unscale(Exec exec, const StepGuard* guard, std::span<float> gradients) {
+  if constexpr (kCuda) {
+    if (exec.on_cuda()) return cuda::unscale(exec, guard, gradients);
+  }
+  const float factor = 1 / guard->loss_scale.factor;
+  for (float& gradient : gradients) gradient *= factor;
 }
 
 }  // namespace lockstep

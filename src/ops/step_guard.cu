@@ -19,9 +19,14 @@ __global__ void judge_kernel(const float* loss, const float* statistics, int64_t
     if (!isfinite(statistics[i])) is_bad = 1;
   is_bad = block_reduce(is_bad, Maximum{}, shared);
   if (threadIdx.x != 0) return;
-  if (!isfinite(*loss) || !isfinite(verdict->gradient_norm)) is_bad = 1;
-  verdict->is_bad = is_bad;
-  guard->judge(is_bad != 0, max_bad);
+  judge(is_bad == 0 && isfinite(*loss), isfinite(verdict->gradient_norm), max_bad, *verdict, *guard);
+}
+
+__global__ void unscale_kernel(const StepGuard* guard, float* gradients, int64_t count) {
+  const float factor = 1.0f / guard->loss_scale.factor;
+  const int64_t stride = int64_t{gridDim.x} * blockDim.x;
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += stride)
+    gradients[i] *= factor;
 }
 
 }  // namespace
@@ -30,6 +35,13 @@ void judge_step(Exec exec, const float* loss, std::span<const float> statistics,
                 StepVerdict* verdict, StepGuard* guard) {
   launch(judge_kernel, 1, kThreads, 0, compute_stream(exec), loss, statistics.data(),
          static_cast<int64_t>(statistics.size()), max_bad, verdict, guard);
+}
+
+void unscale(Exec exec, const StepGuard* guard, std::span<float> gradients) {
+  const auto count = static_cast<int64_t>(gradients.size());
+  if (count == 0) return;
+  launch(unscale_kernel, blocks_for(count, kThreads), kThreads, 0, compute_stream(exec), guard,
+         gradients.data(), count);
 }
 
 }  // namespace lockstep::cuda

@@ -218,13 +218,15 @@ void Optimizer::measure(std::span<const float> gradients, float* gradient_norm) 
 }
 
 void Optimizer::update(const OptimizerScalars* scalars, std::span<float> weights,
-                       std::span<const float> gradients, const StepGuard* guard) {
+                       std::span<const float> gradients, const StepGuard* guard, const Tensor& working) {
   Impl& impl = *impl_;
   const Exec exec = impl.exec;
   INVARIANT(weights.size() == impl.flat_size && gradients.size() == impl.flat_size,
             "{} weights and {} gradients for {}", weights.size(), gradients.size(), impl.flat_size);
   OptimizerUpdate& update = impl.update;
   update.weights = weights.data();
+  update.bf16_weights = working.dtype() == DType::bf16 ? working.data<bf16>() : nullptr;
+  update.f16_weights = working.dtype() == DType::f16 ? working.data<f16>() : nullptr;
   update.gradients = gradients.data();
   update.scalars = scalars;
   update.guard = guard;

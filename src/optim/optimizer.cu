@@ -120,6 +120,14 @@ __device__ inline Step scaled(const OptimizerUpdate& u, const Step& step, float 
   return result;
 }
 
+template <typename T>
+__device__ void store_rounded(T* destination, const Four& w) {
+  struct alignas(8) Rounded {
+    T value[4];
+  };
+  *reinterpret_cast<Rounded*>(destination) = {{T(w.value[0]), T(w.value[1]), T(w.value[2]), T(w.value[3])}};
+}
+
 template <typename RuleOfStep>
 __global__ void update_kernel(OptimizerUpdate u, RuleOfStep rule) {
   if (!u.applies()) return;
@@ -146,6 +154,8 @@ __global__ void update_kernel(OptimizerUpdate u, RuleOfStep rule) {
       w.value[e] = rule(step, kept * w.value[e], ratio * (step.clip * g.value[e] + l2 * w.value[e]),
                         first.value[e], second.value[e]);
     *weights = w;
+    if (u.bf16_weights != nullptr) store_rounded(u.bf16_weights + offset, w);
+    if (u.f16_weights != nullptr) store_rounded(u.f16_weights + offset, w);
     if constexpr (RuleOfStep::kStates >= 1) state0[i] = first;
     if constexpr (RuleOfStep::kStates >= 2) state1[i] = second;
   }

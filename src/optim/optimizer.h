@@ -11,6 +11,7 @@
 #include "src/device/buffer.h"
 #include "src/ops/step_guard.h"
 #include "src/tensor/flat.h"
+#include "src/tensor/tensor.h"
 
 namespace lockstep {
 
@@ -81,9 +82,10 @@ class Optimizer {
 
   /// weights and gradients are whole flat buffers; all arguments are in the backend's memory. Reads and
   /// writes only this rank's share, and nothing if `guard` says that the step does not apply; a null guard
-  /// always applies. Enqueues; does not wait.
+  /// always applies. working: the weights in a type of two bytes, which is updated with them; empty if there
+  /// is no such copy. Enqueues; does not wait.
   void update(const OptimizerScalars* scalars, std::span<float> weights, std::span<const float> gradients,
-              const StepGuard* guard = nullptr);
+              const StepGuard* guard = nullptr, const Tensor& working = {});
 
   /// State buffers for checkpoints, by name: sgd {momentum}, adam {m, v}, ... Each holds one value per weight
   /// of this rank's share, in its order.

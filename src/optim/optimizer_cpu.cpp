@@ -34,6 +34,7 @@ void for_each_element(const OptimizerUpdate& u, float rate, Element element) {
       weights[i] =
           element(block * kFlatBlock + i, kept * w, ratio * (clip * gradients[i] + l2 * w), scaled_rate);
     }
+    for (int64_t i = 0; i < kFlatBlock; ++i) u.store_rounded(u.flat_offset(block) + i, weights[i]);
   }
 }
 

@@ -5,6 +5,7 @@
 #include "src/device/exec.h"
 #include "src/optim/exact_sum.h"
 #include "src/optim/optimizer.h"
+#include "src/tensor/half.h"
 
 namespace lockstep {
 
@@ -49,12 +50,21 @@ struct OptimizerUpdate {
   int64_t ratio_count = 0;
   float* ratios = nullptr;  ///< (ratio_count)
   float* weights = nullptr;
+  /// The working copy of the weights, in one of these types or none.
+  bf16* bf16_weights = nullptr;
+  f16* f16_weights = nullptr;
   const float* gradients = nullptr;
   float* state0 = nullptr;
   float* state1 = nullptr;
   const OptimizerScalars* scalars = nullptr;
   const float* clip_scale = nullptr;  ///< one float that every gradient is multiplied by; null: 1
   const StepGuard* guard = nullptr;   ///< weights and states stay as they are when it says so; null: never
+
+  /// Stores weight i of the flat buffers in the working copy, if there is one.
+  LOCKSTEP_HOST_DEVICE void store_rounded(int64_t i, float weight) const {
+    if (bf16_weights != nullptr) bf16_weights[i] = bf16(weight);
+    if (f16_weights != nullptr) f16_weights[i] = f16(weight);
+  }
 
   LOCKSTEP_HOST_DEVICE bool applies() const { return guard == nullptr || guard->applies != 0; }
 

@@ -199,9 +199,11 @@ __global__ void lamb_kernel(OptimizerUpdate u) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < u.blocks * kFlatBlock; i += stride) {
     const int64_t block = i / kFlatBlock;
-    float& w = u.weights[u.flat_offset(block) + i % kFlatBlock];
+    const int64_t flat = u.flat_offset(block) + i % kFlatBlock;
+    float& w = u.weights[flat];
     const float direction = lamb.direction(u.state0[i], u.state1[i], u.decays(block) ? lamb.decay : 0.0f, w);
     w -= lr * u.lr_scale_of(block) * u.ratio(block) * direction;
+    u.store_rounded(flat, w);
   }
 }
 

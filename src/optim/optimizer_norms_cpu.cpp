@@ -136,6 +136,7 @@ void lamb(Exec, const OptimizerUpdate& u) {
     float* const weights = u.weights + u.flat_offset(block);
 #pragma omp simd
     for (int64_t i = 0; i < kFlatBlock; ++i) weights[i] -= rate * direction[i];
+    for (int64_t i = 0; i < kFlatBlock; ++i) u.store_rounded(u.flat_offset(block) + i, weights[i]);
   }
 }
 

@@ -15,6 +15,7 @@
 #include "src/graph/graph.h"
 #include "src/ops/micro_batch.h"
 #include "src/ops/pointwise/activation.h"
+#include "src/tensor/real.h"
 #include "tests/support/backend.h"
 
 namespace lockstep {
@@ -47,7 +48,12 @@ class GraphRunner {
     std::iota(sample_index.begin(), sample_index.end(), int64_t{100});
     test::to_backend(exec, sample_index_.as<int64_t>(), sample_index);
     for (Graph::Node& node : graph_.nodes()) {
-      node.layer->prepare({exec, n, true, node.relu});
+      node.layer->prepare({.exec = exec,
+                           .samples = n,
+                           .relu = node.relu,
+                           .type = type(),
+                           .output = node.output.dtype,
+                           .tf32 = graph_.precision() == Precision::tf32});
       for (const ParameterSpec& spec : node.layer->parameters()) {
         auto& values = parameters[node.name + "/" + spec.name];
         values.resize(static_cast<size_t>(spec.shape.elements()));
@@ -71,13 +77,14 @@ class GraphRunner {
   std::vector<float> forward(const std::vector<float>& x, bool training = true) {
     values_.assign(1, x);
     for (size_t i = 0; i < graph_.nodes().size(); ++i) {
-      values_.push_back(poisoned(graph_.nodes()[i].output.shape.batched(n_)));
+      const Value output = graph_.nodes()[i].output.batched(n_);
+      values_.push_back(poisoned(output.shape));
       for (const StateSpec& spec : graph_.nodes()[i].layer->states())
         state_sums[graph_.nodes()[i].name + "/" + spec.name] = poisoned(spec.shape);
       Call call(*this, i);
       call.context.training = training;
       const bool in_place = shares_ && graph_.nodes()[i].layer->traits().forward_in_place;
-      if (in_place) call.context.output = call.tensor(values_[0], graph_.nodes()[i].output.shape.batched(n_));
+      if (in_place) call.context.output = call.tensor(values_[0], output);
       graph_.nodes()[i].layer->forward(call.context);
       call.finish();
       if (in_place) values_[i + 1] = values_[0];
@@ -104,7 +111,7 @@ class GraphRunner {
         gradients[node.name + "/" + spec.name] = poisoned(spec.shape);
       Call call(*this, i);
       call.context.training = true;
-      call.context.output_gradient = call.tensor(sums[i + 1], node.output.shape.batched(n_));
+      call.context.output_gradient = call.tensor(sums[i + 1], {type(), node.output.shape.batched(n_)});
       if (node.relu)
         activation_backward(exec_, Activation::relu, call.context.output, call.context.output_gradient,
                             call.context.output_gradient);
@@ -114,15 +121,15 @@ class GraphRunner {
       std::vector<Tensor> tensors;
       for (const int input : node.inputs) parts.push_back(poisoned(graph_.shape(input).batched(n_)));
       for (size_t k = 0; k < parts.size(); ++k) {
-        if (graph_.value(node.inputs[k]).dtype == DType::f32) {
-          tensors.push_back(call.tensor(parts[k], graph_.shape(node.inputs[k]).batched(n_)));
+        if (is_real(graph_.value(node.inputs[k]).dtype)) {
+          tensors.push_back(call.tensor(parts[k], graph_.gradient(node.inputs[k]).batched(n_)));
         } else {
           tensors.emplace_back();  // integers have no gradient
           std::ranges::fill(parts[k], 0.0f);
         }
       }
       const bool in_place = shares_ && traits.backward_in_place;
-      if (in_place) tensors[0] = call.tensor(sums[i + 1], graph_.shape(node.inputs[0]).batched(n_));
+      if (in_place) tensors[0] = call.tensor(sums[i + 1], graph_.gradient(node.inputs[0]).batched(n_));
       if (skip_input_gradients) std::fill(tensors.begin(), tensors.end(), Tensor{});
       call.context.input_gradients = tensors;
       node.layer->backward(call.context);
@@ -130,7 +137,7 @@ class GraphRunner {
       if (in_place) parts[0] = sums[i + 1];
       for (size_t k = 0; k < parts.size(); ++k) {
         std::vector<float>& sum = sums[static_cast<size_t>(node.inputs[k])];
-        for (size_t e = 0; e < sum.size(); ++e) sum[e] += parts[k][e];
+        for (size_t e = 0; e < sum.size(); ++e) sum[e] = rounded(sum[e] + parts[k][e]);
       }
     }
     return sums[0];
@@ -145,6 +152,11 @@ class GraphRunner {
   }
 
  private:
+  /// Of activations, and of all gradients of values.
+  DType type() const { return activation_type(graph_.precision()); }
+  float rounded(float value) const {
+    return type() == DType::bf16 ? float{bf16(value)} : type() == DType::f16 ? float{f16(value)} : value;
+  }
   static std::vector<float> poisoned(const Shape& shape) {
     return std::vector<float>(static_cast<size_t>(shape.elements()), std::numeric_limits<float>::quiet_NaN());
   }
@@ -157,20 +169,26 @@ class GraphRunner {
       if (!run.values_.empty()) {
         for (const int input : node.inputs) {
           std::vector<float>& values = run.values_[static_cast<size_t>(input)];
-          const Shape shape = run.graph_.shape(input).batched(run.n_);
-          const bool are_ids = run.graph_.value(input).dtype == DType::i32;
-          inputs.emplace_back(are_ids ? ids(values, shape) : tensor(values, shape));
+          const Value value = run.graph_.value(input).batched(run.n_);
+          inputs.emplace_back(value.dtype == DType::i32 ? ids(values, value.shape) : tensor(values, value));
         }
-        context.output = tensor(run.values_[i + 1], node.output.shape.batched(run.n_));
+        context.output = tensor(run.values_[i + 1], node.output.batched(run.n_));
       }
       for (const ParameterSpec& spec : node.layer->parameters()) {
         const std::string name = node.name + "/" + spec.name;
-        parameters.emplace_back(tensor(run.parameters[name], spec.shape));
-        if (run.gradients.contains(name)) gradients.push_back(tensor(run.gradients[name], spec.shape));
+        const DType read = spec.read_as == ReadAs::f32      ? DType::f32
+                           : spec.read_as == ReadAs::output ? node.output.dtype
+                                                            : run.type();
+        // A copy, because what the layer reads of it may be rounded.
+        read_.push_back(std::make_unique<std::vector<float>>(run.parameters[name]));
+        parameters.emplace_back(tensor(*read_.back(), {read, spec.shape}));
+        if (run.gradients.contains(name))
+          gradients.push_back(tensor(run.gradients[name], {DType::f32, spec.shape}));
       }
       for (const StateSpec& spec : node.layer->states()) {
-        states.push_back(tensor(run.states[node.name + "/" + spec.name], spec.shape));
-        state_sums.push_back(tensor(run.state_sums[node.name + "/" + spec.name], spec.shape));
+        const Value value{DType::f32, spec.shape};
+        states.push_back(tensor(run.states[node.name + "/" + spec.name], value));
+        state_sums.push_back(tensor(run.state_sums[node.name + "/" + spec.name], value));
       }
       const std::vector<Value> specs = node.layer->saved();
       for (size_t k = 0; k < specs.size(); ++k)
@@ -189,13 +207,14 @@ class GraphRunner {
     }
 
     /// The copy of these values: one for each vector.
-    Tensor tensor(std::vector<float>& values, const Shape& shape) {
-      Buffer& buffer = copies_[&values];
-      if (buffer.size() == 0) {
-        buffer = Buffer(exec_, Memory::device, values.size() * sizeof(float));
-        test::to_backend(exec_, buffer.as<float>(), values);
+    Tensor tensor(std::vector<float>& values, const Value& value) {
+      Copy& copy = copies_[&values];
+      if (copy.buffer.size() == 0) {
+        copy.buffer = Buffer(exec_, Memory::device, static_cast<size_t>(value.bytes()));
+        copy.tensor = {copy.buffer.data(), value.dtype, value.shape};
+        test::to_backend(exec_, copy.tensor, values);
       }
-      return {buffer.data(), DType::f32, shape};
+      return copy.tensor.reshaped(value.shape);
     }
 
     /// The values as int32.
@@ -208,7 +227,8 @@ class GraphRunner {
 
     /// Brings back what the layer has made of the values.
     void finish() {
-      for (auto& [values, buffer] : copies_) *values = test::from_backend(exec_, buffer.as<float>());
+      for (auto& [values, copy] : copies_)
+        if (copy.tensor) *values = test::from_backend(exec_, ConstTensor(copy.tensor));
     }
 
     std::vector<ConstTensor> inputs, parameters;
@@ -217,7 +237,12 @@ class GraphRunner {
 
    private:
     Exec exec_;
-    std::map<std::vector<float>*, Buffer> copies_;
+    struct Copy {
+      Buffer buffer;
+      Tensor tensor;
+    };
+    std::map<std::vector<float>*, Copy> copies_;
+    std::vector<std::unique_ptr<std::vector<float>>> read_;
     Buffer ids_;
   };
 

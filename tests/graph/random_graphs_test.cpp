@@ -120,6 +120,7 @@ void compare(Exec exec, Graph graph, uint64_t id) {
     to_backend(exec, parameters.parameter(static_cast<int>(&slot - layout.parameters.data())),
                runner.parameters[slot.key]);
   }
+  parameters.update_working_weights();
   Network network(exec, graph, parameters, kRows, /*training=*/true);
   const OnBackend<MicroBatchInfo> info(exec, {3, kRows, 1.0f / kRows});
   const Guarded<int64_t> index(exec, {kRows}, {100, 101, 102});
@@ -171,6 +172,7 @@ TEST_P(RandomGraphs, ComputeTheSamePlannedAndUnplanned) {
     Graph graph = RandomGraph(id).make();
     compare(exec(), graph.clone(), id);
     compare(exec(), rewrite(graph.clone()), id);
+    compare(exec(), rewrite(graph.clone(), {"none"}, Precision::bf16), id);
     compare(exec(), rewrite(std::move(graph), recomputed(id)), id);
   }
 }

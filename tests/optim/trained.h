@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/ops/pointwise/cast.h"
 #include "src/optim/optimizer.h"
 #include "tests/support/backend.h"
 #include "tests/support/gradient_tree.h"
@@ -20,7 +21,11 @@ class Trained {
         exec_(exec),
         weights_(exec, {static_cast<int64_t>(weights.size())}, weights),
         gradients_(exec, {static_cast<int64_t>(weights.size())}),
-        norm_(exec, {1}, {-1.0f}) {}
+        norm_(exec, {1}, {-1.0f}),
+        working_type_(exec.on_cuda() && weights.size() % 128 == 0 ? DType::f16 : DType::bf16),
+        working_(exec, {static_cast<int64_t>(weights.size())}) {
+    cast(exec_, weights_, working());
+  }
 
   /// Returns the gradients' norm, or -1 if it was not asked for.
   float update(const OptimizerScalars& scalars, const std::vector<float>& gradients, bool wants_norm = true) {
@@ -29,8 +34,11 @@ class Trained {
     norm_.set({-1.0f});
     if (wants_norm || clips_)
       optimizer.measure(gradients_.span(), wants_norm ? norm_.span().data() : nullptr);
-    optimizer.update(on_backend.get(), weights_.span(), gradients_.span());
+    optimizer.update(on_backend.get(), weights_.span(), gradients_.span(), nullptr, working());
     EXPECT_TRUE(same_bits(gradients_.values(), gradients)) << "gradients changed";
+    const std::vector<uint16_t> updated = working_.values();
+    cast(exec_, weights_, working());
+    EXPECT_EQ(updated, working_.values()) << "of the working copy, in " << to_string(working_type_);
     return norm_.values()[0];
   }
 
@@ -40,9 +48,13 @@ class Trained {
   Optimizer optimizer;
 
  private:
+  Tensor working() const { return {working_.span().data(), working_type_, weights_.tensor().shape()}; }
+
   bool clips_;
   Exec exec_;
   test::Guarded<float> weights_, gradients_, norm_;
+  DType working_type_;
+  test::Guarded<uint16_t> working_;
 };
 
 /// A parameter of so many blocks.

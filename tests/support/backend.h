@@ -49,9 +49,8 @@ void to_backend(Exec exec, std::span<T> destination, const std::vector<T>& value
   copy(exec, destination.data(), values.data(), destination.size_bytes());
   synchronize(exec);
 }
-inline void to_backend(Exec exec, const Tensor& destination, const std::vector<float>& values) {
-  to_backend(exec, std::span(destination.data<float>(), static_cast<size_t>(destination.elements())), values);
-}
+/// The same for a tensor of any real type.
+void to_backend(Exec exec, const Tensor& destination, const std::vector<float>& values);
 
 /// Copies values from the backend's memory, once what is enqueued is done.
 template <typename T>
@@ -61,9 +60,8 @@ std::vector<std::remove_const_t<T>> from_backend(Exec exec, std::span<T> source)
   synchronize(exec);
   return values;
 }
-inline std::vector<float> from_backend(Exec exec, const ConstTensor& source) {
-  return from_backend(exec, std::span(source.data<float>(), static_cast<size_t>(source.elements())));
-}
+/// The same from a tensor of any real type.
+std::vector<float> from_backend(Exec exec, const ConstTensor& source);
 
 /// A tensor in the backend's memory between two runs of guard bytes, so that an operation which writes past
 /// either end is found out. Without values it starts as garbage: NaN for floats, so that an element nobody

@@ -171,9 +171,10 @@ class EmulatedCudnn : public EmulatedLibraries {
     return cudnnSetTensorNdDescriptorEx(tensor, format, type, static_cast<int>(extents.size()),
                                         extents.data());
   }
-  static cudnnStatus_t set_filter(cudnnFilterDescriptor_t filter, const std::vector<int>& extents) {
-    return cudnnSetFilterNdDescriptor(filter, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC,
-                                      static_cast<int>(extents.size()), extents.data());
+  static cudnnStatus_t set_filter(cudnnFilterDescriptor_t filter, const std::vector<int>& extents,
+                                  cudnnDataType_t type = CUDNN_DATA_FLOAT) {
+    return cudnnSetFilterNdDescriptor(filter, type, CUDNN_TENSOR_NHWC, static_cast<int>(extents.size()),
+                                      extents.data());
   }
   cudnnStatus_t set_convolution(const std::vector<int>& padding, const std::vector<int>& stride,
                                 const std::vector<int>& dilation) {
@@ -228,6 +229,35 @@ TEST_F(EmulatedCudnn, RefusesMisuse) {
   CHECK(cudnnSetStream(context->cudnn(), context->compute_stream()));
   CHECK(cudnnDestroyFilterDescriptor(w));
   EXPECT_EQ(forward(algorithm, bytes), CUDNN_STATUS_BAD_PARAM);
+}
+
+TEST_F(EmulatedCudnn, TakesTwoBytesOnlyForAllThreeAndWithTensorCores) {
+  const auto algorithm = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM;
+  CHECK(set_tensor(x, CUDNN_TENSOR_NHWC, CUDNN_DATA_BFLOAT16, {2, 4, 6, 5}));
+  CHECK(set_tensor(y, CUDNN_TENSOR_NHWC, CUDNN_DATA_BFLOAT16, {2, 3, 4, 3}));
+  EXPECT_EQ(forward(algorithm, 0), CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE) << "filters of float";
+  CHECK(set_filter(w, {3, 4, 3, 3}, CUDNN_DATA_HALF));
+  EXPECT_EQ(forward(algorithm, 0), CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE) << "filters of another type";
+  CHECK(set_filter(w, {3, 4, 3, 3}, CUDNN_DATA_BFLOAT16));
+  CHECK(cudnnSetConvolutionMathType(convolution, CUDNN_FMA_MATH));
+  EXPECT_EQ(forward(algorithm, 0), CUDNN_STATUS_NOT_SUPPORTED);
+  CHECK(cudnnSetConvolutionMathType(convolution, CUDNN_TENSOR_OP_MATH));
+  EXPECT_EQ(forward(algorithm, 0), CUDNN_STATUS_SUCCESS);
+  EXPECT_EQ(cudnnConvolutionForward(context->cudnn(), &one, x, at(0) + 1, w, at(1), convolution, algorithm,
+                                    at(4), 0, &zero, y, at(2)),
+            CUDNN_STATUS_BAD_PARAM)
+      << "not aligned";
+}
+
+TEST_F(EmulatedCudnn, RoundsFloatOnlyIfTensorCoresAreAllowed) {
+  const auto product = [&](cudnnMathType_t math) {
+    CHECK(cudnnSetConvolutionMathType(convolution, math));
+    EXPECT_EQ(forward(CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM, 0), CUDNN_STATUS_SUCCESS);
+    return download(2);
+  };
+  const std::vector<float> rounded = product(CUDNN_DEFAULT_MATH), exact = product(CUDNN_FMA_MATH);
+  EXPECT_NE(rounded, exact);
+  for (size_t i = 0; i < exact.size(); ++i) EXPECT_NEAR(rounded[i], exact[i], 0x1p-6);
 }
 
 // As cuDNN 9.19 answers.

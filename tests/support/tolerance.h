@@ -1,5 +1,7 @@
 #pragma once
 
+#include "src/tensor/dtype.h"
+
 namespace lockstep::test {
 
 /// How far a float may be from the oracle: absolute + relative * |expected|. Inputs of the tests are of
@@ -18,5 +20,11 @@ inline constexpr Tolerance kSum{1e-5, 1e-5,
 inline constexpr Tolerance kNormalized{5e-5, 5e-5, "differences of sums are divided by a standard deviation"};
 inline constexpr Tolerance kGradient{1e-5, 2e-5,
                                      "a few roundings, against differences of doubles, exact to 1e-7"};
+
+/// The same for results, and what an operation reads back of its own results, rounded to a type.
+inline Tolerance rounded_to(DType type, const Tolerance& tolerance) {
+  const double ulp = type == DType::bf16 ? 0x1p-7 : type == DType::f16 ? 0x1p-10 : 0;
+  return {tolerance.absolute + ulp, tolerance.relative + ulp, tolerance.reason};
+}
 
 }  // namespace lockstep::test

@@ -29,6 +29,8 @@ struct TinyOptions {
   bool float_inputs = false;
   int32_t max_bad_steps = 1;
   TuningSpec tuning = {};
+  Precision precision = Precision::fp32;
+  bool scales_loss = false;
   double auxiliary = 0;  ///< the loss weight of a second head; 0: there is none
 };
 
@@ -45,7 +47,8 @@ class TinyRun {
         communicator_(std::move(communicator)),
         statistics_(std::move(statistics)),
         task_(exec, TrainOptions{}, signature(options.float_inputs ? DType::f32 : DType::u8)),
-        graph_(rewrite(tuned(make_graph(options.second_block, options.auxiliary), options.tuning))),
+        graph_(rewrite(tuned(make_graph(options.second_block, options.auxiliary), options.tuning), {"none"},
+                       options.precision)),
         parameters_(exec, graph_),
         sharding_(options.sharded
                       ? std::make_optional<Sharding>(exec, *communicator_, parameters_.layout(), kBucketBytes)
@@ -64,7 +67,8 @@ class TinyRun {
               {.bucket_bytes = kBucketBytes,
                .gradients = options.gradients,
                .capture = options.capture,
-               .max_bad_steps = options.max_bad_steps}) {
+               .max_bad_steps = options.max_bad_steps,
+               .scales_loss = options.scales_loss}) {
     parameters_.initialize(3);
   }
 
@@ -112,6 +116,7 @@ class TinyRun {
   std::optional<StepMetrics> flush() { return step_.flush(); }
   /// As if there had been a step that changed nothing.
   void leave_out_step() { ++steps_done_; }
+  void resume(int32_t bad_in_a_row, const LossScale& scale) { step_.resume(bad_in_a_row, scale); }
 
   /// Trains steps on batches with so many real samples; returns their losses.
   std::vector<double> train(const std::vector<int64_t>& valid) {

@@ -19,16 +19,9 @@ void add_run(std::vector<Option>& table) {
   table.push_back(
       free_on_resume(one_of("run.device", FIELD(run.device), device_names(),
                             "where to compute; auto: one GPU per rank if there are enough, else the CPU")));
-  Option precision =
-      one_of("run.precision", FIELD(run.precision), precision_names(),
-             "data type of weights, activations and gradients; this version supports no other");
-  precision.set = [read = precision.set](Config& config, const GivenValue& given) {
-    const std::string name = read_text(given);
-    if (name == "tf32" || name == "bf16" || name == "fp16")
-      given.reject("this version computes in fp32 only; remove the key or set it to \"fp32\"");
-    read(config, given);
-  };
-  table.push_back(precision);
+  table.push_back(one_of("run.precision", FIELD(run.precision), precision_names(),
+                         "type of activations and of the weights that layers read; master weights, gradients "
+                         "and optimizer state are always fp32. tf32: as fp32, with the GPU's TF32 units"));
   table.push_back(free_on_resume(
       integer("run.threads", FIELD(run.threads), 0,
               "CPU threads per rank; 0: the available cores divided by the ranks on the machine")));

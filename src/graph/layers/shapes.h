@@ -6,17 +6,18 @@
 #include "src/core/error.h"
 #include "src/device/buffer.h"
 #include "src/graph/layers/description.h"
+#include "src/tensor/real.h"
 
 namespace lockstep {
 
 // Shared by the layers of this folder.
 
-/// The only input of a layer, which must be floating-point. Throws Error(usage) otherwise.
+/// The only input of a layer, which must be numbers. Throws Error(usage) otherwise.
 inline const Value& only_input(std::span<const Value> inputs) {
   if (inputs.size() != 1) fail(ExitCode::usage, "takes one input, not {}.", inputs.size());
-  if (inputs[0].dtype != DType::f32)
+  if (!is_real(inputs[0].dtype))
     fail(ExitCode::usage,
-         "computes with float32, but its input is {}. A model of token ids begins with an embedding.",
+         "computes with numbers, but its input is {}. A model of token ids begins with an embedding.",
          to_string(inputs[0].dtype));
   return inputs[0];
 }

@@ -39,7 +39,7 @@ void move_relus_behind_pools(Graph& graph) {
 Graph fold_relus(Graph graph) {
   std::vector<int> readers;
   for (int value = 0; value <= graph.output(); ++value) readers.push_back(graph.readers(value));
-  Graph folded(graph.value(0), graph.seed());
+  Graph folded(graph.value(0), graph.seed(), graph.precision());
   std::vector<int> renamed = {0};  // by value of `graph`: the value of `folded` that holds it
   for (Graph::Node& node : graph.nodes()) {
     const int source = node.inputs.front();
@@ -72,8 +72,8 @@ Graph fuse_relus(Graph graph) {
   return fold_relus(std::move(graph));
 }
 
-Graph rewrite(Graph graph, const std::vector<std::string>& recomputed) {
-  return recompute(fuse_relus(std::move(graph)), recomputed);
+Graph rewrite(Graph graph, const std::vector<std::string>& recomputed, Precision precision) {
+  return in_precision(recompute(fuse_relus(std::move(graph)), recomputed), precision);
 }
 
 }  // namespace lockstep

@@ -27,7 +27,13 @@ Graph recompute(Graph graph, const std::vector<std::string>& blocks);
 /// the output and one of its gradient.
 Graph with_padded_output(Graph graph);
 
-/// Applies the rewrites that keep the output, in order.
-Graph rewrite(Graph graph, const std::vector<std::string>& recomputed = {"none"});
+/// The network in another precision: with activations of that type. Where those are narrower than float, the
+/// input is converted, and every output stays f32: a layer that can (LayerTraits::writes_f32) writes it, and
+/// the output of any other is converted. The gradients of outputs are narrow, too.
+Graph in_precision(Graph graph, Precision precision);
+
+/// Applies the rewrites that keep the output, but for its rounding, in order.
+Graph rewrite(Graph graph, const std::vector<std::string>& recomputed = {"none"},
+              Precision precision = Precision::fp32);
 
 }  // namespace lockstep

@@ -17,22 +17,23 @@ void check(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, 
                 shape[2] <= 3 * spec.heads * AttentionSpec::kMaxWidth,
             "attention: {} heads of {}", spec.heads, to_string(shape));
   const int64_t samples = shape[0], positions = shape[1];
-  expect(inputs.qkv, DType::f32, shape, "attention: qkv");
-  if (inputs.mask) expect(inputs.mask, DType::f32, {samples, positions}, "attention: mask");
+  expect_real(inputs.qkv, shape, "attention: qkv");
+  const DType type = inputs.qkv.dtype();
+  if (inputs.mask) expect(inputs.mask, type, {samples, positions}, "attention: mask");
   const float rate = spec.dropout.rate;
   INVARIANT(rate >= 0 && rate < 1, "attention: dropout rate {} is not in [0, 1)", rate);
   if (rate > 0) expect(inputs.sample_index, DType::i64, {samples}, "attention: sample_index");
-  expect(y, DType::f32, {samples, positions, shape[2] / 3}, "attention: y");
+  expect(y, type, {samples, positions, shape[2] / 3}, "attention: y");
   expect(log_sums, DType::f32, {samples, spec.heads, positions}, "attention: log_sums");
-  expect_workspace(workspace, attention_workspace_bytes(exec, spec, samples, positions), "attention");
+  expect_workspace(workspace, attention_workspace_bytes(exec, spec, shape, type), "attention");
 }
 
 }  // namespace
 
-size_t attention_workspace_bytes(Exec exec, const AttentionSpec& spec, int64_t samples, int64_t positions) {
+size_t attention_workspace_bytes(Exec exec, const AttentionSpec& spec, const Shape& qkv, DType type) {
   // On CUDA: a number for each row of the scores, in backward.
-  const int64_t floats =
-      exec.on_cuda() ? samples * spec.heads * positions : cpu::attention_workspace(positions);
+  const int64_t floats = exec.on_cuda() ? qkv[0] * spec.heads * qkv[1]
+                                        : cpu::attention_workspace(qkv[1], qkv[2] / (3 * spec.heads), type);
   return static_cast<size_t>(floats) * sizeof(float);
 }
 
@@ -49,8 +50,8 @@ void attention_forward(Exec exec, const AttentionSpec& spec, const AttentionInpu
 void attention_backward(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, ConstTensor y,
                         ConstTensor log_sums, ConstTensor dy, Tensor dqkv, Tensor workspace) {
   check(exec, spec, inputs, y, log_sums, workspace);
-  expect(dy, DType::f32, y.shape(), "attention: dy");
-  expect(dqkv, DType::f32, inputs.qkv.shape(), "attention: dqkv");
+  expect(dy, y.dtype(), y.shape(), "attention: dy");
+  expect(dqkv, y.dtype(), inputs.qkv.shape(), "attention: dqkv");
   if (is_empty(y)) return;
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::attention_backward(exec, spec, inputs, y, log_sums, dy, dqkv, workspace);

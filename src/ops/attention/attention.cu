@@ -19,12 +19,12 @@ __device__ float row_reduce(float value, Combine combine) {
 
 /// A block computes a tile of queries of one head at a time, over the tiles of keys that they read, with
 /// maximum, sum and output corrected from tile to tile (Milakov and Gimelshein 2018, algorithm 3).
-template <typename Tile>
-__global__ void attention_kernel(AttentionProblem problem, float* y, float* log_sums) {
+template <typename Tile, Real T>
+__global__ void attention_kernel(AttentionProblem<T> problem, T* y, float* log_sums) {
   __shared__ typename Tile::Rows q, k, v;
   __shared__ typename Tile::Scores weights;
   const int row = static_cast<int>(threadIdx.x) / kRowLanes, lane = static_cast<int>(threadIdx.x) % kRowLanes;
-  const int64_t tiles = problem.tiles<Tile>(), blocks = problem.samples * problem.heads * tiles;
+  const int64_t tiles = Tile::count(problem.positions), blocks = problem.samples * problem.heads * tiles;
   for (int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
     const int64_t head = block / tiles, first = (tiles - 1 - block % tiles) * Tile::kRows;
     const int64_t query = first + row;
@@ -69,26 +69,28 @@ __global__ void attention_kernel(AttentionProblem problem, float* y, float* log_
   }
 }
 
-template <typename Tile>
-void forward_with(Exec exec, const AttentionProblem& problem, float* y, float* log_sums) {
-  const int64_t blocks = problem.samples * problem.heads * problem.tiles<Tile>();
-  launch(attention_kernel<Tile>, blocks_for(blocks, 1), Tile::kThreads, 0, compute_stream(exec), problem, y,
-         log_sums);
+template <typename Tile, Real T>
+void forward_with(Exec exec, const AttentionProblem<T>& problem, T* y, float* log_sums) {
+  const int64_t blocks = problem.samples * problem.heads * Tile::count(problem.positions);
+  launch(attention_kernel<Tile, T>, blocks_for(blocks, 1), Tile::kThreads, 0, compute_stream(exec), problem,
+         y, log_sums);
 }
 
 }  // namespace
 
 void attention_forward(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, Tensor y,
                        Tensor log_sums) {
-  const AttentionProblem problem(spec, inputs);
-  if (problem.width <= 32)
-    forward_with<TileOf<32>>(exec, problem, y.data<float>(), log_sums.data<float>());
-  else if (problem.width <= 64)
-    forward_with<TileOf<64>>(exec, problem, y.data<float>(), log_sums.data<float>());
-  else if (problem.width <= 128)
-    forward_with<TileOf<128>>(exec, problem, y.data<float>(), log_sums.data<float>());
-  else
-    forward_with<TileOf<256>>(exec, problem, y.data<float>(), log_sums.data<float>());
+  with_real(y.dtype(), [&]<Real T>(T) {
+    const AttentionProblem<T> problem(spec, inputs);
+    if (problem.width <= 32)
+      forward_with<TileOf<32>>(exec, problem, y.data<T>(), log_sums.data<float>());
+    else if (problem.width <= 64)
+      forward_with<TileOf<64>>(exec, problem, y.data<T>(), log_sums.data<float>());
+    else if (problem.width <= 128)
+      forward_with<TileOf<128>>(exec, problem, y.data<T>(), log_sums.data<float>());
+    else
+      forward_with<TileOf<256>>(exec, problem, y.data<T>(), log_sums.data<float>());
+  });
 }
 
 }  // namespace lockstep::cuda

@@ -17,10 +17,11 @@ struct AttentionSpec {
   static constexpr int64_t kMaxWidth = 256;  ///< of a head
 };
 
-/// What attention reads. T positions, C = heads * width.
+/// What attention reads. T positions, C = heads * width. qkv and the mask are of one real type, which is also
+/// that of the output and of the gradients.
 struct AttentionInputs {
   ConstTensor qkv;   ///< (N, T, 3 C): queries, keys and values, each with its heads one after the other
-  ConstTensor mask;  ///< (N, T) float32; a position where it is 0 is read by nobody. Empty: all are read
+  ConstTensor mask;  ///< (N, T); a position where it is 0 is read by nobody. Empty: all are read
   /// Of the dropout, where its rate is not 0: (N) int64, and the step.
   ConstTensor sample_index = {};
   const MicroBatchInfo* info = nullptr;
@@ -32,7 +33,8 @@ struct AttentionInputs {
 /// With dropout, p_ij is set to zero at random and the others are divided by 1 - rate: as in dropout(), with
 /// the counter (i, (step << 32) + (head T + i) ceil(T / 4) + j / 4) and the word j % 4.
 ///   y         (N, T, C), out; aliases nothing
-///   log_sums  (N, heads, T), out, for backward: log sum_j exp(q_i . k_j / sqrt(width)); infinite if i reads
+///   log_sums  (N, heads, T) float, out, for backward: log sum_j exp(q_i . k_j / sqrt(width)); infinite if i
+///   reads
 ///             nothing
 /// The probabilities are computed in blocks and not stored (Dao et al. 2022, algorithm 1): memory grows with
 /// T, not with its square. All sums have an order that depends only on the shapes. Enqueues; does not wait.
@@ -44,7 +46,7 @@ void attention_forward(Exec exec, const AttentionSpec& spec, const AttentionInpu
 void attention_backward(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, ConstTensor y,
                         ConstTensor log_sums, ConstTensor dy, Tensor dqkv, Tensor workspace);
 
-/// Of both functions, for N samples of T positions.
-size_t attention_workspace_bytes(Exec exec, const AttentionSpec& spec, int64_t samples, int64_t positions);
+/// Of both functions, for qkv of this shape and type.
+size_t attention_workspace_bytes(Exec exec, const AttentionSpec& spec, const Shape& qkv, DType type);
 
 }  // namespace lockstep

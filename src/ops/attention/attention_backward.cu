@@ -10,9 +10,11 @@ constexpr int kWarp = 32, kDotThreads = 128;
 
 /// What backward reads besides the problem: (N, T, C), and for each row of the scores the logarithm of its
 /// sum and the dot product of y and dy.
+template <Real T>
 struct Backward {
-  AttentionProblem problem;
-  const float *y, *dy, *log_sums, *dots;
+  AttentionProblem<T> problem;
+  const T *y, *dy;
+  const float *log_sums, *dots;
 
   /// The probability of a score, before dropout.
   __device__ float probability(int64_t head, int64_t query, int64_t other, float score) const {
@@ -27,8 +29,8 @@ struct Backward {
 };
 
 /// One warp computes the dot product of a row of a head.
-__global__ void attention_dots_kernel(AttentionProblem problem, const float* y, const float* dy,
-                                      float* dots) {
+template <Real T>
+__global__ void attention_dots_kernel(AttentionProblem<T> problem, const T* y, const T* dy, float* dots) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int64_t rows = problem.samples * problem.heads * problem.positions;
   const int64_t warps = int64_t{gridDim.x} * (kDotThreads / kWarp);
@@ -43,13 +45,13 @@ __global__ void attention_dots_kernel(AttentionProblem problem, const float* y, 
 }
 
 /// A block computes the gradient of a tile of queries at a time.
-template <typename Tile>
-__global__ void attention_query_gradient_kernel(Backward backward, float* dqkv) {
+template <typename Tile, Real T>
+__global__ void attention_query_gradient_kernel(Backward<T> backward, T* dqkv) {
   __shared__ typename Tile::Rows q, k, v, dy;
   __shared__ typename Tile::Scores gradients;
-  const AttentionProblem& problem = backward.problem;
+  const AttentionProblem<T>& problem = backward.problem;
   const int row = static_cast<int>(threadIdx.x) / kRowLanes, lane = static_cast<int>(threadIdx.x) % kRowLanes;
-  const int64_t tiles = problem.tiles<Tile>(), blocks = problem.samples * problem.heads * tiles;
+  const int64_t tiles = Tile::count(problem.positions), blocks = problem.samples * problem.heads * tiles;
   for (int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
     const int64_t head = block / tiles, first = (tiles - 1 - block % tiles) * Tile::kRows;
     const int64_t query = first + row;
@@ -80,13 +82,13 @@ __global__ void attention_query_gradient_kernel(Backward backward, float* dqkv) 
 
 /// A block computes the gradients of a tile of keys and of their values at a time, over the queries that read
 /// them.
-template <typename Tile>
-__global__ void attention_key_gradient_kernel(Backward backward, float* dqkv) {
+template <typename Tile, Real T>
+__global__ void attention_key_gradient_kernel(Backward<T> backward, T* dqkv) {
   __shared__ typename Tile::Rows q, k, v, dy;
   __shared__ typename Tile::Scores weights, gradients;
-  const AttentionProblem& problem = backward.problem;
+  const AttentionProblem<T>& problem = backward.problem;
   const int row = static_cast<int>(threadIdx.x) / kRowLanes, lane = static_cast<int>(threadIdx.x) % kRowLanes;
-  const int64_t tiles = problem.tiles<Tile>(), blocks = problem.samples * problem.heads * tiles;
+  const int64_t tiles = Tile::count(problem.positions), blocks = problem.samples * problem.heads * tiles;
   for (int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
     const int64_t head = block / tiles, first = block % tiles * Tile::kRows;
     const int64_t key = first + row;
@@ -113,19 +115,19 @@ __global__ void attention_key_gradient_kernel(Backward backward, float* dqkv) {
       add_weighted<Tile>(gradients[row], q, lane, dk);
     }
     if (key >= problem.positions) continue;
-    float* const to = dqkv + problem.offset(head, key, 3) + problem.channels();
+    T* const to = dqkv + problem.offset(head, key, 3) + problem.channels();
     store<Tile>(problem, dk, lane, 1.0f, to);
     store<Tile>(problem, dv, lane, 1.0f, to + problem.channels());
   }
 }
 
-template <typename Tile>
-void backward_with(Exec exec, const Backward& backward, float* dqkv) {
-  const AttentionProblem& problem = backward.problem;
-  const unsigned blocks = blocks_for(problem.samples * problem.heads * problem.tiles<Tile>(), 1);
-  launch(attention_query_gradient_kernel<Tile>, blocks, Tile::kThreads, 0, compute_stream(exec), backward,
+template <typename Tile, Real T>
+void backward_with(Exec exec, const Backward<T>& backward, T* dqkv) {
+  const AttentionProblem<T>& problem = backward.problem;
+  const unsigned blocks = blocks_for(problem.samples * problem.heads * Tile::count(problem.positions), 1);
+  launch(attention_query_gradient_kernel<Tile, T>, blocks, Tile::kThreads, 0, compute_stream(exec), backward,
          dqkv);
-  launch(attention_key_gradient_kernel<Tile>, blocks, Tile::kThreads, 0, compute_stream(exec), backward,
+  launch(attention_key_gradient_kernel<Tile, T>, blocks, Tile::kThreads, 0, compute_stream(exec), backward,
          dqkv);
 }
 
@@ -134,20 +136,22 @@ void backward_with(Exec exec, const Backward& backward, float* dqkv) {
 void attention_backward(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, ConstTensor y,
                         ConstTensor log_sums, ConstTensor dy, Tensor dqkv, Tensor workspace) {
   float* const dots = static_cast<float*>(workspace.raw());
-  const Backward backward{AttentionProblem(spec, inputs), y.data<float>(), dy.data<float>(),
-                          log_sums.data<float>(), dots};
-  const AttentionProblem& problem = backward.problem;
-  launch(attention_dots_kernel,
-         blocks_for(problem.samples * problem.heads * problem.positions, kDotThreads / kWarp), kDotThreads, 0,
-         compute_stream(exec), problem, y.data<float>(), dy.data<float>(), dots);
-  if (problem.width <= 32)
-    backward_with<TileOf<32>>(exec, backward, dqkv.data<float>());
-  else if (problem.width <= 64)
-    backward_with<TileOf<64>>(exec, backward, dqkv.data<float>());
-  else if (problem.width <= 128)
-    backward_with<TileOf<128>>(exec, backward, dqkv.data<float>());
-  else
-    backward_with<TileOf<256>>(exec, backward, dqkv.data<float>());
+  with_real(y.dtype(), [&]<Real T>(T) {
+    const Backward<T> backward{AttentionProblem<T>(spec, inputs), y.data<T>(), dy.data<T>(),
+                               log_sums.data<float>(), dots};
+    const AttentionProblem<T>& problem = backward.problem;
+    launch(attention_dots_kernel<T>,
+           blocks_for(problem.samples * problem.heads * problem.positions, kDotThreads / kWarp), kDotThreads,
+           0, compute_stream(exec), problem, y.data<T>(), dy.data<T>(), dots);
+    if (problem.width <= 32)
+      backward_with<TileOf<32>>(exec, backward, dqkv.data<T>());
+    else if (problem.width <= 64)
+      backward_with<TileOf<64>>(exec, backward, dqkv.data<T>());
+    else if (problem.width <= 128)
+      backward_with<TileOf<128>>(exec, backward, dqkv.data<T>());
+    else
+      backward_with<TileOf<256>>(exec, backward, dqkv.data<T>());
+  });
 }
 
 }  // namespace lockstep::cuda

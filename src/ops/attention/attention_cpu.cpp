@@ -5,8 +5,10 @@
 #include <limits>
 
 #include "src/core/rng.h"
+#include "src/ops/attention/head_matrices.h"
 #include "src/ops/onednn.h"
 #include "src/ops/vector_exp.h"
+#include "src/tensor/real.h"
 
 namespace lockstep::cpu {
 
@@ -36,25 +38,30 @@ void multiply(int64_t rows, int64_t columns, int64_t inner, float factor, const 
 struct Head {
   const AttentionSpec& spec;
   int64_t positions, width, stride;  ///< stride: of q, k, v
-  const float *q, *k, *v;
+  const float *q = nullptr, *k = nullptr, *v = nullptr;
   const float* mask;  ///< of the sample; may be null
   float scale;
   uint64_t sample, step;  ///< of the dropout
   int64_t number;         ///< of the head
 
-  Head(const AttentionSpec& of, const AttentionInputs& inputs, int64_t n, int64_t h)
+  template <Real T>
+  Head(const AttentionSpec& of, const AttentionInputs& inputs, int64_t n, int64_t h,
+       HeadMatrices<T>& matrices)
       : spec(of),
         positions(inputs.qkv.shape()[1]),
         width(inputs.qkv.shape()[2] / (3 * of.heads)),
-        stride(inputs.qkv.shape()[2]),
-        q(inputs.qkv.data<float>() + n * positions * stride + h * width),
-        k(q + stride / 3),
-        v(k + stride / 3),
-        mask(inputs.mask ? inputs.mask.data<float>() + n * positions : nullptr),
+        stride(matrices.stride(inputs.qkv.shape()[2])),
+        mask(matrices.read_mask(inputs.mask ? inputs.mask.data<T>() + n * positions : nullptr)),
         scale(1 / std::sqrt(static_cast<float>(width))),
         sample(of.dropout.rate > 0 ? static_cast<uint64_t>(inputs.sample_index.data<int64_t>()[n]) : 0),
         step(of.dropout.rate > 0 ? static_cast<uint64_t>(inputs.info->step) : 0),
-        number(h) {}
+        number(h) {
+    const int64_t row = inputs.qkv.shape()[2], channels = row / 3;
+    const T* const first = inputs.qkv.data<T>() + n * positions * row + h * width;
+    q = matrices.read(first, row);
+    k = matrices.read(first + channels, row);
+    v = matrices.read(first + 2 * channels, row);
+  }
 
   /// How many keys, from the first, the rows before `end` can read.
   int64_t keys_of(int64_t end) const { return spec.causal ? end : positions; }
@@ -207,39 +214,63 @@ void backward(const Head& head, const float* y, const float* dy, int64_t stride,
   }
 }
 
-template <typename F>
-void for_each_head(const AttentionSpec& spec, const AttentionInputs& inputs, const F& f) {
+/// f(head, its matrices, n, h) for head h of each sample n.
+template <Real T, typename F>
+void for_each_head(const AttentionSpec& spec, const AttentionInputs& inputs, float* room, const F& f) {
+  const int64_t positions = inputs.qkv.shape()[1], width = inputs.qkv.shape()[2] / (3 * spec.heads);
   onednn::guarded("attention", [&] {
     for (int64_t n = 0; n < inputs.qkv.shape()[0]; ++n)
-      for (int64_t h = 0; h < spec.heads; ++h) f(Head(spec, inputs, n, h), n, h);
+      for (int64_t h = 0; h < spec.heads; ++h) {
+        HeadMatrices<T> matrices(positions, width, room);
+        const Head head(spec, inputs, n, h, matrices);
+        f(head, matrices, n, h);
+      }
   });
 }
 
+/// Two blocks of scores, and the factors of a row.
+int64_t scores_workspace(int64_t positions) { return (2 * kBlock + 1) * positions + 64; }
+
 }  // namespace
 
-int64_t attention_workspace(int64_t positions) {
-  // Two blocks of scores, and the factors of a row.
-  return (2 * kBlock + 1) * positions + 64;
+int64_t attention_workspace(int64_t positions, int64_t width, DType type) {
+  int64_t room = 0;
+  with_cpu_real(type, [&]<Real T>(T) { room = HeadMatrices<T>::room(positions, width); });
+  return scores_workspace(positions) + room;
 }
 
 void attention_forward(const AttentionSpec& spec, const AttentionInputs& inputs, Tensor y, Tensor log_sums,
                        float* workspace) {
   const int64_t positions = y.shape()[1], channels = y.shape()[2];
-  for_each_head(spec, inputs, [&](const Head& head, int64_t n, int64_t h) {
-    forward(head, y.data<float>() + n * positions * channels + h * head.width, channels,
-            log_sums.data<float>() + (n * spec.heads + h) * positions, workspace);
+  with_cpu_real(y.dtype(), [&]<Real T>(T) {
+    const auto compute = [&](const Head& head, HeadMatrices<T>& matrices, int64_t n, int64_t h) {
+      T* const to = y.data<T>() + n * positions * channels + h * head.width;
+      float* const placed = matrices.place(to);
+      forward(head, placed, matrices.stride(channels),
+              log_sums.data<float>() + (n * spec.heads + h) * positions, workspace);
+      matrices.store(placed, to, channels);
+    };
+    for_each_head<T>(spec, inputs, workspace + scores_workspace(positions), compute);
   });
 }
 
 void attention_backward(const AttentionSpec& spec, const AttentionInputs& inputs, ConstTensor y,
                         ConstTensor log_sums, ConstTensor dy, Tensor dqkv, float* workspace) {
   const int64_t positions = y.shape()[1], channels = y.shape()[2];
-  for_each_head(spec, inputs, [&](const Head& head, int64_t n, int64_t h) {
-    const int64_t at = n * positions * channels + h * head.width;
-    float* const dq = dqkv.data<float>() + n * positions * head.stride + h * head.width;
-    backward(head, y.data<float>() + at, dy.data<float>() + at, channels,
-             log_sums.data<float>() + (n * spec.heads + h) * positions,
-             {dq, dq + channels, dq + 2 * channels}, workspace);
+  with_cpu_real(y.dtype(), [&]<Real T>(T) {
+    const auto compute = [&](const Head& head, HeadMatrices<T>& matrices, int64_t n, int64_t h) {
+      const int64_t at = n * positions * channels + h * head.width, row = 3 * channels;
+      T* const dq = dqkv.data<T>() + n * positions * row + h * head.width;
+      T *const dk = dq + channels, *const dv = dk + channels;
+      const HeadGradients placed{matrices.place(dq), matrices.place(dk), matrices.place(dv)};
+      backward(head, matrices.read(y.data<T>() + at, channels), matrices.read(dy.data<T>() + at, channels),
+               matrices.stride(channels), log_sums.data<float>() + (n * spec.heads + h) * positions, placed,
+               workspace);
+      matrices.store(placed.dq, dq, row);
+      matrices.store(placed.dk, dk, row);
+      matrices.store(placed.dv, dv, row);
+    };
+    for_each_head<T>(spec, inputs, workspace + scores_workspace(positions), compute);
   });
 }
 

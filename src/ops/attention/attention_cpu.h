@@ -9,7 +9,7 @@ void attention_forward(const AttentionSpec& spec, const AttentionInputs& inputs,
                        float* workspace);
 void attention_backward(const AttentionSpec& spec, const AttentionInputs& inputs, ConstTensor y,
                         ConstTensor log_sums, ConstTensor dy, Tensor dqkv, float* workspace);
-/// In floats.
-int64_t attention_workspace(int64_t positions);
+/// In floats, for heads of this width.
+int64_t attention_workspace(int64_t positions, int64_t width, DType type);
 
 }  // namespace lockstep::cpu

@@ -4,6 +4,7 @@
 #include "src/core/rng.h"
 #include "src/device/launch.h"
 #include "src/ops/attention/attention.h"
+#include "src/tensor/real.h"
 
 namespace lockstep::cuda {
 
@@ -23,9 +24,13 @@ struct TileOf {
   /// different banks.
   using Rows = float[kRows][kColumns + 1];
   using Scores = float[kRows][kRows + 1];
+
+  /// That cover so many positions.
+  static __host__ __device__ int64_t count(int64_t positions) { return (positions + kRows - 1) / kRows; }
 };
 
 /// What is computed, for all heads of all samples.
+template <Real T>
 struct AttentionProblem {
   int64_t heads, samples, positions, width;
   bool causal;
@@ -33,7 +38,7 @@ struct AttentionProblem {
   uint64_t key;  ///< of the dropout
   const MicroBatchInfo* info;
   const int64_t* sample_index;
-  const float *qkv, *mask;
+  const T *qkv, *mask;
 
   AttentionProblem(const AttentionSpec& spec, const AttentionInputs& inputs)
       : heads(spec.heads),
@@ -46,13 +51,9 @@ struct AttentionProblem {
         key(spec.dropout.seed ^ spec.dropout.layer),
         info(inputs.info),
         sample_index(inputs.sample_index.data<int64_t>()),
-        qkv(inputs.qkv.data<float>()),
-        mask(inputs.mask.data<float>()) {}
+        qkv(inputs.qkv.data<T>()),
+        mask(inputs.mask.data<T>()) {}
 
-  template <typename Tile>
-  __host__ __device__ int64_t tiles() const {
-    return (positions + Tile::kRows - 1) / Tile::kRows;
-  }
   __device__ int64_t channels() const { return heads * width; }
   /// Of the numbers of a head in (N, T, parts C), of which there are `parts` in a row.
   __device__ int64_t offset(int64_t head, int64_t position, int64_t parts) const {
@@ -76,14 +77,15 @@ struct AttentionProblem {
 
 /// Reads rows from `first` on of one part (query, key or value: 0 to `parts` - 1) of a head into a tile, and
 /// zero where there are none.
-template <typename Tile>
-__device__ void load(const AttentionProblem& problem, const float* from, int64_t head, int64_t first,
-                     int part, int parts, typename Tile::Rows& tile) {
+template <typename Tile, Real T>
+__device__ void load(const AttentionProblem<T>& problem, const T* from, int64_t head, int64_t first, int part,
+                     int parts, typename Tile::Rows& tile) {
   for (int i = static_cast<int>(threadIdx.x); i < Tile::kRows * Tile::kWidth; i += Tile::kThreads) {
     const int row = i / Tile::kWidth, column = i % Tile::kWidth;
     const bool exists = first + row < problem.positions && column < problem.width;
     tile[row][column] =
-        exists ? from[problem.offset(head, first + row, parts) + part * problem.channels() + column] : 0.0f;
+        exists ? float{from[problem.offset(head, first + row, parts) + part * problem.channels() + column]}
+               : 0.0f;
   }
 }
 
@@ -104,11 +106,11 @@ __device__ void add_weighted(const float (&weights)[Tile::kRows + 1], const type
 }
 
 /// Writes the columns that this thread has, times a factor.
-template <typename Tile>
-__device__ void store(const AttentionProblem& problem, const float (&sums)[Tile::kOwnColumns], int lane,
-                      float factor, float* to) {
+template <typename Tile, Real T>
+__device__ void store(const AttentionProblem<T>& problem, const float (&sums)[Tile::kOwnColumns], int lane,
+                      float factor, T* to) {
   for (int k = 0; k < Tile::kOwnColumns; ++k)
-    if (const int column = lane + k * kRowLanes; column < problem.width) to[column] = sums[k] * factor;
+    if (const int column = lane + k * kRowLanes; column < problem.width) to[column] = T(sums[k] * factor);
 }
 
 }  // namespace lockstep::cuda

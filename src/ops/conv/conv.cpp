@@ -101,10 +101,10 @@ size_t Conv::workspace_bytes() const {
 }
 
 void Conv::forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace) {
-  expect(x, DType::f32, spec_.input(), "conv: x");
-  expect(w, DType::f32, spec_.weights(), "conv: w");
-  expect(y, DType::f32, spec_.output(), "conv: y");
-  if (spec_.bias) expect(b, DType::f32, {spec_.features()}, "conv: b");
+  expect(x, spec_.type, spec_.input(), "conv: x");
+  expect(w, spec_.type, spec_.weights(), "conv: w");
+  expect(y, spec_.type, spec_.output(), "conv: y");
+  if (spec_.bias) expect(b, spec_.type, {spec_.features()}, "conv: b");
   expect_workspace(workspace, workspace_bytes(), "conv");
   if (spec_.samples == 0) return;
   if (!spec_.transposed) {
@@ -118,11 +118,11 @@ void Conv::forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor
 
 void Conv::backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor dx, Tensor dw, Tensor db,
                     Tensor workspace) {
-  expect(x, DType::f32, spec_.input(), "conv: x");
-  expect(w, DType::f32, spec_.weights(), "conv: w");
-  expect(dy, DType::f32, spec_.output(), "conv: dy");
+  expect(x, spec_.type, spec_.input(), "conv: x");
+  expect(w, spec_.type, spec_.weights(), "conv: w");
+  expect(dy, spec_.type, spec_.output(), "conv: dy");
   if (dw) expect(dw, DType::f32, spec_.weights(), "conv: dw");
-  if (dx) expect(dx, DType::f32, spec_.input(), "conv: dx");
+  if (dx) expect(dx, spec_.type, spec_.input(), "conv: dx");
   if (db) expect(db, DType::f32, {spec_.features()}, "conv: db");
   INVARIANT(spec_.needs_dx || !dx, "conv: dx was declared unneeded");
   INVARIANT((spec_.bias && dw) == static_cast<bool>(db), "conv: db belongs to dw and a bias");

@@ -10,10 +10,12 @@
 #include "src/core/log.h"
 #include "src/device/compatibility.h"
 #include "src/device/cuda_context.h"
+#include "src/device/launch.h"
 #include "src/ops/conv/conv_cuda.h"
 #include "src/ops/conv/conv_kernels.h"
 #include "src/ops/cuda_ops.h"
 #include "src/ops/pointwise/bias_cuda.h"
+#include "src/tensor/narrow.h"
 
 namespace lockstep {
 
@@ -26,6 +28,20 @@ using ConvolutionDescriptor = Handle<cudnnConvolutionDescriptor_t, cudnnDestroyC
 /// Algorithms that need more than this are skipped.
 constexpr size_t kWorkspaceLimit = size_t{512} << 20;
 constexpr size_t kAlignment = 256;
+
+size_t aligned_bytes(int64_t elements, DType type) {
+  return (static_cast<size_t>(elements) * size_of(type) + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+cudnnDataType_t cudnn_type(DType type) {
+  return type == DType::bf16 ? CUDNN_DATA_BFLOAT16 : type == DType::f16 ? CUDNN_DATA_HALF : CUDNN_DATA_FLOAT;
+}
+
+/// Two bytes are multiplied on tensor cores. With float these mean TF32, which the default permits.
+cudnnMathType_t math_type(const ConvSpec& spec) {
+  if (spec.type != DType::f32) return CUDNN_TENSOR_OP_MATH;
+  return spec.tf32 ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH;
+}
 
 const float kOne = 1.0f, kZero = 0.0f;
 
@@ -64,11 +80,11 @@ std::vector<int> cudnn_extents(const Shape& channels_last) {
   return extents;
 }
 
-void create_tensor(TensorDescriptor& descriptor, const Shape& shape) {
+void create_tensor(TensorDescriptor& descriptor, DType type, const Shape& shape) {
   const std::vector<int> extents = cudnn_extents(shape);
   CHECK(cudnnCreateTensorDescriptor(descriptor.out()));
   // NHWC stands for channels-last with any number of axes.
-  CHECK(cudnnSetTensorNdDescriptorEx(descriptor.get(), CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT,
+  CHECK(cudnnSetTensorNdDescriptorEx(descriptor.get(), CUDNN_TENSOR_NHWC, cudnn_type(type),
                                      static_cast<int>(extents.size()), extents.data()));
 }
 
@@ -108,14 +124,20 @@ struct Conv::Cuda::Impl {
 
   /// Data for cuDNN: a padded copy in the workspace if it is to be padded here.
   const void* padded(ConstTensor data, Tensor workspace) const;
-  void* library_workspace(Tensor workspace) const {
+  void* narrow_gradient(Tensor workspace) const {
     return static_cast<std::byte*>(workspace.raw()) + padded_bytes;
+  }
+  void* library_workspace(Tensor workspace) const {
+    return static_cast<std::byte*>(workspace.raw()) + padded_bytes + narrow_bytes;
   }
 
   Exec exec;
   ConvSpec spec;
   bool depthwise;           ///< our own kernels, in all directions
   size_t padded_bytes = 0;  ///< at the start of the workspace
+  /// Behind them, for a gradient of the filters of two bytes. cuDNN's convolution API gives it in the type of
+  /// the data only, though summed in float; it is widened afterwards.
+  size_t narrow_bytes = 0;
   TensorDescriptor x, y;
   FilterDescriptor w;
   ConvolutionDescriptor convolution;
@@ -130,11 +152,11 @@ Conv::Cuda::Impl::Impl(Exec on, const ConvSpec& shape)
     : exec(on), spec(shape), depthwise(cuda::is_depthwise(shape)) {
   const ConvSpec cudnn_spec = as_for_cudnn(spec);
   if (spec.samples == 0 || depthwise || !fits_cudnn(cudnn_spec)) return;
-  create_tensor(x, cudnn_spec.data());
-  create_tensor(y, cudnn_spec.result());
+  create_tensor(x, spec.type, cudnn_spec.data());
+  create_tensor(y, spec.type, cudnn_spec.result());
   const std::vector<int> filter_extents = cudnn_extents(cudnn_spec.weights());
   CHECK(cudnnCreateFilterDescriptor(w.out()));
-  CHECK(cudnnSetFilterNdDescriptor(w.get(), CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC,
+  CHECK(cudnnSetFilterNdDescriptor(w.get(), cudnn_type(spec.type), CUDNN_TENSOR_NHWC,
                                    static_cast<int>(filter_extents.size()), filter_extents.data()));
   std::vector<int> padding, stride, dilation;
   for (const ConvAxis& axis : cudnn_spec.axes) {
@@ -147,14 +169,13 @@ Conv::Cuda::Impl::Impl(Exec on, const ConvSpec& shape)
                                         stride.data(), dilation.data(), CUDNN_CROSS_CORRELATION,
                                         CUDNN_DATA_FLOAT));
   CHECK(cudnnSetConvolutionGroupCount(convolution.get(), static_cast<int>(spec.groups)));
-  // The default would allow TF32.
-  CHECK(cudnnSetConvolutionMathType(convolution.get(), CUDNN_FMA_MATH));
+  CHECK(cudnnSetConvolutionMathType(convolution.get(), math_type(spec)));
   plan();
   const bool is_used = forward || backward_data || backward_filter;
-  if (is_used && !has_symmetric_padding(spec)) {
-    const size_t bytes = static_cast<size_t>(cudnn_spec.data().elements()) * sizeof(float);
-    padded_bytes = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  }
+  if (is_used && !has_symmetric_padding(spec))
+    padded_bytes = aligned_bytes(cudnn_spec.data().elements(), spec.type);
+  if (backward_filter && spec.type != DType::f32)
+    narrow_bytes = aligned_bytes(spec.weights().elements(), spec.type);
 }
 
 template <typename Performance, size_t kCount, typename Size>
@@ -215,7 +236,7 @@ void Conv::Cuda::Impl::plan() {
 
 const void* Conv::Cuda::Impl::padded(ConstTensor data, Tensor workspace) const {
   if (padded_bytes == 0) return data.raw();
-  cuda::conv_pad(exec, spec, data.data<float>(), static_cast<float*>(workspace.raw()));
+  cuda::conv_pad(exec, spec, data, workspace.raw());
   return workspace.raw();
 }
 
@@ -223,19 +244,21 @@ Conv::Cuda::Cuda(Exec exec, const ConvSpec& spec) : impl_(std::make_unique<Impl>
 
 Conv::Cuda::~Cuda() = default;
 
-size_t Conv::Cuda::workspace_bytes() const { return impl_->padded_bytes + impl_->library_bytes; }
+size_t Conv::Cuda::workspace_bytes() const {
+  return impl_->padded_bytes + impl_->narrow_bytes + impl_->library_bytes;
+}
 
 void Conv::Cuda::convolve(ConstTensor data, ConstTensor w, ConstTensor b, Tensor result, Tensor workspace) {
   const Impl& p = *impl_;
   if (p.depthwise)
-    cuda::depthwise_conv_forward(p.exec, p.spec, data.data<float>(), w.data<float>(), result.data<float>());
+    cuda::depthwise_conv_forward(p.exec, p.spec, data, w, result);
   else if (p.forward)
     CHECK(cudnnConvolutionForward(p.exec.cuda->cudnn(), &kOne, p.x.get(), p.padded(data, workspace),
                                   p.w.get(), w.raw(), p.convolution.get(), *p.forward,
                                   p.library_workspace(workspace), p.library_bytes, &kZero, p.y.get(),
                                   result.raw()));
   else
-    cuda::direct_conv_forward(p.exec, p.spec, data.data<float>(), w.data<float>(), result.data<float>());
+    cuda::direct_conv_forward(p.exec, p.spec, data, w, result);
   if (p.spec.relu)
     cuda::bias_relu_in_place(p.exec, b, result);
   else if (b)
@@ -244,31 +267,29 @@ void Conv::Cuda::convolve(ConstTensor data, ConstTensor w, ConstTensor b, Tensor
 
 void Conv::Cuda::data_gradient(ConstTensor w, ConstTensor dresult, Tensor ddata, Tensor workspace) {
   const Impl& p = *impl_;
-  const float *weights = w.data<float>(), *dy = dresult.data<float>();
-  if (p.depthwise)
-    return cuda::depthwise_conv_data_gradient(p.exec, p.spec, weights, dy, ddata.data<float>());
-  if (!p.backward_data)
-    return cuda::direct_conv_data_gradient(p.exec, p.spec, weights, dy, ddata.data<float>());
+  if (p.depthwise) return cuda::depthwise_conv_data_gradient(p.exec, p.spec, w, dresult, ddata);
+  if (!p.backward_data) return cuda::direct_conv_data_gradient(p.exec, p.spec, w, dresult, ddata);
   void* const dx = p.padded_bytes == 0 ? ddata.raw() : workspace.raw();
-  CHECK(cudnnConvolutionBackwardData(p.exec.cuda->cudnn(), &kOne, p.w.get(), weights, p.y.get(), dy,
-                                     p.convolution.get(), *p.backward_data, p.library_workspace(workspace),
-                                     p.library_bytes, &kZero, p.x.get(), dx));
-  if (p.padded_bytes > 0) cuda::conv_crop(p.exec, p.spec, static_cast<const float*>(dx), ddata.data<float>());
+  CHECK(cudnnConvolutionBackwardData(p.exec.cuda->cudnn(), &kOne, p.w.get(), w.raw(), p.y.get(),
+                                     dresult.raw(), p.convolution.get(), *p.backward_data,
+                                     p.library_workspace(workspace), p.library_bytes, &kZero, p.x.get(), dx));
+  if (p.padded_bytes > 0) cuda::conv_crop(p.exec, p.spec, dx, ddata);
 }
 
 void Conv::Cuda::filter_gradient(ConstTensor data, ConstTensor dresult, Tensor dw, Tensor db,
                                  Tensor workspace) {
   const Impl& p = *impl_;
-  const float* dy = dresult.data<float>();
   if (db) cuda::bias_backward(p.exec, dresult, db);
-  if (p.depthwise)
-    cuda::depthwise_conv_filter_gradient(p.exec, p.spec, data.data<float>(), dy, dw.data<float>());
-  else if (p.backward_filter)
-    CHECK(cudnnConvolutionBackwardFilter(
-        p.exec.cuda->cudnn(), &kOne, p.x.get(), p.padded(data, workspace), p.y.get(), dy, p.convolution.get(),
-        *p.backward_filter, p.library_workspace(workspace), p.library_bytes, &kZero, p.w.get(), dw.raw()));
-  else
-    cuda::direct_conv_filter_gradient(p.exec, p.spec, data.data<float>(), dy, dw.data<float>());
+  if (p.depthwise) return cuda::depthwise_conv_filter_gradient(p.exec, p.spec, data, dresult, dw);
+  if (!p.backward_filter) return cuda::direct_conv_filter_gradient(p.exec, p.spec, data, dresult, dw);
+  void* const gradient = p.narrow_bytes == 0 ? dw.raw() : p.narrow_gradient(workspace);
+  CHECK(cudnnConvolutionBackwardFilter(p.exec.cuda->cudnn(), &kOne, p.x.get(), p.padded(data, workspace),
+                                       p.y.get(), dresult.raw(), p.convolution.get(), *p.backward_filter,
+                                       p.library_workspace(workspace), p.library_bytes, &kZero, p.w.get(),
+                                       gradient));
+  if (p.narrow_bytes > 0)
+    cuda::widen(compute_stream(p.exec), p.spec.type, static_cast<const uint16_t*>(gradient), dw.data<float>(),
+                dw.elements());
 }
 
 }  // namespace lockstep

@@ -58,7 +58,9 @@ struct ConvSpec {
   bool transposed = false;
   bool bias = true;   ///< for each channel of the output
   bool relu = false;  ///< forward stores max(0, .); backward then expects a gradient already masked by y > 0
-  bool needs_dx = true;  ///< false for a first layer: nobody reads the gradient of the data
+  bool needs_dx = true;     ///< false for a first layer: nobody reads the gradient of the data
+  DType type = DType::f32;  ///< of x, w, b, y, dy and dx; dw and db are f32
+  bool tf32 = false;        ///< CUDA may round the factors of f32 to ten bits after the point
 
   Shape data() const;
   Shape result() const;
@@ -75,7 +77,7 @@ struct ConvSpec {
 
 /// Cross-correlation, channels-last, for one fixed set of shapes, planned when constructed. On the CPU
 /// oneDNN, on one thread; on CUDA kernels of our own if it is depthwise, else cuDNN with deterministic
-/// algorithms and without TF32.
+/// algorithms. Summed in fp32; where cuDNN computes dw in two bytes, it is rounded to the spec's type.
 class Conv {
  public:
   Conv(Exec exec, const ConvSpec& spec);
@@ -86,8 +88,8 @@ class Conv {
   size_t workspace_bytes() const;
 
   /// x, w and y have the shapes input(), weights() and output() of the spec; b (features()) or empty; y
-  /// aliases nothing. Enqueues on the Exec of construction; does not wait. Throws Error(bug) on a shape
-  /// mismatch.
+  /// aliases nothing. Enqueues on the Exec of construction; does not wait. Throws Error(bug) on a mismatch of
+  /// shapes or types.
   void forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace);
 
   /// dy like y. dx like x or empty; dw and db (or empty) are overwritten, not added to. Without dw there is

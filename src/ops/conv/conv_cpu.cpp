@@ -13,11 +13,10 @@ namespace {
 constexpr size_t kScratchAlignment = 64;
 
 /// A tensor (N, spatial..., C), which oneDNN sees as (N, C, spatial...).
-memory::desc channels_last(const Shape& shape) {
+memory::desc channels_last(memory::data_type type, const Shape& shape) {
   memory::dims extents(shape.extents().begin(), shape.extents().end());
   std::rotate(extents.begin() + 1, extents.end() - 1, extents.end());
-  return {extents, memory::data_type::f32,
-          shape.rank() == 4 ? memory::format_tag::nhwc : memory::format_tag::ndhwc};
+  return {extents, type, shape.rank() == 4 ? memory::format_tag::nhwc : memory::format_tag::ndhwc};
 }
 
 /// (K, windows..., C/groups) as oneDNN sees it: (K, C, windows...), or (groups, K/groups, C/groups,
@@ -51,14 +50,17 @@ Conv::Cpu::Cpu(const ConvSpec& spec) : spec_(spec) {
   if (spec.samples == 0) return;
   stream_ = dnnl::stream(onednn::engine());
 
-  const memory::desc x = channels_last(spec.data()), y = channels_last(spec.result());
-  const memory::desc b = spec.bias
-                             ? memory::desc({spec.filters}, memory::data_type::f32, memory::format_tag::a)
-                             : memory::desc();
+  INVARIANT(spec.type != DType::f16, "conv: the CPU does not compute with f16");
+  const auto type = onednn::type_of(spec.type), f32 = memory::data_type::f32;
+  const memory::desc x = channels_last(type, spec.data()), y = channels_last(type, spec.result());
+  const auto bias = [&](memory::data_type of) {
+    return spec.bias ? memory::desc({spec.filters}, of, memory::format_tag::a) : memory::desc();
+  };
+  const memory::desc b = bias(type), db = bias(f32);
   memory::dims extents, weights_strides;
   weights_extents(spec, extents, weights_strides);
-  plain_weights_ = memory::desc(extents, memory::data_type::f32, weights_strides);
-  const memory::desc w(extents, memory::data_type::f32, memory::format_tag::any);
+  const memory::desc plain_w(extents, type, weights_strides), plain_dw(extents, f32, weights_strides);
+  const memory::desc w(extents, type, memory::format_tag::any), dw(extents, f32, memory::format_tag::any);
   const auto strides = for_each_axis(spec, [](const ConvAxis& axis) { return axis.stride; });
   const auto before = for_each_axis(spec, [](const ConvAxis& axis) { return axis.pad_before; });
   const auto after = for_each_axis(spec, [](const ConvAxis& axis) { return axis.pad_after; });
@@ -70,25 +72,27 @@ Conv::Cpu::Cpu(const ConvSpec& spec) : spec_(spec) {
   const auto forward = onednn::describe<dnnl::convolution_forward>(training, algorithm, x, w, b, y, strides,
                                                                    dilation, before, after);
   convolve_ =
-      make_pass<dnnl::convolution_forward>(forward, DNNL_ARG_WEIGHTS, forward.weights_desc(),
+      make_pass<dnnl::convolution_forward>(forward, DNNL_ARG_WEIGHTS, plain_w, forward.weights_desc(),
                                            {{DNNL_ARG_SRC, x}, {DNNL_ARG_BIAS, b}, {DNNL_ARG_DST, y}});
 
   if (spec.transposed || spec.needs_dx) {
     const auto desc = onednn::describe_backward<dnnl::convolution_backward_data>(
         forward, algorithm, x, w, y, strides, dilation, before, after);
-    data_gradient_ = make_pass<dnnl::convolution_backward_data>(
-        desc, DNNL_ARG_WEIGHTS, desc.weights_desc(), {{DNNL_ARG_DIFF_SRC, x}, {DNNL_ARG_DIFF_DST, y}});
+    data_gradient_ =
+        make_pass<dnnl::convolution_backward_data>(desc, DNNL_ARG_WEIGHTS, plain_w, desc.weights_desc(),
+                                                   {{DNNL_ARG_DIFF_SRC, x}, {DNNL_ARG_DIFF_DST, y}});
   }
 
   const auto desc = onednn::describe_backward<dnnl::convolution_backward_weights>(
-      forward, algorithm, x, w, b, y, strides, dilation, before, after);
+      forward, algorithm, x, dw, db, y, strides, dilation, before, after);
   filter_gradient_ = make_pass<dnnl::convolution_backward_weights>(
-      desc, DNNL_ARG_DIFF_WEIGHTS, desc.diff_weights_desc(),
-      {{DNNL_ARG_SRC, x}, {DNNL_ARG_DIFF_BIAS, b}, {DNNL_ARG_DIFF_DST, y}});
+      desc, DNNL_ARG_DIFF_WEIGHTS, plain_dw, desc.diff_weights_desc(),
+      {{DNNL_ARG_SRC, x}, {DNNL_ARG_DIFF_BIAS, db}, {DNNL_ARG_DIFF_DST, y}});
 }
 
 template <typename Primitive, typename Desc>
-Conv::Cpu::Pass Conv::Cpu::make_pass(const Desc& desc, int weights, const memory::desc& format,
+Conv::Cpu::Pass Conv::Cpu::make_pass(const Desc& desc, int weights, const memory::desc& plain,
+                                     const memory::desc& format,
                                      std::initializer_list<std::pair<int, memory::desc>> arguments) {
   Pass pass;
   pass.primitive = Primitive(desc);
@@ -96,8 +100,8 @@ Conv::Cpu::Pass Conv::Cpu::make_pass(const Desc& desc, int weights, const memory
   for (const auto& [key, argument] : arguments)
     if (argument) pass.arguments.emplace(key, onednn::unbound(argument));
   memory& reordered = pass.arguments.emplace(weights, onednn::unbound(format)).first->second;
-  pass.plain_weights = onednn::unbound(plain_weights_);
-  if (format != plain_weights_)
+  pass.plain_weights = onednn::unbound(plain);
+  if (format != plain)
     pass.reorder = weights == DNNL_ARG_WEIGHTS ? dnnl::reorder(pass.plain_weights, reordered)
                                                : dnnl::reorder(reordered, pass.plain_weights);
   pass.arguments.emplace(DNNL_ARG_SCRATCHPAD, onednn::unbound(desc.scratchpad_desc()));

@@ -32,16 +32,16 @@ struct Conv::Cpu {
     size_t reordered_offset = 0;
   };
 
-  /// `format` is the primitive's format of the weights.
+  /// `plain` is our format of the weights, `format` the primitive's.
   template <typename Primitive, typename Desc>
-  Pass make_pass(const Desc& desc, int weights, const dnnl::memory::desc& format,
+  Pass make_pass(const Desc& desc, int weights, const dnnl::memory::desc& plain,
+                 const dnnl::memory::desc& format,
                  std::initializer_list<std::pair<int, dnnl::memory::desc>> arguments);
   using Binding = std::pair<int, const void*>;
   void run(Pass& pass, const void* weights, std::initializer_list<Binding> bindings, Tensor workspace);
 
   ConvSpec spec_;
   dnnl::stream stream_;
-  dnnl::memory::desc plain_weights_;
   std::optional<Pass> convolve_, data_gradient_, filter_gradient_;
   size_t workspace_bytes_ = 0;
 };

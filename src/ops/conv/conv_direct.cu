@@ -2,6 +2,7 @@
 #include "src/device/launch.h"
 #include "src/ops/conv/conv_geometry.h"
 #include "src/ops/conv/conv_kernels.h"
+#include "src/tensor/real.h"
 
 namespace lockstep::cuda {
 
@@ -9,40 +10,41 @@ namespace {
 
 constexpr int kBlock = 256;
 
-__global__ void direct_forward_kernel(ConvGeometry g, const float* x, const float* w, float* y, int64_t n) {
+template <Real T>
+__global__ void direct_forward_kernel(ConvGeometry g, const T* x, const T* w, T* y, int64_t n) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x, taps = g.window.product();
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const int64_t k = i % g.filters;
     const int64_t first_channel = k / g.group_filters * g.group_channels;
     float sum = 0.0f;
     for_each_input(g, position_of(i / g.filters, g.out), [&](int64_t tap, int64_t position) {
-      const float* values = x + position * g.channels + first_channel;
-      const float* filter = w + (k * taps + tap) * g.group_channels;
+      const T* values = x + position * g.channels + first_channel;
+      const T* filter = w + (k * taps + tap) * g.group_channels;
       for (int64_t c = 0; c < g.group_channels; ++c) sum += values[c] * filter[c];
     });
-    y[i] = sum;
+    y[i] = T(sum);
   }
 }
 
-__global__ void direct_data_gradient_kernel(ConvGeometry g, const float* w, const float* dy, float* dx,
-                                            int64_t n) {
+template <Real T>
+__global__ void direct_data_gradient_kernel(ConvGeometry g, const T* w, const T* dy, T* dx, int64_t n) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x, taps = g.window.product();
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const int64_t c = i % g.channels;
     const int64_t group = c / g.group_channels, first_filter = group * g.group_filters;
     float sum = 0.0f;
     for_each_output(g, position_of(i / g.channels, g.in), [&](int64_t tap, int64_t position) {
-      const float* gradients = dy + position * g.filters;
+      const T* gradients = dy + position * g.filters;
       for (int64_t k = first_filter; k < first_filter + g.group_filters; ++k)
         sum += gradients[k] * w[(k * taps + tap) * g.group_channels + c - group * g.group_channels];
     });
-    dx[i] = sum;
+    dx[i] = T(sum);
   }
 }
 
 /// A block adds up one weight's gradient over all output positions.
-__global__ void direct_filter_gradient_kernel(ConvGeometry g, const float* x, const float* dy, float* dw,
-                                              int64_t n) {
+template <Real T>
+__global__ void direct_filter_gradient_kernel(ConvGeometry g, const T* x, const T* dy, float* dw, int64_t n) {
   __shared__ float shared[kBlock / 32];
   const int64_t positions = g.samples * g.out.product();
   for (int64_t i = blockIdx.x; i < n; i += gridDim.x) {
@@ -65,27 +67,34 @@ __global__ void direct_filter_gradient_kernel(ConvGeometry g, const float* x, co
 
 }  // namespace
 
-void direct_conv_forward(Exec exec, const ConvSpec& spec, const float* x, const float* w, float* y) {
+void direct_conv_forward(Exec exec, const ConvSpec& spec, ConstTensor x, ConstTensor w, Tensor y) {
   const ConvGeometry g(spec);
   const int64_t n = spec.samples * g.out.product() * spec.filters;
   if (n == 0) return;
-  launch(direct_forward_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), g, x, w, y, n);
+  with_real(spec.type, [&]<Real T>(T) {
+    launch(direct_forward_kernel<T>, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), g, x.data<T>(),
+           w.data<T>(), y.data<T>(), n);
+  });
 }
 
-void direct_conv_data_gradient(Exec exec, const ConvSpec& spec, const float* w, const float* dy, float* dx) {
+void direct_conv_data_gradient(Exec exec, const ConvSpec& spec, ConstTensor w, ConstTensor dy, Tensor dx) {
   const ConvGeometry g(spec);
   const int64_t n = spec.samples * g.in.product() * spec.channels;
   if (n == 0) return;
-  launch(direct_data_gradient_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), g, w, dy, dx,
-         n);
+  with_real(spec.type, [&]<Real T>(T) {
+    launch(direct_data_gradient_kernel<T>, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), g,
+           w.data<T>(), dy.data<T>(), dx.data<T>(), n);
+  });
 }
 
-void direct_conv_filter_gradient(Exec exec, const ConvSpec& spec, const float* x, const float* dy,
-                                 float* dw) {
+void direct_conv_filter_gradient(Exec exec, const ConvSpec& spec, ConstTensor x, ConstTensor dy, Tensor dw) {
   const ConvGeometry g(spec);
   const int64_t n = spec.weights().elements();
   if (n == 0) return;
-  launch(direct_filter_gradient_kernel, blocks_for(n, 1), kBlock, 0, compute_stream(exec), g, x, dy, dw, n);
+  with_real(spec.type, [&]<Real T>(T) {
+    launch(direct_filter_gradient_kernel<T>, blocks_for(n, 1), kBlock, 0, compute_stream(exec), g,
+           x.data<T>(), dy.data<T>(), dw.data<float>(), n);
+  });
 }
 
 }  // namespace lockstep::cuda

@@ -1,6 +1,7 @@
 #include "src/device/launch.h"
 #include "src/ops/conv/conv_geometry.h"
 #include "src/ops/conv/conv_kernels.h"
+#include "src/tensor/real.h"
 
 namespace lockstep::cuda {
 
@@ -9,7 +10,8 @@ namespace {
 constexpr int kBlock = 256;
 
 /// to[position] = from[position + shift], or zero outside of `from`.
-__global__ void shifted_copy_kernel(const float* from, float* to, Triple from_extents, Triple to_extents,
+template <Real T>
+__global__ void shifted_copy_kernel(const T* from, T* to, Triple from_extents, Triple to_extents,
                                     Triple shift, int64_t channels, int64_t n) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
@@ -17,16 +19,20 @@ __global__ void shifted_copy_kernel(const float* from, float* to, Triple from_ex
     const int64_t a = position.at.a + shift.a, b = position.at.b + shift.b, c = position.at.c + shift.c;
     const bool inside =
         a >= 0 && a < from_extents.a && b >= 0 && b < from_extents.b && c >= 0 && c < from_extents.c;
-    to[i] = inside ? from[index_of(position.sample, a, b, c, from_extents) * channels + i % channels] : 0.0f;
+    to[i] =
+        inside ? from[index_of(position.sample, a, b, c, from_extents) * channels + i % channels] : T(0.0f);
   }
 }
 
-void shifted_copy(Exec exec, const ConvSpec& spec, const float* from, float* to, const Triple& from_extents,
+void shifted_copy(Exec exec, const ConvSpec& spec, const void* from, void* to, const Triple& from_extents,
                   const Triple& to_extents, const Triple& shift) {
   const int64_t n = spec.samples * to_extents.product() * spec.channels;
   if (n == 0) return;
-  launch(shifted_copy_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), from, to, from_extents,
-         to_extents, shift, spec.channels, n);
+  with_real(spec.type, [&]<Real T>(T) {
+    launch(shifted_copy_kernel<T>, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec),
+           static_cast<const T*>(from), static_cast<T*>(to), from_extents, to_extents, shift, spec.channels,
+           n);
+  });
 }
 
 Triple padded_extents(const ConvSpec& spec) {
@@ -35,14 +41,15 @@ Triple padded_extents(const ConvSpec& spec) {
 
 }  // namespace
 
-void conv_pad(Exec exec, const ConvSpec& spec, const float* x, float* padded) {
+void conv_pad(Exec exec, const ConvSpec& spec, ConstTensor x, void* padded) {
   const ConvGeometry g(spec);
-  shifted_copy(exec, spec, x, padded, g.in, padded_extents(spec), {-g.padding.a, -g.padding.b, -g.padding.c});
+  shifted_copy(exec, spec, x.raw(), padded, g.in, padded_extents(spec),
+               {-g.padding.a, -g.padding.b, -g.padding.c});
 }
 
-void conv_crop(Exec exec, const ConvSpec& spec, const float* padded, float* x) {
+void conv_crop(Exec exec, const ConvSpec& spec, const void* padded, Tensor x) {
   const ConvGeometry g(spec);
-  shifted_copy(exec, spec, padded, x, padded_extents(spec), g.in, g.padding);
+  shifted_copy(exec, spec, padded, x.raw(), padded_extents(spec), g.in, g.padding);
 }
 
 }  // namespace lockstep::cuda

@@ -8,6 +8,7 @@
 #include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
+#include "src/tensor/real.h"
 
 namespace lockstep {
 
@@ -29,14 +30,15 @@ struct RowsById {
   std::vector<int64_t> first, rows;
 };
 
-void embedding_backward(const int32_t* ids, const float* dy, int64_t rows, int64_t entries, int64_t width,
+template <Real T>
+void embedding_backward(const int32_t* ids, const T* dy, int64_t rows, int64_t entries, int64_t width,
                         float* dweight) {
   const RowsById by_id(ids, rows, entries);
   std::vector<double> sum(static_cast<size_t>(width));
   for (int64_t v = 0; v < entries; ++v, dweight += width) {
     std::ranges::fill(sum, 0.0);
     for (int64_t i = by_id.first[static_cast<size_t>(v)]; i < by_id.first[static_cast<size_t>(v) + 1]; ++i) {
-      const float* const row = dy + by_id.rows[static_cast<size_t>(i)] * width;
+      const T* const row = dy + by_id.rows[static_cast<size_t>(i)] * width;
       for (int64_t c = 0; c < width; ++c) sum[static_cast<size_t>(c)] += row[c];
     }
     std::ranges::copy(sum, dweight);
@@ -49,17 +51,18 @@ void embedding_backward(const int32_t* ids, const float* dy, int64_t rows, int64
 void embedding_forward(Exec exec, ConstTensor ids, ConstTensor weight, Tensor y) {
   const int64_t rows = ids.shape()[0], width = weight.shape()[-1];
   expect(ids, DType::i32, {rows}, "embedding: ids");
-  expect(weight, DType::f32, {weight.shape()[0], width}, "embedding: weight");
-  expect(y, DType::f32, {rows, width}, "embedding: y");
+  expect_real(y, {rows, width}, "embedding: y");
+  expect(weight, y.dtype(), {weight.shape()[0], width}, "embedding: weight");
   if (is_empty(y)) return;
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::embedding_forward(exec, ids, weight, y);
   }
   const auto* id = ids.data<int32_t>();
-  const auto* table = weight.data<float>();
-  auto* out = y.data<float>();
-  for (int64_t row = 0; row < rows; ++row)
-    std::memcpy(out + row * width, table + id[row] * width, static_cast<size_t>(width) * sizeof(float));
+  const size_t bytes = static_cast<size_t>(width) * size_of(y.dtype());
+  const auto* table = static_cast<const char*>(weight.raw());
+  auto* out = static_cast<char*>(y.raw());
+  for (int64_t row = 0; row < rows; ++row, out += bytes)
+    std::memcpy(out, table + static_cast<size_t>(id[row]) * bytes, bytes);
 }
 
 size_t embedding_workspace_bytes(Exec exec, int64_t rows) {
@@ -72,14 +75,16 @@ size_t embedding_workspace_bytes(Exec exec, int64_t rows) {
 void embedding_backward(Exec exec, ConstTensor ids, ConstTensor dy, Tensor dweight, Tensor workspace) {
   const int64_t rows = ids.shape()[0], entries = dweight.shape()[0], width = dweight.shape()[-1];
   expect(ids, DType::i32, {rows}, "embedding: ids");
-  expect(dy, DType::f32, {rows, width}, "embedding: dy");
+  expect_real(dy, {rows, width}, "embedding: dy");
   expect(dweight, DType::f32, {entries, width}, "embedding: dweight");
   expect_workspace(workspace, embedding_workspace_bytes(exec, rows), "embedding");
   if (is_empty(dweight)) return;
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::embedding_backward(exec, ids, dy, dweight, workspace);
   }
-  cpu::embedding_backward(ids.data<int32_t>(), dy.data<float>(), rows, entries, width, dweight.data<float>());
+  with_cpu_real(dy.dtype(), [&]<Real T>(T) {
+    cpu::embedding_backward(ids.data<int32_t>(), dy.data<T>(), rows, entries, width, dweight.data<float>());
+  });
 }
 
 }  // namespace lockstep

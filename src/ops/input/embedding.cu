@@ -4,19 +4,21 @@
 #include "src/device/buffer.h"
 #include "src/ops/columns.h"
 #include "src/ops/cuda_ops.h"
+#include "src/tensor/real.h"
 
 namespace lockstep::cuda {
 
 namespace {
 
+template <Real T>
 struct RowOfId {
   const int32_t* ids;
-  const float* weight;
+  const T* weight;
   int64_t columns;
 
   struct Column {
     const int32_t* ids;
-    const float* weight;  ///< from this column on
+    const T* weight;  ///< from this column on
     int64_t columns;
     __device__ float operator()(int64_t row, int64_t) const { return weight[ids[row] * columns]; }
   };
@@ -137,7 +139,8 @@ __device__ int64_t end_of(const int32_t* ids, int64_t begin, int64_t rows) {
 }
 
 /// A block adds a tile of columns of all rows of one id at a time: thread row y the rows y, y + kSumRows, ...
-__global__ void embedding_sums_kernel(Sorted sorted, int64_t rows, int64_t columns, const float* dy,
+template <Real T>
+__global__ void embedding_sums_kernel(Sorted sorted, int64_t rows, int64_t columns, const T* dy,
                                       float* dweight) {
   __shared__ double tile[kSumRows][kSumTile];
   const int64_t first_column = int64_t{blockIdx.y} * kSumTile + threadIdx.x;
@@ -167,8 +170,10 @@ __global__ void embedding_sums_kernel(Sorted sorted, int64_t rows, int64_t colum
 
 void embedding_forward(Exec exec, ConstTensor ids, ConstTensor weight, Tensor y) {
   const int64_t columns = y.shape()[-1];
-  column_map(exec, RowOfId{ids.data<int32_t>(), weight.data<float>(), columns}, y.shape()[0], columns,
-             y.data<float>());
+  with_real(y.dtype(), [&]<Real T>(T) {
+    column_map(exec, RowOfId<T>{ids.data<int32_t>(), weight.data<T>(), columns}, y.shape()[0], columns,
+               y.data<T>());
+  });
 }
 
 size_t embedding_workspace_bytes(int64_t rows) {
@@ -182,8 +187,10 @@ void embedding_backward(Exec exec, ConstTensor ids, ConstTensor dy, Tensor dweig
   const Sorted sorted =
       sort_by_id(exec, ids.data<int32_t>(), rows, entries, Workspace(workspace.raw(), rows));
   const auto tiles = static_cast<unsigned>((columns + kSumTile - 1) / kSumTile);
-  launch(embedding_sums_kernel, dim3(blocks_for(rows, 1), tiles), dim3(kColumnTile, kSumRows), 0,
-         compute_stream(exec), sorted, rows, columns, dy.data<float>(), dweight.data<float>());
+  with_real(dy.dtype(), [&]<Real T>(T) {
+    launch(embedding_sums_kernel<T>, dim3(blocks_for(rows, 1), tiles), dim3(kColumnTile, kSumRows), 0,
+           compute_stream(exec), sorted, rows, columns, dy.data<T>(), dweight.data<float>());
+  });
 }
 
 }  // namespace lockstep::cuda

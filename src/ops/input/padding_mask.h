@@ -7,8 +7,8 @@
 
 namespace lockstep {
 
-/// mask[i] = 0 where ids[i] == padding, else 1. ids int32, mask float32, of one shape. Enqueues; does not
-/// wait.
+/// mask[i] = 0 where ids[i] == padding, else 1. ids int32, mask of any real type, of one shape. Enqueues;
+/// does not wait.
 void padding_mask(Exec exec, int32_t padding, ConstTensor ids, Tensor mask);
 
 }  // namespace lockstep

@@ -6,6 +6,7 @@
 #include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
+#include "src/tensor/real.h"
 
 namespace lockstep {
 
@@ -23,10 +24,12 @@ void elementwise(const MicroBatchInfo& info, ConstTensor prediction, ConstTensor
   double sum = 0;
   for (int64_t i = 0; i < valid * width; ++i) sum += loss(p[i], t[i], i);
   if (dprediction) {
-    float* dp = dprediction.data<float>();
-    const float factor = info.weight / static_cast<float>(width);
-    for (int64_t i = 0; i < valid * width; ++i) dp[i] = factor * slope(p[i], t[i], i);
-    std::fill_n(dp + valid * width, (rows - valid) * width, 0.f);
+    const float factor = info.weight / static_cast<float>(width) * info.scale();
+    with_cpu_real(dprediction.dtype(), [&]<Real T>(T) {
+      T* const dp = dprediction.data<T>();
+      for (int64_t i = 0; i < valid * width; ++i) dp[i] = T(factor * slope(p[i], t[i], i));
+      std::fill_n(dp + valid * width, (rows - valid) * width, T(0));
+    });
   }
   metrics.data<float>()[0] = static_cast<float>(sum * info.weight / static_cast<double>(width));
   metrics.data<float>()[1] = 0;
@@ -61,7 +64,7 @@ void elementwise_loss(Exec exec, const MicroBatchInfo* info, const ElementwiseLo
             spec.positive_columns, prediction.shape()[1]);
   expect(prediction, DType::f32, prediction.shape(), "loss: prediction");
   expect(target, DType::f32, prediction.shape(), "loss: target");
-  if (dprediction) expect(dprediction, DType::f32, prediction.shape(), "loss: dprediction");
+  if (dprediction) expect_real(dprediction, prediction.shape(), "loss: dprediction");
   expect(metrics, DType::f32, {kLossMetrics}, "loss: metrics");
   if constexpr (kCuda) {
     if (exec.on_cuda())

@@ -1,6 +1,7 @@
 #include "src/ops/loss/elementwise_loss.h"
 
 #include "src/ops/loss/loss_kernels.h"
+#include "src/tensor/real.h"
 
 namespace lockstep::cuda {
 
@@ -50,13 +51,13 @@ struct BinaryCrossEntropy {
   }
 };
 
-template <typename Loss>
+template <typename Loss, Real T>
 __global__ void elementwise_loss_kernel(const MicroBatchInfo* info, Loss loss, const float* prediction,
-                                        const float* target, float* dprediction, LossSums* partial,
-                                        int64_t rows, int64_t outputs) {
+                                        const float* target, T* dprediction, LossSums* partial, int64_t rows,
+                                        int64_t outputs) {
   __shared__ LossShared shared;
   LossSums sums{0.0, 0.0, 0.0};
-  const float weight = info->weight;
+  const float weight = info->weight, scale = info->scale();
   const float inverse_outputs = 1.0f / static_cast<float>(outputs);
   for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
     const bool real = row < info->valid;
@@ -65,7 +66,7 @@ __global__ void elementwise_loss_kernel(const MicroBatchInfo* info, Loss loss, c
       const float p = real ? prediction[i] : 0.0f, t = real ? target[i] : 0.0f;
       if (real) sum += loss.loss(p, t, i);
       if (dprediction != nullptr)
-        dprediction[i] = real ? loss.slope(p, t, i) * inverse_outputs * weight : 0.0f;
+        dprediction[i] = T(real ? loss.slope(p, t, i) * inverse_outputs * weight * scale : 0.0f);
     }
     sums.loss += double{block_reduce(sum, Sum{}, shared.floats) * inverse_outputs} * weight;
     if (real) sums.weight += weight;
@@ -80,9 +81,11 @@ void elementwise_loss(Exec exec, const MicroBatchInfo* info, const ElementwiseLo
   const int64_t rows = prediction.shape()[0], outputs = prediction.shape()[1];
   const auto enqueue = [&]<typename Loss>(Loss loss) {
     with_loss_sums(exec, rows, metrics, [&](unsigned blocks, LossSums* partial) {
-      launch(elementwise_loss_kernel<Loss>, blocks, loss_threads(outputs), 0, compute_stream(exec), info,
-             loss, prediction.data<float>(), target.data<float>(), dprediction.data<float>(), partial, rows,
-             outputs);
+      with_real(dprediction.dtype(), [&]<Real T>(T) {
+        launch(elementwise_loss_kernel<Loss, T>, blocks, loss_threads(outputs), 0, compute_stream(exec), info,
+               loss, prediction.data<float>(), target.data<float>(), dprediction.data<T>(), partial, rows,
+               outputs);
+      });
     });
   };
   switch (spec.loss) {

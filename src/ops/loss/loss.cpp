@@ -6,6 +6,7 @@
 #include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
+#include "src/tensor/real.h"
 
 namespace lockstep {
 
@@ -29,12 +30,13 @@ Normalizer normalizer(const float* logits, int64_t classes) {
 }
 
 /// `target(row, c)` is the probability of a class before smoothing; `label(row)` the class that it means.
-template <typename Target, typename Label>
+template <Real T, typename Target, typename Label>
 void cross_entropy(const MicroBatchInfo& info, const CrossEntropySpec& spec, bool labels_weigh,
-                   ConstTensor logits, Tensor dlogits, Tensor metrics, Target target, Label label) {
+                   ConstTensor logits, T* dlogits, Tensor metrics, Target target, Label label) {
   const int64_t rows = logits.shape()[0], columns = logits.shape()[1], classes = spec.classes_of(columns);
   const int64_t valid = std::clamp<int64_t>(info.valid, 0, rows / spec.positions) * spec.positions;
   const float row_weight = info.weight / static_cast<float>(spec.positions);
+  const float gradient_weight = row_weight * info.scale();
   const float smoothing = spec.label_smoothing, uniform = smoothing / static_cast<float>(classes);
   const float* const weights = spec.class_weights;
   const auto probability = [&](int64_t row, int64_t c) {
@@ -45,10 +47,10 @@ void cross_entropy(const MicroBatchInfo& info, const CrossEntropySpec& spec, boo
   int64_t right = 0;
   for (int64_t row = 0; row < valid; ++row) {
     const float* z = logits.data<float>() + row * columns;
-    float* dz = dlogits ? dlogits.data<float>() + row * columns : nullptr;
+    T* const dz = dlogits == nullptr ? nullptr : dlogits + row * columns;
     const int64_t expected = label(row);
     if (labels_weigh && expected == spec.ignored_label) {
-      if (dz != nullptr) std::fill_n(dz, columns, 0.f);
+      if (dz != nullptr) std::fill_n(dz, columns, T(0));
       continue;
     }
     weight += labels_weigh && weights != nullptr ? weights[expected] : 1.f;
@@ -65,10 +67,10 @@ void cross_entropy(const MicroBatchInfo& info, const CrossEntropySpec& spec, boo
     loss += row_loss;
     if (dz == nullptr) continue;
     for (int64_t c = 0; c < classes; ++c)
-      dz[c] = row_weight * (std::exp(z[c] - norm.maximum) / norm.sum * mass - probability(row, c));
-    std::fill(dz + classes, dz + columns, 0.f);
+      dz[c] = T(gradient_weight * (std::exp(z[c] - norm.maximum) / norm.sum * mass - probability(row, c)));
+    std::fill(dz + classes, dz + columns, T(0));
   }
-  if (dlogits) std::fill_n(dlogits.data<float>() + valid * columns, (rows - valid) * columns, 0.f);
+  if (dlogits != nullptr) std::fill_n(dlogits + valid * columns, (rows - valid) * columns, T(0));
   metrics.data<float>()[0] = static_cast<float>(loss * row_weight);
   metrics.data<float>()[1] = static_cast<float>(right);
   metrics.data<float>()[2] = static_cast<float>(weight * row_weight);
@@ -101,7 +103,7 @@ void expect_logits(ConstTensor logits, const CrossEntropySpec& spec, Tensor dlog
             logits.shape()[0], spec.positions);
   INVARIANT(spec.classes >= 0 && spec.classes <= logits.shape()[1], "loss: {} classes in {} columns",
             spec.classes, logits.shape()[1]);
-  if (dlogits) expect(dlogits, DType::f32, logits.shape(), "loss: dlogits");
+  if (dlogits) expect_real(dlogits, logits.shape(), "loss: dlogits");
   expect(metrics, DType::f32, {kLossMetrics}, "loss: metrics");
 }
 
@@ -116,9 +118,11 @@ void softmax_cross_entropy(Exec exec, const MicroBatchInfo* info, const CrossEnt
       return cuda::softmax_cross_entropy(exec, info, spec, logits, labels, dlogits, metrics);
   }
   const int32_t* label = labels.data<int32_t>();
-  cpu::cross_entropy(
-      *info, spec, /*labels_weigh=*/true, logits, dlogits, metrics,
-      [=](int64_t row, int64_t c) { return label[row] == c; }, [=](int64_t row) { return label[row]; });
+  with_cpu_real(dlogits.dtype(), [&]<Real T>(T) {
+    cpu::cross_entropy(
+        *info, spec, /*labels_weigh=*/true, logits, dlogits.data<T>(), metrics,
+        [=](int64_t row, int64_t c) { return label[row] == c; }, [=](int64_t row) { return label[row]; });
+  });
 }
 
 void softmax_cross_entropy_soft(Exec exec, const MicroBatchInfo* info, const CrossEntropySpec& spec,
@@ -131,13 +135,15 @@ void softmax_cross_entropy_soft(Exec exec, const MicroBatchInfo* info, const Cro
       return cuda::softmax_cross_entropy_soft(exec, info, spec, logits, targets, dlogits, metrics);
   }
   const float* target = targets.data<float>();
-  cpu::cross_entropy(
-      *info, spec, /*labels_weigh=*/false, logits, dlogits, metrics,
-      [=](int64_t row, int64_t c) { return target[row * classes + c]; },
-      [=](int64_t row) {
-        const float* first = target + row * classes;
-        return std::max_element(first, first + classes) - first;
-      });
+  with_cpu_real(dlogits.dtype(), [&]<Real T>(T) {
+    cpu::cross_entropy(
+        *info, spec, /*labels_weigh=*/false, logits, dlogits.data<T>(), metrics,
+        [=](int64_t row, int64_t c) { return target[row * classes + c]; },
+        [=](int64_t row) {
+          const float* first = target + row * classes;
+          return std::max_element(first, first + classes) - first;
+        });
+  });
 }
 
 void softmax(Exec exec, ConstTensor logits, Tensor probabilities) {

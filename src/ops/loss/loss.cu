@@ -1,6 +1,7 @@
 #include <climits>
 
 #include "src/ops/loss/loss_kernels.h"
+#include "src/tensor/real.h"
 
 namespace lockstep::cuda {
 
@@ -68,19 +69,20 @@ __device__ int label_of(const SoftTarget::Row& q, int64_t classes, LossShared& s
 
 /// A block takes a row at a time; a thread reads and writes the same elements of it, so dlogits may be
 /// logits.
-template <typename Target>
+template <typename Target, Real T>
 __global__ void cross_entropy_kernel(const MicroBatchInfo* info, Target target, const float* logits,
-                                     float* dlogits, LossSums* partial, int64_t rows, int64_t columns) {
+                                     T* dlogits, LossSums* partial, int64_t rows, int64_t columns) {
   __shared__ LossShared shared;
   LossSums sums{0.0, 0.0, 0.0};
   const int64_t classes = target.spec.classes_of(columns);
   const float* const class_weights = target.spec.class_weights;
   const float row_weight = info->weight / static_cast<float>(target.spec.positions);
+  const float gradient_weight = row_weight * info->scale();
   for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
-    float* gradient = dlogits == nullptr ? nullptr : dlogits + row * columns;
+    T* const gradient = dlogits == nullptr ? nullptr : dlogits + row * columns;
     if (row >= info->valid * target.spec.positions || target.ignores(row)) {
       if (gradient != nullptr)
-        for (int64_t k = threadIdx.x; k < columns; k += blockDim.x) gradient[k] = 0.0f;
+        for (int64_t k = threadIdx.x; k < columns; k += blockDim.x) gradient[k] = T(0.0f);
       continue;
     }
     const auto unweighted = target.row(row, classes);
@@ -105,8 +107,8 @@ __global__ void cross_entropy_kernel(const MicroBatchInfo* info, Target target, 
     sums.weight += double{target.weight(unweighted)} * row_weight;
     if (gradient == nullptr) continue;
     for (int64_t k = threadIdx.x; k < classes; k += blockDim.x)
-      gradient[k] = (expf(logit(k) - largest) / sum_exp * sum_q - q(k)) * row_weight;
-    for (int64_t k = classes + threadIdx.x; k < columns; k += blockDim.x) gradient[k] = 0.0f;
+      gradient[k] = T((expf(logit(k) - largest) / sum_exp * sum_q - q(k)) * gradient_weight);
+    for (int64_t k = classes + threadIdx.x; k < columns; k += blockDim.x) gradient[k] = T(0.0f);
   }
   if (threadIdx.x == 0) partial[blockIdx.x] = sums;
 }
@@ -142,9 +144,11 @@ void cross_entropy(Exec exec, const MicroBatchInfo* info, Target target, ConstTe
                    Tensor metrics) {
   const int64_t rows = logits.shape()[0], columns = logits.shape()[1];
   with_loss_sums(exec, rows, metrics, [&](unsigned blocks, LossSums* partial) {
-    launch(cross_entropy_kernel<Target>, blocks, loss_threads(target.spec.classes_of(columns)), 0,
-           compute_stream(exec), info, target, logits.data<float>(), dlogits.data<float>(), partial, rows,
-           columns);
+    with_real(dlogits.dtype(), [&]<Real T>(T) {
+      launch(cross_entropy_kernel<Target, T>, blocks, loss_threads(target.spec.classes_of(columns)), 0,
+             compute_stream(exec), info, target, logits.data<float>(), dlogits.data<T>(), partial, rows,
+             columns);
+    });
   });
 }
 

@@ -10,6 +10,7 @@
 
 namespace lockstep {
 
+// Losses read float. Their gradients may be narrower, and are multiplied by the scale of the loss.
 // A loss adds over the real samples of a micro-batch and overwrites `metrics`, kLossMetrics floats:
 //   [sum of loss * weight, count of right answers, sum of weight]
 // A sample has one target or several (positions): each weighs info->weight / positions, times the weight of
@@ -34,8 +35,8 @@ struct CrossEntropySpec {
 
 /// Softmax and cross-entropy with label smoothing (Szegedy et al. 2016, section 7), and its gradient, in one
 /// pass. logits (B, S), where B = samples * positions and the first C columns are the classes; labels (B)
-/// int32 in [0, C) or the ignored one, checked when the data set is opened, not here. dlogits (B, S), may
-/// alias logits; empty in evaluation.
+/// int32 in [0, C) or the ignored one, checked when the data set is opened, not here. dlogits (B, S), of any
+/// real type, may alias logits if that is float; empty in evaluation.
 /// The loss of a row is -sum_c w_c q_c log p_c, where q is the label after smoothing, as in PyTorch's
 /// CrossEntropyLoss; right is a row whose largest logit, the first of equals, is the label's. Subtracts the
 /// row maximum first (Goodfellow et al. 2016, section 4.1). Enqueues; does not wait.

@@ -3,12 +3,13 @@
 #include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
+#include "src/tensor/real.h"
 
 namespace lockstep {
 
 void add_output_loss(Exec exec, float weight, bool is_first, ConstTensor own, Tensor gradient, Tensor total) {
   expect(own, DType::f32, {kLossMetrics}, "loss: metrics of an output");
-  expect(gradient, DType::f32, gradient.shape(), "loss: gradient of an output");
+  expect_real(gradient, gradient.shape(), "loss: gradient of an output");
   expect(total, DType::f32, {kLossMetrics}, "loss: metrics of all outputs");
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::add_output_loss(exec, weight, is_first, own, gradient, total);
@@ -19,9 +20,11 @@ void add_output_loss(Exec exec, float weight, bool is_first, ConstTensor own, Te
   to[0] = is_first ? loss : to[0] + loss;
   if (is_first)
     for (int64_t i = 1; i < kLossMetrics; ++i) to[i] = from[i];
-  float* const values = gradient.data<float>();
-  const int64_t count = gradient.elements();
-  for (int64_t i = 0; i < count; ++i) values[i] *= weight;
+  with_cpu_real(gradient.dtype(), [&]<Real T>(T) {
+    T* const values = gradient.data<T>();
+    const int64_t count = gradient.elements();
+    for (int64_t i = 0; i < count; ++i) values[i] = T(values[i] * weight);
+  });
 }
 
 }  // namespace lockstep

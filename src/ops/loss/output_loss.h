@@ -8,7 +8,7 @@ namespace lockstep {
 /// gradient *= weight. With is_first it writes total anew, whose counts of answers and of weights are this
 /// output's.
 /// own, total: kLossMetrics floats each, as in loss.h, which do not overlap; gradient: of the output, of any
-/// shape. Enqueues; does not wait.
+/// shape and real type. Enqueues; does not wait.
 void add_output_loss(Exec exec, float weight, bool is_first, ConstTensor own, Tensor gradient, Tensor total);
 
 }  // namespace lockstep

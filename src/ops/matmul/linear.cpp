@@ -20,11 +20,27 @@ Epilogue epilogue(const LinearSpec& spec) {
 Linear::Linear(Exec exec, const LinearSpec& spec)
     : exec_(exec),
       spec_(spec),
-      forward_(
-          exec,
-          {.m = spec.rows, .n = spec.out, .k = spec.in, .transpose_b = true, .epilogue = epilogue(spec)}),
-      backward_weights_(exec, {.m = spec.out, .n = spec.in, .k = spec.rows, .transpose_a = true}) {
-  if (spec.needs_dx) backward_data_.emplace(exec, MatmulSpec{.m = spec.rows, .n = spec.in, .k = spec.out});
+      forward_(exec, {.m = spec.rows,
+                      .n = spec.out,
+                      .k = spec.in,
+                      .transpose_b = true,
+                      .epilogue = epilogue(spec),
+                      .type = spec.type,
+                      .result = spec.result,
+                      .tf32 = spec.tf32}),
+      backward_weights_(exec, {.m = spec.out,
+                               .n = spec.in,
+                               .k = spec.rows,
+                               .transpose_a = true,
+                               .type = spec.type,
+                               .tf32 = spec.tf32}) {
+  if (spec.needs_dx)
+    backward_data_.emplace(exec, MatmulSpec{.m = spec.rows,
+                                            .n = spec.in,
+                                            .k = spec.out,
+                                            .type = spec.type,
+                                            .result = spec.type,
+                                            .tf32 = spec.tf32});
 }
 
 size_t Linear::workspace_bytes() const {

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "src/device/buffer.h"
 #include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/matmul/matmul_cuda.h"
 #include "src/ops/onednn.h"
 #include "src/ops/pointwise/activation.h"
+#include "src/ops/pointwise/bias.h"
 
 namespace lockstep {
 
@@ -14,13 +16,13 @@ struct Matmul::Cpu {
   explicit Cpu(const MatmulSpec& matmul_spec) : spec(matmul_spec) {
     if (spec.m == 0 || spec.n == 0 || spec.k == 0) return;
     using dnnl::memory;
-    const auto f32 = memory::data_type::f32;
-    const memory::desc a_desc({spec.m, spec.k}, f32,
+    const auto type = onednn::type_of(spec.type), result = onednn::type_of(spec.result);
+    const memory::desc a_desc({spec.m, spec.k}, type,
                               spec.transpose_a ? memory::format_tag::ba : memory::format_tag::ab);
-    const memory::desc b_desc({spec.k, spec.n}, f32,
+    const memory::desc b_desc({spec.k, spec.n}, type,
                               spec.transpose_b ? memory::format_tag::ba : memory::format_tag::ab);
-    const memory::desc c_desc({spec.m, spec.n}, f32, memory::format_tag::ab);
-    const memory::desc bias_desc({1, spec.n}, f32, memory::format_tag::ab);
+    const memory::desc c_desc({spec.m, spec.n}, result, memory::format_tag::ab);
+    const memory::desc bias_desc({1, spec.n}, result, memory::format_tag::ab);
     const auto desc = spec.epilogue == Epilogue::none
                           ? onednn::describe<dnnl::matmul>(a_desc, b_desc, c_desc)
                           : onednn::describe<dnnl::matmul>(a_desc, b_desc, bias_desc, c_desc);
@@ -52,12 +54,9 @@ struct Matmul::Cpu {
   }
 
   void run_empty_sum(ConstTensor bias_data, Tensor c_data) const {
-    float* out = c_data.data<float>();
-    for (int64_t row = 0; row < spec.m; ++row)
-      for (int64_t column = 0; column < spec.n; ++column) {
-        const float value = spec.epilogue == Epilogue::none ? 0 : bias_data.data<float>()[column];
-        out[row * spec.n + column] = spec.epilogue == Epilogue::bias_relu ? (value < 0 ? 0.f : value) : value;
-      }
+    fill_zero({}, c_data.raw(), c_data.bytes());
+    if (spec.epilogue != Epilogue::none) bias_forward({}, c_data, bias_data, c_data);
+    if (spec.epilogue == Epilogue::bias_relu) activation_forward({}, Activation::relu, c_data, c_data);
   }
 
   MatmulSpec spec;
@@ -89,10 +88,10 @@ size_t Matmul::workspace_bytes() const {
 }
 
 void Matmul::run(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace) {
-  expect(a, DType::f32, spec_.transpose_a ? Shape{spec_.k, spec_.m} : Shape{spec_.m, spec_.k}, "matmul: a");
-  expect(b, DType::f32, spec_.transpose_b ? Shape{spec_.n, spec_.k} : Shape{spec_.k, spec_.n}, "matmul: b");
-  expect(c, DType::f32, {spec_.m, spec_.n}, "matmul: c");
-  if (spec_.epilogue != Epilogue::none) expect(bias, DType::f32, {spec_.n}, "matmul: bias");
+  expect(a, spec_.type, spec_.transpose_a ? Shape{spec_.k, spec_.m} : Shape{spec_.m, spec_.k}, "matmul: a");
+  expect(b, spec_.type, spec_.transpose_b ? Shape{spec_.n, spec_.k} : Shape{spec_.k, spec_.n}, "matmul: b");
+  expect(c, spec_.result, {spec_.m, spec_.n}, "matmul: c");
+  if (spec_.epilogue != Epilogue::none) expect(bias, spec_.result, {spec_.n}, "matmul: bias");
   expect_workspace(workspace, workspace_bytes(), "matmul");
   if constexpr (kCuda) {
     if (cuda_) return cuda_->run(a, b, bias, c, workspace);

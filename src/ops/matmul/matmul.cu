@@ -31,9 +31,13 @@ void set(const Preference& preference, cublasLtMatmulPreferenceAttributes_t attr
   CHECK(cublasLtMatmulPreferenceSetAttribute(preference.get(), attribute, &value, sizeof value));
 }
 
+cudaDataType_t cuda_type(DType type) {
+  return type == DType::bf16 ? CUDA_R_16BF : type == DType::f16 ? CUDA_R_16F : CUDA_R_32F;
+}
+
 /// To cuBLASLt, a row-major matrix (rows, columns) is a column-major one (columns, rows).
-void create_layout(Layout& layout, int64_t rows, int64_t columns) {
-  CHECK(cublasLtMatrixLayoutCreate(layout.out(), CUDA_R_32F, static_cast<uint64_t>(columns),
+void create_layout(Layout& layout, DType type, int64_t rows, int64_t columns) {
+  CHECK(cublasLtMatrixLayoutCreate(layout.out(), cuda_type(type), static_cast<uint64_t>(columns),
                                    static_cast<uint64_t>(rows), columns));
 }
 
@@ -63,8 +67,9 @@ struct Matmul::Cuda::Impl {
 
 Matmul::Cuda::Impl::Impl(Exec on, const MatmulSpec& shape) : exec(on), spec(shape) {
   if (empty()) return;
-  // CUBLAS_COMPUTE_32F multiplies and adds in fp32; TF32 would be CUBLAS_COMPUTE_32F_FAST_TF32.
-  CHECK(cublasLtMatmulDescCreate(operation.out(), CUBLAS_COMPUTE_32F, CUDA_R_32F));
+  const bool rounds = spec.tf32 && spec.type == DType::f32;
+  CHECK(cublasLtMatmulDescCreate(operation.out(), rounds ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
+                                 CUDA_R_32F));
   set(operation, CUBLASLT_MATMUL_DESC_TRANSA, spec.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
   set(operation, CUBLASLT_MATMUL_DESC_TRANSB, spec.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
   if (spec.epilogue != Epilogue::none) {
@@ -73,10 +78,11 @@ Matmul::Cuda::Impl::Impl(Exec on, const MatmulSpec& shape) : exec(on), spec(shap
     set(operation, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
     // The heuristic derives the alignment of the bias from its address, and takes null as fully aligned.
     set(operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, uintptr_t{kAlignment});
+    set(operation, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, cuda_type(spec.result));
   }
-  create_layout(a, spec.transpose_a ? spec.k : spec.m, spec.transpose_a ? spec.m : spec.k);
-  create_layout(b, spec.transpose_b ? spec.n : spec.k, spec.transpose_b ? spec.k : spec.n);
-  create_layout(c, spec.m, spec.n);
+  create_layout(a, spec.type, spec.transpose_a ? spec.k : spec.m, spec.transpose_a ? spec.m : spec.k);
+  create_layout(b, spec.type, spec.transpose_b ? spec.n : spec.k, spec.transpose_b ? spec.k : spec.n);
+  create_layout(c, spec.result, spec.m, spec.n);
   choose_algorithm();
 }
 

@@ -15,11 +15,13 @@ struct MatmulSpec {
   bool transpose_a = false;  ///< a is stored (k, m) instead of (m, k)
   bool transpose_b = false;  ///< b is stored (n, k) instead of (k, n)
   Epilogue epilogue = Epilogue::none;
+  DType type = DType::f32;    ///< of a and b: any real type
+  DType result = DType::f32;  ///< of c and the bias: f32, or the type of a and b
+  bool tf32 = false;          ///< CUDA may round a and b of f32 to ten bits after the point
 };
 
 /// c = epilogue(op(a) op(b)) for one fixed set of shapes, planned when constructed: oneDNN on the CPU,
-/// cuBLASLt on CUDA. fp32 in and out, summed in fp32 (never TF32). The CPU uses one thread, so the bits
-/// depend only on the shapes.
+/// cuBLASLt on CUDA. Summed in fp32. The CPU uses one thread, so the bits depend only on the shapes.
 class Matmul {
  public:
   Matmul(Exec exec, const MatmulSpec& spec);
@@ -31,7 +33,7 @@ class Matmul {
 
   /// a (m, k) or (k, m); b (k, n) or (n, k); bias (n) for the bias epilogues, else empty; c (m, n) is
   /// overwritten and aliases nothing. Enqueues on the Exec of construction; does not wait. Throws Error(bug)
-  /// on a shape mismatch.
+  /// on a mismatch of shapes or types.
   void run(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace);
 
  private:

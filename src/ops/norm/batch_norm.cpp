@@ -10,6 +10,7 @@
 #include "src/ops/column_sum.h"
 #include "src/ops/cuda_ops.h"
 #include "src/ops/norm/batch_norm_cpu.h"
+#include "src/tensor/real.h"
 
 namespace lockstep {
 
@@ -25,17 +26,32 @@ Rows rows_of(const MicroBatchInfo& info, const Shape& shape) {
 namespace {
 
 /// y = (x - mean[c]) * factor[c] + offset[c] over `rows` rows: near the mean the difference is exact.
-void scale_and_shift(const float* x, int64_t rows, int64_t channels, const float* mean, const float* factor,
-                     const float* offset, float* y) {
+template <Real T>
+void scale_and_shift(const T* x, int64_t rows, int64_t channels, const float* mean, const float* factor,
+                     const float* offset, T* y) {
   for (int64_t row = 0; row < rows; ++row, x += channels, y += channels)
-    for (int64_t c = 0; c < channels; ++c) y[c] = (x[c] - mean[c]) * factor[c] + offset[c];
+    for (int64_t c = 0; c < channels; ++c) y[c] = T((x[c] - mean[c]) * factor[c] + offset[c]);
+}
+
+/// dx = factor (dy - mean_dy - (x - mean) slope) over the real rows, zero after them.
+template <Real T>
+void combine(const Rows& rows, const T* x, const T* dy, const float* mean, const float* factor,
+             const float* slope, const float* mean_dy, T* dx) {
+  const int64_t channels = rows.channels;
+  for (int64_t row = 0; row < rows.valid; ++row, x += channels, dy += channels, dx += channels)
+    for (int64_t c = 0; c < channels; ++c)
+      dx[c] = T(factor[c] * (dy[c] - mean_dy[c] - (x[c] - mean[c]) * slope[c]));
+  std::fill_n(dx, (rows.all - rows.valid) * channels, T(0));
 }
 
 double count_of(const Rows& rows) { return static_cast<double>(std::max<int64_t>(rows.valid, 1)); }
 
 }  // namespace
 
-Moments moments_of(const Rows& rows, const float* x, float* mean) {
+namespace {
+
+template <Real T>
+Moments moments_of(const Rows& rows, const T* x, float* mean) {
   const int64_t channels = rows.channels;
   Moments moments{std::vector<double>(static_cast<size_t>(channels)),
                   std::vector<double>(static_cast<size_t>(channels))};
@@ -44,7 +60,7 @@ Moments moments_of(const Rows& rows, const float* x, float* mean) {
              [=](int64_t row, int64_t c) { return x[row * channels + c] - x[c]; });
   for (int64_t c = 0; c < channels; ++c) {
     double& deviations = moments.deviations[static_cast<size_t>(c)];
-    const double first = rows.valid == 0 ? 0 : x[c];
+    const double first = rows.valid == 0 ? 0.0 : double{x[c]};
     mean[c] = static_cast<float>(first + deviations / count_of(rows));
     deviations += static_cast<double>(rows.valid) * (first - mean[c]);
   }
@@ -55,8 +71,16 @@ Moments moments_of(const Rows& rows, const float* x, float* mean) {
   return moments;
 }
 
+}  // namespace
+
+Moments moments_of(const Rows& rows, ConstTensor x, float* mean) {
+  Moments moments;
+  with_cpu_real(x.dtype(), [&]<Real T>(T) { moments = moments_of(rows, x.data<T>(), mean); });
+  return moments;
+}
+
 void normalize(const Rows& rows, const MicroBatchInfo& info, const Statistics& statistics, float epsilon,
-               const float* x, const float* scale, const float* shift, const float* running, float* y,
+               ConstTensor x, const float* scale, const float* shift, const float* running, Tensor y,
                float* saved_mean, float* saved_inverse_std, float* sums) {
   const int64_t channels = rows.channels;
   const double count = statistics.count;
@@ -72,19 +96,25 @@ void normalize(const Rows& rows, const MicroBatchInfo& info, const Statistics& s
     sums[variance] = static_cast<float>(
         info.valid * (count > 1 ? statistics.squares[c] / (count - 1) : double{running[variance]}));
   }
-  scale_and_shift(x, rows.valid, channels, saved_mean, factor.data(), offset.data(), y);
-  std::fill(y + rows.valid * channels, y + rows.all * channels, 0.f);
+  with_cpu_real(y.dtype(), [&]<Real T>(T) {
+    T* const out = y.data<T>();
+    scale_and_shift(x.data<T>(), rows.valid, channels, saved_mean, factor.data(), offset.data(), out);
+    std::fill(out + rows.valid * channels, out + rows.all * channels, T(0));
+  });
 }
 
-GradientSums gradient_sums_of(const Rows& rows, const float* x, const float* mean, const float* inverse_std,
-                              const float* dy, float* dscale, float* dshift) {
+GradientSums gradient_sums_of(const Rows& rows, ConstTensor x, const float* mean, const float* inverse_std,
+                              ConstTensor dy, float* dscale, float* dshift) {
   const int64_t channels = rows.channels;
   GradientSums sums{std::vector<double>(static_cast<size_t>(channels)),
                     std::vector<double>(static_cast<size_t>(channels))};
-  column_sum(rows.valid, channels, sums.dy.data(),
-             [=](int64_t row, int64_t c) { return dy[row * channels + c]; });
-  column_sum(rows.valid, channels, sums.dy_normalized.data(), [=](int64_t row, int64_t c) {
-    return dy[row * channels + c] * (x[row * channels + c] - mean[c]);
+  with_cpu_real(x.dtype(), [&]<Real T>(T) {
+    const T *const in = x.data<T>(), *const gradient = dy.data<T>();
+    column_sum(rows.valid, channels, sums.dy.data(),
+               [=](int64_t row, int64_t c) -> float { return gradient[row * channels + c]; });
+    column_sum(rows.valid, channels, sums.dy_normalized.data(), [=](int64_t row, int64_t c) {
+      return gradient[row * channels + c] * (in[row * channels + c] - mean[c]);
+    });
   });
   for (size_t c = 0; c < sums.dy.size(); ++c) {
     sums.dy_normalized[c] *= inverse_std[c];
@@ -94,9 +124,9 @@ GradientSums gradient_sums_of(const Rows& rows, const float* x, const float* mea
   return sums;
 }
 
-void input_gradient(const Rows& rows, double count, const GradientSums& sums, const float* x,
-                    const float* scale, const float* mean, const float* inverse_std, const float* dy,
-                    float* dx) {
+void input_gradient(const Rows& rows, double count, const GradientSums& sums, ConstTensor x,
+                    const float* scale, const float* mean, const float* inverse_std, ConstTensor dy,
+                    Tensor dx) {
   const int64_t channels = rows.channels;
   // dx = factor (dy - mean(dy) - normalized x * mean(dy * normalized x)) as one fused line per element.
   std::vector<float> factor(static_cast<size_t>(channels)), slope(factor.size()), mean_dy(factor.size());
@@ -105,19 +135,15 @@ void input_gradient(const Rows& rows, double count, const GradientSums& sums, co
     slope[c] = static_cast<float>(sums.dy_normalized[c] * inverse_std[c] / count);
     mean_dy[c] = static_cast<float>(sums.dy[c] / count);
   }
-  for (int64_t row = 0; row < rows.valid; ++row)
-    for (int64_t c = 0; c < channels; ++c) {
-      const auto i = static_cast<size_t>(c);
-      const int64_t at = row * channels + c;
-      dx[at] = factor[i] * (dy[at] - mean_dy[i] - (x[at] - mean[c]) * slope[i]);
-    }
-  std::fill(dx + rows.valid * channels, dx + rows.all * channels, 0.f);
+  with_cpu_real(dx.dtype(), [&]<Real T>(T) {
+    combine(rows, x.data<T>(), dy.data<T>(), mean, factor.data(), slope.data(), mean_dy.data(), dx.data<T>());
+  });
 }
 
 namespace {
 
-void forward(const Rows& rows, const MicroBatchInfo& info, float epsilon, const float* x, const float* scale,
-             const float* shift, const float* running, float* y, float* saved_mean, float* saved_inverse_std,
+void forward(const Rows& rows, const MicroBatchInfo& info, float epsilon, ConstTensor x, const float* scale,
+             const float* shift, const float* running, Tensor y, float* saved_mean, float* saved_inverse_std,
              float* sums) {
   const double count = count_of(rows);
   Moments moments = moments_of(rows, x, saved_mean);
@@ -131,8 +157,8 @@ void forward(const Rows& rows, const MicroBatchInfo& info, float epsilon, const 
             sums);
 }
 
-void backward(const Rows& rows, const float* x, const float* scale, const float* mean,
-              const float* inverse_std, const float* dy, float* dx, float* dscale, float* dshift) {
+void backward(const Rows& rows, ConstTensor x, const float* scale, const float* mean,
+              const float* inverse_std, ConstTensor dy, Tensor dx, float* dscale, float* dshift) {
   const GradientSums sums = gradient_sums_of(rows, x, mean, inverse_std, dy, dscale, dshift);
   input_gradient(rows, count_of(rows), sums, x, scale, mean, inverse_std, dy, dx);
 }
@@ -145,11 +171,11 @@ void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, Co
                         Tensor saved_mean, Tensor saved_inverse_std, Tensor sums) {
   INVARIANT(x.shape().rank() >= 2, "batch_norm: x {} has no batch or no channels", to_string(x.shape()));
   const int64_t channels = x.shape()[-1];
-  expect(x, DType::f32, y.shape(), "batch_norm: x");
+  expect(x, y.dtype(), y.shape(), "batch_norm: x");
   expect(scale, DType::f32, {channels}, "batch_norm: scale");
   expect(shift, DType::f32, {channels}, "batch_norm: shift");
   expect(running, DType::f32, {2, channels}, "batch_norm: running");
-  expect(y, DType::f32, x.shape(), "batch_norm: y");
+  expect_real(y, x.shape(), "batch_norm: y");
   expect(saved_mean, DType::f32, {channels}, "batch_norm: saved_mean");
   expect(saved_inverse_std, DType::f32, {channels}, "batch_norm: saved_inverse_std");
   expect(sums, DType::f32, {2, channels}, "batch_norm: sums");
@@ -159,9 +185,8 @@ void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, Co
                                       saved_inverse_std, sums);
   }
   const cpu::Rows rows = cpu::rows_of(*info, x.shape());
-  cpu::forward(rows, *info, epsilon, x.data<float>(), scale.data<float>(), shift.data<float>(),
-               running.data<float>(), y.data<float>(), saved_mean.data<float>(),
-               saved_inverse_std.data<float>(), sums.data<float>());
+  cpu::forward(rows, *info, epsilon, x, scale.data<float>(), shift.data<float>(), running.data<float>(), y,
+               saved_mean.data<float>(), saved_inverse_std.data<float>(), sums.data<float>());
 }
 
 void batch_norm_backward(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
@@ -169,12 +194,12 @@ void batch_norm_backward(Exec exec, const MicroBatchInfo* info, ConstTensor x, C
                          Tensor dscale, Tensor dshift) {
   INVARIANT(x.shape().rank() >= 2, "batch_norm: x {} has no batch or no channels", to_string(x.shape()));
   const int64_t channels = x.shape()[-1];
-  expect(x, DType::f32, dx.shape(), "batch_norm: x");
+  expect_real(dx, x.shape(), "batch_norm: dx");
+  expect(x, dx.dtype(), dx.shape(), "batch_norm: x");
   expect(scale, DType::f32, {channels}, "batch_norm: scale");
   expect(saved_mean, DType::f32, {channels}, "batch_norm: saved_mean");
   expect(saved_inverse_std, DType::f32, {channels}, "batch_norm: saved_inverse_std");
-  expect(dy, DType::f32, x.shape(), "batch_norm: dy");
-  expect(dx, DType::f32, x.shape(), "batch_norm: dx");
+  expect(dy, dx.dtype(), x.shape(), "batch_norm: dy");
   expect(dscale, DType::f32, {channels}, "batch_norm: dscale");
   expect(dshift, DType::f32, {channels}, "batch_norm: dshift");
   if constexpr (kCuda) {
@@ -182,20 +207,19 @@ void batch_norm_backward(Exec exec, const MicroBatchInfo* info, ConstTensor x, C
       return cuda::batch_norm_backward(exec, info, x, scale, saved_mean, saved_inverse_std, dy, dx, dscale,
                                        dshift);
   }
-  cpu::backward(cpu::rows_of(*info, x.shape()), x.data<float>(), scale.data<float>(),
-                saved_mean.data<float>(), saved_inverse_std.data<float>(), dy.data<float>(), dx.data<float>(),
-                dscale.data<float>(), dshift.data<float>());
+  cpu::backward(cpu::rows_of(*info, x.shape()), x, scale.data<float>(), saved_mean.data<float>(),
+                saved_inverse_std.data<float>(), dy, dx, dscale.data<float>(), dshift.data<float>());
 }
 
 void batch_norm_inference(Exec exec, float epsilon, ConstTensor x, ConstTensor scale, ConstTensor shift,
                           ConstTensor running_mean, ConstTensor running_variance, Tensor y) {
   const int64_t channels = x.shape()[-1];
-  expect(x, DType::f32, y.shape(), "batch_norm: x");
+  expect(x, y.dtype(), y.shape(), "batch_norm: x");
   expect(scale, DType::f32, {channels}, "batch_norm: scale");
   expect(shift, DType::f32, {channels}, "batch_norm: shift");
   expect(running_mean, DType::f32, {channels}, "batch_norm: running_mean");
   expect(running_variance, DType::f32, {channels}, "batch_norm: running_variance");
-  expect(y, DType::f32, x.shape(), "batch_norm: y");
+  expect_real(y, x.shape(), "batch_norm: y");
   if (is_empty(x)) return;
   if constexpr (kCuda) {
     if (exec.on_cuda())
@@ -204,8 +228,10 @@ void batch_norm_inference(Exec exec, float epsilon, ConstTensor x, ConstTensor s
   std::vector<float> factor(static_cast<size_t>(channels));
   for (size_t c = 0; c < factor.size(); ++c)
     factor[c] = scale.data<float>()[c] / std::sqrt(running_variance.data<float>()[c] + epsilon);
-  cpu::scale_and_shift(x.data<float>(), x.elements() / channels, channels, running_mean.data<float>(),
-                       factor.data(), shift.data<float>(), y.data<float>());
+  with_cpu_real(y.dtype(), [&]<Real T>(T) {
+    cpu::scale_and_shift(x.data<T>(), x.elements() / channels, channels, running_mean.data<float>(),
+                         factor.data(), shift.data<float>(), y.data<T>());
+  });
 }
 
 void batch_norm_running_update(Exec exec, const MicroBatchInfo* info, float momentum, ConstTensor sums,

@@ -4,8 +4,9 @@ namespace lockstep::cuda {
 
 namespace {
 
+template <Real T>
 struct StoreStatistics {
-  const float* x;
+  const T* x;
   int64_t positions;
   Statistics statistics;
 
@@ -22,13 +23,15 @@ struct StoreStatistics {
 };
 
 /// y = x * factor + offset for rows of real samples, zero after them.
+template <Real T>
 struct Normalize {
   const MicroBatchInfo* info;
-  const float *x, *scale, *shift, *mean, *inverse_std;
+  const T* x;
+  const float *scale, *shift, *mean, *inverse_std;
   int64_t positions;
 
   struct Column {
-    const float* x;
+    const T* x;
     float mean, factor, shift;
     int64_t rows;
     __device__ float operator()(int64_t row, int64_t element) const {
@@ -48,14 +51,16 @@ struct StoreGradients {
   }
 };
 
+template <Real T>
 struct InputGradient {
   const MicroBatchInfo* info;
-  const float *x, *scale, *mean, *inverse_std, *dy, *sum_dy, *sum_dy_normalized;
+  const T *x, *dy;
+  const float *scale, *mean, *inverse_std, *sum_dy, *sum_dy_normalized;
   const float* samples;  ///< the number of samples in these sums; null: this micro-batch's
   int64_t positions;
 
   struct Column {
-    const float *x, *dy;
+    const T *x, *dy;
     float mean, inverse_std, factor, mean_gradient, mean_product;
     int64_t rows;
     __device__ float operator()(int64_t row, int64_t element) const {
@@ -80,12 +85,14 @@ struct InputGradient {
   }
 };
 
+template <Real T>
 struct NormalizeByRunning {
-  const float *x, *scale, *shift, *mean, *variance;
+  const T* x;
+  const float *scale, *shift, *mean, *variance;
   float epsilon;
 
   struct Column {
-    const float* x;
+    const T* x;
     float mean, factor, shift;
     __device__ float operator()(int64_t, int64_t element) const {
       return (x[element] - mean) * factor + shift;
@@ -108,48 +115,56 @@ __global__ void running_update_kernel(const MicroBatchInfo* info, float momentum
 
 void batch_norm_apply(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
                       ConstTensor shift, ConstTensor mean, ConstTensor inverse_std, Tensor y) {
-  const auto [rows, columns, positions] = Matrix(x.shape());
-  column_map(exec,
-             Normalize{info, x.data<float>(), scale.data<float>(), shift.data<float>(), mean.data<float>(),
-                       inverse_std.data<float>(), positions},
-             rows, columns, y.data<float>());
+  const Matrix matrix(x.shape());
+  with_real(y.dtype(), [&]<Real T>(T) {
+    column_map(exec,
+               Normalize<T>{info, x.data<T>(), scale.data<float>(), shift.data<float>(), mean.data<float>(),
+                            inverse_std.data<float>(), matrix.positions},
+               matrix.rows, matrix.columns, y.data<T>());
+  });
 }
 
 void batch_norm_input_gradient(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
                                ConstTensor mean, ConstTensor inverse_std, ConstTensor dy, const float* sum_dy,
                                const float* sum_dy_normalized, const float* samples, Tensor dx) {
-  const auto [rows, columns, positions] = Matrix(x.shape());
-  column_map(
-      exec,
-      InputGradient{info, x.data<float>(), scale.data<float>(), mean.data<float>(), inverse_std.data<float>(),
-                    dy.data<float>(), sum_dy, sum_dy_normalized, samples, positions},
-      rows, columns, dx.data<float>());
+  const Matrix matrix(x.shape());
+  with_real(dx.dtype(), [&]<Real T>(T) {
+    column_map(
+        exec,
+        InputGradient<T>{info, x.data<T>(), dy.data<T>(), scale.data<float>(), mean.data<float>(),
+                         inverse_std.data<float>(), sum_dy, sum_dy_normalized, samples, matrix.positions},
+        matrix.rows, matrix.columns, dx.data<T>());
+  });
 }
 
 void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
                         ConstTensor scale, ConstTensor shift, ConstTensor running, Tensor y,
                         Tensor saved_mean, Tensor saved_inverse_std, Tensor sums) {
-  const auto [rows, columns, positions] = Matrix(x.shape());
+  const Matrix matrix(x.shape());
   const Statistics statistics{info,
-                              columns,
+                              matrix.columns,
                               epsilon,
                               running.data<float>(),
                               saved_mean.data<float>(),
                               saved_inverse_std.data<float>(),
                               sums.data<float>()};
-  column_sums(exec, Moments{info, x.data<float>(), positions, columns},
-              StoreStatistics{x.data<float>(), positions, statistics}, rows, columns);
+  with_real(x.dtype(), [&]<Real T>(T) {
+    column_sums(exec, Moments<T>{info, x.data<T>(), matrix.positions, matrix.columns},
+                StoreStatistics<T>{x.data<T>(), matrix.positions, statistics}, matrix.rows, matrix.columns);
+  });
   batch_norm_apply(exec, info, x, scale, shift, saved_mean, saved_inverse_std, y);
 }
 
 void batch_norm_backward(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
                          ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy, Tensor dx,
                          Tensor dscale, Tensor dshift) {
-  const auto [rows, columns, positions] = Matrix(x.shape());
-  column_sums(exec,
-              GradientSums{info, x.data<float>(), saved_mean.data<float>(), saved_inverse_std.data<float>(),
-                           dy.data<float>(), positions, columns},
-              StoreGradients{dshift.data<float>(), dscale.data<float>()}, rows, columns);
+  const Matrix matrix(x.shape());
+  with_real(x.dtype(), [&]<Real T>(T) {
+    column_sums(exec,
+                GradientSums<T>{info, x.data<T>(), dy.data<T>(), saved_mean.data<float>(),
+                                saved_inverse_std.data<float>(), matrix.positions, matrix.columns},
+                StoreGradients{dshift.data<float>(), dscale.data<float>()}, matrix.rows, matrix.columns);
+  });
   batch_norm_input_gradient(exec, info, x, scale, saved_mean, saved_inverse_std, dy, dshift.data<float>(),
                             dscale.data<float>(), /*samples=*/nullptr, dx);
 }
@@ -157,10 +172,12 @@ void batch_norm_backward(Exec exec, const MicroBatchInfo* info, ConstTensor x, C
 void batch_norm_inference(Exec exec, float epsilon, ConstTensor x, ConstTensor scale, ConstTensor shift,
                           ConstTensor running_mean, ConstTensor running_variance, Tensor y) {
   const Matrix matrix(x.shape());
-  column_map(exec,
-             NormalizeByRunning{x.data<float>(), scale.data<float>(), shift.data<float>(),
-                                running_mean.data<float>(), running_variance.data<float>(), epsilon},
-             matrix.rows, matrix.columns, y.data<float>());
+  with_real(y.dtype(), [&]<Real T>(T) {
+    column_map(exec,
+               NormalizeByRunning<T>{x.data<T>(), scale.data<float>(), shift.data<float>(),
+                                     running_mean.data<float>(), running_variance.data<float>(), epsilon},
+               matrix.rows, matrix.columns, y.data<T>());
+  });
 }
 
 void batch_norm_running_update(Exec exec, const MicroBatchInfo* info, float momentum, ConstTensor sums,

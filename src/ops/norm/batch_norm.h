@@ -9,12 +9,13 @@ namespace lockstep {
 
 /// Batch normalization (Ioffe and Szegedy 2015, algorithms 1 and 2) over every axis but the last, for one
 /// micro-batch alone (for several together: sync_batch_norm.h). Only the first info->valid samples count in
-/// the statistics; the padding's y and dx are zero. x, y (N, ..., C); scale, shift, saved_mean,
-/// saved_inverse_std (C). sums (2, C), overwritten: valid * mean and valid * unbiased variance, for the
-/// running statistics; they are added over micro-batches, and running_update divides them by the samples of
-/// the global batch. A channel of a single value has no variance: it contributes the variance in running (2,
-/// C), which therefore stays unchanged. Sums are taken in an order that depends only on the shape, and
-/// relative to a value near x, so that a large mean costs no digits. Enqueues; does not wait.
+/// the statistics; the padding's y and dx are zero. x, y (N, ..., C) of one real type; all others are float:
+/// scale, shift, saved_mean, saved_inverse_std (C). sums (2, C), overwritten: valid * mean and valid *
+/// unbiased variance, for the running statistics; they are added over micro-batches, and running_update
+/// divides them by the samples of the global batch. A channel of a single value has no variance: it
+/// contributes the variance in running (2, C), which therefore stays unchanged. Sums are taken in an order
+/// that depends only on the shape, and relative to a value near x, so that a large mean costs no digits.
+/// Enqueues; does not wait.
 void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
                         ConstTensor scale, ConstTensor shift, ConstTensor running, Tensor y,
                         Tensor saved_mean, Tensor saved_inverse_std, Tensor sums);

@@ -21,7 +21,7 @@ struct Moments {
   std::vector<double> deviations, squares;
 };
 /// mean (C) is overwritten; 0 if there are no real rows.
-Moments moments_of(const Rows& rows, const float* x, float* mean);
+Moments moments_of(const Rows& rows, ConstTensor x, float* mean);
 
 /// The statistics that normalize a channel: its mean, and the sum of squared deviations from it, over `count`
 /// rows.
@@ -31,7 +31,7 @@ struct Statistics {
 };
 /// y and the other outputs of forward (see batch_norm_forward).
 void normalize(const Rows& rows, const MicroBatchInfo& info, const Statistics& statistics, float epsilon,
-               const float* x, const float* scale, const float* shift, const float* running, float* y,
+               ConstTensor x, const float* scale, const float* shift, const float* running, Tensor y,
                float* saved_mean, float* saved_inverse_std, float* sums);
 
 /// For each channel, over the real rows: sums of dy and of dy * normalized x. They are the gradients of shift
@@ -39,12 +39,12 @@ void normalize(const Rows& rows, const MicroBatchInfo& info, const Statistics& s
 struct GradientSums {
   std::vector<double> dy, dy_normalized;
 };
-GradientSums gradient_sums_of(const Rows& rows, const float* x, const float* mean, const float* inverse_std,
-                              const float* dy, float* dscale, float* dshift);
+GradientSums gradient_sums_of(const Rows& rows, ConstTensor x, const float* mean, const float* inverse_std,
+                              ConstTensor dy, float* dscale, float* dshift);
 
 /// dx, from sums over `count` rows.
-void input_gradient(const Rows& rows, double count, const GradientSums& sums, const float* x,
-                    const float* scale, const float* mean, const float* inverse_std, const float* dy,
-                    float* dx);
+void input_gradient(const Rows& rows, double count, const GradientSums& sums, ConstTensor x,
+                    const float* scale, const float* mean, const float* inverse_std, ConstTensor dy,
+                    Tensor dx);
 
 }  // namespace lockstep::cpu

@@ -4,6 +4,7 @@
 // files.
 #include "src/ops/columns.h"
 #include "src/ops/cuda_ops.h"
+#include "src/tensor/real.h"
 
 namespace lockstep::cuda {
 
@@ -23,9 +24,10 @@ inline __device__ int64_t real_rows(const MicroBatchInfo* info, int64_t position
 
 /// Sums of x and x^2, both relative to the channel's first element: its distance from the mean is about the
 /// spread, so that one pass loses no digits to cancellation.
+template <Real T>
 struct Moments {
   const MicroBatchInfo* info;
-  const float* x;
+  const T* x;
   int64_t positions, columns;
 
   __device__ Pair operator()(int64_t row, int64_t column) const {
@@ -55,9 +57,11 @@ struct Statistics {
 };
 
 /// Sums of dy and dy * normalized x.
+template <Real T>
 struct GradientSums {
   const MicroBatchInfo* info;
-  const float *x, *mean, *inverse_std, *dy;
+  const T *x, *dy;
+  const float *mean, *inverse_std;
   int64_t positions, columns;
 
   __device__ Pair operator()(int64_t row, int64_t column) const {

@@ -8,6 +8,7 @@
 #include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
+#include "src/tensor/real.h"
 
 namespace lockstep {
 
@@ -55,17 +56,22 @@ void for_each(const Extents& extents, const F& f) {
     for (int64_t c = 0; c < extents.width; ++c) f(position * extents.channels + c, c);
 }
 
-void forward(const GroupNormSpec& spec, const Extents& extents, const float* all_x, const float* all_scale,
-             const float* all_shift, float* all_y, float* means, float* inverse_stds) {
+template <Real T>
+void forward(const GroupNormSpec& spec, const Extents& extents, const T* all_x, const float* all_scale,
+             const float* all_shift, T* all_y, float* means, float* inverse_stds) {
   for (int64_t n = 0; n < extents.samples; ++n)
     for (int64_t g = 0; g < extents.groups; ++g) {
-      const float *const x = all_x + extents.first_of(n, g), *const scale = all_scale + g * extents.width,
-                         *const shift = all_shift == nullptr ? nullptr : all_shift + g * extents.width;
-      float* const y = all_y + extents.first_of(n, g);
+      const T* const x = all_x + extents.first_of(n, g);
+      const float *const scale = all_scale + g * extents.width, *const shift =
+                                                                    all_shift == nullptr
+                                                                        ? nullptr
+                                                                        : all_shift + g * extents.width;
+      T* const y = all_y + extents.first_of(n, g);
       const float mean =
-          spec.centered ? static_cast<float>(group_sum(extents, [x](int64_t i, int64_t) { return x[i]; }) /
-                                             extents.elements())
-                        : 0;
+          spec.centered
+              ? static_cast<float>(group_sum(extents, [x](int64_t i, int64_t) -> float { return x[i]; }) /
+                                   extents.elements())
+              : 0;
       const double squares = group_sum(extents, [x, mean](int64_t i, int64_t) {
         const float deviation = x[i] - mean;
         return deviation * deviation;
@@ -73,21 +79,22 @@ void forward(const GroupNormSpec& spec, const Extents& extents, const float* all
       const auto inverse_std =
           static_cast<float>(1 / std::sqrt(squares / extents.elements() + double{spec.epsilon}));
       for_each(extents, [=](int64_t i, int64_t c) {
-        y[i] = (x[i] - mean) * (inverse_std * scale[c]) + (shift == nullptr ? 0 : shift[c]);
+        y[i] = T((x[i] - mean) * (inverse_std * scale[c]) + (shift == nullptr ? 0 : shift[c]));
       });
       means[n * extents.groups + g] = mean;
       inverse_stds[n * extents.groups + g] = inverse_std;
     }
 }
 
-void group_input_gradient(const GroupNormSpec& spec, const Extents& extents, const float* all_x,
+template <Real T>
+void group_input_gradient(const GroupNormSpec& spec, const Extents& extents, const T* all_x,
                           const float* all_scale, const float* means, const float* inverse_stds,
-                          const float* all_dy, float* all_dx) {
+                          const T* all_dy, T* all_dx) {
   for (int64_t n = 0; n < extents.samples; ++n)
     for (int64_t g = 0; g < extents.groups; ++g) {
-      const float *const x = all_x + extents.first_of(n, g), *const dy = all_dy + extents.first_of(n, g),
-                         *const scale = all_scale + g * extents.width;
-      float* const dx = all_dx + extents.first_of(n, g);
+      const T *const x = all_x + extents.first_of(n, g), *const dy = all_dy + extents.first_of(n, g);
+      const float* const scale = all_scale + g * extents.width;
+      T* const dx = all_dx + extents.first_of(n, g);
       const float mean = means[n * extents.groups + g], inverse_std = inverse_stds[n * extents.groups + g];
       const double sum =
           spec.centered ? group_sum(extents, [dy, scale](int64_t i, int64_t c) { return dy[i] * scale[c]; })
@@ -98,13 +105,14 @@ void group_input_gradient(const GroupNormSpec& spec, const Extents& extents, con
                  mean_product = static_cast<float>(products / extents.elements());
       for_each(extents, [=](int64_t i, int64_t c) {
         const float normalized = (x[i] - mean) * inverse_std;
-        dx[i] = inverse_std * (dy[i] * scale[c] - mean_gradient - normalized * mean_product);
+        dx[i] = T(inverse_std * (dy[i] * scale[c] - mean_gradient - normalized * mean_product));
       });
     }
 }
 
-void group_parameter_gradients(const Extents& extents, const float* x, const float* means,
-                               const float* inverse_stds, const float* dy, float* dscale, float* dshift) {
+template <Real T>
+void group_parameter_gradients(const Extents& extents, const T* x, const float* means,
+                               const float* inverse_stds, const T* dy, float* dscale, float* dshift) {
   constexpr int64_t kBlock = 32;
   const auto channels = static_cast<size_t>(extents.channels);
   std::vector<double> scale_sums(channels), shift_sums(channels);
@@ -117,8 +125,8 @@ void group_parameter_gradients(const Extents& extents, const float* x, const flo
       for (int64_t g = 0; g < extents.groups; ++g) {
         const int64_t group = row / extents.positions * extents.groups + g, first = g * extents.width;
         const float mean = means[group], inverse_std = inverse_stds[group];
-        const float *const xs = x + row * extents.channels + first, *const dys =
-                                                                        dy + row * extents.channels + first;
+        const T *const xs = x + row * extents.channels + first, *const dys =
+                                                                    dy + row * extents.channels + first;
         float *const scales = scale_block.data() + first, *const shifts = shift_block.data() + first;
         for (int64_t c = 0; c < extents.width; ++c) {
           scales[c] += dys[c] * ((xs[c] - mean) * inverse_std);
@@ -139,11 +147,13 @@ void group_parameter_gradients(const Extents& extents, const float* x, const flo
 
 namespace {
 
+/// y: of the type of x, dy and dx.
 void check(const GroupNormSpec& spec, ConstTensor x, ConstTensor scale, ConstTensor mean,
-           ConstTensor inverse_std) {
+           ConstTensor inverse_std, ConstTensor y, const char* what) {
   INVARIANT(x.shape().rank() == 3 && spec.groups > 0 && x.shape()[2] % spec.groups == 0,
             "group_norm: {} groups of {}", spec.groups, to_string(x.shape()));
-  expect(x, DType::f32, x.shape(), "group_norm: x");
+  expect_real(y, x.shape(), what);
+  expect(x, y.dtype(), x.shape(), "group_norm: x");
   expect(scale, DType::f32, {x.shape()[2]}, "group_norm: scale");
   expect(mean, DType::f32, {x.shape()[0], spec.groups}, "group_norm: mean");
   expect(inverse_std, DType::f32, {x.shape()[0], spec.groups}, "group_norm: inverse_std");
@@ -153,24 +163,24 @@ void check(const GroupNormSpec& spec, ConstTensor x, ConstTensor scale, ConstTen
 
 void group_norm_forward(Exec exec, const GroupNormSpec& spec, ConstTensor x, ConstTensor scale,
                         ConstTensor shift, Tensor y, Tensor saved_mean, Tensor saved_inverse_std) {
-  check(spec, x, scale, saved_mean, saved_inverse_std);
+  check(spec, x, scale, saved_mean, saved_inverse_std, y, "group_norm: y");
   if (shift) expect(shift, DType::f32, scale.shape(), "group_norm: shift");
-  expect(y, DType::f32, x.shape(), "group_norm: y");
   if (is_empty(x)) return;
   if constexpr (kCuda) {
     if (exec.on_cuda())
       return cuda::group_norm_forward(exec, spec, x, scale, shift, y, saved_mean, saved_inverse_std);
   }
-  cpu::forward(spec, {x.shape(), spec}, x.data<float>(), scale.data<float>(), shift.data<float>(),
-               y.data<float>(), saved_mean.data<float>(), saved_inverse_std.data<float>());
+  with_cpu_real(y.dtype(), [&]<Real T>(T) {
+    cpu::forward(spec, {x.shape(), spec}, x.data<T>(), scale.data<float>(), shift.data<float>(), y.data<T>(),
+                 saved_mean.data<float>(), saved_inverse_std.data<float>());
+  });
 }
 
 void group_norm_backward(Exec exec, const GroupNormSpec& spec, ConstTensor x, ConstTensor scale,
                          ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy, Tensor dx,
                          Tensor dscale, Tensor dshift) {
-  check(spec, x, scale, saved_mean, saved_inverse_std);
-  expect(dy, DType::f32, x.shape(), "group_norm: dy");
-  expect(dx, DType::f32, x.shape(), "group_norm: dx");
+  check(spec, x, scale, saved_mean, saved_inverse_std, dx, "group_norm: dx");
+  expect(dy, dx.dtype(), x.shape(), "group_norm: dy");
   expect(dscale, DType::f32, scale.shape(), "group_norm: dscale");
   if (dshift) expect(dshift, DType::f32, scale.shape(), "group_norm: dshift");
   if constexpr (kCuda) {
@@ -179,12 +189,14 @@ void group_norm_backward(Exec exec, const GroupNormSpec& spec, ConstTensor x, Co
                                        dshift);
   }
   const cpu::Extents extents(x.shape(), spec);
-  // First, because dx may overwrite dy.
-  cpu::group_parameter_gradients(extents, x.data<float>(), saved_mean.data<float>(),
-                                 saved_inverse_std.data<float>(), dy.data<float>(), dscale.data<float>(),
-                                 dshift.data<float>());
-  cpu::group_input_gradient(spec, extents, x.data<float>(), scale.data<float>(), saved_mean.data<float>(),
-                            saved_inverse_std.data<float>(), dy.data<float>(), dx.data<float>());
+  with_cpu_real(dx.dtype(), [&]<Real T>(T) {
+    // First, because dx may overwrite dy.
+    cpu::group_parameter_gradients(extents, x.data<T>(), saved_mean.data<float>(),
+                                   saved_inverse_std.data<float>(), dy.data<T>(), dscale.data<float>(),
+                                   dshift.data<float>());
+    cpu::group_input_gradient(spec, extents, x.data<T>(), scale.data<float>(), saved_mean.data<float>(),
+                              saved_inverse_std.data<float>(), dy.data<T>(), dx.data<T>());
+  });
 }
 
 }  // namespace lockstep

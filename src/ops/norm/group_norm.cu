@@ -3,6 +3,7 @@
 #include "src/device/block_reduce.h"
 #include "src/ops/columns.h"
 #include "src/ops/cuda_ops.h"
+#include "src/tensor/real.h"
 
 namespace lockstep::cuda {
 
@@ -45,29 +46,31 @@ __device__ double group_sum(int64_t size, double* shared, Value value) {
 }
 
 /// A block normalizes a group at a time.
-__global__ void group_norm_kernel(Groups groups, bool centered, float epsilon, const float* all_x,
-                                  const float* all_scale, const float* all_shift, float* all_y, float* means,
+template <Real T>
+__global__ void group_norm_kernel(Groups groups, bool centered, float epsilon, const T* all_x,
+                                  const float* all_scale, const float* all_shift, T* all_y, float* means,
                                   float* inverse_stds) {
   __shared__ double shared[kMaxThreads / 32];
   const int64_t size = groups.size();
   for (int64_t group = blockIdx.x; group < groups.count; group += gridDim.x) {
-    const float *const x = all_x + groups.first(group), *const scale =
-                                                            all_scale + groups.first_channel(group);
+    const T* const x = all_x + groups.first(group);
+    const float* const scale = all_scale + groups.first_channel(group);
     float mean = 0.0f;
     if (centered)
-      mean = static_cast<float>(group_sum(size, shared, [&](int64_t i) { return x[groups.offset(i)]; }) /
-                                static_cast<double>(size));
+      mean = static_cast<float>(
+          group_sum(size, shared, [&](int64_t i) -> float { return x[groups.offset(i)]; }) /
+          static_cast<double>(size));
     const double squares = group_sum(size, shared, [&](int64_t i) {
       const float deviation = x[groups.offset(i)] - mean;
       return deviation * deviation;
     });
     const float inverse_std =
         static_cast<float>(1.0 / sqrt(squares / static_cast<double>(size) + double{epsilon}));
-    float* const y = all_y + groups.first(group);
+    T* const y = all_y + groups.first(group);
     for (int64_t i = threadIdx.x; i < size; i += blockDim.x) {
       const int64_t offset = groups.offset(i), channel = groups.channel(i);
       const float shift = all_shift == nullptr ? 0.0f : all_shift[groups.first_channel(group) + channel];
-      y[offset] = (x[offset] - mean) * (inverse_std * scale[channel]) + shift;
+      y[offset] = T((x[offset] - mean) * (inverse_std * scale[channel]) + shift);
     }
     if (threadIdx.x == 0) {
       means[group] = mean;
@@ -77,16 +80,16 @@ __global__ void group_norm_kernel(Groups groups, bool centered, float epsilon, c
 }
 
 /// A thread reads and writes the same elements, so dx may be dy.
-__global__ void group_norm_input_gradient_kernel(Groups groups, bool centered, const float* all_x,
+template <Real T>
+__global__ void group_norm_input_gradient_kernel(Groups groups, bool centered, const T* all_x,
                                                  const float* all_scale, const float* means,
-                                                 const float* inverse_stds, const float* all_dy,
-                                                 float* all_dx) {
+                                                 const float* inverse_stds, const T* all_dy, T* all_dx) {
   __shared__ double shared[kMaxThreads / 32];
   const int64_t size = groups.size();
   for (int64_t group = blockIdx.x; group < groups.count; group += gridDim.x) {
-    const float *const x = all_x + groups.first(group), *const dy = all_dy + groups.first(group),
-                       *const scale = all_scale + groups.first_channel(group);
-    float* const dx = all_dx + groups.first(group);
+    const T *const x = all_x + groups.first(group), *const dy = all_dy + groups.first(group);
+    const float* const scale = all_scale + groups.first_channel(group);
+    T* const dx = all_dx + groups.first(group);
     const float mean = means[group], inverse_std = inverse_stds[group];
     const auto gradient = [&](int64_t i) { return dy[groups.offset(i)] * scale[groups.channel(i)]; };
     const auto normalized = [&](int64_t i) { return (x[groups.offset(i)] - mean) * inverse_std; };
@@ -96,14 +99,16 @@ __global__ void group_norm_input_gradient_kernel(Groups groups, bool centered, c
     const float mean_product = static_cast<float>(
         group_sum(size, shared, [&](int64_t i) { return gradient(i) * normalized(i); }) / elements);
     for (int64_t i = threadIdx.x; i < size; i += blockDim.x)
-      dx[groups.offset(i)] = inverse_std * (gradient(i) - mean_gradient - normalized(i) * mean_product);
+      dx[groups.offset(i)] = T(inverse_std * (gradient(i) - mean_gradient - normalized(i) * mean_product));
   }
 }
 
 /// dy and dy * normalized x.
+template <Real T>
 struct ParameterTerms {
   Groups groups;
-  const float *x, *means, *inverse_stds, *dy;
+  const T *x, *dy;
+  const float *means, *inverse_stds;
 
   __device__ Pair operator()(int64_t row, int64_t column) const {
     const int64_t group = row / groups.positions * groups.groups + column / groups.width;
@@ -125,25 +130,29 @@ struct StoreParameterGradients {
 void group_norm_forward(Exec exec, const GroupNormSpec& spec, ConstTensor x, ConstTensor scale,
                         ConstTensor shift, Tensor y, Tensor saved_mean, Tensor saved_inverse_std) {
   const Groups groups(spec, x.shape());
-  launch(group_norm_kernel, blocks_for(groups.count, 1), threads_of(groups), 0, compute_stream(exec), groups,
-         spec.centered, spec.epsilon, x.data<float>(), scale.data<float>(), shift.data<float>(),
-         y.data<float>(), saved_mean.data<float>(), saved_inverse_std.data<float>());
+  with_real(y.dtype(), [&]<Real T>(T) {
+    launch(group_norm_kernel<T>, blocks_for(groups.count, 1), threads_of(groups), 0, compute_stream(exec),
+           groups, spec.centered, spec.epsilon, x.data<T>(), scale.data<float>(), shift.data<float>(),
+           y.data<T>(), saved_mean.data<float>(), saved_inverse_std.data<float>());
+  });
 }
 
 void group_norm_backward(Exec exec, const GroupNormSpec& spec, ConstTensor x, ConstTensor scale,
                          ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy, Tensor dx,
                          Tensor dscale, Tensor dshift) {
   const Groups groups(spec, x.shape());
-  // First, because dx may overwrite dy.
-  column_sums(exec,
-              ParameterTerms{groups, x.data<float>(), saved_mean.data<float>(),
-                             saved_inverse_std.data<float>(), dy.data<float>()},
-              StoreParameterGradients{dshift.data<float>(), dscale.data<float>()},
-              x.shape()[0] * x.shape()[1], x.shape()[2]);
-  if (x.elements() == 0) return;
-  launch(group_norm_input_gradient_kernel, blocks_for(groups.count, 1), threads_of(groups), 0,
-         compute_stream(exec), groups, spec.centered, x.data<float>(), scale.data<float>(),
-         saved_mean.data<float>(), saved_inverse_std.data<float>(), dy.data<float>(), dx.data<float>());
+  with_real(dx.dtype(), [&]<Real T>(T) {
+    // First, because dx may overwrite dy.
+    column_sums(exec,
+                ParameterTerms<T>{groups, x.data<T>(), dy.data<T>(), saved_mean.data<float>(),
+                                  saved_inverse_std.data<float>()},
+                StoreParameterGradients{dshift.data<float>(), dscale.data<float>()},
+                x.shape()[0] * x.shape()[1], x.shape()[2]);
+    if (x.elements() == 0) return;
+    launch(group_norm_input_gradient_kernel<T>, blocks_for(groups.count, 1), threads_of(groups), 0,
+           compute_stream(exec), groups, spec.centered, x.data<T>(), scale.data<float>(),
+           saved_mean.data<float>(), saved_inverse_std.data<float>(), dy.data<T>(), dx.data<T>());
+  });
 }
 
 }  // namespace lockstep::cuda

@@ -9,6 +9,7 @@
 #include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
+#include "src/tensor/real.h"
 
 namespace lockstep {
 
@@ -42,7 +43,8 @@ void neighbour_sums(const std::vector<float>& values, int64_t before, int64_t af
   }
 }
 
-void forward(const LocalResponseNormSpec& spec, int64_t rows, int64_t channels, const float* x, float* y,
+template <Real T>
+void forward(const LocalResponseNormSpec& spec, int64_t rows, int64_t channels, const T* x, T* y,
              float* scale) {
   const double factor = double{spec.alpha} / static_cast<double>(spec.size);
   std::vector<float> squares(static_cast<size_t>(channels)), powers(squares.size());
@@ -53,12 +55,13 @@ void forward(const LocalResponseNormSpec& spec, int64_t rows, int64_t channels, 
     for (int64_t c = 0; c < channels; ++c)
       scale[c] = static_cast<float>(double{spec.k} + factor * sums[static_cast<size_t>(c)]);
     inverse_powers(scale, spec.beta, channels, powers.data());
-    for (int64_t c = 0; c < channels; ++c) y[c] = x[c] * powers[static_cast<size_t>(c)];
+    for (int64_t c = 0; c < channels; ++c) y[c] = T(x[c] * powers[static_cast<size_t>(c)]);
   }
 }
 
-void backward(const LocalResponseNormSpec& spec, int64_t rows, int64_t channels, const float* x,
-              const float* scale, const float* dy, float* dx) {
+template <Real T>
+void backward(const LocalResponseNormSpec& spec, int64_t rows, int64_t channels, const T* x,
+              const float* scale, const T* dy, T* dx) {
   const double factor = 2 * double{spec.alpha} * double{spec.beta} / static_cast<double>(spec.size);
   std::vector<float> products(static_cast<size_t>(channels)), powers(products.size());
   std::vector<double> sums(products.size());
@@ -72,7 +75,7 @@ void backward(const LocalResponseNormSpec& spec, int64_t rows, int64_t channels,
     neighbour_sums(products, (spec.size - 1) / 2, spec.size / 2, sums);
     for (int64_t c = 0; c < channels; ++c) {
       const auto i = static_cast<size_t>(c);
-      dx[c] = dy[c] * powers[i] - static_cast<float>(factor * sums[i]) * x[c];
+      dx[c] = T(dy[c] * powers[i] - static_cast<float>(factor * sums[i]) * x[c]);
     }
   }
 }
@@ -82,10 +85,13 @@ void backward(const LocalResponseNormSpec& spec, int64_t rows, int64_t channels,
 
 namespace {
 
-void check(const LocalResponseNormSpec& spec, ConstTensor x, ConstTensor scale) {
+/// y: of the type of all tensors but the scale.
+void check(const LocalResponseNormSpec& spec, ConstTensor x, ConstTensor scale, ConstTensor y,
+           const char* what) {
   INVARIANT(x.shape().rank() == 2 && spec.size > 0, "local_response_norm: {} channels of {}", spec.size,
             to_string(x.shape()));
-  expect(x, DType::f32, x.shape(), "local_response_norm: x");
+  expect_real(y, x.shape(), what);
+  expect(x, y.dtype(), x.shape(), "local_response_norm: x");
   expect(scale, DType::f32, x.shape(), "local_response_norm: scale");
 }
 
@@ -93,26 +99,28 @@ void check(const LocalResponseNormSpec& spec, ConstTensor x, ConstTensor scale) 
 
 void local_response_norm_forward(Exec exec, const LocalResponseNormSpec& spec, ConstTensor x, Tensor y,
                                  Tensor scale) {
-  check(spec, x, scale);
-  expect(y, DType::f32, x.shape(), "local_response_norm: y");
+  check(spec, x, scale, y, "local_response_norm: y");
   if (is_empty(x)) return;
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::local_response_norm_forward(exec, spec, x, y, scale);
   }
-  cpu::forward(spec, x.shape()[0], x.shape()[1], x.data<float>(), y.data<float>(), scale.data<float>());
+  with_cpu_real(y.dtype(), [&]<Real T>(T) {
+    cpu::forward(spec, x.shape()[0], x.shape()[1], x.data<T>(), y.data<T>(), scale.data<float>());
+  });
 }
 
 void local_response_norm_backward(Exec exec, const LocalResponseNormSpec& spec, ConstTensor x,
                                   ConstTensor scale, ConstTensor dy, Tensor dx) {
-  check(spec, x, scale);
-  expect(dy, DType::f32, x.shape(), "local_response_norm: dy");
-  expect(dx, DType::f32, x.shape(), "local_response_norm: dx");
+  check(spec, x, scale, dx, "local_response_norm: dx");
+  expect(dy, dx.dtype(), x.shape(), "local_response_norm: dy");
   if (is_empty(x)) return;
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::local_response_norm_backward(exec, spec, x, scale, dy, dx);
   }
-  cpu::backward(spec, x.shape()[0], x.shape()[1], x.data<float>(), scale.data<float>(), dy.data<float>(),
-                dx.data<float>());
+  with_cpu_real(dx.dtype(), [&]<Real T>(T) {
+    cpu::backward(spec, x.shape()[0], x.shape()[1], x.data<T>(), scale.data<float>(), dy.data<T>(),
+                  dx.data<T>());
+  });
 }
 
 }  // namespace lockstep

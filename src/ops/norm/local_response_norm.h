@@ -15,8 +15,8 @@ struct LocalResponseNormSpec {
 };
 
 /// y = x / scale^beta, with scale = k + alpha / size * the sum of x^2 over the channels around (Krizhevsky et
-/// al. 2012, section 3.3; PyTorch's LocalResponseNorm). x, y and scale (rows, C); scale is kept for backward.
-/// Enqueues; does not wait.
+/// al. 2012, section 3.3; PyTorch's LocalResponseNorm). x and y (rows, C) of one real type; scale (rows, C)
+/// float, kept for backward. Enqueues; does not wait.
 void local_response_norm_forward(Exec exec, const LocalResponseNormSpec& spec, ConstTensor x, Tensor y,
                                  Tensor scale);
 /// Overwrites dx. The order of its sums depends only on the shape.

@@ -18,7 +18,7 @@ float first_mean(float total, float samples, int64_t positions) {
   return total / std::max(samples * static_cast<float>(positions), 1.0f);
 }
 
-void moments(const Rows& rows, const MicroBatchInfo& info, const float* x, float* pivot, float* first,
+void moments(const Rows& rows, const MicroBatchInfo& info, ConstTensor x, float* pivot, float* first,
              float* second, float* totals) {
   const Moments own = moments_of(rows, x, pivot);
   const auto count = static_cast<double>(rows.valid);
@@ -64,15 +64,15 @@ GradientSums joint_sums(int64_t channels, const float* totals) {
 void sync_batch_norm_moments(Exec exec, const MicroBatchInfo* info, ConstTensor x, Tensor moments,
                              Tensor totals) {
   const int64_t channels = x.shape()[-1];
-  expect(x, DType::f32, x.shape(), "sync_batch_norm: x");
+  expect_real(x, x.shape(), "sync_batch_norm: x");
   expect(moments, DType::f32, {3, channels}, "sync_batch_norm: moments");
   expect(totals, DType::f32, {channels + 1}, "sync_batch_norm: totals");
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::sync_batch_norm_moments(exec, info, x, moments, totals);
   }
   float* const pivot = moments.data<float>();
-  cpu::moments(cpu::rows_of(*info, x.shape()), *info, x.data<float>(), pivot, pivot + channels,
-               pivot + 2 * channels, totals.data<float>());
+  cpu::moments(cpu::rows_of(*info, x.shape()), *info, x, pivot, pivot + channels, pivot + 2 * channels,
+               totals.data<float>());
 }
 
 void sync_batch_norm_deviations(Exec exec, const MicroBatchInfo* info, int64_t positions, ConstTensor moments,
@@ -94,13 +94,13 @@ void sync_batch_norm_normalize(Exec exec, const MicroBatchInfo* info, float epsi
                                ConstTensor deviations, Tensor y, Tensor saved_mean, Tensor saved_inverse_std,
                                Tensor sums) {
   const int64_t channels = x.shape()[-1];
-  expect(x, DType::f32, y.shape(), "sync_batch_norm: x");
+  expect_real(y, x.shape(), "sync_batch_norm: y");
+  expect(x, y.dtype(), y.shape(), "sync_batch_norm: x");
   expect(scale, DType::f32, {channels}, "sync_batch_norm: scale");
   expect(shift, DType::f32, {channels}, "sync_batch_norm: shift");
   expect(running, DType::f32, {2, channels}, "sync_batch_norm: running");
   expect(totals, DType::f32, {channels + 1}, "sync_batch_norm: totals");
   expect(deviations, DType::f32, {2, channels}, "sync_batch_norm: deviations");
-  expect(y, DType::f32, x.shape(), "sync_batch_norm: y");
   expect(saved_mean, DType::f32, {channels}, "sync_batch_norm: saved_mean");
   expect(saved_inverse_std, DType::f32, {channels}, "sync_batch_norm: saved_inverse_std");
   expect(sums, DType::f32, {2, channels}, "sync_batch_norm: sums");
@@ -113,18 +113,18 @@ void sync_batch_norm_normalize(Exec exec, const MicroBatchInfo* info, float epsi
   cpu::normalize(
       rows, *info,
       cpu::joint_statistics(rows.per_sample, channels, totals.data<float>(), deviations.data<float>()),
-      epsilon, x.data<float>(), scale.data<float>(), shift.data<float>(), running.data<float>(),
-      y.data<float>(), saved_mean.data<float>(), saved_inverse_std.data<float>(), sums.data<float>());
+      epsilon, x, scale.data<float>(), shift.data<float>(), running.data<float>(), y,
+      saved_mean.data<float>(), saved_inverse_std.data<float>(), sums.data<float>());
 }
 
 void sync_batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstTensor x,
                                    ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy,
                                    Tensor dscale, Tensor dshift, Tensor totals) {
   const int64_t channels = x.shape()[-1];
-  expect(x, DType::f32, dy.shape(), "sync_batch_norm: x");
+  expect_real(dy, x.shape(), "sync_batch_norm: dy");
+  expect(x, dy.dtype(), dy.shape(), "sync_batch_norm: x");
   expect(saved_mean, DType::f32, {channels}, "sync_batch_norm: saved_mean");
   expect(saved_inverse_std, DType::f32, {channels}, "sync_batch_norm: saved_inverse_std");
-  expect(dy, DType::f32, x.shape(), "sync_batch_norm: dy");
   expect(dscale, DType::f32, {channels}, "sync_batch_norm: dscale");
   expect(dshift, DType::f32, {channels}, "sync_batch_norm: dshift");
   expect(totals, DType::f32, {2 * channels + 1}, "sync_batch_norm: totals");
@@ -133,9 +133,8 @@ void sync_batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstT
       return cuda::sync_batch_norm_gradient_sums(exec, info, x, saved_mean, saved_inverse_std, dy, dscale,
                                                  dshift, totals);
   }
-  cpu::gradient_sums_of(cpu::rows_of(*info, x.shape()), x.data<float>(), saved_mean.data<float>(),
-                        saved_inverse_std.data<float>(), dy.data<float>(), dscale.data<float>(),
-                        dshift.data<float>());
+  cpu::gradient_sums_of(cpu::rows_of(*info, x.shape()), x, saved_mean.data<float>(),
+                        saved_inverse_std.data<float>(), dy, dscale.data<float>(), dshift.data<float>());
   float* const to = totals.data<float>();
   std::copy_n(dshift.data<float>(), channels, to);
   std::copy_n(dscale.data<float>(), channels, to + channels);
@@ -146,13 +145,13 @@ void sync_batch_norm_input_gradient(Exec exec, const MicroBatchInfo* info, Const
                                     ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy,
                                     ConstTensor totals, Tensor dx) {
   const int64_t channels = x.shape()[-1];
-  expect(x, DType::f32, dx.shape(), "sync_batch_norm: x");
+  expect_real(dx, x.shape(), "sync_batch_norm: dx");
+  expect(x, dx.dtype(), dx.shape(), "sync_batch_norm: x");
   expect(scale, DType::f32, {channels}, "sync_batch_norm: scale");
   expect(saved_mean, DType::f32, {channels}, "sync_batch_norm: saved_mean");
   expect(saved_inverse_std, DType::f32, {channels}, "sync_batch_norm: saved_inverse_std");
-  expect(dy, DType::f32, x.shape(), "sync_batch_norm: dy");
+  expect(dy, dx.dtype(), x.shape(), "sync_batch_norm: dy");
   expect(totals, DType::f32, {2 * channels + 1}, "sync_batch_norm: totals");
-  expect(dx, DType::f32, x.shape(), "sync_batch_norm: dx");
   if constexpr (kCuda) {
     if (exec.on_cuda())
       return cuda::sync_batch_norm_input_gradient(exec, info, x, scale, saved_mean, saved_inverse_std, dy,
@@ -161,9 +160,8 @@ void sync_batch_norm_input_gradient(Exec exec, const MicroBatchInfo* info, Const
   const cpu::Rows rows = cpu::rows_of(*info, x.shape());
   const float* const summed = totals.data<float>();
   const double count = std::max(double{summed[2 * channels]} * static_cast<double>(rows.per_sample), 1.0);
-  cpu::input_gradient(rows, count, cpu::joint_sums(channels, summed), x.data<float>(), scale.data<float>(),
-                      saved_mean.data<float>(), saved_inverse_std.data<float>(), dy.data<float>(),
-                      dx.data<float>());
+  cpu::input_gradient(rows, count, cpu::joint_sums(channels, summed), x, scale.data<float>(),
+                      saved_mean.data<float>(), saved_inverse_std.data<float>(), dy, dx);
 }
 
 }  // namespace lockstep

@@ -9,16 +9,17 @@ __device__ float first_mean(const float* totals, int64_t columns, int64_t column
   return totals[column] / fmaxf(totals[columns] * static_cast<float>(positions), 1.0f);
 }
 
+template <Real T>
 struct StoreMoments {
   const MicroBatchInfo* info;
-  const float* x;
+  const T* x;
   int64_t positions, columns;
   float *moments, *totals;
 
   __device__ void operator()(int64_t column, Sums sums) const {
     const int64_t rows = real_rows(info, positions);
     // If there is only padding, it may hold any values.
-    const float pivot = rows > 0 ? x[column] : 0.0f;
+    const float pivot = rows > 0 ? float{x[column]} : 0.0f;
     moments[column] = pivot;
     moments[columns + column] = static_cast<float>(sums.first);
     moments[2 * columns + column] = static_cast<float>(sums.second);
@@ -69,11 +70,13 @@ struct StoreGradientSums {
 
 void sync_batch_norm_moments(Exec exec, const MicroBatchInfo* info, ConstTensor x, Tensor moments,
                              Tensor totals) {
-  const auto [rows, columns, positions] = Matrix(x.shape());
-  column_sums(
-      exec, Moments{info, x.data<float>(), positions, columns},
-      StoreMoments{info, x.data<float>(), positions, columns, moments.data<float>(), totals.data<float>()},
-      rows, columns);
+  const Matrix matrix(x.shape());
+  with_real(x.dtype(), [&]<Real T>(T) {
+    column_sums(exec, Moments<T>{info, x.data<T>(), matrix.positions, matrix.columns},
+                StoreMoments<T>{info, x.data<T>(), matrix.positions, matrix.columns, moments.data<float>(),
+                                totals.data<float>()},
+                matrix.rows, matrix.columns);
+  });
 }
 
 void sync_batch_norm_deviations(Exec exec, const MicroBatchInfo* info, int64_t positions, ConstTensor moments,
@@ -103,13 +106,15 @@ void sync_batch_norm_normalize(Exec exec, const MicroBatchInfo* info, float epsi
 void sync_batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstTensor x,
                                    ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy,
                                    Tensor dscale, Tensor dshift, Tensor totals) {
-  const auto [rows, columns, positions] = Matrix(x.shape());
-  column_sums(
-      exec,
-      GradientSums{info, x.data<float>(), saved_mean.data<float>(), saved_inverse_std.data<float>(),
-                   dy.data<float>(), positions, columns},
-      StoreGradientSums{info, columns, dshift.data<float>(), dscale.data<float>(), totals.data<float>()},
-      rows, columns);
+  const Matrix matrix(x.shape());
+  with_real(x.dtype(), [&]<Real T>(T) {
+    column_sums(exec,
+                GradientSums<T>{info, x.data<T>(), dy.data<T>(), saved_mean.data<float>(),
+                                saved_inverse_std.data<float>(), matrix.positions, matrix.columns},
+                StoreGradientSums{info, matrix.columns, dshift.data<float>(), dscale.data<float>(),
+                                  totals.data<float>()},
+                matrix.rows, matrix.columns);
+  });
 }
 
 void sync_batch_norm_input_gradient(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,

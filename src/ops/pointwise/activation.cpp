@@ -6,6 +6,7 @@
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
 #include "src/ops/onednn.h"
+#include "src/tensor/real.h"
 
 namespace lockstep {
 
@@ -63,27 +64,31 @@ namespace {
 
 template <typename F>
 void map(ConstTensor x, Tensor y, const F& f) {
-  const float* const in = x.data<float>();
-  float* const out = y.data<float>();
-  const int64_t count = y.elements();
-  for (int64_t i = 0; i < count; ++i) out[i] = f(in[i]);
+  with_cpu_real(y.dtype(), [&]<Real T>(T) {
+    const T* const in = x.data<T>();
+    T* const out = y.data<T>();
+    const int64_t count = y.elements();
+    for (int64_t i = 0; i < count; ++i) out[i] = T(f(in[i]));
+  });
 }
 
 template <typename F>
 void zip(ConstTensor saved, ConstTensor dy, Tensor dx, const F& f) {
-  const float *const kept = saved.data<float>(), *const in = dy.data<float>();
-  float* const out = dx.data<float>();
-  const int64_t count = dx.elements();
-  for (int64_t i = 0; i < count; ++i) out[i] = f(kept[i], in[i]);
+  with_cpu_real(dx.dtype(), [&]<Real T>(T) {
+    const T *const kept = saved.data<T>(), *const in = dy.data<T>();
+    T* const out = dx.data<T>();
+    const int64_t count = dx.elements();
+    for (int64_t i = 0; i < count; ++i) out[i] = T(f(kept[i], in[i]));
+  });
 }
 
-dnnl::memory::desc flat(int64_t count) {
-  return {{count}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::a};
+dnnl::memory::desc flat(ConstTensor tensor) {
+  return {{tensor.elements()}, onednn::type_of(tensor.dtype()), dnnl::memory::format_tag::a};
 }
 
 // oneDNN caches primitives by their descriptors, so creating one at each call costs only microseconds.
 void eltwise_forward(dnnl::algorithm algorithm, float alpha, ConstTensor x, Tensor y) {
-  const auto desc = onednn::describe_eltwise(algorithm, alpha, flat(y.elements()));
+  const auto desc = onednn::describe_eltwise(algorithm, alpha, flat(y));
   dnnl::memory src = onednn::unbound(desc.src_desc()), dst = onednn::unbound(desc.dst_desc());
   onednn::bind(src, x.raw());
   onednn::bind(dst, y.raw());
@@ -94,10 +99,9 @@ void eltwise_forward(dnnl::algorithm algorithm, float alpha, ConstTensor x, Tens
 
 void eltwise_backward(dnnl::algorithm algorithm, float alpha, bool reads_input, ConstTensor saved,
                       ConstTensor dy, Tensor dx) {
-  const int64_t count = dx.elements();
-  const auto desc = onednn::describe_eltwise_backward(algorithm, alpha, flat(count));
-  dnnl::memory data = onednn::unbound(flat(count)), diff_dst = onednn::unbound(flat(count)),
-               diff_src = onednn::unbound(flat(count));
+  const auto desc = onednn::describe_eltwise_backward(algorithm, alpha, flat(dx));
+  dnnl::memory data = onednn::unbound(flat(dx)), diff_dst = onednn::unbound(flat(dx)),
+               diff_src = onednn::unbound(flat(dx));
   onednn::bind(data, saved.raw());
   onednn::bind(diff_dst, dy.raw());
   onednn::bind(diff_src, dx.raw());
@@ -172,8 +176,8 @@ void backward(const ActivationSpec& spec, ConstTensor saved, ConstTensor dy, Ten
 }  // namespace cpu
 
 void activation_forward(Exec exec, const ActivationSpec& spec, ConstTensor x, Tensor y) {
-  expect(x, DType::f32, y.shape(), "activation: x");
-  expect(y, DType::f32, x.shape(), "activation: y");
+  expect_real(y, x.shape(), "activation: y");
+  expect(x, y.dtype(), y.shape(), "activation: x");
   if (is_empty(y)) return;
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::activation_forward(exec, spec, x, y);
@@ -183,9 +187,9 @@ void activation_forward(Exec exec, const ActivationSpec& spec, ConstTensor x, Te
 
 void activation_backward(Exec exec, const ActivationSpec& spec, ConstTensor saved, ConstTensor dy,
                          Tensor dx) {
-  expect(saved, DType::f32, dx.shape(), "activation: the saved tensor");
-  expect(dy, DType::f32, dx.shape(), "activation: dy");
-  expect(dx, DType::f32, dx.shape(), "activation: dx");
+  expect_real(dx, dx.shape(), "activation: dx");
+  expect(saved, dx.dtype(), dx.shape(), "activation: the saved tensor");
+  expect(dy, dx.dtype(), dx.shape(), "activation: dy");
   if (is_empty(dx)) return;
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::activation_backward(exec, spec, saved, dy, dx);

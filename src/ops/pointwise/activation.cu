@@ -1,5 +1,6 @@
 #include "src/device/elementwise_kernels.h"
 #include "src/ops/cuda_ops.h"
+#include "src/tensor/real.h"
 
 namespace lockstep::cuda {
 
@@ -117,7 +118,8 @@ struct SoftplusGradient {
 
 void activation_forward(Exec exec, const ActivationSpec& spec, ConstTensor x, Tensor y) {
   const auto run = [&](auto f) {
-    map(compute_stream(exec), f, x.data<float>(), y.data<float>(), y.elements());
+    with_real(y.dtype(),
+              [&]<Real T>(T) { map(compute_stream(exec), f, x.data<T>(), y.data<T>(), y.elements()); });
   };
   switch (spec.function) {
     case Activation::relu:
@@ -148,7 +150,9 @@ void activation_forward(Exec exec, const ActivationSpec& spec, ConstTensor x, Te
 void activation_backward(Exec exec, const ActivationSpec& spec, ConstTensor saved, ConstTensor dy,
                          Tensor dx) {
   const auto run = [&](auto f) {
-    zip(compute_stream(exec), f, saved.data<float>(), dy.data<float>(), dx.data<float>(), dx.elements());
+    with_real(dx.dtype(), [&]<Real T>(T) {
+      zip(compute_stream(exec), f, saved.data<T>(), dy.data<T>(), dx.data<T>(), dx.elements());
+    });
   };
   switch (spec.function) {
     case Activation::relu:

@@ -5,7 +5,7 @@
 
 namespace lockstep {
 
-/// y = a + b, elementwise; y may alias either. Enqueues; does not wait.
+/// y = a + b, elementwise, of one real type; y may alias either. Enqueues; does not wait.
 void add(Exec exec, ConstTensor a, ConstTensor b, Tensor y);
 
 }  // namespace lockstep

@@ -6,14 +6,16 @@
 #include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
+#include "src/tensor/real.h"
 
 namespace lockstep {
 
 namespace cpu {
 namespace {
 
+template <Real T>
 void dropout(const MicroBatchInfo& info, const DropoutSpec& spec, const int64_t* sample_index, int64_t rows,
-             int64_t width, const float* x, float* y) {
+             int64_t width, const T* x, T* y) {
   constexpr int64_t kGroups =
       16;  // a fixed number of counters at a time, so that the compiler vectorizes over them
   const uint64_t key = spec.seed ^ spec.layer;
@@ -29,7 +31,7 @@ void dropout(const MicroBatchInfo& info, const DropoutSpec& spec, const int64_t*
           factor[4 * group + i] = uniform(random.word[i]) < spec.rate ? 0 : keep;
       }
       const int64_t count = std::min(4 * kGroups, width - first);
-      for (int64_t i = 0; i < count; ++i) y[first + i] = x[first + i] * factor[i];
+      for (int64_t i = 0; i < count; ++i) y[first + i] = T(x[first + i] * factor[i]);
     }
   }
 }
@@ -42,15 +44,17 @@ void dropout(Exec exec, const MicroBatchInfo* info, const DropoutSpec& spec, Con
   INVARIANT(spec.rate >= 0 && spec.rate < 1, "dropout: rate {} is not in [0, 1)", spec.rate);
   INVARIANT(x.shape().rank() > 0, "dropout: x has no batch axis");
   expect(sample_index, DType::i64, {x.shape()[0]}, "dropout: sample_index");
-  expect(x, DType::f32, y.shape(), "dropout: x");
-  expect(y, DType::f32, x.shape(), "dropout: y");
+  expect_real(y, x.shape(), "dropout: y");
+  expect(x, y.dtype(), y.shape(), "dropout: x");
   if (is_empty(y)) return;
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::dropout(exec, info, spec, sample_index, x, y);
   }
   const int64_t rows = x.shape()[0];
-  cpu::dropout(*info, spec, sample_index.data<int64_t>(), rows, x.elements() / rows, x.data<float>(),
-               y.data<float>());
+  with_cpu_real(y.dtype(), [&]<Real T>(T) {
+    cpu::dropout(*info, spec, sample_index.data<int64_t>(), rows, x.elements() / rows, x.data<T>(),
+                 y.data<T>());
+  });
 }
 
 }  // namespace lockstep

@@ -1,6 +1,7 @@
 #include "src/core/rng.h"
 #include "src/device/launch.h"
 #include "src/ops/cuda_ops.h"
+#include "src/tensor/real.h"
 
 namespace lockstep::cuda {
 
@@ -9,8 +10,9 @@ namespace {
 constexpr int kBlock = 256;
 
 /// One thread draws the four words that decide four adjacent elements of a sample.
+template <Real T>
 __global__ void dropout_kernel(const MicroBatchInfo* info, float rate, uint64_t key,
-                               const int64_t* sample_index, const float* x, float* y, int64_t samples,
+                               const int64_t* sample_index, const T* x, T* y, int64_t samples,
                                int64_t elements) {
   const int64_t groups = (elements + 3) / 4;
   const uint64_t step = static_cast<uint64_t>(info->step);
@@ -24,7 +26,7 @@ __global__ void dropout_kernel(const MicroBatchInfo* info, float rate, uint64_t 
       const int64_t e = 4 * group + word;
       if (e >= elements) break;
       const bool survives = uniform(random.word[word]) >= rate;
-      y[sample * elements + e] = survives ? x[sample * elements + e] * scale : 0.0f;
+      y[sample * elements + e] = T(survives ? x[sample * elements + e] * scale : 0.0f);
     }
   }
 }
@@ -36,9 +38,11 @@ void dropout(Exec exec, const MicroBatchInfo* info, const DropoutSpec& spec, Con
   if (x.elements() == 0) return;
   const int64_t samples = x.shape()[0];
   const int64_t elements = x.elements() / samples;
-  launch(dropout_kernel, blocks_for(samples * ((elements + 3) / 4), kBlock), kBlock, 0, compute_stream(exec),
-         info, spec.rate, spec.seed ^ spec.layer, sample_index.data<int64_t>(), x.data<float>(),
-         y.data<float>(), samples, elements);
+  with_real(y.dtype(), [&]<Real T>(T) {
+    launch(dropout_kernel<T>, blocks_for(samples * ((elements + 3) / 4), kBlock), kBlock, 0,
+           compute_stream(exec), info, spec.rate, spec.seed ^ spec.layer, sample_index.data<int64_t>(),
+           x.data<T>(), y.data<T>(), samples, elements);
+  });
 }
 
 }  // namespace lockstep::cuda

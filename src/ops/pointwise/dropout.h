@@ -15,9 +15,9 @@ struct DropoutSpec {
 /// Inverted dropout (Srivastava et al. 2014, section 10) with a counter-based mask: element e of the sample
 /// with global index i survives as a function of (seed, layer, info->step, i, e) only, so neither the number
 /// of ranks nor the position in a batch matters. Philox's key is seed ^ layer; its counter is (i, (step <<
-/// 32) + e / 4); word e % 4 decides: zero when uniform(word) < rate. x, y (N, ...); sample_index (N) int64. y
-/// may alias x. The gradient is the same function of dy, so backward calls it again; the mask is recomputed,
-/// never stored.
+/// 32) + e / 4); word e % 4 decides: zero when uniform(word) < rate. x, y (N, ...) of one real type;
+/// sample_index (N) int64. y may alias x. The gradient is the same function of dy, so backward calls it
+/// again; the mask is recomputed, never stored.
 void dropout(Exec exec, const MicroBatchInfo* info, const DropoutSpec& spec, ConstTensor sample_index,
              ConstTensor x, Tensor y);
 

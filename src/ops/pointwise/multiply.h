@@ -5,7 +5,8 @@
 
 namespace lockstep {
 
-/// y[n, p, c] = a[n, p, c] * b[n, c]. a, y (N, P, C); b (N, C). y may alias a. Enqueues; does not wait.
+/// y[n, p, c] = a[n, p, c] * b[n, c]. a, y (N, P, C) and b (N, C) of one real type. y may
+/// alias a. Enqueues; does not wait.
 void multiply_forward(Exec exec, ConstTensor a, ConstTensor b, Tensor y);
 /// da = dy * b and db[n, c] = sum over p of dy * a, each unless empty. da may alias dy. The order of the sums
 /// depends only on the shape.

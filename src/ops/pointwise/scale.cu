@@ -1,5 +1,6 @@
 #include "src/device/elementwise_kernels.h"
 #include "src/ops/cuda_ops.h"
+#include "src/tensor/real.h"
 
 namespace lockstep::cuda {
 
@@ -13,7 +14,9 @@ struct Scale {
 }  // namespace
 
 void scale(Exec exec, float factor, ConstTensor x, Tensor y) {
-  map(compute_stream(exec), Scale{factor}, x.data<float>(), y.data<float>(), y.elements());
+  with_real(y.dtype(), [&]<Real T>(T) {
+    map(compute_stream(exec), Scale{factor}, x.data<T>(), y.data<T>(), y.elements());
+  });
 }
 
 }  // namespace lockstep::cuda

@@ -5,7 +5,7 @@
 
 namespace lockstep {
 
-/// y = factor * x, elementwise; y may alias x. Enqueues; does not wait.
+/// y = factor * x, elementwise, of one real type; y may alias x. Enqueues; does not wait.
 void scale(Exec exec, float factor, ConstTensor x, Tensor y);
 
 }  // namespace lockstep

@@ -7,6 +7,7 @@
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
 #include "src/ops/pool/pool_cpu.h"
+#include "src/tensor/real.h"
 
 namespace lockstep {
 
@@ -53,48 +54,52 @@ void check_max_spec(const PoolSpec& spec) {
 
 void max_pool_forward(Exec exec, const PoolSpec& spec, ConstTensor x, Tensor y, Tensor argmax) {
   check_max_spec(spec);
-  expect(x, DType::f32, spec.input_shape(), "max_pool: x");
-  expect(y, DType::f32, spec.output_shape(), "max_pool: y");
+  expect_real(y, spec.output_shape(), "max_pool: y");
+  expect(x, y.dtype(), spec.input_shape(), "max_pool: x");
   expect(argmax, DType::u8, spec.output_shape(), "max_pool: argmax");
   if (is_empty(y)) return;
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::max_pool_forward(exec, spec, x, y, argmax);
   }
-  cpu::max_pool_forward(spec, x.data<float>(), y.data<float>(), argmax.data<uint8_t>());
+  with_cpu_real(y.dtype(), [&]<Real T>(T) {
+    cpu::max_pool_forward(spec, x.data<T>(), y.data<T>(), argmax.data<uint8_t>());
+  });
 }
 
 void max_pool_backward(Exec exec, const PoolSpec& spec, ConstTensor argmax, ConstTensor dy, Tensor dx) {
   check_max_spec(spec);
   expect(argmax, DType::u8, spec.output_shape(), "max_pool: argmax");
-  expect(dy, DType::f32, spec.output_shape(), "max_pool: dy");
-  expect(dx, DType::f32, spec.input_shape(), "max_pool: dx");
+  expect_real(dx, spec.input_shape(), "max_pool: dx");
+  expect(dy, dx.dtype(), spec.output_shape(), "max_pool: dy");
   if (is_empty(dx)) return;
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::max_pool_backward(exec, spec, argmax, dy, dx);
   }
-  cpu::max_pool_backward(spec, argmax.data<uint8_t>(), dy.data<float>(), dx.data<float>());
+  with_cpu_real(dx.dtype(), [&]<Real T>(T) {
+    cpu::max_pool_backward(spec, argmax.data<uint8_t>(), dy.data<T>(), dx.data<T>());
+  });
 }
 
 void average_pool_forward(Exec exec, const PoolSpec& spec, ConstTensor x, Tensor y) {
   check_spec(spec);
-  expect(x, DType::f32, spec.input_shape(), "average_pool: x");
-  expect(y, DType::f32, spec.output_shape(), "average_pool: y");
+  expect_real(y, spec.output_shape(), "average_pool: y");
+  expect(x, y.dtype(), spec.input_shape(), "average_pool: x");
   if (is_empty(y)) return;
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::average_pool_forward(exec, spec, x, y);
   }
-  cpu::average_pool_forward(spec, x.data<float>(), y.data<float>());
+  with_cpu_real(y.dtype(), [&]<Real T>(T) { cpu::average_pool_forward(spec, x.data<T>(), y.data<T>()); });
 }
 
 void average_pool_backward(Exec exec, const PoolSpec& spec, ConstTensor dy, Tensor dx) {
   check_spec(spec);
-  expect(dy, DType::f32, spec.output_shape(), "average_pool: dy");
-  expect(dx, DType::f32, spec.input_shape(), "average_pool: dx");
+  expect_real(dx, spec.input_shape(), "average_pool: dx");
+  expect(dy, dx.dtype(), spec.output_shape(), "average_pool: dy");
   if (is_empty(dx)) return;
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::average_pool_backward(exec, spec, dy, dx);
   }
-  cpu::average_pool_backward(spec, dy.data<float>(), dx.data<float>());
+  with_cpu_real(dx.dtype(), [&]<Real T>(T) { cpu::average_pool_backward(spec, dy.data<T>(), dx.data<T>()); });
 }
 
 namespace {
@@ -112,24 +117,28 @@ int64_t positions(const Shape& shape, const char* what) {
 
 void global_average_pool_forward(Exec exec, ConstTensor x, Tensor y) {
   const int64_t area = positions(x.shape(), "global_average_pool: x");
-  expect(x, DType::f32, x.shape(), "global_average_pool: x");
-  expect(y, DType::f32, {x.shape()[0], x.shape()[-1]}, "global_average_pool: y");
+  expect_real(y, {x.shape()[0], x.shape()[-1]}, "global_average_pool: y");
+  expect(x, y.dtype(), x.shape(), "global_average_pool: x");
   if (is_empty(y)) return;
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::global_average_pool_forward(exec, x, y);
   }
-  cpu::global_average_pool_forward(y.shape()[0], area, y.shape()[1], x.data<float>(), y.data<float>());
+  with_cpu_real(y.dtype(), [&]<Real T>(T) {
+    cpu::global_average_pool_forward(y.shape()[0], area, y.shape()[1], x.data<T>(), y.data<T>());
+  });
 }
 
 void global_average_pool_backward(Exec exec, ConstTensor dy, Tensor dx) {
   const int64_t area = positions(dx.shape(), "global_average_pool: dx");
-  expect(dy, DType::f32, {dx.shape()[0], dx.shape()[-1]}, "global_average_pool: dy");
-  expect(dx, DType::f32, dx.shape(), "global_average_pool: dx");
+  expect_real(dx, dx.shape(), "global_average_pool: dx");
+  expect(dy, dx.dtype(), {dx.shape()[0], dx.shape()[-1]}, "global_average_pool: dy");
   if (is_empty(dx)) return;
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::global_average_pool_backward(exec, dy, dx);
   }
-  cpu::global_average_pool_backward(dy.shape()[0], area, dy.shape()[1], dy.data<float>(), dx.data<float>());
+  with_cpu_real(dx.dtype(), [&]<Real T>(T) {
+    cpu::global_average_pool_backward(dy.shape()[0], area, dy.shape()[1], dy.data<T>(), dx.data<T>());
+  });
 }
 
 }  // namespace lockstep

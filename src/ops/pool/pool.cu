@@ -1,6 +1,7 @@
 #include "src/device/launch.h"
 #include "src/device/long_sum.h"
 #include "src/ops/cuda_ops.h"
+#include "src/tensor/real.h"
 
 namespace lockstep::cuda {
 
@@ -85,7 +86,8 @@ __device__ Position position_of(int64_t i, int64_t depth, int64_t height, int64_
   return {n, plane - n * depth, line - plane * height, pixel - line * width, i - pixel * channels};
 }
 
-__global__ void max_forward_kernel(Axes axes, const float* x, float* y, uint8_t* argmax, int64_t n) {
+template <Real T>
+__global__ void max_forward_kernel(Axes axes, const T* x, T* y, uint8_t* argmax, int64_t n) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const Position out = position_of(i, axes.d.outputs, axes.h.outputs, axes.w.outputs, axes.channels);
@@ -102,13 +104,14 @@ __global__ void max_forward_kernel(Axes axes, const float* x, float* y, uint8_t*
             where = ((depth - front) * axes.h.window + row - top) * axes.w.window + column - left;
           }
         }
-    y[i] = best;
+    y[i] = T(best);
     argmax[i] = static_cast<uint8_t>(where);
   }
 }
 
 /// Each input element gathers from the windows that contain it, so that no two threads add to one sum.
-__global__ void max_backward_kernel(Axes axes, const uint8_t* argmax, const float* dy, float* dx, int64_t n) {
+template <Real T>
+__global__ void max_backward_kernel(Axes axes, const uint8_t* argmax, const T* dy, T* dx, int64_t n) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const Position in = position_of(i, axes.d.inputs, axes.h.inputs, axes.w.inputs, axes.channels);
@@ -123,11 +126,12 @@ __global__ void max_backward_kernel(Axes axes, const uint8_t* argmax, const floa
           const int64_t out = axes.output(in.n, depth, row, column, in.channel);
           if (argmax[out] == (q * axes.h.window + r) * axes.w.window + s) sum += dy[out];
         }
-    dx[i] = sum;
+    dx[i] = T(sum);
   }
 }
 
-__global__ void average_forward_kernel(Axes axes, const float* x, float* y, int64_t n) {
+template <Real T>
+__global__ void average_forward_kernel(Axes axes, const T* x, T* y, int64_t n) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const Position out = position_of(i, axes.d.outputs, axes.h.outputs, axes.w.outputs, axes.channels);
@@ -136,11 +140,12 @@ __global__ void average_forward_kernel(Axes axes, const float* x, float* y, int6
       for (int64_t row = axes.h.begin(out.row); row < axes.h.end(out.row); ++row)
         for (int64_t column = axes.w.begin(out.column); column < axes.w.end(out.column); ++column)
           sum.add(x[axes.input(out.n, depth, row, column, out.channel)]);
-    y[i] = static_cast<float>(sum.value()) / axes.divisor(out.depth, out.row, out.column);
+    y[i] = T(static_cast<float>(sum.value()) / axes.divisor(out.depth, out.row, out.column));
   }
 }
 
-__global__ void average_backward_kernel(Axes axes, const float* dy, float* dx, int64_t n) {
+template <Real T>
+__global__ void average_backward_kernel(Axes axes, const T* dy, T* dx, int64_t n) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const Position in = position_of(i, axes.d.inputs, axes.h.inputs, axes.w.inputs, axes.channels);
@@ -151,7 +156,7 @@ __global__ void average_backward_kernel(Axes axes, const float* dy, float* dx, i
       for (int64_t row = axes.h.first_window(in.row); row <= last_row; ++row)
         for (int64_t column = axes.w.first_window(in.column); column <= last_column; ++column)
           sum += dy[axes.output(in.n, depth, row, column, in.channel)] / axes.divisor(depth, row, column);
-    dx[i] = sum;
+    dx[i] = T(sum);
   }
 }
 
@@ -159,7 +164,8 @@ constexpr int kChannelTile = 32;
 constexpr int kPositionTile = 8;
 
 /// One block averages up to 32 channels of one sample over its positions.
-__global__ void global_average_forward_kernel(const float* x, float* y, int64_t samples, int64_t positions,
+template <Real T>
+__global__ void global_average_forward_kernel(const T* x, T* y, int64_t samples, int64_t positions,
                                               int64_t channels) {
   __shared__ double tile[kPositionTile][kChannelTile];
   const int64_t tiles = (channels + kChannelTile - 1) / kChannelTile;
@@ -174,18 +180,19 @@ __global__ void global_average_forward_kernel(const float* x, float* y, int64_t 
     __syncthreads();
     if (threadIdx.y == 0 && channel < channels) {
       for (int i = 1; i < kPositionTile; ++i) sum += tile[i][threadIdx.x];
-      y[sample * channels + channel] = static_cast<float>(sum / static_cast<double>(positions));
+      y[sample * channels + channel] = T(static_cast<float>(sum / static_cast<double>(positions)));
     }
     __syncthreads();  // the next round writes the tile
   }
 }
 
-__global__ void global_average_backward_kernel(const float* dy, float* dx, int64_t n, int64_t positions,
+template <Real T>
+__global__ void global_average_backward_kernel(const T* dy, T* dx, int64_t n, int64_t positions,
                                                int64_t channels) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const Position in = position_of(i, 1, 1, positions, channels);
-    dx[i] = dy[in.n * channels + in.channel] / static_cast<float>(positions);
+    dx[i] = T(dy[in.n * channels + in.channel] / static_cast<float>(positions));
   }
 }
 
@@ -193,43 +200,55 @@ __global__ void global_average_backward_kernel(const float* dy, float* dx, int64
 
 void max_pool_forward(Exec exec, const PoolSpec& spec, ConstTensor x, Tensor y, Tensor argmax) {
   const int64_t n = y.elements();
-  launch(max_forward_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), Axes(spec),
-         x.data<float>(), y.data<float>(), argmax.data<uint8_t>(), n);
+  with_real(y.dtype(), [&]<Real T>(T) {
+    launch(max_forward_kernel<T>, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), Axes(spec),
+           x.data<T>(), y.data<T>(), argmax.data<uint8_t>(), n);
+  });
 }
 
 void max_pool_backward(Exec exec, const PoolSpec& spec, ConstTensor argmax, ConstTensor dy, Tensor dx) {
   const int64_t n = dx.elements();
-  launch(max_backward_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), Axes(spec),
-         argmax.data<uint8_t>(), dy.data<float>(), dx.data<float>(), n);
+  with_real(dx.dtype(), [&]<Real T>(T) {
+    launch(max_backward_kernel<T>, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), Axes(spec),
+           argmax.data<uint8_t>(), dy.data<T>(), dx.data<T>(), n);
+  });
 }
 
 void average_pool_forward(Exec exec, const PoolSpec& spec, ConstTensor x, Tensor y) {
   const int64_t n = y.elements();
-  launch(average_forward_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), Axes(spec),
-         x.data<float>(), y.data<float>(), n);
+  with_real(y.dtype(), [&]<Real T>(T) {
+    launch(average_forward_kernel<T>, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), Axes(spec),
+           x.data<T>(), y.data<T>(), n);
+  });
 }
 
 void average_pool_backward(Exec exec, const PoolSpec& spec, ConstTensor dy, Tensor dx) {
   const int64_t n = dx.elements();
-  launch(average_backward_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), Axes(spec),
-         dy.data<float>(), dx.data<float>(), n);
+  with_real(dx.dtype(), [&]<Real T>(T) {
+    launch(average_backward_kernel<T>, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), Axes(spec),
+           dy.data<T>(), dx.data<T>(), n);
+  });
 }
 
 void global_average_pool_forward(Exec exec, ConstTensor x, Tensor y) {
   if (y.elements() == 0) return;
   const int64_t samples = y.shape()[0], channels = y.shape()[-1];
   const int64_t tiles = (channels + kChannelTile - 1) / kChannelTile;
-  launch(global_average_forward_kernel, blocks_for(samples * tiles, 1), dim3(kChannelTile, kPositionTile), 0,
-         compute_stream(exec), x.data<float>(), y.data<float>(), samples, x.elements() / samples / channels,
-         channels);
+  with_real(y.dtype(), [&]<Real T>(T) {
+    launch(global_average_forward_kernel<T>, blocks_for(samples * tiles, 1),
+           dim3(kChannelTile, kPositionTile), 0, compute_stream(exec), x.data<T>(), y.data<T>(), samples,
+           x.elements() / samples / channels, channels);
+  });
 }
 
 void global_average_pool_backward(Exec exec, ConstTensor dy, Tensor dx) {
   const int64_t n = dx.elements();
   if (n == 0) return;
   const int64_t channels = dx.shape()[-1];
-  launch(global_average_backward_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec),
-         dy.data<float>(), dx.data<float>(), n, n / dx.shape()[0] / channels, channels);
+  with_real(dx.dtype(), [&]<Real T>(T) {
+    launch(global_average_backward_kernel<T>, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec),
+           dy.data<T>(), dx.data<T>(), n, n / dx.shape()[0] / channels, channels);
+  });
 }
 
 }  // namespace lockstep::cuda

@@ -44,7 +44,7 @@ inline constexpr int64_t kMaxPoolWindow = 256;
 
 /// Maximum over windows of at most kMaxPoolWindow elements. x (input_shape()); y and argmax (output_shape());
 /// argmax (uint8) is the position of the first maximum inside its window, row by row. A NaN in a window is
-/// its maximum. Enqueues; does not wait.
+/// its maximum. Enqueues; does not wait. Here and below, x, y, dx and dy have one real type.
 void max_pool_forward(Exec exec, const PoolSpec& spec, ConstTensor x, Tensor y, Tensor argmax);
 /// dx is overwritten: each dy goes to the element that was the maximum; windows may overlap. The order of
 /// sums depends only on the shape.

@@ -6,6 +6,7 @@
 #include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
+#include "src/tensor/real.h"
 
 namespace lockstep {
 
@@ -13,8 +14,8 @@ void copy_columns(Exec exec, int64_t columns, ConstTensor x, int64_t x_first, Te
   INVARIANT(x.shape().rank() == 2 && y.shape().rank() == 2 && x.shape()[0] == y.shape()[0],
             "copy_columns: {} to {}", to_string(x.shape()), to_string(y.shape()));
   const int64_t rows = x.shape()[0], x_columns = x.shape()[1], y_columns = y.shape()[1];
-  expect(x, DType::f32, x.shape(), "copy_columns: x");
-  expect(y, DType::f32, y.shape(), "copy_columns: y");
+  expect_real(y, y.shape(), "copy_columns: y");
+  expect(x, y.dtype(), x.shape(), "copy_columns: x");
   INVARIANT(0 <= x_first && x_first + columns <= x_columns && 0 <= y_first && y_first + columns <= y_columns,
             "copy_columns: {} columns from {} of {} to {} of {}", columns, x_first, x_columns, y_first,
             y_columns);
@@ -22,9 +23,12 @@ void copy_columns(Exec exec, int64_t columns, ConstTensor x, int64_t x_first, Te
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::copy_columns(exec, columns, x, x_first, y, y_first);
   }
-  const float* from = x.data<float>() + x_first;
-  float* to = y.data<float>() + y_first;
-  for (int64_t row = 0; row < rows; ++row, from += x_columns, to += y_columns) std::copy_n(from, columns, to);
+  with_cpu_real(y.dtype(), [&]<Real T>(T) {
+    const T* from = x.data<T>() + x_first;
+    T* to = y.data<T>() + y_first;
+    for (int64_t row = 0; row < rows; ++row, from += x_columns, to += y_columns)
+      std::copy_n(from, columns, to);
+  });
 }
 
 }  // namespace lockstep

@@ -6,6 +6,7 @@
 #include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
+#include "src/tensor/real.h"
 
 namespace lockstep {
 
@@ -35,8 +36,8 @@ void check(const PadSpec& spec, ConstTensor x, ConstTensor y) {
   for (size_t axis = 0; axis < 3; ++axis)
     INVARIANT(spec.before[axis] >= 0 && spec.after[axis] >= 0, "pad: {} before and {} after",
               spec.before[axis], spec.after[axis]);
-  expect(x, DType::f32, spec.input_shape(), "pad: x");
-  expect(y, DType::f32, spec.output_shape(), "pad: y");
+  expect_real(x, spec.input_shape(), "pad: x");
+  expect(y, x.dtype(), spec.output_shape(), "pad: y");
 }
 
 }  // namespace
@@ -47,11 +48,13 @@ void pad_forward(Exec exec, const PadSpec& spec, ConstTensor x, Tensor y) {
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::pad_forward(exec, spec, x, y);
   }
-  const float* const from = x.data<float>();
-  float* const to = y.data<float>();
-  std::fill_n(to, y.elements(), 0.f);
-  cpu::for_each_row(spec, [=](int64_t row, int64_t padded_row, int64_t count) {
-    std::copy_n(from + row, count, to + padded_row);
+  with_cpu_real(y.dtype(), [&]<Real T>(T) {
+    const T* const from = x.data<T>();
+    T* const to = y.data<T>();
+    std::fill_n(to, y.elements(), T(0));
+    cpu::for_each_row(spec, [=](int64_t row, int64_t padded_row, int64_t count) {
+      std::copy_n(from + row, count, to + padded_row);
+    });
   });
 }
 
@@ -61,10 +64,12 @@ void pad_backward(Exec exec, const PadSpec& spec, ConstTensor dy, Tensor dx) {
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::pad_backward(exec, spec, dy, dx);
   }
-  const float* const from = dy.data<float>();
-  float* const to = dx.data<float>();
-  cpu::for_each_row(spec, [=](int64_t row, int64_t padded_row, int64_t count) {
-    std::copy_n(from + padded_row, count, to + row);
+  with_cpu_real(dx.dtype(), [&]<Real T>(T) {
+    const T* const from = dy.data<T>();
+    T* const to = dx.data<T>();
+    cpu::for_each_row(spec, [=](int64_t row, int64_t padded_row, int64_t count) {
+      std::copy_n(from + padded_row, count, to + row);
+    });
   });
 }
 

@@ -21,7 +21,7 @@ struct PadSpec {
   Shape output_shape() const { return {samples, outputs(0), outputs(1), outputs(2), channels}; }
 };
 
-/// x (input_shape()) -> y (output_shape()). Enqueues; does not wait.
+/// x (input_shape()) -> y (output_shape()), of one real type. Enqueues; does not wait.
 void pad_forward(Exec exec, const PadSpec& spec, ConstTensor x, Tensor y);
 /// dx = dy without the border.
 void pad_backward(Exec exec, const PadSpec& spec, ConstTensor dy, Tensor dx);

@@ -9,6 +9,7 @@
 #include "src/ops/column_sum.h"
 #include "src/ops/cuda_ops.h"
 #include "src/ops/shape/copy_columns.h"
+#include "src/tensor/real.h"
 
 namespace lockstep {
 
@@ -25,25 +26,27 @@ AnyTensor as_rows(const AnyTensor& tensor) {
 void prepend_forward(Exec exec, ConstTensor token, ConstTensor x, Tensor y) {
   INVARIANT(x.shape().rank() == 3, "prepend: x is {}", to_string(x.shape()));
   const int64_t samples = x.shape()[0], positions = x.shape()[1], channels = x.shape()[2];
-  expect(token, DType::f32, {channels}, "prepend: token");
-  expect(x, DType::f32, x.shape(), "prepend: x");
-  expect(y, DType::f32, {samples, positions + 1, channels}, "prepend: y");
+  expect_real(y, {samples, positions + 1, channels}, "prepend: y");
+  expect(token, y.dtype(), {channels}, "prepend: token");
+  expect(x, y.dtype(), x.shape(), "prepend: x");
   copy_columns(exec, positions * channels, as_rows(x), 0, as_rows(y), channels);
   if (is_empty(y)) return;
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::prepend_token(exec, token, y);
   }
-  const float* const from = token.data<float>();
-  for (int64_t n = 0; n < samples; ++n)
-    std::copy_n(from, channels, y.data<float>() + n * (positions + 1) * channels);
+  with_cpu_real(y.dtype(), [&]<Real T>(T) {
+    const T* const from = token.data<T>();
+    for (int64_t n = 0; n < samples; ++n)
+      std::copy_n(from, channels, y.data<T>() + n * (positions + 1) * channels);
+  });
 }
 
 void prepend_backward(Exec exec, ConstTensor dy, Tensor dx, Tensor dtoken) {
   INVARIANT(dy.shape().rank() == 3 && dy.shape()[1] > 0, "prepend: dy is {}", to_string(dy.shape()));
   const int64_t samples = dy.shape()[0], positions = dy.shape()[1] - 1, channels = dy.shape()[2];
-  expect(dy, DType::f32, dy.shape(), "prepend: dy");
+  expect_real(dy, dy.shape(), "prepend: dy");
   if (dx) {
-    expect(dx, DType::f32, {samples, positions, channels}, "prepend: dx");
+    expect(dx, dy.dtype(), {samples, positions, channels}, "prepend: dx");
     copy_columns(exec, positions * channels, as_rows(dy), channels, as_rows(dx), 0);
   }
   if (!dtoken) return;
@@ -52,10 +55,12 @@ void prepend_backward(Exec exec, ConstTensor dy, Tensor dx, Tensor dtoken) {
     if (exec.on_cuda()) return cuda::prepend_token_gradient(exec, dy, dtoken);
   }
   std::vector<double> sums(static_cast<size_t>(channels));
-  const float* const from = dy.data<float>();
-  const int64_t stride = (positions + 1) * channels;
-  cpu::column_sum(samples, channels, sums.data(),
-                  [=](int64_t row, int64_t column) { return from[row * stride + column]; });
+  with_cpu_real(dy.dtype(), [&]<Real T>(T) {
+    const T* const from = dy.data<T>();
+    const int64_t stride = (positions + 1) * channels;
+    cpu::column_sum(samples, channels, sums.data(),
+                    [=](int64_t row, int64_t column) -> float { return from[row * stride + column]; });
+  });
   std::copy(sums.begin(), sums.end(), dtoken.data<float>());
 }
 

@@ -8,6 +8,7 @@
 #include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
+#include "src/tensor/real.h"
 
 namespace lockstep {
 
@@ -45,7 +46,8 @@ std::vector<std::vector<Tap>> taps_of(int64_t extent, int64_t factor, bool linea
 
 /// Each row of C channels of `to` is the sum of weight * row of `from` over the taps of the three axes, in
 /// double: rounded once, so that it is exact where terms cancel.
-void run(const UpsampleSpec& spec, bool into_output, const float* from, float* to) {
+template <Real T>
+void run(const UpsampleSpec& spec, bool into_output, const T* from, T* to) {
   std::array<std::vector<std::vector<Tap>>, 3> taps;
   std::array<int64_t, 3> sources{};
   for (size_t axis = 0; axis < 3; ++axis) {
@@ -54,7 +56,7 @@ void run(const UpsampleSpec& spec, bool into_output, const float* from, float* t
   }
   std::vector<double> sums(static_cast<size_t>(spec.channels));
   const auto add_row = [&](int64_t row, double weight) {
-    const float* const values = from + row * spec.channels;
+    const T* const values = from + row * spec.channels;
     for (size_t c = 0; c < sums.size(); ++c) sums[c] += weight * double{values[c]};
   };
   for (int64_t n = 0; n < spec.samples; ++n)
@@ -67,7 +69,7 @@ void run(const UpsampleSpec& spec, bool into_output, const float* from, float* t
               for (const Tap& w : widths)
                 add_row(((n * sources[0] + d.source) * sources[1] + h.source) * sources[2] + w.source,
                         d.weight * h.weight * w.weight);
-          for (const double sum : sums) *to++ = static_cast<float>(sum);
+          for (const double sum : sums) *to++ = T(static_cast<float>(sum));
         }
 }
 
@@ -78,8 +80,8 @@ namespace {
 
 void check(const UpsampleSpec& spec, ConstTensor x, ConstTensor y) {
   const auto& in = spec.extents;
-  expect(x, DType::f32, {spec.samples, in[0], in[1], in[2], spec.channels}, "upsample: x");
-  expect(y, DType::f32, {spec.samples, spec.outputs(0), spec.outputs(1), spec.outputs(2), spec.channels},
+  expect_real(x, {spec.samples, in[0], in[1], in[2], spec.channels}, "upsample: x");
+  expect(y, x.dtype(), {spec.samples, spec.outputs(0), spec.outputs(1), spec.outputs(2), spec.channels},
          "upsample: y");
 }
 
@@ -91,7 +93,7 @@ void upsample_forward(Exec exec, const UpsampleSpec& spec, ConstTensor x, Tensor
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::upsample_forward(exec, spec, x, y);
   }
-  cpu::run(spec, true, x.data<float>(), y.data<float>());
+  with_cpu_real(y.dtype(), [&]<Real T>(T) { cpu::run(spec, true, x.data<T>(), y.data<T>()); });
 }
 
 void upsample_backward(Exec exec, const UpsampleSpec& spec, ConstTensor dy, Tensor dx) {
@@ -100,7 +102,7 @@ void upsample_backward(Exec exec, const UpsampleSpec& spec, ConstTensor dy, Tens
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::upsample_backward(exec, spec, dy, dx);
   }
-  cpu::run(spec, false, dy.data<float>(), dx.data<float>());
+  with_cpu_real(dx.dtype(), [&]<Real T>(T) { cpu::run(spec, false, dy.data<T>(), dx.data<T>()); });
 }
 
 }  // namespace lockstep

@@ -1,5 +1,6 @@
 #include "src/device/launch.h"
 #include "src/ops/cuda_ops.h"
+#include "src/tensor/real.h"
 
 namespace lockstep::cuda {
 
@@ -66,7 +67,8 @@ __device__ Position position_of(int64_t i, int64_t depth, int64_t height, int64_
   return at;
 }
 
-__global__ void upsample_kernel(Axes axes, const float* x, float* y, int64_t n) {
+template <Real T>
+__global__ void upsample_kernel(Axes axes, const T* x, T* y, int64_t n) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const Position out = position_of(i, axes.d.outputs(), axes.h.outputs(), axes.w.outputs(), axes.channels);
@@ -81,11 +83,12 @@ __global__ void upsample_kernel(Axes axes, const float* x, float* y, int64_t n) 
                  x[(((out.n * axes.d.inputs + d) * axes.h.inputs + h) * axes.w.inputs + w) * axes.channels +
                    out.c];
         }
-    y[i] = static_cast<float>(sum * axes.scale);
+    y[i] = T(static_cast<float>(sum * axes.scale));
   }
 }
 
-__global__ void upsample_gradient_kernel(Axes axes, const float* dy, float* dx, int64_t n) {
+template <Real T>
+__global__ void upsample_gradient_kernel(Axes axes, const T* dy, T* dx, int64_t n) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const Position in = position_of(i, axes.d.inputs, axes.h.inputs, axes.w.inputs, axes.channels);
@@ -100,7 +103,7 @@ __global__ void upsample_gradient_kernel(Axes axes, const float* dy, float* dx, 
                         axes.channels +
                     in.c];
         }
-    dx[i] = static_cast<float>(sum * axes.scale);
+    dx[i] = T(static_cast<float>(sum * axes.scale));
   }
 }
 
@@ -108,14 +111,18 @@ __global__ void upsample_gradient_kernel(Axes axes, const float* dy, float* dx, 
 
 void upsample_forward(Exec exec, const UpsampleSpec& spec, ConstTensor x, Tensor y) {
   const int64_t n = y.elements();
-  launch(upsample_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), Axes(spec), x.data<float>(),
-         y.data<float>(), n);
+  with_real(y.dtype(), [&]<Real T>(T) {
+    launch(upsample_kernel<T>, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), Axes(spec),
+           x.data<T>(), y.data<T>(), n);
+  });
 }
 
 void upsample_backward(Exec exec, const UpsampleSpec& spec, ConstTensor dy, Tensor dx) {
   const int64_t n = dx.elements();
-  launch(upsample_gradient_kernel, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), Axes(spec),
-         dy.data<float>(), dx.data<float>(), n);
+  with_real(dx.dtype(), [&]<Real T>(T) {
+    launch(upsample_gradient_kernel<T>, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), Axes(spec),
+           dy.data<T>(), dx.data<T>(), n);
+  });
 }
 
 }  // namespace lockstep::cuda

@@ -19,7 +19,7 @@ struct UpsampleSpec {
   int64_t outputs(size_t axis) const { return extents[axis] * factors[axis]; }
 };
 
-/// x (N, extents..., C) -> y (N, outputs..., C). Enqueues; does not wait.
+/// x (N, extents..., C) -> y (N, outputs..., C), of one real type. Enqueues; does not wait.
 void upsample_forward(Exec exec, const UpsampleSpec& spec, ConstTensor x, Tensor y);
 /// Overwrites dx. The order of its sums depends only on the shape.
 void upsample_backward(Exec exec, const UpsampleSpec& spec, ConstTensor dy, Tensor dx);

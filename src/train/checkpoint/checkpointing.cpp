@@ -122,8 +122,10 @@ void Checkpointing::save(const RunState& state, const Files& files) {
                            {"skipped_steps", state.skipped.count},
                            {"skipped_in_a_row", state.skipped.in_a_row},
                            {"epoch_skipped_samples", state.skipped.epoch_samples},
+                           {"loss_scale_steps", state.loss_scale.good_steps},
                            {"saved_best_epoch", state.best.best_epoch}};
     job.values.reals = {{"epoch_loss_sum", state.epoch_loss_sum},
+                        {"loss_scale", state.loss_scale.factor},
                         {"best", state.watched.best},
                         {"saved_best", state.best.best}};
     for (size_t k = 0; k < state.output_loss_sums.size(); ++k)
@@ -186,7 +188,7 @@ std::string Checkpointing::wrong_with_best(const RunState& state) const {
 
 RunState Checkpointing::restore(const ResumeFrom& resume) {
   const LoadedCheckpoint& from = resume.loaded;
-  // Checkpoints of earlier versions lack these counters, because those versions skipped no steps.
+  // Checkpoints of earlier versions lack these, because those versions skipped no steps and had no fp16.
   const auto counter = [&](const std::string& name) {
     return from.checkpoint.integers.contains(name) ? from.integer(name) : 0;
   };
@@ -195,6 +197,10 @@ RunState Checkpointing::restore(const ResumeFrom& resume) {
       .epoch_loss_sum = from.real("epoch_loss_sum"),
       .epoch_samples = from.integer("epoch_samples"),
       .skipped = {counter("skipped_steps"), counter("skipped_in_a_row"), counter("epoch_skipped_samples")},
+      .loss_scale = {from.checkpoint.reals.contains("loss_scale")
+                         ? static_cast<float>(from.real("loss_scale"))
+                         : 0.0f,
+                     static_cast<int32_t>(counter("loss_scale_steps"))},
       .watched = {from.real("best"), from.integer("best_epoch"), from.integer("bad_epochs")},
       .best = {from.real("saved_best"), from.integer("saved_best_epoch"), 0}};
   for (size_t k = 0; from.checkpoint.reals.contains(output_loss_sum(k)); ++k)

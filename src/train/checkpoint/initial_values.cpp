@@ -83,6 +83,7 @@ InitialValues initialize_from(const LoadedCheckpoint& from, Exec exec, const Par
     }
     from_logical(exec, slots, tensors, section.flat);
   }
+  parameters.update_working_weights();
   return result;
 }
 

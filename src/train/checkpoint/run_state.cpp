@@ -2,18 +2,19 @@
 
 namespace lockstep {
 
-void RunState::count(double loss, int64_t samples, bool is_finite, const std::vector<double>& output_losses) {
-  epoch_samples += samples;
-  output_loss_sums.resize(output_losses.size());
-  if (is_finite) {
-    epoch_loss_sum += loss * static_cast<double>(samples);
-    for (size_t k = 0; k < output_losses.size(); ++k)
-      output_loss_sums[k] += output_losses[k] * static_cast<double>(samples);
+void RunState::count(const StepMetrics& metrics) {
+  epoch_samples += metrics.samples;
+  output_loss_sums.resize(metrics.output_losses.size());
+  loss_scale = metrics.loss_scale;
+  if (metrics.is_finite) {
+    epoch_loss_sum += metrics.loss * static_cast<double>(metrics.samples);
+    for (size_t k = 0; k < metrics.output_losses.size(); ++k)
+      output_loss_sums[k] += metrics.output_losses[k] * static_cast<double>(metrics.samples);
     skipped.in_a_row = 0;
   } else {
     ++skipped.count;
-    ++skipped.in_a_row;
-    skipped.epoch_samples += samples;
+    if (!metrics.overflowed) ++skipped.in_a_row;
+    skipped.epoch_samples += metrics.samples;
   }
 }
 

@@ -4,13 +4,14 @@
 #include <vector>
 
 #include "src/optim/early_stop.h"
+#include "src/train/step/step.h"
 
 namespace lockstep {
 
 /// Steps that were skipped because they were not finite.
 struct SkippedSteps {
   int64_t count = 0;          ///< of the whole run
-  int64_t in_a_row = 0;       ///< up to the newest step
+  int64_t in_a_row = 0;       ///< up to the newest step, without overflows (see LossScale)
   int64_t epoch_samples = 0;  ///< of this epoch, excluded from its loss
 };
 
@@ -22,12 +23,12 @@ struct RunState {
   /// Like epoch_loss_sum, for each of several outputs; empty if there is only one.
   std::vector<double> output_loss_sums = {};
   SkippedSteps skipped = {};
+  LossScale loss_scale = {};
   EarlyStop::State watched;  ///< for early stopping
   EarlyStop::State best;     ///< for best.h5
 
-  /// Adds a step with this mean loss, and these of several outputs, to the epoch, or counts it as skipped if
-  /// it was not finite.
-  void count(double loss, int64_t samples, bool is_finite, const std::vector<double>& output_losses = {});
+  /// Adds a step to the epoch, or counts it as skipped if it was not finite.
+  void count(const StepMetrics& metrics);
   /// Mean over the epoch so far; NaN if all of its steps were skipped.
   double epoch_loss() const;
   std::vector<double> output_losses() const;

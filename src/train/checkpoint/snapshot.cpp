@@ -131,6 +131,7 @@ void restore_model(const Checkpoint& checkpoint, const std::string& path, Exec e
       from_logical(exec, *section.slots, tensors, section.flat);
     }
   }
+  parameters.update_working_weights();
   const auto left_over = std::find_if(by_name.begin(), by_name.end(), [&](const auto& entry) {
     return optimizer != nullptr || !entry.first.starts_with("optimizer/");
   });

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <vector>
 
+#include "src/ops/pointwise/cast.h"
+#include "src/tensor/real.h"
 #include "src/train/step/micro_batch.h"
 
 namespace lockstep {
@@ -89,8 +91,10 @@ std::optional<Place> first_not_finite(Exec exec, const Task& task, const Graph& 
     const std::span<const int64_t> indices(batch.sample_index.data<int64_t>() + m * rows,
                                            static_cast<size_t>(host_info.valid));
     const auto look = [&](int64_t order, ConstTensor of_samples) {
-      if (of_samples.dtype() != DType::f32) return;  // token ids are always finite
-      search.look(order, of_samples.data<float>(), of_samples.elements(), indices, rows);
+      if (!is_real(of_samples.dtype())) return;  // token ids are always finite
+      const Buffer floats(exec, Memory::device, static_cast<size_t>(of_samples.elements()) * sizeof(float));
+      cast(exec, of_samples, Tensor(floats.data(), DType::f32, of_samples.shape()));
+      search.look(order, floats.as<float>().data(), of_samples.elements(), indices, rows);
     };
     float* const sums = reduced.as<float>().data();
     const auto look_at_gradients = [&](int node) {

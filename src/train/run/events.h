@@ -24,7 +24,9 @@ struct StepEvent {
   double loss = 0, lr = 0, samples_per_s = 0;
   double gradient_norm = 0;  ///< before clipping
   int64_t skipped_in_a_row =
-      0;  ///< number of skipped steps in a row up to this one; 0 if this step was applied
+      0;                    ///< number of skipped steps in a row up to this one; 0 if this step was applied
+  bool overflowed = false;  ///< the step was skipped, because the scaled loss had gradients beyond fp16
+  double loss_scale = 0;    ///< of the next step; 0 unless it is scaled
   std::vector<OutputLoss> output_losses =
       {};  ///< empty unless there are several; their weighted sum is the loss
 };

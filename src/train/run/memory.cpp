@@ -39,6 +39,12 @@ int64_t longest_all_reduce(const MemoryFacts& facts) {
   return std::max(facts.longest_bucket, measured) * kFloat;
 }
 
+/// Bytes of the weights that layers read, if they are narrower than the master weights.
+int64_t working_copy_bytes(const MemoryFacts& facts) {
+  const DType type = activation_type(facts.options.run.precision);
+  return type == DType::f32 ? 0 : facts.layout.weights_size * static_cast<int64_t>(size_of(type));
+}
+
 bool uses_nccl(const MemoryFacts& facts) {
   return facts.on_cuda && facts.options.comm.transport != Transport::mpi;
 }
@@ -113,7 +119,7 @@ TrainingMemory training_memory(const MemoryFacts& facts) {
   const bool evaluates = facts.evaluation_arena > 0;
   const int64_t evaluated = evaluates ? facts.lanes * facts.evaluation_batch : 0;
   return {
-      .weights = (layout.weights_size + layout.states_size) * kFloat,
+      .weights = (layout.weights_size + layout.states_size) * kFloat + working_copy_bytes(facts),
       .gradients = gradient_buffers(batching.micro_batches, busy) * layout.reduced_size() * kFloat,
       .optimizer = optimizer_bytes(options.optimizer, layout.blocks, sharded ? facts.ranks : 1),
       .activations = busy * facts.training_arena,
@@ -132,7 +138,8 @@ TrainingMemory training_memory(const MemoryFacts& facts) {
 
 MemoryForecast forecast_memory(Exec exec, const Graph& graph, const TrainOptions& options,
                                const DataSignature& data, int ranks) {
-  const Graph rewritten = rewrite(tuned(graph.clone(), options.optimizer.tuning), options.train.recompute);
+  const Graph rewritten =
+      rewrite(tuned(graph.clone(), options.optimizer.tuning), options.train.recompute, options.run.precision);
   const Graph trained = trained_graph(rewritten, Objective(exec, options, data));
   const ParameterLayout layout(rewritten);
   const int cores = static_cast<int>(usable_cores().size());

@@ -32,9 +32,6 @@ struct Normalize {
 /// automatic: one GPU for each rank if there are enough, else the CPU.
 enum class DeviceChoice { automatic, cpu, cuda };
 
-/// Of weights, activations and gradients.
-enum class Precision { fp32 };
-
 enum class Layout { channels_last, channels_first };
 
 /// What to do at a step whose loss or gradient is not finite.

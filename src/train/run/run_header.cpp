@@ -47,12 +47,19 @@ std::string describe_task(const TrainOptions& options, const Task& task,
   return text;
 }
 
+std::string describe_precision(Precision precision, bool on_cuda) {
+  if (precision == Precision::tf32 && !on_cuda) return "tf32, which the CPU computes as fp32";
+  const bool is_narrow = activation_type(precision) != DType::f32;
+  return fmt::format("{}{}", to_string(precision), is_narrow ? " with fp32 master weights" : "");
+}
+
 std::string describe_model(const RunFacts& run) {
   const TrainingSetup& setup = run.setup;
   const auto [least, most] = std::ranges::minmax(setup.optimizer_bytes);
   std::string text = fmt::format(
-      "model: {} parameters; activations {:.1f} MiB, gradients {:.1f} MiB, optimizer {:.1f} MiB per rank",
-      setup.parameters.layout().parameter_count, mib(setup.step.activation_bytes()),
+      "model: {} parameters, {}; activations {:.1f} MiB, gradients {:.1f} MiB, optimizer {:.1f} MiB per rank",
+      setup.parameters.layout().parameter_count,
+      describe_precision(setup.graph.precision(), setup.exec.on_cuda()), mib(setup.step.activation_bytes()),
       mib(setup.step.gradient_bytes()), mib(most));
   if (setup.sharding)
     text += fmt::format(" (sharded over {} ranks, at least {:.1f} MiB)", run.ranks, mib(least));

@@ -52,7 +52,8 @@ Step::Options step_options(const TrainOptions& options, World& world, Exec exec,
   Step::Options result{.bucket_bytes = options.comm.bucket_bytes,
                        .gradients = options.comm.gradients,
                        .capture = options.run.capture,
-                       .max_bad_steps = options.max_bad_steps()};
+                       .max_bad_steps = options.max_bad_steps(),
+                       .scales_loss = options.run.precision == Precision::fp16};
   const auto bytes = layout.reduced_size() * static_cast<int64_t>(sizeof(float));
   if (result.bucket_bytes == 0)
     result.bucket_bytes =

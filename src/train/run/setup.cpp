@@ -5,6 +5,7 @@
 #include "src/graph/layers/input/embedding.h"
 #include "src/graph/rewrites/rewrites.h"
 #include "src/ops/fingerprint.h"
+#include "src/ops/supported.h"
 #include "src/train/run/run_settings.h"
 
 namespace lockstep {
@@ -45,11 +46,14 @@ void check_outputs(const Graph& graph, const NetworkOutput& needed) {
 }
 
 Graph make_graph(const TrainOptions& options, const Task& task, const ModelFactory& model) {
+  if (const std::string reason = why_unsupported(task.exec(), options.run.precision); !reason.empty())
+    fail(ExitCode::usage, "run.precision = \"{}\": {}", to_string(options.run.precision), reason);
   Graph graph = model(task.input(), task.objective().network_output());
   check_outputs(graph, task.objective().network_output());
   // The ids that occur as inputs are those that are predicted.
   if (options.data.task == TargetTask::tokens) check_entries(graph, task.objective().outputs());
-  return rewrite(tuned(std::move(graph), options.optimizer.tuning), options.train.recompute);
+  return rewrite(tuned(std::move(graph), options.optimizer.tuning), options.train.recompute,
+                 options.run.precision);
 }
 
 }  // namespace

@@ -63,7 +63,9 @@ void Trainer::restore(const ResumeFrom& from) {
   state_ = checkpoints_.restore(from);
   // The run may have skipped non-finite steps before, and no longer does.
   state_.skipped.in_a_row = std::clamp<int64_t>(state_.skipped.in_a_row, 0, options_.max_bad_steps() - 1);
-  setup_.step.set_bad_in_a_row(static_cast<int32_t>(state_.skipped.in_a_row));
+  if (state_.loss_scale.factor == 0 && setup_.step_options.scales_loss)
+    state_.loss_scale.factor = LossScale::kInitial;  // the run was in another precision before
+  setup_.step.resume(static_cast<int32_t>(state_.skipped.in_a_row), state_.loss_scale);
   watch_.restore(state_);
 }
 
@@ -128,7 +130,7 @@ Requests Trainer::requests() const {
 void Trainer::report(const std::optional<StepMetrics>& metrics) {
   if (!metrics) return;
   activity().enter(Phase::report);
-  state_.count(metrics->loss, metrics->samples, metrics->is_finite, metrics->output_losses);
+  state_.count(*metrics);
   asked_.stop |= metrics->requests.stop;
   asked_.save |= metrics->requests.save;
   const int64_t at = metrics->step - 1, in_a_row = state_.skipped.in_a_row;
@@ -145,6 +147,8 @@ void Trainer::report(const std::optional<StepMetrics>& metrics) {
                        .samples_per_s = static_cast<double>(metrics->samples) / clock_.step_seconds(),
                        .gradient_norm = metrics->gradient_norm,
                        .skipped_in_a_row = options_.train.on_nan == OnNan::skip ? in_a_row : 0,
+                       .overflowed = metrics->overflowed,
+                       .loss_scale = metrics->loss_scale.factor,
                        .output_losses = named(metrics->output_losses)});
   if (in_a_row >= options_.max_bad_steps()) fail_diverged(*metrics);
 }

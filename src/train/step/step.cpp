@@ -24,6 +24,7 @@ Step::Step(const Parts& parts, const Batching& batching, const Options& options)
     : parts_(parts),
       batching_(batching),
       max_bad_steps_(options.max_bad_steps),
+      scales_loss_(options.scales_loss),
       networks_(
           make_networks(parts, batching.micro_batch, std::min(parts.pool.lanes(), batching.micro_batches))),
       reduced_(parts.exec, Memory::device,
@@ -64,10 +65,11 @@ Step::Step(const Parts& parts, const Batching& batching, const Options& options)
   guard_ = device(sizeof(StepGuard));
   host_requests_ = pinned(ParameterLayout::kRequestFloats * sizeof(float));
   host_metrics_ = pinned(static_cast<size_t>(layout.verdict_offset() + StepVerdict::kFloats) * sizeof(float));
+  resume(0, {.factor = scales_loss_ ? LossScale::kInitial : 0});
 }
 
-void Step::set_bad_in_a_row(int32_t count) {
-  const StepGuard guard{.bad_in_a_row = count};
+void Step::resume(int32_t bad_in_a_row, const LossScale& loss_scale) {
+  const StepGuard guard{.bad_in_a_row = bad_in_a_row, .loss_scale = loss_scale};
   copy(parts_.exec, guard_.data(), &guard, sizeof guard);
   synchronize(parts_.exec);
 }
@@ -111,7 +113,9 @@ std::optional<StepMetrics> Step::take_metrics() {
   result->requests = {.stop = requests[0] > 0, .save = requests[1] > 0};
   const StepVerdict verdict = *verdict_in(metrics);
   result->gradient_norm = verdict.gradient_norm;
-  result->is_finite = verdict.is_bad == 0;
+  result->is_finite = verdict.is_bad == 0 && verdict.overflowed == 0;
+  result->overflowed = verdict.overflowed != 0;
+  result->loss_scale = {verdict.loss_scale, static_cast<int32_t>(verdict.good_steps)};
   result->output_losses = output_losses_in(metrics);
   return result;
 }
@@ -125,10 +129,12 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
 
   started_.record(Timestamp::Of::compute);
   const int64_t rank_start = parts_.communicator.rank() * batching_.rank_batch();
-  for (int m = 0; m < batching_.micro_batches; ++m)
-    host_infos_.as<MicroBatchInfo>()[static_cast<size_t>(m)] =
-        micro_batch_info(rank_start + m * batching_.micro_batch, batching_.micro_batch, batch.global_valid,
-                         step - 1, 1.0f / static_cast<float>(batch.global_valid));
+  for (int m = 0; m < batching_.micro_batches; ++m) {
+    MicroBatchInfo& info = host_infos_.as<MicroBatchInfo>()[static_cast<size_t>(m)];
+    info = micro_batch_info(rank_start + m * batching_.micro_batch, batching_.micro_batch, batch.global_valid,
+                            step - 1, 1.0f / static_cast<float>(batch.global_valid));
+    if (scales_loss_) info.loss_scale = &guard_.as<StepGuard>()[0].loss_scale.factor;
+  }
   host_scalars_.as<OptimizerScalars>()[0] = {static_cast<float>(lr), static_cast<int32_t>(step)};
   copy(exec, infos_.data(), host_infos_.data(), infos_.size());
   copy(exec, scalars_.data(), host_scalars_.data(), scalars_.size());
@@ -211,6 +217,7 @@ void Step::enqueue() {
     divide_by_weights(parts_.exec, Tensor(reduced.data(), DType::f32, {kLossMetrics}), gradients());
   StepVerdict* const verdict = verdict_in(reduced);
   StepGuard* const guard = guard_.as<StepGuard>().data();
+  if (scales_loss_) unscale(parts_.exec, guard, gradients());
   parts_.optimizer.measure(gradients(), &verdict->gradient_norm);
   judge_step(parts_.exec, reduced.data(),
              reduced.subspan(static_cast<size_t>(layout.state_sums_offset()),
@@ -218,8 +225,11 @@ void Step::enqueue() {
              max_bad_steps_, verdict, guard);
   networks_[0].update_states(infos_.as<MicroBatchInfo>().data(), reduced, guard);
   parts_.optimizer.update(scalars_.as<OptimizerScalars>().data(), parts_.parameters.trained_weights(),
-                          gradients(), guard);
-  if (parts_.sharding != nullptr) parts_.sharding->gather(parts_.parameters.weights());
+                          gradients(), guard, parts_.parameters.working_weights());
+  if (parts_.sharding != nullptr) {
+    parts_.sharding->gather(parts_.parameters.weights());
+    parts_.parameters.update_working_weights();
+  }
 }
 
 void Step::compute_share(int lane) {

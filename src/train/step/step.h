@@ -39,6 +39,8 @@ struct StepMetrics {
   /// Whether the loss, the gradients and the statistics of batch norm were all finite. The same on every
   /// rank; if false, the step has changed nothing (see StepGuard).
   bool is_finite = true;
+  bool overflowed = false;    ///< not finite because of the scale of the loss, which is now smaller
+  LossScale loss_scale = {};  ///< after the step
   /// The loss of each of several outputs (Graph::outputs()), without its weight; empty if there is only one.
   std::vector<double> output_losses = {};
 };
@@ -67,6 +69,7 @@ class Step {
     Wire gradients = Wire::fp32;  ///< data type in which they are sent
     bool capture = true;
     int32_t max_bad_steps = 1;  ///< non-finite steps in a row after which no step changes the model
+    bool scales_loss = false;   ///< see LossScale
   };
   Step(const Parts& parts, const Batching& batching, const Options& options);
 
@@ -83,8 +86,9 @@ class Step {
   };
   Seconds seconds();
 
-  /// Sets the number of non-finite steps in a row before the first step, for a resumed run.
-  void set_bad_in_a_row(int32_t count);
+  /// Sets the number of non-finite steps in a row before the first step, and the scale of the loss, for a
+  /// resumed run.
+  void resume(int32_t bad_in_a_row, const LossScale& loss_scale);
 
   /// Memory for activations over all lanes, and for gradients.
   size_t activation_bytes() const;
@@ -116,6 +120,7 @@ class Step {
   Parts parts_;
   Batching batching_;
   int32_t max_bad_steps_;
+  bool scales_loss_;
   std::vector<Network> networks_;  // one per lane
   Buffer reduced_;                 // see ParameterLayout
   GradientReducer reducer_;

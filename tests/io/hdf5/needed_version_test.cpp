@@ -5,6 +5,7 @@
 
 #include "io/probe/inspect.h"
 #include "tests/io/data_files.h"
+#include "tests/io/hdf5/source_files.h"
 
 namespace lockstep {
 namespace {
@@ -50,6 +51,22 @@ const std::string kInt32("\x10\x08\x00\x00\x04\x00\x00\x00\x00\x00\x20\x00", 12)
 
 std::string error_at(const std::string& path, const std::string& name) {
   return error_of([&] { hdf5::File::open(path).dataset(name); });
+}
+
+TEST(NeededVersionTest, ASelectionOfALaterVersionSaysSo) {
+  const TemporaryFolder folder;
+  put(folder / "a.h5", "/x", {3}, std::vector<double>{1, 2, 3});
+  lockstep::put_virtual(folder / "v.h5", "/x", 6, {{"a.h5", "/x", 0, 3}});
+  // In the mapping: a hyperslab, of version 1.
+  std::ifstream in(folder / "v.h5", std::ios::binary);
+  std::string all((std::istreambuf_iterator<char>(in)), {});
+  const size_t at = all.find(std::string("\x02\0\0\0\x01\0\0\0", 8));
+  ASSERT_NE(at, std::string::npos);
+  all[at + 4] = 9;
+  std::ofstream(folder / "v.h5", std::ios::binary) << all;
+  EXPECT_THAT(error_at(folder / "v.h5", "/x"), AllOf(HasSubstr("v.h5: cannot open data set /x: "),
+                                                     HasSubstr("A later version of HDF5 than 1."),
+                                                     HasSubstr("libver=(\"earliest\", \"v110\")")));
 }
 
 TEST(NeededVersionTest, ATypeOfALaterVersionIsNamedWithThatVersion) {

@@ -171,8 +171,8 @@ TEST(Probe, WhateverTheChildDoesBecomesASentence) {
   unsetenv("PMIX_RANK");
 }
 
-/// Ctrl-C in a terminal and Open MPI 5 send a request to stop to a rank's whole process group. The rank decides
-/// what comes of it; what it is told about a file must not change.
+/// Ctrl-C in a terminal and Open MPI 5 send a request to stop to a rank's whole process group. The rank
+/// decides what comes of it; what it is told about a file must not change.
 TEST(Probe, ARequestToStopDoesNotEndTheChild) {
   for (const std::string signal : {"INT", "TERM", "HUP", "USR1", "USR2"})
     EXPECT_EQ(error_with_child("kill -" + signal + " $$; echo '{\"probe\":1}'; kill -" + signal +

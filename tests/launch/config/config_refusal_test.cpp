@@ -44,7 +44,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"[optimizer]\nlr = nan", "", "expects a finite number"},
         Refused{"[optimizer]\nname = \"adamm\"", "", "unknown value 'adamm'. Did you mean 'adam'?"},
         Refused{"[run]\nreproducible = 1", "", "run.reproducible: expects true or false, found an integer"},
-        Refused{"[run]\nprecision = \"bf16\"", "", "this version computes in fp32 only"},
+        Refused{"[run]\nprecision = \"fp8\"", "", "fp32, tf32, bf16"},
         Refused{"[run]\nseed = -1", "", "run.seed: must be at least 0, is -1"},
         Refused{"[run]\nthreads = 5000000000", "", "5000000000 is too large"},
         Refused{"[data]\ntrain = 3", "", "expects \"FILE:/GROUP\" or a table"},

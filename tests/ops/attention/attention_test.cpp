@@ -23,6 +23,7 @@ struct Options {
   float dropout = 0;
 
   int64_t channels() const { return heads * width; }
+  Shape qkv(int64_t samples) const { return {samples, positions, 3 * channels()}; }
   AttentionSpec spec() const {
     return {.heads = heads, .causal = causal, .dropout = {.rate = dropout, .seed = kSeed, .layer = kLayer}};
   }
@@ -100,15 +101,16 @@ Doubles mask_of(int64_t samples, int64_t positions) {
 
 OpCase forward_case(const Options& o, int64_t samples, const Fill& qkv, const Tolerance& tolerance) {
   OpCase op;
-  op.input("qkv", {samples, o.positions, 3 * o.channels()}, qkv);
+  op.input("qkv", o.qkv(samples), qkv);
   if (o.masked) op.input("mask", {samples, o.positions}, exactly(mask_of(samples, o.positions)));
   Doubles indices = {0, 5, 0x1p40};
   indices.resize(static_cast<size_t>(samples), 77);
   if (o.dropout > 0) op.input("samples", {samples}, exactly(indices), DType::i64);
   op.output("y", {samples, o.positions, o.channels()}, tolerance);
   op.output("log_sums", {samples, o.heads, o.positions}, tolerance);
+  op.activations = {"qkv", "mask", "y"};
   op.info.step = kStep;
-  op.prepare = [=](Exec exec) {
+  op.prepare = [=](Exec exec, DType type) {
     const auto inputs = [](const OpCall& c) {
       return AttentionInputs{c["qkv"], c["mask"], c["samples"], c.info};
     };
@@ -119,7 +121,7 @@ OpCase forward_case(const Options& o, int64_t samples, const Fill& qkv, const To
                         attention_backward(c.exec, o.spec(), inputs(c), c["y"], c["log_sums"], c["dy"],
                                            c["dqkv"], c.workspace);
                       },
-                      attention_workspace_bytes(exec, o.spec(), samples, o.positions)};
+                      attention_workspace_bytes(exec, o.spec(), o.qkv(samples), type)};
   };
   op.oracle = [=](const Values& in) { return oracle_of(o, in); };
   op.flops = 4.0 * static_cast<double>(samples * o.positions * o.positions * o.channels());
@@ -166,9 +168,9 @@ INSTANTIATE_FOR_BACKENDS(AttentionTest);
 /// The outputs of one head of width 1, for queries, keys and values of three positions.
 std::vector<float> run_attention(Exec exec, const AttentionSpec& spec, const std::vector<float>& qkv) {
   const auto positions = static_cast<int64_t>(qkv.size()) / 3;
-  const Guarded<float> in(exec, {1, positions, 3}, qkv), y(exec, {1, positions, 1}),
-      log_sums(exec, {1, 1, positions});
-  const auto bytes = static_cast<int64_t>(attention_workspace_bytes(exec, spec, 1, positions));
+  const Shape shape{1, positions, 3};
+  const Guarded<float> in(exec, shape, qkv), y(exec, {1, positions, 1}), log_sums(exec, {1, 1, positions});
+  const auto bytes = static_cast<int64_t>(attention_workspace_bytes(exec, spec, shape, DType::f32));
   const Guarded<uint8_t> workspace(exec, {bytes});
   attention_forward(exec, spec, {in, {}}, y, log_sums, workspace);
   return y.values();
@@ -184,14 +186,14 @@ TEST_P(AttentionTest, EqualScoresGiveTheMeanOfTheValues) {
 /// Outputs and gradients of two samples.
 std::vector<std::vector<float>> run_both(Exec exec, const Options& o) {
   const int64_t samples = 2, size = samples * o.positions * o.channels();
-  const Shape narrow{samples, o.positions, o.channels()}, wide{samples, o.positions, 3 * o.channels()};
+  const Shape narrow{samples, o.positions, o.channels()}, wide = o.qkv(samples);
   const Doubles mask_values = mask_of(samples, o.positions);
   const Guarded<float> qkv(exec, wide, random_values(3 * size, 1)),
       mask(exec, {samples, o.positions}, std::vector<float>(mask_values.begin(), mask_values.end())),
       dy(exec, narrow, random_values(size, 2)), y(exec, narrow), dqkv(exec, wide),
       log_sums(exec, {samples, o.heads, o.positions});
   const Guarded<uint8_t> workspace(
-      exec, {static_cast<int64_t>(attention_workspace_bytes(exec, o.spec(), samples, o.positions))});
+      exec, {static_cast<int64_t>(attention_workspace_bytes(exec, o.spec(), wide, DType::f32))});
   const AttentionInputs inputs{qkv, o.masked ? ConstTensor(mask) : ConstTensor{}};
   attention_forward(exec, o.spec(), inputs, y, log_sums, workspace);
   attention_backward(exec, o.spec(), inputs, y, log_sums, dy, dqkv, workspace);

@@ -18,8 +18,13 @@ OpCase conv_case(const ConvSpec& spec, const Fill& x = {}) {
   op.input("w", spec.weights());
   if (spec.bias) op.input("b", {spec.features()});
   op.output("y", spec.output(), kSum);
-  op.prepare = [=](Exec exec) {
-    const auto conv = std::make_shared<Conv>(exec, spec);
+  op.activations = {"x", "y"};
+  op.parameters = {"w", "b"};
+  op.rounded = {"dw"};
+  op.prepare = [=](Exec exec, DType type) {
+    ConvSpec typed = spec;
+    typed.type = type;
+    const auto conv = std::make_shared<Conv>(exec, typed);
     return OpRoutines{[=](const OpCall& c) { conv->forward(c["x"], c["w"], c["b"], c["y"], c.workspace); },
                       [=](const OpCall& c) {
                         conv->backward(c["x"], c["w"], c["dy"], c["dx"], c["dw"], c["db"], c.workspace);
@@ -221,6 +226,39 @@ TEST_P(ConvTest, AnImpossibleSpecIsABug) {
   EXPECT_THROW(conv({.samples = 1, .channels = 1, .filters = 1, .axes = {{2, 3, 2}, {5, 3}}}), Error);
   EXPECT_THROW(conv({.samples = 1, .channels = 3, .filters = 4, .axes = {{5}}, .groups = 2}), Error);
   EXPECT_THROW(ConvAxes(4), Error);
+}
+
+// Our direct kernels need no workspace, and would compute any type if cuDNN refused it.
+TEST_P(ConvTest, LeavesEveryTypeToTheLibrary) {
+  if (!exec().on_cuda()) return;
+  for (const DType type : {DType::bf16, DType::f16})
+    EXPECT_GT(
+        Conv(exec(), {.samples = 2, .channels = 16, .filters = 16, .axes = {{8, 3}, {8, 3}}, .type = type})
+            .workspace_bytes(),
+        0u)
+        << to_string(type);
+}
+
+TEST_P(ConvTest, RoundsFloatOnlyIfItMay) {
+  constexpr float kJustAboveOne = 1 + 0x1p-12f;  // 1 as TF32
+  const auto product = [&](bool tf32) {
+    Conv conv(exec(), {.samples = 1,
+                       .channels = 1,
+                       .filters = 1,
+                       .axes = {{1}, {1}},
+                       .bias = false,
+                       .needs_dx = false,
+                       .tf32 = tf32});
+    const Guarded<float> x(exec(), {1, 1, 1, 1}, {kJustAboveOne}), w(exec(), {1, 1, 1, 1}, {1});
+    const Guarded<float> y(exec(), {1, 1, 1, 1});
+    const Guarded<uint8_t> scratch = workspace(exec(), conv.workspace_bytes());
+    conv.forward(x, w, {}, y, scratch);
+    return y.values()[0];
+  };
+  EXPECT_EQ(product(false), kJustAboveOne);
+#ifdef LOCKSTEP_EMULATED_CUDA
+  EXPECT_EQ(product(true), exec().on_cuda() ? 1 : kJustAboveOne);
+#endif
 }
 
 }  // namespace

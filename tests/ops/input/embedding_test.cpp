@@ -14,7 +14,7 @@ OpCase embedding_case(int64_t entries, int64_t width, int64_t rows, const Fill& 
   OpCase op;
   op.input("ids", {rows}, ids, DType::i32).input("weight", {entries, width});
   op.output("y", {rows, width}, kExact).output_gradient("y").gradient("weight", kSum);
-  op.prepare = [=](Exec exec) {
+  op.prepare = [=](Exec exec, DType) {
     return OpRoutines{
         [](const OpCall& c) { embedding_forward(c.exec, c["ids"], c["weight"], c["y"]); },
         [](const OpCall& c) { embedding_backward(c.exec, c["ids"], c["dy"], c["dweight"], c.workspace); },
@@ -31,6 +31,8 @@ OpCase embedding_case(int64_t entries, int64_t width, int64_t rows, const Fill& 
     }
     return out;
   };
+  op.activations = {"y"};
+  op.parameters = {"weight"};
   return op;
 }
 

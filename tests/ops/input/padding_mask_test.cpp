@@ -15,6 +15,7 @@ const RegisterOp kPaddingMask("padding_mask", [](Op& op) {
       for (const double id : in["ids"]) expected.push_back(id == 2 ? 0 : 1);
       return Values{{"mask", expected}};
     };
+    mask.activations = {"mask"};
     return mask;
   });
 });

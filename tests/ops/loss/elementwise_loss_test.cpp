@@ -42,6 +42,7 @@ OpCase loss_case(ElementwiseLoss kind, int64_t positive_columns, int64_t rows, i
   op.weights = {{"metrics", {1, 0, 0}}};
   op.may_alias = {{"dprediction", "prediction"}};
   op.may_be_absent = {"dprediction"};
+  op.activations = {"dprediction"};
   op.is_padded = true;
   op.pointers = {"positive"};
   op.runs([=](const OpCall& c) {

@@ -73,6 +73,7 @@ OpCase cross_entropy_case(const Options& o, int64_t samples, const Fill& logits,
   op.weights = {{"metrics", {1, 0, 0}}};
   op.may_alias = {{"dlogits", "logits"}};
   op.may_be_absent = {"dlogits"};
+  op.activations = {"dlogits"};
   op.is_padded = true;
   op.pointers = {"weights"};
   op.info.valid = static_cast<int32_t>(samples);

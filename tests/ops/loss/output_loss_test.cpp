@@ -21,6 +21,7 @@ OpCase output_loss_case(float weight, bool is_first, const Shape& shape, const F
   else
     op.state("total", {kLossMetrics}, total, kSum);
   op.pointers = {"gradient"};
+  op.activations = {"gradient"};
   op.runs([=](const OpCall& c) {
     add_output_loss(c.exec, weight, is_first, c["own"], c["gradient"], c["total"]);
   });

@@ -12,14 +12,20 @@
 namespace lockstep::test {
 namespace {
 
-OpCase matmul_case(const MatmulSpec& spec, const Fill& a = {}, const Fill& bias = {}) {
+/// is_narrow: in two bytes, the result has the type of the factors, otherwise f32.
+OpCase matmul_case(const MatmulSpec& spec, const Fill& a = {}, const Fill& bias = {}, bool is_narrow = true) {
   OpCase op;
   op.input("a", spec.transpose_a ? Shape{spec.k, spec.m} : Shape{spec.m, spec.k}, a);
   op.input("b", spec.transpose_b ? Shape{spec.n, spec.k} : Shape{spec.k, spec.n});
   if (spec.epilogue != Epilogue::none) op.input("bias", {spec.n}, bias);
   op.output("c", {spec.m, spec.n}, spec.k == 0 ? kExact : kSum);
-  op.prepare = [=](Exec exec) {
-    const auto matmul = std::make_shared<Matmul>(exec, spec);
+  op.activations = {"a", "b"};
+  if (is_narrow) op.activations.insert(op.activations.end(), {"c", "bias"});
+  op.prepare = [=](Exec exec, DType type) {
+    MatmulSpec typed = spec;
+    typed.type = type;
+    if (is_narrow) typed.result = type;
+    const auto matmul = std::make_shared<Matmul>(exec, typed);
     return OpRoutines{[=](const OpCall& c) { matmul->run(c["a"], c["b"], c["bias"], c["c"], c.workspace); },
                       nullptr, matmul->workspace_bytes()};
   };
@@ -50,12 +56,18 @@ const RegisterOp kMatmul("matmul", [](Op& op) {
   }
   add({.m = 33, .n = 47, .k = 129, .transpose_b = true});
   add({.m = 32, .n = 64, .k = 100});
+  for (const Epilogue epilogue : {Epilogue::none, Epilogue::bias}) {
+    const MatmulSpec spec{.m = 9, .n = 6, .k = 20, .transpose_a = true, .epilogue = epilogue};
+    op.add(fmt::format("a result in f32, epilogue {}", static_cast<int>(epilogue)),
+           matmul_case(spec, {}, {}, /*is_narrow=*/false));
+  }
   // A ReLU that turns NaN into zero would hide that the training has diverged.
   op.add("NaN and a fused ReLU", matmul_case({.m = 2, .n = 3, .k = 2, .epilogue = Epilogue::bias_relu},
                                              exactly({std::nan(""), 1, 1, 1}), exactly({1, 1, 1})));
 });
 
-OpCase linear_case(const LinearSpec& spec) {
+/// is_last: in two bytes, the output and the bias are f32.
+OpCase linear_case(const LinearSpec& spec, bool is_last = false) {
   OpCase op;
   op.input("x", {spec.rows, spec.in}).input("w", {spec.out, spec.in});
   if (spec.bias) op.input("b", {spec.out});
@@ -63,8 +75,17 @@ OpCase linear_case(const LinearSpec& spec) {
   if (spec.needs_dx) op.gradient("x", kGradient, spec.rows);
   op.gradient("w");
   if (spec.bias) op.gradient("b");
-  op.prepare = [=](Exec exec) {
-    const auto linear = std::make_shared<Linear>(exec, spec);
+  op.activations = {"x"};
+  op.parameters = {"w"};
+  if (is_last)
+    op.parameters.emplace_back("dy");
+  else
+    op.activations.emplace_back("y"), op.parameters.emplace_back("b");
+  op.prepare = [=](Exec exec, DType type) {
+    LinearSpec typed = spec;
+    typed.type = type;
+    if (!is_last) typed.result = type;
+    const auto linear = std::make_shared<Linear>(exec, typed);
     return OpRoutines{[=](const OpCall& c) { linear->forward(c["x"], c["w"], c["b"], c["y"], c.workspace); },
                       [=](const OpCall& c) {
                         linear->backward(c["x"], c["w"], c["dy"], c["dx"], c["dw"], c["db"], c.workspace);
@@ -88,10 +109,10 @@ OpCase linear_case(const LinearSpec& spec) {
   return op;
 }
 
-Op::Make any_rows(LinearSpec spec) {
-  return [spec](int64_t rows) mutable {
+Op::Make any_rows(LinearSpec spec, bool is_last = false) {
+  return [spec, is_last](int64_t rows) mutable {
     spec.rows = rows;
-    return linear_case(spec);
+    return linear_case(spec, is_last);
   };
 }
 
@@ -101,6 +122,7 @@ const RegisterOp kLinear("linear", [](Op& op) {
   op.add("no bias", 9, any_rows({.in = 4, .out = 17, .bias = false}));
   op.add("first layer", 6, any_rows({.in = 5, .out = 4, .needs_dx = false}));
   op.add("ReLU", 8, any_rows({.in = 6, .out = 11, .relu = true}));
+  op.add("last layer", 8, any_rows({.in = 6, .out = 11}, /*is_last=*/true));
   op.add("ReLU without a bias", 8, any_rows({.in = 6, .out = 11, .bias = false, .relu = true}));
   op.time("hidden", 64, any_rows({.in = 784, .out = 64, .needs_dx = false}));
   op.time("output", 64, any_rows({.in = 64, .out = 10}));

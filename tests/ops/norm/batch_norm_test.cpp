@@ -56,6 +56,7 @@ OpCase forward_case(const Shape& shape, const Fill& x = between(-1, 3), const To
                             c["dscale"], c["dshift"]);
       });
   op.oracle = [shape](const Values& in) { return oracle_of(shape, in); };
+  op.activations = {"x", "y"};
   op.info.valid = static_cast<int32_t>(shape[0]);
   return op;
 }
@@ -113,6 +114,7 @@ OpCase inference_case(const Shape& shape, const Fill& x, const Fill& mean, const
     return Values{{"y", normalized(in["x"], in["mean"], in["variance"], in["scale"], in["shift"])}};
   };
   op.may_alias = {{"y", "x"}};
+  op.activations = {"x", "y"};
   return op;
 }
 

@@ -50,6 +50,7 @@ OpCase forward_case(const GroupNormSpec& spec, const Shape& shape, bool has_shif
       });
   op.oracle = [=](const Values& in) { return oracle_of(spec, shape, in); };
   op.may_alias = {{"y", "x"}};
+  op.activations = {"x", "y"};
   return op;
 }
 

@@ -36,6 +36,7 @@ OpCase local_response_norm_case(const LocalResponseNormSpec& spec, const Shape& 
             local_response_norm_backward(c.exec, spec, c["x"], c["scale"], c["dy"], c["dx"]);
           });
   op.oracle = [=](const Values& in) { return oracle_of(spec, shape[0], shape[1], in["x"]); };
+  op.activations = {"x", "y"};
   return op;
 }
 

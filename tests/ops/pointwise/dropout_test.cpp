@@ -36,6 +36,7 @@ OpCase dropout_case(const DropoutSpec& spec, int64_t rows, int64_t width) {
           [=](const OpCall& c) { dropout(c.exec, c.info, spec, c["samples"], c["dy"], c["dx"]); });
   op.oracle = [=](const Values& in) { return Values{{"y", oracle(spec, 9, in["samples"], in["x"])}}; };
   op.may_alias = {{"y", "x"}, {"dx", "dy"}};
+  op.activations = {"x", "y"};
   return op;
 }
 

@@ -6,6 +6,7 @@
 #include "src/ops/pointwise/activation.h"
 #include "src/ops/pointwise/add.h"
 #include "src/ops/pointwise/bias.h"
+#include "src/ops/pointwise/cast.h"
 #include "tests/support/backend.h"
 #include "tests/support/harness/op_case.h"
 #include "tests/support/oracles.h"
@@ -30,6 +31,7 @@ OpCase activation_forward_case(const ActivationSpec& spec, const Shape& shape, c
           [=](const OpCall& c) { activation_backward(c.exec, spec, c[saved], c["dy"], c["dx"]); });
   op.oracle = [=](const Values& in) { return Values{{"y", oracle::activation(spec, in["x"])}}; };
   if (!backward_reads_input(spec.function)) op.may_alias = {{"y", "x"}};
+  op.activations = {"x", "y"};
   op.any_address = true;
   return op;
 }
@@ -64,6 +66,7 @@ OpCase add_case(const Shape& shape, const Fill& a, const Fill& b) {
     return Values{{"y", y}};
   };
   op.may_alias = {{"y", "a"}, {"y", "b"}};
+  op.activations = {"a", "b", "y"};
   return op;
 }
 
@@ -71,6 +74,22 @@ const RegisterOp kAdd("add", [](Op& op) {
   op.add("any length", {31, 1027}, [](int64_t count) { return add_case({count}, {}, {}); });
   op.add("infinity and NaN", add_case({2}, exactly({kInfinity, kInfinity}), exactly({1, -kInfinity})));
   op.time("add", 64, [](int64_t n) { return add_case({n, 26, 26, 32}, {}, {}); });
+});
+
+/// The tensor that is named `narrow` has the type of the activations, the other is f32.
+OpCase cast_case(int64_t count, const std::string& narrow) {
+  OpCase op;
+  op.input("x", {count}, between(-300, 300)).output("y", {count}, kExact);
+  op.runs([](const OpCall& c) { cast(c.exec, c["x"], c["y"]); });
+  op.oracle = [](const Values& in) { return Values{{"y", in["x"]}}; };
+  op.activations = {narrow};
+  return op;
+}
+
+const RegisterOp kCast("cast", [](Op& op) {
+  for (const std::string narrow : {"x", "y"})
+    op.add("between f32 and the type of " + narrow, {31, 1027},
+           [narrow](int64_t count) { return cast_case(count, narrow); });
 });
 
 OpCase bias_case(const Shape& shape) {
@@ -86,6 +105,8 @@ OpCase bias_case(const Shape& shape) {
     return Values{{"y", y}};
   };
   op.may_alias = {{"y", "x"}};
+  op.activations = {"x", "y"};
+  op.parameters = {"b"};
   return op;
 }
 

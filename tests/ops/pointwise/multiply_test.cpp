@@ -24,6 +24,7 @@ OpCase multiply_forward_case(const Shape& shape) {
     return Values{{"y", y}};
   };
   op.may_alias = {{"y", "a"}};
+  op.activations = {"a", "b", "y"};
   return op;
 }
 

@@ -17,6 +17,7 @@ OpCase scale_case(int64_t rows, int64_t width, float factor) {
     return Values{{"y", y}};
   };
   op.may_alias = {{"y", "x"}, {"dx", "dy"}};
+  op.activations = {"x", "y"};
   return op;
 }
 

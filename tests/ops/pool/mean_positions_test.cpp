@@ -31,6 +31,7 @@ OpCase mean_case(int64_t samples, int64_t positions, int64_t channels, bool mask
       }
     return Values{{"y", y}};
   };
+  op.activations = {"x", "mask", "y"};
   return op;
 }
 

@@ -74,6 +74,7 @@ OpCase max_pool_case(const PoolSpec& spec, const Fill& x = {}) {
     return Values{{"y", result.y}, {"argmax", {result.argmax.begin(), result.argmax.end()}}};
   };
   op.kinks = 0.01;
+  op.activations = {"x", "y"};
   return op;
 }
 
@@ -123,6 +124,7 @@ OpCase average_pool_case(const PoolSpec& spec, const Tolerance& tolerance) {
   op.runs([=](const OpCall& c) { average_pool_forward(c.exec, spec, c["x"], c["y"]); },
           [=](const OpCall& c) { average_pool_backward(c.exec, spec, c["dy"], c["dx"]); });
   op.oracle = [=](const Values& in) { return Values{{"y", oracle::average_pool(spec, in["x"])}}; };
+  op.activations = {"x", "y"};
   return with_gradient(op, spec.n);
 }
 
@@ -158,6 +160,7 @@ OpCase global_average_pool_case(const Shape& shape) {
           [](const OpCall& call) { global_average_pool_backward(call.exec, call["dy"], call["dx"]); });
   const PoolSpec whole = volume(n, c, {}, {}, along(positions, positions, 1));
   op.oracle = [=](const Values& in) { return Values{{"y", oracle::average_pool(whole, in["x"])}}; };
+  op.activations = {"x", "y"};
   return with_gradient(op, n);
 }
 

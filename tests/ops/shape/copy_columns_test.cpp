@@ -16,6 +16,7 @@ OpCase copy_case(const Part& part, int64_t rows) {
   OpCase op;
   op.input("x", {rows, part.x_columns}).state("y", {rows, part.y_columns}, {}, kExact);
   op.pointers = {"x", "y"};  // the matrices may have any number of other columns
+  op.activations = {"x", "y"};
   op.runs([=](const OpCall& c) {
     copy_columns(c.exec, part.columns, c["x"], part.x_first, c["y"], part.y_first);
   });

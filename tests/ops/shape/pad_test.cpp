@@ -33,6 +33,7 @@ OpCase pad_case(PadSpec spec, int64_t samples) {
   op.runs([=](const OpCall& c) { pad_forward(c.exec, spec, c["x"], c["y"]); },
           [=](const OpCall& c) { pad_backward(c.exec, spec, c["dy"], c["dx"]); });
   op.oracle = [=](const Values& in) { return Values{{"y", oracle_of(spec, in["x"])}}; };
+  op.activations = {"x", "y"};
   return op;
 }
 

@@ -13,6 +13,8 @@ OpCase prepend_case(int64_t samples, int64_t positions, int64_t channels) {
   op.output("y", {samples, positions + 1, channels}, kExact).output_gradient("y");
   op.gradient("token", kSum).gradient("x", kGradient, std::max<int64_t>(samples, 1));
   op.may_be_absent = {"dtoken", "dx"};
+  op.activations = {"x", "y"};
+  op.parameters = {"token"};
   op.runs([](const OpCall& c) { prepend_forward(c.exec, c["token"], c["x"], c["y"]); },
           [](const OpCall& c) { prepend_backward(c.exec, c["dy"], c["dx"], c["dtoken"]); });
   op.oracle = [=](const Values& in) {

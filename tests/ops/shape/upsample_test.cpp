@@ -60,6 +60,7 @@ OpCase upsample_case(UpsampleSpec spec, int64_t samples) {
   op.runs([=](const OpCall& c) { upsample_forward(c.exec, spec, c["x"], c["y"]); },
           [=](const OpCall& c) { upsample_backward(c.exec, spec, c["dy"], c["dx"]); });
   op.oracle = [=](const Values& values) { return Values{{"y", oracle_of(spec, values["x"])}}; };
+  op.activations = {"x", "y"};
   return op;
 }
 

@@ -84,6 +84,9 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t handle,
       return valid(read(&operation->epilogue, value, bytes));
     case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
       return valid(read(&operation->bias, value, bytes));
+    case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE:
+      operation->bias_type.emplace();
+      return valid(read(&*operation->bias_type, value, bytes));
   }
   return CUBLAS_STATUS_INVALID_VALUE;
 }

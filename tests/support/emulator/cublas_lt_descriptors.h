@@ -5,7 +5,9 @@
 
 #include <array>
 #include <cstring>
+#include <optional>
 
+#include "tests/support/emulator/element.h"
 #include "tests/support/emulator/library.h"
 
 namespace emulator::cublas_lt {
@@ -16,13 +18,14 @@ struct Operation {
   int32_t transpose_a = CUBLAS_OP_N, transpose_b = CUBLAS_OP_N;
   uint32_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   const void* bias = nullptr;
+  std::optional<cudaDataType_t> bias_type = std::nullopt;  ///< by default that of D
 };
 struct Layout {
   cudaDataType type;
   uint64_t rows, columns;
   int64_t leading;
 
-  size_t bytes() const { return ((columns - 1) * static_cast<size_t>(leading) + rows) * sizeof(float); }
+  size_t bytes() const { return ((columns - 1) * static_cast<size_t>(leading) + rows) * size_of(type); }
 };
 struct Preference {
   uint64_t workspace_bytes = 0;

@@ -1,4 +1,4 @@
-// cuBLASLt on the CPU: fp32 products of column-major matrices. Rules are those of the cuBLAS documentation,
+// cuBLASLt on the CPU: products of column-major matrices. Rules are those of the cuBLAS documentation,
 // chapter "Using the cuBLASLt API", and of the comments in cublasLt.h; what the real library leaves undefined
 // is an error here. It offers algorithms as the real one does: with and without split-K, one that sums in an
 // order left to chance, and one that does not work.
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/support/emulator/cublas_lt_descriptors.h"
+#include "tests/support/emulator/element.h"
 
 namespace emulator::cublas_lt {
 
@@ -27,7 +28,8 @@ struct Problem {
          {static_cast<uint64_t>(operation.compute), uint64_t{operation.epilogue},
           static_cast<uint64_t>(operation.transpose_a), static_cast<uint64_t>(operation.transpose_b), m, n, k,
           static_cast<uint64_t>(a.leading), static_cast<uint64_t>(b.leading),
-          static_cast<uint64_t>(c.leading), static_cast<uint64_t>(d.leading)})
+          static_cast<uint64_t>(c.leading), static_cast<uint64_t>(d.leading), uint64_t{a.type},
+          uint64_t{d.type}})
       hash = (hash ^ part) * 1099511628211u;
     return hash;
   }
@@ -89,19 +91,25 @@ cublasStatus_t understand(cublasLtMatmulDesc_t operation_handle, cublasLtMatrixL
     if (result->rows != problem->m || result->columns != problem->n) return CUBLAS_STATUS_INVALID_VALUE;
   if ((bt ? b->columns : b->rows) != problem->k) return CUBLAS_STATUS_INVALID_VALUE;
 
-  if (operation->compute != CUBLAS_COMPUTE_32F && operation->compute != CUBLAS_COMPUTE_32F_PEDANTIC)
+  const bool tf32 = operation->compute == CUBLAS_COMPUTE_32F_FAST_TF32;
+  if (operation->compute != CUBLAS_COMPUTE_32F && operation->compute != CUBLAS_COMPUTE_32F_PEDANTIC && !tf32)
     return CUBLAS_STATUS_NOT_SUPPORTED;
   if (operation->epilogue != CUBLASLT_EPILOGUE_DEFAULT && operation->epilogue != CUBLASLT_EPILOGUE_BIAS)
     return CUBLAS_STATUS_NOT_SUPPORTED;
-  for (const cudaDataType_t type : {operation->scale, a->type, b->type, c->type, d->type})
-    if (type != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
+  // The table of types of cublasLtMatmul(): factors of one type; the result has it, too, or is of floats; the
+  // bias has that of the result.
+  const bool narrow = a->type != CUDA_R_32F;
+  if (operation->scale != CUDA_R_32F || !emulator::is_supported(a->type) || a->type != b->type ||
+      c->type != d->type || (d->type != a->type && d->type != CUDA_R_32F) || (narrow && tf32))
+    return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (operation->bias_type && *operation->bias_type != d->type) return CUBLAS_STATUS_NOT_SUPPORTED;
   return CUBLAS_STATUS_SUCCESS;
 }
 
 struct Arguments {
   float alpha, beta;
-  const float *a, *b, *c;
-  float* d;
+  const void *a, *b, *c;
+  void* d;
   float* workspace;
 };
 
@@ -109,15 +117,19 @@ struct Arguments {
 void multiply(const Problem& p, const Arguments& arguments, size_t first, size_t last, float* partial) {
   const bool at = p.operation.transpose_a == CUBLAS_OP_T, bt = p.operation.transpose_b == CUBLAS_OP_T;
   const auto a_leading = static_cast<size_t>(p.a.leading), b_leading = static_cast<size_t>(p.b.leading);
+  const auto factor = [&](const void* array, size_t i) {
+    const float value = load(p.a.type, array, i);
+    return p.operation.compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? as_tf32(value) : value;
+  };
   std::vector<float> a((last - first) * p.m);  // packed, so that the inner loop is contiguous
   for (size_t l = first; l < last; ++l)
     for (size_t i = 0; i < p.m; ++i)
-      a[(l - first) * p.m + i] = at ? arguments.a[i * a_leading + l] : arguments.a[l * a_leading + i];
+      a[(l - first) * p.m + i] = factor(arguments.a, at ? i * a_leading + l : l * a_leading + i);
   std::vector<double> column(p.m);
   for (size_t j = 0; j < p.n; ++j) {
     std::fill(column.begin(), column.end(), 0.0);
     for (size_t l = first; l < last; ++l) {
-      const double b = bt ? arguments.b[l * b_leading + j] : arguments.b[j * b_leading + l];
+      const double b = factor(arguments.b, bt ? l * b_leading + j : j * b_leading + l);
       const float* a_column = a.data() + (l - first) * p.m;
       for (size_t i = 0; i < p.m; ++i) column[i] += a_column[i] * b;
     }
@@ -135,7 +147,6 @@ void run(const Problem& p, const Algorithm& algorithm, const Arguments& argument
   for (size_t s = 0; s < splits; ++s)
     multiply(p, arguments, p.k * s / splits, p.k * (s + 1) / splits, partials + s * p.m * p.n);
 
-  const auto* bias = static_cast<const float*>(p.operation.bias);
   for (size_t j = 0; j < p.n; ++j)
     for (size_t i = 0; i < p.m; ++i) {
       float sum = partials[j * p.m + i];
@@ -143,9 +154,9 @@ void run(const Problem& p, const Algorithm& algorithm, const Arguments& argument
       if (algorithm.reduction == CUBLASLT_REDUCTION_SCHEME_INPLACE) sum = static_cast<float>(unsteady(sum));
       float value = arguments.alpha * sum;
       if (arguments.beta != 0)
-        value += arguments.beta * arguments.c[j * static_cast<size_t>(p.c.leading) + i];
-      if (p.operation.epilogue == CUBLASLT_EPILOGUE_BIAS) value += bias[i];
-      arguments.d[j * static_cast<size_t>(p.d.leading) + i] = value;
+        value += arguments.beta * load(p.c.type, arguments.c, j * static_cast<size_t>(p.c.leading) + i);
+      if (p.operation.epilogue == CUBLASLT_EPILOGUE_BIAS) value += load(p.d.type, p.operation.bias, i);
+      store(p.d.type, arguments.d, j * static_cast<size_t>(p.d.leading) + i, value);
     }
 }
 
@@ -261,18 +272,19 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
 
   // Only C may be D, with the same layout.
   const Range d_range{d, problem.d.bytes()}, scratch{workspace, algorithm.workspace_bytes};
-  const std::array<Range, 4> inputs = {Range{a, problem.a.bytes()}, Range{b, problem.b.bytes()},
-                                       Range{bias, bias == nullptr ? 0 : problem.m * sizeof(float)},
-                                       Range{c == d ? nullptr : c, c == d ? 0 : problem.c.bytes()}};
+  const std::array<Range, 4> inputs = {
+      Range{a, problem.a.bytes()}, Range{b, problem.b.bytes()},
+      Range{bias, bias == nullptr ? 0 : problem.m * emulator::size_of(problem.d.type)},
+      Range{c == d ? nullptr : c, c == d ? 0 : problem.c.bytes()}};
   if (c == d && problem.c.leading != problem.d.leading) return CUBLAS_STATUS_INVALID_VALUE;
   if (scratch.overlaps(d_range)) return CUBLAS_STATUS_INVALID_VALUE;
   for (const Range& input : inputs)
     if (input.overlaps(d_range) || input.overlaps(scratch)) return CUBLAS_STATUS_INVALID_VALUE;
 
-  arguments.a = static_cast<const float*>(a);
-  arguments.b = static_cast<const float*>(b);
-  arguments.c = static_cast<const float*>(c);
-  arguments.d = static_cast<float*>(d);
+  arguments.a = a;
+  arguments.b = b;
+  arguments.c = c;
+  arguments.d = d;
   arguments.workspace = static_cast<float*>(workspace);
   return emulator::launch(stream, [=] { run(problem, algorithm, arguments); })
              ? CUBLAS_STATUS_SUCCESS

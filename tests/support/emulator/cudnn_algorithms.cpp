@@ -37,10 +37,15 @@ cudnnStatus_t understand(cudnnTensorDescriptor_t x_handle, cudnnFilterDescriptor
 
   // The tables list two and three dimensions: one is two with an extent of 1.
   if (c.axes == 1) return CUDNN_STATUS_NOT_SUPPORTED;
-  // FLOAT_CONFIG is all that the emulator knows; NHWC filters go with NHWC tensors only.
+  // What the emulator knows are FLOAT_CONFIG, PSEUDO_HALF_CONFIG and PSEUDO_BFLOAT16_CONFIG: all three of one
+  // type, summed in float. CUDNN_FMA_MATH excludes tensor cores, which alone multiply two bytes and sum in
+  // float. NHWC filters go with NHWC tensors only.
   if (c.mode != CUDNN_CROSS_CORRELATION) return CUDNN_STATUS_NOT_SUPPORTED;
-  for (const cudnnDataType_t type : {x->type, w->type, y->type, c.compute})
-    if (type != CUDNN_DATA_FLOAT) return CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE;
+  const bool is_narrow = x->type == CUDNN_DATA_HALF || x->type == CUDNN_DATA_BFLOAT16;
+  if ((x->type != CUDNN_DATA_FLOAT && !is_narrow) || w->type != x->type || y->type != x->type ||
+      c.compute != CUDNN_DATA_FLOAT)
+    return CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE;
+  if (is_narrow && c.math == CUDNN_FMA_MATH) return CUDNN_STATUS_NOT_SUPPORTED;
   if (x->format != w->format || x->format != y->format) return CUDNN_STATUS_NOT_SUPPORTED_LAYOUT;
   return CUDNN_STATUS_SUCCESS;
 }
@@ -144,17 +149,16 @@ cudnnStatus_t convolve(cudnnHandle_t handle, const Call& call, const void* alpha
     return status;
   const Range ranges[] = {
       {x, problem.x.bytes()}, {w, problem.w.bytes()}, {y, problem.y.bytes()}, {workspace, needed}};
+  // Tensor cores read 16 bytes at once.
+  if (problem.x.type != CUDNN_DATA_FLOAT)
+    for (const Range& range : ranges)
+      if (reinterpret_cast<uintptr_t>(range.start) % 16 != 0) return CUDNN_STATUS_BAD_PARAM;
   for (const Range& range : ranges)
     for (const Range* other = &range + 1; other != std::end(ranges); ++other)
       if (range.overlaps(*other)) return CUDNN_STATUS_BAD_PARAM;
 
-  const Arguments arguments{static_cast<const float*>(x),
-                            static_cast<const float*>(w),
-                            static_cast<const float*>(y),
-                            static_cast<float*>(result),
-                            *static_cast<const float*>(alpha),
-                            *static_cast<const float*>(beta),
-                            workspace};
+  const Arguments arguments{
+      x, w, y, result, *static_cast<const float*>(alpha), *static_cast<const float*>(beta), workspace};
   const bool steady = is_deterministic(call.direction, call.algorithm);
   const bool started = launch(stream, [direction = call.direction, problem, arguments, needed, steady] {
     run(direction, problem, arguments, needed, steady);

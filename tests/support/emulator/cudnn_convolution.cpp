@@ -39,6 +39,16 @@ void for_each_tap(const Problem& p, Tap tap) {
     });
 }
 
+/// The elements of a factor.
+std::vector<float> loaded(const Problem& p, const Tensor& tensor, const void* data) {
+  std::vector<float> values(static_cast<size_t>(tensor.elements()));
+  for (size_t i = 0; i < values.size(); ++i) {
+    const float value = load(tensor.element_type(), data, i);
+    values[i] = p.rounds_to_tf32() ? as_tf32(value) : value;
+  }
+  return values;
+}
+
 }  // namespace
 
 void run(Direction direction, const Problem& p, const Arguments& arguments, size_t scratch_bytes,
@@ -47,7 +57,12 @@ void run(Direction direction, const Problem& p, const Arguments& arguments, size
   const Tensor& result = direction == Direction::forward ? p.y : direction == Direction::data ? p.x : p.w;
   std::vector<double> sums(static_cast<size_t>(result.elements()));
   double* sum = sums.data();
-  const float *x_data = arguments.x, *w_data = arguments.w, *y_data = arguments.y;
+  const auto factor_of = [&](const Tensor& tensor, const void* data) {
+    return &tensor == &result ? std::vector<float>() : loaded(p, tensor, data);
+  };
+  const std::vector<float> x_values = factor_of(p.x, arguments.x), w_values = factor_of(p.w, arguments.w),
+                           y_values = factor_of(p.y, arguments.y);
+  const float *x_data = x_values.data(), *w_data = w_values.data(), *y_data = y_values.data();
   const int64_t channels = p.w.c, x_stride = p.x.strides().c, w_stride = p.w.strides().c;
   switch (direction) {
     case Direction::forward:
@@ -74,8 +89,9 @@ void run(Direction direction, const Problem& p, const Arguments& arguments, size
   for (size_t i = 0; i < sums.size(); ++i) {
     const auto value = static_cast<float>(steady ? sums[i] : unsteady(sums[i]));
     // With beta 0 the result is not read: it may be NaN.
-    arguments.result[i] =
-        arguments.alpha * value + (arguments.beta == 0 ? 0 : arguments.beta * arguments.result[i]);
+    const cudaDataType_t type = result.element_type();
+    const float before = arguments.beta == 0 ? 0 : arguments.beta * load(type, arguments.result, i);
+    store(type, arguments.result, i, arguments.alpha * value + before);
   }
 }
 

@@ -15,17 +15,19 @@ struct Problem {
   bool is_left_open() const {
     return convolution.groups > 1 && (convolution.groups == x.c || convolution.axes == 3);
   }
+  /// As any math type but CUDNN_FMA_MATH may be understood to permit it.
+  bool rounds_to_tf32() const { return x.type == CUDNN_DATA_FLOAT && convolution.math != CUDNN_FMA_MATH; }
 };
 
 struct Arguments {
-  const float *x, *w, *y;
-  float* result;  ///< which of the three it is, the direction says
+  const void *x, *w, *y;
+  void* result;  ///< which of the three it is, the direction says
   float alpha, beta;
   void* workspace;
 };
 
-/// Adds up in double, tap by tap. scratch_bytes of the workspace are overwritten first. A steady sum is the
-/// same each time.
+/// Adds up in double, tap by tap, and rounds the factors to TF32 where the math type permits it.
+/// scratch_bytes of the workspace are overwritten first. A steady sum is the same each time.
 void run(Direction direction, const Problem& problem, const Arguments& arguments, size_t scratch_bytes,
          bool steady);
 

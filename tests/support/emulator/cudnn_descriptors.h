@@ -7,6 +7,7 @@
 #include <climits>
 #include <cstdint>
 
+#include "tests/support/emulator/element.h"
 #include "tests/support/emulator/library.h"
 
 namespace emulator::cudnn {
@@ -36,7 +37,11 @@ struct Tensor {
 
   int64_t positions() const { return extents[0] * extents[1] * extents[2]; }
   int64_t elements() const { return n * c * positions(); }
-  size_t bytes() const { return static_cast<size_t>(elements()) * sizeof(float); }
+  size_t bytes() const { return static_cast<size_t>(elements()) * size_of(element_type()); }
+  /// Only of the types that the emulator computes with.
+  cudaDataType_t element_type() const {
+    return type == CUDNN_DATA_BFLOAT16 ? CUDA_R_16BF : type == CUDNN_DATA_HALF ? CUDA_R_16F : CUDA_R_32F;
+  }
   Strides strides() const {
     const bool channels_last = format == CUDNN_TENSOR_NHWC;
     const int64_t step = channels_last ? c : 1;

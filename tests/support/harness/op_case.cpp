@@ -61,7 +61,7 @@ OpCase& OpCase::gradient(const std::string& name, const Tolerance& tolerance, in
 
 OpCase& OpCase::runs(std::function<void(const OpCall&)> forward,
                      std::function<void(const OpCall&)> backward) {
-  prepare = [=](Exec) { return OpRoutines{forward, backward}; };
+  prepare = [=](Exec, DType) { return OpRoutines{forward, backward}; };
   return *this;
 }
 
@@ -70,6 +70,23 @@ const Operand& OpCase::operand(const std::string& name) const {
       std::find_if(operands.begin(), operands.end(), [&](const Operand& o) { return o.name == name; });
   INVARIANT(found != operands.end(), "a case has no tensor '{}'", name);
   return *found;
+}
+
+OpCase OpCase::in(DType activation_type) const {
+  OpCase op = *this;
+  op.type = activation_type;
+  op.kinks = 1;  // values that are rounded to few bits are often equal
+  const auto is_in = [](const std::vector<std::string>& names, const std::string& name) {
+    return std::ranges::count(names, name) > 0;
+  };
+  for (Operand& operand : op.operands) {
+    if (is_in(rounded, operand.name)) operand.tolerance = rounded_to(activation_type, operand.tolerance);
+    const bool is_gradient = operand.name.starts_with("d") && is_in(activations, operand.name.substr(1));
+    if (!is_gradient && !is_in(activations, operand.name) && !is_in(parameters, operand.name)) continue;
+    operand.dtype = activation_type;
+    operand.tolerance = rounded_to(activation_type, operand.tolerance);
+  }
+  return op;
 }
 
 void Op::add(const std::string& name, std::vector<int64_t> rows, Make make) {

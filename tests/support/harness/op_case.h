@@ -95,8 +95,11 @@ struct OpCase {
 
   const Operand& operand(const std::string& name) const;
 
+  /// The case with activations, their gradients, and what is read of the parameters in another type.
+  OpCase in(DType activations) const;
+
   std::vector<Operand> operands;
-  std::function<OpRoutines(Exec)> prepare;
+  std::function<OpRoutines(Exec, DType activations)> prepare;
   Oracle oracle;
   Oracle smooth;  ///< what backward is the derivative of, where that is not the oracle
   /// The weights in the sum that is differentiated, for outputs without an output_gradient.
@@ -106,7 +109,12 @@ struct OpCase {
   std::vector<std::string> may_be_absent;  ///< outputs that a caller may leave out
   double kinks = 0;        ///< the largest part of an input's elements at which there is no derivative
   bool is_padded = false;  ///< rows from info.valid on count for nothing, and are zero where they are written
-  bool any_address = false;           ///< tensors may lie at any multiple of their element's size
+  bool any_address = false;  ///< tensors may lie at any multiple of their element's size
+  /// Inputs and outputs of any real type, with their gradients; and inputs of the same type whose gradients
+  /// are f32. All other tensors have the type that they are declared with.
+  std::vector<std::string> activations, parameters;
+  std::vector<std::string> rounded;   ///< f32 results that a library gives in the type of the activations
+  DType type = DType::f32;            ///< of these
   std::vector<std::string> pointers;  ///< tensors whose last extent the operation does not know
   MicroBatchInfo info{.step = 3, .valid = 0, .weight = 0.25f};  ///< valid is set to the number of rows
   double flops = 0;                                             ///< of forward; for timing

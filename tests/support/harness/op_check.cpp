@@ -17,12 +17,14 @@ namespace lockstep::test {
 
 namespace {
 
-Instance instance(Exec exec, const Op& op, const Op::Entry& entry, int64_t rows) {
-  Instance made{entry.make(rows), {}, {}};
+Instance instance(Exec exec, const Op& op, const Op::Entry& entry, int64_t rows,
+                  DType activations = DType::f32) {
+  Instance made{entry.make(rows).in(activations), {}, {}};
   if (!entry.is_fixed) made.op.info.valid = static_cast<int32_t>(rows);
-  made.where =
-      fmt::format("{}, case '{}'{} on {}", op.name(), entry.name,
-                  entry.is_fixed ? "" : fmt::format(" with {} rows", rows), to_string(exec.backend()));
+  made.where = fmt::format("{}, case '{}'{}{} on {}", op.name(), entry.name,
+                           entry.is_fixed ? "" : fmt::format(" with {} rows", rows),
+                           activations == DType::f32 ? "" : " in " + to_string(activations),
+                           to_string(exec.backend()));
   made.inputs = inputs_of(made.op);
   return made;
 }
@@ -79,6 +81,18 @@ void check_padded(Exec exec, Instance it, const OpCase& part, int32_t valid) {
   expect_same_bits(it, dirty, clean, "with NaN in the padding");
 }
 
+void compare_with_oracle(Exec exec, const Instance& it, int64_t rows) {
+  SCOPED_TRACE(it.where);
+  const Bytes results = OpRun(exec, it.op, it.inputs).both().results();
+  compare_all(it, results, expected_of(it.op, decoded(it.op, it.inputs), it.where), it.op, rows > 0);
+  if (!exec.on_cuda() || it.op.type == DType::f16) return;
+  for (const auto& [name, bytes] : OpRun({}, it.op, it.inputs).both().results()) {
+    const DType dtype = it.op.operand(name).dtype;
+    compare(it.where, it.op.operand(name), decode(dtype, results.at(name)), decode(dtype, bytes), 2, {},
+            "the CPU's");
+  }
+}
+
 template <typename Check>
 void for_each_case(Exec exec, const Op& op, Check check) {
   for (const Op::Entry& entry : op.cases())
@@ -114,18 +128,19 @@ void check_lanes(const Instance& it) {
 
 void check_oracle(Exec exec, const Op& op) {
   for (const Op::Entry& entry : op.cases())
-    for (const int64_t rows : all_rows(entry)) {
-      const Instance it = instance(exec, op, entry, rows);
-      SCOPED_TRACE(it.where);
-      const Bytes results = OpRun(exec, it.op, it.inputs).both().results();
-      compare_all(it, results, expected_of(it.op, decoded(it.op, it.inputs), it.where), it.op, rows > 0);
-      if (!exec.on_cuda()) continue;
-      for (const auto& [name, bytes] : OpRun({}, it.op, it.inputs).both().results()) {
-        const DType dtype = it.op.operand(name).dtype;
-        compare(it.where, it.op.operand(name), decode(dtype, results.at(name)), decode(dtype, bytes), 2, {},
-                "the CPU's");
-      }
-    }
+    for (const int64_t rows : all_rows(entry))
+      compare_with_oracle(exec, instance(exec, op, entry, rows), rows);
+}
+
+void check_precisions(Exec exec, const Op& op) {
+  for (const Op::Entry& entry : op.cases()) {
+    const int64_t rows = entry.rows.front();
+    if (entry.make(rows).activations.empty()) continue;
+    compare_with_oracle(exec, instance(exec, op, entry, rows, DType::bf16), rows);
+    // The same code as for bf16, whatever the shape.
+    if (exec.on_cuda() && &entry == &op.cases().front())
+      compare_with_oracle(exec, instance(exec, op, entry, rows, DType::f16), rows);
+  }
 }
 
 void check_padding(Exec exec, const Op& op) {

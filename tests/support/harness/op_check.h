@@ -10,6 +10,9 @@ namespace lockstep::test {
 /// input is changed. Also with no rows, with 1 and with 3. What CUDA computes is also what the CPU does.
 void check_oracle(Exec exec, const Op& op);
 
+/// The same with activations of two bytes, for cases that say which tensors those are: bf16, and on CUDA f16.
+void check_precisions(Exec exec, const Op& op);
+
 /// Rows of padding, full of NaN, count for nothing, and are zero where they are written.
 void check_padding(Exec exec, const Op& op);
 

@@ -47,7 +47,7 @@ OpRun::OpRun(Exec exec, const OpCase& op, const Bytes& inputs, const RunOptions&
       op_(op),
       inputs_(inputs),
       options_(options),
-      routines_(op.prepare(exec)),
+      routines_(op.prepare(exec, op.type)),
       info_(exec, op.info),
       workspace_(workspace(exec, routines_.workspace_bytes)) {
   call_.exec = exec;

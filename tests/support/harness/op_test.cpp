@@ -13,6 +13,7 @@ class Operation : public testing::TestWithParam<std::tuple<Backend, std::string>
 };
 
 TEST_P(Operation, ComputesItsDefinitionAndItsDerivatives) { check_oracle(exec, op()); }
+TEST_P(Operation, DoesSoInTwoBytes) { check_precisions(exec, op()); }
 TEST_P(Operation, LeavesPaddingOut) { check_padding(exec, op()); }
 TEST_P(Operation, MayOverwriteOrLeaveOutWhatItSays) { check_aliases(exec, op()); }
 TEST_P(Operation, GivesTheSameBitsEveryTime) { check_repeats(exec, op()); }

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "src/core/hash.h"
+#include "src/ops/supported.h"
 #include "tests/support/mpi_world.h"
 #include "tests/train/tiny_run.h"
 
@@ -14,24 +15,34 @@ class MpiStep : public MpiBackendTest {
   // The last batch of an epoch is short: some ranks have padding alone.
   const std::vector<int64_t> valid_ = {16, 16, 5, 16, 1};
 
-  std::unique_ptr<TinyRun> on_all_ranks(bool reproducible, bool capture = true) {
-    return std::make_unique<TinyRun>(exec(),
-                                     Batching{kGlobalBatch, kMicroBatch, kMicroBatches / world.size()},
-                                     TinyOptions{.clip_norm = 0.5, .capture = capture},
-                                     make_communicator(world, exec(), {.reproducible = reproducible}));
+  static TinyOptions options(Precision precision, bool capture = true) {
+    return {.clip_norm = 0.5,
+            .capture = capture,
+            .precision = precision,
+            .scales_loss = precision == Precision::fp16};
   }
-  std::unique_ptr<TinyRun> on_one_rank() {
+  std::unique_ptr<TinyRun> on_all_ranks(bool reproducible, bool capture = true,
+                                        Precision precision = Precision::fp32) {
+    return std::make_unique<TinyRun>(
+        exec(), Batching{kGlobalBatch, kMicroBatch, kMicroBatches / world.size()},
+        options(precision, capture), make_communicator(world, exec(), {.reproducible = reproducible}));
+  }
+  std::unique_ptr<TinyRun> on_one_rank(Precision precision = Precision::fp32) {
     return std::make_unique<TinyRun>(exec(), Batching{kGlobalBatch, kMicroBatch, kMicroBatches},
-                                     TinyOptions{.clip_norm = 0.5});
+                                     options(precision));
   }
 };
 INSTANTIATE_FOR_BACKENDS(MpiStep);
 
 TEST_P(MpiStep, ReproducibleTrainingHasTheBitsOfOneRank) {
-  const auto alone = on_one_rank(), together = on_all_ranks(/*reproducible=*/true);
-  EXPECT_EQ(together->train(valid_), alone->train(valid_));
-  EXPECT_EQ(together->hash(), alone->hash());
-  EXPECT_EQ(together->states(), alone->states());
+  for (const Precision precision : kPrecisions) {
+    if (!why_unsupported(exec(), precision).empty()) continue;
+    SCOPED_TRACE(to_string(precision));
+    const auto alone = on_one_rank(precision), together = on_all_ranks(true, true, precision);
+    EXPECT_EQ(together->train(valid_), alone->train(valid_));
+    EXPECT_EQ(together->hash(), alone->hash());
+    EXPECT_EQ(together->states(), alone->states());
+  }
 }
 
 TEST_P(MpiStep, CapturedEqualsUncapturedToTheBit) {

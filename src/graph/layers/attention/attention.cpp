@@ -29,10 +29,11 @@ class AttentionLayer final : public Layer {
   void prepare(const Preparation& preparation) override {
     exec_ = preparation.exec;
     samples_ = preparation.samples;
+    type_ = preparation.type;
   }
   std::vector<Value> saved() const override { return {{DType::f32, {samples_, spec_.heads, positions_}}}; }
   size_t workspace_bytes() const override {
-    return attention_workspace_bytes(exec_, spec_, samples_, positions_);
+    return attention_workspace_bytes(exec_, spec_, {samples_, positions_, 3 * channels_}, type_);
   }
 
   void forward(const LayerContext& context) override {
@@ -51,6 +52,7 @@ class AttentionLayer final : public Layer {
  private:
   AttentionSpec spec_;
   int64_t positions_ = 0, channels_ = 0, samples_ = 0;
+  DType type_ = DType::f32;
   Exec exec_;
 };
 

@@ -51,13 +51,24 @@ class MultiheadAttentionLayer final : public Layer {
     exec_ = p.exec;
     samples_ = p.samples;
     const int64_t rows = samples_ * positions_;
-    in_.emplace(exec_, LinearSpec{rows, channels_, 3 * channels_, bias_, false, p.needs_input_gradient});
-    out_.emplace(exec_, LinearSpec{rows, channels_, channels_, bias_});
+    type_ = p.type;
+    const auto linear = [&](int64_t outputs, bool needs_dx) {
+      return LinearSpec{.rows = rows,
+                        .in = channels_,
+                        .out = outputs,
+                        .bias = bias_,
+                        .needs_dx = needs_dx,
+                        .type = type_,
+                        .result = type_,
+                        .tf32 = p.tf32};
+    };
+    in_.emplace(exec_, linear(3 * channels_, p.needs_input_gradient));
+    out_.emplace(exec_, linear(channels_, true));
   }
 
   std::vector<Value> saved() const override {
-    return {{DType::f32, {samples_, positions_, 3 * channels_}},
-            {DType::f32, {samples_, positions_, channels_}},
+    return {{type_, qkv_shape()},
+            {type_, {samples_, positions_, channels_}},
             {DType::f32, {samples_, spec_.heads, positions_}}};
   }
   size_t workspace_bytes() const override {
@@ -76,8 +87,8 @@ class MultiheadAttentionLayer final : public Layer {
     const auto& [qkv, y, log_sums] = saved_of(context);
     const Tensor scratch = scratch_of(context);
     char* const gradients = static_cast<char*>(context.workspace.raw()) + scratch_bytes();
-    const Tensor dy(gradients, DType::f32, y.shape());
-    const Tensor dqkv(gradients + aligned(gradient_bytes()), DType::f32, qkv.shape());
+    const Tensor dy(gradients, type_, y.shape());
+    const Tensor dqkv(gradients + aligned(gradient_bytes()), type_, qkv.shape());
     out_->backward(rows(ConstTensor(y)), weight(context, 1), rows(ConstTensor(context.output_gradient)),
                    rows(dy), weight_gradient(context, 1), bias_gradient(context, 1), scratch);
     attention_backward(exec_, applied(spec_, context), attention_inputs(context, qkv), y, log_sums, dy, dqkv,
@@ -120,12 +131,13 @@ class MultiheadAttentionLayer final : public Layer {
 
   // The workspace holds scratch memory of the operation that runs, then the gradients of y and of qkv.
   static size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
+  Shape qkv_shape() const { return {samples_, positions_, 3 * channels_}; }
   size_t gradient_bytes() const {
-    return static_cast<size_t>(samples_ * positions_ * channels_) * sizeof(float);
+    return static_cast<size_t>(samples_ * positions_ * channels_) * size_of(type_);
   }
   size_t scratch_bytes() const {
     return aligned(std::max({in_->workspace_bytes(), out_->workspace_bytes(),
-                             attention_workspace_bytes(exec_, spec_, samples_, positions_)}));
+                             attention_workspace_bytes(exec_, spec_, qkv_shape(), type_)}));
   }
   Tensor scratch_of(const LayerContext& context) const {
     return {context.workspace.raw(), DType::u8, {static_cast<int64_t>(scratch_bytes())}};
@@ -134,6 +146,7 @@ class MultiheadAttentionLayer final : public Layer {
   AttentionSpec spec_;
   bool bias_;
   int64_t positions_ = 0, channels_ = 0, samples_ = 0;
+  DType type_ = DType::f32;
   Exec exec_;
   std::optional<Linear> in_, out_;
 };

@@ -115,6 +115,8 @@ class ConvLayer final : public Layer {
     spec.samples = preparation.samples;
     spec.needs_dx = preparation.needs_input_gradient;
     spec.relu = preparation.relu;
+    spec.type = preparation.type;
+    spec.tf32 = preparation.tf32;
     op_.emplace(preparation.exec, spec);
   }
 

@@ -12,7 +12,7 @@ struct EmbeddingOptions {
 };
 
 namespace layers {
-/// ids (...) int32 -> (..., width) float32: looks up a trained vector for each id.
+/// ids (...) int32 -> (..., width): looks up a trained vector for each id.
 extern const Description<EmbeddingOptions> embedding;
 }  // namespace layers
 

@@ -9,7 +9,7 @@ struct PaddingMaskOptions {
 };
 
 namespace layers {
-/// ids (...) int32 -> (...) float32: 0 where an id is `padding`, else 1. For the layers that take a mask.
+/// ids (...) int32 -> (...): 0 where an id is `padding`, else 1. For the layers that take a mask.
 extern const Description<PaddingMaskOptions> padding_mask;
 }  // namespace layers
 

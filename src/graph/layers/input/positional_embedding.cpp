@@ -47,7 +47,8 @@ class PositionalEmbeddingLayer final : public Layer {
   }
 
   void forward(const LayerContext& context) override {
-    const ConstTensor used(context.parameters[0].raw(), DType::f32, {positions_ * channels_});
+    const ConstTensor& weight = context.parameters[0];
+    const ConstTensor used(weight.raw(), weight.dtype(), {positions_ * channels_});
     bias_forward(exec_, context.inputs[0].reshaped(rows()), used, context.output.reshaped(rows()));
   }
 

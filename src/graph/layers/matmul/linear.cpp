@@ -47,18 +47,25 @@ class LinearLayer final : public Layer {
     if (!options_.bias) return {weight};
     // PyTorch draws the bias from the bounds of the weight; all others start at zero.
     const Init init = options_.init == Init::kaiming_torch ? Init::kaiming_torch : Init::zeros;
-    return {weight, {"bias", {options_.outputs}, init, inputs_, options_.outputs, false}};
+    return {weight, {"bias", {options_.outputs}, init, inputs_, options_.outputs, false, ReadAs::output}};
   }
 
   LayerTraits traits() const override {
-    return {.backward_reads_input = true, .applies_relu = true, .skips_frozen = true};
+    return {.backward_reads_input = true, .applies_relu = true, .skips_frozen = true, .writes_f32 = true};
   }
   int64_t flops() const override { return 2 * positions_ * inputs_ * options_.outputs; }
 
   void prepare(const Preparation& p) override {
     rows_ = p.samples * positions_;
-    op_.emplace(p.exec,
-                LinearSpec{rows_, inputs_, options_.outputs, options_.bias, p.relu, p.needs_input_gradient});
+    op_.emplace(p.exec, LinearSpec{.rows = rows_,
+                                   .in = inputs_,
+                                   .out = options_.outputs,
+                                   .bias = options_.bias,
+                                   .relu = p.relu,
+                                   .needs_dx = p.needs_input_gradient,
+                                   .type = p.type,
+                                   .result = p.output,
+                                   .tf32 = p.tf32});
   }
 
   size_t workspace_bytes() const override { return op_->workspace_bytes(); }

@@ -27,8 +27,8 @@ class BatchNormLayer final : public Layer {
   }
 
   std::vector<ParameterSpec> parameters() const override {
-    return {{"weight", {channels_}, options_.init, channels_, channels_, false, /*keep_f32=*/true},
-            {"bias", {channels_}, Init::zeros, channels_, channels_, false, /*keep_f32=*/true}};
+    return {{"weight", {channels_}, options_.init, channels_, channels_, false, ReadAs::f32},
+            {"bias", {channels_}, Init::zeros, channels_, channels_, false, ReadAs::f32}};
   }
 
   std::vector<StateSpec> states() const override {

@@ -40,10 +40,9 @@ class GroupNormLayer final : public Layer {
 
   std::vector<ParameterSpec> parameters() const override {
     std::vector<ParameterSpec> parameters = {
-        {"weight", {channels_}, Init::ones, channels_, channels_, false, /*keep_f32=*/true}};
+        {"weight", {channels_}, Init::ones, channels_, channels_, false, ReadAs::f32}};
     if (norm_.bias)
-      parameters.push_back(
-          {"bias", {channels_}, Init::zeros, channels_, channels_, false, /*keep_f32=*/true});
+      parameters.push_back({"bias", {channels_}, Init::zeros, channels_, channels_, false, ReadAs::f32});
     return parameters;
   }
 

@@ -34,10 +34,11 @@ using cublasLtMatrixLayout_t = struct cublasLtMatrixLayoutOpaque_t*;
 using cublasLtMatmulPreference_t = struct cublasLtMatmulPreferenceOpaque_t*;
 
 enum cublasLtMatmulDescAttributes_t {
-  CUBLASLT_MATMUL_DESC_TRANSA = 3,        ///< int32_t
-  CUBLASLT_MATMUL_DESC_TRANSB = 4,        ///< int32_t
-  CUBLASLT_MATMUL_DESC_EPILOGUE = 7,      ///< uint32_t
-  CUBLASLT_MATMUL_DESC_BIAS_POINTER = 8,  ///< const void*; its value tells the heuristic the alignment
+  CUBLASLT_MATMUL_DESC_TRANSA = 3,           ///< int32_t
+  CUBLASLT_MATMUL_DESC_TRANSB = 4,           ///< int32_t
+  CUBLASLT_MATMUL_DESC_EPILOGUE = 7,         ///< uint32_t
+  CUBLASLT_MATMUL_DESC_BIAS_POINTER = 8,     ///< const void*; its value tells the heuristic the alignment
+  CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE = 26,  ///< cudaDataType_t
 };
 enum cublasLtEpilogue_t {
   CUBLASLT_EPILOGUE_DEFAULT = 1,

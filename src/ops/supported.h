@@ -1,0 +1,13 @@
+#pragma once
+
+#include <string>
+
+#include "src/device/exec.h"
+#include "src/tensor/precision.h"
+
+namespace lockstep {
+
+/// A sentence that says why a backend cannot compute in a precision, and what to use instead; "" if it can.
+std::string why_unsupported(Exec exec, Precision precision);
+
+}  // namespace lockstep
