@@ -6,6 +6,9 @@ if(LOCKSTEP_CUDA STREQUAL "OFF")
   return()
 endif()
 
+if(LOCKSTEP_ACCOUNT AND (NOT LOCKSTEP_CUDA STREQUAL "EMULATED" OR LOCKSTEP_SANITIZE))
+  message(FATAL_ERROR "LOCKSTEP_ACCOUNT needs LOCKSTEP_CUDA=EMULATED and no sanitizer: see the preset account")
+endif()
 add_library(lockstep_cuda INTERFACE)
 target_compile_definitions(lockstep_cuda INTERFACE LOCKSTEP_HAVE_CUDA=1)
 if(LOCKSTEP_CUDA STREQUAL "EMULATED")
@@ -16,6 +19,9 @@ if(LOCKSTEP_CUDA STREQUAL "EMULATED")
   target_compile_definitions(lockstep_cuda INTERFACE LOCKSTEP_EMULATED_CUDA=1)
   set(CUBLASLT_LIBRARY $<TARGET_FILE:emulated_cuda>)
   set(CMAKE_CUDA_ARCHITECTURES 90)
+  # Kernels whose accesses are counted: by the calls that ThreadSanitizer has compilers insert, of whole vectors
+  # rather than of their members.
+  set(LOCKSTEP_COUNTED -fsanitize=thread -fno-tree-sra -Wno-deprecated-copy)
   return()
 endif()
 

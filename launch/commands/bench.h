@@ -9,5 +9,6 @@ class Program;
 void add_bench_step(Command bench, Program& program);
 void add_bench_allreduce(Command bench, Program& program);
 void add_bench_scaling(Command bench, Program& program);
+void add_bench_devices(Command bench, Program& program);
 
 }  // namespace lockstep

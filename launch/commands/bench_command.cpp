@@ -9,6 +9,7 @@ void add_bench_command(Command app, Program& program) {
   add_bench_step(bench, program);
   add_bench_allreduce(bench, program);
   add_bench_scaling(bench, program);
+  add_bench_devices(bench, program);
 }
 
 }  // namespace lockstep

@@ -1,20 +1,21 @@
 #include <algorithm>
 #include <cmath>
-#include <span>
 
 #include "comm/watch/watchdog.h"
+#include "launch/account/account_step.h"
 #include "launch/commands/bench.h"
 #include "launch/commands/command_line.h"
 #include "launch/commands/program.h"
 #include "launch/config/config.h"
 #include "launch/config/device_names.h"
+#include "launch/measure/prediction_times.h"
+#include "launch/measure/random_samples.h"
+#include "launch/measure/step_times.h"
 #include "launch/report/report.h"
 #include "launch/run/choose_device.h"
 #include "launch/run/sample_shape.h"
-#include "launch/scaling/step_times.h"
 #include "src/core/counted.h"
 #include "src/core/log.h"
-#include "src/core/rng.h"
 #include "src/device/devices.h"
 #include "src/train/run/setup.h"
 
@@ -26,40 +27,8 @@ struct StepArguments {
   std::string config, device, input = "28,28,1";
   int64_t outputs = 10, steps = 200;
   std::vector<std::string> sets;
-  bool json = false;
-};
-
-/// One rank's part of a batch of random bytes with random labels, in memory, to measure only the step.
-class RandomBatch {
- public:
-  RandomBatch(Exec exec, const DataSignature& data, const Batching& batching, int rank)
-      : x_(exec, Memory::pinned,
-           static_cast<size_t>(batching.rank_batch() * data.x_shape.elements()) * size_of(data.x_dtype)),
-        y_(exec, Memory::pinned,
-           static_cast<size_t>(batching.rank_batch() * data.y_shape.elements()) * sizeof(int32_t)),
-        index_(exec, Memory::pinned, static_cast<size_t>(batching.rank_batch()) * sizeof(int64_t)) {
-    RandomStream random(1, static_cast<uint64_t>(rank));
-    const int64_t rows = batching.rank_batch();
-    const auto fill_with_classes = [&](std::span<int32_t> classes) {
-      for (int32_t& value : classes)
-        value = static_cast<int32_t>(random.next_below(static_cast<uint32_t>(data.outputs)));
-    };
-    if (data.x_dtype == DType::i32)
-      fill_with_classes(x_.as<int32_t>());
-    else
-      for (uint8_t& value : x_.as<uint8_t>()) value = static_cast<uint8_t>(random.next());
-    fill_with_classes(y_.as<int32_t>());
-    for (int64_t i = 0; i < rows; ++i) index_.as<int64_t>()[static_cast<size_t>(i)] = rank * rows + i;
-    batch_.global_valid = batching.global_batch;
-    batch_.x = Tensor(x_.data(), data.x_dtype, data.x_shape.batched(rows));
-    batch_.y = Tensor(y_.data(), DType::i32, data.y_shape.batched(rows));
-    batch_.sample_index = Tensor(index_.data(), DType::i64, {rows});
-  }
-  const Batch& batch() const { return batch_; }
-
- private:
-  Buffer x_, y_, index_;
-  Batch batch_;
+  bool predict = false, json = false, account = false;
+  AccountOptions account_options;
 };
 
 void add_shares(Report& report, const StepTimes::Shares& shares) {
@@ -95,9 +64,70 @@ void add_optimizer_memory(Report& report, const std::vector<uint64_t>& of_ranks,
   report.value("optimizer_bytes", of_ranks);
 }
 
+void add_setup(Report& report, const Config& config, const TrainingSetup& setup, const World& world) {
+  const Batching& batching = setup.batching;
+  const int64_t parameters = setup.parameters.layout().parameter_count;
+  report.section("step");
+  report.fact(
+      "model",
+      fmt::format("{}, {} parameters", config.model.file.empty() ? config.model.name : config.model.file,
+                  readable_count(parameters)),
+      "parameters", parameters);
+  report.fact("precision", to_string(config.run.precision), "precision", to_string(config.run.precision));
+  report.fact(
+      "batch",
+      fmt::format("{} = {} x {} x {}", batching.global_batch, counted(world.size(), "rank"),
+                  counted(batching.micro_batches, "micro-batch", "micro-batches"), batching.micro_batch),
+      "global_batch", batching.global_batch);
+}
+
+/// samples: that were computed meanwhile.
+void add_energy(Report& report, const Energy& energy, int64_t samples) {
+  const auto add = [&](const std::optional<double>& joules, const char* of, const char* key) {
+    const double mj = 1e3 * joules.value_or(0) / static_cast<double>(samples);
+    if (joules) report.line("energy", fmt::format("{:.4g} mJ per sample of the {}", mj, of));
+    report.value(key, joules ? Json(mj) : Json());
+  };
+  add(energy.gpu, "GPU", "gpu_mj_per_sample");
+  add(energy.cpu, "CPU packages", "cpu_mj_per_sample");
+}
+
+void add_energy_reasons(Report& report, const EnergyMeter& meter) {
+  const auto add = [&](const std::string& reason, const char* of, const char* key) {
+    if (!reason.empty()) report.line("energy", fmt::format("of the {}: not available: {}", of, reason));
+    report.value(key, reason);
+  };
+  add(meter.gpu_reason(), "GPU", "gpu_energy_reason");
+  add(meter.cpu_reason(), "CPU packages", "cpu_energy_reason");
+}
+
+/// "1,234 samples/s (1,200 to 1,250)"
+void add_speed(Report& report, const Spread& ms, int64_t batch) {
+  const auto samples_per_s = [&](double each) { return 1000 * static_cast<double>(batch) / each; };
+  const auto text = [&](double each) { return readable_count(std::llround(samples_per_s(each))); };
+  report.fact("speed", fmt::format("{} samples/s ({} to {})", text(ms.median), text(ms.max), text(ms.min)),
+              "samples_per_s", samples_per_s(ms.median));
+}
+
+void add_predictions(Report& report, const PredictionTimes& times, int64_t batch) {
+  report.section("prediction");
+  report.fact("batch", counted(batch, "sample"), "batch", batch);
+  report.fact("time",
+              fmt::format("{:.3f} ms per batch, median of {} of {} ({:.3f} to {:.3f})", times.batch.median,
+                          counted(times.parts, "part"), counted(times.batches_a_part, "batch", "batches"),
+                          times.batch.min, times.batch.max),
+              "ms_per_batch", times.batch.median);
+  add_speed(report, times.batch, batch);
+  add_energy(report, times.energy, times.parts * times.batches_a_part * batch);
+}
+
 int run_bench_step(Program& program, const StepArguments& arguments) {
   if (arguments.json) log_information_to_stderr();
+  if (arguments.account) require_account_build();
   World& world = program.world();
+  if (arguments.predict && world.size() > 1)
+    fail(ExitCode::usage, "--predict times one rank, as predict computes on one, but there are {}.",
+         world.size());
   const Config config = load_config(arguments.config, arguments.sets);
   const Watchdog watchdog(world, config.comm.timeout_seconds);
   const Device device =
@@ -120,31 +150,24 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
   options.train.early_stop.reset();
   TrainingSetup setup(world, exec, options, data, model_factory(config));
   const Batching& batching = setup.batching;
-  const RandomBatch random(exec, data, batching, world.rank());
+  const RandomBatch random(exec, data, batching.global_batch, batching.rank_batch(), world.rank());
 
+  Report report;
+  add_setup(report, config, setup, world);
+  if (arguments.account) {
+    account_step(setup, random.batch(), options.optimizer.lr, arguments.account_options, report,
+                 arguments.json);
+    return 0;
+  }
+
+  EnergyMeter meter(bus_id_of(exec));
   const StepTimes times = time_steps(
-      world, exec, setup.communicator, setup.pool.lanes(), arguments.steps,
+      world, exec, setup.communicator, setup.pool.lanes(), arguments.steps, meter,
       [&](int64_t number) { setup.step.run(random.batch(), number, options.optimizer.lr); },
       [&] { setup.step.flush(); });
   const int64_t device_bytes = used_device_bytes(exec) - device_bytes_before;
   if (world.rank() != 0) return 0;
-  const auto samples_per_s = [&](double ms) {
-    return 1000 * static_cast<double>(batching.global_batch) / ms;
-  };
 
-  Report report;
-  report.section("step");
-  report.fact(
-      "model",
-      fmt::format("{}, {} parameters", config.model.file.empty() ? config.model.name : config.model.file,
-                  readable_count(setup.parameters.layout().parameter_count)),
-      "parameters", setup.parameters.layout().parameter_count);
-  report.fact("precision", to_string(config.run.precision), "precision", to_string(config.run.precision));
-  report.fact(
-      "batch",
-      fmt::format("{} = {} x {} x {}", batching.global_batch, counted(world.size(), "rank"),
-                  counted(batching.micro_batches, "micro-batch", "micro-batches"), batching.micro_batch),
-      "global_batch", batching.global_batch);
   if (const std::string text =
           describe_statistics(batching, options, world.size(), setup.pool.lanes(), setup.needs);
       !text.empty())
@@ -159,18 +182,27 @@ int run_bench_step(Program& program, const StepArguments& arguments) {
                           counted(times.parts, "part"), counted(times.steps_a_part, "step"), times.step.min,
                           times.step.max),
               "ms_per_step", times.step.median);
+  report.value("timed_steps", times.parts * times.steps_a_part);
+  report.value("warm_up_steps", times.warm_up);
   add_shares(report, times.shares);
-  report.fact(
-      "speed",
-      fmt::format("{} samples/s ({} to {})", readable_count(std::llround(samples_per_s(times.step.median))),
-                  readable_count(std::llround(samples_per_s(times.step.max))),
-                  readable_count(std::llround(samples_per_s(times.step.min)))),
-      "samples_per_s", samples_per_s(times.step.median));
+  add_speed(report, times.step, batching.global_batch);
   add_sums(report, setup.step.buckets(), exec);
   add_optimizer_memory(report, setup.optimizer_bytes, setup.sharding.has_value());
   if (exec.on_cuda())
     report.fact("GPU memory", fmt::format("{} beyond the CUDA context", readable_bytes(device_bytes)),
                 "device_bytes", device_bytes);
+  const int64_t timed_samples = times.parts * times.steps_a_part * batching.global_batch;
+  if (world.size() == 1) {
+    add_energy(report, times.energy, timed_samples);
+    add_energy_reasons(report, meter);
+  }
+  if (arguments.predict) {
+    const int64_t batch = setup.evaluation_batch;
+    Evaluator evaluator = setup.make_evaluator({});
+    add_predictions(
+        report, time_predictions(evaluator, random.batch(), batch, setup.pool.lanes(), timed_samples, meter),
+        batch);
+  }
   report.print(arguments.json);
   return 0;
 }
@@ -190,7 +222,21 @@ void add_bench_step(Command bench, Program& program) {
       .type("N")
       .check(whole_number(1, int64_t{1} << 32));
   step.add_device(arguments->device);
+  step.add_flag("--predict", arguments->predict, "Also time predictions of as many samples");
   step.add_flag("--json", arguments->json, "Print JSON");
+  step.add_flag(
+      "--account", arguments->account,
+      "Predict the time of a step on a GPU from what it moves and computes; needs the build of preset "
+      "account");
+  AccountOptions& account = arguments->account_options;
+  Ceilings& ceilings = account.ceilings;
+  step.add("--memory-tb", ceilings.terabytes_per_s, "Bandwidth of the GPU's memory in TB/s; default: 4.3")
+      .type("X");
+  step.add("--fp32-tflop", ceilings.fp32_teraflops, "Its peak in fp32 in TFLOP/s; default: 60").type("X");
+  step.add("--tf32-tflop", ceilings.tf32_teraflops, "The same in tf32; default: 400").type("X");
+  step.add("--bf16-tflop", ceilings.bf16_teraflops, "The same in bf16; default: 790").type("X");
+  step.add("--node-us", ceilings.node_us, "Time of each node of the graph in us; default: 1.5").type("X");
+  step.add_flag("--all-blocks", account.all_blocks, "Emulate every block of every kernel: slow");
   step.action(program, [&program, arguments] { return run_bench_step(program, *arguments); });
 }
 

@@ -51,6 +51,7 @@ constexpr Synonym kOptions[] = {
     {"continue", "resume"},
     {"gpu", "device"},
     {"cuda", "device"},
+    {"device", "devices"},
     {"overwrite", "force"},
     {"f", "force"},
     {"samples", "train"},

@@ -27,6 +27,7 @@
 #include "src/core/console.h"
 #include "src/core/json.h"
 #include "src/core/log.h"
+#include "src/ops/supported.h"
 #include "src/train/run/trainer.h"
 
 namespace lockstep {
@@ -204,6 +205,7 @@ int run_train(Program& program, const TrainArguments& arguments) {
 
   const Watchdog watchdog(world, config.comm.timeout_seconds);
   const Device device = choose_device(world, config.run.device);
+  require_supported(device.exec(), config.run.precision);  // before data is generated or read
   make_generated_digits(config, world, program.environment().cache_folder);
   std::optional<ResumeFrom> resume;
   if (decision.loaded)

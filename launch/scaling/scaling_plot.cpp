@@ -5,46 +5,15 @@
 #include <algorithm>
 #include <cmath>
 
+#include "launch/measure/svg.h"
+
 namespace lockstep {
 
 namespace {
 
-// Colours that are distinguishable with any colour vision (Okabe and Ito 2008).
-constexpr const char* kBlue = "#0072b2";
-constexpr const char* kOrange = "#d55e00";
-constexpr const char* kGreen = "#009e73";
-constexpr const char* kYellow = "#e69f00";
-constexpr const char* kGrey = "#999999";
-
-const char* color_of(ScalingMode mode) { return mode == ScalingMode::weak ? kBlue : kOrange; }
+const char* color_of(ScalingMode mode) { return mode == ScalingMode::weak ? svg::kBlue : svg::kOrange; }
 
 constexpr double kWidth = 960, kHeight = 400, kTop = 50, kBottom = 340;
-
-std::string escaped(const std::string& text) {
-  std::string result;
-  for (const char c : text) result += c == '&' ? "&amp;" : c == '<' ? "&lt;" : std::string(1, c);
-  return result;
-}
-
-std::string text_at(double x, double y, const std::string& text, const char* anchor = "middle") {
-  return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", x, y, anchor,
-                     escaped(text));
-}
-
-std::string line(double x1, double y1, double x2, double y2, const char* color, const char* more = "") {
-  return fmt::format("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" {}/>\n", x1,
-                     y1, x2, y2, color, more);
-}
-
-std::string bar(double x, double top, double bottom, double width, const char* color, const char* more = "") {
-  return fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.2f}\" fill=\"{}\" {}/>\n",
-                     x, top, width, std::max(0.0, bottom - top), color, more);
-}
-
-/// A legend entry: a coloured square and its label.
-std::string key(double x, double y, const char* color, const std::string& text) {
-  return bar(x, y - 10, y, 10, color) + text_at(x + 16, y, text, "start");
-}
 
 /// Speed-up over ranks, on logarithmic axes.
 class SpeedUpPanel {
@@ -59,28 +28,29 @@ class SpeedUpPanel {
   }
 
   std::string draw() const {
-    std::string svg = text_at((kLeft + kRight) / 2, 30, "speed-up");
+    std::string svg = svg::text_at((kLeft + kRight) / 2, 30, "speed-up");
     const int last = static_cast<int>(std::ceil(max_log_ranks_));
     const int every = last > 8 ? 2 : 1;
     for (int power = 0; power <= last; power += every) {
       const double ranks = std::exp2(power);
-      svg += line(x(ranks), kTop, x(ranks), kBottom, "#e5e5e5");
-      svg += text_at(x(ranks), kBottom + 18, fmt::format("{:.0f}", ranks));
+      svg += svg::line(x(ranks), kTop, x(ranks), kBottom, svg::kGrid);
+      svg += svg::text_at(x(ranks), kBottom + 18, fmt::format("{:.0f}", ranks));
     }
     const int lowest = static_cast<int>(lowest_), highest = static_cast<int>(highest_);
     for (int power = lowest; power <= highest; power += highest - lowest > 8 ? 2 : 1) {
       const double times = std::exp2(power);
-      svg += line(kLeft, y(times), kRight, y(times), "#e5e5e5");
-      svg += text_at(kLeft - 8, y(times) + 4, fmt::format("{:g}", times), "end");
+      svg += svg::line(kLeft, y(times), kRight, y(times), svg::kGrid);
+      svg += svg::text_at(kLeft - 8, y(times) + 4, fmt::format("{:g}", times), "end");
     }
-    svg += text_at((kLeft + kRight) / 2, kBottom + 38, "ranks");
-    svg += line(x(1), y(1), x(std::exp2(last)), y(std::exp2(last)), kGrey, "stroke-dasharray=\"2 3\"");
+    svg += svg::text_at((kLeft + kRight) / 2, kBottom + 38, "ranks");
+    svg +=
+        svg::line(x(1), y(1), x(std::exp2(last)), y(std::exp2(last)), svg::kGrey, "stroke-dasharray=\"2 3\"");
     double legend = kTop + 14;
     const auto entry = [&](const char* color, const std::string& text) {
-      svg += key(kLeft + 12, legend, color, text);
+      svg += svg::key(kLeft + 12, legend, color, text);
       legend += 18;
     };
-    entry(kGrey, "ideal");
+    entry(svg::kGrey, "ideal");
     for (const ScalingMode mode : {ScalingMode::weak, ScalingMode::strong}) {
       const std::string measured = draw_measured(mode), predicted = draw_predicted(mode);
       svg += predicted + measured;
@@ -121,8 +91,8 @@ class SpeedUpPanel {
       if (point.mode != mode) continue;
       const auto ranks = static_cast<double>(point.ranks);
       const double up = speed_up_of(point), one = up / point.samples_per_s.median;
-      svg += line(x(ranks), y(one * point.samples_per_s.min), x(ranks), y(one * point.samples_per_s.max),
-                  color_of(mode), "stroke-width=\"2\"");
+      svg += svg::line(x(ranks), y(one * point.samples_per_s.min), x(ranks), y(one * point.samples_per_s.max),
+                       color_of(mode), "stroke-width=\"2\"");
       svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\" fill=\"{}\"/>\n", x(ranks), y(up),
                          color_of(mode));
       path += fmt::format("{:.1f},{:.1f} ", x(ranks), y(up));
@@ -168,33 +138,31 @@ class StepPanel {
           bars_.push_back({point.ranks, mode, true, 1e3 * point.cost.compute, 1e3 * point.cost.wait,
                            1e3 * point.cost.exposed});
     }
-    for (const Bar& bar : bars_) highest_ = std::max(highest_, bar.compute + bar.wait + bar.communication);
+    for (const Bar& bar : bars_)
+      panel_.highest = std::max(panel_.highest, bar.compute + bar.wait + bar.communication);
   }
 
   std::string draw() const {
-    if (bars_.empty() || highest_ <= 0) return "";
-    std::string svg = text_at((kLeft + kRight) / 2, 30, "a step's time, ms");
-    const double step = round_step(highest_ / 4);
-    for (int i = 0; i * step <= highest_; ++i) {
-      svg += line(kLeft, y(i * step), kRight, y(i * step), "#e5e5e5");
-      svg += text_at(kLeft - 8, y(i * step) + 4, fmt::format("{:g}", i * step), "end");
-    }
-    const double slot = (kRight - kLeft) / static_cast<double>(bars_.size()), width = 0.7 * slot;
+    if (bars_.empty() || panel_.highest <= 0) return "";
+    std::string svg = svg::text_at(panel_.middle(), 30, "a step's time, ms");
+    svg += panel_.grid();
+    const double slot = (panel_.right - panel_.left) / static_cast<double>(bars_.size()), width = 0.7 * slot;
     for (size_t i = 0; i < bars_.size(); ++i) {
       const Bar& each = bars_[i];
-      const double left = kLeft + (static_cast<double>(i) + 0.15) * slot;
+      const double left = panel_.left + (static_cast<double>(i) + 0.15) * slot;
       const char* look = each.predicted ? "fill-opacity=\"0.45\"" : "";
       const double waiting = each.compute + each.wait;
-      svg += bar(left, y(each.compute), y(0), width, kGreen, look);
-      svg += bar(left, y(waiting), y(each.compute), width, kYellow, look);
-      svg += bar(left, y(waiting + each.communication), y(waiting), width, kOrange, look);
-      svg += text_at(left + width / 2, kBottom + 18, std::to_string(each.ranks));
+      svg += svg::bar(left, panel_.y(each.compute), panel_.y(0), width, svg::kGreen, look);
+      svg += svg::bar(left, panel_.y(waiting), panel_.y(each.compute), width, svg::kYellow, look);
+      svg += svg::bar(left, panel_.y(waiting + each.communication), panel_.y(waiting), width, svg::kOrange,
+                      look);
+      svg += svg::text_at(left + width / 2, kBottom + 18, std::to_string(each.ranks));
       if (i == 0 || each.mode != bars_[i - 1].mode)
-        svg += text_at(left, kBottom + 36, to_string(each.mode) + " (pale: predicted)", "start");
+        svg += svg::text_at(left, kBottom + 36, to_string(each.mode) + " (pale: predicted)", "start");
     }
-    svg += key(kLeft, kBottom + 54, kGreen, "compute") +
-           key(kLeft + 100, kBottom + 54, kYellow, "wait for slowest") +
-           key(kLeft + 240, kBottom + 54, kOrange, "exposed communication");
+    svg += svg::key(panel_.left, kBottom + 54, svg::kGreen, "compute") +
+           svg::key(panel_.left + 100, kBottom + 54, svg::kYellow, "wait for slowest") +
+           svg::key(panel_.left + 240, kBottom + 54, svg::kOrange, "exposed communication");
     return svg;
   }
 
@@ -205,31 +173,14 @@ class StepPanel {
     bool predicted = false;
     double compute = 0, wait = 0, communication = 0;
   };
-  static constexpr double kLeft = 530, kRight = 940;
-
-  double y(double ms) const { return kBottom - (kBottom - kTop) * ms / highest_; }
-
-  /// 1, 2 or 5 times a power of ten, near `about`.
-  static double round_step(double about) {
-    const double power = std::pow(10, std::floor(std::log10(about)));
-    for (const double factor : {1.0, 2.0, 5.0})
-      if (factor * power >= about) return factor * power;
-    return 10 * power;
-  }
-
+  svg::Panel panel_{.left = 530, .right = 940, .top = kTop, .bottom = kBottom, .highest = 0};  // ms
   std::vector<Bar> bars_;
-  double highest_ = 0;
 };
 
 }  // namespace
 
 std::string scaling_plot(const ScalingResult& result) {
-  return fmt::format(
-             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" "
-             "font-family=\"sans-serif\" font-size=\"12\" fill=\"#222222\">\n"
-             "<title>{2}</title>\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
-             kWidth, kHeight, escaped(result.title)) +
-         SpeedUpPanel(result).draw() + StepPanel(result).draw() + "</svg>\n";
+  return svg::document(result.title, kWidth, kHeight, SpeedUpPanel(result).draw() + StepPanel(result).draw());
 }
 
 }  // namespace lockstep

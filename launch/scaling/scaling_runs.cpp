@@ -4,36 +4,16 @@
 
 #include <algorithm>
 #include <map>
-#include <sstream>
 
+#include "launch/measure/bench_run.h"
 #include "launch/process/child_process.h"
 #include "src/core/counted.h"
 #include "src/core/error.h"
-#include "src/core/json.h"
 #include "src/core/log.h"
 
 namespace lockstep {
 
 namespace {
-
-/// The reason why a run failed: its own error message if it printed one.
-std::string reason(const ChildResult& result) {
-  std::istringstream lines(result.err);
-  std::string last;
-  for (std::string line; std::getline(lines, line);) {
-    if (const size_t at = line.find("error: "); at != std::string::npos) return line.substr(at + 7);
-    if (line.find_first_not_of(" -\t") != std::string::npos) last = line;
-  }
-  return last.empty() ? "it said nothing" : last;
-}
-
-/// The exit code of a run, which mpirun and srun pass on.
-ExitCode code_of(int exit_code) {
-  for (const ExitCode code : {ExitCode::usage, ExitCode::data, ExitCode::lost, ExitCode::memory})
-    if (exit_code == static_cast<int>(code)) return code;
-  // Killed by a signal, or failed before Lockstep started.
-  return exit_code == static_cast<int>(ExitCode::bug) ? ExitCode::bug : ExitCode::lost;
-}
 
 nlohmann::json run_ranks(const ScalingPlan& plan, int64_t ranks, const std::vector<std::string>& arguments) {
   std::vector<std::string> command = plan.launcher;
@@ -41,15 +21,7 @@ nlohmann::json run_ranks(const ScalingPlan& plan, int64_t ranks, const std::vect
   command.insert(command.end(), arguments.begin(), arguments.end());
   if (!plan.device.empty()) command.insert(command.end(), {"--device", plan.device});
   command.emplace_back("--json");
-  const ChildResult result = run_child(command);
-  if (result.exit_code != 0)
-    fail(code_of(result.exit_code), "{} {} ended with {} on {}: {}", arguments[0], arguments[1],
-         result.exit_code, counted(ranks, "rank"), reason(result));
-  const nlohmann::json json = try_parse_json(result.out);
-  if (!json.is_object())
-    fail(ExitCode::usage, "{} printed something other than the JSON of {} {}: {}", plan.launcher[0],
-         arguments[0], arguments[1], result.out.substr(0, 200));
-  return json;
+  return run_bench(command, arguments[0] + " " + arguments[1], counted(ranks, "rank"));
 }
 
 /// Identifies a run: with one rank, weak and strong are the same.

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "comm/cost/scaling_fit.h"
+#include "launch/measure/statistics.h"
 #include "launch/process/environment.h"
-#include "launch/scaling/statistics.h"
 
 namespace lockstep {
 

@@ -11,6 +11,18 @@
 
 namespace lockstep {
 
+#ifdef LOCKSTEP_HAVE_CUDA
+namespace {
+
+std::string bus_id_of_gpu(int index) {
+  char bus_id[32] = {};
+  CHECK(cudaDeviceGetPCIBusId(bus_id, sizeof bus_id, index));
+  return bus_id;
+}
+
+}  // namespace
+#endif
+
 DeviceReport find_devices() {
   DeviceReport report;
 #ifdef LOCKSTEP_HAVE_CUDA
@@ -38,10 +50,8 @@ DeviceReport find_devices() {
   for (int i = 0; i < count; ++i) {
     cudaDeviceProp properties{};
     CHECK(cudaGetDeviceProperties(&properties, i));
-    char bus_id[32] = {};
-    CHECK(cudaDeviceGetPCIBusId(bus_id, sizeof bus_id, i));
     report.gpus.push_back({i, properties.name, properties.major, properties.minor,
-                           static_cast<int64_t>(properties.totalGlobalMem), bus_id});
+                           static_cast<int64_t>(properties.totalGlobalMem), bus_id_of_gpu(i)});
   }
   // Not earlier, because this loads cuBLAS, which is needless on a machine without a GPU.
   report.cudnn_version = static_cast<int64_t>(cudnnGetVersion());
@@ -54,6 +64,13 @@ DeviceReport find_devices() {
   report.reason = "this build has no CUDA backend";
 #endif
   return report;
+}
+
+std::string bus_id_of([[maybe_unused]] Exec exec) {
+#ifdef LOCKSTEP_HAVE_CUDA
+  if (exec.on_cuda()) return bus_id_of_gpu(exec.cuda->device());
+#endif
+  return "";
 }
 
 // From the management library, which is part of the driver.

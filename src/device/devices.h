@@ -30,6 +30,9 @@ struct DeviceReport {
 /// Queries the GPUs; does not throw if there are none.
 DeviceReport find_devices();
 
+/// GpuInfo::bus_id of the GPU of `exec`; "" on the CPU.
+std::string bus_id_of(Exec exec);
+
 /// The version of the NVIDIA driver, "580.95.05"; "" if unknown.
 std::string driver_release();
 

@@ -1,5 +1,6 @@
 #include "src/graph/network.h"
 
+#include "src/core/step_part.h"
 #include "src/ops/pointwise/activation.h"
 #include "src/ops/pointwise/add.h"
 
@@ -192,12 +193,15 @@ LayerContext Network::context_of(const Action& action, const MicroBatch& batch) 
 
 void Network::run_forward(const Action& action, const MicroBatch& batch) {
   if (!action.runs) return;
+  const Graph::Node& node = graph_.nodes()[static_cast<size_t>(action.event.node)];
+  const bool is_forward = action.event.kind == Event::Kind::forward;
+  const StepPlaceScope place(is_forward ? StepPart::forward : StepPart::backward, node.name);
   LayerContext context = context_of(action, batch);
   std::vector<Tensor> state_sums = action.state_sums;
-  if (training_ && action.event.kind == Event::Kind::forward)
+  if (training_ && is_forward)
     state_sums = Bound::in(batch.reduced, bound_[static_cast<size_t>(action.event.node)].state_sums);
   context.state_sums = state_sums;
-  graph_.nodes()[static_cast<size_t>(action.event.node)].layer->forward(context);
+  node.layer->forward(context);
 }
 
 void Network::run_backward(const Action& action, const MicroBatch& batch) {
@@ -234,6 +238,8 @@ void Network::backward(const MicroBatch& batch, const std::function<void(int)>& 
   for (size_t i = backward_begins_; i < actions_.size(); ++i) {
     const Action& action = actions_[i];
     const Bound& bound = bound_[static_cast<size_t>(action.event.node)];
+    const StepPlaceScope place(StepPart::backward,
+                               graph_.nodes()[static_cast<size_t>(action.event.node)].name);
     switch (action.event.kind) {
       case Event::Kind::recompute:
         run_forward(action, batch);

@@ -1,5 +1,6 @@
 #include "src/ops/supported.h"
 
+#include "src/core/error.h"
 #include "src/ops/onednn.h"
 
 namespace lockstep {
@@ -22,6 +23,11 @@ std::string why_unsupported(Exec exec, Precision precision) {
   if (precision == Precision::bf16 && !cpu_has_bf16())
     return "This CPU has no instructions for it (AVX-512 BF16 or AMX). Use \"fp32\".";
   return {};
+}
+
+void require_supported(Exec exec, Precision precision) {
+  if (const std::string reason = why_unsupported(exec, precision); !reason.empty())
+    fail(ExitCode::usage, "run.precision = \"{}\": {}", to_string(precision), reason);
 }
 
 }  // namespace lockstep

@@ -46,8 +46,7 @@ void check_outputs(const Graph& graph, const NetworkOutput& needed) {
 }
 
 Graph make_graph(const TrainOptions& options, const Task& task, const ModelFactory& model) {
-  if (const std::string reason = why_unsupported(task.exec(), options.run.precision); !reason.empty())
-    fail(ExitCode::usage, "run.precision = \"{}\": {}", to_string(options.run.precision), reason);
+  require_supported(task.exec(), options.run.precision);
   Graph graph = model(task.input(), task.objective().network_output());
   check_outputs(graph, task.objective().network_output());
   // The ids that occur as inputs are those that are predicted.

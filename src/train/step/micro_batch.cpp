@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/core/step_part.h"
 #include "src/ops/loss/output_loss.h"
 
 namespace lockstep {
@@ -49,6 +50,7 @@ namespace {
 /// Fills the network's input with normalized and, in training, augmented samples. Returns the targets, which
 /// are those of the batch unless they were augmented too.
 ConstTensor prepare_samples(const Task& task, Network& network, const MicroBatch& batch) {
+  const StepPlaceScope place(StepPart::input);
   const Augmenter* const augmenter = batch.augmentation.augmenter;
   if (augmenter == nullptr) {
     task.preprocess(batch.x, network.input());
@@ -60,6 +62,7 @@ ConstTensor prepare_samples(const Task& task, Network& network, const MicroBatch
 
 /// The loss of a network in training, weighted over its outputs, and the gradients of its outputs.
 void loss(const Task& task, const Network& network, const MicroBatch& batch, std::span<float> reduced) {
+  const StepPlaceScope place(StepPart::loss);
   const Tensor total(reduced.data(), DType::f32, {kLossMetrics});
   const std::span<const Network::Output> outputs = network.outputs();
   if (!network.output_metrics(0, reduced))

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "src/core/step_part.h"
 #include "src/ops/fingerprint.h"
 #include "src/ops/step_guard.h"
 
@@ -208,7 +209,11 @@ void Step::enqueue() {
       throw;
     }
   });
-  reducer_.finish(parts_.exec);
+  {
+    const StepPlaceScope place(StepPart::all_reduce);
+    reducer_.finish(parts_.exec);
+  }
+  const StepPlaceScope place(StepPart::optimizer);
   enter(Phase::update);
 
   const std::span<float> reduced = reduced_.as<float>();
@@ -252,6 +257,7 @@ void Step::compute(int lane, int m, const JointSum* joint_sum) {
   enter(Phase::compute, m);
   const auto reduce = [&](int node) {
     activity().progress();
+    const StepPlaceScope place(StepPart::all_reduce);
     if (const int bucket = bucket_of_node_[static_cast<size_t>(node)]; bucket >= 0)
       reducer_.bucket_ready(parts_.exec, m, bucket);
   };

@@ -32,6 +32,7 @@ TEST_F(CommandLine, EveryHelpFitsATerminal) {
                               "bench step",
                               "bench allreduce",
                               "bench scaling",
+                              "bench devices",
                               "slurm",
                               "slurm train",
                               "doctor",

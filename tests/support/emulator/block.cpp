@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/emulator/account/account.h"
 #include "tests/support/emulator/fiber.h"
 #include "tests/support/emulator/happens_before.h"
 #include "tests/support/emulator/stream.h"
@@ -99,7 +100,7 @@ class Block {
       threads_[i].index = {i % size.x, i / size.x % size.y, i / size.x / size.y};
       order_[i] = i;
     }
-    shuffle(order_);
+    if (!account::kEnabled) shuffle(order_);
   }
 
   static void shuffle(std::vector<unsigned>& order) {
@@ -124,6 +125,7 @@ class Block {
   void enter(unsigned thread) {
     current_ = thread;
     built_ins.thread = threads_[thread].index;
+    account::enter_thread(thread);
   }
 
   /// Puts into order_ the threads of one warp that can go on; false when all have returned. Mostly the warp

@@ -9,6 +9,7 @@
 #include <initializer_list>
 #include <vector>
 
+#include "tests/support/emulator/account/account.h"
 #include "tests/support/emulator/cublas_lt_descriptors.h"
 #include "tests/support/emulator/element.h"
 
@@ -160,6 +161,15 @@ void run(const Problem& p, const Algorithm& algorithm, const Arguments& argument
     }
 }
 
+/// As if each operand were read once and the result written once.
+void count(const Problem& p, const Arguments& arguments) {
+  const size_t bias_bytes = p.operation.epilogue == CUBLASLT_EPILOGUE_BIAS ? p.m * size_of(p.d.type) : 0;
+  const size_t c_bytes = arguments.beta == 0 ? 0 : p.c.bytes();
+  const bool rounds = p.operation.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
+  account::count_call("matmul", arithmetic_of(p.a.type, rounds), uint64_t{2} * p.m * p.n * p.k,
+                      p.a.bytes() + p.b.bytes() + c_bytes + bias_bytes, p.d.bytes());
+}
+
 }  // namespace
 
 }  // namespace emulator::cublas_lt
@@ -286,7 +296,13 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
   arguments.c = c;
   arguments.d = d;
   arguments.workspace = static_cast<float*>(workspace);
-  return emulator::launch(stream, [=] { run(problem, algorithm, arguments); })
+  return emulator::launch(stream,
+                          [=] {
+                            if (emulator::account::kEnabled)
+                              count(problem, arguments);
+                            else
+                              run(problem, algorithm, arguments);
+                          })
              ? CUBLAS_STATUS_SUCCESS
              : CUBLAS_STATUS_EXECUTION_FAILED;
 }

@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include "tests/support/emulator/account/account.h"
+
 namespace emulator::cudnn {
 
 namespace {
@@ -49,12 +51,24 @@ std::vector<float> loaded(const Problem& p, const Tensor& tensor, const void* da
   return values;
 }
 
+/// As if each operand were read once and the result written once.
+void count(Direction direction, const Problem& p, const Arguments& arguments, const Tensor& result) {
+  constexpr const char* kNames[] = {"convolution forward", "convolution data gradient",
+                                    "convolution filter gradient"};
+  const auto products = static_cast<uint64_t>(p.y.elements() * p.w.c * p.w.positions());
+  const size_t operands = p.x.bytes() + p.w.bytes() + p.y.bytes() - result.bytes();
+  account::count_call(kNames[static_cast<size_t>(direction)],
+                      arithmetic_of(p.x.element_type(), p.convolution.math != CUDNN_FMA_MATH), 2 * products,
+                      operands + (arguments.beta == 0 ? 0 : result.bytes()), result.bytes());
+}
+
 }  // namespace
 
 void run(Direction direction, const Problem& p, const Arguments& arguments, size_t scratch_bytes,
          bool steady) {
-  scribble(arguments.workspace, scratch_bytes);
   const Tensor& result = direction == Direction::forward ? p.y : direction == Direction::data ? p.x : p.w;
+  if (account::kEnabled) return count(direction, p, arguments, result);
+  scribble(arguments.workspace, scratch_bytes);
   std::vector<double> sums(static_cast<size_t>(result.elements()));
   double* sum = sums.data();
   const auto factor_of = [&](const Tensor& tensor, const void* data) {

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "tests/support/emulator/account/account.h"
 #include "tests/support/emulator/block.h"
 #include "tests/support/emulator/error.h"
 #include "tests/support/emulator/kernels.h"
@@ -27,7 +28,7 @@ constexpr unsigned kThreads = 1024, kDepth = 64, kGridYZ = 65535, kGridX = 0x7ff
 
 int device_count() {
   const char* count = std::getenv("LOCKSTEP_EMULATED_GPUS");
-  return count == nullptr ? 0 : std::atoi(count);
+  return count == nullptr ? static_cast<int>(account::kEnabled) : std::atoi(count);
 }
 
 thread_local int current_device = 0;
@@ -57,17 +58,22 @@ void run_kernel(const LaunchShape& shape, const void* address, const std::functi
   const Kernel& kernel = find_kernel(address);
   note_launch(kernel.name);
   const uint64_t blocks = uint64_t{shape.grid.x} * shape.grid.y * shape.grid.z;
+  std::vector<std::byte> shared(shape.shared_bytes);
+  const auto run = [&](uint64_t block) {
+    run_block({static_cast<unsigned>(block % shape.grid.x),
+               static_cast<unsigned>(block / shape.grid.x % shape.grid.y),
+               static_cast<unsigned>(block / shape.grid.x / shape.grid.y)},
+              shape.block, shape.grid, body, kernel.name);
+  };
+  built_ins.dynamic_shared = shared.data();
+  if (account::kEnabled) return account::count_kernel(shape, kernel, shared, run);
   // Blocks start anywhere, so that no kernel can rely on their order.
   const uint64_t first = random_below(static_cast<unsigned>(std::min<uint64_t>(blocks, 0xffffffff)));
   for (uint64_t i = 0; i < blocks; ++i) {
     const uint64_t block = (first + i) % blocks;
     for (const std::span<std::byte> variable : kernel.shared) fill_with_garbage(variable);
-    std::vector<std::byte> shared(shape.shared_bytes, std::byte{0xff});
-    built_ins.dynamic_shared = shared.data();
-    run_block({static_cast<unsigned>(block % shape.grid.x),
-               static_cast<unsigned>(block / shape.grid.x % shape.grid.y),
-               static_cast<unsigned>(block / shape.grid.x / shape.grid.y)},
-              shape.block, shape.grid, body, kernel.name);
+    std::fill(shared.begin(), shared.end(), std::byte{0xff});
+    run(block);
   }
 }
 

@@ -10,6 +10,9 @@
 #include <cstring>
 #include <type_traits>
 
+#if defined(LOCKSTEP_ACCOUNT)
+#include "tests/support/emulator/account/tsan_calls.h"
+#endif
 #include "tests/support/emulator/vector_types.h"
 
 #define __global__
@@ -156,6 +159,9 @@ auto max(A a, B b) {
   else
     return std::max(static_cast<T>(a), static_cast<T>(b));
 }
+#if defined(LOCKSTEP_ACCOUNT)
+#define fmaf(a, b, c) ::emulator::account::counted_fmaf(a, b, c)
+#endif
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 inline float __expf(float x) { return expf(x); }
 inline float __logf(float x) { return logf(x); }

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/emulator/account/account.h"
 #include "tests/support/emulator/error.h"
 #include "tests/support/emulator/graph.h"
 
@@ -18,7 +19,7 @@ namespace emulator {
 
 namespace {
 
-constexpr size_t kDeviceBytes = size_t{2} << 30;
+constexpr size_t kDeviceBytes = size_t{account::kEnabled ? 128 : 2} << 30;
 constexpr int kGarbage = 0xff;  // as floats: NaN
 
 /// Allocations and their sizes.
@@ -61,8 +62,13 @@ cudaError_t allocate(Allocations& allocations, void** pointer, size_t bytes) {
     if (bytes == 0) return cudaSuccess;
     const bool device = &allocations == &device_memory();
     if (device && bytes > kDeviceBytes - used_bytes) return cudaErrorMemoryAllocation;
-    if (posix_memalign(pointer, 256, bytes) != 0) return cudaErrorMemoryAllocation;
-    std::memset(*pointer, kGarbage, bytes);
+    if (device && account::kEnabled) {
+      *pointer = account::allocate(bytes);
+      if (*pointer == nullptr) return cudaErrorMemoryAllocation;
+    } else {
+      if (posix_memalign(pointer, 256, bytes) != 0) return cudaErrorMemoryAllocation;
+      std::memset(*pointer, kGarbage, bytes);
+    }
     allocations[static_cast<std::byte*>(*pointer)] = bytes;
     if (device) {
       used_bytes += bytes;
@@ -85,9 +91,13 @@ cudaError_t release(Allocations& allocations, void* pointer) {
 #if defined(__SANITIZE_ADDRESS__)
     __asan_unpoison_memory_region(pointer, found->second);
 #endif
-    if (&allocations == &device_memory()) used_bytes -= found->second;
+    const bool device = &allocations == &device_memory();
+    if (device) used_bytes -= found->second;
+    if (device && account::kEnabled)
+      account::release(pointer, found->second);
+    else
+      std::free(pointer);
     allocations.erase(found);
-    std::free(pointer);
     return cudaSuccess;
   });
 }
@@ -132,7 +142,10 @@ cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total_bytes) {
 cudaError_t cudaMemsetAsync(void* destination, int value, size_t bytes, cudaStream_t stream) {
   return emulator::running([&] {
     if (!emulator::lies_in(emulator::device_memory(), destination)) return cudaErrorInvalidValue;
-    emulator::enqueue(stream, [=] { std::memset(destination, value, bytes); });
+    emulator::enqueue(stream, [=] {
+      std::memset(destination, value, bytes);
+      emulator::account::count_call("memset", {}, 0, 0, bytes);
+    });
     return cudaSuccess;
   });
 }
@@ -145,7 +158,12 @@ cudaError_t cudaMemcpyAsync(void* destination, const void* source, size_t bytes,
              !emulator::lies_in(emulator::pinned_memory(), pointer);
     };
     if (!pageable(source) && !pageable(destination)) {
-      emulator::enqueue(stream, [=] { std::memcpy(destination, source, bytes); });
+      const bool reads = emulator::lies_in(emulator::device_memory(), source);
+      const bool writes = emulator::lies_in(emulator::device_memory(), destination);
+      emulator::enqueue(stream, [=] {
+        std::memcpy(destination, source, bytes);
+        emulator::account::count_call("memcpy", {}, 0, reads ? bytes : 0, writes ? bytes : 0);
+      });
       return cudaSuccess;
     }
     if (emulator::is_capturing(stream)) {

@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "tests/support/emulator/account/account.h"
+
 namespace emulator {
 
 /// False for a type that no emulated library computes with.
@@ -39,6 +41,12 @@ inline float as_tf32(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
   if ((bits & 0x7F800000u) == 0x7F800000u) return value;  // infinity or NaN
   return std::bit_cast<float>((bits + 0x1000u) & ~0x1FFFu);
+}
+
+/// In which arithmetic factors of a type are multiplied.
+inline account::Arithmetic arithmetic_of(cudaDataType_t type, bool rounds_floats) {
+  if (type != CUDA_R_32F) return account::Arithmetic::bf16;
+  return rounds_floats ? account::Arithmetic::tf32 : account::Arithmetic::fp32;
 }
 
 }  // namespace emulator

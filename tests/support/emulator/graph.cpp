@@ -14,7 +14,7 @@ std::vector<size_t> Capture::last(CUstream_st* stream) const {
 }
 
 void Capture::add(CUstream_st* stream, int priority, Work work, When when) {
-  nodes.push_back({std::move(work), when, last(stream), priority});
+  nodes.push_back({std::move(work), when, last(stream), priority, account::current_label()});
   last_[stream].assign(1, nodes.size() - 1);
 }
 
@@ -41,6 +41,7 @@ namespace {
 void run_graph(const std::vector<Node>& nodes) {
   std::vector<bool> done(nodes.size(), false);
   const Moment start = current_moment();
+  const size_t first_node = account::begin_graph(nodes.size());
   std::vector<Moment> ends(nodes.size(), start);
   for (size_t count = 0; count < nodes.size(); ++count) {
     std::vector<size_t> ready;
@@ -51,6 +52,7 @@ void run_graph(const std::vector<Node>& nodes) {
     const size_t next = ready[random_below(static_cast<unsigned>(ready.size()))];
     Moment begin = start;
     for (const size_t before : nodes[next].after) begin = std::max(begin, ends[before]);
+    const account::NodeScope scope(first_node + next, nodes[next].label);
     ends[next] = run_timed(nodes[next].work, begin);
     done[next] = true;
   }

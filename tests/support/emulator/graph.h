@@ -4,6 +4,7 @@
 #include <map>
 #include <vector>
 
+#include "tests/support/emulator/account/account.h"
 #include "tests/support/emulator/include/cuda_runtime.h"
 #include "tests/support/emulator/stream.h"
 
@@ -14,6 +15,7 @@ struct Node {
   When when;
   std::vector<size_t> after;  ///< the nodes that must have run, all with smaller numbers
   int priority;               ///< of the stream it was captured from
+  account::Label label;
 };
 
 /// A capture that is going on.

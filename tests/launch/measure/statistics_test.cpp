@@ -1,4 +1,4 @@
-#include "launch/scaling/statistics.h"
+#include "launch/measure/statistics.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "launch/scaling/step_times.h"
+#include "launch/measure/step_times.h"
 
 #include <algorithm>
 #include <chrono>
@@ -71,7 +71,8 @@ Series time_on_device(Exec exec, TimedCommunicator& communicator, int64_t steps,
 }  // namespace
 
 StepTimes time_steps(World& world, Exec exec, TimedCommunicator& communicator, int lanes, int64_t steps,
-                     const std::function<void(int64_t)>& run, const std::function<void()>& flush) {
+                     EnergyMeter& meter, const std::function<void(int64_t)>& run,
+                     const std::function<void()>& flush) {
   // The spread of the parts shows how steady the machine was.
   constexpr int64_t kParts = 10;
   const int64_t each = std::max<int64_t>(1, steps / kParts), warm_up = std::max<int64_t>(3, each);
@@ -85,6 +86,7 @@ StepTimes time_steps(World& world, Exec exec, TimedCommunicator& communicator, i
   flush();
   communicator.take_seconds(lanes);
   world.barrier();
+  meter.start();
 
   Series mine;
   std::vector<double> parts;
@@ -101,6 +103,7 @@ StepTimes time_steps(World& world, Exec exec, TimedCommunicator& communicator, i
     }
     flush();
     parts.push_back(milliseconds_since(part_start) / static_cast<double>(each));
+    meter.lap();
   }
   world.max(parts);
 
@@ -119,7 +122,7 @@ StepTimes time_steps(World& world, Exec exec, TimedCommunicator& communicator, i
       for (size_t i = 0; i < static_cast<size_t>(each); ++i)
         chosen.push_back(part * static_cast<size_t>(each) + i);
   }
-  return {kParts, each, spread_of(parts), shares_of(world, mine, chosen)};
+  return {kParts, each, warm_up, spread_of(parts), meter.energy(), shares_of(world, mine, chosen)};
 }
 
 }  // namespace lockstep

@@ -1,0 +1,12 @@
+#pragma once
+
+// The functions that code compiled with -fsanitize=thread calls, and what the emulator's headers have kernels
+// call besides.
+#include <cstddef>
+
+namespace emulator::account {
+
+/// fmaf(), counted.
+float counted_fmaf(float a, float b, float c);
+
+}  // namespace emulator::account
