@@ -63,8 +63,11 @@ void Trainer::restore(const ResumeFrom& from) {
   state_ = checkpoints_.restore(from);
   // The run may have skipped non-finite steps before, and no longer does.
   state_.skipped.in_a_row = std::clamp<int64_t>(state_.skipped.in_a_row, 0, options_.max_bad_steps() - 1);
-  if (state_.loss_scale.factor == 0 && setup_.step_options.scales_loss)
-    state_.loss_scale.factor = LossScale::kInitial;  // the run was in another precision before
+  // The run may have been in another precision before.
+  if (!setup_.step_options.scales_loss)
+    state_.loss_scale = {};
+  else if (state_.loss_scale.factor == 0)
+    state_.loss_scale.factor = LossScale::kInitial;
   setup_.step.resume(static_cast<int32_t>(state_.skipped.in_a_row), state_.loss_scale);
   watch_.restore(state_);
 }

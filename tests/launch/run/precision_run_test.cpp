@@ -109,6 +109,12 @@ TEST_F(PrecisionRun, AnOverflowInFp16IsSkippedAndTheScaleIsResumed) {
   EXPECT_EQ(parts.back()["weights_hash"], whole.back()["weights_hash"]);
   EXPECT_EQ(parts.back()["skipped_steps"], skipped);
   EXPECT_EQ(parts[parts.size() - 2]["loss_scale"], scale);
+
+  // Other precisions have no scale, so that a gradient that is not finite is no overflow.
+  std::vector<std::string> in_bf16 = with_large_inputs(resumed(Precision::bf16, 9));
+  in_bf16.emplace_back("--allow-changed");
+  for (const json& event : train("overflow-parts", 1, in_bf16, "cuda"))
+    EXPECT_EQ(event.contains("loss_scale"), event["event"] == "step" && event["step"] <= 8) << event;
 }
 
 TEST_F(PrecisionRun, WhatTheCpuCannotDoIsRefused) {
