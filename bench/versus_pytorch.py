@@ -104,8 +104,8 @@ def main():
         of_model = result["models"][model] = {}
         for precision in precisions:
             ratios = [a / b for a, b in zip(ours[precision], theirs[precision])]
-            of_model[precision] = {"lockstep": summary(ours[precision]), "pytorch": summary(theirs[precision]),
-                                   "ratio": summary(ratios)}
+            of_model[precision] = {"lockstep": summary(ours[precision]),
+                                   "pytorch": summary(theirs[precision]), "ratio": summary(ratios)}
             print(f"{model} in {precision}: Lockstep {in_words(ours[precision])} samples/s, "
                   f"PyTorch {args.peer_version} {in_words(theirs[precision])}; "
                   f"ratio pair by pair {in_words(ratios, 2)}", flush=True)
