@@ -25,6 +25,8 @@ CudaContext::CudaContext(int device) : device_(select_device(device)) {
   CHECK(cudnnSetStream(cudnn_.get(), compute_.get()));
   CHECK(cudaEventCreateWithFlags(event_.out(), cudaEventDisableTiming));
   CHECK(cudaMalloc(scratch_.out(), kScratchBytes));
+  CHECK(cudaMalloc(block_counter_.out(), sizeof(unsigned)));
+  CHECK(cudaMemsetAsync(block_counter_.get(), 0, sizeof(unsigned), compute_.get()));
 }
 
 void CudaContext::order(cudaStream_t earlier, cudaStream_t later) {
@@ -35,5 +37,7 @@ void CudaContext::order(cudaStream_t earlier, cudaStream_t later) {
 cudaStream_t compute_stream(Exec exec) { return exec.cuda->compute_stream(); }
 
 void* scratch(Exec exec) { return exec.cuda->scratch(); }
+
+unsigned* block_counter(Exec exec) { return exec.cuda->block_counter(); }
 
 }  // namespace lockstep

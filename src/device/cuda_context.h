@@ -29,6 +29,8 @@ class CudaContext {
   cudnnHandle_t cudnn() const { return cudnn_.get(); }
   /// kScratchBytes (launch.h) for use on the compute stream.
   void* scratch() const { return scratch_.get(); }
+  /// For kernels on the compute stream, which count their blocks with it (launch.h).
+  unsigned* block_counter() const { return static_cast<unsigned*>(block_counter_.get()); }
 
   /// Work enqueued on `later` after this call starts once the work now on `earlier` has finished. Allowed
   /// during capture.
@@ -40,7 +42,7 @@ class CudaContext {
   CublasLtHandle cublas_;
   CudnnHandle cudnn_;
   GpuEvent event_;
-  DeviceMemory scratch_;
+  DeviceMemory scratch_, block_counter_;
 };
 
 }  // namespace lockstep

@@ -17,6 +17,9 @@ cudaStream_t compute_stream(Exec exec);
 void* scratch(Exec exec);
 inline constexpr size_t kScratchBytes = size_t{4} << 20;
 
+/// Counts the blocks of a kernel on the compute stream (last_block.h). Zero between kernels.
+unsigned* block_counter(Exec exec);
+
 /// Enqueues kernel<<<grid, block, shared_bytes, stream>>>(args...); throws Error if the launch fails.
 /// Arguments convert to the kernel's parameter types as in a call.
 template <typename... Params, typename... Args>

@@ -95,24 +95,26 @@ TEST(EmulatedKernel, AMaskNamesTheLanesThatExchange) {
   EXPECT_THAT(memory.values(), Each(120.0));
 }
 
-__global__ void atomics_kernel(int* integers, float* sum, unsigned* largest) {
+__global__ void atomics_kernel(int* integers, float* sum, unsigned* largest, unsigned* cycle) {
   const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   atomicAdd(integers, i);
   atomicMax(integers + 1, i);
   atomicMin(integers + 2, -i);
   atomicAdd(sum, 0.5f);
   atomicCAS(largest, 0u, 17u);
+  atomicInc(cycle, 6u);
 }
 
 TEST(EmulatedKernel, AtomicsMissNothing) {
   const OnGpu<int> integers(3, 0);
   const OnGpu<float> sum(1, 0.0f);
-  const OnGpu<unsigned> flag(1, 0u);
+  const OnGpu<unsigned> flag(1, 0u), cycle(1, 0u);
   CHECK(cudaDeviceSynchronize());
-  launch(atomics_kernel, 4, 50, 0, integers.stream(), integers.get(), sum.get(), flag.get());
+  launch(atomics_kernel, 4, 50, 0, integers.stream(), integers.get(), sum.get(), flag.get(), cycle.get());
   EXPECT_THAT(integers.values(), ElementsAreArray({199 * 100, 199, -199}));
   EXPECT_EQ(sum.values()[0], 100.0f);
   EXPECT_EQ(flag.values()[0], 17u);
+  EXPECT_EQ(cycle.values()[0], 200u % 7);
 }
 
 TEST(EmulatedKernel, SmallFloatsRoundToNearestEven) {

@@ -53,7 +53,7 @@ struct BinaryCrossEntropy {
 
 template <typename Loss, Real T>
 __global__ void elementwise_loss_kernel(const MicroBatchInfo* info, Loss loss, const float* prediction,
-                                        const float* target, T* dprediction, LossSums* partial, int64_t rows,
+                                        const float* target, T* dprediction, LossTotal total, int64_t rows,
                                         int64_t outputs) {
   __shared__ LossShared shared;
   LossSums sums{0.0, 0.0, 0.0};
@@ -71,7 +71,7 @@ __global__ void elementwise_loss_kernel(const MicroBatchInfo* info, Loss loss, c
     sums.loss += double{block_reduce(sum, Sum{}, shared.floats) * inverse_outputs} * weight;
     if (real) sums.weight += weight;
   }
-  if (threadIdx.x == 0) partial[blockIdx.x] = sums;
+  total.add(sums, shared);
 }
 
 }  // namespace
@@ -80,12 +80,10 @@ void elementwise_loss(Exec exec, const MicroBatchInfo* info, const ElementwiseLo
                       ConstTensor prediction, ConstTensor target, Tensor dprediction, Tensor metrics) {
   const int64_t rows = prediction.shape()[0], outputs = prediction.shape()[1];
   const auto enqueue = [&]<typename Loss>(Loss loss) {
-    with_loss_sums(exec, rows, metrics, [&](unsigned blocks, LossSums* partial) {
-      with_real(dprediction.dtype(), [&]<Real T>(T) {
-        launch(elementwise_loss_kernel<Loss, T>, blocks, loss_threads(outputs), 0, compute_stream(exec), info,
-               loss, prediction.data<float>(), target.data<float>(), dprediction.data<T>(), partial, rows,
-               outputs);
-      });
+    with_real(dprediction.dtype(), [&]<Real T>(T) {
+      launch(elementwise_loss_kernel<Loss, T>, loss_blocks(rows), loss_threads(outputs), 0,
+             compute_stream(exec), info, loss, prediction.data<float>(), target.data<float>(),
+             dprediction.data<T>(), LossTotal(exec, metrics), rows, outputs);
     });
   };
   switch (spec.loss) {

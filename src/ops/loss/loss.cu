@@ -71,7 +71,7 @@ __device__ int label_of(const SoftTarget::Row& q, int64_t classes, LossShared& s
 /// logits.
 template <typename Target, Real T>
 __global__ void cross_entropy_kernel(const MicroBatchInfo* info, Target target, const float* logits,
-                                     T* dlogits, LossSums* partial, int64_t rows, int64_t columns) {
+                                     T* dlogits, LossTotal total, int64_t rows, int64_t columns) {
   __shared__ LossShared shared;
   LossSums sums{0.0, 0.0, 0.0};
   const int64_t classes = target.spec.classes_of(columns);
@@ -110,7 +110,7 @@ __global__ void cross_entropy_kernel(const MicroBatchInfo* info, Target target, 
       gradient[k] = T((expf(logit(k) - largest) / sum_exp * sum_q - q(k)) * gradient_weight);
     for (int64_t k = classes + threadIdx.x; k < columns; k += blockDim.x) gradient[k] = T(0.0f);
   }
-  if (threadIdx.x == 0) partial[blockIdx.x] = sums;
+  total.add(sums, shared);
 }
 
 __global__ void softmax_kernel(const float* logits, float* probabilities, int64_t rows, int64_t classes) {
@@ -143,12 +143,10 @@ template <typename Target>
 void cross_entropy(Exec exec, const MicroBatchInfo* info, Target target, ConstTensor logits, Tensor dlogits,
                    Tensor metrics) {
   const int64_t rows = logits.shape()[0], columns = logits.shape()[1];
-  with_loss_sums(exec, rows, metrics, [&](unsigned blocks, LossSums* partial) {
-    with_real(dlogits.dtype(), [&]<Real T>(T) {
-      launch(cross_entropy_kernel<Target, T>, blocks, loss_threads(target.spec.classes_of(columns)), 0,
-             compute_stream(exec), info, target, logits.data<float>(), dlogits.data<T>(), partial, rows,
-             columns);
-    });
+  with_real(dlogits.dtype(), [&]<Real T>(T) {
+    launch(cross_entropy_kernel<Target, T>, loss_blocks(rows), loss_threads(target.spec.classes_of(columns)),
+           0, compute_stream(exec), info, target, logits.data<float>(), dlogits.data<T>(),
+           LossTotal(exec, metrics), rows, columns);
   });
 }
 

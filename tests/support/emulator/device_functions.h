@@ -139,8 +139,21 @@ template <typename T>
 T atomicCAS(T* address, std::type_identity_t<T> expected, std::type_identity_t<T> value) {
   return emulator::atomically(address, [=](T before) { return before == expected ? value : before; });
 }
-inline void __threadfence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
-inline void __threadfence_block() { std::atomic_thread_fence(std::memory_order_seq_cst); }
+/// From `last` on it starts again at 0.
+inline unsigned atomicInc(unsigned* address, unsigned last) {
+  const unsigned before =
+      emulator::atomically(address, [=](unsigned value) { return value >= last ? 0 : value + 1; });
+#if defined(LOCKSTEP_ACCOUNT)
+  // Blocks may be left out or run twice, so each gets the number that it would have if all ran in order.
+  static_cast<void>(before);
+  const uint3 block = blockIdx;
+  return (block.z * gridDim.y + block.y) * gridDim.x + block.x;
+#else
+  return before;
+#endif
+}
+// Blocks run one after the other, so there is nothing to order between them.
+inline void __threadfence() {}
 
 // As in CUDA, the smaller and larger of two numbers of any two types; of floats, the one that is a number.
 template <typename A, typename B>
