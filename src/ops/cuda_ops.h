@@ -45,10 +45,6 @@ void batch_norm_inference(Exec exec, float epsilon, ConstTensor x, ConstTensor s
                           ConstTensor running_mean, ConstTensor running_variance, Tensor y);
 void batch_norm_running_update(Exec exec, const MicroBatchInfo* info, float momentum, ConstTensor sums,
                                Tensor running, const StepGuard* guard);
-void judge_step(Exec exec, const float* loss, std::span<const float> statistics, int32_t max_bad,
-                StepVerdict* verdict, StepGuard* guard);
-
-void unscale(Exec exec, const StepGuard* guard, std::span<float> gradients);
 
 void bias_forward(Exec exec, ConstTensor x, ConstTensor b, Tensor y);
 void bias_backward(Exec exec, ConstTensor dy, Tensor db);

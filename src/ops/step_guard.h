@@ -1,10 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 
 #include "src/core/host_device.h"
-#include "src/device/exec.h"
 
 namespace lockstep {
 
@@ -20,6 +18,8 @@ struct LossScale {
 
   /// Whether gradients that are not finite may be so because of the factor.
   LOCKSTEP_HOST_DEVICE bool may_overflow() const { return factor > kMin; }
+  /// What undoes it: a factor for gradients.
+  LOCKSTEP_HOST_DEVICE float inverse() const { return factor == 0 ? 1.0f : 1.0f / factor; }
   LOCKSTEP_HOST_DEVICE void after_step(bool overflowed) {
     if (factor == 0) return;
     ++good_steps;
@@ -62,7 +62,8 @@ struct StepVerdict {
   float good_steps = 0;
 };
 
-/// Writes a verdict and its consequence. values_finite: loss and statistics; norm_finite: of the gradients.
+/// Writes a verdict, beside its norm, and its consequence. values_finite: loss and statistics; norm_finite:
+/// of the gradients.
 LOCKSTEP_HOST_DEVICE inline void judge(bool values_finite, bool norm_finite, int32_t max_bad,
                                        StepVerdict& verdict, StepGuard& guard) {
   const bool overflowed = values_finite && !norm_finite && guard.loss_scale.may_overflow();
@@ -74,14 +75,17 @@ LOCKSTEP_HOST_DEVICE inline void judge(bool values_finite, bool norm_finite, int
   verdict.good_steps = static_cast<float>(guard.loss_scale.good_steps);
 }
 
-/// Divides gradients by the scale of the loss. Enqueues; does not wait.
-void unscale(Exec exec, const StepGuard* guard, std::span<float> gradients);
-
-/// Judges a step by all-reduced values, so that every rank decides alike: it is bad if *loss,
-/// verdict->gradient_norm, which the caller has written, or one of the statistics is not finite. If only the
-/// norm is not, and the loss is scaled by more than 1, the gradients have overflowed. Writes the rest of
-/// verdict. All in the memory of the backend. Enqueues; does not wait.
-void judge_step(Exec exec, const float* loss, std::span<const float> statistics, int32_t max_bad,
-                StepVerdict* verdict, StepGuard* guard);
+/// What a step is judged by beside its gradients, all-reduced, so that every rank decides alike; and what is
+/// written then. All in the memory of the backend. It is bad if the loss, the gradients' norm or one of the
+/// statistics is not finite. If only the norm is not, and the loss is scaled by more than 1, the gradients
+/// have overflowed.
+struct StepJudgement {
+  const float* loss = nullptr;        ///< (1)
+  const float* statistics = nullptr;  ///< (statistic_count)
+  int64_t statistic_count = 0;
+  int32_t max_bad = 1;  ///< see StepGuard::judge
+  StepVerdict* verdict = nullptr;
+  StepGuard* guard = nullptr;
+};
 
 }  // namespace lockstep

@@ -41,7 +41,7 @@ void copy_hyperparameters(const UpdateRule& rule, const OptimizerSpec& spec, Opt
 struct Kernels {
   UpdateFunction update;
   decltype(&cpu::add_squares_of_gradients) add_squares_of_gradients;
-  decltype(&cpu::clip) clip;
+  decltype(&cpu::judge_step) judge_step;
   decltype(&cpu::add_squares_by_parameter) add_squares_by_parameter;
   decltype(&cpu::trust_ratios) trust_ratios;
 };
@@ -49,10 +49,10 @@ struct Kernels {
 Kernels kernels_of(Exec exec, const UpdateRule& rule) {
   if constexpr (kCuda) {
     if (exec.on_cuda())
-      return {rule.cuda, cuda::add_squares_of_gradients, cuda::clip, cuda::add_squares_by_parameter,
+      return {rule.cuda, cuda::add_squares_of_gradients, cuda::judge_step, cuda::add_squares_by_parameter,
               cuda::trust_ratios};
   }
-  return {rule.cpu, cpu::add_squares_of_gradients, cpu::clip, cpu::add_squares_by_parameter,
+  return {rule.cpu, cpu::add_squares_of_gradients, cpu::judge_step, cpu::add_squares_by_parameter,
           cpu::trust_ratios};
 }
 
@@ -65,15 +65,9 @@ class SharedSums {
     buffer_ = Buffer(exec, Memory::device, static_cast<size_t>(bytes_of(count, ranks_)));
   }
 
-  /// This rank's sums, all zero.
-  ExactSum* clear(Exec exec) const {
-    ExactSum* const mine = buffer_.as<ExactSum>().data() + slot_ * stride_;
-    fill_zero(exec, mine, static_cast<size_t>(stride_) * sizeof(ExactSum));
-    return mine;
-  }
-  SumsOfRanks gather(const OptimizerShare& share) const {
+  SumsOfRanks sums() const { return {buffer_.as<ExactSum>().data(), ranks_, slot_, stride_}; }
+  void gather(const OptimizerShare& share) const {
     if (share.gather && buffer_.size() > 0) share.gather(buffer_.as<float>());
-    return {buffer_.as<ExactSum>().data(), ranks_, stride_};
   }
   size_t bytes() const { return buffer_.size(); }
   /// The same, before there is one.
@@ -128,10 +122,8 @@ struct Optimizer::Impl {
   Kernels kernels;
   OptimizerShare share;
   size_t flat_size = 0;
-  bool clips = false;
-  double clip_norm = 0;
   OptimizerUpdate update;
-  Buffer state0, state1, flat_block, decay, lr_scale, adapted, ratios, clip_scale;
+  Buffer state0, state1, flat_block, decay, lr_scale, adapted, ratios, gradient_scale;
   SharedSums norm_sums, parameter_sums;
   std::vector<State> states;
 
@@ -189,8 +181,6 @@ Optimizer::Optimizer(Exec exec, const OptimizerSpec& spec, std::span<const FlatB
   impl.kernels = kernels_of(exec, rule);
   impl.flat_size = blocks.size() * kFlatBlock;
   impl.share = share.value_or(OptimizerShare{.ranges = {{0, static_cast<int64_t>(impl.flat_size)}}});
-  impl.clips = spec.clip_norm > 0;
-  impl.clip_norm = spec.clip_norm;
   const std::vector<int32_t> mine = blocks_of(impl.share, static_cast<int64_t>(blocks.size()));
   OptimizerUpdate& update = impl.update;
   copy_hyperparameters(rule, spec, update);
@@ -201,20 +191,33 @@ Optimizer::Optimizer(Exec exec, const OptimizerSpec& spec, std::span<const FlatB
   if (second.is_kept(spec)) update.state1 = impl.add_state(impl.state1, second.name);
 
   impl.norm_sums = SharedSums(exec, 1, impl.share);
-  impl.clip_scale = Buffer(exec, Memory::device, sizeof(float));
-  if (impl.clips) update.clip_scale = impl.clip_scale.as<float>().data();
+  impl.gradient_scale = upload(exec, std::vector<float>{1.0f});
+  update.clip_norm = spec.clip_norm;
+  update.gradient_scale = impl.gradient_scale.as<float>().data();
   impl.describe_blocks(spec, blocks, mine);
 }
 
 Optimizer::~Optimizer() = default;
 
-void Optimizer::measure(std::span<const float> gradients, float* gradient_norm) {
+OptimizerScalars Optimizer::scalars(double lr, int64_t number) const {
+  const auto rounded_lr = static_cast<float>(lr);
+  const auto t = static_cast<double>(number);
+  // In double, because 1 - 0.999^t has few digits left in float.
+  const double mean = 1.0 - std::pow(impl_->update.beta1, t), square = 1.0 - std::pow(impl_->update.beta2, t);
+  return {.lr = rounded_lr,
+          .unbiased_lr = static_cast<float>(static_cast<double>(rounded_lr) / mean),
+          .unbias_mean = static_cast<float>(1.0 / mean),
+          .unbias_root = static_cast<float>(1.0 / std::sqrt(square))};
+}
+
+void Optimizer::judge(std::span<const float> gradients, const StepJudgement& step) {
   Impl& impl = *impl_;
   INVARIANT(gradients.size() == impl.flat_size, "{} gradients for {}", gradients.size(), impl.flat_size);
   impl.update.gradients = gradients.data();
-  impl.kernels.add_squares_of_gradients(impl.exec, impl.update, impl.norm_sums.clear(impl.exec));
-  impl.kernels.clip(impl.exec, impl.norm_sums.gather(impl.share), impl.clip_norm, gradient_norm,
-                    impl.clips ? impl.clip_scale.as<float>().data() : nullptr);
+  impl.kernels.add_squares_of_gradients(impl.exec, impl.update, impl.norm_sums.sums(), step);
+  if (impl.share.ranks == 1) return;
+  impl.norm_sums.gather(impl.share);
+  impl.kernels.judge_step(impl.exec, impl.update, impl.norm_sums.sums(), step);
 }
 
 void Optimizer::update(const OptimizerScalars* scalars, std::span<float> weights,
@@ -231,8 +234,11 @@ void Optimizer::update(const OptimizerScalars* scalars, std::span<float> weights
   update.scalars = scalars;
   update.guard = guard;
   if (impl.adapts()) {
-    impl.kernels.add_squares_by_parameter(exec, update, impl.parameter_sums.clear(exec));
-    impl.kernels.trust_ratios(exec, update, impl.parameter_sums.gather(impl.share));
+    impl.kernels.add_squares_by_parameter(exec, update, impl.parameter_sums.sums());
+    if (impl.share.ranks > 1) {
+      impl.parameter_sums.gather(impl.share);
+      impl.kernels.trust_ratios(exec, update, impl.parameter_sums.sums());
+    }
   }
   impl.kernels.update(exec, update);
 }
@@ -242,7 +248,7 @@ const std::vector<Optimizer::State>& Optimizer::state() const { return impl_->st
 size_t Optimizer::bytes() const {
   size_t bytes = impl_->norm_sums.bytes() + impl_->parameter_sums.bytes();
   for (const Buffer* buffer : {&impl_->state0, &impl_->state1, &impl_->flat_block, &impl_->decay,
-                               &impl_->lr_scale, &impl_->adapted, &impl_->ratios, &impl_->clip_scale})
+                               &impl_->lr_scale, &impl_->adapted, &impl_->ratios, &impl_->gradient_scale})
     bytes += buffer->size();
   return bytes;
 }
@@ -260,7 +266,7 @@ int64_t optimizer_bytes(const OptimizerSpec& spec, std::span<const FlatBlock> bl
   if (ranks > 1) of_block += static_cast<int64_t>(sizeof(int32_t));  // flat_block
   if (spec.weight_decay > 0) of_block += 1;                          // decay
   if (scales_rates(blocks)) of_block += kFloat;                      // lr_scale
-  int64_t bytes = SharedSums::bytes_of(1, ranks) + kFloat;           // norm_sums and clip_scale
+  int64_t bytes = SharedSums::bytes_of(1, ranks) + kFloat;           // norm_sums and gradient_scale
   if (update_rule_named(spec.name).trust_ratio != TrustRatio::none) {
     const int64_t parameters = Adapted(blocks, spec.decay_all).count;
     of_block += static_cast<int64_t>(sizeof(int32_t));                           // adapted

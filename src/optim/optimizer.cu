@@ -6,7 +6,7 @@ namespace lockstep::cuda {
 namespace {
 
 constexpr int kBlock = 256;
-/// Few enough that what a block works out for itself at its start is soon repaid.
+/// Few enough that what a thread reads at its start is soon repaid.
 constexpr int64_t kMaxBlocks = 1024;
 
 /// Four neighbouring floats, read and written at once. They share a kFlatBlock, and so their weight decay.
@@ -15,10 +15,10 @@ struct alignas(16) Four {
 };
 constexpr int64_t kFoursInBlock = kFlatBlock / 4;
 
-/// The numbers of this step, worked out in double once a block: 1 - 0.999^t has few digits left in float.
+/// What a rule computes with.
 struct Step {
-  float clip;      ///< times the gradient
-  float l2, kept;  ///< where weight decay applies: times w into the gradient, and times w
+  float gradient_scale;  ///< times the gradient
+  float l2, kept;        ///< where weight decay applies: times w into the gradient, and times w
   float lr, epsilon;
   float momentum;
   float beta2, new1, new2;  ///< Adam's beta2, 1 - beta1, 1 - beta2
@@ -26,44 +26,39 @@ struct Step {
   float alpha, fresh;       ///< RMSProp's alpha and 1 - alpha
 };
 
-template <typename Rule>
-__device__ Step step_of(const OptimizerUpdate& u) {
-  const double lr = u.scalars->lr;
+/// What does not change from step to step, rounded here and not by every thread.
+Step constants_of(const OptimizerUpdate& u) {
   Step step{};
-  step.clip = u.clip_scale == nullptr ? 1.0f : *u.clip_scale;
   step.l2 = u.decoupled ? 0.0f : static_cast<float>(u.weight_decay);
-  step.kept = u.decoupled ? static_cast<float>(1.0 - lr * u.weight_decay) : 1.0f;
-  step.lr = u.scalars->lr;
   step.epsilon = static_cast<float>(u.epsilon);
   step.momentum = static_cast<float>(u.momentum);
+  step.beta2 = static_cast<float>(u.beta2);
+  step.new1 = static_cast<float>(1.0 - u.beta1);
+  step.new2 = static_cast<float>(1.0 - u.beta2);
   step.alpha = static_cast<float>(u.alpha);
   step.fresh = static_cast<float>(1.0 - u.alpha);
-  if constexpr (Rule::kCorrectsBias) {
-    const double t = u.scalars->step;
-    step.beta2 = static_cast<float>(u.beta2);
-    step.new1 = static_cast<float>(1.0 - u.beta1);
-    step.new2 = static_cast<float>(1.0 - u.beta2);
-    step.rate = static_cast<float>(lr / (1.0 - pow(u.beta1, t)));
-    step.scale = static_cast<float>(1.0 / sqrt(1.0 - pow(u.beta2, t)));
-  }
   return step;
 }
 
-// One rule each: kStates says how many of the two states it keeps, and kCorrectsBias whether it needs Adam's
-// rate and scale; it returns the new weight.
+__device__ Step step_of(const OptimizerUpdate& u, Step step) {
+  step.gradient_scale = *u.gradient_scale;
+  step.lr = u.scalars->lr;
+  step.kept = u.decoupled ? static_cast<float>(1.0 - double{step.lr} * u.weight_decay) : 1.0f;
+  step.rate = u.scalars->unbiased_lr;
+  step.scale = u.scalars->unbias_root;
+  return step;
+}
 
-struct Rule {
-  static constexpr bool kCorrectsBias = false;
-};
+// One rule each: kStates says how many of the two states it keeps; it returns the new weight.
 
-struct Sgd : Rule {
+struct Sgd {
   static constexpr int kStates = 0;
   __device__ float operator()(const Step& step, float w, float g, float&, float&) const {
     return w - step.lr * g;
   }
 };
 
-struct LarsMomentum : Rule {
+struct LarsMomentum {
   static constexpr int kStates = 1;
   __device__ float operator()(const Step& step, float w, float g, float& velocity, float&) const {
     velocity = step.momentum * velocity + step.lr * g;
@@ -72,7 +67,7 @@ struct LarsMomentum : Rule {
 };
 
 template <bool kNesterov>
-struct SgdMomentum : Rule {
+struct SgdMomentum {
   static constexpr int kStates = 1;
   __device__ float operator()(const Step& step, float w, float g, float& velocity, float&) const {
     velocity = step.momentum * velocity + g;
@@ -80,9 +75,8 @@ struct SgdMomentum : Rule {
   }
 };
 
-struct Adam : Rule {
+struct Adam {
   static constexpr int kStates = 2;
-  static constexpr bool kCorrectsBias = true;
   __device__ float operator()(const Step& step, float w, float g, float& mean, float& square) const {
     mean += step.new1 * (g - mean);
     square = step.beta2 * square + step.new2 * g * g;
@@ -90,7 +84,7 @@ struct Adam : Rule {
   }
 };
 
-struct Adagrad : Rule {
+struct Adagrad {
   static constexpr int kStates = 1;
   __device__ float operator()(const Step& step, float w, float g, float& sum, float&) const {
     sum += g * g;
@@ -99,7 +93,7 @@ struct Adagrad : Rule {
 };
 
 template <bool kMomentum>
-struct RmsProp : Rule {
+struct RmsProp {
   static constexpr int kStates = kMomentum ? 2 : 1;
   __device__ float operator()(const Step& step, float w, float g, float& square, float& velocity) const {
     square = step.alpha * square + step.fresh * g * g;
@@ -128,13 +122,10 @@ __device__ void store_rounded(T* destination, const Four& w) {
   *reinterpret_cast<Rounded*>(destination) = {{T(w.value[0]), T(w.value[1]), T(w.value[2]), T(w.value[3])}};
 }
 
-template <typename RuleOfStep>
-__global__ void update_kernel(OptimizerUpdate u, RuleOfStep rule) {
+template <typename Rule>
+__global__ void update_kernel(OptimizerUpdate u, Step constants, Rule rule) {
   if (!u.applies()) return;
-  __shared__ Step shared_step;
-  if (threadIdx.x == 0) shared_step = step_of<RuleOfStep>(u);
-  __syncthreads();
-  const Step whole = shared_step;
+  const Step whole = step_of(u, constants);
   Four* const state0 = reinterpret_cast<Four*>(u.state0);
   Four* const state1 = reinterpret_cast<Four*>(u.state1);
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
@@ -148,24 +139,24 @@ __global__ void update_kernel(OptimizerUpdate u, RuleOfStep rule) {
     Four* const weights = reinterpret_cast<Four*>(u.weights + offset);
     const Four g = *reinterpret_cast<const Four*>(u.gradients + offset);
     Four w = *weights, first{}, second{};
-    if constexpr (RuleOfStep::kStates >= 1) first = state0[i];
-    if constexpr (RuleOfStep::kStates >= 2) second = state1[i];
+    if constexpr (Rule::kStates >= 1) first = state0[i];
+    if constexpr (Rule::kStates >= 2) second = state1[i];
     for (int e = 0; e < 4; ++e)
-      w.value[e] = rule(step, kept * w.value[e], ratio * (step.clip * g.value[e] + l2 * w.value[e]),
+      w.value[e] = rule(step, kept * w.value[e], ratio * (step.gradient_scale * g.value[e] + l2 * w.value[e]),
                         first.value[e], second.value[e]);
     *weights = w;
     if (u.bf16_weights != nullptr) store_rounded(u.bf16_weights + offset, w);
     if (u.f16_weights != nullptr) store_rounded(u.f16_weights + offset, w);
-    if constexpr (RuleOfStep::kStates >= 1) state0[i] = first;
-    if constexpr (RuleOfStep::kStates >= 2) state1[i] = second;
+    if constexpr (Rule::kStates >= 1) state0[i] = first;
+    if constexpr (Rule::kStates >= 2) state1[i] = second;
   }
 }
 
-template <typename RuleOfStep>
-void update_with(RuleOfStep rule, Exec exec, const OptimizerUpdate& update) {
+template <typename Rule>
+void update_with(Rule rule, Exec exec, const OptimizerUpdate& update) {
   if (update.blocks == 0) return;
-  launch(update_kernel<RuleOfStep>, blocks_for(update.blocks * kFoursInBlock, kBlock, kMaxBlocks), kBlock, 0,
-         compute_stream(exec), update, rule);
+  launch(update_kernel<Rule>, blocks_for(update.blocks * kFoursInBlock, kBlock, kMaxBlocks), kBlock, 0,
+         compute_stream(exec), update, constants_of(update), rule);
 }
 
 }  // namespace

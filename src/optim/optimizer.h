@@ -36,7 +36,9 @@ const std::vector<std::string>& optimizer_names();
 /// One step's numbers, in the memory of the backend so that a captured step reads new values.
 struct OptimizerScalars {
   float lr = 0;
-  int32_t step = 0;  ///< number of this update, from 1, for Adam's bias correction
+  /// Adam's and LAMB's correction of means that start at 0, for update t: lr / (1 - beta1^t), 1 / (1 -
+  /// beta1^t) and 1 / sqrt(1 - beta2^t)
+  float unbiased_lr = 0, unbias_mean = 0, unbias_root = 0;
 };
 
 /// The part of the flat buffers that one of several ranks updates (Rajbhandari et al. 2020, "ZeRO: memory
@@ -75,10 +77,15 @@ class Optimizer {
             const std::optional<OptimizerShare>& share = std::nullopt);
   ~Optimizer();
 
-  /// gradient_norm (1) = the global norm before clipping. gradients: the whole flat buffer, of which this
-  /// rank's share is read; all in the backend's memory. Collective. Required before every update if gradients
-  /// are clipped. Enqueues; does not wait.
-  void measure(std::span<const float> gradients, float* gradient_norm);
+  /// The numbers of update `number`, from 1, worked out on the host in double.
+  OptimizerScalars scalars(double lr, int64_t number) const;
+
+  /// Judges a step by its gradients and by what `step` names, and writes its verdict, with the global norm
+  /// before clipping, and its guard. gradients: the whole flat buffer, of which this rank's share is read, in
+  /// the backend's memory; times the scale of the loss, by which they are divided in the norm and in the
+  /// update. Collective. Required before every update if gradients are clipped or the loss is scaled.
+  /// Enqueues; does not wait.
+  void judge(std::span<const float> gradients, const StepJudgement& step);
 
   /// weights and gradients are whole flat buffers; all arguments are in the backend's memory. Reads and
   /// writes only this rank's share, and nothing if `guard` says that the step does not apply; a null guard

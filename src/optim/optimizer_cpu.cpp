@@ -9,14 +9,14 @@ namespace lockstep::cpu {
 
 namespace {
 
-/// w = element(i, w, g, rate) for every weight if the step applies, with g clipped, decayed and scaled, and
+/// w = element(i, w, g, rate) for every weight if the step applies, with g scaled, clipped and decayed, and
 /// rate times the block's lr_scale; i counts the weights of this update. One block of the flat layout has one
 /// weight decay, ratio and lr_scale, so the loop inside has no branch and no changing factor: it runs at the
 /// speed of memory.
 template <typename Element>
 void for_each_element(const OptimizerUpdate& u, float rate, Element element) {
   if (!u.applies()) return;
-  const float clip = u.clip_scale == nullptr ? 1.0f : *u.clip_scale;
+  const float gradient_scale = *u.gradient_scale;
   const float decay = static_cast<float>(u.weight_decay);
   const auto lr = static_cast<double>(u.scalars->lr);
   for (int64_t block = 0; block < u.blocks; ++block) {
@@ -31,8 +31,8 @@ void for_each_element(const OptimizerUpdate& u, float rate, Element element) {
 #pragma omp simd
     for (int64_t i = 0; i < kFlatBlock; ++i) {
       const float w = weights[i];
-      weights[i] =
-          element(block * kFlatBlock + i, kept * w, ratio * (clip * gradients[i] + l2 * w), scaled_rate);
+      weights[i] = element(block * kFlatBlock + i, kept * w, ratio * (gradient_scale * gradients[i] + l2 * w),
+                           scaled_rate);
     }
     for (int64_t i = 0; i < kFlatBlock; ++i) u.store_rounded(u.flat_offset(block) + i, weights[i]);
   }
@@ -69,14 +69,12 @@ void lars(Exec exec, const OptimizerUpdate& u) {
 }
 
 void adam(Exec, const OptimizerUpdate& u) {
-  const double step = u.scalars->step;
-  const float rate = static_cast<float>(static_cast<double>(u.scalars->lr) / (1.0 - std::pow(u.beta1, step)));
-  const float scale = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(u.beta2, step)));
+  const float scale = u.scalars->unbias_root;
   const float new1 = static_cast<float>(1.0 - u.beta1), epsilon = static_cast<float>(u.epsilon);
   const float beta2 = static_cast<float>(u.beta2), new2 = static_cast<float>(1.0 - u.beta2);
   float* const mean = u.state0;
   float* const square = u.state1;
-  for_each_element(u, rate, [=](int64_t i, float w, float g, float scaled_rate) {
+  for_each_element(u, u.scalars->unbiased_lr, [=](int64_t i, float w, float g, float scaled_rate) {
     const float m = mean[i] += new1 * (g - mean[i]);
     const float v = square[i] = beta2 * square[i] + new2 * g * g;
     return w - scaled_rate * m / (std::sqrt(v) * scale + epsilon);

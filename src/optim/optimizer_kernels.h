@@ -16,8 +16,8 @@ enum class TrustRatio { none, lars, lamb };
 /// gradients are the whole flat buffers; everything else has one entry for each block of this update, or one
 /// float for each of its weights, in the same order.
 ///
-/// With g = clip_scale * gradient (+ weight_decay * w where it is L2), w the weight, t the step from 1 and
-/// ratio that of the block's parameter, or 1:
+/// With g = gradient_scale * gradient (+ weight_decay * w where it is L2), w the weight, t the step from 1
+/// and ratio that of the block's parameter, or 1:
 ///   sgd      state0 = momentum * state0 + g;  d = g + momentum * state0 (nesterov), else state0
 ///            w -= lr * d;  without momentum: w -= lr * g, state0 is null
 ///   lars     state0 = momentum * state0 + lr * ratio * g;  w -= state0
@@ -57,8 +57,9 @@ struct OptimizerUpdate {
   float* state0 = nullptr;
   float* state1 = nullptr;
   const OptimizerScalars* scalars = nullptr;
-  const float* clip_scale = nullptr;  ///< one float that every gradient is multiplied by; null: 1
-  const StepGuard* guard = nullptr;   ///< weights and states stay as they are when it says so; null: never
+  double clip_norm = 0;              ///< 0: gradients are not clipped
+  float* gradient_scale = nullptr;   ///< (1): what every gradient is multiplied by
+  const StepGuard* guard = nullptr;  ///< weights and states stay as they are when it says so; null: never
 
   /// Stores weight i of the flat buffers in the working copy, if there is one.
   LOCKSTEP_HOST_DEVICE void store_rounded(int64_t i, float weight) const {
@@ -85,17 +86,24 @@ struct OptimizerUpdate {
   }
 };
 
-/// The exact sums of all ranks: rank r's sum i is at sums[r * stride + i].
+/// Exact sums of all ranks: rank r's sum i is at sums[r * stride + i]. All are zero before a rank adds to its
+/// own, and made zero by what reads them, so that the next step need not.
 struct SumsOfRanks {
-  const ExactSum* sums = nullptr;
+  ExactSum* sums = nullptr;
   int ranks = 1;
+  int rank = 0;  ///< this one, by its place in `sums`
   int64_t stride = 0;
+
+  LOCKSTEP_HOST_DEVICE ExactSum* own() const { return sums + rank * stride; }
 };
 
 // Both backends. They enqueue and do not wait.
 //
 // A block's squares are added in double in one order: sixteen lanes add elements lane, lane + 16, lane + 32
 // and lane + 48; then lane i adds lane i + 8, and so on with 4, 2 and 1. From there on sums are exact.
+//
+// A function that adds squares also does, if there is one rank, what needs all of them: on a GPU in the same
+// kernel. Of several ranks, the caller gathers the sums in between.
 
 namespace cpu {
 
@@ -107,17 +115,21 @@ void lamb(Exec exec, const OptimizerUpdate& update);
 void adagrad(Exec exec, const OptimizerUpdate& update);
 void rmsprop(Exec exec, const OptimizerUpdate& update);
 
-/// sum (1) += the squares of this update's gradients.
-void add_squares_of_gradients(Exec exec, const OptimizerUpdate& update, ExactSum* sum);
-/// norm (1) = the Euclidean norm of the gradients, from all ranks' sum 0. clip_scale (1) = min(1, clip_norm /
-/// (norm + 1e-6)), as PyTorch's clip_grad_norm_ computes it, or 1 when clip_norm is 0. Either may be null.
-void clip(Exec exec, const SumsOfRanks& squares, double clip_norm, float* norm, float* clip_scale);
+/// This rank's sum 0 += the squares of this update's gradients. With one rank, judge_step() follows.
+void add_squares_of_gradients(Exec exec, const OptimizerUpdate& update, const SumsOfRanks& squares,
+                              const StepJudgement& step);
+/// Writes the verdict, the guard and gradient_scale. With s the inverse of the scale of the loss, the norm is
+/// s * the root of all ranks' sum 0, and gradient_scale = s * min(1, clip_norm / (norm + 1e-6)), as PyTorch's
+/// clip_grad_norm_ computes it, or s when clip_norm is 0.
+void judge_step(Exec exec, const OptimizerUpdate& update, const SumsOfRanks& squares,
+                const StepJudgement& step);
 
-/// For each parameter with a ratio, sums (2 * ratio_count) += the squares of its weights, and, ratio_count
-/// further on, of what the ratio scales: lars, its gradients as they are, without clipping or decay; lamb, d
-/// as above. Lamb updates both states, of all blocks.
-void add_squares_by_parameter(Exec exec, const OptimizerUpdate& update, ExactSum* sums);
-/// ratios = |w| / |d| for lamb, trust * |w| / (clip_scale * |g| + weight_decay * |w|) for lars; 1 where a
+/// For each parameter with a ratio, this rank's sums (2 * ratio_count) += the squares of its weights, and,
+/// ratio_count further on, of what the ratio scales: lars, its gradients as they are, without gradient_scale
+/// or decay; lamb, d as above. Lamb updates both states, of all blocks. With one rank, trust_ratios()
+/// follows. Nothing happens if the step does not apply.
+void add_squares_by_parameter(Exec exec, const OptimizerUpdate& update, const SumsOfRanks& squares);
+/// ratios = |w| / |d| for lamb, trust * |w| / (gradient_scale * |g| + weight_decay * |w|) for lars; 1 where a
 /// norm is 0.
 void trust_ratios(Exec exec, const OptimizerUpdate& update, const SumsOfRanks& squares);
 
@@ -131,9 +143,11 @@ void adam(Exec exec, const OptimizerUpdate& update);
 void lamb(Exec exec, const OptimizerUpdate& update);
 void adagrad(Exec exec, const OptimizerUpdate& update);
 void rmsprop(Exec exec, const OptimizerUpdate& update);
-void add_squares_of_gradients(Exec exec, const OptimizerUpdate& update, ExactSum* sum);
-void clip(Exec exec, const SumsOfRanks& squares, double clip_norm, float* norm, float* clip_scale);
-void add_squares_by_parameter(Exec exec, const OptimizerUpdate& update, ExactSum* sums);
+void add_squares_of_gradients(Exec exec, const OptimizerUpdate& update, const SumsOfRanks& squares,
+                              const StepJudgement& step);
+void judge_step(Exec exec, const OptimizerUpdate& update, const SumsOfRanks& squares,
+                const StepJudgement& step);
+void add_squares_by_parameter(Exec exec, const OptimizerUpdate& update, const SumsOfRanks& squares);
 void trust_ratios(Exec exec, const OptimizerUpdate& update, const SumsOfRanks& squares);
 
 }  // namespace cuda

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "src/optim/optimizer_kernels.h"
 
@@ -25,28 +26,27 @@ double sum_of_squares(const float* values) {
   return lanes[0];
 }
 
-double square_root_of_sum(const SumsOfRanks& squares, int64_t index) {
+/// The root of a sum over all ranks, which becomes zero.
+double take_root(const SumsOfRanks& squares, int64_t index) {
   ExactSum total;
-  for (int rank = 0; rank < squares.ranks; ++rank) total.add(squares.sums[rank * squares.stride + index]);
+  for (int rank = 0; rank < squares.ranks; ++rank)
+    total.add(std::exchange(squares.sums[rank * squares.stride + index], {}));
   return std::sqrt(total.value());
 }
 
-float clip_scale_of(const OptimizerUpdate& u) { return u.clip_scale == nullptr ? 1.0f : *u.clip_scale; }
-
 /// LAMB's numbers of a step.
 struct Lamb {
-  float clip, new1, beta2, new2, epsilon;
-  float unbias, scale;  ///< 1 / (1 - beta1^t) and 1 / sqrt(1 - beta2^t)
+  float gradient_scale, new1, beta2, new2, epsilon;
+  float unbias, scale;  ///< of the mean, and of the root of the square
 
-  // In double: 1 - 0.999^t loses all but four digits in float at the first steps.
   explicit Lamb(const OptimizerUpdate& u)
-      : clip(clip_scale_of(u)),
+      : gradient_scale(*u.gradient_scale),
         new1(static_cast<float>(1.0 - u.beta1)),
         beta2(static_cast<float>(u.beta2)),
         new2(static_cast<float>(1.0 - u.beta2)),
         epsilon(static_cast<float>(u.epsilon)),
-        unbias(static_cast<float>(1.0 / (1.0 - std::pow(u.beta1, u.scalars->step)))),
-        scale(static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(u.beta2, u.scalars->step)))) {}
+        unbias(u.scalars->unbias_mean),
+        scale(u.scalars->unbias_root) {}
 
   void direction(const OptimizerUpdate& u, int64_t block, float* direction) const {
     const float decay = u.decays(block) ? static_cast<float>(u.weight_decay) : 0.0f;
@@ -64,7 +64,7 @@ struct Lamb {
     float* const square = u.state1 + block * kFlatBlock;
 #pragma omp simd
     for (int64_t i = 0; i < kFlatBlock; ++i) {
-      const float g = clip * gradients[i];
+      const float g = gradient_scale * gradients[i];
       mean[i] += new1 * (g - mean[i]);
       square[i] = beta2 * square[i] + new2 * g * g;
     }
@@ -84,25 +84,7 @@ void add_squares_for_lamb(const OptimizerUpdate& u, ExactSum* sums) {
   }
 }
 
-}  // namespace
-
-void add_squares_of_gradients(Exec, const OptimizerUpdate& u, ExactSum* sum) {
-  for (int64_t block = 0; block < u.blocks; ++block)
-    sum->add(sum_of_squares(u.gradients + u.flat_offset(block)));
-}
-
-void clip(Exec, const SumsOfRanks& squares, double clip_norm, float* norm, float* clip_scale) {
-  const double result = square_root_of_sum(squares, 0);
-  if (norm != nullptr) *norm = static_cast<float>(result);
-  if (clip_scale == nullptr) return;
-  // A norm that is not a number must not pass as "no clipping": it has to reach the weights and be noticed.
-  const double scale = clip_norm > 0 ? clip_norm / (result + 1e-6) : 1.0;
-  *clip_scale = static_cast<float>(scale > 1.0 ? 1.0 : scale);
-}
-
-void add_squares_by_parameter(Exec, const OptimizerUpdate& u, ExactSum* sums) {
-  if (!u.applies()) return;
-  if (u.trust_ratio == TrustRatio::lamb) return add_squares_for_lamb(u, sums);
+void add_squares_for_lars(const OptimizerUpdate& u, ExactSum* sums) {
   for (int64_t block = 0; block < u.blocks; ++block) {
     const int32_t index = u.ratio_index(block);
     if (index < 0) continue;
@@ -111,17 +93,48 @@ void add_squares_by_parameter(Exec, const OptimizerUpdate& u, ExactSum* sums) {
   }
 }
 
+}  // namespace
+
+void add_squares_of_gradients(Exec exec, const OptimizerUpdate& u, const SumsOfRanks& squares,
+                              const StepJudgement& step) {
+  for (int64_t block = 0; block < u.blocks; ++block)
+    squares.own()->add(sum_of_squares(u.gradients + u.flat_offset(block)));
+  if (squares.ranks == 1) judge_step(exec, u, squares, step);
+}
+
+void judge_step(Exec, const OptimizerUpdate& u, const SumsOfRanks& squares, const StepJudgement& step) {
+  const float unscale = step.guard->loss_scale.inverse();
+  const double norm = take_root(squares, 0) * static_cast<double>(unscale);
+  step.verdict->gradient_norm = static_cast<float>(norm);
+  // A norm that is not a number must not pass as "no clipping": it has to reach the weights and be noticed.
+  const double clip = u.clip_norm > 0 ? u.clip_norm / (norm + 1e-6) : 1.0;
+  *u.gradient_scale = static_cast<float>(clip > 1.0 ? 1.0 : clip) * unscale;
+  const bool is_finite =
+      std::isfinite(*step.loss) && std::all_of(step.statistics, step.statistics + step.statistic_count,
+                                               [](float value) { return std::isfinite(value); });
+  judge(is_finite, std::isfinite(step.verdict->gradient_norm), step.max_bad, *step.verdict, *step.guard);
+}
+
+void add_squares_by_parameter(Exec exec, const OptimizerUpdate& u, const SumsOfRanks& squares) {
+  if (!u.applies()) return;
+  if (u.trust_ratio == TrustRatio::lamb)
+    add_squares_for_lamb(u, squares.own());
+  else
+    add_squares_for_lars(u, squares.own());
+  if (squares.ranks == 1) trust_ratios(exec, u, squares);
+}
+
 void trust_ratios(Exec, const OptimizerUpdate& u, const SumsOfRanks& squares) {
   for (int64_t i = 0; i < u.ratio_count; ++i) {
-    const double weights = square_root_of_sum(squares, i);
-    const double other = square_root_of_sum(squares, u.ratio_count + i);
+    const double weights = take_root(squares, i);
+    const double other = take_root(squares, u.ratio_count + i);
     double ratio = 1;
     if (weights == 0 || other == 0)
       ratio = 1;  // and not when a norm is no number: that has to reach the weights
     else if (u.trust_ratio == TrustRatio::lamb)
       ratio = weights / other;
     else
-      ratio = u.trust * weights / (static_cast<double>(clip_scale_of(u)) * other + u.weight_decay * weights);
+      ratio = u.trust * weights / (static_cast<double>(*u.gradient_scale) * other + u.weight_decay * weights);
     u.ratios[i] = static_cast<float>(ratio);
   }
 }

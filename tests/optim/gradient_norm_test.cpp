@@ -7,6 +7,7 @@
 
 #include "src/device/with_cuda.h"
 #include "src/optim/optimizer_kernels.h"
+#include "tests/optim/judged.h"
 #include "tests/support/backend.h"
 #include "tests/support/gradient_tree.h"
 
@@ -22,13 +23,65 @@ struct Norm {
   float norm, clip_scale;
 };
 
-/// The sum of the squares of some blocks of a flat buffer, of all without a list.
+/// Exact sums in the backend's memory, of ranks whose sums lie `stride` apart.
+class Sums {
+ public:
+  Sums(Exec exec, int ranks, size_t stride = 1) : Sums(exec, std::vector<ExactSum>(ranks), stride) {}
+  Sums(Exec exec, const std::vector<ExactSum>& of_ranks, size_t stride = 1)
+      : ranks_(static_cast<int>(of_ranks.size())),
+        stride_(static_cast<int64_t>(stride)),
+        words_(exec, {ranks_ * stride_ * ExactSum::kWords}) {
+    std::vector<uint64_t> words;
+    for (const ExactSum& sum : of_ranks) {
+      words.insert(words.end(), sum.words, sum.words + ExactSum::kWords);
+      words.resize(words.size() + (stride - 1) * ExactSum::kWords, kBetween);
+    }
+    words_.set(words);
+  }
+
+  SumsOfRanks get() const { return {reinterpret_cast<ExactSum*>(words_.span().data()), ranks_, 0, stride_}; }
+  ExactSum first() const {
+    ExactSum sum;
+    std::ranges::copy_n(words_.values().begin(), ExactSum::kWords, sum.words);
+    return sum;
+  }
+  /// Whether all are zero, and nothing between them has changed.
+  bool are_zero() const {
+    const std::vector<uint64_t> words = words_.values();
+    for (size_t i = 0; i < words.size(); ++i) {
+      const bool is_between = i / ExactSum::kWords % static_cast<size_t>(stride_) != 0;
+      if (words[i] != (is_between ? kBetween : 0)) return false;
+    }
+    return true;
+  }
+
+ private:
+  static constexpr uint64_t kBetween = 12345;
+  int ranks_;
+  int64_t stride_;
+  Guarded<uint64_t> words_;
+};
+
+void add_squares(Exec exec, const OptimizerUpdate& update, const Sums& sums, const StepJudgement& step) {
+  if constexpr (kCuda) {
+    if (exec.on_cuda()) return cuda::add_squares_of_gradients(exec, update, sums.get(), step);
+  }
+  cpu::add_squares_of_gradients(exec, update, sums.get(), step);
+}
+
+void judge_sums(Exec exec, const OptimizerUpdate& update, const Sums& sums, const StepJudgement& step) {
+  if constexpr (kCuda) {
+    if (exec.on_cuda()) return cuda::judge_step(exec, update, sums.get(), step);
+  }
+  cpu::judge_step(exec, update, sums.get(), step);
+}
+
+/// The sum of the squares of some blocks of a flat buffer, of all without a list, on the first of two ranks.
 ExactSum squares_of(Exec exec, const std::vector<float>& flat, const std::vector<int32_t>* list = nullptr) {
   const Guarded<float> gradients(exec, {static_cast<int64_t>(flat.size())}, flat);
   const std::vector<int32_t> none;
   const std::vector<int32_t>& listed = list == nullptr ? none : *list;
   const Guarded<int32_t> blocks(exec, {static_cast<int64_t>(listed.size())}, listed);
-  const Guarded<uint64_t> sum(exec, {ExactSum::kWords}, std::vector<uint64_t>(ExactSum::kWords));
   OptimizerUpdate update;
   update.gradients = gradients.span().data();
   update.blocks = static_cast<int64_t>(flat.size()) / kFlatBlock;
@@ -36,43 +89,42 @@ ExactSum squares_of(Exec exec, const std::vector<float>& flat, const std::vector
     update.flat_block = blocks.span().data();
     update.blocks = static_cast<int64_t>(list->size());
   }
-  auto* const result = reinterpret_cast<ExactSum*>(sum.span().data());
-  const auto compute = [&] {
-    if constexpr (kCuda) {
-      if (exec.on_cuda()) return cuda::add_squares_of_gradients(exec, update, result);
-    }
-    cpu::add_squares_of_gradients(exec, update, result);
-  };
-  compute();
-  ExactSum on_host;
-  std::ranges::copy(sum.values(), on_host.words);
-  return on_host;
+  const Sums sums(exec, 2);
+  add_squares(exec, update, sums, {});
+  return sums.first();
 }
 
-/// From the sums of several ranks, which lie `stride` apart.
+/// From the sums of several ranks.
 Norm norm_of(Exec exec, const std::vector<ExactSum>& of_ranks, double clip_norm, size_t stride = 1) {
-  std::vector<uint64_t> words;
-  for (const ExactSum& sum : of_ranks) {
-    words.insert(words.end(), sum.words, sum.words + ExactSum::kWords);
-    words.resize(words.size() + (stride - 1) * ExactSum::kWords, 12345);
-  }
-  const Guarded<uint64_t> sums(exec, {static_cast<int64_t>(words.size())}, words);
-  const Guarded<float> norm(exec, {1}), scale(exec, {1});
-  const SumsOfRanks squares{reinterpret_cast<const ExactSum*>(sums.span().data()),
-                            static_cast<int>(of_ranks.size()), static_cast<int64_t>(stride)};
-  const auto compute = [&](float* norm_or_null, float* scale_or_null) {
-    if constexpr (kCuda) {
-      if (exec.on_cuda()) return cuda::clip(exec, squares, clip_norm, norm_or_null, scale_or_null);
-    }
-    cpu::clip(exec, squares, clip_norm, norm_or_null, scale_or_null);
-  };
-  compute(norm.span().data(), nullptr);
-  compute(nullptr, scale.span().data());
-  return {norm.values()[0], scale.values()[0]};
+  const Sums sums(exec, of_ranks, stride);
+  const Guarded<float> scale(exec, {1});
+  const Judged judged(exec);
+  OptimizerUpdate update;
+  update.clip_norm = clip_norm;
+  update.gradient_scale = scale.span().data();
+  judge_sums(exec, update, sums, judged.step());
+  EXPECT_TRUE(sums.are_zero());
+  return {judged.verdict().gradient_norm, scale.values()[0]};
 }
 
-Norm norm_of(Exec exec, const std::vector<float>& gradients, double clip_norm) {
-  return norm_of(exec, {squares_of(exec, gradients)}, clip_norm);
+/// On one rank, which adds and judges at once; twice, because the sum must be zero again.
+Norm norm_of(Exec exec, const std::vector<float>& flat, double clip_norm, float loss_scale = 0) {
+  const Guarded<float> gradients(exec, {static_cast<int64_t>(flat.size())}, flat), scale(exec, {1});
+  const Sums sums(exec, 1);
+  OptimizerUpdate update;
+  update.gradients = gradients.span().data();
+  update.blocks = static_cast<int64_t>(flat.size()) / kFlatBlock;
+  update.clip_norm = clip_norm;
+  update.gradient_scale = scale.span().data();
+  Norm results[2];
+  for (Norm& result : results) {
+    const Judged judged(exec, {.loss_scale = {.factor = loss_scale}});
+    add_squares(exec, update, sums, judged.step());
+    EXPECT_TRUE(sums.are_zero());
+    result = {judged.verdict().gradient_norm, scale.values()[0]};
+  }
+  EXPECT_TRUE(same_bits({&results[0].norm, 1}, {&results[1].norm, 1}));
+  return results[0];
 }
 
 double sum_in_double(const std::vector<float>& values) {
@@ -125,6 +177,18 @@ TEST_P(GradientNorm, IsAsLargeAsGradientsMayBe) {
   EXPECT_FLOAT_EQ(norm_of(exec(), std::vector(kSize, 1e25f), 1).norm, 1e25f * root);
   EXPECT_FLOAT_EQ(norm_of(exec(), std::vector(kSize, 1e-30f), 1).norm, 1e-30f * root);
   EXPECT_FLOAT_EQ(norm_of(exec(), std::vector(kSize, 1e-44f), 1).norm, 1e-44f * root);
+}
+
+TEST_P(GradientNorm, OfGradientsOfAScaledLossIsThatOfTheLoss) {
+  const std::vector<float> values = made_up_gradient(5, 33 * kFlatBlock);
+  std::vector<float> scaled = values;
+  for (float& value : scaled) value *= 0x1p16f;
+  for (const double clip_norm : {0.0, 0.5}) {
+    const Norm plain = norm_of(exec(), values, clip_norm),
+               result = norm_of(exec(), scaled, clip_norm, 0x1p16f);
+    EXPECT_EQ(result.norm, plain.norm);
+    EXPECT_EQ(result.clip_scale, plain.clip_scale * 0x1p-16f);
+  }
 }
 
 TEST_P(GradientNorm, OfNotANumberAndOfInfinity) {

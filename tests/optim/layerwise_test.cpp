@@ -138,9 +138,9 @@ TEST_P(Layerwise, AgreesWithTheOracleOverSixSteps) {
     oracle.m.resize(start.size());
     oracle.v.resize(start.size());
     for (int t = 1; t <= 6; ++t) {
-      const OptimizerScalars scalars{0.1f / static_cast<float>(t), t};
-      trained.update(scalars, gradients_of_step(t), /*wants_norm=*/false);
-      oracle.step(static_cast<double>(scalars.lr), t, gradients_of_step(t));
+      const Trained::Update update{0.1f / static_cast<float>(t), t};
+      trained.update(update, gradients_of_step(t), /*judges=*/false);
+      oracle.step(static_cast<double>(update.lr), t, gradients_of_step(t));
     }
     const std::vector<float> weights = trained.weights();
     for (size_t i = 0; i < weights.size(); ++i)
@@ -203,8 +203,8 @@ TEST_P(Layerwise, AShareIsUpdatedAndNothingElse) {
     Trained part(exec(), spec_of(name), start, kBlocks,
                  OptimizerShare{.ranges = ranges_of(1, 3), .ranks = 3, .slot = 1});
     for (int t = 1; t <= 3; ++t) {
-      whole.update({0.1f, t}, gradients_of_step(t), /*wants_norm=*/false);
-      part.update({0.1f, t}, gradients_of_step(t), /*wants_norm=*/false);
+      whole.update({0.1f, t}, gradients_of_step(t), /*judges=*/false);
+      part.update({0.1f, t}, gradients_of_step(t), /*judges=*/false);
     }
     const std::vector<float> trained = whole.weights();
     std::vector<float> expected = start, state;

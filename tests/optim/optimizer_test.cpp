@@ -122,11 +122,11 @@ void expect_agreement_over_twenty_steps(Exec exec, const Case& test_case, float 
     }
     const double clip =
         spec.clip_norm > 0 ? std::min(1.0, spec.clip_norm / (std::sqrt(squares) + 1e-6)) : 1.0;
-    const OptimizerScalars scalars{0.01f / static_cast<float>(t), t};
-    const float norm = trained.update(scalars, gradients, t % 2 == 0);
-    EXPECT_NEAR(norm, t % 2 == 0 ? std::sqrt(squares) : -1, 1e-4);
+    const Trained::Update update{0.01f / static_cast<float>(t), t};
+    const float norm = trained.update(update, gradients, /*judges=*/t % 2 == 0);
+    EXPECT_NEAR(norm, t % 2 == 0 || spec.clip_norm > 0 ? std::sqrt(squares) : -1, 1e-4);
     for (size_t i = 0; i < weights.size(); ++i)
-      oracles[i].step(double{scalars.lr} * double{blocks[i / kFlatBlock].lr_scale}, t,
+      oracles[i].step(double{update.lr} * double{blocks[i / kFlatBlock].lr_scale}, t,
                       clip * static_cast<double>(gradients[i]));
   }
   weights = trained.weights();
@@ -240,7 +240,7 @@ TEST_P(OptimizerTest, ALargeModelIsUpdatedToItsLastWeight) {
   OptimizerSpec spec;
   spec.name = "sgd";
   Trained trained(exec(), spec, start, blocks_of({{kSize / kFlatBlock, false}}));
-  trained.update({0.5f, 1}, gradients, /*wants_norm=*/false);
+  trained.update({0.5f, 1}, gradients, /*judges=*/false);
   EXPECT_TRUE(same_bits(trained.weights(), expected));
 }
 

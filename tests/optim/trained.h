@@ -6,6 +6,7 @@
 
 #include "src/ops/pointwise/cast.h"
 #include "src/optim/optimizer.h"
+#include "tests/optim/judged.h"
 #include "tests/support/backend.h"
 #include "tests/support/gradient_tree.h"
 
@@ -21,25 +22,30 @@ class Trained {
         exec_(exec),
         weights_(exec, {static_cast<int64_t>(weights.size())}, weights),
         gradients_(exec, {static_cast<int64_t>(weights.size())}),
-        norm_(exec, {1}, {-1.0f}),
+        judged_(exec),
         working_type_(exec.on_cuda() && weights.size() % 128 == 0 ? DType::f16 : DType::bf16),
         working_(exec, {static_cast<int64_t>(weights.size())}) {
     cast(exec_, weights_, working());
   }
 
-  /// Returns the gradients' norm, or -1 if it was not asked for.
-  float update(const OptimizerScalars& scalars, const std::vector<float>& gradients, bool wants_norm = true) {
-    const test::OnBackend<OptimizerScalars> on_backend(exec_, scalars);
+  struct Update {
+    float lr;
+    int32_t number;  ///< from 1
+  };
+  /// Judges the step if asked to or if gradients are clipped, and updates the weights whatever the verdict.
+  /// Returns the gradients' norm, or -1 if the step was not judged.
+  float update(const Update& update, const std::vector<float>& gradients, bool judges = true) {
+    const test::OnBackend<OptimizerScalars> on_backend(
+        exec_, optimizer.scalars(static_cast<double>(update.lr), update.number));
     gradients_.set(gradients);
-    norm_.set({-1.0f});
-    if (wants_norm || clips_)
-      optimizer.measure(gradients_.span(), wants_norm ? norm_.span().data() : nullptr);
+    judges = judges || clips_;
+    if (judges) optimizer.judge(gradients_.span(), judged_.step());
     optimizer.update(on_backend.get(), weights_.span(), gradients_.span(), nullptr, working());
     EXPECT_TRUE(same_bits(gradients_.values(), gradients)) << "gradients changed";
     const std::vector<uint16_t> updated = working_.values();
     cast(exec_, weights_, working());
     EXPECT_EQ(updated, working_.values()) << "of the working copy, in " << to_string(working_type_);
-    return norm_.values()[0];
+    return judges ? judged_.verdict().gradient_norm : -1;
   }
 
   std::vector<float> weights() const { return weights_.values(); }
@@ -52,7 +58,8 @@ class Trained {
 
   bool clips_;
   Exec exec_;
-  test::Guarded<float> weights_, gradients_, norm_;
+  test::Guarded<float> weights_, gradients_;
+  Judged judged_;
   DType working_type_;
   test::Guarded<uint16_t> working_;
 };

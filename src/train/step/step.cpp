@@ -136,7 +136,7 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
                             step - 1, 1.0f / static_cast<float>(batch.global_valid));
     if (scales_loss_) info.loss_scale = &guard_.as<StepGuard>()[0].loss_scale.factor;
   }
-  host_scalars_.as<OptimizerScalars>()[0] = {static_cast<float>(lr), static_cast<int32_t>(step)};
+  host_scalars_.as<OptimizerScalars>()[0] = parts_.optimizer.scalars(lr, step);
   copy(exec, infos_.data(), host_infos_.data(), infos_.size());
   copy(exec, scalars_.data(), host_scalars_.data(), scalars_.size());
   batch_.load(batch);
@@ -220,14 +220,13 @@ void Step::enqueue() {
   const ParameterLayout& layout = parts_.parameters.layout();
   if (parts_.task.objective().weighs_targets())
     divide_by_weights(parts_.exec, Tensor(reduced.data(), DType::f32, {kLossMetrics}), gradients());
-  StepVerdict* const verdict = verdict_in(reduced);
   StepGuard* const guard = guard_.as<StepGuard>().data();
-  if (scales_loss_) unscale(parts_.exec, guard, gradients());
-  parts_.optimizer.measure(gradients(), &verdict->gradient_norm);
-  judge_step(parts_.exec, reduced.data(),
-             reduced.subspan(static_cast<size_t>(layout.state_sums_offset()),
-                             static_cast<size_t>(layout.summed_states_size)),
-             max_bad_steps_, verdict, guard);
+  parts_.optimizer.judge(gradients(), {.loss = reduced.data(),
+                                       .statistics = reduced.data() + layout.state_sums_offset(),
+                                       .statistic_count = layout.summed_states_size,
+                                       .max_bad = max_bad_steps_,
+                                       .verdict = verdict_in(reduced),
+                                       .guard = guard});
   networks_[0].update_states(infos_.as<MicroBatchInfo>().data(), reduced, guard);
   parts_.optimizer.update(scalars_.as<OptimizerScalars>().data(), parts_.parameters.trained_weights(),
                           gradients(), guard, parts_.parameters.working_weights());

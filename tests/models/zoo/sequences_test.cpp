@@ -174,7 +174,7 @@ TEST(Sequences, AGptLearnsASequence) {
   std::vector<float> reduced(static_cast<size_t>(layout.reduced_size()));
   const MicroBatchInfo info{.step = 0, .valid = 1, .weight = 1};
   const int64_t sample = 0;
-  const auto train = [&](int32_t step) {
+  const auto train = [&](int64_t step) {
     std::copy_n(sequence.begin(), kTokens, network.input().data<int32_t>());
     const Network::MicroBatch batch{&info, ConstTensor(&sample, DType::i64, {1}), reduced};
     network.forward(batch);
@@ -185,7 +185,7 @@ TEST(Sequences, AGptLearnsASequence) {
                           network.output_gradient().reshaped(rows), metrics);
     const float loss = reduced[0];
     network.backward(batch, [](int) {});
-    const OptimizerScalars scalars{.lr = 1e-2f, .step = step};
+    const OptimizerScalars scalars = optimizer.scalars(1e-2, step);
     optimizer.update(&scalars, parameters.trained_weights(),
                      std::span(reduced).subspan(static_cast<size_t>(layout.gradients_offset()),
                                                 static_cast<size_t>(layout.trained_size)));
@@ -193,7 +193,7 @@ TEST(Sequences, AGptLearnsASequence) {
   };
   EXPECT_NEAR(train(1), std::log(7.0), 0.1) << "nothing is known at first";
   float loss = 0;
-  for (int32_t step = 2; step <= 200; ++step) loss = train(step);
+  for (int64_t step = 2; step <= 200; ++step) loss = train(step);
   EXPECT_LT(loss, 0.1);
 }
 
