@@ -23,6 +23,7 @@ struct Symbol {
   std::string name;
   uintptr_t address;  ///< in the file
   size_t bytes;
+  bool is_variable;
 };
 
 /// The functions and variables of the running program. Kernels are mostly local symbols, which the loader
@@ -44,7 +45,8 @@ std::vector<Symbol> read_symbols() {
     const char* const names = begin + sections[sections[i].sh_link].sh_offset;
     const auto* symbol = reinterpret_cast<const Elf64_Sym*>(begin + sections[i].sh_offset);
     for (size_t n = sections[i].sh_size / sizeof *symbol; n > 0; --n, ++symbol)
-      symbols.push_back({names + symbol->st_name, symbol->st_value, symbol->st_size});
+      symbols.push_back({names + symbol->st_name, symbol->st_value, symbol->st_size,
+                         ELF64_ST_TYPE(symbol->st_info) == STT_OBJECT});
   }
   munmap(memory, size);
   return symbols;
@@ -73,7 +75,7 @@ Kernel look_up(const void* address) {
   // The C++ ABI's name of a static variable in a function: _ZZ, the function, E, the variable.
   const std::string prefix = "_ZZ" + mangled.substr(2) + "E";
   for (const Symbol& symbol : symbols)
-    if (symbol.name.starts_with(prefix))
+    if (symbol.is_variable && symbol.name.starts_with(prefix))  // and not a lambda's function
       kernel.shared.emplace_back(reinterpret_cast<std::byte*>(symbol.address + base), symbol.bytes);
   return kernel;
 }
