@@ -30,10 +30,11 @@ AccountedNode accounted(const Node& node, const Ceilings& ceilings) {
   result.nodes = 1;
   result.bytes = node.bytes();
   result.accessed_bytes = node.accessed_bytes;
-  result.flops = node.flops;
+  result.flops = node.flops + node.matrix_flops;
   const double memory_us = static_cast<double>(result.bytes) / (ceilings.terabytes_per_s * 1e6);
   const double compute_us = static_cast<double>(node.flops) / (teraflops(ceilings, node.arithmetic) * 1e6);
-  result.us = std::max(memory_us, compute_us) + ceilings.node_us;
+  const double matrix_us = static_cast<double>(node.matrix_flops) / (ceilings.bf16_teraflops * 1e6);
+  result.us = std::max({memory_us, compute_us, matrix_us}) + ceilings.node_us;
   result.part = static_cast<StepPart>(node.label.part);
   result.layer = node.label.layer;
   return result;

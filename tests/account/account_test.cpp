@@ -2,6 +2,7 @@
 #include "tests/support/emulator/account/account.h"
 
 #include <gtest/gtest.h>
+#include <mma.h>
 
 #include <functional>
 #include <vector>
@@ -122,6 +123,30 @@ TEST(Account, CountsSharedMemoryFusedProductsAndRepeatedAccesses) {
   EXPECT_EQ(node.flops, 2U * kThreads);
   EXPECT_EQ(node.written_bytes, kThreads * sizeof(float));
   EXPECT_GE(node.accessed_bytes, 3 * kThreads * sizeof(float));
+}
+
+/// Each warp multiplies two matrices, of shared memory.
+__global__ void matrix_kernel(float* y) {
+  namespace wmma = nvcuda::wmma;
+  __shared__ struct alignas(32) { __half numbers[16 * 16]; } matrix;
+  __shared__ struct alignas(32) { float numbers[16 * 16]; } sums;
+  wmma::fragment<wmma::matrix_a, 16, 16, 16, __half, wmma::row_major> left;
+  wmma::fragment<wmma::matrix_b, 16, 16, 16, __half, wmma::row_major> right;
+  wmma::fragment<wmma::accumulator, 16, 16, 16, float> product;
+  wmma::load_matrix_sync(left, matrix.numbers, 16);
+  wmma::load_matrix_sync(right, matrix.numbers, 16);
+  wmma::fill_fragment(product, 0.0f);
+  wmma::mma_sync(product, left, right, product);
+  wmma::store_matrix_sync(sums.numbers, product, 16, wmma::mem_row_major);
+  y[blockIdx.x * blockDim.x + threadIdx.x] = fmaf(sums.numbers[threadIdx.x], 2.0f, 1.0f);
+}
+
+TEST(Account, CountsProductsOfMatricesByThemselves) {
+  const OnGpu<float> y(4 * 64, 0.0f);
+  const Node node =
+      account_of(y.stream(), [&] { launch(matrix_kernel, 4, 64, 0, y.stream(), y.get()); }).at(0);
+  EXPECT_EQ(node.matrix_flops, 4U * 2 * 2 * 16 * 16 * 16);
+  EXPECT_EQ(node.flops, 4U * 64 * 2);
 }
 
 /// A grid-stride loop, of which some blocks have one round more than others.

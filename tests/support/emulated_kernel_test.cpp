@@ -3,10 +3,12 @@
 #include <cuda_fp16.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <mma.h>
 
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <type_traits>
 #include <vector>
 
 #include "tests/support/on_gpu.h"
@@ -135,6 +137,58 @@ TEST(EmulatedKernel, SmallFloatsRoundToNearestEven) {
   EXPECT_EQ(bfloat(3.0e38f), std::ldexp(226.0f, 120));
   EXPECT_EQ(bfloat(-INFINITY), -INFINITY);
   EXPECT_EQ(__half2float(__float2half(1.0f) + __float2half(0.0004f)), 1.0f);
+}
+
+namespace wmma = nvcuda::wmma;
+
+/// d = 2 a b + c, of matrices whose rows (columns for b and d) are 24 apart.
+template <typename T, typename LayoutA, typename LayoutB>
+__global__ void matrix_kernel(const T* a, const T* b, const float* c, float* d) {
+  __shared__ struct alignas(32) { float values[16 * 24]; } sums;
+  wmma::fragment<wmma::matrix_a, 16, 16, 16, T, LayoutA> left;
+  wmma::fragment<wmma::matrix_b, 16, 16, 16, T, LayoutB> right;
+  wmma::fragment<wmma::accumulator, 16, 16, 16, float> product, added;
+  wmma::load_matrix_sync(left, a, 24);
+  wmma::load_matrix_sync(right, b, 24);
+  wmma::load_matrix_sync(added, c, 16, wmma::mem_row_major);
+  wmma::fill_fragment(product, 0.0f);
+  wmma::mma_sync(product, left, right, product);
+  for (int i = 0; i < product.num_elements; ++i) product.x[i] = 2 * product.x[i] + added.x[i];
+  wmma::store_matrix_sync(sums.values, product, 24, wmma::mem_col_major);
+  __syncwarp();
+  for (unsigned i = threadIdx.x; i < 256; i += 32) d[i] = sums.values[i % 16 * 24 + i / 16];
+}
+
+template <typename T, typename LayoutA, typename LayoutB>
+void expect_matrix_product() {
+  constexpr bool kRowsA = std::is_same_v<LayoutA, wmma::row_major>;
+  constexpr bool kRowsB = std::is_same_v<LayoutB, wmma::row_major>;
+  const auto a = [](int row, int k) { return static_cast<float>((3 * row + 5 * k) % 7 - 3); };
+  const auto b = [](int k, int column) { return static_cast<float>((2 * k + column * k + column) % 9 - 4); };
+  std::vector<T> left(16 * 24), right(16 * 24);
+  std::vector<float> added(256), expected(256);
+  for (int row = 0; row < 16; ++row)
+    for (int column = 0; column < 16; ++column) {
+      const auto i = static_cast<size_t>(row * 16 + column);
+      left[static_cast<size_t>(kRowsA ? row * 24 + column : column * 24 + row)] = T(a(row, column));
+      right[static_cast<size_t>(kRowsB ? row * 24 + column : column * 24 + row)] = T(b(row, column));
+      added[i] = static_cast<float>(i);
+      for (int k = 0; k < 16; ++k) expected[i] += 2 * a(row, k) * b(k, column);
+      expected[i] += added[i];
+    }
+  const OnGpu<T> a_memory(left), b_memory(right);
+  const OnGpu<float> c_memory(added), d_memory(256, 0.0f);
+  CHECK(cudaDeviceSynchronize());
+  launch(matrix_kernel<T, LayoutA, LayoutB>, 1, 32, 0, d_memory.stream(), a_memory.get(), b_memory.get(),
+         c_memory.get(), d_memory.get());
+  EXPECT_THAT(d_memory.values(), ElementsAreArray(expected));
+}
+
+TEST(EmulatedKernel, AWarpMultipliesMatricesOfAnyLayout) {
+  expect_matrix_product<__half, wmma::row_major, wmma::row_major>();
+  expect_matrix_product<__half, wmma::col_major, wmma::col_major>();
+  expect_matrix_product<__nv_bfloat16, wmma::row_major, wmma::col_major>();
+  expect_matrix_product<__nv_bfloat16, wmma::col_major, wmma::row_major>();
 }
 
 __global__ void nothing_kernel(int*) {}

@@ -1,6 +1,7 @@
 // Tests of the emulator itself: that mistakes in kernels are found.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <mma.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -163,6 +164,27 @@ __global__ void lane_elsewhere_kernel(int* out) {
 TEST(EmulatedMistake, ALaneThatWaitsElsewhereIsAnError) {
   const OnGpu<int> memory(32, 0);
   EXPECT_THAT(failure(lane_elsewhere_kernel, 32, memory), HasSubstr("diverged"));
+}
+
+/// Loads a matrix from `skip` numbers after an aligned address on; lane 5 from `apart` numbers later.
+__global__ void matrix_load_kernel(int* memory, int skip, int apart, unsigned stride) {
+  nvcuda::wmma::fragment<nvcuda::wmma::matrix_a, 16, 16, 16, __half, nvcuda::wmma::row_major> matrix;
+  const __half* const from = reinterpret_cast<const __half*>(memory) + skip;
+  nvcuda::wmma::load_matrix_sync(matrix, from + (threadIdx.x == 5 ? apart : 0), stride);
+}
+
+TEST(EmulatedMistake, MatricesThatAWarpMayNotLoadAreErrors) {
+  const OnGpu<int> memory(32 * 16, 0);
+  const auto of = [&](unsigned threads, int skip, int apart, unsigned stride) {
+    const std::string what = failure(matrix_load_kernel, threads, memory, skip, apart, stride);
+    emulator::forget_failed_work();
+    return what;
+  };
+  EXPECT_EQ(of(32, 16, 0, 24), "no failure");
+  EXPECT_THAT(of(32, 8, 0, 24), HasSubstr("an address that is not a multiple of 32 bytes"));
+  EXPECT_THAT(of(32, 0, 0, 20), HasSubstr("a leading dimension of 20, which is not a multiple of 8"));
+  EXPECT_THAT(of(32, 0, 16, 24), HasSubstr("thread (5, 0, 0) give different matrices to load_matrix_sync"));
+  EXPECT_THAT(of(31, 0, 0, 24), HasSubstr("needs all 32 lanes of a warp, but has 31"));
 }
 
 #if defined(__SANITIZE_THREAD__)

@@ -1,6 +1,6 @@
 #include "src/device/block_reduce.h"
 #include "src/device/launch.h"
-#include "src/ops/attention/attention_tiles.h"
+#include "src/ops/attention/attention_tensor_core.h"
 #include "src/ops/cuda_ops.h"
 
 namespace lockstep::cuda {
@@ -82,14 +82,18 @@ void attention_forward(Exec exec, const AttentionSpec& spec, const AttentionInpu
                        Tensor log_sums) {
   with_real(y.dtype(), [&]<Real T>(T) {
     const AttentionProblem<T> problem(spec, inputs);
-    if (problem.width <= 32)
-      forward_with<TileOf<32>>(exec, problem, y.data<T>(), log_sums.data<float>());
-    else if (problem.width <= 64)
-      forward_with<TileOf<64>>(exec, problem, y.data<T>(), log_sums.data<float>());
-    else if (problem.width <= 128)
-      forward_with<TileOf<128>>(exec, problem, y.data<T>(), log_sums.data<float>());
-    else
-      forward_with<TileOf<256>>(exec, problem, y.data<T>(), log_sums.data<float>());
+    if constexpr (TwoBytes<T>) {
+      if (problem.width <= kMaxTensorCoreWidth)
+        return tensor_core_forward(exec, problem, y.data<T>(), log_sums.data<float>());
+    } else {
+      if (problem.width <= 32)
+        return forward_with<TileOf<32>>(exec, problem, y.data<T>(), log_sums.data<float>());
+      if (problem.width <= 64)
+        return forward_with<TileOf<64>>(exec, problem, y.data<T>(), log_sums.data<float>());
+      if (problem.width <= 128)
+        return forward_with<TileOf<128>>(exec, problem, y.data<T>(), log_sums.data<float>());
+    }
+    forward_with<TileOf<256>>(exec, problem, y.data<T>(), log_sums.data<float>());
   });
 }
 

@@ -1,5 +1,5 @@
 #include "src/device/launch.h"
-#include "src/ops/attention/attention_tiles.h"
+#include "src/ops/attention/attention_tensor_core.h"
 #include "src/ops/cuda_ops.h"
 
 namespace lockstep::cuda {
@@ -143,14 +143,16 @@ void attention_backward(Exec exec, const AttentionSpec& spec, const AttentionInp
     launch(attention_dots_kernel<T>,
            blocks_for(problem.samples * problem.heads * problem.positions, kDotThreads / kWarp), kDotThreads,
            0, compute_stream(exec), problem, y.data<T>(), dy.data<T>(), dots);
-    if (problem.width <= 32)
-      backward_with<TileOf<32>>(exec, backward, dqkv.data<T>());
-    else if (problem.width <= 64)
-      backward_with<TileOf<64>>(exec, backward, dqkv.data<T>());
-    else if (problem.width <= 128)
-      backward_with<TileOf<128>>(exec, backward, dqkv.data<T>());
-    else
-      backward_with<TileOf<256>>(exec, backward, dqkv.data<T>());
+    if constexpr (TwoBytes<T>) {
+      if (problem.width <= kMaxTensorCoreWidth)
+        return tensor_core_backward(exec, problem, dy.data<T>(), log_sums.data<float>(), dots,
+                                    dqkv.data<T>());
+    } else {
+      if (problem.width <= 32) return backward_with<TileOf<32>>(exec, backward, dqkv.data<T>());
+      if (problem.width <= 64) return backward_with<TileOf<64>>(exec, backward, dqkv.data<T>());
+      if (problem.width <= 128) return backward_with<TileOf<128>>(exec, backward, dqkv.data<T>());
+    }
+    backward_with<TileOf<256>>(exec, backward, dqkv.data<T>());
   });
 }
 

@@ -6,11 +6,16 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "src/core/rng.h"
 #include "tests/support/backend.h"
 #include "tests/support/harness/op_case.h"
+#include "tests/support/harness/op_compare.h"
+#include "tests/support/harness/op_expected.h"
+#include "tests/support/harness/op_run.h"
+#include "tests/support/harness/values.h"
 
 namespace lockstep::test {
 namespace {
@@ -36,10 +41,11 @@ struct Head {
   int64_t sample, number;
   uint64_t sample_index;
 
-  /// Of the query, key or value (part 0, 1 or 2) at a position.
-  const double* vector(int64_t part, int64_t position) const {
-    return qkv.data() + ((sample * o.positions + position) * 3 + part) * o.channels() + number * o.width;
+  /// Of the query, key or value (part 0, 1 or 2) at a position, in qkv.
+  int64_t offset(int64_t part, int64_t position) const {
+    return ((sample * o.positions + position) * 3 + part) * o.channels() + number * o.width;
   }
+  const double* vector(int64_t part, int64_t position) const { return qkv.data() + offset(part, position); }
   bool reads(int64_t query, int64_t key) const {
     return (!o.causal || key <= query) &&
            (!o.masked || mask[static_cast<size_t>(sample * o.positions + key)] != 0);
@@ -58,37 +64,78 @@ struct Head {
     return uniform(words.word[key % 4]) < o.dropout ? 0 : 1 / (1 - double{o.dropout});
   }
 
-  /// Adds a query's output to y (width); returns the logarithm of the sum of exponentials.
-  double add_output(int64_t query, double* y) const {
+  struct Row {
+    Doubles probabilities;  ///< before dropout
+    double log_sum;
+  };
+  Row row(int64_t query) const {
     Doubles scores;
     double largest = -HUGE_VAL, sum = 0;
     for (int64_t key = 0; key < o.positions; ++key) {
       scores.push_back(reads(query, key) ? score(query, key) : -HUGE_VAL);
       largest = std::max(largest, scores.back());
     }
-    if (largest == -HUGE_VAL) return HUGE_VAL;  // nothing to read
+    if (largest == -HUGE_VAL) return {Doubles(scores.size()), HUGE_VAL};  // nothing to read
     for (const double each : scores) sum += std::exp(each - largest);
+    for (double& each : scores) each = std::exp(each - largest) / sum;
+    return {scores, largest + std::log(sum)};
+  }
+
+  /// Adds a query's output to y (width); returns the logarithm of the sum of exponentials.
+  double add_output(int64_t query, double* y) const {
+    const Row of_query = row(query);
     for (int64_t key = 0; key < o.positions; ++key) {
-      const double probability = std::exp(scores[static_cast<size_t>(key)] - largest) / sum;
+      const double probability = of_query.probabilities[static_cast<size_t>(key)];
       const double weight = probability == 0 ? 0 : probability * kept(query, key);
       for (int64_t d = 0; d < o.width; ++d) y[d] += weight * vector(2, key)[d];
     }
-    return largest + std::log(sum);
+    return of_query.log_sum;
+  }
+
+  /// Adds to dqkv what follows from the gradient of a query's output.
+  void add_gradients(int64_t query, const double* dy, Doubles& dqkv) const {
+    const Doubles probabilities = row(query).probabilities;
+    Doubles gradients(probabilities.size());  // of the probabilities
+    double mean = 0;
+    for (size_t key = 0; key < gradients.size(); ++key) {
+      if (probabilities[key] == 0) continue;
+      const double* const v = vector(2, static_cast<int64_t>(key));
+      gradients[key] = std::inner_product(v, v + o.width, dy, 0.0) * kept(query, static_cast<int64_t>(key));
+      mean += probabilities[key] * gradients[key];
+    }
+    double* const dq = dqkv.data() + offset(0, query);
+    for (int64_t key = 0; key < o.positions; ++key) {
+      const double probability = probabilities[static_cast<size_t>(key)];
+      if (probability == 0) continue;
+      const double score = probability * (gradients[static_cast<size_t>(key)] - mean) /
+                           std::sqrt(static_cast<double>(o.width));
+      const double weight = probability * kept(query, key);
+      double *const dk = dqkv.data() + offset(1, key), *const dv = dqkv.data() + offset(2, key);
+      for (int64_t d = 0; d < o.width; ++d) {
+        dq[d] += score * vector(1, key)[d];
+        dk[d] += score * vector(0, query)[d];
+        dv[d] += weight * dy[d];
+      }
+    }
   }
 };
 
-Values oracle_of(const Options& o, const Values& in) {
+Values oracle_of(const Options& o, const Values& in, bool with_gradient = false) {
   const auto samples = static_cast<int64_t>(in["qkv"].size()) / (o.positions * 3 * o.channels());
-  Doubles y(in["qkv"].size() / 3), log_sums;
+  Doubles y(in["qkv"].size() / 3), log_sums, dqkv(in["qkv"].size());
   for (int64_t n = 0; n < samples; ++n)
     for (int64_t h = 0; h < o.heads; ++h) {
       const double index = o.dropout > 0 ? in["samples"][static_cast<size_t>(n)] : 0;
       const Head head{o, in["qkv"], in["mask"], n, h, static_cast<uint64_t>(index)};
-      for (int64_t query = 0; query < o.positions; ++query)
-        log_sums.push_back(
-            head.add_output(query, y.data() + (n * o.positions + query) * o.channels() + h * o.width));
+      for (int64_t query = 0; query < o.positions; ++query) {
+        const int64_t at = (n * o.positions + query) * o.channels() + h * o.width;
+        log_sums.push_back(head.add_output(query, y.data() + at));
+        if (with_gradient) head.add_gradients(query, in["dy"].data() + at, dqkv);
+      }
     }
-  return {{"y", y}, {"log_sums", log_sums}};
+  Values results{{"y", y}, {"log_sums", log_sums}};
+  if (with_gradient) results["dqkv"] = dqkv;
+  return results;
 }
 
 /// Of different positions from sample to sample; the second sample has nothing to read at all.
@@ -131,6 +178,23 @@ OpCase forward_case(const Options& o, int64_t samples, const Fill& qkv, const To
 OpCase attention_case(const Options& o, int64_t samples) {
   OpCase op = forward_case(o, samples, {}, kSum);
   op.output_gradient("y").gradient("qkv", kGradient, std::max<int64_t>(samples, 1));
+  return op;
+}
+
+/// A case whose gradient is checked against the formula for it rather than by differences, which would take
+/// too long for many positions.
+OpCase large_case(const Options& o, int64_t samples) {
+  OpCase op = forward_case(o, samples, {}, kSum);
+  op.output_gradient("y").output("dqkv", o.qkv(samples), kGradient);
+  op.prepare = [prepare = op.prepare](Exec exec, DType type) {
+    const OpRoutines routines = prepare(exec, type);
+    const auto both = [routines](const OpCall& call) {
+      routines.forward(call);
+      routines.backward(call);
+    };
+    return OpRoutines{both, nullptr, routines.workspace_bytes};
+  };
+  op.oracle = [=](const Values& in) { return oracle_of(o, in, true); };
   return op;
 }
 
@@ -210,6 +274,39 @@ TEST_P(AttentionTest, WideHeadsOfSeveralTilesAreAsOnTheCpu) {
     for (size_t i = 0; i < actual.size(); ++i)
       expect_close(actual[i], to_double(expected[i]), kNormalized, i == 0 ? "y" : "dqkv");
   }
+}
+
+/// The tiles of two-byte types are of 16 to 128 positions, and of 32, 64 or 128 columns.
+TEST_P(AttentionTest, TilesInTwoBytesAreRightAndGiveTheSameBitsEveryTime) {
+  const Options options[] = {{2, 8, 1},
+                             {1, 6, 66, true},  // rows that are no vectors of 16 bytes
+                             {3, 16, 15, true, false, 0.3f},
+                             {1, 40, 16, false, true},
+                             {1, 16, 130, true, true},
+                             {1, 64, 63, true, false, 0.3f},
+                             {2, 64, 64, true},
+                             {1, 64, 65},
+                             {1, 64, 130, true},
+                             {1, 8, 130, false, true, 0.3f},
+                             {1, 100, 34, true},
+                             {1, 128, 66, true, true, 0.3f},
+                             {1, 128, 64}};
+  for (const DType type : {DType::bf16, DType::f16})
+    for (const Options& o : options) {
+      if (type == DType::f16 && !exec().on_cuda()) continue;
+      Instance it{large_case(o, 2).in(type), name_of(o) + " in " + to_string(type), {}};
+      it.inputs = inputs_of(it.op);
+      SCOPED_TRACE(it.where);
+      Values in;
+      for (const auto& [name, bytes] : it.inputs) in[name] = decode(it.op.operand(name).dtype, bytes);
+      OpRun run(exec(), it.op, it.inputs);
+      run.forward();
+      const Bytes first = run.results();
+      compare_all(it, first, expected_of(it.op, in, it.where), it.op, true);
+      run.reset(0x3C);
+      run.forward();
+      expect_same_bits(it, run.results(), first, "the second time");
+    }
 }
 
 TEST_P(AttentionTest, PassesNanOn) {

@@ -204,17 +204,23 @@ class Block {
 
   void complete_exchange(unsigned first, const Wait& wait) {
     unsigned votes = 0, lanes = 0;
+    std::array<uint64_t, kWarp>& bytes = gathered_[first / kWarp];
     for (unsigned lane = 0; lane < kWarp; ++lane) {
       if (!takes_part(first, lane, wait.mask)) continue;
       lanes |= 1u << lane;
-      if (threads_[first + lane].wait.bytes != 0) votes |= 1u << lane;
+      bytes[lane] = threads_[first + lane].wait.bytes;
+      if (bytes[lane] != 0) votes |= 1u << lane;
     }
+    if (wait.kind == Exchange::gather || wait.kind == Exchange::matrix) require_whole_warp(lanes, wait);
+    if (wait.kind == Exchange::matrix) check_matrix(first, bytes, wait);
     for (unsigned lane = 0; lane < kWarp; ++lane) {
       if ((lanes >> lane & 1) == 0) continue;
       Thread& thread = threads_[first + lane];
       if (wait.kind == Exchange::ballot) {
         thread.result = votes;
-      } else if (wait.kind != Exchange::sync) {
+      } else if (wait.kind == Exchange::gather) {
+        thread.result = reinterpret_cast<uint64_t>(bytes.data());
+      } else if (wait.kind != Exchange::sync && wait.kind != Exchange::matrix) {
         const Wait& own = thread.wait;
         const unsigned source = source_lane(lane, own.kind, own.argument, own.width);
         if ((lanes >> source & 1) == 0)
@@ -224,6 +230,25 @@ class Block {
       }
       thread.state = Thread::State::runnable;
     }
+  }
+
+  void require_whole_warp(unsigned lanes, const Wait& wait) {
+    if (lanes != 0xffffffffu)
+      fail(describe(wait.place) + " needs all 32 lanes of a warp, but has " +
+           std::to_string(__builtin_popcount(lanes)));
+  }
+
+  /// The lanes' MatrixAccess.
+  void check_matrix(unsigned first, const std::array<uint64_t, kWarp>& accesses, const Wait& wait) {
+    const auto access = [&](unsigned lane) -> const MatrixAccess& {
+      return *reinterpret_cast<const MatrixAccess*>(accesses[lane]);
+    };
+    for (unsigned lane = 1; lane < kWarp; ++lane)
+      if (access(lane) != access(0))
+        fail(name(first) + " and " + name(first + lane) + " give different matrices to " +
+             describe(wait.place));
+    const std::string mistake = matrix_mistake(access(0));
+    if (!mistake.empty()) fail(describe(wait.place) + " is given " + mistake);
   }
 
   /// Nothing can run on: all threads are at one barrier or have returned, or somebody waits in vain. Whether
@@ -263,6 +288,7 @@ class Block {
   // Their addresses stand for what orders threads.
   char began_ = 0, ended_ = 0, barrier_ = 0;
   std::array<char, 1024 / kWarp> warps_{};
+  std::array<std::array<uint64_t, kWarp>, 1024 / kWarp> gathered_{};  ///< what the lanes gave an exchange
 };
 
 /// The one block that runs.

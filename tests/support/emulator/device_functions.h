@@ -44,10 +44,20 @@ void sync_threads(Place place);
 /// How many threads, over all of the block, gave a value that is not 0.
 int sync_threads_count(Place place, int value);
 
-enum class Exchange { shuffle, up, down, xor_, ballot, sync };
+enum class Exchange { shuffle, up, down, xor_, ballot, sync, gather, matrix };
 /// Waits for the lanes of mask, and gives back the 8 bytes of the lane that `exchange` and `argument` name
-/// (ballot: the mask of lanes whose bytes are not 0).
+/// (ballot: the mask of lanes whose bytes are not 0; gather: the address of the bytes of all 32 lanes, until
+/// the warp's next exchange). matrix: the bytes are the address of a MatrixAccess.
 uint64_t exchange(Place place, Exchange kind, unsigned mask, uint64_t bytes, int argument, int width);
+
+/// What a lane gives a function that reads or writes a matrix with its warp.
+struct MatrixAccess {
+  const void* address;
+  unsigned stride;  ///< in elements
+  unsigned element_bytes;
+  int layout;
+  bool operator==(const MatrixAccess&) const = default;
+};
 
 template <typename T>
 T shuffle(Place place, Exchange kind, unsigned mask, T value, int argument, int width = 32) {

@@ -27,4 +27,14 @@ unsigned source_lane(unsigned lane, Exchange kind, int argument, int width) {
   return static_cast<unsigned>(begin + source);
 }
 
+std::string matrix_mistake(const MatrixAccess& access) {
+  constexpr unsigned kAlignment = 32, kStride = 16;
+  if (reinterpret_cast<uintptr_t>(access.address) % kAlignment != 0)
+    return "an address that is not a multiple of " + std::to_string(kAlignment) + " bytes";
+  if (access.stride * access.element_bytes % kStride != 0)
+    return "a leading dimension of " + std::to_string(access.stride) + ", which is not a multiple of " +
+           std::to_string(kStride / access.element_bytes);
+  return "";
+}
+
 }  // namespace emulator

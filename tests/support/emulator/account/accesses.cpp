@@ -35,7 +35,7 @@ struct State {
   Log* log = nullptr;           ///< of the thread that runs; null: no block does
   unsigned threads = 0;
   std::vector<std::pair<uintptr_t, size_t>> shared;
-  uint64_t shared_accesses = 0, fused_operations = 0, work = 0;
+  uint64_t shared_accesses = 0, fused_operations = 0, matrix_operations = 0, work = 0;
   struct Sets {
     SectorSet read, written;
   };
@@ -168,7 +168,7 @@ void begin_block(unsigned threads) {
   State& s = state();
   s.threads = threads;
   for (unsigned i = 0; i < threads; ++i) s.logs[i].clear();
-  s.shared_accesses = s.fused_operations = s.work = 0;
+  s.shared_accesses = s.fused_operations = s.matrix_operations = s.work = 0;
 }
 
 void enter_thread(unsigned thread) {
@@ -186,6 +186,7 @@ Counts end_block(Touch touch) {
   counts.new_written = touch_all(s.launch.written, s.block.written, touch, counts.own_written);
   counts.shared_accesses = s.shared_accesses;
   counts.fused_operations = s.fused_operations;
+  counts.matrix_operations = s.matrix_operations;
   counts.work = s.work + counts.accessed;
   return counts;
 }
@@ -199,6 +200,10 @@ void end_launch() {
 float counted_fmaf(float a, float b, float c) {
   if (running != nullptr) ++running->fused_operations;
   return __builtin_fmaf(a, b, c);
+}
+
+void count_matrix_product(unsigned products) {
+  if (running != nullptr) running->matrix_operations += products;
 }
 
 }  // namespace emulator::account

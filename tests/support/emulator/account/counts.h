@@ -12,7 +12,8 @@ struct Counts {
   uint64_t new_read = 0, new_written = 0, own_read = 0, own_written = 0;
   uint64_t accessed = 0;  ///< sectors, added over the accesses of its warps
   uint64_t shared_accesses = 0, fused_operations = 0;
-  uint64_t work = 0;  ///< calls of the counter: how long the emulation takes
+  uint64_t matrix_operations = 0;  ///< products that mma_sync() adds
+  uint64_t work = 0;               ///< calls of the counter: how long the emulation takes
 
   Counts& operator+=(const Counts& other) {
     new_read += other.new_read;
@@ -22,13 +23,15 @@ struct Counts {
     accessed += other.accessed;
     shared_accesses += other.shared_accesses;
     fused_operations += other.fused_operations;
+    matrix_operations += other.matrix_operations;
     work += other.work;
     return *this;
   }
   /// Whether two blocks do the same at different addresses.
   bool same_shape(const Counts& other) const {
     return own_read == other.own_read && own_written == other.own_written && accessed == other.accessed &&
-           shared_accesses == other.shared_accesses && fused_operations == other.fused_operations;
+           shared_accesses == other.shared_accesses && fused_operations == other.fused_operations &&
+           matrix_operations == other.matrix_operations;
   }
   bool operator==(const Counts& other) const {
     return same_shape(other) && new_read == other.new_read && new_written == other.new_written;

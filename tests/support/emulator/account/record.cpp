@@ -80,6 +80,7 @@ void count_kernel(const LaunchShape& shape, const Kernel& kernel, std::span<std:
   result.written_bytes = counts.sum.new_written * kSectorBytes;
   result.accessed_bytes = counts.sum.accessed * kSectorBytes;
   result.flops = 2 * counts.sum.fused_operations;
+  result.matrix_flops = 2 * counts.sum.matrix_operations;
   result.shared_accesses = counts.sum.shared_accesses;
   result.blocks = blocks;
   result.emulated_blocks = counts.emulated;

@@ -8,5 +8,7 @@ namespace emulator::account {
 
 /// fmaf(), counted.
 float counted_fmaf(float a, float b, float c);
+/// A warp's mma_sync() of so many products; one lane calls it.
+void count_matrix_product(unsigned products);
 
 }  // namespace emulator::account

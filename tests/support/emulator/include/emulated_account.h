@@ -28,6 +28,7 @@ struct Node {
   uint64_t read_bytes = 0, written_bytes = 0;  ///< each 32-byte sector once, as if caches held everything
   uint64_t accessed_bytes = 0;                 ///< the sectors of every access of a warp
   uint64_t flops = 0;                          ///< of a kernel: those of fmaf()
+  uint64_t matrix_flops = 0;                   ///< of a kernel, besides: those of mma_sync(), as of bf16
   Arithmetic arithmetic = Arithmetic::fp32;
   uint64_t shared_accesses = 0;              ///< of threads, to shared memory
   uint64_t blocks = 0, emulated_blocks = 0;  ///< of a kernel
