@@ -33,6 +33,11 @@ size_t round_up(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
 }  // namespace
 
+BatchLayout::BatchLayout(size_t x_bytes, size_t y_bytes, int64_t rows)
+    : y(round_up(x_bytes)),
+      sample_index(y + round_up(y_bytes)),
+      bytes(sample_index + static_cast<size_t>(rows) * sizeof(int64_t)) {}
+
 /// Batches are numbered from 0 in the order in which next() returns them. Batch n is assembled in slot n %
 /// depth.
 struct Loader::Impl {
@@ -84,15 +89,16 @@ Loader::Impl::Impl(Exec exec, const Dataset& data, const Sampler& order, const O
   y_row_bytes = targets ? static_cast<size_t>(dataset.y_shape().elements()) * size_of(y_dtype) : 0;
 
   const size_t rows = static_cast<size_t>(options.rows);
-  const size_t x_bytes = round_up(rows * x_row_bytes), y_bytes = round_up(rows * y_row_bytes);
+  const BatchLayout layout(rows * x_row_bytes, rows * y_row_bytes, options.rows);
   // Without threads no batch is prefetched.
   slots.resize(static_cast<size_t>(options.batches_held()));
   for (Slot& slot : slots) {
-    slot.memory = Buffer(exec, Memory::pinned, x_bytes + y_bytes + rows * sizeof(int64_t));
-    std::byte* at = slot.memory.data();
+    slot.memory = Buffer(exec, Memory::pinned, layout.bytes);
+    std::byte* const at = slot.memory.data();
+    slot.batch.block = {at, layout.bytes};
     slot.batch.x = Tensor(at, dataset.x_dtype(), dataset.x_shape().batched(options.rows));
-    if (targets) slot.batch.y = Tensor(at + x_bytes, y_dtype, dataset.y_shape().batched(options.rows));
-    slot.batch.sample_index = Tensor(at + x_bytes + y_bytes, DType::i64, {options.rows});
+    if (targets) slot.batch.y = Tensor(at + layout.y, y_dtype, dataset.y_shape().batched(options.rows));
+    slot.batch.sample_index = Tensor(at + layout.sample_index, DType::i64, {options.rows});
     slot.indices.reserve(rows);
   }
   for (int i = 0; i < options.threads; ++i) threads.emplace_back([this] { serve(); });

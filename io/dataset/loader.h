@@ -1,13 +1,24 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "io/dataset/dataset.h"
 #include "io/dataset/sampler.h"
 #include "src/device/buffer.h"
 
 namespace lockstep {
+
+/// Where x, y and sample_index of a batch lie in one block of memory, of which a GPU gets all in one copy:
+/// one behind the other, at multiples of 256 bytes, the alignment of GPU memory.
+struct BatchLayout {
+  BatchLayout(size_t x_bytes, size_t y_bytes, int64_t rows);
+
+  size_t y, sample_index;  ///< where they start; x is at the start
+  size_t bytes;            ///< of all
+};
 
 /// One rank's part of a global batch, raw as stored, in pinned memory: `rows` rows, padding last (zeros,
 /// index -1).
@@ -18,6 +29,8 @@ struct Batch {
   Tensor x;                  ///< (rows, ...) in the data set's dtype
   Tensor y;                  ///< (rows) int32, or (rows, C) float32; empty without targets
   Tensor sample_index;       ///< (rows) int64
+  /// The memory of all three, with a BatchLayout; empty: they lie anywhere.
+  std::span<const std::byte> block = {};
 };
 
 /// Prefetches batches with threads and bounded memory: at most `depth` batches are held. May be destroyed at

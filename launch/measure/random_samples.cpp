@@ -1,5 +1,6 @@
 #include "launch/measure/random_samples.h"
 
+#include <cstddef>
 #include <cstring>
 #include <span>
 
@@ -7,25 +8,31 @@
 
 namespace lockstep {
 
-RandomBatch::RandomBatch(Exec exec, const DataSignature& data, int64_t global_batch, int64_t rows, int rank)
-    : x_(exec, Memory::pinned, static_cast<size_t>(rows * data.x_shape.elements()) * size_of(data.x_dtype)),
-      y_(exec, Memory::pinned, static_cast<size_t>(rows * data.y_shape.elements()) * sizeof(int32_t)),
-      index_(exec, Memory::pinned, static_cast<size_t>(rows) * sizeof(int64_t)) {
+RandomBatch::RandomBatch(Exec exec, const DataSignature& data, int64_t global_batch, int64_t rows, int rank) {
+  const Shape x_shape = data.x_shape.batched(rows), y_shape = data.y_shape.batched(rows);
+  const BatchLayout layout(static_cast<size_t>(x_shape.elements()) * size_of(data.x_dtype),
+                           static_cast<size_t>(y_shape.elements()) * sizeof(int32_t), rows);
+  memory_ = Buffer(exec, Memory::pinned, layout.bytes);
+  std::byte* const at = memory_.data();
+  batch_.global_valid = global_batch;
+  batch_.x = Tensor(at, data.x_dtype, x_shape);
+  batch_.y = Tensor(at + layout.y, DType::i32, y_shape);
+  batch_.sample_index = Tensor(at + layout.sample_index, DType::i64, {rows});
+  batch_.block = {at, layout.bytes};
+
   RandomStream random(1, static_cast<uint64_t>(rank));
-  const auto fill_with_classes = [&](std::span<int32_t> classes) {
-    for (int32_t& value : classes)
-      value = static_cast<int32_t>(random.next_below(static_cast<uint32_t>(data.outputs)));
+  const auto fill_with_classes = [&](const Tensor& classes) {
+    for (int64_t i = 0; i < classes.elements(); ++i)
+      classes.data<int32_t>()[i] =
+          static_cast<int32_t>(random.next_below(static_cast<uint32_t>(data.outputs)));
   };
   if (data.x_dtype == DType::i32)
-    fill_with_classes(x_.as<int32_t>());
+    fill_with_classes(batch_.x);
   else
-    for (uint8_t& value : x_.as<uint8_t>()) value = static_cast<uint8_t>(random.next());
-  fill_with_classes(y_.as<int32_t>());
-  for (int64_t i = 0; i < rows; ++i) index_.as<int64_t>()[static_cast<size_t>(i)] = rank * rows + i;
-  batch_.global_valid = global_batch;
-  batch_.x = Tensor(x_.data(), data.x_dtype, data.x_shape.batched(rows));
-  batch_.y = Tensor(y_.data(), DType::i32, data.y_shape.batched(rows));
-  batch_.sample_index = Tensor(index_.data(), DType::i64, {rows});
+    for (size_t i = 0; i < batch_.x.bytes(); ++i)
+      batch_.x.data<uint8_t>()[i] = static_cast<uint8_t>(random.next());
+  fill_with_classes(batch_.y);
+  for (int64_t i = 0; i < rows; ++i) batch_.sample_index.data<int64_t>()[i] = rank * rows + i;
 }
 
 RepeatedRows::RepeatedRows(const Batch& batch, int64_t size)

@@ -13,7 +13,7 @@ class RandomBatch {
   const Batch& batch() const { return batch_; }
 
  private:
-  Buffer x_, y_, index_;
+  Buffer memory_;
   Batch batch_;
 };
 

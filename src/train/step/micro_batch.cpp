@@ -11,31 +11,37 @@ MicroBatchInfo micro_batch_info(int64_t first, int64_t rows, int64_t real, int64
   return {step, static_cast<int32_t>(std::clamp<int64_t>(real - first, 0, rows)), weight};
 }
 
-MicroBatches::Rows::Rows(Exec exec, DType type, const Shape& extents, int64_t count)
-    : dtype(type),
-      shape(extents),
-      buffer(exec, Memory::device, static_cast<size_t>(extents.elements() * count) * size_of(type)) {}
+size_t MicroBatches::Rows::bytes() const {
+  return static_cast<size_t>(shape.elements() * count) * size_of(dtype);
+}
 
 void MicroBatches::Rows::load(Exec exec, ConstTensor batch, int64_t first_row) const {
   if (!batch) return;
   const size_t row_bytes = static_cast<size_t>(shape.elements() / shape[0]) * size_of(dtype);
-  copy(exec, buffer.data(),
-       static_cast<const std::byte*>(batch.raw()) + static_cast<size_t>(first_row) * row_bytes,
-       buffer.size());
+  copy(exec, data, static_cast<const std::byte*>(batch.raw()) + static_cast<size_t>(first_row) * row_bytes,
+       bytes());
 }
 
 ConstTensor MicroBatches::Rows::at(int64_t number) const {
-  const size_t bytes = static_cast<size_t>(shape.elements()) * size_of(dtype);
-  return {buffer.data() + static_cast<size_t>(number) * bytes, dtype, shape};
+  const size_t of_one = static_cast<size_t>(shape.elements()) * size_of(dtype);
+  return {data + static_cast<size_t>(number) * of_one, dtype, shape};
 }
 
 MicroBatches::MicroBatches(Exec exec, const Task& task, int64_t rows, int64_t count)
     : exec_(exec),
-      x_(exec, task.x_dtype(), task.raw_x_shape(rows), count),
-      y_(exec, task.objective().y_dtype(), task.objective().raw_y_shape(rows), count),
-      sample_index_(exec, DType::i64, {rows}, count) {}
+      x_{task.x_dtype(), task.raw_x_shape(rows), count},
+      y_{task.objective().y_dtype(), task.objective().raw_y_shape(rows), count},
+      sample_index_{DType::i64, {rows}, count} {
+  const BatchLayout layout(x_.bytes(), y_.bytes(), rows * count);
+  block_ = Buffer(exec, Memory::device, layout.bytes);
+  x_.data = block_.data();
+  y_.data = block_.data() + layout.y;
+  sample_index_.data = block_.data() + layout.sample_index;
+}
 
 void MicroBatches::load(const Batch& batch, int64_t first) const {
+  if (first == 0 && batch.block.size() == block_.size())
+    return copy(exec_, block_.data(), batch.block.data(), block_.size());
   x_.load(exec_, batch.x, first);
   y_.load(exec_, batch.y, first);
   sample_index_.load(exec_, batch.sample_index, first);

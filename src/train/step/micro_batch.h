@@ -28,25 +28,27 @@ class MicroBatches {
  public:
   MicroBatches(Exec exec, const Task& task, int64_t rows, int64_t count);
 
-  /// Copies the rows of a batch from `first` on, as many as fit. Enqueues: the batch must stay valid until
-  /// the copy has run.
+  /// Copies the rows of a batch from `first` on, as many as fit; in one copy, if it has a block and all of
+  /// its rows fit. Enqueues: the batch must stay valid until the copy has run.
   void load(const Batch& batch, int64_t first = 0) const;
   MicroBatch at(int64_t number, const MicroBatchInfo* info) const;
 
  private:
   /// Samples of one kind: x, y or their indices.
   struct Rows {
-    Rows(Exec exec, DType dtype, const Shape& shape, int64_t count);
+    DType dtype = DType::f32;
+    Shape shape = {};   ///< of one micro-batch
+    int64_t count = 0;  ///< of micro-batches
+    std::byte* data = nullptr;
+
+    size_t bytes() const;
     void load(Exec exec, ConstTensor batch, int64_t first_row) const;
     ConstTensor at(int64_t number) const;
-
-    DType dtype;
-    Shape shape;  ///< of one micro-batch
-    Buffer buffer;
   };
 
   Exec exec_;
   Rows x_, y_, sample_index_;
+  Buffer block_;  // of all three
 };
 
 /// Functions to call while a micro-batch is enqueued; null: none.

@@ -59,10 +59,9 @@ Step::Step(const Parts& parts, const Batching& batching, const Options& options)
 
   const auto device = [&](size_t bytes) { return Buffer(parts.exec, Memory::device, bytes); };
   const auto pinned = [&](size_t bytes) { return Buffer(parts.exec, Memory::pinned, bytes); };
-  infos_ = device(static_cast<size_t>(batching.micro_batches) * sizeof(MicroBatchInfo));
-  host_infos_ = pinned(infos_.size());
-  scalars_ = device(sizeof(OptimizerScalars));
-  host_scalars_ = pinned(sizeof(OptimizerScalars));
+  numbers_ =
+      device(sizeof(OptimizerScalars) + static_cast<size_t>(batching.micro_batches) * sizeof(MicroBatchInfo));
+  host_numbers_ = pinned(numbers_.size());
   guard_ = device(sizeof(StepGuard));
   host_requests_ = pinned(ParameterLayout::kRequestFloats * sizeof(float));
   host_metrics_ = pinned(static_cast<size_t>(layout.verdict_offset() + StepVerdict::kFloats) * sizeof(float));
@@ -131,14 +130,13 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
   started_.record(Timestamp::Of::compute);
   const int64_t rank_start = parts_.communicator.rank() * batching_.rank_batch();
   for (int m = 0; m < batching_.micro_batches; ++m) {
-    MicroBatchInfo& info = host_infos_.as<MicroBatchInfo>()[static_cast<size_t>(m)];
+    MicroBatchInfo& info = infos_in(host_numbers_)[m];
     info = micro_batch_info(rank_start + m * batching_.micro_batch, batching_.micro_batch, batch.global_valid,
                             step - 1, 1.0f / static_cast<float>(batch.global_valid));
     if (scales_loss_) info.loss_scale = &guard_.as<StepGuard>()[0].loss_scale.factor;
   }
-  host_scalars_.as<OptimizerScalars>()[0] = parts_.optimizer.scalars(lr, step);
-  copy(exec, infos_.data(), host_infos_.data(), infos_.size());
-  copy(exec, scalars_.data(), host_scalars_.data(), scalars_.size());
+  scalars_in(host_numbers_) = parts_.optimizer.scalars(lr, step);
+  copy(exec, numbers_.data(), host_numbers_.data(), numbers_.size());
   batch_.load(batch);
   augmenter_.load(batch);
   // Added to micro-batch 0's buffer, like a fingerprint; the other buffers have zeros there.
@@ -227,9 +225,9 @@ void Step::enqueue() {
                                        .max_bad = max_bad_steps_,
                                        .verdict = verdict_in(reduced),
                                        .guard = guard});
-  networks_[0].update_states(infos_.as<MicroBatchInfo>().data(), reduced, guard);
-  parts_.optimizer.update(scalars_.as<OptimizerScalars>().data(), parts_.parameters.trained_weights(),
-                          gradients(), guard, parts_.parameters.working_weights());
+  networks_[0].update_states(infos_in(numbers_), reduced, guard);
+  parts_.optimizer.update(&scalars_in(numbers_), parts_.parameters.trained_weights(), gradients(), guard,
+                          parts_.parameters.working_weights());
   if (parts_.sharding != nullptr) {
     parts_.sharding->gather(parts_.parameters.weights());
     parts_.parameters.update_working_weights();
@@ -260,7 +258,7 @@ void Step::compute(int lane, int m, const JointSum* joint_sum) {
     if (const int bucket = bucket_of_node_[static_cast<size_t>(node)]; bucket >= 0)
       reducer_.bucket_ready(parts_.exec, m, bucket);
   };
-  MicroBatch batch = batch_.at(m, infos_.as<MicroBatchInfo>().data() + m);
+  MicroBatch batch = batch_.at(m, infos_in(numbers_) + m);
   if (augmenter_.is_active()) batch.augmentation = {&augmenter_, lane, m};
   train(parts_.task, networks_[static_cast<size_t>(lane)], batch, reducer_.leaf(m), joint_sum,
         {.gradients_done = reduce});

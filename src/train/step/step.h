@@ -114,6 +114,12 @@ class Step {
   /// The pieces of a fingerprint, and the requests, in a copy of the metrics or in a reduced buffer.
   std::span<float> pieces_in(std::span<float> metrics) const;
   std::span<float> requests_in(std::span<float> metrics) const;
+  /// The optimizer's numbers and, behind them, those of each micro-batch: one block, copied at once.
+  static OptimizerScalars& scalars_in(const Buffer& numbers) { return numbers.as<OptimizerScalars>()[0]; }
+  static MicroBatchInfo* infos_in(const Buffer& numbers) {
+    static_assert(sizeof(OptimizerScalars) % alignof(MicroBatchInfo) == 0);
+    return reinterpret_cast<MicroBatchInfo*>(numbers.data() + sizeof(OptimizerScalars));
+  }
   StepVerdict* verdict_in(std::span<float> metrics) const;
   std::vector<double> output_losses_in(std::span<const float> metrics) const;
 
@@ -130,9 +136,9 @@ class Step {
   // Inputs of a captured step in the backend's memory, at fixed addresses so that it can be replayed.
   MicroBatches batch_;
   Augmenter augmenter_;
-  Buffer infos_, scalars_, guard_;
+  Buffer numbers_, guard_;
   // Page-locked host buffers for transfers of small values to and from the device.
-  Buffer host_infos_, host_scalars_, host_requests_, host_metrics_;
+  Buffer host_numbers_, host_requests_, host_metrics_;
   Fence copied_;
   Timestamp started_, has_batch_, done_;  // of the newest step
   Replay replay_;
