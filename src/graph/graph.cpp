@@ -30,10 +30,15 @@ Graph::Graph(const Value& input, uint64_t seed, Precision precision)
       fail(ExitCode::data, "a sample of shape {} is empty: a network needs data.", to_string(input.shape));
 }
 
+bool Graph::Node::backward_reads_output() const {
+  const LayerTraits traits = layer->traits();
+  return traits.backward_reads_output || (relu && (adds || !traits.recovers_relu));
+}
+
 Graph Graph::clone() const {
   Graph copy(input_, seed_, precision_);
   for (const Node& node : nodes_)
-    copy.nodes_.push_back({node.name, node.layer->clone(), node.inputs, node.output, node.relu,
+    copy.nodes_.push_back({node.name, node.layer->clone(), node.inputs, node.output, node.adds, node.relu,
                            node.parameters_of, node.segment, node.tuning, node.loss_weight, node.output_name,
                            node.writes_f32});
   return copy;
@@ -59,9 +64,11 @@ int Graph::add(Node node) {
   if (find(node.name) >= 0)
     fail(ExitCode::usage, "two layers are named '{}': give one of them another name.", node.name);
   std::vector<Value> inputs;
-  for (const int number : node.inputs) inputs.push_back(value(number));
+  for (const int number : node.layer_inputs()) inputs.push_back(value(number));
   try {
     node.output = node.layer->infer(inputs);
+    INVARIANT(!node.adds || shape(node.inputs.back()) == node.output.shape, "adds {} to {}",
+              to_string(shape(node.inputs.back())), to_string(node.output.shape));
     if (is_real(node.output.dtype))
       node.output.dtype = node.writes_f32 ? DType::f32 : activation_type(precision_);
     check_size("its output", node.output.shape);

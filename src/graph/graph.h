@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,8 @@ class Graph {
     std::unique_ptr<Layer> layer;
     std::vector<int> inputs;  ///< values
     Value output;             ///< of one sample
-    bool relu = false;        ///< the layer applies a ReLU to its output: see fuse_relus()
+    bool adds = false;        ///< the last of its inputs is added to the layer's output: see fuse()
+    bool relu = false;        ///< a ReLU is applied to that
     int parameters_of = -1;   ///< earlier layer whose parameters of the same names it uses
     /// Consecutive layers of one segment recompute their activations for backward; -1: activations are kept.
     /// See recompute().
@@ -36,6 +38,11 @@ class Graph {
     double loss_weight = 0;        ///< weight of its output's loss: see set_loss_weight(); 0: no output
     std::string output_name = {};  ///< of an output: the layer's name before rewrites; "": the same
     bool writes_f32 = false;       ///< its output is f32 whatever the precision: see in_precision()
+
+    /// The inputs that the layer knows of: without what is added.
+    std::span<const int> layer_inputs() const { return {inputs.data(), inputs.size() - (adds ? 1 : 0)}; }
+    /// Whether backward reads the output, for the layer or for its ReLU.
+    bool backward_reads_output() const;
   };
 
   /// input: one sample as the network sees it, channels-last. seed: run.seed, for layers with random numbers.

@@ -71,8 +71,10 @@ struct StateSpec {
 struct LayerTraits {
   bool backward_reads_input = false;
   bool backward_reads_output = false;
-  bool forward_in_place = false;    ///< output may share the memory of input 0
-  bool applies_relu = false;        ///< forward can apply a ReLU to its output (Preparation::relu)
+  bool forward_in_place = false;  ///< output may share the memory of input 0
+  bool applies_sum = false;       ///< forward can add a value like its output (Preparation::adds)
+  bool applies_relu = false;      ///< forward can apply a ReLU to its output (Preparation::relu)
+  bool recovers_relu = false;     ///< backward through a ReLU does not read the output, if nothing was added
   bool commutes_with_relu = false;  ///< relu(layer(x)) == layer(relu(x)), as for max pooling
   bool backward_in_place = false;   ///< gradient of input 0 may share the memory of the output's gradient
   /// Values per sample of each statistic that the layer takes over a micro-batch; 0: no statistics.
@@ -96,7 +98,8 @@ struct LayerContext {
   const MicroBatchInfo* info = nullptr;
   ConstTensor sample_index;                 ///< (N) int64
   std::span<const ConstTensor> inputs;      ///< in backward only if backward_reads_input
-  Tensor output;                            ///< in backward only if backward_reads_output
+  ConstTensor added;                        ///< forward only, and only if it adds
+  Tensor output;                            ///< in backward only if Graph::Node::backward_reads_output()
   std::span<const ConstTensor> parameters;  ///< in the order of Layer::parameters()
   std::span<const Tensor> states;           ///< in the order of Layer::states()
   std::span<const Tensor> state_sums;       ///< written by forward when training; like states
@@ -105,7 +108,10 @@ struct LayerContext {
   const JointSum* joint_sum = nullptr;  ///< training only; null: statistics of this micro-batch alone
   const StepGuard* guard = nullptr;     ///< update_state only; null: always update
   Tensor output_gradient;               ///< backward only; may be overwritten
-  std::span<const Tensor> input_gradients;      ///< backward only; overwritten, empty if not needed
+  std::span<const Tensor> input_gradients;  ///< backward only; overwritten, empty if not needed
+  /// Backward only, if it adds: that of what was added. Empty if not needed. Often the memory of
+  /// output_gradient, which then is not that of an input's gradient.
+  Tensor added_gradient;
   std::span<const Tensor> parameter_gradients;  ///< backward only; overwritten. See skips_frozen
 };
 
@@ -141,9 +147,9 @@ class Layer {
     Exec exec = {};
     int64_t samples = 0;               ///< of a micro-batch
     bool needs_input_gradient = true;  ///< false for layers whose only input is the data
-    /// forward applies a ReLU to its output; backward then gets the gradient of the values before the ReLU.
-    /// Only with LayerTraits::applies_relu.
-    bool relu = false;
+    /// forward adds LayerContext::added to its output, and applies a ReLU to that. Only with the traits
+    /// applies_sum and applies_relu.
+    bool adds = false, relu = false;
     DType type = DType::f32;    ///< of inputs and gradients that are numbers
     DType output = DType::f32;  ///< of the output, if it is numbers
     bool tf32 = false;          ///< see Precision

@@ -1,7 +1,6 @@
 #include "src/graph/network.h"
 
 #include "src/core/step_part.h"
-#include "src/ops/pointwise/activation.h"
 #include "src/ops/pointwise/add.h"
 
 namespace lockstep {
@@ -16,11 +15,12 @@ Graph prepared(Exec exec, const Graph& graph, int64_t micro_batch, bool training
     if (!computed[i + 1]) continue;
     Graph::Node& node = copy_of_graph.nodes()[i];
     bool needs_input_gradient = false;
-    for (const int input : node.inputs)
+    for (const int input : node.layer_inputs())
       needs_input_gradient = needs_input_gradient || needs_gradient[static_cast<size_t>(input)];
     node.layer->prepare({.exec = exec,
                          .samples = micro_batch,
                          .needs_input_gradient = needs_input_gradient,
+                         .adds = node.adds,
                          .relu = node.relu,
                          .type = activation_type(graph.precision()),
                          .output = node.output.dtype,
@@ -64,7 +64,8 @@ struct Network::Action {
   Event event;
   bool runs = true, completes_node = false;
   std::vector<ConstTensor> inputs;
-  Tensor output, workspace, output_gradient;
+  ConstTensor added;
+  Tensor output, workspace, output_gradient, added_gradient;
   std::vector<Tensor> saved, state_sums, input_gradients, parameter_gradients;
 };
 
@@ -137,6 +138,14 @@ Network::Action Network::bind(const Plan::Step& step) const {
   for (size_t p = 0; p < step.parameter_gradients.size(); ++p)
     action.parameter_gradients.push_back(
         tensor_at(step.parameter_gradients[p], {DType::f32, parameters[p].shape}));
+  if (node.adds && action.inputs.size() == node.inputs.size()) {
+    action.added = action.inputs.back();
+    action.inputs.pop_back();
+  }
+  if (node.adds && !action.input_gradients.empty()) {
+    action.added_gradient = action.input_gradients.back();
+    action.input_gradients.pop_back();
+  }
   return action;
 }
 
@@ -182,6 +191,7 @@ LayerContext Network::context_of(const Action& action, const MicroBatch& batch) 
   context.info = batch.info;
   context.sample_index = batch.sample_index;
   context.inputs = action.inputs;
+  context.added = action.added;
   context.output = action.output;
   context.parameters = bound.parameters;
   context.states = bound.states;
@@ -212,12 +222,10 @@ void Network::run_backward(const Action& action, const MicroBatch& batch) {
       copy(exec_, to.raw(), action.output_gradient.raw(), to.bytes());
     return;
   }
-  if (node.relu)
-    activation_backward(exec_, Activation::relu, action.output, action.output_gradient,
-                        action.output_gradient);
   LayerContext context = context_of(action, batch);
   context.output_gradient = action.output_gradient;
   context.input_gradients = action.input_gradients;
+  context.added_gradient = action.added_gradient;
   std::vector<Tensor> gradients =
       Bound::in(batch.reduced, bound_[static_cast<size_t>(action.event.node)].parameter_gradients);
   for (size_t p = 0; p < action.parameter_gradients.size(); ++p)

@@ -93,9 +93,9 @@ class Planner {
       } else if (event.kind == Event::Kind::backward) {
         const LayerTraits traits = node(event.node).layer->traits();
         // Where backward does not look, the version does not have to live on.
-        for (const int input : node(event.node).inputs)
+        for (const int input : node(event.node).layer_inputs())
           touched.inputs.push_back(traits.backward_reads_input ? read(input, time) : -1);
-        if (traits.backward_reads_output || node(event.node).relu) touched.output = read(output, time);
+        if (node(event.node).backward_reads_output()) touched.output = read(output, time);
       }
     }
     // The main output of a network that is not trained is read by the caller.
@@ -193,14 +193,20 @@ class Planner {
     const LayerTraits traits = node(layer).layer->traits();
     touched.output_gradient = gradients_[static_cast<size_t>(layer) + 1];
     use(touched.output_gradient, time);
-    for (size_t k = 0; k < node(layer).inputs.size(); ++k) {
-      const auto value = static_cast<size_t>(node(layer).inputs[k]);
+    const std::vector<int>& inputs = node(layer).inputs;
+    // The gradient of what was added is that of the sum, and takes its memory from the layer's input.
+    const bool added_shares = node(layer).adds && needs_gradient_[static_cast<size_t>(inputs.back())] &&
+                              gradients_[static_cast<size_t>(inputs.back())] < 0 &&
+                              std::ranges::count(inputs, inputs.back()) == 1;
+    for (size_t k = 0; k < inputs.size(); ++k) {
+      const auto value = static_cast<size_t>(inputs[k]);
       if (!needs_gradient_[value]) {
         touched.input_gradients.push_back(-1);
         continue;
       }
       int& gradient = gradients_[value];
-      const bool shares = k == 0 && (traits.backward_in_place || traits.reshape);
+      const bool shares =
+          added_shares ? k + 1 == inputs.size() : k == 0 && (traits.backward_in_place || traits.reshape);
       // Where an earlier event has left a gradient, this one goes to scratch memory and is added to it.
       const int written = gradient < 0 && shares ? touched.output_gradient
                                                  : create(gradient_bytes(static_cast<int>(value)), time);

@@ -23,9 +23,9 @@ std::vector<int> layers_to_recompute(const Graph& graph, const std::vector<bool>
   for (int i = first; i <= last; ++i) {
     if (!has_backward(i)) continue;
     const LayerTraits traits = node(i).layer->traits();
-    if (traits.backward_reads_output || node(i).relu) needed[static_cast<size_t>(i) + 1] = true;
+    if (node(i).backward_reads_output()) needed[static_cast<size_t>(i) + 1] = true;
     if (traits.backward_reads_input)
-      for (const int value : node(i).inputs) needed[static_cast<size_t>(value)] = true;
+      for (const int value : node(i).layer_inputs()) needed[static_cast<size_t>(value)] = true;
   }
   std::vector<int> again;
   for (int i = last; i >= first; --i) {

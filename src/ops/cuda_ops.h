@@ -13,6 +13,7 @@
 #include "src/ops/loss/elementwise_loss.h"
 #include "src/ops/loss/output_loss.h"
 #include "src/ops/micro_batch.h"
+#include "src/ops/norm/batch_norm.h"
 #include "src/ops/norm/group_norm.h"
 #include "src/ops/norm/local_response_norm.h"
 #include "src/ops/pointwise/activation.h"
@@ -37,17 +38,23 @@ void attention_backward(Exec exec, const AttentionSpec& spec, const AttentionInp
 
 void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
                         ConstTensor scale, ConstTensor shift, ConstTensor running, Tensor y,
-                        Tensor saved_mean, Tensor saved_inverse_std, Tensor sums);
+                        Tensor saved_mean, Tensor saved_inverse_std, Tensor sums,
+                        const BatchNormEpilogue& epilogue);
 void batch_norm_backward(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
-                         ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy, Tensor dx,
-                         Tensor dscale, Tensor dshift);
+                         ConstTensor shift, ConstTensor saved_mean, ConstTensor saved_inverse_std, Tensor dy,
+                         Tensor dx, Tensor dscale, Tensor dshift, const BatchNormEpilogueGradient& epilogue);
 void batch_norm_inference(Exec exec, float epsilon, ConstTensor x, ConstTensor scale, ConstTensor shift,
-                          ConstTensor running_mean, ConstTensor running_variance, Tensor y);
+                          ConstTensor running_mean, ConstTensor running_variance, Tensor y,
+                          const BatchNormEpilogue& epilogue);
+void batch_norm_inference_gradient(Exec exec, float epsilon, ConstTensor x, ConstTensor scale,
+                                   ConstTensor shift, ConstTensor running_mean, ConstTensor running_variance,
+                                   ConstTensor dy, bool relu, Tensor dx);
 void batch_norm_running_update(Exec exec, const MicroBatchInfo* info, float momentum, ConstTensor sums,
                                Tensor running, const StepGuard* guard);
 
 void bias_forward(Exec exec, ConstTensor x, ConstTensor b, Tensor y);
 void bias_backward(Exec exec, ConstTensor dy, Tensor db);
+void bias_relu_backward(Exec exec, ConstTensor y, Tensor dy, Tensor db);
 
 void cast(Exec exec, ConstTensor x, Tensor y);
 
@@ -116,13 +123,15 @@ void sync_batch_norm_deviations(Exec exec, const MicroBatchInfo* info, int64_t p
 void sync_batch_norm_normalize(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
                                ConstTensor scale, ConstTensor shift, ConstTensor running, ConstTensor totals,
                                ConstTensor deviations, Tensor y, Tensor saved_mean, Tensor saved_inverse_std,
-                               Tensor sums);
-void sync_batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstTensor x,
-                                   ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy,
-                                   Tensor dscale, Tensor dshift, Tensor totals);
+                               Tensor sums, const BatchNormEpilogue& epilogue);
+void sync_batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
+                                   ConstTensor shift, ConstTensor saved_mean, ConstTensor saved_inverse_std,
+                                   Tensor dy, Tensor dscale, Tensor dshift, Tensor totals,
+                                   const BatchNormEpilogueGradient& epilogue);
 void sync_batch_norm_input_gradient(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
-                                    ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy,
-                                    ConstTensor totals, Tensor dx);
+                                    ConstTensor shift, ConstTensor saved_mean, ConstTensor saved_inverse_std,
+                                    Tensor dy, ConstTensor totals, Tensor dx,
+                                    const BatchNormEpilogueGradient& epilogue);
 
 void upsample_forward(Exec exec, const UpsampleSpec& spec, ConstTensor x, Tensor y);
 void upsample_backward(Exec exec, const UpsampleSpec& spec, ConstTensor dy, Tensor dx);

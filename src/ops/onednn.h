@@ -62,11 +62,10 @@ inline dnnl::primitive_attr user_scratchpad() {
 // version 3 the primitive takes them directly. Nothing else in src/ops depends on the version.
 #if DNNL_VERSION_MAJOR >= 3
 
-/// A forward primitive with caller-provided scratch memory; the operands in the order of oneDNN's
-/// documentation.
+/// A forward primitive with these attributes; the operands in the order of oneDNN's documentation.
 template <typename Primitive, typename... Operands>
-auto describe(const Operands&... operands) {
-  return typename Primitive::primitive_desc(engine(), operands..., user_scratchpad());
+auto describe_with(const dnnl::primitive_attr& attributes, const Operands&... operands) {
+  return typename Primitive::primitive_desc(engine(), operands..., attributes);
 }
 
 /// A backward primitive with the formats chosen by `forward`.
@@ -78,9 +77,8 @@ auto describe_backward(const Forward& forward, const Operands&... operands) {
 #else
 
 template <typename Primitive, typename... Operands>
-auto describe(const Operands&... operands) {
-  return
-      typename Primitive::primitive_desc(typename Primitive::desc(operands...), user_scratchpad(), engine());
+auto describe_with(const dnnl::primitive_attr& attributes, const Operands&... operands) {
+  return typename Primitive::primitive_desc(typename Primitive::desc(operands...), attributes, engine());
 }
 
 template <typename Primitive, typename Forward, typename... Operands>
@@ -90,6 +88,12 @@ auto describe_backward(const Forward& forward, const Operands&... operands) {
 }
 
 #endif
+
+/// A forward primitive with caller-provided scratch memory.
+template <typename Primitive, typename... Operands>
+auto describe(const Operands&... operands) {
+  return describe_with<Primitive>(user_scratchpad(), operands...);
+}
 
 /// An elementwise function with its parameter, of tensors that all have the descriptor `data`, and its
 /// gradient.

@@ -14,7 +14,6 @@
 #include "src/device/buffer.h"
 #include "src/graph/graph.h"
 #include "src/ops/micro_batch.h"
-#include "src/ops/pointwise/activation.h"
 #include "src/tensor/real.h"
 #include "tests/support/backend.h"
 
@@ -50,6 +49,7 @@ class GraphRunner {
     for (Graph::Node& node : graph_.nodes()) {
       node.layer->prepare({.exec = exec,
                            .samples = n,
+                           .adds = node.adds,
                            .relu = node.relu,
                            .type = type(),
                            .output = node.output.dtype,
@@ -112,11 +112,9 @@ class GraphRunner {
       Call call(*this, i);
       call.context.training = true;
       call.context.output_gradient = call.tensor(sums[i + 1], {type(), node.output.shape.batched(n_)});
-      if (node.relu)
-        activation_backward(exec_, Activation::relu, call.context.output, call.context.output_gradient,
-                            call.context.output_gradient);
+      call.context.added = {};
       if (!traits.backward_reads_input) std::fill(call.inputs.begin(), call.inputs.end(), ConstTensor{});
-      if (!traits.backward_reads_output) call.context.output = {};
+      if (!node.backward_reads_output()) call.context.output = {};
       std::vector<std::vector<float>> parts;
       std::vector<Tensor> tensors;
       for (const int input : node.inputs) parts.push_back(poisoned(graph_.shape(input).batched(n_)));
@@ -131,6 +129,10 @@ class GraphRunner {
       const bool in_place = shares_ && traits.backward_in_place;
       if (in_place) tensors[0] = call.tensor(sums[i + 1], graph_.gradient(node.inputs[0]).batched(n_));
       if (skip_input_gradients) std::fill(tensors.begin(), tensors.end(), Tensor{});
+      if (node.adds) {
+        call.context.added_gradient = tensors.back();
+        tensors.pop_back();
+      }
       call.context.input_gradients = tensors;
       node.layer->backward(call.context);
       call.finish();
@@ -171,6 +173,10 @@ class GraphRunner {
           std::vector<float>& values = run.values_[static_cast<size_t>(input)];
           const Value value = run.graph_.value(input).batched(run.n_);
           inputs.emplace_back(value.dtype == DType::i32 ? ids(values, value.shape) : tensor(values, value));
+        }
+        if (node.adds) {
+          context.added = inputs.back();
+          inputs.pop_back();
         }
         context.output = tensor(run.values_[i + 1], node.output.batched(run.n_));
       }

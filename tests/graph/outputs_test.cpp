@@ -101,7 +101,7 @@ TEST(GraphOutputs, TheirMetricsLieBehindTheOthersAndAreSummed) {
 
 /// Names of layers, with "+relu" where one was folded in.
 std::vector<std::string> fused(Graph graph) {
-  const Graph rewritten = fuse_relus(std::move(graph));
+  const Graph rewritten = fuse(std::move(graph));
   std::vector<std::string> names;
   for (const Graph::Node& node : rewritten.nodes()) names.push_back(node.name + (node.relu ? "+relu" : ""));
   return names;
@@ -114,7 +114,7 @@ TEST(FusedOutputs, AReluThatIsAnOutputStaysInFrontOfThePool) {
   graph.set_loss_weight("relu", 0.5);
   graph.add("pool", layers::max_pool2d());
   EXPECT_THAT(fused(graph.clone()), ElementsAre("conv+relu", "pool"));
-  const std::vector<Graph::Output> outputs = fuse_relus(std::move(graph)).outputs();
+  const std::vector<Graph::Output> outputs = fuse(std::move(graph)).outputs();
   ASSERT_EQ(outputs.size(), 2u);
   EXPECT_EQ(outputs[1].name, "relu") << "as the model calls it";
   EXPECT_EQ(outputs[1].value, 1);
@@ -136,7 +136,7 @@ TEST(FusedOutputs, TheMainOutputStaysTheLastValue) {
   graph.set_loss_weight("aux", 0.5);
   graph.add("relu", layers::relu(), {linear});
   EXPECT_THAT(fused(graph.clone()), ElementsAre("linear", "aux", "relu"));
-  EXPECT_EQ(fuse_relus(std::move(graph)).outputs()[0].name, "relu");
+  EXPECT_EQ(fuse(std::move(graph)).outputs()[0].name, "relu");
 }
 
 class NetworkOutputs : public test::BackendTest {};

@@ -156,7 +156,7 @@ TEST_P(TunedNetwork, TheOtherGradientsKeepTheirBits) {
                                                               {"head"},
                                                               {"*bias"},
                                                               {"block.1.conv.weight", "hidden.weight"}};
-  for (Graph (*const variant)(Graph) : {+[](Graph graph) { return graph; }, &fuse_relus}) {
+  for (Graph (*const variant)(Graph) : {+[](Graph graph) { return graph; }, &fuse}) {
     NetworkRun plain(exec(), variant(blocks()));
     const std::vector<float> output = plain.forward();
     plain.backward();
@@ -222,7 +222,7 @@ TEST_P(TunedNetwork, BatchNormThatIsFrozenInPartUsesTheBatch) {
 TEST_P(TunedNetwork, RecomputedActivationsGiveTheSameBits) {
   const TuningSpec spec{{"block.0", "block.1.norm", "hidden.weight"}, {}};
   const Graph graph = tuned(blocks(true), spec);
-  NetworkRun kept(exec(), fuse_relus(graph.clone())), again(exec(), rewrite(graph.clone(), {"block"}));
+  NetworkRun kept(exec(), fuse(graph.clone())), again(exec(), rewrite(graph.clone(), {"block"}));
   EXPECT_EQ(again.forward(), kept.forward());
   kept.backward();
   again.backward();

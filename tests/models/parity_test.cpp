@@ -86,14 +86,24 @@ class Comparison {
       return;
     }
     double allowed = kTolerances.at(kind) * scale;
+    // Where float32 loses digits, PyTorch's loss is one sample of what another order of sums may lose.
     if (!entry.exact.empty())
-      allowed = std::max(allowed, 2 * distance(test::to_double(entry.single), expected));
+      allowed = std::max(allowed, 4 * distance(test::to_double(entry.single), expected));
     // A change that is small relative to the weights is rounded by each step.
     if (kind == "last") allowed = std::max(allowed, 0x1p-22 * norm(expected));
-    EXPECT_LE(off, allowed) << fmt::format("{}: relative norm {:.2g} to PyTorch's {} run, of norm {:.2g}",
-                                           name, off / scale, entry.exact.empty() ? "float32" : "float64",
-                                           scale);
+    const size_t worst = farthest(actual, expected);
+    EXPECT_LE(off, allowed) << fmt::format(
+        "{}: relative norm {:.2g} to PyTorch's {} run, of norm {:.2g}; element {} is {:.7g}, not {:.7g}",
+        name, off / scale, entry.exact.empty() ? "float32" : "float64", scale, worst, actual[worst],
+        expected[worst]);
     if (scale > 0) worst_[kind] = std::max(worst_[kind], off / scale);
+  }
+
+  static size_t farthest(const Doubles& actual, const Doubles& expected) {
+    size_t worst = 0;
+    for (size_t i = 0; i < actual.size(); ++i)
+      if (std::abs(actual[i] - expected[i]) > std::abs(actual[worst] - expected[worst])) worst = i;
+    return worst;
   }
 
   /// By what a distance is divided.

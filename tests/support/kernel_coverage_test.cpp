@@ -86,7 +86,7 @@ TEST(KernelCoverage, EveryKernelIsRunByATest) {
   const ProgramResult result =
       run_program({"env", std::string(kLogVariable) + "=" + log, "LOCKSTEP_EMULATOR_SEED=2",
                    fs::read_symlink("/proc/self/exe").string(), "--gtest_filter=*/cuda*:-Golden/*"},
-                  folder.path(), 800);
+                  folder.path(), /*seconds=*/3600);
   EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
 
   std::map<std::string, std::set<std::string>> variants, tests;

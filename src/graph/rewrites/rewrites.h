@@ -10,9 +10,10 @@ namespace lockstep {
 // Rewrites transform a network into one that computes the same values with less time or memory. Parameters
 // keep their names and values.
 
-/// Saves passes over memory: a ReLU becomes part of the convolution or linear layer before it, or moves
-/// behind a max pooling, where it has fewer elements. See Graph::Node::relu.
-Graph fuse_relus(Graph graph);
+/// Saves passes over memory: additions and ReLUs become part of the convolution, linear layer or batch norm
+/// before them, where it can (LayerTraits::applies_sum and applies_relu); or a ReLU moves behind a max
+/// pooling, where it has fewer elements. See Graph::Node::adds and relu.
+Graph fuse(Graph graph);
 
 /// Saves memory at the cost of another forward pass of some layers: their activations are recomputed for
 /// backward instead of kept (Chen et al. 2016, "Training deep nets with sublinear memory cost"). blocks:

@@ -116,7 +116,7 @@ void Conv::forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor
   if (spec_.relu) activation_forward(exec_, Activation::relu, y, y);
 }
 
-void Conv::backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor dx, Tensor dw, Tensor db,
+void Conv::backward(ConstTensor x, ConstTensor w, ConstTensor y, Tensor dy, Tensor dx, Tensor dw, Tensor db,
                     Tensor workspace) {
   expect(x, spec_.type, spec_.input(), "conv: x");
   expect(w, spec_.type, spec_.weights(), "conv: w");
@@ -132,13 +132,18 @@ void Conv::backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor dx, Ten
     if (db) fill_zero(exec_, db.raw(), db.bytes());
     return;
   }
-  if (spec_.transposed && db) bias_backward(exec_, dy, db);
+  // oneDNN adds the gradient of the bias up together with that of the filters.
+  const Tensor own_db = spec_.transposed || exec_.on_cuda() ? db : Tensor{};
+  if (spec_.relu)
+    bias_relu_backward(exec_, y, dy, own_db);
+  else if (own_db)
+    bias_backward(exec_, dy, own_db);
   with_backend([&](auto& backend) {
     if (spec_.transposed) {
       if (dw) backend.filter_gradient(dy, x, dw, {}, workspace);
       if (dx) backend.convolve(dy, w, {}, dx, workspace);
     } else {
-      if (dw) backend.filter_gradient(x, dy, dw, db, workspace);
+      if (dw) backend.filter_gradient(x, dy, dw, own_db ? Tensor{} : db, workspace);
       if (dx) backend.data_gradient(w, dy, dx, workspace);
     }
   });

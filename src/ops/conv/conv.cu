@@ -279,7 +279,7 @@ void Conv::Cuda::data_gradient(ConstTensor w, ConstTensor dresult, Tensor ddata,
 void Conv::Cuda::filter_gradient(ConstTensor data, ConstTensor dresult, Tensor dw, Tensor db,
                                  Tensor workspace) {
   const Impl& p = *impl_;
-  if (db) cuda::bias_backward(p.exec, dresult, db);
+  INVARIANT(!db, "conv: the gradient of the bias is not computed here");
   if (p.depthwise) return cuda::depthwise_conv_filter_gradient(p.exec, p.spec, data, dresult, dw);
   if (!p.backward_filter) return cuda::direct_conv_filter_gradient(p.exec, p.spec, data, dresult, dw);
   void* const gradient = p.narrow_bytes == 0 ? dw.raw() : p.narrow_gradient(workspace);

@@ -56,8 +56,8 @@ struct ConvSpec {
   /// gradients of its result (Dumoulin and Visin 2016, chapter 4). Its input has `filters` channels and its
   /// output `channels`.
   bool transposed = false;
-  bool bias = true;   ///< for each channel of the output
-  bool relu = false;  ///< forward stores max(0, .); backward then expects a gradient already masked by y > 0
+  bool bias = true;         ///< for each channel of the output
+  bool relu = false;        ///< forward stores max(0, .)
   bool needs_dx = true;     ///< false for a first layer: nobody reads the gradient of the data
   DType type = DType::f32;  ///< of x, w, b, y, dy and dx; dw and db are f32
   bool tf32 = false;        ///< CUDA may round the factors of f32 to ten bits after the point
@@ -92,9 +92,10 @@ class Conv {
   /// shapes or types.
   void forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace);
 
-  /// dy like y. dx like x or empty; dw and db (or empty) are overwritten, not added to. Without dw there is
+  /// dy like y; with a ReLU, it becomes the gradient before it, for which y is read, which is empty
+  /// otherwise. dx like x or empty; dw and db (or empty) are overwritten, not added to. Without dw there is
   /// no db either.
-  void backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor dx, Tensor dw, Tensor db,
+  void backward(ConstTensor x, ConstTensor w, ConstTensor y, Tensor dy, Tensor dx, Tensor dw, Tensor db,
                 Tensor workspace);
 
  private:

@@ -13,7 +13,7 @@ struct Conv::Cuda {
   ~Cuda();
 
   size_t workspace_bytes() const;
-  /// As in Conv::Cpu.
+  /// As in Conv::Cpu, but db is empty.
   void convolve(ConstTensor data, ConstTensor w, ConstTensor b, Tensor result, Tensor workspace);
   void data_gradient(ConstTensor w, ConstTensor dresult, Tensor ddata, Tensor workspace);
   void filter_gradient(ConstTensor data, ConstTensor dresult, Tensor dw, Tensor db, Tensor workspace);

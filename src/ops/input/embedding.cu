@@ -2,6 +2,7 @@
 #include <bit>
 
 #include "src/device/buffer.h"
+#include "src/device/long_sum.h"
 #include "src/ops/columns.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/real.h"
@@ -10,19 +11,16 @@ namespace lockstep::cuda {
 
 namespace {
 
-template <Real T>
-struct RowOfId {
+/// The row of the weights that belongs to each id.
+template <Real Type>
+struct RowOfId : Matrices<Type, 1> {
   const int32_t* ids;
-  const T* weight;
-  int64_t columns;
+  __device__ const Type* row(int, int64_t row) const { return this->matrix[0] + ids[row] * this->columns; }
 
   struct Column {
-    const int32_t* ids;
-    const T* weight;  ///< from this column on
-    int64_t columns;
-    __device__ float operator()(int64_t row, int64_t) const { return weight[ids[row] * columns]; }
+    __device__ float operator()(int64_t, const float* weight) const { return weight[0]; }
   };
-  __device__ Column operator()(int64_t column) const { return {ids, weight + column, columns}; }
+  __device__ Column column(int64_t) const { return {}; }
 };
 
 // Rows are sorted by id with a radix sort: a pass for each eight bits, from the lowest, which keeps the order
@@ -123,6 +121,7 @@ Sorted sort_by_id(Exec exec, const int32_t* ids, int64_t rows, int64_t entries, 
 
 constexpr int kSumRows = 8;     ///< threads that share the rows of an id
 constexpr int kSumColumns = 4;  ///< of a thread
+constexpr int kColumnTile = 32;
 constexpr int64_t kSumTile = kColumnTile * kSumColumns;
 
 /// The end of the rows with the id at `begin`.
@@ -171,7 +170,7 @@ __global__ void embedding_sums_kernel(Sorted sorted, int64_t rows, int64_t colum
 void embedding_forward(Exec exec, ConstTensor ids, ConstTensor weight, Tensor y) {
   const int64_t columns = y.shape()[-1];
   with_real(y.dtype(), [&]<Real T>(T) {
-    column_map(exec, RowOfId<T>{ids.data<int32_t>(), weight.data<T>(), columns}, y.shape()[0], columns,
+    column_map(exec, RowOfId<T>{{{weight.data<T>()}, columns}, ids.data<int32_t>()}, y.shape()[0], columns,
                y.data<T>());
   });
 }

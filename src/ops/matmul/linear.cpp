@@ -24,6 +24,7 @@ Linear::Linear(Exec exec, const LinearSpec& spec)
                       .n = spec.out,
                       .k = spec.in,
                       .transpose_b = true,
+                      .adds = spec.adds,
                       .epilogue = epilogue(spec),
                       .type = spec.type,
                       .result = spec.result,
@@ -48,17 +49,21 @@ size_t Linear::workspace_bytes() const {
                    backward_data_ ? backward_data_->workspace_bytes() : 0});
 }
 
-void Linear::forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace) {
-  forward_.run(x, w, b, y, workspace);
+void Linear::forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace,
+                     ConstTensor added) {
+  forward_.run(x, w, b, y, workspace, added);
   if (spec_.relu && !spec_.bias) activation_forward(exec_, Activation::relu, y, y);
 }
 
-void Linear::backward(ConstTensor x, ConstTensor w, ConstTensor dy, Tensor dx, Tensor dw, Tensor db,
+void Linear::backward(ConstTensor x, ConstTensor w, ConstTensor y, Tensor dy, Tensor dx, Tensor dw, Tensor db,
                       Tensor workspace) {
   INVARIANT(spec_.needs_dx || !dx, "linear: dx was declared unneeded");
+  if (spec_.relu)
+    bias_relu_backward(exec_, y, dy, db);
+  else if (db)
+    bias_backward(exec_, dy, db);
   if (dx) backward_data_->run(dy, w, {}, dx, workspace);
   if (dw) backward_weights_.run(dy, x, {}, dw, workspace);
-  if (db) bias_backward(exec_, dy, db);
 }
 
 }  // namespace lockstep

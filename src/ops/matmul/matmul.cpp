@@ -23,29 +23,40 @@ struct Matmul::Cpu {
                               spec.transpose_b ? memory::format_tag::ba : memory::format_tag::ab);
     const memory::desc c_desc({spec.m, spec.n}, result, memory::format_tag::ab);
     const memory::desc bias_desc({1, spec.n}, result, memory::format_tag::ab);
-    const auto desc = spec.epilogue == Epilogue::none
-                          ? onednn::describe<dnnl::matmul>(a_desc, b_desc, c_desc)
-                          : onednn::describe<dnnl::matmul>(a_desc, b_desc, bias_desc, c_desc);
+    dnnl::primitive_attr attributes = onednn::user_scratchpad();
+    if (spec.adds) {
+      dnnl::post_ops operations;
+      operations.append_binary(dnnl::algorithm::binary_add, c_desc);
+      attributes.set_post_ops(operations);
+    }
+    const auto desc =
+        spec.epilogue == Epilogue::none
+            ? onednn::describe_with<dnnl::matmul>(attributes, a_desc, b_desc, c_desc)
+            : onednn::describe_with<dnnl::matmul>(attributes, a_desc, b_desc, bias_desc, c_desc);
     primitive = dnnl::matmul(desc);
     stream = dnnl::stream(onednn::engine());
     a = onednn::unbound(a_desc);
     b = onednn::unbound(b_desc);
     bias = onednn::unbound(bias_desc);
     c = onednn::unbound(c_desc);
+    added = onednn::unbound(c_desc);
     scratchpad = onednn::unbound(desc.scratchpad_desc());
     scratchpad_bytes = desc.scratchpad_desc().get_size();
     arguments = {
         {DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}, {DNNL_ARG_SCRATCHPAD, scratchpad}};
     if (spec.epilogue != Epilogue::none) arguments.emplace(DNNL_ARG_BIAS, bias);
+    if (spec.adds) arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, added);
   }
 
-  void run(ConstTensor a_data, ConstTensor b_data, ConstTensor bias_data, Tensor c_data, Tensor workspace) {
+  void run(ConstTensor a_data, ConstTensor b_data, ConstTensor bias_data, Tensor c_data, Tensor workspace,
+           ConstTensor added_data) {
     if (spec.m == 0 || spec.n == 0) return;
-    if (spec.k == 0) return run_empty_sum(bias_data, c_data);
+    if (spec.k == 0) return run_empty_sum(bias_data, c_data, added_data);
     onednn::bind(a, a_data.raw());
     onednn::bind(b, b_data.raw());
     onednn::bind(bias, bias_data.raw());
     onednn::bind(c, c_data.raw());
+    onednn::bind(added, added_data.raw());
     onednn::bind(scratchpad, workspace.raw());
     primitive.execute(stream, arguments);
     stream.wait();
@@ -53,8 +64,11 @@ struct Matmul::Cpu {
     if (spec.epilogue == Epilogue::bias_relu) activation_forward({}, Activation::relu, c_data, c_data);
   }
 
-  void run_empty_sum(ConstTensor bias_data, Tensor c_data) const {
-    fill_zero({}, c_data.raw(), c_data.bytes());
+  void run_empty_sum(ConstTensor bias_data, Tensor c_data, ConstTensor added_data) const {
+    if (spec.adds)
+      copy({}, c_data.raw(), added_data.raw(), c_data.bytes());
+    else
+      fill_zero({}, c_data.raw(), c_data.bytes());
     if (spec.epilogue != Epilogue::none) bias_forward({}, c_data, bias_data, c_data);
     if (spec.epilogue == Epilogue::bias_relu) activation_forward({}, Activation::relu, c_data, c_data);
   }
@@ -62,7 +76,7 @@ struct Matmul::Cpu {
   MatmulSpec spec;
   dnnl::matmul primitive;
   dnnl::stream stream;
-  dnnl::memory a, b, bias, c, scratchpad;
+  dnnl::memory a, b, bias, c, added, scratchpad;
   std::unordered_map<int, dnnl::memory> arguments;
   size_t scratchpad_bytes = 0;
 };
@@ -87,16 +101,18 @@ size_t Matmul::workspace_bytes() const {
   return cpu_->scratchpad_bytes;
 }
 
-void Matmul::run(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace) {
+void Matmul::run(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace,
+                 ConstTensor added) {
   expect(a, spec_.type, spec_.transpose_a ? Shape{spec_.k, spec_.m} : Shape{spec_.m, spec_.k}, "matmul: a");
   expect(b, spec_.type, spec_.transpose_b ? Shape{spec_.n, spec_.k} : Shape{spec_.k, spec_.n}, "matmul: b");
   expect(c, spec_.result, {spec_.m, spec_.n}, "matmul: c");
   if (spec_.epilogue != Epilogue::none) expect(bias, spec_.result, {spec_.n}, "matmul: bias");
+  if (spec_.adds) expect(added, spec_.result, {spec_.m, spec_.n}, "matmul: added");
   expect_workspace(workspace, workspace_bytes(), "matmul");
   if constexpr (kCuda) {
-    if (cuda_) return cuda_->run(a, b, bias, c, workspace);
+    if (cuda_) return cuda_->run(a, b, bias, c, workspace, added);
   }
-  onednn::guarded("matmul", [&] { cpu_->run(a, b, bias, c, workspace); });
+  onednn::guarded("matmul", [&] { cpu_->run(a, b, bias, c, workspace, added); });
 }
 
 }  // namespace lockstep

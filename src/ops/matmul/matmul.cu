@@ -52,8 +52,9 @@ bool aligned(const void* pointer, uint32_t alignment = kAlignment) {
 struct Matmul::Cuda::Impl {
   Impl(Exec on, const MatmulSpec& shape);
   void choose_algorithm();
-  void run(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace);
-  void multiply(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace);
+  void run(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace, ConstTensor added);
+  void multiply(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace,
+                ConstTensor added);
 
   Exec exec;
   MatmulSpec spec;
@@ -121,28 +122,33 @@ void Matmul::Cuda::Impl::choose_algorithm() {
        dotted_version(static_cast<int64_t>(cublasLtGetVersion())), spec.m, spec.k, spec.k, spec.n);
 }
 
-void Matmul::Cuda::Impl::run(ConstTensor x, ConstTensor w, ConstTensor bias, Tensor y, Tensor workspace) {
+void Matmul::Cuda::Impl::run(ConstTensor x, ConstTensor w, ConstTensor bias, Tensor y, Tensor workspace,
+                             ConstTensor added) {
   if (spec.m == 0 || spec.n == 0) return;
   if (spec.k == 0) {
-    fill_zero(exec, y.raw(), y.bytes());
+    if (spec.adds)
+      copy(exec, y.raw(), added.raw(), y.bytes());
+    else
+      fill_zero(exec, y.raw(), y.bytes());
     if (spec.epilogue != Epilogue::none) cuda::bias_forward(exec, y, bias, y);
   } else {
-    multiply(x, w, bias, y, workspace);
+    multiply(x, w, bias, y, workspace, added);
   }
   if (spec.epilogue == Epilogue::bias_relu) cuda::activation_forward(exec, Activation::relu, y, y);
 }
 
-void Matmul::Cuda::Impl::multiply(ConstTensor x, ConstTensor w, ConstTensor bias, Tensor y,
-                                  Tensor workspace) {
-  INVARIANT(aligned(x.raw()) && aligned(w.raw()) && aligned(bias.raw()) && aligned(y.raw()),
-            "a matrix at an address that {} does not divide", kAlignment);
+void Matmul::Cuda::Impl::multiply(ConstTensor x, ConstTensor w, ConstTensor bias, Tensor y, Tensor workspace,
+                                  ConstTensor added) {
+  INVARIANT(
+      aligned(x.raw()) && aligned(w.raw()) && aligned(bias.raw()) && aligned(y.raw()) && aligned(added.raw()),
+      "a matrix at an address that {} does not divide", kAlignment);
   INVARIANT(workspace_bytes == 0 || aligned(workspace.raw(), kWorkspaceAlignment),
             "a workspace at an address that {} does not divide", kWorkspaceAlignment);
   if (spec.epilogue != Epilogue::none) set(operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias.raw());
-  const float one = 1.0f, zero = 0.0f;
-  CHECK(cublasLtMatmul(exec.cuda->cublas(), operation.get(), &one, w.raw(), b.get(), x.raw(), a.get(), &zero,
-                       y.raw(), c.get(), y.raw(), c.get(), &algorithm, workspace.raw(), workspace_bytes,
-                       exec.cuda->compute_stream()));
+  const float one = 1.0f, beta = spec.adds ? 1.0f : 0.0f;
+  CHECK(cublasLtMatmul(exec.cuda->cublas(), operation.get(), &one, w.raw(), b.get(), x.raw(), a.get(), &beta,
+                       spec.adds ? added.raw() : y.raw(), c.get(), y.raw(), c.get(), &algorithm,
+                       workspace.raw(), workspace_bytes, exec.cuda->compute_stream()));
 }
 
 Matmul::Cuda::Cuda(Exec exec, const MatmulSpec& spec) : impl_(std::make_unique<Impl>(exec, spec)) {}
@@ -151,8 +157,9 @@ Matmul::Cuda::~Cuda() = default;
 
 size_t Matmul::Cuda::workspace_bytes() const { return impl_->workspace_bytes; }
 
-void Matmul::Cuda::run(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace) {
-  impl_->run(a, b, bias, c, workspace);
+void Matmul::Cuda::run(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace,
+                       ConstTensor added) {
+  impl_->run(a, b, bias, c, workspace, added);
 }
 
 }  // namespace lockstep

@@ -11,7 +11,7 @@ struct StoreStatistics {
   Statistics statistics;
 
   __device__ void operator()(int64_t column, Sums moments) const {
-    const double n = static_cast<double>(real_rows(statistics.info, positions));
+    const double n = static_cast<double>(statistics.info->valid * positions);
     double average = 0, squares = 0;
     if (n > 0) {
       const double offset = moments.first / n;
@@ -22,24 +22,25 @@ struct StoreStatistics {
   }
 };
 
-/// y = x * factor + offset for rows of real samples, zero after them.
-template <Real T>
-struct Normalize {
-  const MicroBatchInfo* info;
-  const T* x;
+/// The epilogue of a normalized x: elements are x, and what is added.
+template <bool kAdds, bool kRelu>
+__device__ float finished(float normalized, const float* elements) {
+  const float sum = kAdds ? normalized + elements[1] : normalized;
+  return kRelu && sum < 0.0f ? 0.0f : sum;  // NaN stays NaN
+}
+
+template <Real Type, bool kAdds, bool kRelu>
+struct Normalize : Samples<Type, kAdds ? 2 : 1> {
   const float *scale, *shift, *mean, *inverse_std;
-  int64_t positions;
 
   struct Column {
-    const T* x;
-    float mean, factor, shift;
-    int64_t rows;
-    __device__ float operator()(int64_t row, int64_t element) const {
-      return row < rows ? (x[element] - mean) * factor + shift : 0.0f;
+    Normalization<Mask::everywhere> normalization;
+    __device__ float operator()(int64_t, const float* elements) const {
+      return finished<kAdds, kRelu>(normalization(elements[0]), elements);
     }
   };
-  __device__ Column operator()(int64_t column) const {
-    return {x, mean[column], inverse_std[column] * scale[column], shift[column], real_rows(info, positions)};
+  __device__ Column column(int64_t column) const {
+    return {{mean[column], inverse_std[column] * scale[column], shift[column]}};
   }
 };
 
@@ -51,57 +52,80 @@ struct StoreGradients {
   }
 };
 
-template <Real T>
-struct InputGradient {
-  const MicroBatchInfo* info;
-  const T *x, *dy;
-  const float *scale, *mean, *inverse_std, *sum_dy, *sum_dy_normalized;
+template <Real Type, Mask kMask>
+struct InputGradient : Samples<Type, 2> {
+  const float *scale, *shift, *mean, *inverse_std, *sum_dy, *sum_dy_normalized;
   const float* samples;  ///< the number of samples in these sums; null: this micro-batch's
-  int64_t positions;
 
   struct Column {
-    const T *x, *dy;
-    float mean, inverse_std, factor, mean_gradient, mean_product;
-    int64_t rows;
-    __device__ float operator()(int64_t row, int64_t element) const {
-      if (row >= rows) return 0.0f;
-      const float normalized = (x[element] - mean) * inverse_std;
-      return factor * (dy[element] - mean_gradient - normalized * mean_product);
+    Normalization<kMask> normalization;
+    float inverse_std, mean_gradient, mean_product;
+    __device__ float operator()(int64_t, const float* elements) const {
+      const float normalized = (elements[0] - normalization.mean) * inverse_std;
+      return normalization.factor *
+             (normalization.gradient(elements) - mean_gradient - normalized * mean_product);
     }
   };
-  __device__ Column operator()(int64_t column) const {
-    const int64_t rows = real_rows(info, positions);
-    const float summed =
-        samples == nullptr ? static_cast<float>(rows) : *samples * static_cast<float>(positions);
+  __device__ Column column(int64_t column) const {
+    const float summed = samples == nullptr ? static_cast<float>(this->real_rows(0))
+                                            : *samples * static_cast<float>(this->positions);
     const float inverse_rows = summed > 0 ? 1.0f / summed : 0.0f;
-    return {x,
-            dy,
-            mean[column],
+    return {{mean[column], inverse_std[column] * scale[column], shift[column]},
             inverse_std[column],
-            inverse_std[column] * scale[column],
             sum_dy[column] * inverse_rows,
-            sum_dy_normalized[column] * inverse_rows,
-            rows};
+            sum_dy_normalized[column] * inverse_rows};
   }
 };
 
-template <Real T>
-struct NormalizeByRunning {
-  const T* x;
+template <Real Type, bool kAdds, bool kRelu>
+struct NormalizeByRunning : Matrices<Type, kAdds ? 2 : 1> {
   const float *scale, *shift, *mean, *variance;
   float epsilon;
 
   struct Column {
-    const T* x;
-    float mean, factor, shift;
-    __device__ float operator()(int64_t, int64_t element) const {
-      return (x[element] - mean) * factor + shift;
+    Normalization<Mask::everywhere> normalization;
+    __device__ float operator()(int64_t, const float* elements) const {
+      return finished<kAdds, kRelu>(normalization(elements[0]), elements);
     }
   };
-  __device__ Column operator()(int64_t column) const {
-    return {x, mean[column], scale[column] / sqrtf(variance[column] + epsilon), shift[column]};
+  __device__ Column column(int64_t column) const {
+    return {{mean[column], scale[column] / sqrtf(variance[column] + epsilon), shift[column]}};
   }
 };
+
+template <Real Type, Mask kMask>
+struct RunningGradient : Matrices<Type, 2> {
+  const float *scale, *shift, *mean, *variance;
+  float epsilon;
+
+  struct Column {
+    Normalization<kMask> normalization;
+    __device__ float operator()(int64_t, const float* elements) const {
+      return normalization.factor * normalization.gradient(elements);
+    }
+  };
+  __device__ Column column(int64_t column) const {
+    return {{mean[column], scale[column] / sqrtf(variance[column] + epsilon), shift[column]}};
+  }
+};
+
+/// Calls use.operator()<kAdds, kRelu>().
+template <typename Use>
+void with_epilogue(const BatchNormEpilogue& epilogue, Use use) {
+  if (epilogue.added && epilogue.relu) return use.template operator()<true, true>();
+  if (epilogue.added) return use.template operator()<true, false>();
+  if (epilogue.relu) return use.template operator()<false, true>();
+  use.template operator()<false, false>();
+}
+
+/// x, and what is added.
+template <Real T, bool kAdds>
+Matrices<T, kAdds ? 2 : 1> inputs_of(ConstTensor x, const BatchNormEpilogue& epilogue) {
+  if constexpr (kAdds)
+    return {{x.data<T>(), epilogue.added.data<T>()}, x.shape()[-1]};
+  else
+    return {{x.data<T>()}, x.shape()[-1]};
+}
 
 __global__ void running_update_kernel(const MicroBatchInfo* info, float momentum, const float* sums,
                                       float* running, int64_t n, const StepGuard* guard) {
@@ -114,32 +138,48 @@ __global__ void running_update_kernel(const MicroBatchInfo* info, float momentum
 }  // namespace
 
 void batch_norm_apply(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
-                      ConstTensor shift, ConstTensor mean, ConstTensor inverse_std, Tensor y) {
+                      ConstTensor shift, ConstTensor mean, ConstTensor inverse_std, Tensor y,
+                      const BatchNormEpilogue& epilogue) {
   const Matrix matrix(x.shape());
   with_real(y.dtype(), [&]<Real T>(T) {
-    column_map(exec,
-               Normalize<T>{info, x.data<T>(), scale.data<float>(), shift.data<float>(), mean.data<float>(),
-                            inverse_std.data<float>(), matrix.positions},
-               matrix.rows, matrix.columns, y.data<T>());
+    with_epilogue(epilogue, [&]<bool kAdds, bool kRelu>() {
+      const Normalize<T, kAdds, kRelu> map{{inputs_of<T, kAdds>(x, epilogue), info, matrix.positions},
+                                           scale.data<float>(),
+                                           shift.data<float>(),
+                                           mean.data<float>(),
+                                           inverse_std.data<float>()};
+      column_map(exec, map, matrix.rows, matrix.columns, y.data<T>());
+    });
   });
 }
 
 void batch_norm_input_gradient(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
-                               ConstTensor mean, ConstTensor inverse_std, ConstTensor dy, const float* sum_dy,
-                               const float* sum_dy_normalized, const float* samples, Tensor dx) {
+                               ConstTensor shift, ConstTensor mean, ConstTensor inverse_std, Tensor dy,
+                               const float* sum_dy, const float* sum_dy_normalized, const float* samples,
+                               Tensor dx, const BatchNormEpilogueGradient& epilogue) {
   const Matrix matrix(x.shape());
+  const auto run = [&]<Real T, Mask kMask>() {
+    const Matrices<T, 2> matrices{{x.data<T>(), epilogue.masked(dy).data<T>()}, matrix.columns};
+    const InputGradient<T, kMask> map{{matrices, info, matrix.positions},
+                                      scale.data<float>(),
+                                      shift.data<float>(),
+                                      mean.data<float>(),
+                                      inverse_std.data<float>(),
+                                      sum_dy,
+                                      sum_dy_normalized,
+                                      samples};
+    column_map(exec, map, matrix.rows, matrix.columns, dx.data<T>());
+  };
   with_real(dx.dtype(), [&]<Real T>(T) {
-    column_map(
-        exec,
-        InputGradient<T>{info, x.data<T>(), dy.data<T>(), scale.data<float>(), mean.data<float>(),
-                         inverse_std.data<float>(), sum_dy, sum_dy_normalized, samples, matrix.positions},
-        matrix.rows, matrix.columns, dx.data<T>());
+    if (epilogue.relu && !epilogue.y) return run.template operator()<T, Mask::recomputed>();
+    run.template operator()<T, Mask::everywhere>();
   });
 }
 
 void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
                         ConstTensor scale, ConstTensor shift, ConstTensor running, Tensor y,
-                        Tensor saved_mean, Tensor saved_inverse_std, Tensor sums) {
+                        Tensor saved_mean, Tensor saved_inverse_std, Tensor sums,
+                        const BatchNormEpilogue& epilogue) {
   const Matrix matrix(x.shape());
   const Statistics statistics{info,
                               matrix.columns,
@@ -149,34 +189,55 @@ void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, Co
                               saved_inverse_std.data<float>(),
                               sums.data<float>()};
   with_real(x.dtype(), [&]<Real T>(T) {
-    column_sums(exec, Moments<T>{info, x.data<T>(), matrix.positions, matrix.columns},
-                StoreStatistics<T>{x.data<T>(), matrix.positions, statistics}, matrix.rows, matrix.columns);
+    column_sums(exec, moments_of<T>(info, x), StoreStatistics<T>{x.data<T>(), matrix.positions, statistics},
+                matrix.rows, matrix.columns);
   });
-  batch_norm_apply(exec, info, x, scale, shift, saved_mean, saved_inverse_std, y);
+  batch_norm_apply(exec, info, x, scale, shift, saved_mean, saved_inverse_std, y, epilogue);
 }
 
 void batch_norm_backward(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
-                         ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy, Tensor dx,
-                         Tensor dscale, Tensor dshift) {
-  const Matrix matrix(x.shape());
-  with_real(x.dtype(), [&]<Real T>(T) {
-    column_sums(exec,
-                GradientSums<T>{info, x.data<T>(), dy.data<T>(), saved_mean.data<float>(),
-                                saved_inverse_std.data<float>(), matrix.positions, matrix.columns},
-                StoreGradients{dshift.data<float>(), dscale.data<float>()}, matrix.rows, matrix.columns);
-  });
-  batch_norm_input_gradient(exec, info, x, scale, saved_mean, saved_inverse_std, dy, dshift.data<float>(),
-                            dscale.data<float>(), /*samples=*/nullptr, dx);
+                         ConstTensor shift, ConstTensor saved_mean, ConstTensor saved_inverse_std, Tensor dy,
+                         Tensor dx, Tensor dscale, Tensor dshift, const BatchNormEpilogueGradient& epilogue) {
+  batch_norm_gradient_sums(exec, info, x, scale, shift, saved_mean, saved_inverse_std, dy, epilogue,
+                           StoreGradients{dshift.data<float>(), dscale.data<float>()});
+  if (dx)
+    batch_norm_input_gradient(exec, info, x, scale, shift, saved_mean, saved_inverse_std, dy,
+                              dshift.data<float>(), dscale.data<float>(), /*samples=*/nullptr, dx, epilogue);
 }
 
 void batch_norm_inference(Exec exec, float epsilon, ConstTensor x, ConstTensor scale, ConstTensor shift,
-                          ConstTensor running_mean, ConstTensor running_variance, Tensor y) {
+                          ConstTensor running_mean, ConstTensor running_variance, Tensor y,
+                          const BatchNormEpilogue& epilogue) {
   const Matrix matrix(x.shape());
   with_real(y.dtype(), [&]<Real T>(T) {
-    column_map(exec,
-               NormalizeByRunning<T>{x.data<T>(), scale.data<float>(), shift.data<float>(),
-                                     running_mean.data<float>(), running_variance.data<float>(), epsilon},
-               matrix.rows, matrix.columns, y.data<T>());
+    with_epilogue(epilogue, [&]<bool kAdds, bool kRelu>() {
+      const NormalizeByRunning<T, kAdds, kRelu> map{inputs_of<T, kAdds>(x, epilogue),
+                                                    scale.data<float>(),
+                                                    shift.data<float>(),
+                                                    running_mean.data<float>(),
+                                                    running_variance.data<float>(),
+                                                    epsilon};
+      column_map(exec, map, matrix.rows, matrix.columns, y.data<T>());
+    });
+  });
+}
+
+void batch_norm_inference_gradient(Exec exec, float epsilon, ConstTensor x, ConstTensor scale,
+                                   ConstTensor shift, ConstTensor running_mean, ConstTensor running_variance,
+                                   ConstTensor dy, bool relu, Tensor dx) {
+  const Matrix matrix(x.shape());
+  const auto run = [&]<Real T, Mask kMask>() {
+    const RunningGradient<T, kMask> map{{{x.data<T>(), dy.data<T>()}, matrix.columns},
+                                        scale.data<float>(),
+                                        shift.data<float>(),
+                                        running_mean.data<float>(),
+                                        running_variance.data<float>(),
+                                        epsilon};
+    column_map(exec, map, matrix.rows, matrix.columns, dx.data<T>());
+  };
+  with_real(dx.dtype(), [&]<Real T>(T) {
+    if (relu) return run.template operator()<T, Mask::recomputed>();
+    run.template operator()<T, Mask::everywhere>();
   });
 }
 

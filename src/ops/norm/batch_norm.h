@@ -7,6 +7,22 @@
 
 namespace lockstep {
 
+/// What follows a normalization in the same pass over memory: y = normalized + added, then a ReLU.
+struct BatchNormEpilogue {
+  ConstTensor added = {};  ///< like x, or empty
+  bool relu = false;
+};
+
+/// What the gradient of an epilogue needs. Without one, it is empty.
+struct BatchNormEpilogueGradient {
+  bool relu = false;
+  ConstTensor y = {};  ///< ReLU after an addition only: the output
+  Tensor dadded = {};  ///< like x, out: the gradient of what was added. May be dy; empty if nobody needs it
+
+  /// Where the gradient before the ReLU goes, if it is stored.
+  Tensor masked(Tensor dy) const { return dadded ? dadded : dy; }
+};
+
 /// Batch normalization (Ioffe and Szegedy 2015, algorithms 1 and 2) over every axis but the last, for one
 /// micro-batch alone (for several together: sync_batch_norm.h). Only the first info->valid samples count in
 /// the statistics; the padding's y and dx are zero. x, y (N, ..., C) of one real type; all others are float:
@@ -18,16 +34,26 @@ namespace lockstep {
 /// Enqueues; does not wait.
 void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
                         ConstTensor scale, ConstTensor shift, ConstTensor running, Tensor y,
-                        Tensor saved_mean, Tensor saved_inverse_std, Tensor sums);
+                        Tensor saved_mean, Tensor saved_inverse_std, Tensor sums,
+                        const BatchNormEpilogue& epilogue = {});
 
-/// dx (N, ..., C), may alias dy; dscale and dshift (C) are overwritten.
+/// dx (N, ..., C) may be dy's memory unless dadded is, or empty; dscale and dshift (C) are overwritten. With
+/// a ReLU, dy may be overwritten.
 void batch_norm_backward(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
-                         ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy, Tensor dx,
-                         Tensor dscale, Tensor dshift);
+                         ConstTensor shift, ConstTensor saved_mean, ConstTensor saved_inverse_std, Tensor dy,
+                         Tensor dx, Tensor dscale, Tensor dshift,
+                         const BatchNormEpilogueGradient& epilogue = {});
 
-/// Evaluation: y = (x - running_mean) / sqrt(running_variance + epsilon) * scale + shift. y may alias x.
+/// Evaluation: y = (x - running_mean) / sqrt(running_variance + epsilon) * scale + shift, and the epilogue. y
+/// may alias x.
 void batch_norm_inference(Exec exec, float epsilon, ConstTensor x, ConstTensor scale, ConstTensor shift,
-                          ConstTensor running_mean, ConstTensor running_variance, Tensor y);
+                          ConstTensor running_mean, ConstTensor running_variance, Tensor y,
+                          const BatchNormEpilogue& epilogue = {});
+
+/// The gradient of inference: dx as in batch_norm_backward.
+void batch_norm_inference_backward(Exec exec, float epsilon, ConstTensor x, ConstTensor scale,
+                                   ConstTensor shift, ConstTensor running_mean, ConstTensor running_variance,
+                                   Tensor dy, Tensor dx, const BatchNormEpilogueGradient& epilogue = {});
 
 /// running = (1 - momentum) running + momentum * sums * info->weight, for `sums` added over the global batch.
 /// running (2, C): means, then variances; unchanged if the guard says that the step does not apply. guard may

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "src/ops/micro_batch.h"
+#include "src/ops/norm/batch_norm.h"
 #include "src/tensor/tensor.h"
 
 namespace lockstep::cpu {
@@ -32,17 +33,18 @@ struct Statistics {
 /// y and the other outputs of forward (see batch_norm_forward).
 void normalize(const Rows& rows, const MicroBatchInfo& info, const Statistics& statistics, float epsilon,
                ConstTensor x, const float* scale, const float* shift, const float* running, Tensor y,
-               float* saved_mean, float* saved_inverse_std, float* sums);
+               float* saved_mean, float* saved_inverse_std, float* sums, const BatchNormEpilogue& epilogue);
 
-/// For each channel, over the real rows: sums of dy and of dy * normalized x. They are the gradients of shift
-/// and scale.
+/// For each channel, over the real rows: sums of dy and of dy * normalized x, where dy is the gradient before
+/// the ReLU, which is stored in epilogue.masked(dy). They are the gradients of shift and scale.
 struct GradientSums {
   std::vector<double> dy, dy_normalized;
 };
-GradientSums gradient_sums_of(const Rows& rows, ConstTensor x, const float* mean, const float* inverse_std,
-                              ConstTensor dy, float* dscale, float* dshift);
+GradientSums gradient_sums_of(const Rows& rows, ConstTensor x, const float* scale, const float* shift,
+                              const float* mean, const float* inverse_std, Tensor dy, float* dscale,
+                              float* dshift, const BatchNormEpilogueGradient& epilogue);
 
-/// dx, from sums over `count` rows.
+/// dx, from sums over `count` rows, and the gradient before the ReLU.
 void input_gradient(const Rows& rows, double count, const GradientSums& sums, ConstTensor x,
                     const float* scale, const float* mean, const float* inverse_std, ConstTensor dy,
                     Tensor dx);

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "src/device/block_reduce.h"
+#include "src/device/long_sum.h"
 #include "src/ops/columns.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/real.h"
@@ -103,17 +104,22 @@ __global__ void group_norm_input_gradient_kernel(Groups groups, bool centered, c
   }
 }
 
-/// dy and dy * normalized x.
-template <Real T>
-struct ParameterTerms {
-  Groups groups;
-  const T *x, *dy;
+/// dy and dy * normalized x. Elements are x and dy.
+template <Real Type>
+struct ParameterTerms : Matrices<Type, 2> {
+  int64_t groups, positions, width;
   const float *means, *inverse_stds;
 
-  __device__ Pair operator()(int64_t row, int64_t column) const {
-    const int64_t group = row / groups.positions * groups.groups + column / groups.width;
-    const int64_t element = row * groups.channels + column;
-    return {dy[element], dy[element] * ((x[element] - means[group]) * inverse_stds[group])};
+  struct Column {
+    int64_t groups, positions, group;  ///< of the sample
+    const float *means, *inverse_stds;
+    __device__ Pair operator()(int64_t row, const float* elements) const {
+      const int64_t at = row / positions * groups + group;
+      return {elements[1], elements[1] * ((elements[0] - means[at]) * inverse_stds[at])};
+    }
+  };
+  __device__ Column column(int64_t column) const {
+    return {groups, positions, column / width, means, inverse_stds};
   }
 };
 
@@ -143,11 +149,14 @@ void group_norm_backward(Exec exec, const GroupNormSpec& spec, ConstTensor x, Co
   const Groups groups(spec, x.shape());
   with_real(dx.dtype(), [&]<Real T>(T) {
     // First, because dx may overwrite dy.
-    column_sums(exec,
-                ParameterTerms<T>{groups, x.data<T>(), dy.data<T>(), saved_mean.data<float>(),
-                                  saved_inverse_std.data<float>()},
-                StoreParameterGradients{dshift.data<float>(), dscale.data<float>()},
-                x.shape()[0] * x.shape()[1], x.shape()[2]);
+    const ParameterTerms<T> terms{{{x.data<T>(), dy.data<T>()}, groups.channels},
+                                  groups.groups,
+                                  groups.positions,
+                                  groups.width,
+                                  saved_mean.data<float>(),
+                                  saved_inverse_std.data<float>()};
+    column_sums(exec, terms, StoreParameterGradients{dshift.data<float>(), dscale.data<float>()},
+                x.shape()[0] * x.shape()[1], groups.channels);
     if (x.elements() == 0) return;
     launch(group_norm_input_gradient_kernel<T>, blocks_for(groups.count, 1), threads_of(groups), 0,
            compute_stream(exec), groups, spec.centered, x.data<T>(), scale.data<float>(),

@@ -92,7 +92,7 @@ void sync_batch_norm_deviations(Exec exec, const MicroBatchInfo* info, int64_t p
 void sync_batch_norm_normalize(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
                                ConstTensor scale, ConstTensor shift, ConstTensor running, ConstTensor totals,
                                ConstTensor deviations, Tensor y, Tensor saved_mean, Tensor saved_inverse_std,
-                               Tensor sums) {
+                               Tensor sums, const BatchNormEpilogue& epilogue) {
   const int64_t channels = x.shape()[-1];
   expect_real(y, x.shape(), "sync_batch_norm: y");
   expect(x, y.dtype(), y.shape(), "sync_batch_norm: x");
@@ -107,22 +107,25 @@ void sync_batch_norm_normalize(Exec exec, const MicroBatchInfo* info, float epsi
   if constexpr (kCuda) {
     if (exec.on_cuda())
       return cuda::sync_batch_norm_normalize(exec, info, epsilon, x, scale, shift, running, totals,
-                                             deviations, y, saved_mean, saved_inverse_std, sums);
+                                             deviations, y, saved_mean, saved_inverse_std, sums, epilogue);
   }
   const cpu::Rows rows = cpu::rows_of(*info, x.shape());
   cpu::normalize(
       rows, *info,
       cpu::joint_statistics(rows.per_sample, channels, totals.data<float>(), deviations.data<float>()),
       epsilon, x, scale.data<float>(), shift.data<float>(), running.data<float>(), y,
-      saved_mean.data<float>(), saved_inverse_std.data<float>(), sums.data<float>());
+      saved_mean.data<float>(), saved_inverse_std.data<float>(), sums.data<float>(), epilogue);
 }
 
-void sync_batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstTensor x,
-                                   ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy,
-                                   Tensor dscale, Tensor dshift, Tensor totals) {
+void sync_batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
+                                   ConstTensor shift, ConstTensor saved_mean, ConstTensor saved_inverse_std,
+                                   Tensor dy, Tensor dscale, Tensor dshift, Tensor totals,
+                                   const BatchNormEpilogueGradient& epilogue) {
   const int64_t channels = x.shape()[-1];
   expect_real(dy, x.shape(), "sync_batch_norm: dy");
   expect(x, dy.dtype(), dy.shape(), "sync_batch_norm: x");
+  expect(scale, DType::f32, {channels}, "sync_batch_norm: scale");
+  expect(shift, DType::f32, {channels}, "sync_batch_norm: shift");
   expect(saved_mean, DType::f32, {channels}, "sync_batch_norm: saved_mean");
   expect(saved_inverse_std, DType::f32, {channels}, "sync_batch_norm: saved_inverse_std");
   expect(dscale, DType::f32, {channels}, "sync_batch_norm: dscale");
@@ -130,11 +133,12 @@ void sync_batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstT
   expect(totals, DType::f32, {2 * channels + 1}, "sync_batch_norm: totals");
   if constexpr (kCuda) {
     if (exec.on_cuda())
-      return cuda::sync_batch_norm_gradient_sums(exec, info, x, saved_mean, saved_inverse_std, dy, dscale,
-                                                 dshift, totals);
+      return cuda::sync_batch_norm_gradient_sums(exec, info, x, scale, shift, saved_mean, saved_inverse_std,
+                                                 dy, dscale, dshift, totals, epilogue);
   }
-  cpu::gradient_sums_of(cpu::rows_of(*info, x.shape()), x, saved_mean.data<float>(),
-                        saved_inverse_std.data<float>(), dy, dscale.data<float>(), dshift.data<float>());
+  cpu::gradient_sums_of(cpu::rows_of(*info, x.shape()), x, scale.data<float>(), shift.data<float>(),
+                        saved_mean.data<float>(), saved_inverse_std.data<float>(), dy, dscale.data<float>(),
+                        dshift.data<float>(), epilogue);
   float* const to = totals.data<float>();
   std::copy_n(dshift.data<float>(), channels, to);
   std::copy_n(dscale.data<float>(), channels, to + channels);
@@ -142,26 +146,28 @@ void sync_batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstT
 }
 
 void sync_batch_norm_input_gradient(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
-                                    ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy,
-                                    ConstTensor totals, Tensor dx) {
+                                    ConstTensor shift, ConstTensor saved_mean, ConstTensor saved_inverse_std,
+                                    Tensor dy, ConstTensor totals, Tensor dx,
+                                    const BatchNormEpilogueGradient& epilogue) {
   const int64_t channels = x.shape()[-1];
   expect_real(dx, x.shape(), "sync_batch_norm: dx");
   expect(x, dx.dtype(), dx.shape(), "sync_batch_norm: x");
   expect(scale, DType::f32, {channels}, "sync_batch_norm: scale");
+  expect(shift, DType::f32, {channels}, "sync_batch_norm: shift");
   expect(saved_mean, DType::f32, {channels}, "sync_batch_norm: saved_mean");
   expect(saved_inverse_std, DType::f32, {channels}, "sync_batch_norm: saved_inverse_std");
   expect(dy, dx.dtype(), x.shape(), "sync_batch_norm: dy");
   expect(totals, DType::f32, {2 * channels + 1}, "sync_batch_norm: totals");
   if constexpr (kCuda) {
     if (exec.on_cuda())
-      return cuda::sync_batch_norm_input_gradient(exec, info, x, scale, saved_mean, saved_inverse_std, dy,
-                                                  totals, dx);
+      return cuda::sync_batch_norm_input_gradient(exec, info, x, scale, shift, saved_mean, saved_inverse_std,
+                                                  dy, totals, dx, epilogue);
   }
   const cpu::Rows rows = cpu::rows_of(*info, x.shape());
   const float* const summed = totals.data<float>();
   const double count = std::max(double{summed[2 * channels]} * static_cast<double>(rows.per_sample), 1.0);
   cpu::input_gradient(rows, count, cpu::joint_sums(channels, summed), x, scale.data<float>(),
-                      saved_mean.data<float>(), saved_inverse_std.data<float>(), dy, dx);
+                      saved_mean.data<float>(), saved_inverse_std.data<float>(), epilogue.masked(dy), dx);
 }
 
 }  // namespace lockstep

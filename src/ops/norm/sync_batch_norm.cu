@@ -17,7 +17,7 @@ struct StoreMoments {
   float *moments, *totals;
 
   __device__ void operator()(int64_t column, Sums sums) const {
-    const int64_t rows = real_rows(info, positions);
+    const int64_t rows = info->valid * positions;
     // If there is only padding, it may hold any values.
     const float pivot = rows > 0 ? float{x[column]} : 0.0f;
     moments[column] = pivot;
@@ -31,7 +31,7 @@ struct StoreMoments {
 /// Converts the moments from the pivot to the first mean.
 __global__ void joint_deviations_kernel(const MicroBatchInfo* info, int64_t positions, int64_t columns,
                                         const float* moments, const float* totals, float* deviations) {
-  const double rows = static_cast<double>(real_rows(info, positions));
+  const double rows = static_cast<double>(info->valid * positions);
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t column = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; column < columns; column += stride) {
     const double first = moments[columns + column], second = moments[2 * columns + column];
@@ -72,7 +72,7 @@ void sync_batch_norm_moments(Exec exec, const MicroBatchInfo* info, ConstTensor 
                              Tensor totals) {
   const Matrix matrix(x.shape());
   with_real(x.dtype(), [&]<Real T>(T) {
-    column_sums(exec, Moments<T>{info, x.data<T>(), matrix.positions, matrix.columns},
+    column_sums(exec, moments_of<T>(info, x),
                 StoreMoments<T>{info, x.data<T>(), matrix.positions, matrix.columns, moments.data<float>(),
                                 totals.data<float>()},
                 matrix.rows, matrix.columns);
@@ -89,7 +89,7 @@ void sync_batch_norm_deviations(Exec exec, const MicroBatchInfo* info, int64_t p
 void sync_batch_norm_normalize(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
                                ConstTensor scale, ConstTensor shift, ConstTensor running, ConstTensor totals,
                                ConstTensor deviations, Tensor y, Tensor saved_mean, Tensor saved_inverse_std,
-                               Tensor sums) {
+                               Tensor sums, const BatchNormEpilogue& epilogue) {
   const auto [rows, columns, positions] = Matrix(x.shape());
   const Statistics statistics{info,
                               columns,
@@ -100,30 +100,26 @@ void sync_batch_norm_normalize(Exec exec, const MicroBatchInfo* info, float epsi
                               sums.data<float>()};
   launch(joint_statistics_kernel, blocks_for(columns, 128), 128, 0, compute_stream(exec), positions,
          totals.data<float>(), deviations.data<float>(), statistics);
-  batch_norm_apply(exec, info, x, scale, shift, saved_mean, saved_inverse_std, y);
+  batch_norm_apply(exec, info, x, scale, shift, saved_mean, saved_inverse_std, y, epilogue);
 }
 
-void sync_batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstTensor x,
-                                   ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy,
-                                   Tensor dscale, Tensor dshift, Tensor totals) {
-  const Matrix matrix(x.shape());
-  with_real(x.dtype(), [&]<Real T>(T) {
-    column_sums(exec,
-                GradientSums<T>{info, x.data<T>(), dy.data<T>(), saved_mean.data<float>(),
-                                saved_inverse_std.data<float>(), matrix.positions, matrix.columns},
-                StoreGradientSums{info, matrix.columns, dshift.data<float>(), dscale.data<float>(),
-                                  totals.data<float>()},
-                matrix.rows, matrix.columns);
-  });
+void sync_batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
+                                   ConstTensor shift, ConstTensor saved_mean, ConstTensor saved_inverse_std,
+                                   Tensor dy, Tensor dscale, Tensor dshift, Tensor totals,
+                                   const BatchNormEpilogueGradient& epilogue) {
+  batch_norm_gradient_sums(exec, info, x, scale, shift, saved_mean, saved_inverse_std, dy, epilogue,
+                           StoreGradientSums{info, x.shape()[-1], dshift.data<float>(), dscale.data<float>(),
+                                             totals.data<float>()});
 }
 
 void sync_batch_norm_input_gradient(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
-                                    ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy,
-                                    ConstTensor totals, Tensor dx) {
+                                    ConstTensor shift, ConstTensor saved_mean, ConstTensor saved_inverse_std,
+                                    Tensor dy, ConstTensor totals, Tensor dx,
+                                    const BatchNormEpilogueGradient& epilogue) {
   const int64_t channels = x.shape()[-1];
   const float* const summed = totals.data<float>();
-  batch_norm_input_gradient(exec, info, x, scale, saved_mean, saved_inverse_std, dy, summed,
-                            summed + channels, summed + 2 * channels, dx);
+  batch_norm_input_gradient(exec, info, x, scale, shift, saved_mean, saved_inverse_std, dy, summed,
+                            summed + channels, summed + 2 * channels, dx, epilogue);
 }
 
 }  // namespace lockstep::cuda

@@ -2,6 +2,7 @@
 
 #include "src/device/exec.h"
 #include "src/ops/micro_batch.h"
+#include "src/ops/norm/batch_norm.h"
 #include "src/tensor/tensor.h"
 
 namespace lockstep {
@@ -31,17 +32,19 @@ void sync_batch_norm_deviations(Exec exec, const MicroBatchInfo* info, int64_t p
 void sync_batch_norm_normalize(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
                                ConstTensor scale, ConstTensor shift, ConstTensor running, ConstTensor totals,
                                ConstTensor deviations, Tensor y, Tensor saved_mean, Tensor saved_inverse_std,
-                               Tensor sums);
+                               Tensor sums, const BatchNormEpilogue& epilogue = {});
 
 /// Stage 1 of backward: dscale and dshift of this micro-batch alone, which are added over the global batch
-/// like any gradient. totals (2 C + 1) out: dshift, dscale, and the number of real samples.
-void sync_batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstTensor x,
-                                   ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy,
-                                   Tensor dscale, Tensor dshift, Tensor totals);
+/// like any gradient. totals (2 C + 1) out: dshift, dscale, and the number of real samples. Also dadded.
+void sync_batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
+                                   ConstTensor shift, ConstTensor saved_mean, ConstTensor saved_inverse_std,
+                                   Tensor dy, Tensor dscale, Tensor dshift, Tensor totals,
+                                   const BatchNormEpilogueGradient& epilogue = {});
 
-/// Stage 2, with summed totals: dx, which may alias dy.
+/// Stage 2, with summed totals and the same dy and epilogue: dx, as in batch_norm_backward, but not empty.
 void sync_batch_norm_input_gradient(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
-                                    ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy,
-                                    ConstTensor totals, Tensor dx);
+                                    ConstTensor shift, ConstTensor saved_mean, ConstTensor saved_inverse_std,
+                                    Tensor dy, ConstTensor totals, Tensor dx,
+                                    const BatchNormEpilogueGradient& epilogue = {});
 
 }  // namespace lockstep

@@ -7,6 +7,7 @@
 #include "src/ops/check.h"
 #include "src/ops/column_sum.h"
 #include "src/ops/cuda_ops.h"
+#include "src/ops/pointwise/activation.h"
 #include "src/tensor/real.h"
 
 namespace lockstep {
@@ -42,6 +43,30 @@ void bias_backward(Exec exec, ConstTensor dy, Tensor db) {
     const T* const in = dy.data<T>();
     cpu::column_sum(dy.elements() / channels, channels, sums.data(),
                     [=](int64_t row, int64_t c) -> float { return in[row * channels + c]; });
+  });
+  std::copy(sums.begin(), sums.end(), db.data<float>());
+}
+
+void bias_relu_backward(Exec exec, ConstTensor y, Tensor dy, Tensor db) {
+  if (!db) return activation_backward(exec, Activation::relu, y, dy, dy);
+  const int64_t channels = dy.shape()[-1];
+  expect_real(dy, y.shape(), "bias: dy");
+  expect(y, dy.dtype(), dy.shape(), "bias: y");
+  expect(db, DType::f32, {channels}, "bias: db");
+  if (channels == 0) return;
+  if constexpr (kCuda) {
+    if (exec.on_cuda()) return cuda::bias_relu_backward(exec, y, dy, db);
+  }
+  std::vector<double> sums(static_cast<size_t>(channels));
+  with_cpu_real(dy.dtype(), [&]<Real T>(T) {
+    const T* const out = y.data<T>();
+    T* const gradient = dy.data<T>();
+    cpu::for_row_blocks(dy.elements() / channels, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin * channels; i < end * channels; ++i)
+        gradient[i] = out[i] > 0.0f ? gradient[i] : T(0);
+      cpu::add_columns(begin, end, channels, sums.data(),
+                       [=](int64_t row, int64_t c) -> float { return gradient[row * channels + c]; });
+    });
   });
   std::copy(sums.begin(), sums.end(), db.data<float>());
 }

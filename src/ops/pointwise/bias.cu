@@ -7,29 +7,30 @@ namespace lockstep::cuda {
 
 namespace {
 
-template <bool kRelu, Real T>
-struct AddBias {
-  const T* x;
-  const T* bias;  ///< null: no bias
+template <bool kRelu, Real Type>
+struct AddBias : Matrices<Type, 1> {
+  const Type* bias;  ///< null: no bias
 
   struct Column {
-    const T* x;
     float bias;
-    __device__ float operator()(int64_t, int64_t element) const {
-      const float sum = x[element] + bias;
+    __device__ float operator()(int64_t, const float* x) const {
+      const float sum = x[0] + bias;
       return kRelu && sum < 0.0f ? 0.0f : sum;
     }
   };
-  __device__ Column operator()(int64_t column) const {
-    return {x, bias == nullptr ? 0.0f : float{bias[column]}};
-  }
+  __device__ Column column(int64_t column) const { return {bias == nullptr ? 0.0f : float{bias[column]}}; }
 };
 
-template <Real T>
-struct Gradient {
-  const T* dy;
-  int64_t columns;
-  __device__ Pair operator()(int64_t row, int64_t column) const { return {dy[row * columns + column], 0.0f}; }
+/// elements: dy, and y behind a ReLU.
+template <bool kRelu, Real Type>
+struct Gradient : Matrices<Type, kRelu ? 2 : 1> {
+  struct Column {
+    __device__ Pair operator()(int64_t, const float* elements) const {
+      if constexpr (kRelu) return {elements[1] > 0.0f ? elements[0] : 0.0f, 0.0f};
+      return {elements[0], 0.0f};
+    }
+  };
+  __device__ Column column(int64_t) const { return {}; }
 };
 
 struct StoreFirst {
@@ -43,8 +44,8 @@ void bias_forward(Exec exec, ConstTensor x, ConstTensor b, Tensor y) {
   if (y.elements() == 0) return;
   const int64_t columns = b.elements();
   with_real(y.dtype(), [&]<Real T>(T) {
-    column_map(exec, AddBias<false, T>{x.data<T>(), b.data<T>()}, y.elements() / columns, columns,
-               y.data<T>());
+    column_map(exec, AddBias<false, T>{{{x.data<T>()}, columns}, b.data<T>()}, y.elements() / columns,
+               columns, y.data<T>());
   });
 }
 
@@ -52,7 +53,7 @@ void bias_relu_in_place(Exec exec, ConstTensor b, Tensor y) {
   if (y.elements() == 0) return;
   const int64_t columns = y.shape()[-1];
   with_real(y.dtype(), [&]<Real T>(T) {
-    column_map(exec, AddBias<true, T>{y.data<T>(), b.data<T>()}, y.elements() / columns, columns,
+    column_map(exec, AddBias<true, T>{{{y.data<T>()}, columns}, b.data<T>()}, y.elements() / columns, columns,
                y.data<T>());
   });
 }
@@ -61,8 +62,16 @@ void bias_backward(Exec exec, ConstTensor dy, Tensor db) {
   const int64_t columns = db.elements();
   if (columns == 0) return;
   with_real(dy.dtype(), [&]<Real T>(T) {
-    column_sums(exec, Gradient<T>{dy.data<T>(), columns}, StoreFirst{db.data<float>()},
+    column_sums(exec, Gradient<false, T>{{{dy.data<T>()}, columns}}, StoreFirst{db.data<float>()},
                 dy.elements() / columns, columns);
+  });
+}
+
+void bias_relu_backward(Exec exec, ConstTensor y, Tensor dy, Tensor db) {
+  const int64_t columns = db.elements();
+  with_real(dy.dtype(), [&]<Real T>(T) {
+    column_sums(exec, Gradient<true, T>{{{dy.data<T>(), y.data<T>()}, columns}}, StoreFirst{db.data<float>()},
+                dy.elements() / columns, columns, dy.data<T>());
   });
 }
 

@@ -10,5 +10,8 @@ void bias_forward(Exec exec, ConstTensor x, ConstTensor b, Tensor y);
 /// db (C) float, overwritten: the sum of dy (..., C), of any real type, over all rows, in an order that
 /// depends only on the shape.
 void bias_backward(Exec exec, ConstTensor dy, Tensor db);
+/// The same behind a ReLU with output y: dy (..., C) becomes the gradient before the ReLU, and db its sum. db
+/// may be empty.
+void bias_relu_backward(Exec exec, ConstTensor y, Tensor dy, Tensor db);
 
 }  // namespace lockstep

@@ -48,6 +48,8 @@ void check_max_spec(const PoolSpec& spec) {
   check_spec(spec);
   INVARIANT(spec.window_size() <= kMaxPoolWindow, "max_pool: a window of {} elements has more than {}",
             spec.window_size(), kMaxPoolWindow);
+  INVARIANT(!spec.relu || spec.window_size() < kMaxPoolWindow,
+            "max_pool: a ReLU behind windows of {} elements", spec.window_size());
 }
 
 }  // namespace

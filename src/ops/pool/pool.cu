@@ -1,3 +1,6 @@
+#include <type_traits>
+
+#include "src/device/adjacent.h"
 #include "src/device/launch.h"
 #include "src/device/long_sum.h"
 #include "src/ops/cuda_ops.h"
@@ -86,47 +89,70 @@ __device__ Position position_of(int64_t i, int64_t depth, int64_t height, int64_
   return {n, plane - n * depth, line - plane * height, pixel - line * width, i - pixel * channels};
 }
 
-template <Real T>
-__global__ void max_forward_kernel(Axes axes, const T* x, T* y, uint8_t* argmax, int64_t n) {
+/// A thread handles kWidth adjacent channels, which it reads and writes at once. i counts such groups, of
+/// which axes.channels are in a pixel.
+template <int kWidth, Real T>
+__global__ void max_forward_kernel(Axes axes, bool relu, const Adjacent<T, kWidth>* x, Adjacent<T, kWidth>* y,
+                                   Adjacent<uint8_t, kWidth>* argmax, int64_t n) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const Position out = position_of(i, axes.d.outputs, axes.h.outputs, axes.w.outputs, axes.channels);
     const int64_t top = axes.h.start(out.row), left = axes.w.start(out.column);
     const int64_t front = axes.d.start(out.depth);
-    float best = 0.0f;
-    int64_t where = -1;
+    float best[kWidth];
+    int where[kWidth];
+    bool empty = true;
     for (int64_t depth = axes.d.begin(out.depth); depth < axes.d.end(out.depth); ++depth)
       for (int64_t row = axes.h.begin(out.row); row < axes.h.end(out.row); ++row)
         for (int64_t column = axes.w.begin(out.column); column < axes.w.end(out.column); ++column) {
-          const float value = x[axes.input(out.n, depth, row, column, out.channel)];
-          if (where < 0 || value > best || (isnan(value) && !isnan(best))) {
-            best = value;
-            where = ((depth - front) * axes.h.window + row - top) * axes.w.window + column - left;
+          const Adjacent<T, kWidth> read = x[axes.input(out.n, depth, row, column, out.channel)];
+          const int here =
+              static_cast<int>(((depth - front) * axes.h.window + row - top) * axes.w.window + column - left);
+          for (int k = 0; k < kWidth; ++k) {
+            const float value = read.values[k];
+            if (empty || value > best[k] || (isnan(value) && !isnan(best[k]))) {
+              best[k] = value;
+              where[k] = here;
+            }
           }
+          empty = false;
         }
-    y[i] = T(best);
-    argmax[i] = static_cast<uint8_t>(where);
+    Adjacent<T, kWidth> largest;
+    Adjacent<uint8_t, kWidth> position;
+    for (int k = 0; k < kWidth; ++k) {
+      position.values[k] = relu && !(best[k] > 0.0f) ? kCutOff : static_cast<uint8_t>(where[k]);
+      largest.values[k] = T(relu && best[k] < 0.0f ? 0.0f : best[k]);
+    }
+    y[i] = largest;
+    argmax[i] = position;
   }
 }
 
 /// Each input element gathers from the windows that contain it, so that no two threads add to one sum.
-template <Real T>
-__global__ void max_backward_kernel(Axes axes, const uint8_t* argmax, const T* dy, T* dx, int64_t n) {
+template <int kWidth, Real T>
+__global__ void max_backward_kernel(Axes axes, const Adjacent<uint8_t, kWidth>* argmax,
+                                    const Adjacent<T, kWidth>* dy, Adjacent<T, kWidth>* dx, int64_t n) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const Position in = position_of(i, axes.d.inputs, axes.h.inputs, axes.w.inputs, axes.channels);
     const int64_t last_depth = axes.d.last_window(in.depth), last_row = axes.h.last_window(in.row);
     const int64_t last_column = axes.w.last_window(in.column);
-    float sum = 0.0f;
+    float sum[kWidth] = {};
     for (int64_t depth = axes.d.first_window(in.depth); depth <= last_depth; ++depth)
       for (int64_t row = axes.h.first_window(in.row); row <= last_row; ++row)
         for (int64_t column = axes.w.first_window(in.column); column <= last_column; ++column) {
           const int64_t q = in.depth - axes.d.start(depth), r = in.row - axes.h.start(row);
           const int64_t s = in.column - axes.w.start(column);
           const int64_t out = axes.output(in.n, depth, row, column, in.channel);
-          if (argmax[out] == (q * axes.h.window + r) * axes.w.window + s) sum += dy[out];
+          const Adjacent<uint8_t, kWidth> position = argmax[out];
+          const Adjacent<T, kWidth> gradient = dy[out];
+          const int64_t here = (q * axes.h.window + r) * axes.w.window + s;
+          for (int k = 0; k < kWidth; ++k)
+            if (position.values[k] == here) sum[k] += gradient.values[k];
         }
-    dx[i] = T(sum);
+    Adjacent<T, kWidth> written;
+    for (int k = 0; k < kWidth; ++k) written.values[k] = T(sum[k]);
+    dx[i] = written;
   }
 }
 
@@ -198,19 +224,50 @@ __global__ void global_average_backward_kernel(const T* dy, T* dx, int64_t n, in
 
 }  // namespace
 
+namespace {
+
+/// The same tensor as groups of adjacent channels.
+template <int kWidth, typename T>
+auto groups(T* values) {
+  using Group = Adjacent<std::remove_const_t<T>, kWidth>;
+  return reinterpret_cast<std::conditional_t<std::is_const_v<T>, const Group*, Group*>>(values);
+}
+
+/// Calls use(std::integral_constant<int, width>, axes) for pools of T whose tensors are x (or dx), y (or dy)
+/// and argmax.
+template <Real T, typename Use>
+void with_width(const PoolSpec& spec, const void* x, const void* y, const void* argmax, Use use) {
+  constexpr int kWidth = 16 / sizeof(T);
+  Axes axes(spec);
+  const bool aligned = is_vector_aligned(x) && is_vector_aligned(y) && is_vector_aligned(argmax);
+  if (!aligned || axes.channels % kWidth != 0) return use(std::integral_constant<int, 1>{}, axes);
+  axes.channels /= kWidth;
+  use(std::integral_constant<int, kWidth>{}, axes);
+}
+
+}  // namespace
+
 void max_pool_forward(Exec exec, const PoolSpec& spec, ConstTensor x, Tensor y, Tensor argmax) {
-  const int64_t n = y.elements();
   with_real(y.dtype(), [&]<Real T>(T) {
-    launch(max_forward_kernel<T>, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), Axes(spec),
-           x.data<T>(), y.data<T>(), argmax.data<uint8_t>(), n);
+    const auto run = [&]<int kWidth>(std::integral_constant<int, kWidth>, const Axes& axes) {
+      const int64_t n = y.elements() / kWidth;
+      launch(max_forward_kernel<kWidth, T>, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), axes,
+             spec.relu, groups<kWidth>(x.data<T>()), groups<kWidth>(y.data<T>()),
+             groups<kWidth>(argmax.data<uint8_t>()), n);
+    };
+    with_width<T>(spec, x.raw(), y.raw(), argmax.raw(), run);
   });
 }
 
 void max_pool_backward(Exec exec, const PoolSpec& spec, ConstTensor argmax, ConstTensor dy, Tensor dx) {
-  const int64_t n = dx.elements();
   with_real(dx.dtype(), [&]<Real T>(T) {
-    launch(max_backward_kernel<T>, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), Axes(spec),
-           argmax.data<uint8_t>(), dy.data<T>(), dx.data<T>(), n);
+    const auto run = [&]<int kWidth>(std::integral_constant<int, kWidth>, const Axes& axes) {
+      const int64_t n = dx.elements() / kWidth;
+      launch(max_backward_kernel<kWidth, T>, blocks_for(n, kBlock), kBlock, 0, compute_stream(exec), axes,
+             groups<kWidth>(argmax.data<uint8_t>()), groups<kWidth>(dy.data<T>()),
+             groups<kWidth>(dx.data<T>()), n);
+    };
+    with_width<T>(spec, dx.raw(), dy.raw(), argmax.raw(), run);
   });
 }
 

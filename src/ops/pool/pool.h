@@ -32,6 +32,8 @@ struct PoolSpec {
   /// Of a mean: count padding in the divisor (PyTorch's count_include_pad); what `ceil` adds beyond the
   /// padding never counts.
   bool count_padding = false;
+  /// Of a maximum, of windows of fewer than kMaxPoolWindow elements: a ReLU is applied to it.
+  bool relu = false;
 
   Shape input_shape() const { return {n, axes[0].inputs, axes[1].inputs, axes[2].inputs, c}; }
   Shape output_shape() const { return {n, axes[0].outputs, axes[1].outputs, axes[2].outputs, c}; }
@@ -41,10 +43,13 @@ struct PoolSpec {
 
 /// The position of a maximum in its window is stored in a byte.
 inline constexpr int64_t kMaxPoolWindow = 256;
+/// Instead of a position: a ReLU has cut the maximum off, so that no element gets the gradient.
+inline constexpr uint8_t kCutOff = 255;
 
 /// Maximum over windows of at most kMaxPoolWindow elements. x (input_shape()); y and argmax (output_shape());
-/// argmax (uint8) is the position of the first maximum inside its window, row by row. A NaN in a window is
-/// its maximum. Enqueues; does not wait. Here and below, x, y, dx and dy have one real type.
+/// argmax (uint8) is the position of the first maximum inside its window, row by row, or kCutOff. A NaN in a
+/// window is its maximum, and stays NaN. Enqueues; does not wait. Here and below, x, y, dx and dy have one
+/// real type.
 void max_pool_forward(Exec exec, const PoolSpec& spec, ConstTensor x, Tensor y, Tensor argmax);
 /// dx is overwritten: each dy goes to the element that was the maximum; windows may overlap. The order of
 /// sums depends only on the shape.

@@ -140,6 +140,13 @@ void take_larger(const T* __restrict values, int32_t position, int64_t channels,
   for (int64_t c = 0; c < channels; ++c) take_larger(values[c], position, best[c], best_position[c]);
 }
 
+/// A ReLU behind the maximum.
+template <Real T>
+void cut_off(int64_t channels, T* __restrict best, uint8_t* __restrict argmax) {
+  for (int64_t c = 0; c < channels; ++c) argmax[c] = best[c] > 0.f ? argmax[c] : kCutOff;
+  for (int64_t c = 0; c < channels; ++c) best[c] = best[c] < 0.f ? T(0.f) : best[c];
+}
+
 template <Real T>
 void max_of_four(const T* x0, const T* x1, const T* x2, const T* x3, int64_t channels, T* y,
                  uint8_t* argmax) {
@@ -170,8 +177,10 @@ void max_two_by_two(const PoolSpec& spec, const T* x, T* y, uint8_t* argmax) {
   for (int64_t image = 0; image < spec.n * spec.axes[0].inputs; ++image)
     for (int64_t oh = 0; oh < spec.axes[1].outputs; ++oh) {
       const T* in = x + (image * height + 2 * oh) * row;
-      for (int64_t ow = 0; ow < spec.axes[2].outputs; ++ow, in += 2 * c, y += c, argmax += c)
+      for (int64_t ow = 0; ow < spec.axes[2].outputs; ++ow, in += 2 * c, y += c, argmax += c) {
         max_of_four(in, in + c, in + row, in + row + c, c, y, argmax);
+        if (spec.relu) cut_off(c, y, argmax);
+      }
     }
 }
 
@@ -221,6 +230,7 @@ void max_pool_forward(const PoolSpec& spec, const T* x, T* y, uint8_t* argmax) {
       });
       std::copy_n(best, width, y + out + first);
       for (int64_t c = 0; c < width; ++c) argmax[out + first + c] = static_cast<uint8_t>(position[c]);
+      if (spec.relu) cut_off(width, y + out + first, argmax + out + first);
     }
   });
 }

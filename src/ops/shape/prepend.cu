@@ -16,11 +16,16 @@ __global__ void prepend_token_kernel(const T* token, T* y, int64_t samples, int6
     y[i / channels * stride + i % channels] = token[i % channels];
 }
 
-template <Real T>
-struct FirstPosition {
-  const T* dy;
-  int64_t stride;
-  __device__ Pair operator()(int64_t row, int64_t column) const { return {dy[row * stride + column], 0.0f}; }
+/// Of each sample.
+template <Real Type>
+struct FirstPosition : Matrices<Type, 1> {
+  int64_t stride;  ///< from sample to sample
+  __device__ const Type* row(int, int64_t row) const { return this->matrix[0] + row * stride; }
+
+  struct Column {
+    __device__ Pair operator()(int64_t, const float* dy) const { return {dy[0], 0.0f}; }
+  };
+  __device__ Column column(int64_t) const { return {}; }
 };
 struct StoreSum {
   float* sums;
@@ -40,7 +45,7 @@ void prepend_token(Exec exec, ConstTensor token, Tensor y) {
 void prepend_token_gradient(Exec exec, ConstTensor dy, Tensor dtoken) {
   const int64_t samples = dy.shape()[0], channels = dy.shape()[2];
   with_real(dy.dtype(), [&]<Real T>(T) {
-    column_sums(exec, FirstPosition<T>{dy.data<T>(), dy.shape()[1] * channels},
+    column_sums(exec, FirstPosition<T>{{{dy.data<T>()}, channels}, dy.shape()[1] * channels},
                 StoreSum{dtoken.data<float>()}, samples, channels);
   });
 }

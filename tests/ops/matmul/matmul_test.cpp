@@ -18,19 +18,28 @@ OpCase matmul_case(const MatmulSpec& spec, const Fill& a = {}, const Fill& bias 
   op.input("a", spec.transpose_a ? Shape{spec.k, spec.m} : Shape{spec.m, spec.k}, a);
   op.input("b", spec.transpose_b ? Shape{spec.n, spec.k} : Shape{spec.k, spec.n});
   if (spec.epilogue != Epilogue::none) op.input("bias", {spec.n}, bias);
-  op.output("c", {spec.m, spec.n}, spec.k == 0 ? kExact : kSum);
+  if (spec.adds) op.input("added", {spec.m, spec.n});
+  op.output("c", {spec.m, spec.n}, spec.k == 0 ? kRounding : kSum);
   op.activations = {"a", "b"};
-  if (is_narrow) op.activations.insert(op.activations.end(), {"c", "bias"});
+  if (is_narrow) op.activations.insert(op.activations.end(), {"c", "bias", "added"});
   op.prepare = [=](Exec exec, DType type) {
     MatmulSpec typed = spec;
     typed.type = type;
     if (is_narrow) typed.result = type;
     const auto matmul = std::make_shared<Matmul>(exec, typed);
-    return OpRoutines{[=](const OpCall& c) { matmul->run(c["a"], c["b"], c["bias"], c["c"], c.workspace); },
+    return OpRoutines{[=](const OpCall& c) {
+                        matmul->run(c["a"], c["b"], c["bias"], c["c"], c.workspace,
+                                    spec.adds ? c["added"] : Tensor{});
+                      },
                       nullptr, matmul->workspace_bytes()};
   };
   op.oracle = [=](const Values& in) {
-    return Values{{"c", oracle::matmul(spec, in["a"], in["b"], in["bias"])}};
+    MatmulSpec before = spec;
+    if (spec.adds && spec.epilogue == Epilogue::bias_relu) before.epilogue = Epilogue::bias;
+    Doubles c = oracle::matmul(before, in["a"], in["b"], in["bias"]);
+    for (size_t i = 0; spec.adds && i < c.size(); ++i) c[i] += in["added"][i];
+    if (before.epilogue != spec.epilogue) c = oracle::activation(Activation::relu, c);
+    return Values{{"c", c}};
   };
   op.flops = 2.0 * static_cast<double>(spec.m * spec.n * spec.k);
   return op;
@@ -38,9 +47,9 @@ OpCase matmul_case(const MatmulSpec& spec, const Fill& a = {}, const Fill& bias 
 
 const RegisterOp kMatmul("matmul", [](Op& op) {
   const auto add = [&](MatmulSpec spec) {
-    op.add(fmt::format("{} x {} x {}{}{}, epilogue {}", spec.m, spec.n, spec.k,
+    op.add(fmt::format("{} x {} x {}{}{}{}, epilogue {}", spec.m, spec.n, spec.k,
                        spec.transpose_a ? ", a transposed" : "", spec.transpose_b ? ", b transposed" : "",
-                       static_cast<int>(spec.epilogue)),
+                       spec.adds ? ", a sum" : "", static_cast<int>(spec.epilogue)),
            spec.m, [spec](int64_t m) mutable {
              spec.m = m;
              return matmul_case(spec);
@@ -51,8 +60,10 @@ const RegisterOp kMatmul("matmul", [](Op& op) {
       for (const bool transpose_b : {false, true})
         for (const auto& [m, n, k] :
              {std::array<int64_t, 3>{1, 1, 1}, {7, 5, 3}, {1, 33, 17}, {64, 10, 65}, {31, 1, 130}})
-          add({m, n, k, transpose_a, transpose_b, epilogue});
+          add({m, n, k, transpose_a, transpose_b, /*adds=*/false, epilogue});
     add({.m = 2, .n = 2, .k = 0, .epilogue = epilogue});  // an empty sum is zero, or the bias
+    for (const int64_t k : {0, 33})
+      add({.m = 7, .n = 19, .k = k, .transpose_b = true, .adds = true, .epilogue = epilogue});
   }
   add({.m = 33, .n = 47, .k = 129, .transpose_b = true});
   add({.m = 32, .n = 64, .k = 100});
@@ -71,6 +82,7 @@ OpCase linear_case(const LinearSpec& spec, bool is_last = false) {
   OpCase op;
   op.input("x", {spec.rows, spec.in}).input("w", {spec.out, spec.in});
   if (spec.bias) op.input("b", {spec.out});
+  if (spec.adds) op.input("added", {spec.rows, spec.out});
   op.output("y", {spec.rows, spec.out}, kSum).output_gradient("y");
   if (spec.needs_dx) op.gradient("x", kGradient, spec.rows);
   op.gradient("w");
@@ -80,30 +92,33 @@ OpCase linear_case(const LinearSpec& spec, bool is_last = false) {
   if (is_last)
     op.parameters.emplace_back("dy");
   else
-    op.activations.emplace_back("y"), op.parameters.emplace_back("b");
+    op.activations.insert(op.activations.end(), {"y", "added"}), op.parameters.emplace_back("b");
   op.prepare = [=](Exec exec, DType type) {
     LinearSpec typed = spec;
     typed.type = type;
     if (!is_last) typed.result = type;
     const auto linear = std::make_shared<Linear>(exec, typed);
-    return OpRoutines{[=](const OpCall& c) { linear->forward(c["x"], c["w"], c["b"], c["y"], c.workspace); },
+    return OpRoutines{[=](const OpCall& c) {
+                        linear->forward(c["x"], c["w"], c["b"], c["y"], c.workspace,
+                                        spec.adds ? c["added"] : Tensor{});
+                      },
                       [=](const OpCall& c) {
-                        linear->backward(c["x"], c["w"], c["dy"], c["dx"], c["dw"], c["db"], c.workspace);
+                        linear->backward(c["x"], c["w"], spec.relu ? c["y"] : Tensor{}, c["dy"], c["dx"],
+                                         c["dw"], c["db"], c.workspace);
                       },
                       linear->workspace_bytes()};
   };
-  op.smooth = [=](const Values& in) {
+  if (spec.relu) op.kinks = 0.01, op.overwritten = {"dy"};
+  op.oracle = [=](const Values& in) {
     const MatmulSpec product{.m = spec.rows,
                              .n = spec.out,
                              .k = spec.in,
                              .transpose_b = true,
                              .epilogue = spec.bias ? Epilogue::bias : Epilogue::none};
-    return Values{{"y", oracle::matmul(product, in["x"], in["w"], in["b"])}};
-  };
-  op.oracle = [=, smooth = op.smooth](const Values& in) {
-    Values out = smooth(in);
-    if (spec.relu) out["y"] = oracle::activation(Activation::relu, out["y"]);
-    return out;
+    Doubles y = oracle::matmul(product, in["x"], in["w"], in["b"]);
+    for (size_t i = 0; spec.adds && i < y.size(); ++i) y[i] += in["added"][i];
+    if (spec.relu) y = oracle::activation(Activation::relu, y);
+    return Values{{"y", y}};
   };
   op.flops = 2.0 * static_cast<double>(spec.rows * spec.in * spec.out);
   return op;
@@ -122,6 +137,8 @@ const RegisterOp kLinear("linear", [](Op& op) {
   op.add("no bias", 9, any_rows({.in = 4, .out = 17, .bias = false}));
   op.add("first layer", 6, any_rows({.in = 5, .out = 4, .needs_dx = false}));
   op.add("ReLU", 8, any_rows({.in = 6, .out = 11, .relu = true}));
+  op.add("a sum", 8, any_rows({.in = 6, .out = 11, .adds = true}));
+  op.add("a sum and a ReLU", 8, any_rows({.in = 6, .out = 8, .adds = true, .relu = true}));
   op.add("last layer", 8, any_rows({.in = 6, .out = 11}, /*is_last=*/true));
   op.add("ReLU without a bias", 8, any_rows({.in = 6, .out = 11, .bias = false, .relu = true}));
   op.time("hidden", 64, any_rows({.in = 784, .out = 64, .needs_dx = false}));

@@ -25,8 +25,10 @@ constexpr float kRunningVariance = 0.7f;
 template <Real T>
 class Together {
  public:
-  Together(Exec exec, const Shape& shape, const std::vector<int32_t>& valid)
+  Together(Exec exec, const Shape& shape, const std::vector<int32_t>& valid, bool adds, bool relu)
       : exec_(exec),
+        adds_(adds),
+        relu_(relu),
         positions_(shape.sample().elements() / shape[-1]),
         per_sample_(shape.sample().elements()),
         running_(exec, {2, shape[-1]},
@@ -36,6 +38,7 @@ class Together {
 
   void forward(const OpCall& c) {
     deal(c["x"], &Member::x);
+    if (adds_) deal(c["added"], &Member::added);
     for (const auto& m : members_) sync_batch_norm_moments(exec_, m->info.get(), m->x, m->moments, m->totals);
     add(&Member::totals);
     for (const auto& m : members_)
@@ -43,7 +46,8 @@ class Together {
     add(&Member::deviations);
     for (const auto& m : members_)
       sync_batch_norm_normalize(exec_, m->info.get(), kSyncEpsilon, m->x, c["scale"], c["shift"], running_,
-                                m->totals, m->deviations, m->y, m->mean, m->inverse_std, m->sums);
+                                m->totals, m->deviations, m->y, m->mean, m->inverse_std, m->sums,
+                                {adds_ ? m->added.tensor() : Tensor{}, relu_});
     gather(&Member::y, c["y"]);
     stack(&Member::mean, c["mean"]);
     stack(&Member::inverse_std, c["inverse_std"]);
@@ -54,13 +58,15 @@ class Together {
     const Rows dx = c["dx"].raw() == c["dy"].raw() ? &Member::dy : &Member::dx;
     deal(c["dy"], &Member::dy);
     for (const auto& m : members_)
-      sync_batch_norm_gradient_sums(exec_, m->info.get(), m->x, m->mean, m->inverse_std, m->dy, m->dscale,
-                                    m->dshift, m->gradient_totals);
+      sync_batch_norm_gradient_sums(exec_, m->info.get(), m->x, c["scale"], c["shift"], m->mean,
+                                    m->inverse_std, m->dy, m->dscale, m->dshift, m->gradient_totals,
+                                    epilogue(*m));
     add(&Member::gradient_totals);
     for (const auto& m : members_)
-      sync_batch_norm_input_gradient(exec_, m->info.get(), m->x, c["scale"], m->mean, m->inverse_std, m->dy,
-                                     m->gradient_totals, (*m).*dx);
+      sync_batch_norm_input_gradient(exec_, m->info.get(), m->x, c["scale"], c["shift"], m->mean,
+                                     m->inverse_std, m->dy, m->gradient_totals, (*m).*dx, epilogue(*m));
     gather(dx, c["dx"]);
+    if (adds_) gather(&Member::dadded, c["dadded"]);
     to_backend(exec_, c["dscale"], total(&Member::dscale));
     to_backend(exec_, c["dshift"], total(&Member::dshift));
   }
@@ -74,6 +80,8 @@ class Together {
           dy(exec, shape),
           y(exec, shape),
           dx(exec, shape),
+          added(exec, shape),
+          dadded(exec, shape),
           moments(exec, {3, shape[-1]}),
           totals(exec, {shape[-1] + 1}),
           deviations(exec, {2, shape[-1]}),
@@ -85,11 +93,15 @@ class Together {
           dshift(exec, {shape[-1]}) {}
     int32_t valid;
     OnBackend<MicroBatchInfo> info;
-    Guarded<T> x, dy, y, dx;
+    Guarded<T> x, dy, y, dx, added, dadded;
     Guarded<float> moments, totals, deviations, gradient_totals, mean, inverse_std, sums, dscale, dshift;
   };
   using Rows = Guarded<T> Member::*;
   using Part = Guarded<float> Member::*;
+
+  BatchNormEpilogueGradient epilogue(const Member& m) const {
+    return {relu_, adds_ && relu_ ? m.y.tensor() : Tensor{}, adds_ ? m.dadded.tensor() : Tensor{}};
+  }
 
   template <typename AnyTensor>
   static auto span_of(const AnyTensor& tensor) {
@@ -139,6 +151,7 @@ class Together {
   }
 
   Exec exec_;
+  bool adds_, relu_;
   int64_t positions_, per_sample_;
   Guarded<float> running_;
   std::vector<std::unique_ptr<Member>> members_;
@@ -166,31 +179,43 @@ Values oracle_of(const std::vector<int32_t>& valid, int64_t rows, int64_t channe
 /// shape: of a micro-batch. The case's x, y and their gradients are the real samples of all of them.
 OpCase sync_batch_norm_case(const Shape& shape, const std::vector<int32_t>& valid,
                             const Fill& x = between(-1, 3), const Tolerance& y = kNormalized,
-                            const Tolerance& mean = kSum, const Tolerance& sums = kSum) {
+                            const Tolerance& mean = kSum, const Tolerance& sums = kSum, bool adds = false,
+                            bool relu = false) {
   const auto members = static_cast<int64_t>(valid.size()), channels = shape[-1];
   const int64_t samples = std::accumulate(valid.begin(), valid.end(), int64_t{0});
   const Shape joined = shape.sample().batched(samples);
   OpCase op;
+  if (adds) op.input("added", joined);
   op.input("x", joined, x).input("scale", {channels}, between(0.5, 2)).input("shift", {channels});
   op.output("y", joined, y).output("mean", {members, channels}, mean);
   op.output("inverse_std", {members, channels}, kNormalized).output("sums", {members, 2, channels}, sums);
   op.output_gradient("y");
-  op.activations = {"x", "y"};
+  op.activations = {"x", "y", "added"};
   op.prepare = [=](Exec exec, DType type) {
     OpRoutines routines;
     with_real(type, [&]<Real T>(T) {
-      const auto together = std::make_shared<Together<T>>(exec, shape, valid);
+      const auto together = std::make_shared<Together<T>>(exec, shape, valid, adds, relu);
       routines = {[=](const OpCall& c) { together->forward(c); },
                   [=](const OpCall& c) { together->backward(c); }};
     });
     return routines;
   };
-  op.oracle = [=](const Values& in) { return oracle_of(valid, joined.elements() / channels, channels, in); };
+  op.oracle = [=](const Values& in) {
+    Values out = oracle_of(valid, joined.elements() / channels, channels, in);
+    for (size_t i = 0; i < out["y"].size(); ++i) {
+      double& value = out["y"][i];
+      if (adds) value += in["added"][i];
+      if (relu) value = std::max(value, 0.0);
+    }
+    return out;
+  };
   return op;
 }
 
-OpCase with_gradients(OpCase op) {
+OpCase with_gradients(OpCase op, bool adds = false, bool relu = false) {
   op.gradient("x", kNormalized).gradient("scale", kNormalized).gradient("shift");
+  if (adds) op.gradient("added");
+  if (relu) op.kinks = 0.01;
   op.may_alias = {{"dx", "dy"}};
   return op;
 }
@@ -205,6 +230,13 @@ const RegisterOp kSyncBatchNorm("sync_batch_norm", [](Op& op) {
   for (const auto& [shape, valid] : cases)
     op.add(fmt::format("{} with {} real", to_string(shape), fmt::join(valid, ", ")),
            with_gradients(sync_batch_norm_case(shape, valid)));
+  for (const bool adds : {false, true})
+    for (const bool relu : {false, true})
+      if (adds || relu)
+        op.add(fmt::format("a sum: {}, a ReLU: {}", adds, relu),
+               with_gradients(sync_batch_norm_case({4, 3, 16}, {4, 3, 0, 1}, between(-1, 3), kNormalized,
+                                                   kSum, kSum, adds, relu),
+                              adds, relu));
   // In float, a sum of 6400 values near 4100 is known to 2, and the mean of them to 3e-4 at best. Exact in
   // float; the first micro-batches lie higher.
   const Fill large{.map = [i = 0](double value) mutable {

@@ -110,6 +110,24 @@ OpCase bias_case(const Shape& shape) {
   return op;
 }
 
+/// The gradient of a bias behind which there is a ReLU.
+OpCase bias_relu_case(const Shape& shape) {
+  OpCase op = bias_case(shape);
+  op.runs(
+      [](const OpCall& c) {
+        bias_forward(c.exec, c["x"], c["b"], c["y"]);
+        activation_forward(c.exec, Activation::relu, c["y"], c["y"]);
+      },
+      [](const OpCall& c) { bias_relu_backward(c.exec, c["y"], c["dy"], c["db"]); });
+  op.oracle = [sum = op.oracle](const Values& in) {
+    return Values{{"y", oracle::activation(Activation::relu, sum(in)["y"])}};
+  };
+  op.kinks = 0.01;
+  op.overwritten = {"dy"};
+  op.may_be_absent = {"db"};
+  return op;
+}
+
 const RegisterOp kBias("bias", [](Op& op) {
   for (const Shape& shape : {Shape{1}, Shape{5}, Shape{3, 4, 70}, Shape{130}, Shape{4}, Shape{10}})
     op.add("samples of " + to_string(shape),
@@ -117,6 +135,9 @@ const RegisterOp kBias("bias", [](Op& op) {
            : shape == Shape{10} ? 500
                                 : 2,
            [shape](int64_t n) { return bias_case(shape.batched(n)); });
+  for (const Shape& shape : {Shape{5}, Shape{3, 4, 72}, Shape{16}})
+    op.add("behind it a ReLU, samples of " + to_string(shape), 40,
+           [shape](int64_t n) { return bias_relu_case(shape.batched(n)); });
   op.time("bias", 64, [](int64_t n) { return bias_case({n, 26, 26, 32}); });
 });
 

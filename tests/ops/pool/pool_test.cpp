@@ -35,6 +35,8 @@ std::vector<PoolCase> cases() {
       {"2 x 2", image(2, 3, along(4, 2, 2), along(6, 2, 2))},
       {"2 x 2 that leaves a row and a column over", image(2, 4, along(5, 2, 2), along(7, 2, 2))},
       {"2 x 2 that leaves a column over", image(2, 33, along(4, 2, 2), along(3, 2, 2))},
+      {"2 x 2, channels that are read together", image(2, 16, along(4, 2, 2), along(5, 2, 2))},
+      {"overlap of channels that are read together", image(2, 8, along(6, 3, 2, 1), along(5, 3, 1))},
       {"2 x 2, many channels", image(1, 70, along(2, 2, 2), along(4, 2, 2))},
       {"2 x 2, rounded up", image(2, 3, along(5, 2, 2, 0, true), along(4, 2, 2, 0, true))},
       {"1 x 2 x 2 in a volume", volume(2, 3, along(3, 1, 1), along(4, 2, 2), along(5, 2, 2))},
@@ -70,7 +72,12 @@ OpCase max_pool_case(const PoolSpec& spec, const Fill& x = {}) {
   op.runs([=](const OpCall& c) { max_pool_forward(c.exec, spec, c["x"], c["y"], c["argmax"]); },
           [=](const OpCall& c) { max_pool_backward(c.exec, spec, c["argmax"], c["dy"], c["dx"]); });
   op.oracle = [=](const Values& values) {
-    const oracle::MaxPool result = oracle::max_pool(spec, values["x"]);
+    oracle::MaxPool result = oracle::max_pool(spec, values["x"]);
+    for (size_t i = 0; spec.relu && i < result.y.size(); ++i) {
+      if (result.y[i] > 0) continue;
+      result.argmax[i] = kCutOff;
+      if (result.y[i] < 0) result.y[i] = 0;  // not NaN
+    }
     return Values{{"y", result.y}, {"argmax", {result.argmax.begin(), result.argmax.end()}}};
   };
   op.kinks = 0.01;
@@ -104,6 +111,15 @@ const RegisterOp kMaxPool("max_pool", [](Op& op) {
     add("", [](const PoolSpec& spec) { return with_gradient(max_pool_case(spec), spec.n); });
     add(", ties", [](const PoolSpec& spec) { return max_pool_case(spec, tied()); });
     add(", NaN and infinity", [](const PoolSpec& spec) { return max_pool_case(spec, extreme()); });
+    if (test.window_size() == kMaxPoolWindow) continue;
+    add(", a ReLU", [](PoolSpec spec) {
+      spec.relu = true;
+      return with_gradient(max_pool_case(spec), spec.n);
+    });
+    add(", a ReLU, NaN and infinity", [](PoolSpec spec) {
+      spec.relu = true;
+      return max_pool_case(spec, extreme());
+    });
   }
   const auto time = [&](const char* name, const PoolSpec& sample, int64_t samples) {
     op.time(name, samples, [=](int64_t n) {

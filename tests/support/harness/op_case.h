@@ -107,6 +107,7 @@ struct OpCase {
   /// (output, input) that may be one memory.
   std::vector<std::pair<std::string, std::string>> may_alias;
   std::vector<std::string> may_be_absent;  ///< outputs that a caller may leave out
+  std::vector<std::string> overwritten;    ///< inputs that the operation may overwrite
   double kinks = 0;        ///< the largest part of an input's elements at which there is no derivative
   bool is_padded = false;  ///< rows from info.valid on count for nothing, and are zero where they are written
   bool any_address = false;  ///< tensors may lie at any multiple of their element's size

@@ -42,7 +42,9 @@ class MultiheadAttentionLayer final : public Layer {
             {"out_proj.bias", {c}, Init::zeros, c, c, false}};
   }
 
-  LayerTraits traits() const override { return {.backward_reads_input = true, .skips_frozen = true}; }
+  LayerTraits traits() const override {
+    return {.backward_reads_input = true, .applies_sum = true, .skips_frozen = true};
+  }
   int64_t flops() const override {
     return 8 * positions_ * channels_ * channels_ + attention_flops(spec_, positions_, channels_);
   }
@@ -52,18 +54,19 @@ class MultiheadAttentionLayer final : public Layer {
     samples_ = p.samples;
     const int64_t rows = samples_ * positions_;
     type_ = p.type;
-    const auto linear = [&](int64_t outputs, bool needs_dx) {
+    const auto linear = [&](int64_t outputs, bool adds, bool needs_dx) {
       return LinearSpec{.rows = rows,
                         .in = channels_,
                         .out = outputs,
                         .bias = bias_,
+                        .adds = adds,
                         .needs_dx = needs_dx,
                         .type = type_,
                         .result = type_,
                         .tf32 = p.tf32};
     };
-    in_.emplace(exec_, linear(3 * channels_, p.needs_input_gradient));
-    out_.emplace(exec_, linear(channels_, true));
+    in_.emplace(exec_, linear(3 * channels_, /*adds=*/false, p.needs_input_gradient));
+    out_.emplace(exec_, linear(channels_, p.adds, /*needs_dx=*/true));
   }
 
   std::vector<Value> saved() const override {
@@ -80,7 +83,8 @@ class MultiheadAttentionLayer final : public Layer {
     const Tensor scratch = scratch_of(context);
     in_->forward(rows(context.inputs[0]), weight(context, 0), bias(context, 0), rows(qkv), scratch);
     attention_forward(exec_, applied(spec_, context), attention_inputs(context, qkv), y, log_sums, scratch);
-    out_->forward(rows(ConstTensor(y)), weight(context, 1), bias(context, 1), rows(context.output), scratch);
+    out_->forward(rows(ConstTensor(y)), weight(context, 1), bias(context, 1), rows(context.output), scratch,
+                  context.added ? rows(context.added) : context.added);
   }
 
   void backward(const LayerContext& context) override {
@@ -89,13 +93,14 @@ class MultiheadAttentionLayer final : public Layer {
     char* const gradients = static_cast<char*>(context.workspace.raw()) + scratch_bytes();
     const Tensor dy(gradients, type_, y.shape());
     const Tensor dqkv(gradients + aligned(gradient_bytes()), type_, qkv.shape());
-    out_->backward(rows(ConstTensor(y)), weight(context, 1), rows(ConstTensor(context.output_gradient)),
-                   rows(dy), weight_gradient(context, 1), bias_gradient(context, 1), scratch);
+    out_->backward(rows(ConstTensor(y)), weight(context, 1), {}, rows(context.output_gradient), rows(dy),
+                   weight_gradient(context, 1), bias_gradient(context, 1), scratch);
     attention_backward(exec_, applied(spec_, context), attention_inputs(context, qkv), y, log_sums, dy, dqkv,
                        scratch);
     const Tensor dx = context.input_gradients[0];
-    in_->backward(rows(context.inputs[0]), weight(context, 0), rows(ConstTensor(dqkv)), dx ? rows(dx) : dx,
+    in_->backward(rows(context.inputs[0]), weight(context, 0), {}, rows(dqkv), dx ? rows(dx) : dx,
                   weight_gradient(context, 0), bias_gradient(context, 0), scratch);
+    if (context.added_gradient) copy_unless_shared(exec_, context.output_gradient, context.added_gradient);
     clear_mask_gradient(exec_, context);
   }
 

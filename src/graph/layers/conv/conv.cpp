@@ -128,7 +128,7 @@ class ConvLayer final : public Layer {
   }
 
   void backward(const LayerContext& context) override {
-    op_->backward(context.inputs[0], context.parameters[0], context.output_gradient,
+    op_->backward(context.inputs[0], context.parameters[0], context.output, context.output_gradient,
                   context.input_gradients[0], context.parameter_gradients[0],
                   options_.bias ? context.parameter_gradients[1] : Tensor{}, context.workspace);
   }

@@ -51,16 +51,22 @@ class LinearLayer final : public Layer {
   }
 
   LayerTraits traits() const override {
-    return {.backward_reads_input = true, .applies_relu = true, .skips_frozen = true, .writes_f32 = true};
+    return {.backward_reads_input = true,
+            .applies_sum = true,
+            .applies_relu = true,
+            .skips_frozen = true,
+            .writes_f32 = true};
   }
   int64_t flops() const override { return 2 * positions_ * inputs_ * options_.outputs; }
 
   void prepare(const Preparation& p) override {
+    exec_ = p.exec;
     rows_ = p.samples * positions_;
     op_.emplace(p.exec, LinearSpec{.rows = rows_,
                                    .in = inputs_,
                                    .out = options_.outputs,
                                    .bias = options_.bias,
+                                   .adds = p.adds,
                                    .relu = p.relu,
                                    .needs_dx = p.needs_input_gradient,
                                    .type = p.type,
@@ -72,24 +78,32 @@ class LinearLayer final : public Layer {
 
   void forward(const LayerContext& context) override {
     op_->forward(context.inputs[0].reshaped({rows_, inputs_}), context.parameters[0],
-                 options_.bias ? context.parameters[1] : ConstTensor{},
-                 context.output.reshaped({rows_, options_.outputs}), context.workspace);
+                 options_.bias ? context.parameters[1] : ConstTensor{}, as_rows(context.output),
+                 context.workspace, as_rows(context.added));
   }
 
   void backward(const LayerContext& context) override {
     const Tensor input_gradient = context.input_gradients[0];
     op_->backward(context.inputs[0].reshaped({rows_, inputs_}), context.parameters[0],
-                  context.output_gradient.reshaped({rows_, options_.outputs}),
+                  as_rows(context.output), as_rows(context.output_gradient),
                   input_gradient ? input_gradient.reshaped({rows_, inputs_}) : Tensor{},
                   context.parameter_gradients[0], options_.bias ? context.parameter_gradients[1] : Tensor{},
                   context.workspace);
+    if (context.added_gradient) copy_unless_shared(exec_, context.output_gradient, context.added_gradient);
   }
 
  private:
+  /// A tensor like the output as a matrix, or nothing.
+  template <typename AnyTensor>
+  AnyTensor as_rows(const AnyTensor& tensor) const {
+    return tensor ? tensor.reshaped({rows_, options_.outputs}) : AnyTensor{};
+  }
+
   LinearOptions options_;
   int64_t inputs_ = 0;     ///< of the last axis
   int64_t positions_ = 1;  ///< along all other axes, each of which is a row
   int64_t rows_ = 0;       ///< of a micro-batch
+  Exec exec_;
   std::optional<Linear> op_;
 };
 

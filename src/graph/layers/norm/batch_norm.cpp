@@ -36,33 +36,47 @@ class BatchNormLayer final : public Layer {
   }
 
   LayerTraits traits() const override {
-    return {.backward_reads_input = true, .backward_in_place = true, .statistics_per_sample = positions_};
+    return {.backward_reads_input = true,
+            .applies_sum = true,
+            .applies_relu = true,
+            .recovers_relu = true,
+            .backward_in_place = true,
+            .statistics_per_sample = positions_};
   }
-  void prepare(const Preparation& preparation) override { exec_ = preparation.exec; }
+  void prepare(const Preparation& preparation) override {
+    exec_ = preparation.exec;
+    relu_ = preparation.relu;
+  }
   std::vector<Value> saved() const override { return {{DType::f32, {channels_}}, {DType::f32, {channels_}}}; }
   size_t workspace_bytes() const override { return static_cast<size_t>(6 * channels_ + 1) * sizeof(float); }
 
   void forward(const LayerContext& context) override {
     const float epsilon = static_cast<float>(options_.epsilon);
+    const BatchNormEpilogue epilogue{context.added, relu_};
     const ConstTensor x = context.inputs[0], scale = context.parameters[0], shift = context.parameters[1];
-    if (context.joint_sum != nullptr) return joint_forward(context, epsilon);
+    if (context.joint_sum != nullptr) return joint_forward(context, epsilon, epilogue);
     if (context.training) {
       batch_norm_forward(exec_, context.info, epsilon, x, scale, shift, context.states[0], context.output,
-                         context.saved[0], context.saved[1], context.state_sums[0]);
+                         context.saved[0], context.saved[1], context.state_sums[0], epilogue);
       return;
     }
     batch_norm_inference(exec_, epsilon, x, scale, shift, running(context, 0), running(context, 1),
-                         context.output);
+                         context.output, epilogue);
   }
 
   void backward(const LayerContext& context) override {
-    // The op always writes dx; if it is not needed, it may overwrite the gradient of the output.
-    const Tensor dx = context.input_gradients[0] ? context.input_gradients[0] : context.output_gradient;
-    if (!context.training) return frozen_backward(context, dx);
-    if (context.joint_sum != nullptr) return joint_backward(context, dx);
-    batch_norm_backward(exec_, context.info, context.inputs[0], context.parameters[0], context.saved[0],
-                        context.saved[1], context.output_gradient, dx, context.parameter_gradients[0],
-                        context.parameter_gradients[1]);
+    const BatchNormEpilogueGradient epilogue{relu_, context.output, context.added_gradient};
+    if (context.joint_sum != nullptr) return joint_backward(context, epilogue);
+    const ConstTensor x = context.inputs[0], scale = context.parameters[0], shift = context.parameters[1];
+    if (!context.training) {
+      batch_norm_inference_backward(exec_, static_cast<float>(options_.epsilon), x, scale, shift,
+                                    running(context, 0), running(context, 1), context.output_gradient,
+                                    context.input_gradients[0], epilogue);
+      return;
+    }
+    batch_norm_backward(exec_, context.info, x, scale, shift, context.saved[0], context.saved[1],
+                        context.output_gradient, context.input_gradients[0], context.parameter_gradients[0],
+                        context.parameter_gradients[1], epilogue);
   }
 
   void update_state(const LayerContext& context) override {
@@ -84,15 +98,7 @@ class BatchNormLayer final : public Layer {
     (*context.joint_sum)({values.data<float>(), static_cast<size_t>(values.elements())});
   }
 
-  /// With running statistics the layer is affine, so the gradient is multiplied by the same scale.
-  void frozen_backward(const LayerContext& context, const Tensor& dx) const {
-    const Tensor zeros = scratch(context, 0, {channels_});
-    fill_zero(exec_, zeros.raw(), zeros.bytes());
-    batch_norm_inference(exec_, static_cast<float>(options_.epsilon), context.output_gradient,
-                         context.parameters[0], zeros, zeros, running(context, 1), dx);
-  }
-
-  void joint_forward(const LayerContext& context, float epsilon) {
+  void joint_forward(const LayerContext& context, float epsilon, const BatchNormEpilogue& epilogue) {
     const ConstTensor x = context.inputs[0];
     const Tensor moments = scratch(context, 0, {3, channels_});
     const Tensor deviations = scratch(context, 3 * channels_, {2, channels_});
@@ -103,21 +109,25 @@ class BatchNormLayer final : public Layer {
     add_over_others(context, deviations);
     sync_batch_norm_normalize(exec_, context.info, epsilon, x, context.parameters[0], context.parameters[1],
                               context.states[0], totals, deviations, context.output, context.saved[0],
-                              context.saved[1], context.state_sums[0]);
+                              context.saved[1], context.state_sums[0], epilogue);
   }
 
-  void joint_backward(const LayerContext& context, const Tensor& dx) {
+  void joint_backward(const LayerContext& context, const BatchNormEpilogueGradient& epilogue) {
     const ConstTensor x = context.inputs[0], mean = context.saved[0], inverse_std = context.saved[1];
+    const ConstTensor scale = context.parameters[0], shift = context.parameters[1];
     const Tensor totals = scratch(context, 0, {2 * channels_ + 1});
-    sync_batch_norm_gradient_sums(exec_, context.info, x, mean, inverse_std, context.output_gradient,
-                                  context.parameter_gradients[0], context.parameter_gradients[1], totals);
+    sync_batch_norm_gradient_sums(exec_, context.info, x, scale, shift, mean, inverse_std,
+                                  context.output_gradient, context.parameter_gradients[0],
+                                  context.parameter_gradients[1], totals, epilogue);
     add_over_others(context, totals);
-    sync_batch_norm_input_gradient(exec_, context.info, x, context.parameters[0], mean, inverse_std,
-                                   context.output_gradient, totals, dx);
+    if (!context.input_gradients[0]) return;
+    sync_batch_norm_input_gradient(exec_, context.info, x, scale, shift, mean, inverse_std,
+                                   context.output_gradient, totals, context.input_gradients[0], epilogue);
   }
 
   BatchNormOptions options_;
   int64_t channels_ = 0, positions_ = 0;  ///< positions of a sample
+  bool relu_ = false;
   Exec exec_;
 };
 

@@ -87,7 +87,11 @@ class PoolLayer final : public Layer {
   }
   std::string describe() const override { return in_words(options_, kAxes); }
   std::unique_ptr<Layer> clone() const override { return std::make_unique<PoolLayer>(*this); }
-  LayerTraits traits() const override { return {.commutes_with_relu = kMaximum}; }
+  LayerTraits traits() const override {
+    // What the ReLU cuts off is noted with the positions of the maxima.
+    const bool notes_relu = kMaximum && spec_.window_size() < kMaxPoolWindow;
+    return {.applies_relu = notes_relu, .recovers_relu = notes_relu, .commutes_with_relu = kMaximum};
+  }
 
   Value infer(std::span<const Value> inputs) override {
     const Shape& input = spatial_input(inputs, kAxes);
@@ -110,6 +114,7 @@ class PoolLayer final : public Layer {
   void prepare(const Preparation& preparation) override {
     exec_ = preparation.exec;
     spec_.n = preparation.samples;
+    spec_.relu = preparation.relu;
   }
 
   std::vector<Value> saved() const override {

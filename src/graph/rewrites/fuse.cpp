@@ -1,0 +1,124 @@
+#include <algorithm>
+#include <utility>
+
+#include "src/graph/rewrites/rewrites.h"
+#include "src/ops/pointwise/activation.h"
+
+namespace lockstep {
+
+namespace {
+
+bool is_relu(const Graph::Node& node) { return node.layer->kind() == to_string(Activation::relu); }
+
+/// The index of the only layer that reads this value, or -1 if there are several or it is an output.
+int only_reader(const Graph& graph, int value) {
+  if (graph.readers(value) != 1) return -1;
+  const auto& nodes = graph.nodes();
+  const auto found = std::find_if(nodes.begin(), nodes.end(), [&](const Graph::Node& node) {
+    return std::find(node.inputs.begin(), node.inputs.end(), value) != node.inputs.end();
+  });
+  return found == nodes.end() ? -1 : static_cast<int>(found - nodes.begin());
+}
+
+/// Whether the ReLU costs nothing where it is, because the layer before does it on the way.
+bool is_free(const Graph& graph, const Graph::Node& relu) {
+  const int value = relu.inputs.front();
+  if (value == 0 || graph.readers(value) != 1) return false;
+  const LayerTraits before = graph.nodes()[static_cast<size_t>(value) - 1].layer->traits();
+  return before.applies_relu && before.recovers_relu;
+}
+
+/// relu -> pool becomes pool -> relu. The two swap places in the list, so that all other layers read the same
+/// values as before.
+void move_relus_behind_pools(Graph& graph) {
+  auto& nodes = graph.nodes();
+  for (int i = 0; i < graph.output(); ++i) {
+    if (!is_relu(nodes[static_cast<size_t>(i)]) || is_free(graph, nodes[static_cast<size_t>(i)])) continue;
+    const int reader = only_reader(graph, i + 1);
+    if (reader < 0 || !nodes[static_cast<size_t>(reader)].layer->traits().commutes_with_relu) continue;
+    Graph::Node& relu = nodes[static_cast<size_t>(i)];
+    Graph::Node& pool = nodes[static_cast<size_t>(reader)];
+    if (relu.segment != pool.segment) continue;
+    std::swap(relu.name, pool.name);
+    std::swap(relu.layer, pool.layer);
+  }
+}
+
+/// Copies a graph without the additions and ReLUs that an earlier layer can do itself.
+class Folding {
+ public:
+  explicit Folding(Graph graph)
+      : graph_(std::move(graph)), result_(graph_.value(0), graph_.seed(), graph_.precision()) {
+    for (int value = 0; value <= graph_.output(); ++value) readers_.push_back(graph_.readers(value));
+  }
+
+  Graph run() {
+    for (Graph::Node& node : graph_.nodes()) {
+      if (node.layer->kind() == "add" && fold_sum(node)) continue;
+      if (is_relu(node) && fold_relu(node)) continue;
+      for (int& value : node.inputs) value = renamed(value);
+      if (node.parameters_of >= 0) node.parameters_of = renamed(node.parameters_of + 1) - 1;
+      renamed_.push_back(result_.add(std::move(node)));
+    }
+    return std::move(result_);
+  }
+
+ private:
+  int renamed(int value) const { return renamed_[static_cast<size_t>(value)]; }
+
+  /// The layer of the result that computes a value that only `reader` reads, if it can stand for it; else
+  /// null.
+  Graph::Node* producer(int value, const Graph::Node& reader) {
+    if (value == 0 || readers_[static_cast<size_t>(value)] != 1) return nullptr;
+    // The main output must stay the last value, even with an auxiliary head before it.
+    if (&reader == &graph_.nodes().back() && renamed(value) != result_.output()) return nullptr;
+    Graph::Node& node = result_.nodes()[static_cast<size_t>(renamed(value)) - 1];
+    // What is computed again for backward is what was asked for.
+    return node.segment == reader.segment ? &node : nullptr;
+  }
+
+  /// The producer computes what the node does.
+  void replace(const Graph::Node& node, Graph::Node& producer, int value) {
+    producer.loss_weight = node.loss_weight;
+    producer.output_name = node.output_name;
+    renamed_.push_back(renamed(value));
+  }
+
+  /// When the later of two layers runs, the output of the other one is there.
+  bool fold_sum(const Graph::Node& sum) {
+    const auto [earlier, later] = std::minmax(sum.inputs[0], sum.inputs[1]);
+    Graph::Node* const before = producer(later, sum);
+    if (before == nullptr || !before->layer->traits().applies_sum || before->adds || before->relu)
+      return false;
+    before->adds = true;
+    before->inputs.push_back(renamed(earlier));
+    replace(sum, *before, later);
+    return true;
+  }
+
+  bool fold_relu(const Graph::Node& relu) {
+    Graph::Node* const before = producer(relu.inputs[0], relu);
+    if (before == nullptr || !before->layer->traits().applies_relu || before->relu) return false;
+    before->relu = true;
+    replace(relu, *before, relu.inputs[0]);
+    return true;
+  }
+
+  Graph graph_, result_;
+  std::vector<int> readers_;        // of each value of graph_
+  std::vector<int> renamed_ = {0};  // by value of graph_: the value of result_ that holds it
+};
+
+}  // namespace
+
+Graph fuse(Graph graph) {
+  move_relus_behind_pools(graph);
+  // Swapping leaves outdated values in the swapped layers; adding every layer again infers them.
+  return Folding(std::move(graph)).run();
+}
+
+Graph rewrite(Graph graph, const std::vector<std::string>& recomputed, Precision precision) {
+  return in_precision(fuse(recompute(std::move(graph), recomputed)), precision);
+}
+
+}  // namespace lockstep
