@@ -255,6 +255,10 @@ DEFINE_ATOMICS(64, unsigned long)
 void __tsan_read_range(void* address, size_t bytes) { note(address, bytes, false, CALLER); }
 void __tsan_write_range(void* address, size_t bytes) { note(address, bytes, true, CALLER); }
 void __tsan_atomic_thread_fence(int) {}
+// Of the guard of a static variable, as which shared memory is compiled.
+unsigned char __tsan_atomic8_load(const volatile unsigned char* address, int) {
+  return __atomic_load_n(address, __ATOMIC_ACQUIRE);
+}
 void __tsan_init() {}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
