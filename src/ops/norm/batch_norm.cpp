@@ -10,6 +10,7 @@
 #include "src/ops/check.h"
 #include "src/ops/column_sum.h"
 #include "src/ops/cuda_ops.h"
+#include "src/ops/kept_if.h"
 #include "src/ops/norm/batch_norm_cpu.h"
 #include "src/ops/pointwise/activation.h"
 #include "src/tensor/real.h"
@@ -68,10 +69,14 @@ void apply(const Affine& affine, ConstTensor x, int64_t rows, int64_t channels,
 /// The gradient before the ReLU for one row: where its output, or the normalized x, is above 0.
 template <Real T>
 void mask_row(const Affine& affine, const T* x, const T* y, const T* dy, int64_t channels, T* masked) {
-  if (y != nullptr)
-    for (int64_t c = 0; c < channels; ++c) masked[c] = y[c] > 0.0f ? dy[c] : T(0);
-  else
-    for (int64_t c = 0; c < channels; ++c) masked[c] = affine(x, c) > 0 ? dy[c] : T(0);
+  // Tensors that share memory do so element by element.
+  if (y != nullptr) {
+#pragma omp simd
+    for (int64_t c = 0; c < channels; ++c) masked[c] = kept_if(y[c] > 0.0f, dy[c]);
+  } else {
+#pragma omp simd
+    for (int64_t c = 0; c < channels; ++c) masked[c] = kept_if(affine(x, c) > 0.0f, dy[c]);
+  }
 }
 
 /// scale / standard deviation.

@@ -7,6 +7,7 @@
 #include "src/ops/check.h"
 #include "src/ops/column_sum.h"
 #include "src/ops/cuda_ops.h"
+#include "src/ops/kept_if.h"
 #include "src/ops/pointwise/activation.h"
 #include "src/tensor/real.h"
 
@@ -62,8 +63,9 @@ void bias_relu_backward(Exec exec, ConstTensor y, Tensor dy, Tensor db) {
     const T* const out = y.data<T>();
     T* const gradient = dy.data<T>();
     cpu::for_row_blocks(dy.elements() / channels, [&](int64_t begin, int64_t end) {
+#pragma omp simd
       for (int64_t i = begin * channels; i < end * channels; ++i)
-        gradient[i] = out[i] > 0.0f ? gradient[i] : T(0);
+        gradient[i] = cpu::kept_if(out[i] > 0.0f, gradient[i]);
       cpu::add_columns(begin, end, channels, sums.data(),
                        [=](int64_t row, int64_t c) -> float { return gradient[row * channels + c]; });
     });

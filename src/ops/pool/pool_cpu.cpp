@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/ops/column_sum.h"
+#include "src/ops/kept_if.h"
 
 namespace lockstep::cpu {
 
@@ -143,8 +144,10 @@ void take_larger(const T* __restrict values, int32_t position, int64_t channels,
 /// A ReLU behind the maximum.
 template <Real T>
 void cut_off(int64_t channels, T* __restrict best, uint8_t* __restrict argmax) {
-  for (int64_t c = 0; c < channels; ++c) argmax[c] = best[c] > 0.f ? argmax[c] : kCutOff;
-  for (int64_t c = 0; c < channels; ++c) best[c] = best[c] < 0.f ? T(0.f) : best[c];
+  static_assert(kCutOff == 0xFF, "all bits, so that any position becomes it");
+  for (int64_t c = 0; c < channels; ++c)
+    argmax[c] |= static_cast<uint8_t>(-static_cast<int32_t>(!(best[c] > 0.f)));
+  for (int64_t c = 0; c < channels; ++c) best[c] = kept_if(!(best[c] < 0.f), best[c]);  // NaN stays
 }
 
 template <Real T>
