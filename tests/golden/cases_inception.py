@@ -51,7 +51,7 @@ def googlenet():
     keys = {"width": width, "aux_weight": 0.3, "aux_dropout": 0.0, "dropout": 0.0}
     yield "googlenet", Case(
         {"name": "googlenet", "keys": keys}, materialized(module, extents), input=extents, outputs=4,
-        samples=6, heads=(0.3, 0.3), outputs_of=lambda o: [o.logits, o.aux_logits1, o.aux_logits2],
+        samples=16, heads=(0.3, 0.3), outputs_of=lambda o: [o.logits, o.aux_logits1, o.aux_logits2],
         reorder={"aux1.fc1.weight": columns, "aux2.fc1.weight": columns}, optimizer=ADAM,
         shift=1)
 

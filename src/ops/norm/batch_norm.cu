@@ -59,21 +59,19 @@ struct InputGradient : Samples<Type, 2> {
 
   struct Column {
     Normalization<kMask> normalization;
-    float inverse_std, mean_gradient, mean_product;
+    float mean_gradient, slope;
     __device__ float operator()(int64_t, const float* elements) const {
-      const float normalized = (elements[0] - normalization.mean) * inverse_std;
       return normalization.factor *
-             (normalization.gradient(elements) - mean_gradient - normalized * mean_product);
+             (normalization.gradient(elements) - mean_gradient - (elements[0] - normalization.mean) * slope);
     }
   };
   __device__ Column column(int64_t column) const {
     const float summed = samples == nullptr ? static_cast<float>(this->real_rows(0))
                                             : *samples * static_cast<float>(this->positions);
-    const float inverse_rows = summed > 0 ? 1.0f / summed : 0.0f;
+    const float divisor = summed > 0 ? summed : 1.0f;
     return {{mean[column], inverse_std[column] * scale[column], shift[column]},
-            inverse_std[column],
-            sum_dy[column] * inverse_rows,
-            sum_dy_normalized[column] * inverse_rows};
+            sum_dy[column] / divisor,
+            sum_dy_normalized[column] * inverse_std[column] / divisor};
   }
 };
 

@@ -102,18 +102,28 @@ struct GradientSums : Samples<Type, kMask == Mask::by_output ? 3 : 2> {
 
   struct Column {
     Normalization<kMask> normalization;
-    float inverse_std;
     __device__ Pair operator()(int64_t, const float* elements) const {
       const float gradient = normalization.gradient(elements);
-      return {gradient, gradient * ((elements[0] - normalization.mean) * inverse_std)};
+      return {gradient, gradient * (elements[0] - normalization.mean)};
     }
   };
   __device__ Column column(int64_t column) const {
-    return {{mean[column], inverse_std[column] * scale[column], shift[column]}, inverse_std[column]};
+    return {{mean[column], inverse_std[column] * scale[column], shift[column]}};
   }
 };
 
-/// Calls finish(column, GradientSums), and stores the gradient before the ReLU unless x tells it.
+/// Makes of these sums the gradients of shift and scale.
+template <typename Finish>
+struct FinishGradientSums {
+  const float* inverse_std;
+  Finish finish;
+  __device__ void operator()(int64_t column, Sums sums) const {
+    finish(column, {sums.first, sums.second * inverse_std[column]});
+  }
+};
+
+/// Calls finish(column, sums of dy and of dy * normalized x), and stores the gradient before the ReLU unless
+/// x tells it.
 template <typename Finish>
 void batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
                               ConstTensor shift, ConstTensor mean, ConstTensor inverse_std, Tensor dy,
@@ -123,7 +133,8 @@ void batch_norm_gradient_sums(Exec exec, const MicroBatchInfo* info, ConstTensor
     const auto run = [&](auto terms) {
       T* written = epilogue.y ? epilogue.masked(dy).data<T>() : epilogue.dadded.data<T>();
       if (!epilogue.relu && written == dy.data<T>()) written = nullptr;
-      column_sums(exec, terms, finish, matrix.rows, matrix.columns, written);
+      column_sums(exec, terms, FinishGradientSums<Finish>{inverse_std.data<float>(), finish}, matrix.rows,
+                  matrix.columns, written);
     };
     const float *const s = scale.data<float>(), *const b = shift.data<float>();
     const float *const m = mean.data<float>(), *const i = inverse_std.data<float>();
