@@ -11,7 +11,9 @@ struct ForwardTile {
   static constexpr int kWidth = kColumns, kSteps = kColumns / kSide;
   static constexpr int kBands = kColumns <= 64 ? 2 : 1;
   static constexpr int kWarpQueries = kBands * kSide, kQueries = kWarps * kWarpQueries;
-  static constexpr int kKeys = kColumns <= 64 ? 64 : 32, kKeySteps = kKeys / kSide;
+  static constexpr int kKeys = 32, kKeySteps = kKeys / kSide;
+  /// That fit a multiprocessor together, which limits a thread's registers.
+  static constexpr int kMinBlocks = kColumns <= 32 ? 3 : 2;
   /// Floats from row to row of the scores. A row's probabilities then take the place of its first half, and
   /// the correction of its sums the place behind them.
   static constexpr int kStride = kKeys + 8;
@@ -85,7 +87,11 @@ __device__ void softmax(const TensorCoreHead<T>& head, int key, const MatrixSums
   __syncwarp();
   CudaType<T>* const weights = room.scores.rounded + lane / 2 * 2 * Tile::kStride;
   LOCKSTEP_UNROLL
-  for (int group = 0; group < kGroups; ++group) write_four<T>(values[group], weights + group * 8 + half * 4);
+  for (int group = 0; group < kGroups; ++group) {
+    Vector<T, 4> four;
+    four.round(values[group]);
+    four.write(weights + group * 8 + half * 4);
+  }
   // A matrix whose rows are the rows' corrections, so that a lane gets those of the numbers that it has.
   for (int i = 0; i < 2; ++i)
     *reinterpret_cast<float4*>(own + Tile::kKeys / 2 + half * 8 + i * 4) =
@@ -103,12 +109,12 @@ __device__ void softmax(const TensorCoreHead<T>& head, int key, const MatrixSums
 
 /// A block computes a tile of queries of one head at a time, as attention_kernel does.
 template <typename Tile, TwoBytes T>
-__global__ void __launch_bounds__(kTensorCoreThreads)
+__global__ void __launch_bounds__(kTensorCoreThreads, Tile::kMinBlocks)
     attention_tensor_core_kernel(TensorCoreProblem<T> problem, T* y, float* log_sums) {
   __shared__ HeadRows<T, Tile::kKeys, Tile::kWidth> k, v;
-  __shared__ WarpRoom<Tile, T> rooms[kWarps];
+  __shared__ PerWarp<WarpRoom<Tile, T>> rooms;
   const int warp = static_cast<int>(threadIdx.x) / kLanes, lane = static_cast<int>(threadIdx.x) % kLanes;
-  WarpRoom<Tile, T>& room = rooms[warp];
+  WarpRoom<Tile, T>& room = rooms.of[warp];
   const int64_t tiles = (problem.positions + Tile::kQueries - 1) / Tile::kQueries;
   const int64_t blocks = problem.samples * problem.heads * tiles;
   for (int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {

@@ -42,8 +42,10 @@ union alignas(kCount * 2) Vector {
   std::conditional_t<kCount == 4, uint2, uint4> words;
   CudaType<T> at[kCount];
 
-  static __device__ Vector* in(CudaType<T>* address) { return reinterpret_cast<Vector*>(address); }
-  __device__ void round(int i, float value) { at[i] = CudaTypeOf<T>::rounded(value); }
+  __device__ void round(const float (&values)[kCount]) {
+    for (int i = 0; i < kCount; ++i) at[i] = CudaTypeOf<T>::rounded(values[i]);
+  }
+  __device__ void write(CudaType<T>* to) const { reinterpret_cast<Vector*>(to)->words = words; }
 };
 
 template <TwoBytes T, typename Layout>
@@ -54,12 +56,6 @@ using Right = RightMatrix<CudaType<T>, Layout>;
 __device__ inline void read_four(const float* from, float* to) {
   const float4 four = *reinterpret_cast<const float4*>(from);
   to[0] = four.x, to[1] = four.y, to[2] = four.z, to[3] = four.w;
-}
-template <TwoBytes T>
-__device__ void write_four(const float (&from)[4], CudaType<T>* to) {
-  Vector<T, 4> four;
-  for (int i = 0; i < 4; ++i) four.round(i, from[i]);
-  Vector<T, 4>::in(to)->words = four.words;
 }
 
 /// Rows of a head, in shared memory. Eight more numbers from row to row keep rows at 16-byte multiples, and
@@ -107,6 +103,13 @@ __device__ void add_product(const Matrix (&left)[kBands][kRowSteps], const Rows&
     }
   }
 }
+
+/// Shared memory of each warp. (A variable that is an array of these rooms would be initialized at run time
+/// where g++ compiles the kernels.)
+template <typename Room>
+struct PerWarp {
+  Room of[kWarps];
+};
 
 template <int kSteps>
 __device__ void clear(MatrixSums (&sums)[kSteps]) {
@@ -200,7 +203,7 @@ struct TensorCoreHead {
         else
           load_some(source, width - column, eight.words);
       }
-      Vector<T, 8>::in(&rows.at[row][column])->words = eight.words;
+      eight.write(&rows.at[row][column]);
     }
   }
 
@@ -214,14 +217,15 @@ struct TensorCoreHead {
     float values[8];
     read_four(room + row * kSide + half, values);
     read_four(room + row * kSide + half + 4, values + 4);
+    for (float& value : values) value *= factor;
     Vector<T, 8> eight;
-    for (int i = 0; i < 8; ++i) eight.round(i, values[i] * factor);
+    eight.round(values);
     __syncwarp();  // the next may overwrite it
     column += half;
     if (first + row >= positions || column >= width) return;
     auto* const target = reinterpret_cast<CudaType<T>*>(to + (first + row) * stride + column);
     if (problem.vectors)
-      Vector<T, 8>::in(target)->words = eight.words;
+      eight.write(target);
     else
       for (int i = 0; i < 8; ++i)
         if (column + i < width) target[i] = eight.at[i];

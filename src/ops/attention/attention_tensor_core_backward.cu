@@ -56,6 +56,7 @@ struct QueryGradientTile {
   static constexpr int kBands = kColumns <= 64 ? 2 : 1;
   static constexpr int kWarpQueries = kBands * kSide, kQueries = kWarps * kWarpQueries;
   static constexpr int kKeys = 32, kKeySteps = kKeys / kSide, kStride = kKeys + 8;
+  static constexpr int kMinBlocks = 2;
   template <TwoBytes T>
   using Room = GradientRoom<T, kSide, kStride, kColumns>;
 };
@@ -78,31 +79,32 @@ __device__ void score_gradients(const TensorCoreHead<T>& head, const GradientRow
                             wmma::mem_row_major);
   }
   __syncwarp();
-  float own[kGroups][4];
+  Vector<T, 4> own[kGroups];
   LOCKSTEP_UNROLL
   for (int group = 0; group < kGroups; ++group) {
     const int at = lane / 2 * Tile::kStride + group * 8 + half;
-    float own_scores[4];
+    float own_scores[4], own_gradients[4];
     read_four(matrices.scores.values + at, own_scores);
-    read_four(matrices.gradients.values + at, own[group]);
-    row.differentiate(head, key + group * 8 + half, own_scores, own[group]);
+    read_four(matrices.gradients.values + at, own_gradients);
+    row.differentiate(head, key + group * 8 + half, own_scores, own_gradients);
+    own[group].round(own_gradients);
   }
   __syncwarp();
   LOCKSTEP_UNROLL
   for (int group = 0; group < kGroups; ++group)
-    write_four<T>(own[group], matrices.scores.rounded + lane / 2 * 2 * Tile::kStride + group * 8 + half);
+    own[group].write(matrices.scores.rounded + lane / 2 * 2 * Tile::kStride + group * 8 + half);
   __syncwarp();
 }
 
 /// A block computes the gradient of a tile of queries at a time.
 template <typename Tile, TwoBytes T>
-__global__ void __launch_bounds__(kTensorCoreThreads)
+__global__ void __launch_bounds__(kTensorCoreThreads, Tile::kMinBlocks)
     query_gradient_tensor_core_kernel(TensorCoreBackward<T> backward, T* dqkv) {
   __shared__ HeadRows<T, Tile::kKeys, Tile::kWidth> k, v;
-  __shared__ typename Tile::template Room<T> rooms[kWarps];
+  __shared__ PerWarp<typename Tile::template Room<T>> rooms;
   const TensorCoreProblem<T>& problem = backward.problem;
   const int warp = static_cast<int>(threadIdx.x) / kLanes, lane = static_cast<int>(threadIdx.x) % kLanes;
-  auto& room = rooms[warp];
+  auto& room = rooms.of[warp];
   const int64_t tiles = (problem.positions + Tile::kQueries - 1) / Tile::kQueries;
   const int64_t blocks = problem.samples * problem.heads * tiles;
   for (int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
@@ -129,17 +131,17 @@ __global__ void __launch_bounds__(kTensorCoreThreads)
       MatrixSums scores[Tile::kBands][Tile::kKeySteps], gradients[Tile::kBands][Tile::kKeySteps];
       multiply_transposed(q, k, scores);
       multiply_transposed(dy, v, gradients);
-      Left<T, wmma::row_major> rounded[Tile::kBands][Tile::kKeySteps];
+      Left<T, wmma::row_major> factors[Tile::kBands][Tile::kKeySteps];
       LOCKSTEP_UNROLL
       for (int band = 0; band < Tile::kBands; ++band) {
         const GradientRow<T> row(backward, head, first + band * kSide + lane / 2);
         score_gradients<Tile>(head, row, key, scores[band], gradients[band], room);
         LOCKSTEP_UNROLL
         for (int step = 0; step < Tile::kKeySteps; ++step)
-          wmma::load_matrix_sync(rounded[band][step], room.matrices.scores.rounded + step * kSide,
+          wmma::load_matrix_sync(factors[band][step], room.matrices.scores.rounded + step * kSide,
                                  2 * Tile::kStride);
       }
-      add_product(rounded, k, dq);
+      add_product(factors, k, dq);
     }
     LOCKSTEP_UNROLL
     for (int band = 0; band < Tile::kBands; ++band) {
@@ -157,7 +159,7 @@ template <int kColumns>
 struct KeyGradientTile {
   static constexpr int kWidth = kColumns, kSteps = kColumns / kSide;
   static constexpr int kKeys = kWarps * kSide, kQueries = kLanes, kBands = kQueries / kSide;
-  static constexpr int kStride = kSide + 4;
+  static constexpr int kStride = kSide + 4, kMinBlocks = kColumns <= 64 ? 3 : 2;
   template <TwoBytes T>
   using Room = GradientRoom<T, kQueries, kStride, kColumns>;
 };
@@ -165,13 +167,13 @@ struct KeyGradientTile {
 /// A block computes the gradients of a tile of keys and of their values at a time, over the queries that read
 /// them.
 template <typename Tile, TwoBytes T>
-__global__ void __launch_bounds__(kTensorCoreThreads)
+__global__ void __launch_bounds__(kTensorCoreThreads, Tile::kMinBlocks)
     key_gradient_tensor_core_kernel(TensorCoreBackward<T> backward, T* dqkv) {
   __shared__ HeadRows<T, Tile::kQueries, Tile::kWidth> q, dy;
-  __shared__ typename Tile::template Room<T> rooms[kWarps];
+  __shared__ PerWarp<typename Tile::template Room<T>> rooms;
   const TensorCoreProblem<T>& problem = backward.problem;
   const int warp = static_cast<int>(threadIdx.x) / kLanes, lane = static_cast<int>(threadIdx.x) % kLanes;
-  auto& room = rooms[warp];
+  auto& room = rooms.of[warp];
   auto& matrices = room.matrices;
   const int64_t tiles = (problem.positions + Tile::kKeys - 1) / Tile::kKeys;
   const int64_t blocks = problem.samples * problem.heads * tiles;
@@ -212,20 +214,23 @@ __global__ void __launch_bounds__(kTensorCoreThreads)
       __syncwarp();
       const GradientRow<T> row(backward, head, query + lane);
       constexpr int kGroups = kSide / 4;
-      float weights[kGroups][4], gradients[kGroups][4];
+      Vector<T, 4> weights[kGroups], gradients[kGroups];
       LOCKSTEP_UNROLL
       for (int group = 0; group < kGroups; ++group) {
         const int at = lane * Tile::kStride + group * 4;
-        read_four(matrices.scores.values + at, weights[group]);
-        read_four(matrices.gradients.values + at, gradients[group]);
-        row.differentiate(head, first + group * 4, weights[group], gradients[group]);
+        float scores[4], score_gradients[4];
+        read_four(matrices.scores.values + at, scores);
+        read_four(matrices.gradients.values + at, score_gradients);
+        row.differentiate(head, first + group * 4, scores, score_gradients);
+        weights[group].round(scores);
+        gradients[group].round(score_gradients);
       }
       __syncwarp();
       LOCKSTEP_UNROLL
       for (int group = 0; group < kGroups; ++group) {
         const int at = lane * 2 * Tile::kStride + group * 4;
-        write_four<T>(weights[group], matrices.scores.rounded + at);
-        write_four<T>(gradients[group], matrices.gradients.rounded + at);
+        weights[group].write(matrices.scores.rounded + at);
+        gradients[group].write(matrices.gradients.rounded + at);
       }
       __syncwarp();
       LOCKSTEP_UNROLL

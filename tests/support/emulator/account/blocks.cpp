@@ -93,7 +93,7 @@ class Launch {
       Counts counts = expected(i, period);
       for (uint64_t* const count :
            {&counts.new_read, &counts.new_written, &counts.own_read, &counts.own_written, &counts.accessed,
-            &counts.shared_accesses, &counts.fused_operations, &counts.work})
+            &counts.shared_accesses, &counts.fused_operations, &counts.matrix_operations, &counts.work})
         *count *= times;
       counts_.sum += counts;
     }
