@@ -14,7 +14,8 @@ namespace lockstep::cuda {
 inline constexpr int kColumnThreads = 256;
 /// Rows that a thread reads before it works on them, to have several reads under way.
 inline constexpr int kRowsAtOnce = 4;
-/// Of a sum: enough to keep a GPU busy, few enough to add their sums quickly.
+/// Enough to keep a GPU busy, and few: a thread reads what it knows of its columns once for many rows, and a
+/// sum has few parts.
 inline constexpr int64_t kColumnBlocks = 1024;
 
 struct Pair {
@@ -240,9 +241,10 @@ void column_map(Exec exec, const Map& map, int64_t rows, int64_t columns, typena
   if (rows == 0 || columns == 0) return;
   with_width(map, y, columns, [&]<int kWidth>(std::integral_constant<int, kWidth>) {
     const dim3 block = column_block(columns / kWidth);
-    const int rows_of_block = kRowsAtOnce * static_cast<int>(block.y);
+    const unsigned tiles = column_tiles(columns / kWidth, block);
+    const int64_t chunks = std::max<int64_t>(1, 2 * kColumnBlocks / tiles);
     launch(column_map_kernel<kWidth, Map>,
-           dim3(column_tiles(columns / kWidth, block), blocks_for(rows, rows_of_block)), block, 0,
+           dim3(tiles, blocks_for(rows, kRowsAtOnce * static_cast<int>(block.y), chunks)), block, 0,
            compute_stream(exec), map, rows, columns, y);
   });
 }
