@@ -39,8 +39,8 @@ Graph Graph::clone() const {
   Graph copy(input_, seed_, precision_);
   for (const Node& node : nodes_)
     copy.nodes_.push_back({node.name, node.layer->clone(), node.inputs, node.output, node.adds, node.relu,
-                           node.parameters_of, node.segment, node.tuning, node.loss_weight, node.output_name,
-                           node.writes_f32});
+                           node.parameters_of, node.taken_from, node.segment, node.tuning, node.loss_weight,
+                           node.output_name, node.writes_f32});
   return copy;
 }
 

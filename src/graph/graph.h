@@ -31,6 +31,8 @@ class Graph {
     bool adds = false;        ///< the last of its inputs is added to the layer's output: see fuse()
     bool relu = false;        ///< a ReLU is applied to that
     int parameters_of = -1;   ///< earlier layer whose parameters of the same names it uses
+    /// The layer from which a rewrite has taken its parameters, and after which they are named; "": itself.
+    std::string taken_from = {};
     /// Consecutive layers of one segment recompute their activations for backward; -1: activations are kept.
     /// See recompute().
     int segment = -1;
@@ -41,6 +43,8 @@ class Graph {
 
     /// The inputs that the layer knows of: without what is added.
     std::span<const int> layer_inputs() const { return {inputs.data(), inputs.size() - (adds ? 1 : 0)}; }
+    /// What its parameters and states are named after.
+    const std::string& owner() const { return taken_from.empty() ? name : taken_from; }
     /// Whether backward reads the output, for the layer or for its ReLU.
     bool backward_reads_output() const;
   };

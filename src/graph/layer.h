@@ -71,12 +71,13 @@ struct StateSpec {
 struct LayerTraits {
   bool backward_reads_input = false;
   bool backward_reads_output = false;
-  bool forward_in_place = false;  ///< output may share the memory of input 0
-  bool applies_sum = false;       ///< forward can add a value like its output (Preparation::adds)
-  bool applies_relu = false;      ///< forward can apply a ReLU to its output (Preparation::relu)
-  bool recovers_relu = false;     ///< backward through a ReLU does not read the output, if nothing was added
-  bool commutes_with_relu = false;  ///< relu(layer(x)) == layer(relu(x)), as for max pooling
-  bool backward_in_place = false;   ///< gradient of input 0 may share the memory of the output's gradient
+  bool forward_in_place = false;   ///< output may share the memory of input 0
+  bool applies_sum = false;        ///< forward can add a value like its output (Preparation::adds)
+  bool applies_relu = false;       ///< forward can apply a ReLU to its output (Preparation::relu)
+  bool recovers_relu = false;      ///< backward through a ReLU does not read the output, if nothing was added
+  bool is_maximum = false;         ///< of elements of a channel: ReLUs and biases may as well be behind it
+  bool backward_in_place = false;  ///< gradient of input 0 may share the memory of the output's gradient
+  bool adds_to_gradient = false;   ///< backward can add to that of input 0 (Preparation::adds_to_gradient)
   /// Values per sample of each statistic that the layer takes over a micro-batch; 0: no statistics.
   int64_t statistics_per_sample = 0;
   /// If all parameters are frozen, backward gets no memory for their gradients and omits them; false: it gets
@@ -108,7 +109,8 @@ struct LayerContext {
   const JointSum* joint_sum = nullptr;  ///< training only; null: statistics of this micro-batch alone
   const StepGuard* guard = nullptr;     ///< update_state only; null: always update
   Tensor output_gradient;               ///< backward only; may be overwritten
-  std::span<const Tensor> input_gradients;  ///< backward only; overwritten, empty if not needed
+  /// Backward only; overwritten, but for Preparation::adds_to_gradient; empty if not needed.
+  std::span<const Tensor> input_gradients;
   /// Backward only, if it adds: that of what was added. Empty if not needed. Often the memory of
   /// output_gradient, which then is not that of an input's gradient.
   Tensor added_gradient;
@@ -150,6 +152,8 @@ class Layer {
     /// forward adds LayerContext::added to its output, and applies a ReLU to that. Only with the traits
     /// applies_sum and applies_relu.
     bool adds = false, relu = false;
+    /// backward adds the gradient of input 0 to what a later layer has left there. Only with the trait.
+    bool adds_to_gradient = false;
     DType type = DType::f32;    ///< of inputs and gradients that are numbers
     DType output = DType::f32;  ///< of the output, if it is numbers
     bool tf32 = false;          ///< see Precision
@@ -164,6 +168,13 @@ class Layer {
   /// Enqueues; does not wait.
   virtual void forward(const LayerContext& context) = 0;
   virtual void backward(const LayerContext& context) = 0;
+  /// An inferred layer without its bias, and the layer that adds that, with its parameter.
+  struct WithoutBias {
+    std::unique_ptr<Layer> layer, bias;
+  };
+  /// Nulls if it has no bias, or adds it for nothing.
+  virtual WithoutBias without_bias() const { return {}; }
+
   /// Updates states from state_sums, summed over the global batch, unless the guard prevents it. Enqueues.
   virtual void update_state(const LayerContext&) {}
 };

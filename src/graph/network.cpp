@@ -11,6 +11,7 @@ Graph prepared(Exec exec, const Graph& graph, int64_t micro_batch, bool training
   Graph copy_of_graph = graph.clone();
   const std::vector<bool> needs_gradient = values_with_gradient(copy_of_graph);
   const std::vector<bool> computed = computed_values(copy_of_graph, training);
+  const std::vector<bool> adds_to_gradient = layers_that_add_to_gradient(copy_of_graph);
   for (size_t i = 0; i < computed.size() - 1; ++i) {
     if (!computed[i + 1]) continue;
     Graph::Node& node = copy_of_graph.nodes()[i];
@@ -22,6 +23,7 @@ Graph prepared(Exec exec, const Graph& graph, int64_t micro_batch, bool training
                          .needs_input_gradient = needs_input_gradient,
                          .adds = node.adds,
                          .relu = node.relu,
+                         .adds_to_gradient = adds_to_gradient[i],
                          .type = activation_type(graph.precision()),
                          .output = node.output.dtype,
                          .tf32 = graph.precision() == Precision::tf32});

@@ -49,8 +49,8 @@ ParameterLayout::ParameterLayout(const Graph& graph) {
   for (int node = 0; node < graph.output(); ++node) {
     const Graph::Node& n = graph.nodes()[static_cast<size_t>(node)];
     const auto slot_of = [&](const std::string& name, const Shape& shape, int index) {
-      return Slot{.name = n.name + "." + name,
-                  .key = n.name + "/" + name,
+      return Slot{.name = n.owner() + "." + name,
+                  .key = n.owner() + "/" + name,
                   .node = node,
                   .index = index,
                   .shape = shape,
@@ -80,7 +80,7 @@ ParameterLayout::ParameterLayout(const Graph& graph) {
     for (const StateSpec& spec : n.layer->states()) {
       Slot& slot = states.emplace_back(slot_of(spec.name, spec.shape, index++));
       slot.frozen = graph.frozen(node);
-      for (const std::string& row : spec.row_names) slot.rows.push_back(n.name + "." + row);
+      for (const std::string& row : spec.row_names) slot.rows.push_back(n.owner() + "." + row);
       state_specs.push_back(spec);
     }
   }

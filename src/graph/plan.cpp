@@ -16,6 +16,7 @@ class Planner {
         n_(n),
         outputs_(graph.outputs()),
         needs_gradient_(values_with_gradient(graph)),
+        adds_to_gradient_(layers_that_add_to_gradient(graph)),
         events_(schedule(graph, training)) {}
 
   struct Tensors {
@@ -207,9 +208,12 @@ class Planner {
       int& gradient = gradients_[value];
       const bool shares =
           added_shares ? k + 1 == inputs.size() : k == 0 && (traits.backward_in_place || traits.reshape);
-      // Where an earlier event has left a gradient, this one goes to scratch memory and is added to it.
-      const int written = gradient < 0 && shares ? touched.output_gradient
-                                                 : create(gradient_bytes(static_cast<int>(value)), time);
+      // Where an earlier event has left a gradient, the layer adds to it, or writes to scratch memory, which
+      // is then added.
+      const bool adds = k == 0 && adds_to_gradient_[static_cast<size_t>(layer)];
+      const int written = adds                     ? gradient
+                          : gradient < 0 && shares ? touched.output_gradient
+                                                   : create(gradient_bytes(static_cast<int>(value)), time);
       if (gradient < 0) gradient = written;
       use(gradient, time);
       touched.input_gradients.push_back(written);
@@ -253,6 +257,7 @@ class Planner {
   int64_t n_;
   std::vector<Graph::Output> outputs_;
   std::vector<bool> needs_gradient_;
+  std::vector<bool> adds_to_gradient_;  // by layer
   std::vector<Event> events_;
   std::vector<Tensors> touched_;  // by event
   std::vector<Version> versions_;

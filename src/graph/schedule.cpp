@@ -62,6 +62,20 @@ std::vector<bool> values_with_gradient(const Graph& graph) {
   return needs;
 }
 
+std::vector<bool> layers_that_add_to_gradient(const Graph& graph) {
+  const std::vector<bool> needs_gradient = values_with_gradient(graph);
+  std::vector<bool> has_gradient(graph.nodes().size() + 1, false), add(graph.nodes().size(), false);
+  for (const Graph::Output& output : graph.outputs()) has_gradient[static_cast<size_t>(output.value)] = true;
+  for (size_t i = graph.nodes().size(); i-- > 0;) {
+    const Graph::Node& node = graph.nodes()[i];
+    if (!needs_gradient[i + 1]) continue;
+    const auto input = static_cast<size_t>(node.inputs[0]);
+    add[i] = needs_gradient[input] && has_gradient[input] && node.layer->traits().adds_to_gradient;
+    for (const int value : node.inputs) has_gradient[static_cast<size_t>(value)] = true;
+  }
+  return add;
+}
+
 std::vector<bool> computed_values(const Graph& graph, bool training) {
   std::vector<bool> computed(graph.nodes().size() + 1, training);
   computed.back() = true;
@@ -85,6 +99,7 @@ std::vector<Event> schedule(const Graph& graph, bool training) {
   };
   if (!training || std::ranges::none_of(outputs, is_trained)) return events;
 
+  const std::vector<bool> adds_itself = layers_that_add_to_gradient(graph);
   std::vector<bool> has_gradient(static_cast<size_t>(layers) + 1, false);
   for (size_t k = 0; k < outputs.size(); ++k) {
     events.push_back({loss, layers, static_cast<int>(k)});
@@ -107,7 +122,8 @@ std::vector<Event> schedule(const Graph& graph, bool training) {
     for (size_t k = 0; k < node.inputs.size(); ++k) {
       const auto value = static_cast<size_t>(node.inputs[k]);
       if (!needs_gradient[value]) continue;
-      if (has_gradient[value]) events.push_back({add_gradient, i, static_cast<int>(k)});
+      const bool added = k == 0 && adds_itself[static_cast<size_t>(i)];
+      if (has_gradient[value] && !added) events.push_back({add_gradient, i, static_cast<int>(k)});
       has_gradient[value] = true;
     }
     const std::vector<ParameterSpec> parameters = node.layer->parameters();

@@ -14,7 +14,7 @@ struct Event {
     recompute,  ///< repeats forward during backward: see recompute()
     backward,
     add_gradient,   ///< adds what backward of the same layer has left for input `index` to that value's
-                    ///< gradient
+                    ///< gradient, where the layer does not itself
     add_parameter,  ///< adds what it has left for parameter `index`, which another layer has written to
                     ///< before
   };
@@ -29,6 +29,10 @@ std::vector<Event> schedule(const Graph& graph, bool training);
 
 /// The values that need a gradient: those that depend on a trained parameter.
 std::vector<bool> values_with_gradient(const Graph& graph);
+
+/// The layers whose backward adds to the gradient of their first input, because a later layer has left one
+/// there, and they can.
+std::vector<bool> layers_that_add_to_gradient(const Graph& graph);
 
 /// The values that are computed: in training all, otherwise those that the main output needs.
 std::vector<bool> computed_values(const Graph& graph, bool training);

@@ -52,7 +52,8 @@ void batch_norm_inference_gradient(Exec exec, float epsilon, ConstTensor x, Cons
 void batch_norm_running_update(Exec exec, const MicroBatchInfo* info, float momentum, ConstTensor sums,
                                Tensor running, const StepGuard* guard);
 
-void bias_forward(Exec exec, ConstTensor x, ConstTensor b, Tensor y);
+/// b may be empty.
+void bias_forward(Exec exec, ConstTensor x, ConstTensor b, Tensor y, bool relu = false);
 void bias_backward(Exec exec, ConstTensor dy, Tensor db);
 void bias_relu_backward(Exec exec, ConstTensor y, Tensor dy, Tensor db);
 
@@ -74,7 +75,7 @@ void group_norm_forward(Exec exec, const GroupNormSpec& spec, ConstTensor x, Con
                         ConstTensor shift, Tensor y, Tensor saved_mean, Tensor saved_inverse_std);
 void group_norm_backward(Exec exec, const GroupNormSpec& spec, ConstTensor x, ConstTensor scale,
                          ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy, Tensor dx,
-                         Tensor dscale, Tensor dshift);
+                         Tensor dscale, Tensor dshift, bool adds_to_dx);
 
 void local_response_norm_forward(Exec exec, const LocalResponseNormSpec& spec, ConstTensor x, Tensor y,
                                  Tensor scale);

@@ -8,11 +8,13 @@
 #include <memory>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "src/core/rng.h"
 #include "src/device/buffer.h"
 #include "src/graph/graph.h"
+#include "src/graph/schedule.h"
 #include "src/ops/micro_batch.h"
 #include "src/tensor/real.h"
 #include "tests/support/backend.h"
@@ -41,26 +43,29 @@ class GraphRunner {
         graph_(graph),
         n_(n),
         shares_(share_memory),
+        adds_to_gradient_(layers_that_add_to_gradient(graph)),
         info_(exec, {3, static_cast<int32_t>(n), 1.0f / static_cast<float>(n)}),
         sample_index_(exec, Memory::device, static_cast<size_t>(n) * sizeof(int64_t)) {
     std::vector<int64_t> sample_index(static_cast<size_t>(n));
     std::iota(sample_index.begin(), sample_index.end(), int64_t{100});
     test::to_backend(exec, sample_index_.as<int64_t>(), sample_index);
-    for (Graph::Node& node : graph_.nodes()) {
+    for (size_t i = 0; i < graph_.nodes().size(); ++i) {
+      const Graph::Node& node = graph_.nodes()[i];
       node.layer->prepare({.exec = exec,
                            .samples = n,
                            .adds = node.adds,
                            .relu = node.relu,
+                           .adds_to_gradient = adds_to_gradient_[i],
                            .type = type(),
                            .output = node.output.dtype,
                            .tf32 = graph_.precision() == Precision::tf32});
       for (const ParameterSpec& spec : node.layer->parameters()) {
-        auto& values = parameters[node.name + "/" + spec.name];
+        auto& values = parameters[node.owner() + "/" + spec.name];
         values.resize(static_cast<size_t>(spec.shape.elements()));
-        initialize_parameter(spec, node.name + "/" + spec.name, 17, values.data());
+        initialize_parameter(spec, node.owner() + "/" + spec.name, 17, values.data());
       }
       for (const StateSpec& spec : node.layer->states()) {
-        auto& values = states[node.name + "/" + spec.name];
+        auto& values = states[node.owner() + "/" + spec.name];
         values.resize(static_cast<size_t>(spec.shape.elements()));
         initialize_state(spec, values.data());
       }
@@ -80,7 +85,7 @@ class GraphRunner {
       const Value output = graph_.nodes()[i].output.batched(n_);
       values_.push_back(poisoned(output.shape));
       for (const StateSpec& spec : graph_.nodes()[i].layer->states())
-        state_sums[graph_.nodes()[i].name + "/" + spec.name] = poisoned(spec.shape);
+        state_sums[graph_.nodes()[i].owner() + "/" + spec.name] = poisoned(spec.shape);
       Call call(*this, i);
       call.context.training = training;
       const bool in_place = shares_ && graph_.nodes()[i].layer->traits().forward_in_place;
@@ -108,7 +113,7 @@ class GraphRunner {
       Graph::Node& node = graph_.nodes()[i];
       const LayerTraits traits = node.layer->traits();
       for (const ParameterSpec& spec : node.layer->parameters())
-        gradients[node.name + "/" + spec.name] = poisoned(spec.shape);
+        gradients[node.owner() + "/" + spec.name] = poisoned(spec.shape);
       Call call(*this, i);
       call.context.training = true;
       call.context.output_gradient = call.tensor(sums[i + 1], {type(), node.output.shape.batched(n_)});
@@ -118,6 +123,8 @@ class GraphRunner {
       std::vector<std::vector<float>> parts;
       std::vector<Tensor> tensors;
       for (const int input : node.inputs) parts.push_back(poisoned(graph_.shape(input).batched(n_)));
+      std::vector<float>& first = sums[static_cast<size_t>(node.inputs[0])];
+      if (adds_to_gradient_[i]) parts[0] = std::exchange(first, std::vector<float>(first.size(), 0.0f));
       for (size_t k = 0; k < parts.size(); ++k) {
         if (is_real(graph_.value(node.inputs[k]).dtype)) {
           tensors.push_back(call.tensor(parts[k], graph_.gradient(node.inputs[k]).batched(n_)));
@@ -181,7 +188,7 @@ class GraphRunner {
         context.output = tensor(run.values_[i + 1], node.output.batched(run.n_));
       }
       for (const ParameterSpec& spec : node.layer->parameters()) {
-        const std::string name = node.name + "/" + spec.name;
+        const std::string name = node.owner() + "/" + spec.name;
         const DType read = spec.read_as == ReadAs::f32      ? DType::f32
                            : spec.read_as == ReadAs::output ? node.output.dtype
                                                             : run.type();
@@ -193,8 +200,8 @@ class GraphRunner {
       }
       for (const StateSpec& spec : node.layer->states()) {
         const Value value{DType::f32, spec.shape};
-        states.push_back(tensor(run.states[node.name + "/" + spec.name], value));
-        state_sums.push_back(tensor(run.state_sums[node.name + "/" + spec.name], value));
+        states.push_back(tensor(run.states[node.owner() + "/" + spec.name], value));
+        state_sums.push_back(tensor(run.state_sums[node.owner() + "/" + spec.name], value));
       }
       const std::vector<Value> specs = node.layer->saved();
       for (size_t k = 0; k < specs.size(); ++k)
@@ -256,6 +263,7 @@ class GraphRunner {
   Graph& graph_;
   int64_t n_;
   bool shares_;
+  std::vector<bool> adds_to_gradient_;  ///< by layer
   test::OnBackend<MicroBatchInfo> info_;
   Buffer sample_index_;
   std::vector<std::vector<float>> values_;

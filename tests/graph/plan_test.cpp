@@ -63,7 +63,7 @@ TEST(Plan, InferenceNeedsLessThanTraining) {
 TEST(Plan, AValueWithTwoReadersHasItsGradientsAdded) {
   Graph graph({6});
   const int a = graph.add("first", layers::linear({.outputs = 6}));
-  graph.add("branch", layers::linear({.outputs = 6}));
+  graph.add("branch", layers::tanh());
   graph.add("sum", layers::add(), {a, graph.output()});
   prepare(graph, 4);
   const Plan plan(graph, 4, true);
@@ -75,6 +75,18 @@ TEST(Plan, AValueWithTwoReadersHasItsGradientsAdded) {
   EXPECT_EQ(adds->inputs[0].offset, step_of(plan, Event::Kind::backward, 1)->input_gradients[0].offset);
   EXPECT_FALSE(overlap(plan.gradient(a).offset, plan.gradient(a).bytes, adds->inputs[0].offset,
                        adds->inputs[0].bytes));
+}
+
+TEST(Plan, ALayerThatCanAddsToTheGradientItself) {
+  Graph graph({6});
+  const int a = graph.add("first", layers::linear({.outputs = 6}));
+  graph.add("branch", layers::linear({.outputs = 6}));
+  graph.add("sum", layers::add(), {a, graph.output()});
+  EXPECT_EQ(layers_that_add_to_gradient(graph), (std::vector<bool>{false, true, false}));
+  prepare(graph, 4);
+  const Plan plan(graph, 4, true);
+  EXPECT_EQ(step_of(plan, Event::Kind::add_gradient, 1), nullptr);
+  EXPECT_EQ(step_of(plan, Event::Kind::backward, 1)->input_gradients[0].offset, plan.gradient(a).offset);
 }
 
 TEST(ParameterLayout, PutsTheLastLayerFirstAndPadsToBlocks) {

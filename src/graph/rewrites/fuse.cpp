@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "src/graph/rewrites/rewrites.h"
@@ -35,7 +36,7 @@ void move_relus_behind_pools(Graph& graph) {
   for (int i = 0; i < graph.output(); ++i) {
     if (!is_relu(nodes[static_cast<size_t>(i)]) || is_free(graph, nodes[static_cast<size_t>(i)])) continue;
     const int reader = only_reader(graph, i + 1);
-    if (reader < 0 || !nodes[static_cast<size_t>(reader)].layer->traits().commutes_with_relu) continue;
+    if (reader < 0 || !nodes[static_cast<size_t>(reader)].layer->traits().is_maximum) continue;
     Graph::Node& relu = nodes[static_cast<size_t>(i)];
     Graph::Node& pool = nodes[static_cast<size_t>(reader)];
     if (relu.segment != pool.segment) continue;
@@ -44,21 +45,35 @@ void move_relus_behind_pools(Graph& graph) {
   }
 }
 
-/// Copies a graph without the additions and ReLUs that an earlier layer can do itself.
+/// Copies a graph without the additions and ReLUs that an earlier layer can do itself, and with the biases of
+/// convolutions behind the maxima that are taken of their outputs, which have fewer elements.
 class Folding {
  public:
   explicit Folding(Graph graph)
       : graph_(std::move(graph)), result_(graph_.value(0), graph_.seed(), graph_.precision()) {
-    for (int value = 0; value <= graph_.output(); ++value) readers_.push_back(graph_.readers(value));
+    for (int value = 0; value <= graph_.output(); ++value) {
+      readers_.push_back(graph_.readers(value));
+      maxima_.push_back(maximum_of(value));
+    }
   }
 
   Graph run() {
-    for (Graph::Node& node : graph_.nodes()) {
+    for (int value = 1; value <= graph_.output(); ++value) {
+      Graph::Node& node = graph_.nodes()[static_cast<size_t>(value) - 1];
       if (node.layer->kind() == "add" && fold_sum(node)) continue;
       if (is_relu(node) && fold_relu(node)) continue;
-      for (int& value : node.inputs) value = renamed(value);
+      if (const int maximum = maxima_[static_cast<size_t>(value)]; maximum > 0)
+        take_bias(node, biases_[maximum]);
+      for (int& input : node.inputs) input = renamed(input);
       if (node.parameters_of >= 0) node.parameters_of = renamed(node.parameters_of + 1) - 1;
-      renamed_.push_back(result_.add(std::move(node)));
+      if (Graph::Node& bias = biases_[value]; bias.layer) {
+        bias.loss_weight = std::exchange(node.loss_weight, 0.0);
+        bias.output_name = std::exchange(node.output_name, {});
+        bias.inputs = {result_.add(std::move(node))};
+        renamed_.push_back(result_.add(std::move(bias)));
+      } else {
+        renamed_.push_back(result_.add(std::move(node)));
+      }
     }
     return std::move(result_);
   }
@@ -84,6 +99,32 @@ class Folding {
     renamed_.push_back(renamed(value));
   }
 
+  /// The value that is the maximum of elements of this one, if nothing else reads this one and the parameters
+  /// are this layer's alone; else 0.
+  int maximum_of(int value) const {
+    const int reader = only_reader(graph_, value);
+    if (value == 0 || reader < 0) return 0;
+    const auto& nodes = graph_.nodes();
+    const Graph::Node &node = nodes[static_cast<size_t>(value) - 1],
+                      &maximum = nodes[static_cast<size_t>(reader)];
+    const bool is_shared =
+        node.parameters_of >= 0 || std::ranges::count(nodes, value - 1, &Graph::Node::parameters_of) > 0;
+    return maximum.layer->traits().is_maximum && maximum.segment == node.segment && !is_shared ? reader + 1
+                                                                                               : 0;
+  }
+
+  /// Leaves the layer's bias, if it has one, to another layer.
+  static void take_bias(Graph::Node& node, Graph::Node& bias) {
+    Layer::WithoutBias parts = node.layer->without_bias();
+    if (!parts.layer) return;
+    node.layer = std::move(parts.layer);
+    bias.name = node.name + ", bias";
+    bias.taken_from = node.name;
+    bias.layer = std::move(parts.bias);
+    bias.segment = node.segment;
+    bias.tuning = node.tuning;
+  }
+
   /// When the later of two layers runs, the output of the other one is there.
   bool fold_sum(const Graph::Node& sum) {
     const auto [earlier, later] = std::minmax(sum.inputs[0], sum.inputs[1]);
@@ -105,8 +146,9 @@ class Folding {
   }
 
   Graph graph_, result_;
-  std::vector<int> readers_;        // of each value of graph_
-  std::vector<int> renamed_ = {0};  // by value of graph_: the value of result_ that holds it
+  std::vector<int> readers_, maxima_;  // of each value of graph_
+  std::vector<int> renamed_ = {0};     // by value of graph_: the value of result_ that holds it
+  std::map<int, Graph::Node> biases_;  // by value of graph_: what is added to it
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "src/ops/conv/conv_cpu.h"
 #include "src/ops/conv/conv_cuda.h"
 #include "src/ops/pointwise/activation.h"
+#include "src/ops/pointwise/add.h"
 #include "src/ops/pointwise/bias.h"
 
 namespace lockstep {
@@ -96,8 +97,15 @@ auto Conv::with_backend(Use use) const {
   return onednn::guarded("conv", [&] { return use(*cpu_); });
 }
 
+size_t Conv::dx_bytes() const {
+  constexpr size_t kAlignment = 256;
+  if (!spec_.adds_to_dx || with_backend([](const auto& backend) { return backend.adds_to_data(); })) return 0;
+  const size_t bytes = static_cast<size_t>(spec_.input().elements()) * size_of(spec_.type);
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
 size_t Conv::workspace_bytes() const {
-  return with_backend([](const auto& backend) { return backend.workspace_bytes(); });
+  return dx_bytes() + with_backend([](const auto& backend) { return backend.workspace_bytes(); });
 }
 
 void Conv::forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace) {
@@ -112,8 +120,10 @@ void Conv::forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor
     return;
   }
   with_backend([&](auto& backend) { backend.data_gradient(w, x, y, workspace); });
-  if (spec_.bias) bias_forward(exec_, y, b, y);
-  if (spec_.relu) activation_forward(exec_, Activation::relu, y, y);
+  if (spec_.bias)
+    bias_forward(exec_, y, b, y, spec_.relu);
+  else if (spec_.relu)
+    activation_forward(exec_, Activation::relu, y, y);
 }
 
 void Conv::backward(ConstTensor x, ConstTensor w, ConstTensor y, Tensor dy, Tensor dx, Tensor dw, Tensor db,
@@ -138,15 +148,20 @@ void Conv::backward(ConstTensor x, ConstTensor w, ConstTensor y, Tensor dy, Tens
     bias_relu_backward(exec_, y, dy, own_db);
   else if (own_db)
     bias_backward(exec_, dy, own_db);
+  const auto for_dx = static_cast<int64_t>(dx_bytes());
+  const Tensor to = dx && for_dx > 0 ? Tensor(workspace.raw(), spec_.type, spec_.input()) : dx;
+  const Tensor rest(static_cast<std::byte*>(workspace.raw()) + for_dx, DType::u8,
+                    {workspace.elements() - for_dx});
   with_backend([&](auto& backend) {
     if (spec_.transposed) {
-      if (dw) backend.filter_gradient(dy, x, dw, {}, workspace);
-      if (dx) backend.convolve(dy, w, {}, dx, workspace);
+      if (dw) backend.filter_gradient(dy, x, dw, {}, rest);
+      if (dx) backend.convolve(dy, w, {}, to, rest);
     } else {
-      if (dw) backend.filter_gradient(x, dy, dw, own_db ? Tensor{} : db, workspace);
-      if (dx) backend.data_gradient(w, dy, dx, workspace);
+      if (dw) backend.filter_gradient(x, dy, dw, own_db ? Tensor{} : db, rest);
+      if (dx) backend.data_gradient(w, dy, to, rest);
     }
   });
+  if (dx && for_dx > 0) add(exec_, dx, to, dx);
 }
 
 }  // namespace lockstep

@@ -14,7 +14,6 @@
 #include "src/ops/conv/conv_cuda.h"
 #include "src/ops/conv/conv_kernels.h"
 #include "src/ops/cuda_ops.h"
-#include "src/ops/pointwise/bias_cuda.h"
 #include "src/tensor/narrow.h"
 
 namespace lockstep {
@@ -248,6 +247,11 @@ size_t Conv::Cuda::workspace_bytes() const {
   return impl_->padded_bytes + impl_->narrow_bytes + impl_->library_bytes;
 }
 
+bool Conv::Cuda::adds_to_data() const {
+  return impl_->spec.adds_to_dx && !impl_->spec.transposed && impl_->backward_data &&
+         impl_->padded_bytes == 0;
+}
+
 void Conv::Cuda::convolve(ConstTensor data, ConstTensor w, ConstTensor b, Tensor result, Tensor workspace) {
   const Impl& p = *impl_;
   if (p.depthwise)
@@ -259,10 +263,7 @@ void Conv::Cuda::convolve(ConstTensor data, ConstTensor w, ConstTensor b, Tensor
                                   result.raw()));
   else
     cuda::direct_conv_forward(p.exec, p.spec, data, w, result);
-  if (p.spec.relu)
-    cuda::bias_relu_in_place(p.exec, b, result);
-  else if (b)
-    cuda::bias_forward(p.exec, result, b, result);
+  if (p.spec.relu || b) cuda::bias_forward(p.exec, result, b, result, p.spec.relu);
 }
 
 void Conv::Cuda::data_gradient(ConstTensor w, ConstTensor dresult, Tensor ddata, Tensor workspace) {
@@ -270,9 +271,10 @@ void Conv::Cuda::data_gradient(ConstTensor w, ConstTensor dresult, Tensor ddata,
   if (p.depthwise) return cuda::depthwise_conv_data_gradient(p.exec, p.spec, w, dresult, ddata);
   if (!p.backward_data) return cuda::direct_conv_data_gradient(p.exec, p.spec, w, dresult, ddata);
   void* const dx = p.padded_bytes == 0 ? ddata.raw() : workspace.raw();
-  CHECK(cudnnConvolutionBackwardData(p.exec.cuda->cudnn(), &kOne, p.w.get(), w.raw(), p.y.get(),
-                                     dresult.raw(), p.convolution.get(), *p.backward_data,
-                                     p.library_workspace(workspace), p.library_bytes, &kZero, p.x.get(), dx));
+  const float* const factor_of_dx = adds_to_data() ? &kOne : &kZero;
+  CHECK(cudnnConvolutionBackwardData(
+      p.exec.cuda->cudnn(), &kOne, p.w.get(), w.raw(), p.y.get(), dresult.raw(), p.convolution.get(),
+      *p.backward_data, p.library_workspace(workspace), p.library_bytes, factor_of_dx, p.x.get(), dx));
   if (p.padded_bytes > 0) cuda::conv_crop(p.exec, p.spec, dx, ddata);
 }
 

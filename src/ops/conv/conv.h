@@ -59,6 +59,7 @@ struct ConvSpec {
   bool bias = true;         ///< for each channel of the output
   bool relu = false;        ///< forward stores max(0, .)
   bool needs_dx = true;     ///< false for a first layer: nobody reads the gradient of the data
+  bool adds_to_dx = false;  ///< backward adds to what dx holds
   DType type = DType::f32;  ///< of x, w, b, y, dy and dx; dw and db are f32
   bool tf32 = false;        ///< CUDA may round the factors of f32 to ten bits after the point
 
@@ -93,8 +94,8 @@ class Conv {
   void forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace);
 
   /// dy like y; with a ReLU, it becomes the gradient before it, for which y is read, which is empty
-  /// otherwise. dx like x or empty; dw and db (or empty) are overwritten, not added to. Without dw there is
-  /// no db either.
+  /// otherwise. dx like x or empty; dw and db (or empty). They are overwritten, not added to, but for the
+  /// spec's adds_to_dx. Without dw there is no db either.
   void backward(ConstTensor x, ConstTensor w, ConstTensor y, Tensor dy, Tensor dx, Tensor dw, Tensor db,
                 Tensor workspace);
 
@@ -104,6 +105,8 @@ class Conv {
   /// Calls use(the backend's implementation).
   template <typename Use>
   auto with_backend(Use use) const;
+  /// At the start of the workspace, for a dx that the backend cannot add itself.
+  size_t dx_bytes() const;
 
   Exec exec_;
   ConvSpec spec_;

@@ -14,6 +14,8 @@ struct Conv::Cpu {
   explicit Cpu(const ConvSpec& spec);
 
   size_t workspace_bytes() const { return workspace_bytes_; }
+  /// Whether it adds the gradient of the data to what is there.
+  static constexpr bool adds_to_data() { return false; }
   /// data to result, with the spec's bias and ReLU. Callers have checked the arguments of all three.
   void convolve(ConstTensor data, ConstTensor w, ConstTensor b, Tensor result, Tensor workspace);
   void data_gradient(ConstTensor w, ConstTensor dresult, Tensor ddata, Tensor workspace);

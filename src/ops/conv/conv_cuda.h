@@ -13,6 +13,7 @@ struct Conv::Cuda {
   ~Cuda();
 
   size_t workspace_bytes() const;
+  bool adds_to_data() const;
   /// As in Conv::Cpu, but db is empty.
   void convolve(ConstTensor data, ConstTensor w, ConstTensor b, Tensor result, Tensor workspace);
   void data_gradient(ConstTensor w, ConstTensor dresult, Tensor ddata, Tensor workspace);

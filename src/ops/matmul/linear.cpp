@@ -41,7 +41,8 @@ Linear::Linear(Exec exec, const LinearSpec& spec)
                                             .k = spec.out,
                                             .type = spec.type,
                                             .result = spec.type,
-                                            .tf32 = spec.tf32});
+                                            .tf32 = spec.tf32,
+                                            .accumulates = spec.adds_to_dx});
 }
 
 size_t Linear::workspace_bytes() const {

@@ -12,6 +12,7 @@ struct LinearSpec {
   bool adds = false;          ///< a tensor like y is added
   bool relu = false;          ///< forward stores max(0, .)
   bool needs_dx = true;       ///< false for a first layer: nobody reads the gradient of the data
+  bool adds_to_dx = false;    ///< backward adds to what dx holds
   DType type = DType::f32;    ///< of x, w and the gradients dy and dx
   DType result = DType::f32;  ///< of y and b: f32, or `type`
   bool tf32 = false;          ///< see MatmulSpec
@@ -30,8 +31,8 @@ class Linear {
                ConstTensor added = {});
 
   /// dy (rows, out); with a ReLU, it becomes the gradient before it, for which y is read, which is empty
-  /// otherwise. dx (rows, in) or empty; dw (out, in, or empty) and db (out, or empty), both f32, are
-  /// overwritten, not added to. The gradient of `added` is dy.
+  /// otherwise. dx (rows, in) or empty; dw (out, in, or empty) and db (out, or empty), both f32. They are
+  /// overwritten, not added to, but for the spec's adds_to_dx. The gradient of `added` is dy.
   void backward(ConstTensor x, ConstTensor w, ConstTensor y, Tensor dy, Tensor dx, Tensor dw, Tensor db,
                 Tensor workspace);
 

@@ -29,6 +29,11 @@ struct Matmul::Cpu {
       operations.append_binary(dnnl::algorithm::binary_add, c_desc);
       attributes.set_post_ops(operations);
     }
+    if (spec.accumulates) {
+      dnnl::post_ops operations;
+      operations.append_sum(1.0f);
+      attributes.set_post_ops(operations);
+    }
     const auto desc =
         spec.epilogue == Epilogue::none
             ? onednn::describe_with<dnnl::matmul>(attributes, a_desc, b_desc, c_desc)
@@ -65,6 +70,7 @@ struct Matmul::Cpu {
   }
 
   void run_empty_sum(ConstTensor bias_data, Tensor c_data, ConstTensor added_data) const {
+    if (spec.accumulates) return;
     if (spec.adds)
       copy({}, c_data.raw(), added_data.raw(), c_data.bytes());
     else
@@ -82,6 +88,8 @@ struct Matmul::Cpu {
 };
 
 Matmul::Matmul(Exec exec, const MatmulSpec& spec) : spec_(spec) {
+  INVARIANT(!spec.accumulates || (spec.epilogue == Epilogue::none && !spec.adds),
+            "matmul: an epilogue of a sum of products");
   if constexpr (kCuda) {
     if (exec.on_cuda()) {
       cuda_ = std::make_shared<Cuda>(exec, spec);

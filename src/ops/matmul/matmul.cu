@@ -126,6 +126,7 @@ void Matmul::Cuda::Impl::run(ConstTensor x, ConstTensor w, ConstTensor bias, Ten
                              ConstTensor added) {
   if (spec.m == 0 || spec.n == 0) return;
   if (spec.k == 0) {
+    if (spec.accumulates) return;
     if (spec.adds)
       copy(exec, y.raw(), added.raw(), y.bytes());
     else
@@ -145,7 +146,7 @@ void Matmul::Cuda::Impl::multiply(ConstTensor x, ConstTensor w, ConstTensor bias
   INVARIANT(workspace_bytes == 0 || aligned(workspace.raw(), kWorkspaceAlignment),
             "a workspace at an address that {} does not divide", kWorkspaceAlignment);
   if (spec.epilogue != Epilogue::none) set(operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias.raw());
-  const float one = 1.0f, beta = spec.adds ? 1.0f : 0.0f;
+  const float one = 1.0f, beta = spec.adds || spec.accumulates ? 1.0f : 0.0f;
   CHECK(cublasLtMatmul(exec.cuda->cublas(), operation.get(), &one, w.raw(), b.get(), x.raw(), a.get(), &beta,
                        spec.adds ? added.raw() : y.raw(), c.get(), y.raw(), c.get(), &algorithm,
                        workspace.raw(), workspace_bytes, exec.cuda->compute_stream()));

@@ -19,10 +19,12 @@ struct MatmulSpec {
   DType type = DType::f32;    ///< of a and b: any real type
   DType result = DType::f32;  ///< of c and the bias: f32, or the type of a and b
   bool tf32 = false;          ///< CUDA may round a and b of f32 to ten bits after the point
+  bool accumulates = false;   ///< the product is added to what c holds; only without an epilogue and `adds`
 };
 
-/// c = epilogue(op(a) op(b) + added) for one fixed set of shapes, planned when constructed: oneDNN on the
-/// CPU, cuBLASLt on CUDA. Summed in fp32. The CPU uses one thread, so the bits depend only on the shapes.
+/// c = epilogue(op(a) op(b) + added), or c += op(a) op(b), for one fixed set of shapes, planned when
+/// constructed: oneDNN on the CPU, cuBLASLt on CUDA. Summed in fp32. The CPU uses one thread, so the bits
+/// depend only on the shapes.
 class Matmul {
  public:
   Matmul(Exec exec, const MatmulSpec& spec);
@@ -33,8 +35,8 @@ class Matmul {
   size_t workspace_bytes() const;
 
   /// a (m, k) or (k, m); b (k, n) or (n, k); bias (n) for the bias epilogues, else empty; c (m, n) is
-  /// overwritten and aliases nothing; added like c, or empty if the spec adds nothing. Enqueues on the Exec
-  /// of construction; does not wait. Throws Error(bug) on a mismatch of shapes or types.
+  /// overwritten, or added to, and aliases nothing; added like c, or empty if the spec adds nothing. Enqueues
+  /// on the Exec of construction; does not wait. Throws Error(bug) on a mismatch of shapes or types.
   void run(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace,
            ConstTensor added = {});
 

@@ -89,7 +89,7 @@ void forward(const GroupNormSpec& spec, const Extents& extents, const T* all_x, 
 template <Real T>
 void group_input_gradient(const GroupNormSpec& spec, const Extents& extents, const T* all_x,
                           const float* all_scale, const float* means, const float* inverse_stds,
-                          const T* all_dy, T* all_dx) {
+                          const T* all_dy, T* all_dx, bool adds_to_dx) {
   for (int64_t n = 0; n < extents.samples; ++n)
     for (int64_t g = 0; g < extents.groups; ++g) {
       const T *const x = all_x + extents.first_of(n, g), *const dy = all_dy + extents.first_of(n, g);
@@ -105,7 +105,8 @@ void group_input_gradient(const GroupNormSpec& spec, const Extents& extents, con
                  mean_product = static_cast<float>(products / extents.elements());
       for_each(extents, [=](int64_t i, int64_t c) {
         const float normalized = (x[i] - mean) * inverse_std;
-        dx[i] = T(inverse_std * (dy[i] * scale[c] - mean_gradient - normalized * mean_product));
+        const float earlier = adds_to_dx ? dx[i] : 0.0f;
+        dx[i] = T(earlier + inverse_std * (dy[i] * scale[c] - mean_gradient - normalized * mean_product));
       });
     }
 }
@@ -178,7 +179,7 @@ void group_norm_forward(Exec exec, const GroupNormSpec& spec, ConstTensor x, Con
 
 void group_norm_backward(Exec exec, const GroupNormSpec& spec, ConstTensor x, ConstTensor scale,
                          ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy, Tensor dx,
-                         Tensor dscale, Tensor dshift) {
+                         Tensor dscale, Tensor dshift, bool adds_to_dx) {
   check(spec, x, scale, saved_mean, saved_inverse_std, dx, "group_norm: dx");
   expect(dy, dx.dtype(), x.shape(), "group_norm: dy");
   expect(dscale, DType::f32, scale.shape(), "group_norm: dscale");
@@ -186,7 +187,7 @@ void group_norm_backward(Exec exec, const GroupNormSpec& spec, ConstTensor x, Co
   if constexpr (kCuda) {
     if (exec.on_cuda())
       return cuda::group_norm_backward(exec, spec, x, scale, saved_mean, saved_inverse_std, dy, dx, dscale,
-                                       dshift);
+                                       dshift, adds_to_dx);
   }
   const cpu::Extents extents(x.shape(), spec);
   with_cpu_real(dx.dtype(), [&]<Real T>(T) {
@@ -195,7 +196,7 @@ void group_norm_backward(Exec exec, const GroupNormSpec& spec, ConstTensor x, Co
                                    saved_inverse_std.data<float>(), dy.data<T>(), dscale.data<float>(),
                                    dshift.data<float>());
     cpu::group_input_gradient(spec, extents, x.data<T>(), scale.data<float>(), saved_mean.data<float>(),
-                              saved_inverse_std.data<float>(), dy.data<T>(), dx.data<T>());
+                              saved_inverse_std.data<float>(), dy.data<T>(), dx.data<T>(), adds_to_dx);
   });
 }
 

@@ -84,7 +84,8 @@ __global__ void group_norm_kernel(Groups groups, bool centered, float epsilon, c
 template <Real T>
 __global__ void group_norm_input_gradient_kernel(Groups groups, bool centered, const T* all_x,
                                                  const float* all_scale, const float* means,
-                                                 const float* inverse_stds, const T* all_dy, T* all_dx) {
+                                                 const float* inverse_stds, const T* all_dy, T* all_dx,
+                                                 bool adds_to_dx) {
   __shared__ double shared[kMaxThreads / 32];
   const int64_t size = groups.size();
   for (int64_t group = blockIdx.x; group < groups.count; group += gridDim.x) {
@@ -100,7 +101,8 @@ __global__ void group_norm_input_gradient_kernel(Groups groups, bool centered, c
     const float mean_product = static_cast<float>(
         group_sum(size, shared, [&](int64_t i) { return gradient(i) * normalized(i); }) / elements);
     for (int64_t i = threadIdx.x; i < size; i += blockDim.x)
-      dx[groups.offset(i)] = T(inverse_std * (gradient(i) - mean_gradient - normalized(i) * mean_product));
+      dx[groups.offset(i)] = T((adds_to_dx ? float{dx[groups.offset(i)]} : 0.0f) +
+                               inverse_std * (gradient(i) - mean_gradient - normalized(i) * mean_product));
   }
 }
 
@@ -145,7 +147,7 @@ void group_norm_forward(Exec exec, const GroupNormSpec& spec, ConstTensor x, Con
 
 void group_norm_backward(Exec exec, const GroupNormSpec& spec, ConstTensor x, ConstTensor scale,
                          ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy, Tensor dx,
-                         Tensor dscale, Tensor dshift) {
+                         Tensor dscale, Tensor dshift, bool adds_to_dx) {
   const Groups groups(spec, x.shape());
   with_real(dx.dtype(), [&]<Real T>(T) {
     // First, because dx may overwrite dy.
@@ -160,7 +162,7 @@ void group_norm_backward(Exec exec, const GroupNormSpec& spec, ConstTensor x, Co
     if (x.elements() == 0) return;
     launch(group_norm_input_gradient_kernel<T>, blocks_for(groups.count, 1), threads_of(groups), 0,
            compute_stream(exec), groups, spec.centered, x.data<T>(), scale.data<float>(),
-           saved_mean.data<float>(), saved_inverse_std.data<float>(), dy.data<T>(), dx.data<T>());
+           saved_mean.data<float>(), saved_inverse_std.data<float>(), dy.data<T>(), dx.data<T>(), adds_to_dx);
   });
 }
 

@@ -24,10 +24,10 @@ struct GroupNormSpec {
 void group_norm_forward(Exec exec, const GroupNormSpec& spec, ConstTensor x, ConstTensor scale,
                         ConstTensor shift, Tensor y, Tensor saved_mean, Tensor saved_inverse_std);
 
-/// dy and dx have the type of x, dscale and dshift are float. dx may alias dy; dshift is empty where shift
-/// is. The order of all sums depends only on the shape.
+/// dy and dx have the type of x, dscale and dshift are float. dx may alias dy unless adds_to_dx: then it is
+/// added to what dx holds. dshift is empty where shift is. The order of all sums depends only on the shape.
 void group_norm_backward(Exec exec, const GroupNormSpec& spec, ConstTensor x, ConstTensor scale,
                          ConstTensor saved_mean, ConstTensor saved_inverse_std, ConstTensor dy, Tensor dx,
-                         Tensor dscale, Tensor dshift);
+                         Tensor dscale, Tensor dshift, bool adds_to_dx = false);
 
 }  // namespace lockstep

@@ -13,21 +13,28 @@
 
 namespace lockstep {
 
-void bias_forward(Exec exec, ConstTensor x, ConstTensor b, Tensor y) {
+void bias_forward(Exec exec, ConstTensor x, ConstTensor b, Tensor y, bool relu) {
   const int64_t channels = x.shape()[-1];
   expect_real(y, x.shape(), "bias: y");
   expect(x, y.dtype(), y.shape(), "bias: x");
   expect(b, y.dtype(), {channels}, "bias: b");
   if (is_empty(y)) return;
   if constexpr (kCuda) {
-    if (exec.on_cuda()) return cuda::bias_forward(exec, x, b, y);
+    if (exec.on_cuda()) return cuda::bias_forward(exec, x, b, y, relu);
   }
   with_cpu_real(y.dtype(), [&]<Real T>(T) {
     const T *in = x.data<T>(), *const bias = b.data<T>();
     T* out = y.data<T>();
     const int64_t rows = x.elements() / channels;
-    for (int64_t row = 0; row < rows; ++row, in += channels, out += channels)
-      for (int64_t c = 0; c < channels; ++c) out[c] = T(in[c] + bias[c]);
+    for (int64_t row = 0; row < rows; ++row, in += channels, out += channels) {
+      if (relu)
+        for (int64_t c = 0; c < channels; ++c) {
+          const float sum = in[c] + bias[c];
+          out[c] = T(cpu::kept_if(!(sum < 0.0f), sum));  // NaN stays
+        }
+      else
+        for (int64_t c = 0; c < channels; ++c) out[c] = T(in[c] + bias[c]);
+    }
   });
 }
 

@@ -1,6 +1,5 @@
 #include "src/ops/columns.h"
 #include "src/ops/cuda_ops.h"
-#include "src/ops/pointwise/bias_cuda.h"
 #include "src/tensor/real.h"
 
 namespace lockstep::cuda {
@@ -40,21 +39,14 @@ struct StoreFirst {
 
 }  // namespace
 
-void bias_forward(Exec exec, ConstTensor x, ConstTensor b, Tensor y) {
+void bias_forward(Exec exec, ConstTensor x, ConstTensor b, Tensor y, bool relu) {
   if (y.elements() == 0) return;
-  const int64_t columns = b.elements();
+  const int64_t columns = y.shape()[-1], rows = y.elements() / columns;
   with_real(y.dtype(), [&]<Real T>(T) {
-    column_map(exec, AddBias<false, T>{{{x.data<T>()}, columns}, b.data<T>()}, y.elements() / columns,
-               columns, y.data<T>());
-  });
-}
-
-void bias_relu_in_place(Exec exec, ConstTensor b, Tensor y) {
-  if (y.elements() == 0) return;
-  const int64_t columns = y.shape()[-1];
-  with_real(y.dtype(), [&]<Real T>(T) {
-    column_map(exec, AddBias<true, T>{{{y.data<T>()}, columns}, b.data<T>()}, y.elements() / columns, columns,
-               y.data<T>());
+    if (relu)
+      column_map(exec, AddBias<true, T>{{{x.data<T>()}, columns}, b.data<T>()}, rows, columns, y.data<T>());
+    else
+      column_map(exec, AddBias<false, T>{{{x.data<T>()}, columns}, b.data<T>()}, rows, columns, y.data<T>());
   });
 }
 

@@ -44,6 +44,7 @@ OpCase with_gradients(const ConvSpec& spec) {
   op.gradient("w");
   if (spec.bias) op.gradient("b");
   if (spec.relu) op.kinks = 0.01, op.overwritten = {"dy"};
+  if (spec.adds_to_dx) op.adds_to_gradient("x");
   return op;
 }
 
@@ -185,6 +186,22 @@ const ConvCase kTransposed[] = {
       .transposed = true}},
 };
 
+/// What adds to the gradient of the data: cuDNN, and an addition behind what cannot.
+const ConvCase kAdding[] = {
+    {"adds to dx", {.samples = 2, .channels = 3, .filters = 4, .axes = {{5, 3}, {6, 3}}, .adds_to_dx = true}},
+    {"adds to dx, more padding behind",
+     {.samples = 2, .channels = 3, .filters = 4, .axes = {{6, 3, 2, 0, 1}, {5, 3}}, .adds_to_dx = true}},
+    {"adds to dx, depthwise",
+     {.samples = 2, .channels = 5, .filters = 5, .axes = {{6, 3}, {7, 3}}, .groups = 5, .adds_to_dx = true}},
+    {"adds to dx, transposed",
+     {.samples = 2,
+      .channels = 3,
+      .filters = 4,
+      .axes = {{8, 2, 2}, {6, 2, 2}},
+      .transposed = true,
+      .adds_to_dx = true}},
+};
+
 const ConvSpec kFirst = {
     .channels = 1, .filters = 32, .axes = {{28, 3}, {28, 3}}, .relu = true, .needs_dx = false};
 const ConvSpec kSecond = {.channels = 32, .filters = 64, .axes = {{13, 3}, {13, 3}}, .relu = true};
@@ -200,6 +217,7 @@ const RegisterOp kConv("conv", [](Op& op) {
   for (const auto& [name, spec] : kPlane) op.add(name, spec.samples, conv_of_any_batch(spec));
   for (const auto& [name, spec] : kOtherAxes) op.add(name, spec.samples, conv_of_any_batch(spec));
   for (const auto& [name, spec] : kDepthwise) op.add(name, spec.samples, conv_of_any_batch(spec));
+  for (const auto& [name, spec] : kAdding) op.add(name, spec.samples, conv_of_any_batch(spec));
   for (const auto& [name, spec] : kTransposed) op.add(name, spec.samples, conv_of_any_batch(spec));
   // A ReLU that turns NaN into zero would hide that the training has diverged.
   Fill with_nan;

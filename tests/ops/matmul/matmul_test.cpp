@@ -121,6 +121,7 @@ OpCase linear_case(const LinearSpec& spec, bool is_last = false) {
     return Values{{"y", y}};
   };
   op.flops = 2.0 * static_cast<double>(spec.rows * spec.in * spec.out);
+  if (spec.adds_to_dx) op.adds_to_gradient("x");
   return op;
 }
 
@@ -139,6 +140,7 @@ const RegisterOp kLinear("linear", [](Op& op) {
   op.add("ReLU", 8, any_rows({.in = 6, .out = 11, .relu = true}));
   op.add("a sum", 8, any_rows({.in = 6, .out = 11, .adds = true}));
   op.add("a sum and a ReLU", 8, any_rows({.in = 6, .out = 8, .adds = true, .relu = true}));
+  op.add("adds to dx", 8, any_rows({.in = 9, .out = 11, .adds_to_dx = true}));
   op.add("last layer", 8, any_rows({.in = 6, .out = 11}, /*is_last=*/true));
   op.add("ReLU without a bias", 8, any_rows({.in = 6, .out = 11, .bias = false, .relu = true}));
   op.time("hidden", 64, any_rows({.in = 784, .out = 64, .needs_dx = false}));

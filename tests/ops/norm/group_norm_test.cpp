@@ -34,7 +34,8 @@ Values oracle_of(const GroupNormSpec& spec, const Shape& shape, const Values& in
 }
 
 OpCase forward_case(const GroupNormSpec& spec, const Shape& shape, bool has_shift,
-                    const Fill& x = between(-1, 3), const Tolerance& y = kNormalized) {
+                    const Fill& x = between(-1, 3), const Tolerance& y = kNormalized,
+                    bool adds_to_dx = false) {
   const Shape channels{shape[2]}, groups{shape[0], spec.groups};
   OpCase op;
   op.input("x", shape, x).input("scale", channels, between(0.5, 2));
@@ -46,12 +47,19 @@ OpCase forward_case(const GroupNormSpec& spec, const Shape& shape, bool has_shif
       },
       [=](const OpCall& c) {
         group_norm_backward(c.exec, spec, c["x"], c["scale"], c["mean"], c["inverse_std"], c["dy"], c["dx"],
-                            c["dscale"], c["dshift"]);
+                            c["dscale"], c["dshift"], adds_to_dx);
       });
   op.oracle = [=](const Values& in) { return oracle_of(spec, shape, in); };
   op.may_alias = {{"y", "x"}};
   op.activations = {"x", "y"};
   return op;
+}
+
+OpCase adding_case(const GroupNormSpec& spec, const Shape& shape) {
+  OpCase op = forward_case(spec, shape, true, between(-1, 3), kNormalized, true);
+  op.output_gradient("y").gradient("x", kNormalized).gradient("scale", kNormalized).gradient("shift");
+  op.may_alias.clear();
+  return op.adds_to_gradient("x");
 }
 
 OpCase group_norm_case(const GroupNormSpec& spec, const Shape& shape, bool has_shift = true) {
@@ -72,6 +80,8 @@ const RegisterOp kGroupNorm("group_norm", [](Op& op) {
   op.add("one group of positions", 2, [](int64_t n) { return group_norm_case({}, {n, 4, 3}); });
   op.add("three groups", 2, [](int64_t n) { return group_norm_case({.groups = 3}, {n, 5, 6}); });
   op.add("a group a channel", 2, [](int64_t n) { return group_norm_case({.groups = 4}, {n, 6, 4}); });
+  op.add("adds to dx", 3, [](int64_t n) { return adding_case({}, {n, 1, 33}); });
+  op.add("three groups add to dx", 2, [](int64_t n) { return adding_case({.groups = 3}, {n, 5, 6}); });
   op.add("forward in place", 2, [](int64_t n) { return forward_case({.groups = 3}, {n, 5, 9}, true); });
   op.add(
       "a large mean costs no digits",

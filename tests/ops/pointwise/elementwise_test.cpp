@@ -110,15 +110,11 @@ OpCase bias_case(const Shape& shape) {
   return op;
 }
 
-/// The gradient of a bias behind which there is a ReLU.
+/// A bias, and a ReLU behind it.
 OpCase bias_relu_case(const Shape& shape) {
   OpCase op = bias_case(shape);
-  op.runs(
-      [](const OpCall& c) {
-        bias_forward(c.exec, c["x"], c["b"], c["y"]);
-        activation_forward(c.exec, Activation::relu, c["y"], c["y"]);
-      },
-      [](const OpCall& c) { bias_relu_backward(c.exec, c["y"], c["dy"], c["db"]); });
+  op.runs([](const OpCall& c) { bias_forward(c.exec, c["x"], c["b"], c["y"], /*relu=*/true); },
+          [](const OpCall& c) { bias_relu_backward(c.exec, c["y"], c["dy"], c["db"]); });
   op.oracle = [sum = op.oracle](const Values& in) {
     return Values{{"y", oracle::activation(Activation::relu, sum(in)["y"])}};
   };
@@ -138,6 +134,11 @@ const RegisterOp kBias("bias", [](Op& op) {
   for (const Shape& shape : {Shape{5}, Shape{3, 4, 72}, Shape{16}})
     op.add("behind it a ReLU, samples of " + to_string(shape), 40,
            [shape](int64_t n) { return bias_relu_case(shape.batched(n)); });
+  OpCase with_nan = bias_relu_case({3, 1});
+  with_nan.operands.resize(3);  // forward alone
+  with_nan.overwritten = with_nan.may_be_absent = {};
+  with_nan.operands[0].fill = exactly({kNaN, -1, 2});
+  op.add("NaN stays behind a ReLU", with_nan);
   op.time("bias", 64, [](int64_t n) { return bias_case({n, 26, 26, 32}); });
 });
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "src/core/error.h"
+#include "src/device/buffer.h"
 
 namespace lockstep::test {
 
@@ -56,6 +57,29 @@ OpCase& OpCase::gradient(const std::string& name, const Tolerance& tolerance, in
                       tolerance,
                       name,
                       std::max<int64_t>(parts, 1)});
+  return *this;
+}
+
+OpCase& OpCase::adds_to_gradient(const std::string& name) {
+  // The derivative of sum(dearlier * NAME) by NAME is dearlier.
+  input("dearlier", operand(name).shape);
+  pointers.emplace_back("dearlier");  // only this function knows it
+  if (std::ranges::count(activations, name) > 0) activations.emplace_back("dearlier");
+  smooth = [plain = smooth ? smooth : oracle, name](const Values& in) {
+    Values values = plain(in);
+    values["earlier"] = in[name];
+    return values;
+  };
+  prepare = [plain = prepare, name](Exec exec, DType type) {
+    OpRoutines routines = plain(exec, type);
+    routines.backward = [backward = routines.backward, name](const OpCall& c) {
+      // A check of wrong shapes passes tensors of other sizes.
+      const Tensor dx = c["d" + name], earlier = c["dearlier"];
+      if (dx && dx.bytes() == earlier.bytes()) copy(c.exec, dx.raw(), earlier.raw(), dx.bytes());
+      backward(c);
+    };
+    return routines;
+  };
   return *this;
 }
 

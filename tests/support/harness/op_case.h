@@ -89,6 +89,9 @@ struct OpCase {
   /// The operation writes dNAME, the gradient of this input.
   OpCase& gradient(const std::string& name, const Tolerance& tolerance = kGradient, int64_t parts = 1);
 
+  /// backward adds dNAME to what is there. After everything else of the case.
+  OpCase& adds_to_gradient(const std::string& name);
+
   /// For operations that are functions: nothing to prepare.
   OpCase& runs(std::function<void(const OpCall&)> forward,
                std::function<void(const OpCall&)> backward = nullptr);

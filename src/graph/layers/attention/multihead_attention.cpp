@@ -43,7 +43,8 @@ class MultiheadAttentionLayer final : public Layer {
   }
 
   LayerTraits traits() const override {
-    return {.backward_reads_input = true, .applies_sum = true, .skips_frozen = true};
+    return {
+        .backward_reads_input = true, .applies_sum = true, .adds_to_gradient = true, .skips_frozen = true};
   }
   int64_t flops() const override {
     return 8 * positions_ * channels_ * channels_ + attention_flops(spec_, positions_, channels_);
@@ -54,19 +55,21 @@ class MultiheadAttentionLayer final : public Layer {
     samples_ = p.samples;
     const int64_t rows = samples_ * positions_;
     type_ = p.type;
-    const auto linear = [&](int64_t outputs, bool adds, bool needs_dx) {
+    const auto linear = [&](int64_t outputs) {
       return LinearSpec{.rows = rows,
                         .in = channels_,
                         .out = outputs,
                         .bias = bias_,
-                        .adds = adds,
-                        .needs_dx = needs_dx,
                         .type = type_,
                         .result = type_,
                         .tf32 = p.tf32};
     };
-    in_.emplace(exec_, linear(3 * channels_, /*adds=*/false, p.needs_input_gradient));
-    out_.emplace(exec_, linear(channels_, p.adds, /*needs_dx=*/true));
+    LinearSpec in = linear(3 * channels_), out = linear(channels_);
+    in.needs_dx = p.needs_input_gradient;
+    in.adds_to_dx = p.adds_to_gradient;
+    out.adds = p.adds;
+    in_.emplace(exec_, in);
+    out_.emplace(exec_, out);
   }
 
   std::vector<Value> saved() const override {

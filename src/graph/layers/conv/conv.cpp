@@ -3,6 +3,7 @@
 #include <optional>
 #include <vector>
 
+#include "src/graph/layers/pointwise/bias.h"
 #include "src/graph/layers/shapes.h"
 #include "src/graph/layers/windows.h"
 #include "src/ops/conv/conv.h"
@@ -105,15 +106,26 @@ class ConvLayer final : public Layer {
   }
 
   LayerTraits traits() const override {
-    return {.backward_reads_input = true, .applies_relu = true, .skips_frozen = true};
+    return {
+        .backward_reads_input = true, .applies_relu = true, .adds_to_gradient = true, .skips_frozen = true};
   }
 
   int64_t flops() const override { return spec_.flops(); }
+
+  WithoutBias without_bias() const override {
+    if (!options_.bias) return {};
+    auto layer = std::make_unique<ConvLayer>(kind_, options_);
+    layer->options_.bias = false;
+    layer->spec_ = spec_;
+    layer->spec_.bias = false;
+    return {std::move(layer), make_bias(parameters()[1])};
+  }
 
   void prepare(const Preparation& preparation) override {
     ConvSpec spec = spec_;
     spec.samples = preparation.samples;
     spec.needs_dx = preparation.needs_input_gradient;
+    spec.adds_to_dx = preparation.adds_to_gradient;
     spec.relu = preparation.relu;
     spec.type = preparation.type;
     spec.tf32 = preparation.tf32;

@@ -54,6 +54,7 @@ class LinearLayer final : public Layer {
     return {.backward_reads_input = true,
             .applies_sum = true,
             .applies_relu = true,
+            .adds_to_gradient = true,
             .skips_frozen = true,
             .writes_f32 = true};
   }
@@ -69,6 +70,7 @@ class LinearLayer final : public Layer {
                                    .adds = p.adds,
                                    .relu = p.relu,
                                    .needs_dx = p.needs_input_gradient,
+                                   .adds_to_dx = p.adds_to_gradient,
                                    .type = p.type,
                                    .result = p.output,
                                    .tf32 = p.tf32});

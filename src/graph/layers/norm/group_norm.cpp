@@ -46,10 +46,13 @@ class GroupNormLayer final : public Layer {
     return parameters;
   }
 
-  LayerTraits traits() const override { return {.backward_reads_input = true, .backward_in_place = true}; }
+  LayerTraits traits() const override {
+    return {.backward_reads_input = true, .backward_in_place = true, .adds_to_gradient = true};
+  }
 
   void prepare(const Preparation& preparation) override {
     exec_ = preparation.exec;
+    adds_to_gradient_ = preparation.adds_to_gradient;
     const int64_t rows = norm_.of_each_position ? positions_ : 1;
     shape_ = {preparation.samples * rows, positions_ / rows, channels_};
   }
@@ -71,7 +74,7 @@ class GroupNormLayer final : public Layer {
     group_norm_backward(exec_, norm_.spec, context.inputs[0].reshaped(shape_), context.parameters[0],
                         context.saved[0], context.saved[1], context.output_gradient.reshaped(shape_),
                         dx.reshaped(shape_), context.parameter_gradients[0],
-                        norm_.bias ? context.parameter_gradients[1] : Tensor{});
+                        norm_.bias ? context.parameter_gradients[1] : Tensor{}, adds_to_gradient_);
   }
 
  private:
@@ -79,6 +82,7 @@ class GroupNormLayer final : public Layer {
   int64_t channels_ = 0, positions_ = 0;  ///< of a sample
   Shape shape_{0, 0, 0};                  ///< of a micro-batch, for the op
   Exec exec_;
+  bool adds_to_gradient_ = false;
 };
 
 std::unique_ptr<Layer> make_layer_norm(const LayerNormOptions& options, const LayerIdentity&) {

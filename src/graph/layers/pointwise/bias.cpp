@@ -9,6 +9,9 @@ namespace {
 
 class BiasLayer final : public Layer {
  public:
+  BiasLayer() = default;
+  explicit BiasLayer(const ParameterSpec& parameter) : parameter_(parameter) {}
+
   std::string kind() const override { return "bias"; }
   std::string describe() const override { return "along the last axis"; }
   std::unique_ptr<Layer> clone() const override { return std::make_unique<BiasLayer>(*this); }
@@ -16,36 +19,46 @@ class BiasLayer final : public Layer {
   Value infer(std::span<const Value> inputs) override {
     const Value& input = only_input(inputs);
     if (input.shape.rank() == 0) fail(ExitCode::usage, "its input is a scalar, which has no last axis.");
-    channels_ = input.shape[-1];
+    const int64_t channels = input.shape[-1];
+    if (parameter_.name.empty()) parameter_ = {"bias", {channels}, Init::zeros, channels, channels, false};
     return input;
   }
 
-  std::vector<ParameterSpec> parameters() const override {
-    return {{"bias", {channels_}, Init::zeros, channels_, channels_, false}};
-  }
+  std::vector<ParameterSpec> parameters() const override { return {parameter_}; }
 
   LayerTraits traits() const override {
-    return {.forward_in_place = true, .backward_in_place = true, .skips_frozen = true};
+    return {.forward_in_place = true, .applies_relu = true, .backward_in_place = true, .skips_frozen = true};
   }
-  void prepare(const Preparation& preparation) override { exec_ = preparation.exec; }
+  void prepare(const Preparation& preparation) override {
+    exec_ = preparation.exec;
+    relu_ = preparation.relu;
+  }
 
   void forward(const LayerContext& context) override {
-    bias_forward(exec_, context.inputs[0], context.parameters[0], context.output);
+    bias_forward(exec_, context.inputs[0], context.parameters[0], context.output, relu_);
   }
 
   void backward(const LayerContext& context) override {
-    if (const Tensor& gradient = context.parameter_gradients[0])
+    const Tensor& gradient = context.parameter_gradients[0];
+    if (relu_)
+      bias_relu_backward(exec_, context.output, context.output_gradient, gradient);
+    else if (gradient)
       bias_backward(exec_, context.output_gradient, gradient);
     if (context.input_gradients[0])
       copy_unless_shared(exec_, context.output_gradient, context.input_gradients[0]);
   }
 
  private:
-  int64_t channels_ = 0;
+  ParameterSpec parameter_;
+  bool relu_ = false;
   Exec exec_;
 };
 
 }  // namespace
+
+std::unique_ptr<Layer> make_bias(const ParameterSpec& parameter) {
+  return std::make_unique<BiasLayer>(parameter);
+}
 
 namespace layers {
 const Description<NoOptions> bias = {

@@ -4,6 +4,9 @@
 
 namespace lockstep {
 
+/// The bias layer of another layer, whose parameter it has.
+std::unique_ptr<Layer> make_bias(const ParameterSpec& parameter);
+
 namespace layers {
 /// A trained vector added along the last axis.
 extern const Description<NoOptions> bias;

@@ -90,7 +90,7 @@ class PoolLayer final : public Layer {
   LayerTraits traits() const override {
     // What the ReLU cuts off is noted with the positions of the maxima.
     const bool notes_relu = kMaximum && spec_.window_size() < kMaxPoolWindow;
-    return {.applies_relu = notes_relu, .recovers_relu = notes_relu, .commutes_with_relu = kMaximum};
+    return {.applies_relu = notes_relu, .recovers_relu = notes_relu, .is_maximum = kMaximum};
   }
 
   Value infer(std::span<const Value> inputs) override {
