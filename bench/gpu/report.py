@@ -7,8 +7,9 @@ import os
 def markdown(title, facts, outcomes, data):
     lines = [f"# {title}", ""]
     lines += [f"{name}: {value}  " for name, value in facts]
-    lines += ["", "| part | result | seconds |", "|---|---|---|"]
-    lines += [f"| {outcome.name} | {outcome.status} | {outcome.seconds:.0f} |" for outcome in outcomes]
+    lines += ["", "| part | result | seconds | at most |", "|---|---|---:|---:|"]
+    lines += [f"| {outcome.name} | {outcome.status} | {outcome.seconds:.0f} | {outcome.limit} |"
+              for outcome in outcomes]
     for outcome in outcomes:
         lines += ["", f"## {outcome.name}: {outcome.status}", "", outcome.text]
     if data:

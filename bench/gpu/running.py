@@ -22,9 +22,10 @@ class Finished:
     code: int  # negative: the signal that ended it; None: the time limit did
     output: str  # standard output and, unless asked otherwise, standard error
     seconds: float
+    errors: str = ""  # standard error, if it is not in the output
 
     def tail(self, characters=3000):
-        text = self.output.strip()
+        text = (self.output + self.errors).strip()
         return text if len(text) <= characters else "[...] " + text[-characters:]
 
     def ended(self):
@@ -41,9 +42,10 @@ class Part:
 @dataclass
 class Outcome:
     name: str
-    status: str  # passed, FAILED or skipped
+    status: str  # passed, FAILED, skipped or not run
     seconds: float
     text: str
+    limit: int = 0  # the part's seconds
 
 
 def end_group(process):
@@ -86,9 +88,10 @@ class Session:
     def left(self):
         return min(self.end, self.part_end) - time.monotonic()
 
-    def run(self, command, seconds=60, environment=None, merge=True, must=True):
+    def run(self, command, seconds=60, environment=None, merge=True, must=True, meanwhile=None):
         """Runs a command for at most `seconds`, and no longer than the part may take. Returns Finished; with
-        `must`, raises CommandFailed unless it ended with 0."""
+        `must`, raises CommandFailed unless it ended with 0. Calls meanwhile(process) once it runs; the time
+        that this takes does not count."""
         command = [str(word) for word in command]
         limit = min(seconds, self.left())
         if limit <= 0:
@@ -99,13 +102,18 @@ class Session:
                                    stderr=subprocess.STDOUT if merge else subprocess.PIPE, text=True,
                                    errors="replace", start_new_session=True)
         try:
+            if meanwhile:
+                meanwhile(process)
             output, errors = process.communicate(timeout=limit)
             code = process.returncode
         except subprocess.TimeoutExpired:
             end_group(process)
             output, errors = process.communicate()
             code = None
-        finished = Finished(code, output, time.monotonic() - start)
+        except BaseException:
+            end_group(process)
+            raise
+        finished = Finished(code, output, time.monotonic() - start, errors or "")
         if self.log:
             self.log.write(
                 f"$ {quote(command)}\n{output}{errors or ''}"
@@ -113,9 +121,8 @@ class Session:
             )
             self.log.flush()
         if must and code != 0:
-            told = Finished(code, output + (errors or ""), 0)
             raise CommandFailed(f"`{quote(command)}` {finished.ended()} after {finished.seconds:.0f} s:\n\n"
-                                f"```\n{told.tail()}\n```")
+                                f"```\n{finished.tail()}\n```")
         return finished
 
     def run_together(self, commands, parallel, seconds, environment=None):
@@ -135,7 +142,7 @@ def run_part(session, part):
     start = time.monotonic()
     status = "passed"
     if session.left() < 3:
-        return Outcome(part.name, "skipped", 0, "No time was left for it.")
+        return Outcome(part.name, "not run", 0, "No time was left for it.", part.seconds)
     try:
         part.run(session)
     except Skipped as reason:
@@ -149,7 +156,7 @@ def run_part(session, part):
         session.note(f"The check itself went wrong:\n\n```\n{traceback.format_exc().strip()}\n```")
     if session.failures:
         status = "FAILED"
-    return Outcome(part.name, status, time.monotonic() - start, "\n".join(session.notes))
+    return Outcome(part.name, status, time.monotonic() - start, "\n".join(session.notes), part.seconds)
 
 
 def run_parts(session, parts, budget, write):

@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """Times training steps in PyTorch: the networks, the batch and the optimizer of `lockstep bench step`.
 
-usage: torch_steps.py MODEL MODE [--device cuda|cpu] [--batch 128] [--seconds 1]
-                      [--rounds 5 | --follow | --profile]
+usage: torch_steps.py MODEL MODE [--precision fp32|bf16] [--batch 128] [--size 28] [--device cuda|cpu]
+                      [--seconds 1] [--rounds 5 | --follow | --profile | --steps N]
 
-MODEL   mlp (784-64-10) or cnn (conv 32, pool, conv 64, pool, dense 10)
-MODE    eager     the usual way
-        compile   torch.compile on the network, and Adam as one fused kernel
-        graphs    the whole step captured in a CUDA graph and replayed, with the fused Adam
+MODEL   mlp (784-64-10), cnn (conv 32, pool, conv 64, pool, dense 10), resnet50 or gpt2
+MODE    eager             the usual way
+        compile           torch.compile on network and loss, and a fused optimizer
+        reduce-overhead   the same in that mode of torch.compile, which uses CUDA graphs
+        graphs            the whole step captured in a CUDA graph and replayed, with a fused optimizer
 
-Adam, float32 without TF32, inputs already on the GPU, no loss read back between steps. Prints one JSON object
-per line: one after the warm-up, then one for each round. With --follow, each line on standard input starts a
-round. With --profile, it prints the time of each GPU kernel over 20 steps instead.
+Adam (resnet50: SGD with momentum); float32 without TF32, or bf16 by torch.autocast; ResNet-50 channels-last;
+inputs already on the GPU, no loss read back between steps. Prints one JSON object per line: one after the
+warm-up, then one for each round. With --follow, each line on standard input starts a round. With --profile,
+it prints the time of each GPU kernel over 20 steps instead. With --steps, it runs that many between
+cudaProfilerStart and cudaProfilerStop, for ncu --profile-from-start off.
 """
 import argparse
 import json
@@ -19,56 +22,51 @@ import sys
 import time
 
 import torch
-from torch import nn
 from torch.nn import functional
 
+import torch_models
 
-class Mlp(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.hidden = nn.Linear(784, 64)
-        self.output = nn.Linear(64, 10)
-
-    def forward(self, x):
-        return self.output(functional.relu(self.hidden(x.flatten(1))))
-
-
-class Cnn(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv1 = nn.Conv2d(1, 32, 3)
-        self.conv2 = nn.Conv2d(32, 64, 3)
-        self.output = nn.Linear(64 * 5 * 5, 10)
-
-    def forward(self, x):
-        x = functional.max_pool2d(functional.relu(self.conv1(x)), 2)
-        x = functional.max_pool2d(functional.relu(self.conv2(x)), 2)
-        return self.output(x.flatten(1))
+MODES = ("eager", "compile", "reduce-overhead", "graphs")
 
 
 class Training:
     """One model with its optimizer and a batch; step() trains on the batch once."""
 
-    def __init__(self, model, mode, device, batch):
+    def __init__(self, args):
         torch.manual_seed(1)
-        self.device, self.mode = torch.device(device), mode
-        self.network = {"mlp": Mlp, "cnn": Cnn}[model]().to(self.device)
-        self.x = torch.rand(batch, 1, 28, 28, device=self.device)
-        self.y = torch.randint(0, 10, (batch,), device=self.device)
-        # Since PyTorch 2.4 the CPU has the fused Adam too; eager uses the default, as is usual.
-        options = {} if mode == "eager" else {"fused": True}
-        if mode == "graphs":
-            options["capturable"] = True
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-3, **options)
-        self.forward = torch.compile(self.network) if mode == "compile" else self.network
-        self.step = self.capture() if mode == "graphs" else self.compute
+        self.device, self.mode, self.precision = torch.device(args.device), args.mode, args.precision
+        self.network = torch_models.build(args).to(self.device)
+        self.x, self.y = torch_models.batch_of(args, self.device)
+        if args.model == "resnet50":
+            self.network = self.network.to(memory_format=torch.channels_last)
+            self.x = self.x.contiguous(memory_format=torch.channels_last)
+        # Eager uses the default, as is usual.
+        options = {} if args.mode == "eager" else {"fused": True}
+        parameters = self.network.parameters()
+        if args.model == "resnet50":
+            self.optimizer = torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, **options)
+        else:
+            capturable = {"capturable": True} if args.mode == "graphs" else {}
+            self.optimizer = torch.optim.Adam(parameters, lr=1e-3, **options, **capturable)
+        self.loss = self.compute_loss
+        if args.mode == "compile":
+            self.loss = torch.compile(self.compute_loss)
+        elif args.mode == "reduce-overhead":
+            self.loss = torch.compile(self.compute_loss, mode="reduce-overhead")
+        self.step = self.capture() if args.mode == "graphs" else self.train
 
     def parameters(self):
         return sum(p.numel() for p in self.network.parameters())
 
-    def compute(self):
+    def compute_loss(self, x, y):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            return functional.cross_entropy(self.network(x), y)
+
+    def train(self):
+        if self.mode == "reduce-overhead":
+            torch.compiler.cudagraph_mark_step_begin()
         self.optimizer.zero_grad(set_to_none=True)
-        functional.cross_entropy(self.forward(self.x), self.y).backward()
+        self.loss(self.x, self.y).backward()
         self.optimizer.step()
 
     def capture(self):
@@ -78,12 +76,12 @@ class Training:
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(5):
-                self.compute()
+                self.train()
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         self.optimizer.zero_grad(set_to_none=True)
         with torch.cuda.graph(graph):
-            self.compute()
+            self.train()
         return graph.replay
 
     def wait(self):
@@ -119,6 +117,15 @@ def profile(training, steps=20):
     return {"steps": steps, "kernels": kernels}
 
 
+def run_profiled(training, steps):
+    """For a profiler around this process."""
+    if training.device.type == "cuda":
+        torch.cuda.cudart().cudaProfilerStart()
+    training.time(steps)
+    if training.device.type == "cuda":
+        torch.cuda.cudart().cudaProfilerStop()
+
+
 def say(facts):
     print(json.dumps(facts), flush=True)
 
@@ -126,33 +133,42 @@ def say(facts):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", choices=["mlp", "cnn"])
-    parser.add_argument("mode", choices=["eager", "compile", "graphs"])
+    parser.add_argument("model", choices=["mlp", "cnn", "resnet50", "gpt2"])
+    parser.add_argument("mode", choices=MODES)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--size", type=int, default=28, help="pixels along an edge, or tokens of gpt2")
+    parser.add_argument("--layers", type=int, default=12, help="of gpt2")
+    parser.add_argument("--vocabulary", type=int, default=50257, help="of gpt2")
     parser.add_argument("--seconds", type=float, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--follow", action="store_true")
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--steps", type=int, default=0)
     args = parser.parse_args()
-    if args.mode == "graphs" and args.device == "cpu":
+    if args.mode in ("graphs", "reduce-overhead") and args.device == "cpu":
         parser.error("CUDA graphs need --device cuda")
 
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True  # measure and use the fastest convolution
 
-    training = Training(args.model, args.mode, args.device, args.batch)
-    training.time(20)
+    training = Training(args)
+    training.time(5)
+    if args.steps:
+        run_profiled(training, args.steps)
+        return
     if args.profile:
         say(profile(training))
         return
-    steps = max(10, int(args.seconds * 20 / training.time(20)))
+    steps = max(5, int(args.seconds * 5 / training.time(5)))
     training.time(steps // 2)
     say({
         "torch": torch.__version__,
         "model": args.model,
         "mode": args.mode,
+        "precision": args.precision,
         "device": args.device,
         "batch": args.batch,
         "parameters": training.parameters(),

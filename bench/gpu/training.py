@@ -2,9 +2,6 @@
 import json
 import os
 
-import gtests
-from running import CommandFailed
-
 # Ranks that share a GPU: NCCL allows this only if each seems to be on its own machine, connected by sockets.
 ONE_GPU = {"NCCL_SOCKET_IFNAME": "lo", "NCCL_MAX_CTAS": "1", "NCCL_IB_DISABLE": "1", "NCCL_DEBUG": "WARN"}
 OWN_HOST_ID = 'NCCL_HOSTID=rank$OMPI_COMM_WORLD_RANK exec "$0" "$@"'
@@ -128,33 +125,3 @@ def continues_from_the_cpu(session):
     same = resume(session, "stays-on-cpu", {"train.steps": 200}, device="cpu", seconds=90)
     session.expect(abs(end["test_accuracy"] - same["test_accuracy"]) < 0.01,
                    f"100 more steps on the {session.device}: {describe(end)}; on the CPU: {describe(same)}")
-
-
-def same_on_ranks(session):
-    changes = {**SHORT, "train.steps": 40}
-    first = train(session, "ranks-1", "mnist-cnn", changes)
-    session.expect(True, f"1 rank: {describe(first)}")
-    for ranks in (2, 4):
-        try:
-            end = train(session, f"ranks-{ranks}", "mnist-cnn", changes, ranks, seconds=75)
-            session.expect(end["weights_hash"] == first["weights_hash"], f"{ranks} ranks: {describe(end)}")
-        except CommandFailed as failure:
-            session.expect(False, f"{ranks} ranks: {failure}")
-
-
-def sums_over_ranks(session):
-    """Two and four ranks in the default mode, whose sum is NCCL's own all-reduce; and mpi_tests."""
-    for ranks in (2, 4):
-        try:
-            end = train(session, f"sum-{ranks}", "mnist-cnn", {
-                **SHORT, "train.steps": 40,
-                "run.reproducible": "false"
-            }, ranks, seconds=60)
-            session.expect(end["test_accuracy"] > 0.8, f"{ranks} ranks, not reproducible: {describe(end)}")
-        except CommandFailed as failure:
-            session.expect(False, f"{ranks} ranks, not reproducible: {failure}")
-        run = session.run(ranks_command(session, ranks, "mpi_tests", "--gtest_color=no"), 45,
-                          ranks_environment(session), must=False)
-        counts = gtests.count(gtests.results_of(run.output))
-        tail = "" if run.code == 0 else f"\n\n```\n{run.tail()}\n```"
-        session.expect(run.code == 0, f"mpi_tests on {ranks} ranks {run.ended()}: {counts}{tail}")

@@ -2,42 +2,18 @@
 """Tests bench/gpu/check without a GPU. Usage: gpu_check_test.py LOCKSTEP, the program."""
 import gzip
 import os
-import stat
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
-CHECK = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../bench/gpu")
-sys.dont_write_bytecode = True
-sys.path.insert(0, CHECK)
+from gpu_folder import CHECK, Folder
 
 import gtests  # noqa: E402
 import libraries  # noqa: E402
 import report  # noqa: E402
-import timings  # noqa: E402
-from running import CommandFailed, Part, Session, Skipped, run_parts  # noqa: E402
-
-
-class Folder(unittest.TestCase):
-    """A test with its own folder and a session in it."""
-
-    def setUp(self):
-        self.holder = tempfile.TemporaryDirectory()
-        self.addCleanup(self.holder.cleanup)
-        self.folder = self.holder.name
-        self.session = Session(self.folder, self.folder, "cpu", dict(os.environ))
-
-    def write(self, name, text, executable=False):
-        path = os.path.join(self.folder, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w") as file:
-            file.write(text)
-        if executable:
-            os.chmod(path, stat.S_IRWXU)
-        return path
+from running import Part, Skipped, run_parts  # noqa: E402
 
 
 class Running(Folder):
@@ -80,13 +56,41 @@ class Running(Folder):
             text = file.read()
         for words in ("found before it failed", "last words", "ended with 3",
                       "did not end within its time", "nothing_of_that_name", "**FAILED** two is three",
-                      "- three is three", "There is no such tool.", "| passes | passed |"):
+                      "- three is three", "There is no such tool.", "| passes | passed | 0 | 60 |"):
             self.assertIn(words, text)
 
     def test_does_not_begin_what_there_is_no_time_for(self):
         late = Part("late", 60, lambda session: self.fail("it ran"))
         outcomes = run_parts(self.session, [late], 1, lambda _: None)
-        self.assertEqual([o.status for o in outcomes], ["skipped"])
+        self.assertEqual([(o.status, o.seconds) for o in outcomes], [("not run", 0)])
+
+    def test_no_part_takes_the_time_of_all(self):
+        def greedy(session):
+            session.run(["sleep", "1000"], 500)
+
+        start, parts = time.monotonic(), [Part(name, limit, greedy) for name, limit in
+                                          (("limited", 4), ("until the end", 60), ("late", 60))]
+        path = os.path.join(self.folder, "results.md")
+        outcomes = run_parts(self.session, parts, 9, report.writer(path, "Title", [], {}))
+        self.assertLess(time.monotonic() - start, 30)
+        self.assertEqual([o.status for o in outcomes], ["FAILED", "FAILED", "not run"])
+        self.assertLess(outcomes[0].seconds, 8)
+        with open(path) as file:
+            self.assertIn("| late | not run | 0 | 60 |", file.read())
+
+    def test_what_happens_while_a_command_runs(self):
+        seen = []
+        run = self.session.run(["sh", "-c", "read line; echo $line"], 30, must=False,
+                               meanwhile=lambda process: seen.append(process.poll()))
+        self.assertEqual(len(seen), 1)
+        self.assertIsNotNone(run.code)
+
+        def is_wrong(process):
+            seen.append(process)
+            raise KeyError("x")
+        with self.assertRaises(KeyError):
+            self.session.run(["sleep", "1000"], 30, meanwhile=is_wrong)
+        self.assertIsNotNone(seen[1].poll(), "the command has been ended")
 
     def test_ends_the_descendants_of_what_takes_too_long(self):
         run = self.session.run(["sh", "-c", "sleep 1000 & echo $!; wait"], 5, must=False)
@@ -136,16 +140,6 @@ class Tests(Folder):
             self.assertIn(words, outcome.text)
 
 
-    def test_reads_the_verdict_of_the_sanitizers(self):
-        self.assertTrue(gtests.is_clean("========= ERROR SUMMARY: 0 errors\n"))
-        self.assertTrue(
-            gtests.is_clean("========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)\n"))
-        self.assertFalse(gtests.is_clean("========= ERROR SUMMARY: 2 errors\n"))
-        self.assertFalse(
-            gtests.is_clean("========= RACECHECK SUMMARY: 1 hazard displayed (0 errors, 1 warning)\n"))
-        self.assertFalse(gtests.is_clean("Segmentation fault\n"), "it did not get to a verdict")
-
-
 class Libraries(Folder):
     def test_finds_them_in_pythons_packages_and_in_toolkits(self):
         for name in ("site/nvidia/cudnn/lib/libcudnn.so.9", "site/nvidia/cu13/lib/libcublasLt.so.13",
@@ -159,22 +153,6 @@ class Libraries(Folder):
         self.addCleanup(os.environ.pop, "CUDA_HOME")
         if "LD_LIBRARY_PATH" not in os.environ:
             self.assertEqual(libraries.find_libraries()["libnccl.so.2"], f"{self.folder}/toolkit/lib64")
-
-
-class Profiles(Folder):
-    def test_reads_what_ncu_writes(self):
-        path = self.write("ncu.csv", '==PROF== Connected to process 7\n'
-                          '"ID","Kernel Name","Metric Name","Metric Unit","Metric Value"\n'
-                          '"0","add(float *, int)","gpu__time_duration.sum","ns","1,500"\n'
-                          '"1","add(float *, int)","gpu__time_duration.sum","us","2.5"\n'
-                          '"1","add(float *, int)","other","ns","9"\n')
-        self.assertEqual(timings.read_ncu(path), {"add(float *, int)": [2, 4.0]})
-
-    def test_a_peer_that_ends_is_a_failure_with_its_last_words(self):
-        self.write("torch_steps.py", "import sys; sys.exit('no CUDA here')")
-        peer = timings.Peer(self.session, sys.executable, "mlp", "eager")
-        with self.assertRaisesRegex(CommandFailed, "(?s)mlp eager, .*no CUDA here"):
-            peer.answer(60)
 
 
 class RealProgram(Folder):
