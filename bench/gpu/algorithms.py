@@ -76,9 +76,9 @@ def sum_table(lines):
 def time_algorithms(session):
     if session.device == "cpu":
         raise Skipped("It needs a GPU.")
-    seconds = max(5, min(40, session.left() - 10))
+    seconds = max(3, session.left() - 8)
     run = session.run([f"{session.pack}/bin/gpu_cudnn_algorithms", "--seconds", f"{seconds:.0f}"],
-                      seconds + 8, must=False)
+                      seconds + 6, must=False)
     found = read_lines(run.output)
     lines = [line for line in found if "algorithms" in line]
     with open(f"{session.work}/algorithms.json", "w") as file:

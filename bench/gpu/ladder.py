@@ -1,5 +1,6 @@
 """A few steps of each kind of model, from the simplest way to run them on. A ladder ends at its first
 failure: what comes after it would only fail for the same reason."""
+import functools
 import json
 from dataclasses import dataclass
 
@@ -63,5 +64,4 @@ def climb(session, ladder):
 
 
 def smoke(session):
-    for ladder in ladders():
-        climb(session, ladder)
+    session.in_parallel([functools.partial(climb, ladder=ladder) for ladder in ladders()], 4)

@@ -21,7 +21,7 @@ def all_parts(found, peers):
         "machine": Part("The machine", 40, machine.describe_machine(found, torch)),
         "ceilings": Part("What the GPU can do at most", 30, ceilings.measure_ceilings),
         "ladder": Part("A few steps of each kind of model", 60, ladder.smoke),
-        "algorithms": Part("cuDNN's algorithms", 50, algorithms.time_algorithms),
+        "algorithms": Part("cuDNN's algorithms", 36, algorithms.time_algorithms),
         "tests": Part("Every test that uses the GPU", 90, gtests.backend_tests),
         "data": Part("MNIST is imported", 20, training.import_mnist),
         "modes": Part("2 ranks on one GPU, in every mode", 60, ranks.in_every_mode(2)),

@@ -1,4 +1,5 @@
 """Several ranks that share the one GPU: that they agree in every mode, and end if one of them is lost."""
+import functools
 import os
 import re
 import signal
@@ -42,8 +43,8 @@ def in_every_mode(ranks):
         runs = {name: f"ranks-{ranks}-{i}" for i, name in enumerate(MODES)}
         finished = session.run_together(
             [training_command(session, runs[name], {**short, **MODES[name]}, ranks) for name in MODES],
-            # Each of the processes has a CUDA context on the GPU, and most of their time is their start.
-            3, 45, ranks_environment(session))
+            # Most of their time is their start.
+            4, 45, ranks_environment(session))
         for name, result in zip(MODES, finished):
             if result.code != 0:
                 session.expect(False, f"{name}: {result.ended()}\n\n```\n{result.tail(1500)}\n```")
@@ -132,9 +133,7 @@ def lose_a_rank(session, transport, number):
 
 
 def lost_rank(session):
-    for transport in ("NCCL", "MPI"):
-        for number in (signal.SIGKILL, signal.SIGSTOP):
-            try:
-                lose_a_rank(session, transport, number)
-            except CommandFailed as failure:
-                session.expect(False, f"{transport}: {failure}")
+    session.in_parallel([
+        functools.partial(lose_a_rank, transport=transport, number=number)
+        for transport in ("NCCL", "MPI") for number in (signal.SIGKILL, signal.SIGSTOP)
+    ], 2)

@@ -1,4 +1,5 @@
 """Runs parts one after another, even if one fails, and their commands, each with a time limit."""
+import copy
 import os
 import signal
 import subprocess
@@ -134,6 +135,23 @@ class Session:
                 return Finished(None, str(failure), 0)
         with ThreadPoolExecutor(parallel) as pool:
             return list(pool.map(one, commands))
+
+
+    def in_parallel(self, functions, parallel):
+        """Calls function(session) for each, a number of them at a time. What they note stays in their order;
+        a command that fails ends its function only."""
+        def call(function):
+            mine = copy.copy(self)
+            mine.notes, mine.failures = [], 0
+            try:
+                function(mine)
+            except CommandFailed as failure:
+                mine.expect(False, str(failure))
+            return mine
+        with ThreadPoolExecutor(parallel) as pool:
+            for each in pool.map(call, functions):
+                self.notes += each.notes
+                self.failures += each.failures
 
 
 def run_part(session, part):

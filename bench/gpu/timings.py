@@ -24,12 +24,13 @@ def spread(values):
 
 def time_workload(session, workload, peers):
     """{"lockstep": [...], "pytorch eager": [...], ...} in steps/s, and {name: bytes} of GPU memory."""
-    # About half a second a round for each, from a first look at how long a step takes.
-    steps = max(10, int(500 / lockstep_steps(session, workload, 10)["ms_per_step"]))
     ready = [peer for peer in peers if peer.facts]
     for peer in peers:
         if peer.failure:
             session.expect(False, peer.failure)
+    # About half a second a round: as many steps as the fastest peer, or from a first look.
+    steps = max((peer.facts["steps"] for peer in ready), default=0)
+    steps = max(10, steps or int(500 / lockstep_steps(session, workload, 10)["ms_per_step"]))
     rates, memory = {"lockstep": []}, {}
     for _ in range(workload.rounds):
         facts = lockstep_steps(session, workload, steps)

@@ -78,6 +78,20 @@ class Running(Folder):
         with open(path) as file:
             self.assertIn("| late | not run | 0 | 60 |", file.read())
 
+    def test_what_runs_in_parallel_is_noted_in_order(self):
+        def slow(session):
+            session.run(["sleep", "0.5"])
+            session.note("slow")
+
+        def fails(session):
+            session.note("before")
+            session.run(["false"])
+
+        outcome = self.outcome(lambda session: session.in_parallel(
+            [slow, fails, lambda session: session.note("last")], 3))
+        self.assertEqual(outcome.status, "FAILED")
+        self.assertRegex(outcome.text, "(?s)^slow\nbefore\n.*`false` ended with 1 .*\nlast$")
+
     def test_what_happens_while_a_command_runs(self):
         seen = []
         run = self.session.run(["sh", "-c", "read line; echo $line"], 30, must=False,

@@ -2,11 +2,12 @@
 """Tests the parts of bench/gpu/check with programs that pretend. Usage: gpu_parts_test.py"""
 import json
 import signal
+import subprocess
 import sys
 import unittest
 from unittest import mock
 
-from gpu_folder import Folder
+from gpu_folder import CHECK, Folder
 
 import algorithms  # noqa: E402
 import ceilings  # noqa: E402
@@ -26,11 +27,12 @@ LOCKSTEP = """
 import json, sys
 if "model.name=cnn" in sys.argv and "run.precision=bf16" in sys.argv:
     sys.exit("no kernel image")
+if "--steps" in sys.argv: open("steps", "a").write(sys.argv[sys.argv.index("--steps") + 1] + " ")
 print(json.dumps({"step": {"ms_per_step": 40.0, "parameters": 7, "nodes": 3, "bytes": 5e9, "flops": 1}}))
 """
 TORCH_STEPS = """
 import json, sys
-facts = dict(zip(("model", "mode"), sys.argv[1:]), torch="9.9", parameters=7)
+facts = dict(zip(("model", "mode"), sys.argv[1:]), torch="9.9", parameters=7, steps=21)
 if facts["model"] == "mlp": sys.exit("no CUDA here")
 print(json.dumps(facts), flush=True)
 for _ in sys.stdin: print(json.dumps({"steps_per_s": 12.5}), flush=True)
@@ -179,6 +181,8 @@ class PyTorch(Folder):
                          "no CUDA here", "| mlp fp32 | lockstep |",
                          "| cnn fp32 | pytorch eager | 12.5 (12.5 to 12.5) | 1,600 | 2.00 (2.00 to 2.00) |")
         self.assertEqual(peers.started, [])
+        with open(f"{self.folder}/steps") as file:  # mlp, after a first look, and then as many as the peers
+            self.assertEqual(file.read().split()[:5], ["10", "12", "12", "21", "21"])
 
 
 class Ncu(OnGpu):
@@ -236,6 +240,25 @@ class LostRank(Folder):
         self.write_program("mpirun", "raise SystemExit('no NCCL')")
         self.assert_says(self.outcome(lambda session: ranks.lose_a_rank(session, "NCCL", signal.SIGKILL)),
                          "FAILED", "NCCL: did not train", "no NCCL")
+
+
+class Predict(Folder):
+    def predict(self, only):
+        subprocess.run([sys.executable, f"{CHECK}/predict", "--lockstep", f"{self.folder}/bin/lockstep",
+                        "--commit", "abc", "--out", f"{self.folder}/p.json", "--only", only],
+                       check=True, cwd=self.folder, stdout=subprocess.DEVNULL)
+        with open(f"{self.folder}/p.json") as file:
+            return json.load(file)["workloads"]
+
+    def test_records_what_is_predicted_and_keeps_the_rest(self):
+        self.write_program("lockstep", LOCKSTEP)
+        entry = {"ms": 40.0, "nodes": 3, "bytes": 5e9, "flops": 1, "commit": "abc"}
+        self.assertEqual(self.predict("mlp fp32"), {"mlp fp32": entry})
+        self.assertEqual(self.predict("gpt2 bf16"), {"mlp fp32": entry, "gpt2 bf16": entry})
+
+    def test_every_workload_has_been_recorded(self):
+        with open(f"{CHECK}/predictions.json") as file:
+            self.assertEqual(set(json.load(file)["workloads"]), {workload.name for workload in ON_GPU})
 
 
 class Workloads(unittest.TestCase):
