@@ -32,7 +32,7 @@ def all_parts(found, peers):
                         training.captured_equals_uncaptured),
         "resume": Part("Stopped and resumed, or uninterrupted: the same bits", 30,
                        training.resumed_equals_uninterrupted),
-        "cnn": Part("The CNN learns MNIST", 60, training.reaches("mnist-cnn", 0.99)),
+        "cnn": Part("The CNN learns MNIST", 90, training.reaches("mnist-cnn", 0.99)),
         "mlp": Part("The perceptron learns MNIST", 30, training.reaches("mnist-mlp", 0.97)),
         "cpu": Part("A checkpoint of the CPU resumes on the GPU", 30, training.continues_from_the_cpu),
         "timings": Part("Training steps against PyTorch", 150, timings.versus_pytorch(peers)),
@@ -45,6 +45,6 @@ def all_parts(found, peers):
         "initcheck": Part("compute-sanitizer initcheck", 25, sanitizers.sanitized("initcheck")),
         "racecheck": Part("compute-sanitizer racecheck", 60, sanitizers.sanitized("racecheck")),
         "ranks": Part("4 ranks on one GPU", 60, ranks.four_ranks),
-        "mpi-tests-4": Part("The tests of several ranks, on 4", 60, ranks.mpi_tests(4)),
+        "mpi-tests-4": Part("The tests of several ranks, on 4", 90, ranks.mpi_tests(4)),
         "others": Part("All other tests", 60, gtests.other_tests),
     }
