@@ -110,7 +110,7 @@ def lose_a_rank(session, transport, number):
 
     def when_it_trains(process):
         metrics, patience = f"{session.work}/{run}/metrics.jsonl", time.monotonic() + 30
-        while process.poll() is None and time.monotonic() < min(patience, session.end):
+        while process.poll() is None and time.monotonic() < patience and session.left() > 0:
             if os.path.exists(metrics) and os.path.getsize(metrics) > 0:
                 if victim := process_of_rank(1, run):
                     time.sleep(0.5)

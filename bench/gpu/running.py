@@ -91,8 +91,8 @@ class Session:
 
     def run(self, command, seconds=60, environment=None, merge=True, must=True, meanwhile=None):
         """Runs a command for at most `seconds`, and no longer than the part may take. Returns Finished; with
-        `must`, raises CommandFailed unless it ended with 0. Calls meanwhile(process) once it runs; the time
-        that this takes does not count."""
+        `must`, raises CommandFailed unless it ended with 0. Calls meanwhile(process) once it runs; the
+        `seconds` begin when that returns."""
         command = [str(word) for word in command]
         limit = min(seconds, self.left())
         if limit <= 0:
@@ -105,6 +105,7 @@ class Session:
         try:
             if meanwhile:
                 meanwhile(process)
+                limit = max(0, min(seconds, self.left()))
             output, errors = process.communicate(timeout=limit)
             code = process.returncode
         except subprocess.TimeoutExpired:

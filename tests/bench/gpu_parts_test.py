@@ -158,7 +158,7 @@ subprocess.run(sys.argv[start:])
 print(f"{sys.argv[2]} ERROR SUMMARY: 0 errors")
 """)
         with mock.patch("sanitizers.find_tool", lambda name: tool):
-            outcome = self.outcome(sanitizers.sanitized("initcheck"), 5)
+            outcome = self.outcome(sanitizers.sanitized("initcheck"), 10)
         self.assert_says(outcome, "passed", "1 of 2 suites ran to their end and are clean",
                          "not ended in time, so not judged: B")
 
@@ -233,7 +233,7 @@ class LostRank(Folder):
 
     def test_a_run_that_hangs_is_a_failure(self):
         self.write_program("mpirun", MPIRUN)
-        self.assert_says(self.outcome(lambda session: ranks.lose_a_rank(session, "MPI", signal.SIGKILL), 8),
+        self.assert_says(self.outcome(lambda session: ranks.lose_a_rank(session, "MPI", signal.SIGKILL), 12),
                          "FAILED", "MPI, rank 1 killed: did not end within its time")
 
     def test_a_run_that_never_trains_is_a_failure(self):
