@@ -2,7 +2,7 @@
 import json
 import statistics
 
-from running import Skipped
+from running import CommandFailed, Skipped
 from timings import lockstep_steps
 from workloads import ON_GPU
 
@@ -25,7 +25,11 @@ def compare(session):
         if workload.name not in predicted:
             session.note(f"- {workload.name} has no recorded prediction")
             continue
-        entry, ms = predicted[workload.name], measured_ms(session, workload)
+        try:
+            entry, ms = predicted[workload.name], measured_ms(session, workload)
+        except CommandFailed as failure:
+            session.expect(False, f"{workload.name}: {failure}")
+            continue
         rows.append(f"| {workload.name} | {workload.batch} | {entry['nodes']} | {entry['bytes'] / 1e9:.3f} | "
                     f"{entry['ms']:.3f} | {ms:.3f} | {ms / entry['ms']:.2f} | {entry['commit']} |")
     session.note("Predictions are lower bounds at the assumed ceilings of an H200.\n\n"

@@ -95,9 +95,11 @@ raise SystemExit("an illegal memory access")
     def test_of_predictions_beside_measurements(self):
         self.write_program("lockstep", LOCKSTEP)
         entry = {"ms": 20, "nodes": 12, "bytes": 3e9, "commit": "abc"}
-        self.write("predictions.json", json.dumps({"workloads": {"mlp fp32": entry, "gpt2 bf16": entry}}))
+        self.write("predictions.json", json.dumps({"workloads": dict.fromkeys(
+            ("mlp fp32", "gpt2 bf16", "cnn bf16"), entry)}))
         self.session.data["steps per second, mlp fp32"] = {"lockstep": [10.0, 20.0, 30.0]}
-        self.assert_says(self.outcome(predictions.compare), "passed",
+        self.assert_says(self.outcome(predictions.compare), "FAILED", "**FAILED** cnn bf16: ",
+                         "no kernel image",
                          "| mlp fp32 | 128 | 12 | 3.000 | 20.000 | 50.000 | 2.50 | abc |",
                          "| gpt2 bf16 | 8 | 12 | 3.000 | 20.000 | 40.000 | 2.00 | abc |",
                          "- resnet50 bf16 has no recorded prediction")
