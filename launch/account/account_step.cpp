@@ -19,10 +19,10 @@ void account_step(TrainingSetup& setup, const Batch& batch, double lr, const Acc
          "bench step --account counts a captured step on one GPU: run one rank, without "
          "--device cpu and run.capture = false");
   emulator::account::set_label_source(account_label);
-  setup.step.run(batch, 1, lr);  // not captured yet
+  for (const int64_t step : {1, 2}) setup.step.run(batch, step, lr);  // not captured yet
   setup.step.flush();
   const emulator::account::Recording recording(options.all_blocks);
-  setup.step.run(batch, 2, lr);
+  setup.step.run(batch, 3, lr);
   setup.step.flush();
   print_account(report, StepAccount(recording.nodes(), options.ceilings), setup.batching.global_batch, json);
 }

@@ -75,7 +75,7 @@ StepTimes time_steps(World& world, Exec exec, TimedCommunicator& communicator, i
                      const std::function<void()>& flush) {
   // The spread of the parts shows how steady the machine was.
   constexpr int64_t kParts = 10;
-  const int64_t each = std::max<int64_t>(1, steps / kParts), warm_up = std::max<int64_t>(3, each);
+  const int64_t each = std::max<int64_t>(1, steps / kParts), warm_up = std::max<int64_t>(4, each);
   int64_t next = 1;
   const auto run_next = [&] {
     communicator.begin_step();

@@ -20,7 +20,7 @@ class CudaContext {
   explicit CudaContext(int device);
 
   int device() const { return device_; }
-  /// For copies of the batch, forward, backward and the optimizer.
+  /// For forward, backward and the optimizer.
   cudaStream_t compute_stream() const { return compute_.get(); }
   /// For collectives; has the highest priority, so that a bucket never waits behind a convolution.
   cudaStream_t communication_stream() const { return communication_.get(); }

@@ -93,7 +93,9 @@ class Runner {
     const ParameterLayout& layout = parameters_.layout();
     Network network(exec_, graph_, parameters_, rows, /*training=*/true);
     const MicroBatches samples(exec_, task_, rows, 1);
-    samples.load(batch_.batch());
+    CopyStream copies(exec_);
+    samples.load(copies, batch_.batch());
+    copies.join();
     const test::OnBackend<MicroBatchInfo> info(
         exec_, micro_batch_info(0, rows, rows, 0, 1.0f / static_cast<float>(rows)));
     const test::Guarded<float> reduced(exec_, {layout.reduced_size()});

@@ -53,11 +53,11 @@ bool moves_positions(AugmentPass pass) { return pass == AugmentPass::resample ||
 }  // namespace
 
 Augmenter::Augmenter(const Task& task, const Shape& input, int64_t rows, int64_t count, int lanes,
-                     Purpose purpose)
-    : task_(task) {
+                     Purpose purpose, int sets)
+    : task_(task), count_(count) {
   const bool is_cropped = !(task.input().shape == task.stored_shape());
   if (task.augment().empty() || (purpose == Purpose::evaluation && !is_cropped)) return;
-  setup_ = {.exec = task.exec(), .rows = rows, .all_rows = rows * count};
+  setup_ = {.exec = task.exec(), .rows = rows, .all_rows = rows * count, .sets = sets};
   AugmentedSamples stored = describe_samples(is_cropped ? task.stored_shape() : input);
   describe_targets(task.objective(), stored);
   if (purpose == Purpose::training)
@@ -142,10 +142,12 @@ void Augmenter::prepare(const AugmentedSamples& stored, int lanes) {
     moves_ += pass.device->moves_x() ? 1 : 0;
     if (!pass.entries.empty()) continue;
     AugmentDraw middle;
+    CopyStream copies(exec);
     for (size_t a = 0; a < 3; ++a)
       middle.placement.start[a] = (pass.before.extents[a] - pass.after.extents[a]) / 2 * kPositionOne;
     for (int64_t row = 0; row < setup_.all_rows; ++row) pass.device->put(row, middle);
-    pass.device->upload();
+    pass.device->upload(copies, /*set=*/0);
+    copies.join();
   }
   const int64_t row_bytes = setup_.rows * static_cast<int64_t>(sizeof(float));
   const int64_t x_bytes = row_bytes * stored.shape.elements();
@@ -175,7 +177,7 @@ int64_t Augmenter::partner_of(const Batch& batch, int64_t row) const {
   return is_real ? partner % setup_.rows : -1;
 }
 
-void Augmenter::load(const Batch& batch) {
+void Augmenter::load(CopyStream& copies, const Batch& batch, int set) {
   const int64_t* const sample_index = batch.sample_index.data<int64_t>();
   for (Pass& pass : passes_) {
     std::vector<uint64_t> keys;
@@ -193,7 +195,7 @@ void Augmenter::load(const Batch& batch) {
       }
       pass.device->put(row, draw);
     }
-    pass.device->upload();
+    pass.device->upload(copies, set);
   }
 }
 
@@ -218,7 +220,7 @@ Tensor Augmenter::first(const Part& part, Tensor input) const { return batch_of(
 ConstTensor Augmenter::apply(const Part& part, Tensor input, ConstTensor y) const {
   AugmentedBatch batch = batch_of(part, input);
   batch.y = y;
-  for (const Pass& pass : passes_) pass.device->run(part.number, batch);
+  for (const Pass& pass : passes_) pass.device->run(part.set * count_ + part.number, batch);
   INVARIANT(batch.x.raw() == input.raw(), "augmented samples are not in the network's input");
   return batch.y;
 }

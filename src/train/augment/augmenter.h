@@ -19,10 +19,10 @@ class Augmenter {
   enum class Purpose { training, evaluation };
 
   /// input: one sample as the network sees it. rows: samples of a micro-batch, of which a rank has `count`
-  /// and computes up to `lanes` at the same time. Throws Error(usage) if these samples cannot be augmented as
-  /// the options say.
+  /// and computes up to `lanes` at the same time. sets: batches whose draws are on the device at the same
+  /// time. Throws Error(usage) if these samples cannot be augmented as the options say.
   Augmenter(const Task& task, const Shape& input, int64_t rows, int64_t count, int lanes,
-            Purpose purpose = Purpose::training);
+            Purpose purpose = Purpose::training, int sets = 1);
   // Not copyable: the passes refer to this object.
   Augmenter(const Augmenter&) = delete;
   Augmenter& operator=(const Augmenter&) = delete;
@@ -30,9 +30,9 @@ class Augmenter {
   bool is_active() const { return !passes_.empty(); }
   /// Of the memory of a lane. With lanes = 0, an augmenter plans it without allocating it.
   int64_t lane_bytes() const { return lane_bytes_; }
-  /// Training: draws for all samples of a rank's batch, and enqueues the copy of the draws to the device.
-  /// They are overwritten by the next call, before which the copy must be done.
-  void load(const Batch& batch);
+  /// Training: draws for all samples of a rank's batch, and enqueues the copy of the draws to a set on the
+  /// device. They are overwritten by the next call, before which the copy must be done.
+  void load(CopyStream& copies, const Batch& batch, int set = 0);
 
   /// "flip (probability 0.5), crop (padding 4)", for the log; empty if nothing is augmented.
   std::string describe() const;
@@ -42,6 +42,7 @@ class Augmenter {
     const Augmenter* augmenter = nullptr;  ///< null: nothing is augmented
     int lane = 0;
     int64_t number = 0;
+    int set = 0;
   };
   /// Where the normalized samples go before apply(): `input`, or other memory of the lane.
   Tensor first(const Part& part, Tensor input) const;
@@ -73,6 +74,7 @@ class Augmenter {
   int64_t partner_of(const Batch& batch, int64_t row) const;
 
   const Task& task_;
+  int64_t count_;  // of micro-batches
   AugmentSetup setup_;
   Buffer zero_, scale_, mask_fill_;
   std::vector<Entry> entries_;  // as in the list

@@ -6,17 +6,18 @@ namespace lockstep {
 
 namespace {
 
-/// One T for each of a rank's samples, in host memory and in the backend's.
+/// One T for each of a rank's samples in host memory, and in each set in the backend's.
 template <typename T>
 class Draws {
  public:
-  Draws(Exec exec, int64_t rows)
-      : exec_(exec),
-        host_(exec, Memory::pinned, static_cast<size_t>(rows) * sizeof(T)),
-        device_(exec, Memory::device, host_.size()) {}
+  explicit Draws(const AugmentSetup& setup)
+      : host_(setup.exec, Memory::pinned, static_cast<size_t>(setup.all_rows) * sizeof(T)),
+        device_(setup.exec, Memory::device, static_cast<size_t>(setup.sets) * host_.size()) {}
 
   T& operator[](int64_t row) { return host_.as<T>()[static_cast<size_t>(row)]; }
-  void upload() const { copy(exec_, device_.data(), host_.data(), host_.size()); }
+  void upload(CopyStream& copies, int set) const {
+    copies.copy(device_.data() + static_cast<size_t>(set) * host_.size(), host_.data(), host_.size());
+  }
 
   /// Those of a micro-batch: (rows, words).
   template <typename Word>
@@ -28,7 +29,6 @@ class Draws {
   }
 
  private:
-  Exec exec_;
   Buffer host_, device_;
 };
 
@@ -39,11 +39,11 @@ Shape volume(int64_t rows, const std::array<int64_t, 3>& extents, int64_t channe
 class ResamplePass final : public AugmentationPass {
  public:
   ResamplePass(const AugmentSetup& setup, const AugmentedSamples& before, const AugmentedSamples& after)
-      : setup_(setup), before_(before), after_(after), placements_(setup.exec, setup.all_rows) {}
+      : setup_(setup), before_(before), after_(after), placements_(setup) {}
 
   bool moves_x() const override { return true; }
   void put(int64_t row, const AugmentDraw& draw) override { placements_[row] = draw.placement; }
-  void upload() override { placements_.upload(); }
+  void upload(CopyStream& copies, int set) override { placements_.upload(copies, set); }
 
   void run(int64_t number, AugmentedBatch& batch) const override {
     const ConstTensor placements = placements_.part<int64_t>(number, setup_.rows);
@@ -72,11 +72,11 @@ class ResamplePass final : public AugmentationPass {
 class ColorPass final : public AugmentationPass {
  public:
   ColorPass(const AugmentSetup& setup, const AugmentedSamples& samples)
-      : setup_(setup), samples_(samples), factors_(setup.exec, setup.all_rows) {}
+      : setup_(setup), samples_(samples), factors_(setup) {}
 
   bool moves_x() const override { return false; }
   void put(int64_t row, const AugmentDraw& draw) override { factors_[row] = draw.color; }
-  void upload() override { factors_.upload(); }
+  void upload(CopyStream& copies, int set) override { factors_.upload(copies, set); }
 
   void run(int64_t number, AugmentedBatch& batch) const override {
     const int64_t channels = samples_.channels;
@@ -93,17 +93,16 @@ class ColorPass final : public AugmentationPass {
 
 class NoisePass final : public AugmentationPass {
  public:
-  explicit NoisePass(const AugmentSetup& setup)
-      : setup_(setup), keys_(setup.exec, setup.all_rows), deviations_(setup.exec, setup.all_rows) {}
+  explicit NoisePass(const AugmentSetup& setup) : setup_(setup), keys_(setup), deviations_(setup) {}
 
   bool moves_x() const override { return false; }
   void put(int64_t row, const AugmentDraw& draw) override {
     keys_[row] = draw.noise_key;
     deviations_[row] = draw.noise_deviation;
   }
-  void upload() override {
-    keys_.upload();
-    deviations_.upload();
+  void upload(CopyStream& copies, int set) override {
+    keys_.upload(copies, set);
+    deviations_.upload(copies, set);
   }
   void run(int64_t number, AugmentedBatch& batch) const override {
     add_noise(setup_.exec, keys_.part<int64_t>(number, setup_.rows),
@@ -123,10 +122,10 @@ class PastePass final : public AugmentationPass {
       : setup_(setup),
         samples_(samples),
         mixes_(mixes),
-        patches_(setup.exec, setup.all_rows),
-        target_patches_(setup.exec, setup.all_rows),
-        own_(setup.exec, setup.all_rows),
-        own_of_target_(setup.exec, setup.all_rows) {}
+        patches_(setup),
+        target_patches_(setup),
+        own_(setup),
+        own_of_target_(setup) {}
 
   bool moves_x() const override { return true; }
   void put(int64_t row, const AugmentDraw& draw) override {
@@ -136,12 +135,12 @@ class PastePass final : public AugmentationPass {
     target_patches_[row] = {.partner = draw.patch.partner, .extent = {1, 1, 1}};
     own_of_target_[row] = draw.own_of_target;
   }
-  void upload() override {
-    patches_.upload();
-    own_.upload();
+  void upload(CopyStream& copies, int set) override {
+    patches_.upload(copies, set);
+    own_.upload(copies, set);
     if (!mixes_) return;
-    target_patches_.upload();
-    own_of_target_.upload();
+    target_patches_.upload(copies, set);
+    own_of_target_.upload(copies, set);
   }
 
   void run(int64_t number, AugmentedBatch& batch) const override {

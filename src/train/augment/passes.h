@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "src/device/buffer.h"
+#include "src/device/copy_stream.h"
 #include "src/tensor/tensor.h"
 #include "src/train/augment/augmentation.h"
 
@@ -13,6 +14,7 @@ struct AugmentSetup {
   Exec exec = {};
   int64_t rows = 0;                   ///< samples of a micro-batch
   int64_t all_rows = 0;               ///< samples of this rank in a step
+  int sets = 1;                       ///< steps whose draws are on the device at the same time
   ConstTensor zero = {}, scale = {};  ///< (channels) of the normalization: x = stored * scale + zero
   float max = 0;                      ///< of stored values, which start at 0; 0: unknown
   DType target_dtype = DType::f32;
@@ -42,9 +44,9 @@ class AugmentationPass {
   virtual ~AugmentationPass() = default;
   /// Sets what happens to the sample in a row of the rank's batch. Call for every row, then upload().
   virtual void put(int64_t row, const AugmentDraw& draw) = 0;
-  /// Enqueues the copy to the device, which must be done before the next put().
-  virtual void upload() = 0;
-  /// Enqueues the pass over micro-batch `number`.
+  /// Enqueues the copy to the device's set number `set`, which must be done before the next put().
+  virtual void upload(CopyStream& copies, int set) = 0;
+  /// Enqueues the pass over micro-batch `number`, counted over all sets.
   virtual void run(int64_t number, AugmentedBatch& batch) const = 0;
   /// Whether run() writes x to other memory, AugmentedBatch::destination().
   virtual bool moves_x() const = 0;

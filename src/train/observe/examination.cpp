@@ -77,9 +77,11 @@ std::optional<Place> first_not_finite(Exec exec, const Task& task, const Graph& 
   Network network(exec, graph, parameters, rows, /*training=*/true);
   const Buffer reduced(exec, Memory::device, static_cast<size_t>(layout.reduced_size()) * sizeof(float));
   const MicroBatches samples(exec, task, rows, batching.micro_batches);
-  samples.load(batch);
+  CopyStream copies(exec);
+  samples.load(copies, batch);
   Augmenter augmenter(task, network.input().shape().sample(), rows, batching.micro_batches, 1);
-  augmenter.load(batch);
+  augmenter.load(copies, batch);
+  copies.join();
   const Buffer info(exec, Memory::device, sizeof(MicroBatchInfo));
   Search search(exec);
   for (int64_t m = 0; m < batching.micro_batches; ++m) {

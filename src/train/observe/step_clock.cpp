@@ -4,9 +4,9 @@ namespace lockstep {
 
 namespace {
 
-// On a GPU, the host waits for one in kSplitEvery steps to measure its parts, but not for the first two,
+// On a GPU, the host waits for one in kSplitEvery steps to measure its parts, but not for the first four,
 // which initialize libraries and capture.
-constexpr int64_t kSplitEvery = 16, kSplitFirst = 2;
+constexpr int64_t kSplitEvery = 16, kSplitFirst = 4;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

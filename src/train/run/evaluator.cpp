@@ -28,7 +28,8 @@ Evaluator::Evaluator(Exec exec, ThreadPool& pool, const Task& task, const Graph&
       task_(task),
       micro_batch_(micro_batch),
       metrics_(std::move(metrics)),
-      needs_(needs_of(metrics_)) {
+      needs_(needs_of(metrics_)),
+      copies_(exec) {
   for (int lane = 0; lane < pool.lanes(); ++lane)
     lanes_.push_back({Network(exec, graph, parameters, micro_batch, /*training=*/false),
                       MicroBatches(exec, task, micro_batch, 1)});
@@ -75,7 +76,8 @@ bool Evaluator::run(const Dataset& dataset, int rank, int ranks, const Calls& ca
     };
     pool_.run([&](int lane) {
       if (!holds_samples(lane)) return;
-      lanes_[static_cast<size_t>(lane)].samples.load(*batch, lane * micro_batch_);
+      lanes_[static_cast<size_t>(lane)].samples.load(copies_, *batch, lane * micro_batch_);
+      copies_.join();
       calls.compute(round_of(lane));
     });
     copied.record();

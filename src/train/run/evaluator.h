@@ -105,6 +105,7 @@ class Evaluator {
   MetricNeeds needs_;
   std::unique_ptr<Augmenter> middle_;  // if training crops samples
   std::vector<Lane> lanes_;
+  CopyStream copies_;
 };
 
 }  // namespace lockstep

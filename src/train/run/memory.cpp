@@ -13,6 +13,7 @@
 #include "src/optim/optimizer.h"
 #include "src/train/augment/augmenter.h"
 #include "src/train/run/run_settings.h"
+#include "src/train/step/micro_batch.h"
 
 namespace lockstep {
 
@@ -123,7 +124,7 @@ TrainingMemory training_memory(const MemoryFacts& facts) {
       .gradients = gradient_buffers(batching.micro_batches, busy) * layout.reduced_size() * kFloat,
       .optimizer = optimizer_bytes(options.optimizer, layout.blocks, sharded ? facts.ranks : 1),
       .activations = busy * facts.training_arena,
-      .samples = batching.rank_batch() * sample.all() + busy * facts.augmentation,
+      .samples = input_sets(facts.on_cuda) * batching.rank_batch() * sample.all() + busy * facts.augmentation,
       .evaluation = (evaluates ? facts.lanes * facts.evaluation_arena : 0) + evaluated * sample.all(),
       .communication = uses_nccl(facts) ? longest_all_reduce(facts) : 0,
       // MPI on a GPU: page-locked memory to which the bucket is copied, and the scratch itself.

@@ -19,7 +19,7 @@ struct TrainingMemory {
   int64_t gradients = 0;      ///< of all micro-batches whose sums are held at the same time
   int64_t optimizer = 0;      ///< state, of one rank if it is sharded
   int64_t activations = 0;    ///< of all lanes, with their gradients and workspace
-  int64_t samples = 0;        ///< of a step, as stored, and augmented ones of all lanes
+  int64_t samples = 0;        ///< of a step (of two on CUDA), as stored, and augmented ones of all lanes
   int64_t evaluation = 0;     ///< activations and samples of validation and test
   int64_t communication = 0;  ///< scratch of all-reduces by NCCL
   // In host memory.

@@ -15,11 +15,11 @@ size_t MicroBatches::Rows::bytes() const {
   return static_cast<size_t>(shape.elements() * count) * size_of(dtype);
 }
 
-void MicroBatches::Rows::load(Exec exec, ConstTensor batch, int64_t first_row) const {
+void MicroBatches::Rows::load(CopyStream& copies, ConstTensor batch, int64_t first_row) const {
   if (!batch) return;
   const size_t row_bytes = static_cast<size_t>(shape.elements() / shape[0]) * size_of(dtype);
-  copy(exec, data, static_cast<const std::byte*>(batch.raw()) + static_cast<size_t>(first_row) * row_bytes,
-       bytes());
+  copies.copy(data, static_cast<const std::byte*>(batch.raw()) + static_cast<size_t>(first_row) * row_bytes,
+              bytes());
 }
 
 ConstTensor MicroBatches::Rows::at(int64_t number) const {
@@ -28,8 +28,7 @@ ConstTensor MicroBatches::Rows::at(int64_t number) const {
 }
 
 MicroBatches::MicroBatches(Exec exec, const Task& task, int64_t rows, int64_t count)
-    : exec_(exec),
-      x_{task.x_dtype(), task.raw_x_shape(rows), count},
+    : x_{task.x_dtype(), task.raw_x_shape(rows), count},
       y_{task.objective().y_dtype(), task.objective().raw_y_shape(rows), count},
       sample_index_{DType::i64, {rows}, count} {
   const BatchLayout layout(x_.bytes(), y_.bytes(), rows * count);
@@ -39,12 +38,12 @@ MicroBatches::MicroBatches(Exec exec, const Task& task, int64_t rows, int64_t co
   sample_index_.data = block_.data() + layout.sample_index;
 }
 
-void MicroBatches::load(const Batch& batch, int64_t first) const {
+void MicroBatches::load(CopyStream& copies, const Batch& batch, int64_t first) const {
   if (first == 0 && batch.block.size() == block_.size())
-    return copy(exec_, block_.data(), batch.block.data(), block_.size());
-  x_.load(exec_, batch.x, first);
-  y_.load(exec_, batch.y, first);
-  sample_index_.load(exec_, batch.sample_index, first);
+    return copies.copy(block_.data(), batch.block.data(), block_.size());
+  x_.load(copies, batch.x, first);
+  y_.load(copies, batch.y, first);
+  sample_index_.load(copies, batch.sample_index, first);
 }
 
 MicroBatch MicroBatches::at(int64_t number, const MicroBatchInfo* info) const {

@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "io/dataset/loader.h"
+#include "src/device/copy_stream.h"
 #include "src/graph/network.h"
 #include "src/train/augment/augmenter.h"
 #include "src/train/step/task.h"
@@ -22,6 +23,10 @@ struct MicroBatch {
   Augmenter::Part augmentation = {};     ///< for which its draws are loaded
 };
 
+/// The number of batches in the backend's memory at the same time: on a GPU, the next one is copied while a
+/// step computes.
+constexpr int input_sets(bool on_cuda) { return on_cuda ? 2 : 1; }
+
 /// The stored samples of `count` micro-batches of `rows` each, at fixed addresses in the backend's memory, so
 /// that a captured step reads new samples at each replay.
 class MicroBatches {
@@ -29,8 +34,9 @@ class MicroBatches {
   MicroBatches(Exec exec, const Task& task, int64_t rows, int64_t count);
 
   /// Copies the rows of a batch from `first` on, as many as fit; in one copy, if it has a block and all of
-  /// its rows fit. Enqueues: the batch must stay valid until the copy has run.
-  void load(const Batch& batch, int64_t first = 0) const;
+  /// its rows fit. Enqueues: the batch must stay valid until the copy has run, and nothing that is still to
+  /// run may use the samples that it replaces.
+  void load(CopyStream& copies, const Batch& batch, int64_t first = 0) const;
   MicroBatch at(int64_t number, const MicroBatchInfo* info) const;
 
  private:
@@ -42,11 +48,10 @@ class MicroBatches {
     std::byte* data = nullptr;
 
     size_t bytes() const;
-    void load(Exec exec, ConstTensor batch, int64_t first_row) const;
+    void load(CopyStream& copies, ConstTensor batch, int64_t first_row) const;
     ConstTensor at(int64_t number) const;
   };
 
-  Exec exec_;
   Rows x_, y_, sample_index_;
   Buffer block_;  // of all three
 };

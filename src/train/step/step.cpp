@@ -36,14 +36,13 @@ Step::Step(const Parts& parts, const Batching& batching, const Options& options)
                {.wire = options.gradients,
                 .sharded = parts.sharding != nullptr,
                 .head = parts.parameters.layout().gradients_offset()}),
-      batch_(parts.exec, parts.task, batching.micro_batch, batching.micro_batches),
       augmenter_(parts.task, networks_[0].input().shape().sample(), batching.micro_batch,
-                 batching.micro_batches, static_cast<int>(networks_.size())),
-      copied_(parts.exec),
+                 batching.micro_batches, static_cast<int>(networks_.size()), Augmenter::Purpose::training,
+                 input_sets(parts.exec.on_cuda())),
+      copies_(parts.exec),
       started_(parts.exec),
       has_batch_(parts.exec),
-      done_(parts.exec),
-      replay_(parts.exec, options.capture, [this] { enqueue(); }) {
+      done_(parts.exec) {
   if (parts.statistics != nullptr) statistics_.emplace(*parts.statistics);
   INVARIANT(parts.sharding == nullptr || parts.sharding->buckets() == reducer_.buckets(),
             "buckets of gradients and weights differ");
@@ -57,14 +56,16 @@ Step::Step(const Parts& parts, const Batching& batching, const Options& options)
     bucket_of_node_[static_cast<size_t>(node)] = static_cast<int>(bucket);
   }
 
-  const auto device = [&](size_t bytes) { return Buffer(parts.exec, Memory::device, bytes); };
-  const auto pinned = [&](size_t bytes) { return Buffer(parts.exec, Memory::pinned, bytes); };
-  numbers_ =
-      device(sizeof(OptimizerScalars) + static_cast<size_t>(batching.micro_batches) * sizeof(MicroBatchInfo));
-  host_numbers_ = pinned(numbers_.size());
-  guard_ = device(sizeof(StepGuard));
-  host_requests_ = pinned(ParameterLayout::kRequestFloats * sizeof(float));
-  host_metrics_ = pinned(static_cast<size_t>(layout.verdict_offset() + StepVerdict::kFloats) * sizeof(float));
+  const size_t numbers_bytes =
+      sizeof(Numbers) + static_cast<size_t>(batching.micro_batches) * sizeof(MicroBatchInfo);
+  for (int set = 0; set < input_sets(parts.exec.on_cuda()); ++set)
+    inputs_.push_back({MicroBatches(parts.exec, parts.task, batching.micro_batch, batching.micro_batches),
+                       Buffer(parts.exec, Memory::device, numbers_bytes)});
+  host_numbers_ = Buffer(parts.exec, Memory::pinned, numbers_bytes);
+  guard_ = Buffer(parts.exec, Memory::device, sizeof(StepGuard));
+  const auto metrics_floats = static_cast<size_t>(layout.verdict_offset() + StepVerdict::kFloats);
+  for (int turn = 0; turn < 2; ++turn)
+    turns_.emplace_back(parts.exec, options.capture, metrics_floats * sizeof(float), [this] { enqueue(); });
   resume(0, {.factor = scales_loss_ ? LossScale::kInitial : 0});
 }
 
@@ -101,9 +102,8 @@ std::vector<double> Step::output_losses_in(std::span<const float> metrics) const
   return losses;
 }
 
-std::optional<StepMetrics> Step::take_metrics() {
+std::optional<StepMetrics> Step::take_metrics(std::span<float> metrics) {
   if (!pending_) return std::nullopt;
-  const std::span<float> metrics = host_metrics_.as<float>();
   std::optional<StepMetrics> result = std::exchange(pending_, std::nullopt);
   result->loss = metrics[0];
   result->correct = metrics[1];
@@ -121,13 +121,32 @@ std::optional<StepMetrics> Step::take_metrics() {
 }
 
 std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr, const Requests& requests) {
-  const Exec exec = parts_.exec;
   activity().start_step(step);
   enter(Phase::copy);
-  // Copy the metrics of the previous step before this one overwrites them.
-  if (pending_) copy(exec, host_metrics_.data(), reduced_.data(), host_metrics_.size());
+  const Turn& previous = turns_[static_cast<size_t>(turn_)];
+  turn_ = 1 - turn_;
+  Turn& turn = turns_[static_cast<size_t>(turn_)];
 
   started_.record(Timestamp::Of::compute);
+  load(batch, step, lr, requests);
+  has_batch_.record(Timestamp::Of::compute);
+  // Not captured, because only some steps do it.
+  const bool asks =
+      parts_.replicas != nullptr && parts_.replicas->enqueue(step, pieces_in(reduced_.as<float>()));
+  turn.replay.run();
+  done_.record(Timestamp::Of::compute);
+  turn.done.record();
+
+  // The inputs of the previous step, which this wait makes free, are those of the next one.
+  wait_until([&] { return copies_.done() && previous.done.reached(); });
+  std::optional<StepMetrics> last = take_metrics(previous.metrics.as<float>());
+  pending_ = StepMetrics{.step = step, .samples = batch.global_valid};
+  // The answer of the ranks arrives with the metrics.
+  if (asks) pending_->ranks_agreed = false;
+  return last;
+}
+
+void Step::load(const Batch& batch, int64_t step, double lr, const Requests& requests) {
   const int64_t rank_start = parts_.communicator.rank() * batching_.rank_batch();
   for (int m = 0; m < batching_.micro_batches; ++m) {
     MicroBatchInfo& info = infos_in(host_numbers_)[m];
@@ -135,38 +154,22 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
                             step - 1, 1.0f / static_cast<float>(batch.global_valid));
     if (scales_loss_) info.loss_scale = &guard_.as<StepGuard>()[0].loss_scale.factor;
   }
-  scalars_in(host_numbers_) = parts_.optimizer.scalars(lr, step);
-  copy(exec, numbers_.data(), host_numbers_.data(), numbers_.size());
-  batch_.load(batch);
-  augmenter_.load(batch);
-  // Added to micro-batch 0's buffer, like a fingerprint; the other buffers have zeros there.
-  host_requests_.as<float>()[0] = requests.stop ? 1.0f : 0.0f;
-  host_requests_.as<float>()[1] = requests.save ? 1.0f : 0.0f;
-  copy(exec, requests_in(reduced_.as<float>()).data(), host_requests_.data(), host_requests_.size());
-  has_batch_.record(Timestamp::Of::compute);
-  copied_.record();
-
-  // Not captured, because only some steps do it.
-  const bool asks =
-      parts_.replicas != nullptr && parts_.replicas->enqueue(step, pieces_in(reduced_.as<float>()));
-  replay_.run();
-  done_.record(Timestamp::Of::compute);
-  wait_for_copies();
-  std::optional<StepMetrics> last = take_metrics();
-  pending_ = StepMetrics{.step = step, .samples = batch.global_valid};
-  // The answer of the ranks arrives with the metrics.
-  if (asks) pending_->ranks_agreed = false;
-  return last;
+  numbers_in(host_numbers_) = {.optimizer = parts_.optimizer.scalars(lr, step),
+                               .requests = {requests.stop ? 1.0f : 0.0f, requests.save ? 1.0f : 0.0f}};
+  copies_.copy(inputs().numbers.data(), host_numbers_.data(), host_numbers_.size());
+  inputs().batch.load(copies_, batch);
+  augmenter_.load(copies_, batch, input_set());
+  copies_.join();
 }
 
 std::optional<StepMetrics> Step::flush() {
-  if (pending_) copy(parts_.exec, host_metrics_.data(), reduced_.data(), host_metrics_.size());
-  wait_for_all();
-  return take_metrics();
+  const Turn& newest = turns_[static_cast<size_t>(turn_)];
+  wait_until([&] { return newest.done.reached(); });
+  return take_metrics(newest.metrics.as<float>());
 }
 
 Step::Seconds Step::seconds() {
-  wait_for_all();
+  wait_until([&] { return turns_[static_cast<size_t>(turn_)].done.reached(); });
   return {has_batch_.seconds_since(started_), done_.seconds_since(started_)};
 }
 
@@ -178,21 +181,19 @@ void Step::enter(Phase phase, int64_t number) {
     activity().enter(phase, number);
 }
 
-void Step::wait_for_copies() {
+void Step::wait_until(const std::function<bool()>& reached) {
   // If a rank is lost, the GPU waits forever, and no host code of a replayed step would detect it.
   enter(Phase::update);
-  while (!copied_.reached()) {
+  while (!reached()) {
     parts_.communicator.check();
     std::this_thread::yield();
   }
 }
 
-void Step::wait_for_all() {
-  copied_.record();
-  wait_for_copies();
-}
-
 void Step::enqueue() {
+  // Added to micro-batch 0's buffer, like a fingerprint; the other buffers have zeros there.
+  copy(parts_.exec, requests_in(reduced_.as<float>()).data(), numbers_in(inputs().numbers).requests,
+       sizeof(Numbers::requests));
   reducer_.begin();
   if (statistics_) statistics_->begin();
   next_micro_batch_ = 0;
@@ -225,13 +226,15 @@ void Step::enqueue() {
                                        .max_bad = max_bad_steps_,
                                        .verdict = verdict_in(reduced),
                                        .guard = guard});
-  networks_[0].update_states(infos_in(numbers_), reduced, guard);
-  parts_.optimizer.update(&scalars_in(numbers_), parts_.parameters.trained_weights(), gradients(), guard,
-                          parts_.parameters.working_weights());
+  networks_[0].update_states(infos_in(inputs().numbers), reduced, guard);
+  parts_.optimizer.update(&numbers_in(inputs().numbers).optimizer, parts_.parameters.trained_weights(),
+                          gradients(), guard, parts_.parameters.working_weights());
   if (parts_.sharding != nullptr) {
     parts_.sharding->gather(parts_.parameters.weights());
     parts_.parameters.update_working_weights();
   }
+  const Buffer& metrics = turns_[static_cast<size_t>(turn_)].metrics;
+  copy(parts_.exec, metrics.data(), reduced.data(), metrics.size());
 }
 
 void Step::compute_share(int lane) {
@@ -258,8 +261,8 @@ void Step::compute(int lane, int m, const JointSum* joint_sum) {
     if (const int bucket = bucket_of_node_[static_cast<size_t>(node)]; bucket >= 0)
       reducer_.bucket_ready(parts_.exec, m, bucket);
   };
-  MicroBatch batch = batch_.at(m, infos_in(numbers_) + m);
-  if (augmenter_.is_active()) batch.augmentation = {&augmenter_, lane, m};
+  MicroBatch batch = inputs().batch.at(m, infos_in(inputs().numbers) + m);
+  if (augmenter_.is_active()) batch.augmentation = {&augmenter_, lane, m, input_set()};
   train(parts_.task, networks_[static_cast<size_t>(lane)], batch, reducer_.leaf(m), joint_sum,
         {.gradients_done = reduce});
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <optional>
 #include <vector>
 
@@ -73,14 +74,15 @@ class Step {
   };
   Step(const Parts& parts, const Batching& batching, const Options& options);
 
-  /// Starts step number `step` (from 1). On CUDA it returns while the GPU computes, and the batch may be
-  /// reused. `requests` are this rank's. Returns the metrics of the previous step.
+  /// Starts step number `step` (from 1). On CUDA the batch is copied while the previous step computes, and
+  /// the call returns when that step is done: the GPU then computes this one, and the batch may be reused.
+  /// `requests` are this rank's. Returns the metrics of the previous step.
   std::optional<StepMetrics> run(const Batch& batch, int64_t step, double lr, const Requests& requests = {});
   /// Waits for the newest step and returns its metrics, once.
   std::optional<StepMetrics> flush();
 
   /// The time that the newest step took to copy its batch, and in total. On CUDA this waits for the step and
-  /// uses the GPU's clock.
+  /// uses the GPU's clock; of the copy it counts what the previous step did not hide.
   struct Seconds {
     double copy = 0, total = 0;
   };
@@ -100,26 +102,49 @@ class Step {
   std::span<float> gradients() const;
 
  private:
+  /// What one step reads, in the backend's memory at fixed addresses so that it can be replayed.
+  struct Inputs {
+    MicroBatches batch;
+    Buffer numbers;  ///< Numbers and, behind them, the MicroBatchInfo of each micro-batch
+  };
+  struct Numbers {
+    OptimizerScalars optimizer;
+    float requests[ParameterLayout::kRequestFloats];
+  };
+  /// Steps take turns: while the GPU computes one, the host prepares the next and reads the metrics of the
+  /// one before.
+  struct Turn {
+    Turn(Exec exec, bool capture, size_t metrics_bytes, std::function<void()> enqueue)
+        : metrics(exec, Memory::pinned, metrics_bytes),
+          done(exec),
+          replay(exec, capture, std::move(enqueue)) {}
+    Buffer metrics;  ///< the start of the reduced buffer after the step, in host memory
+    Fence done;
+    Replay replay;
+  };
+
+  /// Copies everything that a step reads to the inputs of this turn, where later work sees it.
+  void load(const Batch& batch, int64_t step, double lr, const Requests& requests);
   /// The step itself; runs directly or while being captured.
   void enqueue();
   void compute_share(int lane);
   void compute(int lane, int micro_batch, const JointSum* joint_sum);
   /// Publishes this process's current activity.
   void enter(Phase phase, int64_t number = -1);
-  /// Blocks until the GPU has reached `copied_`, while watching for lost ranks.
-  void wait_for_copies();
-  /// The same for everything enqueued so far.
-  void wait_for_all();
-  std::optional<StepMetrics> take_metrics();
+  /// Blocks until the GPU is so far, while watching for lost ranks.
+  void wait_until(const std::function<bool()>& reached);
+  /// Of the step before the newest that these metrics, in host memory, are of.
+  std::optional<StepMetrics> take_metrics(std::span<float> metrics);
   /// The pieces of a fingerprint, and the requests, in a copy of the metrics or in a reduced buffer.
   std::span<float> pieces_in(std::span<float> metrics) const;
   std::span<float> requests_in(std::span<float> metrics) const;
-  /// The optimizer's numbers and, behind them, those of each micro-batch: one block, copied at once.
-  static OptimizerScalars& scalars_in(const Buffer& numbers) { return numbers.as<OptimizerScalars>()[0]; }
-  static MicroBatchInfo* infos_in(const Buffer& numbers) {
-    static_assert(sizeof(OptimizerScalars) % alignof(MicroBatchInfo) == 0);
-    return reinterpret_cast<MicroBatchInfo*>(numbers.data() + sizeof(OptimizerScalars));
+  static Numbers& numbers_in(const Buffer& buffer) { return *reinterpret_cast<Numbers*>(buffer.data()); }
+  static MicroBatchInfo* infos_in(const Buffer& buffer) {
+    static_assert(sizeof(Numbers) % alignof(MicroBatchInfo) == 0);
+    return reinterpret_cast<MicroBatchInfo*>(buffer.data() + sizeof(Numbers));
   }
+  int input_set() const { return turn_ % static_cast<int>(inputs_.size()); }
+  const Inputs& inputs() const { return inputs_[static_cast<size_t>(input_set())]; }
   StepVerdict* verdict_in(std::span<float> metrics) const;
   std::vector<double> output_losses_in(std::span<const float> metrics) const;
 
@@ -133,15 +158,14 @@ class Step {
   std::optional<RoundReducer> statistics_;
   std::vector<int> bucket_of_node_;  // the bucket that a layer's gradients complete; -1: none
 
-  // Inputs of a captured step in the backend's memory, at fixed addresses so that it can be replayed.
-  MicroBatches batch_;
+  std::vector<Inputs> inputs_;  // input_sets()
   Augmenter augmenter_;
-  Buffer numbers_, guard_;
-  // Page-locked host buffers for transfers of small values to and from the device.
-  Buffer host_numbers_, host_requests_, host_metrics_;
-  Fence copied_;
+  Buffer guard_;
+  Buffer host_numbers_;  // page-locked; like Inputs::numbers
+  CopyStream copies_;
   Timestamp started_, has_batch_, done_;  // of the newest step
-  Replay replay_;
+  std::deque<Turn> turns_;                // two
+  int turn_ = 0;                          // of the newest step
   std::atomic<int> next_micro_batch_ = 0;
   std::optional<StepMetrics> pending_;  // started, not yet read back
 };

@@ -29,6 +29,7 @@ class AugmenterTest : public test::BackendTest {
     uint64_t seed = 1;
     std::optional<int64_t> ignore_label = std::nullopt;
     Augmenter::Purpose purpose = Augmenter::Purpose::training;
+    int set = 0;  ///< the last of those of the augmenter; the others have the draws of other epochs
   };
   struct Result {
     std::vector<std::vector<float>> x, y;  ///< by sample
@@ -61,17 +62,22 @@ class AugmenterTest : public test::BackendTest {
       for (int64_t e = 0; e < y_elements; ++e) y.push_back(is_real ? y_of(slot, e, it.outputs) : 0);
     }
     Batch batch;
-    batch.epoch = it.epoch;
     batch.sample_index = Tensor(index.data(), DType::i64, {all});
     const Shape seen = task.input().shape;
-    Augmenter augmenter(task, seen, it.rows, it.count, 1, it.purpose);
-    if (it.purpose == Augmenter::Purpose::training) augmenter.load(batch);
+    Augmenter augmenter(task, seen, it.rows, it.count, 1, it.purpose, it.set + 1);
+    CopyStream copies(exec());
+    for (int set = 0; it.purpose == Augmenter::Purpose::training && set <= it.set; ++set) {
+      batch.epoch = it.epoch + it.set - set;
+      augmenter.load(copies, batch, set);
+      copies.join();
+      synchronize(exec());
+    }
     const bool classes = it.kind == TargetKind::classes;
     const std::vector<int32_t> labels(y.begin(), y.end());
     Result result{{}, {}, augmenter.describe()};
     for (int64_t m = 0; m < it.count; ++m) {
       const test::Guarded<float> input(exec(), seen.batched(it.rows));
-      const Augmenter::Part part{&augmenter, 0, m};
+      const Augmenter::Part part{&augmenter, 0, m, it.set};
       const auto cut = [&](const auto& of, int64_t elements) {
         return std::vector(of.begin() + m * it.rows * elements, of.begin() + (m + 1) * it.rows * elements);
       };

@@ -44,6 +44,14 @@ TEST_P(AugmenterTest, DependsOnNeitherMicroBatchesNorRanks) {
   }
 }
 
+TEST_P(AugmenterTest, KeepsTheDrawsOfTwoBatchesApart) {
+  const Case alone{.sample = {4, 4, 3}, .augment = everything(), .rows = 4, .count = 2};
+  Case second = alone;
+  second.set = 1;
+  EXPECT_EQ(run(second).x, run(alone).x);
+  EXPECT_EQ(run(second).y, run(alone).y);
+}
+
 TEST_P(AugmenterTest, DependsOnSeedEpochAndSample) {
   const Case it{.augment = {{"crop", {{"padding", 2}}}}, .rows = 64};
   Case seed = it, epoch = it;

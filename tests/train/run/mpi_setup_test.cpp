@@ -22,11 +22,11 @@ class MpiSetup : public MpiBackendTest {
     options.train.micro_batch = 4;
     return options;
   }
-  /// The weights after three steps on one batch.
+  /// The weights after steps on one batch, the last of which are replayed.
   uint64_t train(const TrainOptions& options) {
     TrainingSetup setup(world, exec(), options, made_up_data(), small_mlp());
     const MadeUpBatch batch(exec(), setup.batching, world.rank());
-    for (int64_t step = 1; step <= 3; ++step) setup.step.run(batch.batch(), step, options.optimizer.lr);
+    for (int64_t step = 1; step <= 5; ++step) setup.step.run(batch.batch(), step, options.optimizer.lr);
     EXPECT_TRUE(setup.step.flush()->is_finite);
     return setup.parameters.weights_hash();
   }

@@ -48,7 +48,9 @@ INSTANTIATE_FOR_BACKENDS(MicroBatchTest);
 TEST_P(MicroBatchTest, LoadsAsManyRowsAsFitFromTheFirstOneOn) {
   const Task task = make_task();
   const MicroBatches two(exec(), task, kRows, 2);
-  two.load(batch_, 2);
+  CopyStream copies(exec());
+  two.load(copies, batch_, 2);
+  copies.join();
   const MicroBatch last = two.at(1, nullptr);
   EXPECT_EQ(test::from_backend(exec(), last.x), (std::vector<float>{40, 41, 50, 51}));
   EXPECT_EQ(test::from_backend(exec(), last.y), (std::vector<float>{4, 5}));
@@ -61,7 +63,9 @@ TEST_P(MicroBatchTest, ABatchWithoutTargetsIsLoadedToo) {
   const Task task = make_task();
   const MicroBatches all(exec(), task, kRows, 3);
   batch_.y = Tensor{};
-  all.load(batch_);
+  CopyStream copies(exec());
+  all.load(copies, batch_);
+  copies.join();
   EXPECT_EQ(test::from_backend(exec(), all.at(2, nullptr).x), (std::vector<float>{40, 41, 50, 51}));
 }
 
@@ -70,7 +74,9 @@ TEST_P(MicroBatchTest, TrainingAnswersAsEvaluationDoesAndShowsEachPartInOrder) {
   Parameters parameters(exec(), graph_);
   parameters.initialize(1);
   const MicroBatches all(exec(), task, kRows, 3);
-  all.load(batch_);
+  CopyStream copies(exec());
+  all.load(copies, batch_);
+  copies.join();
   const test::OnBackend<MicroBatchInfo> info(exec(), micro_batch_info(0, kRows, kAll, 0, 0.5f));
   const MicroBatch second = all.at(1, info.get());
 

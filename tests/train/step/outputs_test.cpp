@@ -66,7 +66,9 @@ Trained train_once(Exec exec, const Graph& graph, const TrainOptions& options) {
   batch.y = Tensor(y.data(), DType::i32, {kRows});
   batch.sample_index = Tensor(index.data(), DType::i64, {kRows});
   const MicroBatches samples(exec, task, kRows, 1);
-  samples.load(batch);
+  CopyStream copies(exec);
+  samples.load(copies, batch);
+  copies.join();
   const test::OnBackend<MicroBatchInfo> info(exec, micro_batch_info(0, kRows, 3, 0, 1.0f / 3));
   const test::Guarded<float> reduced(exec, {layout.reduced_size()});
   train(task, network, samples.at(0, info.get()), reduced.span(), nullptr, {});

@@ -91,6 +91,27 @@ TEST_P(StepTest, ABatchMayBeOverwrittenOnceRunHasReturned) {
   }
 }
 
+// A loader hands over the same memory again and again, and a step is still computing when the next batch is
+// copied: neither may see the other's samples. The batches differ, so that a step on another one's would
+// show.
+TEST_P(StepTest, TheNextBatchIsCopiedWhileAStepComputes) {
+  for (const bool capture : {false, true}) {
+    const Batching batching{12, 4, 3};
+    TinyRun waiting(exec(), batching, {.capture = capture}), running(exec(), batching, {.capture = capture});
+    std::vector<double> expected, losses;
+    for (int step = 0; step < 12; ++step) {
+      waiting.run(waiting.make_batch(step, 12).batch);
+      expected.push_back(waiting.flush()->loss);
+      const TinyRun::HostBatch host = running.make_batch(step, 12);
+      if (const auto last = running.run(host.batch)) losses.push_back(last->loss);
+      std::memset(host.x.data(), 0xff, host.x.size());
+    }
+    losses.push_back(running.flush()->loss);
+    EXPECT_EQ(losses, expected);
+    EXPECT_EQ(running.hash(), waiting.hash());
+  }
+}
+
 TEST_P(StepTest, ReportsEveryStepOnceAndOneStepLate) {
   TinyRun run(exec(), {8, 8, 1});
   EXPECT_FALSE(run.flush().has_value());
