@@ -25,13 +25,19 @@ class Collectives {
         reproducible_(reproducible),
         ranks_per_node_(ranks_per_node) {}
 
+  /// Floats of scratch memory for a collective on `elements` floats.
+  int64_t scratch_size(int64_t elements) const {
+    return reproducible_ ? elements : direct_scratch(elements, all_.size);
+  }
+
   Slice slice(int64_t elements) const {
     return reproducible_ ? tree_slice(all_, elements) : even_slice(all_.rank, all_.size, elements);
   }
 
   void run(const Collective& collective) {
     if (collective.data.empty()) return;
-    const std::span<float> scratch = transport_.scratch(static_cast<int64_t>(collective.data.size()));
+    const std::span<float> scratch =
+        transport_.scratch(scratch_size(static_cast<int64_t>(collective.data.size())));
     switch (collective.kind) {
       case Collective::Kind::all_reduce:
         return all_reduce(collective.data, collective.wire, scratch);

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "comm/collectives/communicator.h"
 
@@ -17,6 +19,15 @@ struct Group {
   int first = 0;   ///< the rank of member 0
   int stride = 1;  ///< between the ranks of two members
   int rank_of(int member) const { return first + member * stride; }
+};
+
+/// What one rank is sent, and what is received from one, which may be another. Ranks are those of the whole
+/// world. An empty message is skipped.
+struct Exchange {
+  int to = 0;
+  std::span<const std::byte> send;
+  int from = 0;
+  std::span<std::byte> receive;
 };
 
 /// A member's part of n floats; all parts are equal, up to alignment.

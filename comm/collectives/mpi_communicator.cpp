@@ -25,7 +25,9 @@ class MpiCommunicator : public Communicator {
   int rank() const override { return transport_.rank(); }
   int size() const override { return transport_.size(); }
   Slice slice(int64_t elements) const override { return collectives_.slice(elements); }
-  void prepare(std::span<float>, int64_t longest) override { transport_.scratch(longest); }
+  void prepare(std::span<float>, int64_t longest) override {
+    transport_.scratch(collectives_.scratch_size(longest));
+  }
   void start(Exec, const Collective& collective) override {
     const Clock::time_point start = Clock::now();
     collectives_.run(collective);

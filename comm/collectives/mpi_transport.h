@@ -6,6 +6,7 @@
 #include <span>
 
 #include "comm/collectives/chunks.h"
+#include "comm/collectives/group.h"
 #include "comm/collectives/mpi_check.h"
 #include "comm/collectives/wire.h"
 #include "src/device/buffer.h"
@@ -50,15 +51,8 @@ class MpiTransport {
   // memory, and as long from 8192 on.
   static constexpr int64_t kWholeVectorElements = 4096;
 
-  void exchange(int to, std::span<const std::byte> send, int from, std::span<std::byte> receive) {
-    const auto sent = static_cast<int64_t>(send.size()), received = static_cast<int64_t>(receive.size());
-    const int64_t send_chunks = chunk_count(sent, max_elements_);
-    const int64_t receive_chunks = chunk_count(received, max_elements_);
-    for (int64_t i = 0; i < std::max(send_chunks, receive_chunks); ++i)
-      CHECK(MPI_Sendrecv(send.data() + i * max_elements_, chunk_size(sent, max_elements_, i), MPI_BYTE,
-                         i < send_chunks ? to : MPI_PROC_NULL, 0, receive.data() + i * max_elements_,
-                         chunk_size(received, max_elements_, i), MPI_BYTE,
-                         i < receive_chunks ? from : MPI_PROC_NULL, 0, comm_, MPI_STATUS_IGNORE));
+  void exchange(std::span<const Exchange> exchanges) {
+    for (const auto& [to, send, from, receive] : exchanges) exchange(to, send, from, receive);
   }
 
   void add(std::span<float> destination, std::span<const float> source) {
@@ -75,6 +69,17 @@ class MpiTransport {
   }
 
  private:
+  void exchange(int to, std::span<const std::byte> send, int from, std::span<std::byte> receive) {
+    const auto sent = static_cast<int64_t>(send.size()), received = static_cast<int64_t>(receive.size());
+    const int64_t send_chunks = chunk_count(sent, max_elements_);
+    const int64_t receive_chunks = chunk_count(received, max_elements_);
+    for (int64_t i = 0; i < std::max(send_chunks, receive_chunks); ++i)
+      CHECK(MPI_Sendrecv(send.data() + i * max_elements_, chunk_size(sent, max_elements_, i), MPI_BYTE,
+                         i < send_chunks ? to : MPI_PROC_NULL, 0, receive.data() + i * max_elements_,
+                         chunk_size(received, max_elements_, i), MPI_BYTE,
+                         i < receive_chunks ? from : MPI_PROC_NULL, 0, comm_, MPI_STATUS_IGNORE));
+  }
+
   MPI_Comm comm_ = MPI_COMM_NULL;
   int rank_ = 0, size_ = 1;
   int64_t max_elements_;

@@ -74,10 +74,13 @@ class NcclTransport {
   // machine has not been measured.
   static constexpr int64_t kWholeVectorElements = 1 << 16;
 
-  void exchange(int to, std::span<const std::byte> send, int from, std::span<std::byte> receive) {
+  /// In one group: one kernel, in which all messages make progress together.
+  void exchange(std::span<const Exchange> exchanges) {
     CHECK(ncclGroupStart());
-    if (!send.empty()) CHECK(ncclSend(send.data(), send.size(), ncclInt8, to, comm_, stream()));
-    if (!receive.empty()) CHECK(ncclRecv(receive.data(), receive.size(), ncclInt8, from, comm_, stream()));
+    for (const auto& [to, send, from, receive] : exchanges) {
+      if (!send.empty()) CHECK(ncclSend(send.data(), send.size(), ncclInt8, to, comm_, stream()));
+      if (!receive.empty()) CHECK(ncclRecv(receive.data(), receive.size(), ncclInt8, from, comm_, stream()));
+    }
     CHECK(ncclGroupEnd());
   }
 
@@ -128,7 +131,9 @@ class NcclCommunicator : public Communicator {
 
   // The buffer is not registered with NCCL: a send with memory registered on only one side is undefined, and
   // within a machine registration gains nothing for memory from cudaMalloc.
-  void prepare(std::span<float>, int64_t longest) override { transport_.scratch(longest); }
+  void prepare(std::span<float>, int64_t longest) override {
+    transport_.scratch(collectives_.scratch_size(longest));
+  }
 
   void start(Exec, const Collective& collective) override {
     if (collective.data.empty()) return;

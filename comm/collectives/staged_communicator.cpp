@@ -29,7 +29,7 @@ class StagedCommunicator : public Communicator {
   void prepare(std::span<float>, int64_t longest) override {
     const size_t bytes = static_cast<size_t>(longest) * sizeof(float);
     if (staging_.size() < bytes) staging_ = Buffer(Exec{&context_}, Memory::pinned, bytes);
-    transport_.scratch(longest);
+    transport_.scratch(collectives_.scratch_size(longest));
   }
 
   void start(Exec, const Collective& collective) override {

@@ -17,7 +17,7 @@ namespace lockstep {
 //
 // A Transport has
 //   kWholeVectorElements: up to this length whole vectors are exchanged, which takes half as many messages
-//   exchange(int to, span<const byte> send, int from, span<byte> receive): both at once, as does the peer
+//   exchange(span<const Exchange>): all at once
 //   add(span<float> destination, span<const float> source)
 
 /// The half of `data` that a member keeps at one level, and the half that it sends to its partner. Both hold
@@ -32,7 +32,14 @@ struct Halves {
   }
 };
 
-inline int partner_of(const Group& group, int distance) { return group.rank_of(group.rank ^ distance); }
+/// With the partner at this distance, which does the same.
+template <typename Transport>
+void exchange_with_partner(Transport& transport, const Group& group, int distance,
+                           std::span<const float> send, std::span<float> receive) {
+  const int partner = group.rank_of(group.rank ^ distance);
+  const Exchange exchange{partner, std::as_bytes(send), partner, std::as_writable_bytes(receive)};
+  transport.exchange(std::span(&exchange, 1));
+}
 
 /// This member's slice of n floats after tree_reduce_scatter().
 inline Slice tree_slice(const Group& group, int64_t n) {
@@ -49,17 +56,15 @@ inline Slice tree_slice(const Group& group, int64_t n) {
 template <typename Transport>
 void halve(Transport& transport, const Group& group, int distance, const Halves& halves,
            std::span<float> scratch) {
-  const int partner = partner_of(group, distance);
   const std::span<float> received = scratch.first(halves.mine.size());
-  transport.exchange(partner, std::as_bytes(halves.theirs), partner, std::as_writable_bytes(received));
+  exchange_with_partner(transport, group, distance, halves.theirs, received);
   transport.add(halves.mine, received);
 }
 
 /// One level up: exchanges the halves with the partner.
 template <typename Transport>
 void double_up(Transport& transport, const Group& group, int distance, const Halves& halves) {
-  const int partner = partner_of(group, distance);
-  transport.exchange(partner, std::as_bytes(halves.mine), partner, std::as_writable_bytes(halves.theirs));
+  exchange_with_partner(transport, group, distance, halves.mine, halves.theirs);
 }
 
 /// Reduce-scatter: this member's tree_slice() receives the sum; the rest of data is undefined.
@@ -87,9 +92,8 @@ void tree_all_reduce(Transport& transport, const Group& group, int distance, std
                      std::span<float> scratch) {
   if (distance == group.size || data.empty()) return;
   if (static_cast<int64_t>(data.size()) <= Transport::kWholeVectorElements) {
-    const int partner = partner_of(group, distance);
     const std::span<float> received = scratch.first(data.size());
-    transport.exchange(partner, std::as_bytes(data), partner, std::as_writable_bytes(received));
+    exchange_with_partner(transport, group, distance, data, received);
     transport.add(data, received);
     return tree_all_reduce(transport, group, 2 * distance, data, scratch);
   }

@@ -21,10 +21,16 @@ struct ThreadRanks::Shared {
         options(std::move(options_)),
         boxes(static_cast<size_t>(size) * static_cast<size_t>(size)),
         gone(static_cast<size_t>(size)),
-        sent(static_cast<size_t>(size)) {}
+        sent(static_cast<size_t>(size)),
+        exchanges(static_cast<size_t>(size)) {}
 
   std::deque<std::vector<std::byte>>& box(int from, int to) {
     return boxes[static_cast<size_t>(from) * static_cast<size_t>(size) + static_cast<size_t>(to)];
+  }
+
+  void count_exchange(int rank) {
+    const std::scoped_lock lock(mutex);
+    ++exchanges[static_cast<size_t>(rank)];
   }
 
   void send(int from, int to, std::span<const std::byte> message) {
@@ -65,7 +71,8 @@ struct ThreadRanks::Shared {
   std::condition_variable changed;
   std::vector<std::deque<std::vector<std::byte>>> boxes;
   std::vector<bool> gone;
-  std::vector<int64_t> sent;  ///< bytes, by rank
+  std::vector<int64_t> sent;       ///< bytes, by rank
+  std::vector<int64_t> exchanges;  ///< by rank
 };
 
 namespace {
@@ -84,9 +91,12 @@ struct ThreadTransport {
     memory.assign(static_cast<size_t>(elements), std::numeric_limits<float>::quiet_NaN());
     return memory;
   }
-  void exchange(int to, std::span<const std::byte> send, int from, std::span<std::byte> receive) {
-    if (!send.empty()) shared.send(own_rank, to, send);
-    if (!receive.empty()) shared.receive(from, own_rank, receive);
+  void exchange(std::span<const Exchange> exchanges) {
+    shared.count_exchange(own_rank);
+    for (const Exchange& each : exchanges)
+      if (!each.send.empty()) shared.send(own_rank, each.to, each.send);
+    for (const Exchange& each : exchanges)
+      if (!each.receive.empty()) shared.receive(each.from, own_rank, each.receive);
   }
   void add(std::span<float> destination, std::span<const float> source) {
     for (size_t i = 0; i < source.size(); ++i) destination[i] += source[i];
@@ -106,8 +116,9 @@ struct ThreadTransport {
     std::vector<std::vector<float>> all(static_cast<size_t>(size()), mine);
     for (int distance = 1; distance < size(); ++distance) {
       const int to = (own_rank + distance) % size(), from = (own_rank + size() - distance) % size();
-      exchange(to, std::as_bytes(std::span(mine)), from,
-               std::as_writable_bytes(std::span(all[static_cast<size_t>(from)])));
+      const Exchange both{to, std::as_bytes(std::span(mine)), from,
+                          std::as_writable_bytes(std::span(all[static_cast<size_t>(from)]))};
+      exchange(std::span(&both, 1));
     }
     std::ranges::copy(all[0], data.begin());
     for (size_t other = 1; other < all.size(); ++other) add(data, all[other]);
@@ -181,6 +192,7 @@ void ThreadRanks::run_all(const std::function<void(int, std::unique_ptr<Communic
     if (thrown) std::rethrow_exception(thrown);
 }
 
+int64_t ThreadRanks::max_exchanges() const { return *std::ranges::max_element(shared_->exchanges); }
 int64_t ThreadRanks::max_sent() const { return *std::ranges::max_element(shared_->sent) / 4; }
 
 }  // namespace lockstep::test

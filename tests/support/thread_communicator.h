@@ -48,6 +48,8 @@ class ThreadRanks {
 
   /// The most floats that one rank has sent, in units of 4 bytes.
   int64_t max_sent() const;
+  /// The most exchanges that one rank has taken part in, one after the other.
+  int64_t max_exchanges() const;
 
  private:
   struct Shared;

@@ -195,6 +195,27 @@ TEST(Collectives, NarrowWiresRoundEachValueOnceAndTheSumOnce) {
   }
 }
 
+// On a GPU each exchange is a kernel, which takes longer than the messages of a small bucket.
+TEST(Collectives, DirectOnesTakeOneExchangeAndTreesOneALevel) {
+  using Kind = Collective::Kind;
+  struct Case {
+    Kind kind;
+    Wire wire;
+    bool reproducible;
+    int64_t exchanges;
+  };
+  for (const Case& it : {Case{Kind::reduce_scatter, Wire::fp32, false, 1},
+                         {Kind::all_gather, Wire::fp32, false, 1},
+                         {Kind::all_reduce, Wire::bf16, false, 2},
+                         {Kind::reduce_scatter, Wire::fp32, true, 3},
+                         {Kind::all_gather, Wire::fp32, true, 3},
+                         {Kind::all_reduce, Wire::fp32, true, 6}}) {
+    ThreadRanks ranks(8, {.reproducible = it.reproducible});
+    run(ranks, it.kind, gradients(8, 5003), it.wire);
+    EXPECT_EQ(ranks.max_exchanges(), it.exchanges);
+  }
+}
+
 TEST(Collectives, NarrowWiresSendHalf) {
   const int64_t n = 1 << 14;
   ThreadRanks ranks(4, {});
