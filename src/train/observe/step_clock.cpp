@@ -27,18 +27,18 @@ void StepClock::start() { take_seconds_in_sums(); }
 
 void StepClock::begin_step() { step_began_ = Clock::now(); }
 
-void StepClock::has_batch() {
+void StepClock::has_batch(int64_t position) {
   got_batch_ = Clock::now();
   // The step that begins would overwrite the timestamps of the previous one.
-  if (splits_newest_) split_on_device();
+  if (exec_.on_cuda() && splits_newest_) split_on_device();
+  splits_newest_ = !exec_.on_cuda() || position % kSplitEvery == kSplitFirst;
   communicator_.begin_step();
 }
 
-void StepClock::end_step(int64_t position) {
+void StepClock::end_step() {
   communicator_.end_step();
   step_seconds_ = seconds_since(step_began_);
   recorder_.add(step_seconds_);
-  splits_newest_ = exec_.on_cuda() && position % kSplitEvery == kSplitFirst;
   if (!exec_.on_cuda()) split_on_host();
 }
 

@@ -29,10 +29,12 @@ class StepClock {
   void start();
   /// The next step begins, and waits for its batch.
   void begin_step();
-  /// The step has its batch. On a GPU this may wait for the previous step.
-  void has_batch();
-  /// Step number `position` of the run, from 0, is computed, or enqueued on a GPU.
-  void end_step(int64_t position);
+  /// Step number `position` of the run, from 0, has its batch. On a GPU this may wait for the previous step.
+  void has_batch(int64_t position);
+  /// Whether the step that has its batch must be timed (Step::run()).
+  bool times_step() const { return splits_newest_; }
+  /// The step is computed, or enqueued on a GPU.
+  void end_step();
   /// Duration of the newest step.
   double step_seconds() const { return step_seconds_; }
 
@@ -60,7 +62,7 @@ class StepClock {
   StepSplitRecorder recorder_;
   Clock::time_point step_began_, got_batch_;
   double step_seconds_ = 0;
-  bool splits_newest_ = false;  ///< whether to measure the parts of the newest step
+  bool splits_newest_ = false;  ///< whether the parts of the newest step are measured
 };
 
 }  // namespace lockstep

@@ -81,9 +81,10 @@ EndEvent Trainer::run(const TrainObserver& observer, const StopConditions& condi
     clock_.begin_step();
     checkpoints_.check();
     const Batch& batch = next_batch(loader);
-    clock_.has_batch();
-    report(setup_.step.run(batch, state_.position + 1, schedule_.lr(state_.position), requests()));
-    clock_.end_step(state_.position);
+    clock_.has_batch(state_.position);
+    report(setup_.step.run(batch, state_.position + 1, schedule_.lr(state_.position), requests(),
+                           clock_.times_step()));
+    clock_.end_step();
     note_durations();
     ++state_.position;
 

@@ -76,12 +76,14 @@ class Step {
 
   /// Starts step number `step` (from 1). On CUDA the batch is copied while the previous step computes, and
   /// the call returns when that step is done: the GPU then computes this one, and the batch may be reused.
-  /// `requests` are this rank's. Returns the metrics of the previous step.
-  std::optional<StepMetrics> run(const Batch& batch, int64_t step, double lr, const Requests& requests = {});
+  /// `requests` are this rank's. timed: whether seconds() will be called; on the CPU it always may. Returns
+  /// the metrics of the previous step.
+  std::optional<StepMetrics> run(const Batch& batch, int64_t step, double lr, const Requests& requests = {},
+                                 bool timed = false);
   /// Waits for the newest step and returns its metrics, once.
   std::optional<StepMetrics> flush();
 
-  /// The time that the newest step took to copy its batch, and in total. On CUDA this waits for the step and
+  /// The time that the newest step, which was timed, took to copy its batch, and in total. On CUDA this waits for the step and
   /// uses the GPU's clock; of the copy it counts what the previous step did not hide.
   struct Seconds {
     double copy = 0, total = 0;

@@ -24,16 +24,18 @@ class MpiStepClock : public MpiBackendTest {
     const MadeUpBatch batch(exec(), setup_->batching, world.rank());
     for (int64_t step = 0; step < steps; ++step) {
       clock_->begin_step();
-      clock_->has_batch();
-      setup_->step.run(batch.batch(), ++steps_, 1e-3);
-      clock_->end_step(steps_ - 1);
+      clock_->has_batch(steps_);
+      timed_ += clock_->times_step() ? 1 : 0;
+      setup_->step.run(batch.batch(), steps_ + 1, 1e-3, {}, clock_->times_step());
+      clock_->end_step();
+      ++steps_;
     }
     setup_->step.flush();
   }
 
   std::optional<TrainingSetup> setup_;
   std::optional<StepClock> clock_;
-  int64_t steps_ = 0;
+  int64_t steps_ = 0, timed_ = 0;
 };
 INSTANTIATE_FOR_BACKENDS(MpiStepClock);
 
@@ -45,6 +47,7 @@ TEST_P(MpiStepClock, SplitsAllOfAStepsTime) {
   EXPECT_EQ(newest.steps->steps, 20);
   EXPECT_EQ(newest.steps->ranks, world.size());
   EXPECT_GT(newest.steps->mean.compute, 0);
+  EXPECT_EQ(timed_, exec().on_cuda() ? 1 : 20) << "on a GPU, timing a step makes the host wait for it";
   EXPECT_EQ(newest.steps->mean.read, 0) << "the loader has waited for nothing";
   EXPECT_FALSE(clock_->compare_newest(world, {}, {}).steps) << "no step since";
 }
