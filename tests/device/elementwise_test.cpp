@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "src/device/buffer.h"
 #include "tests/support/backend.h"
 
 namespace lockstep {
@@ -31,6 +32,25 @@ TEST_P(AddInPlace, AddsEveryElementAndNoMore) {
         EXPECT_EQ(source.values(), b);
       }
     }
+  }
+}
+
+class CopyFew : public BackendTest {};
+INSTANTIATE_FOR_BACKENDS(CopyFew);
+
+TEST_P(CopyFew, CopiesEveryElementAndNoMoreToTheHostToo) {
+  for (const int64_t n : {0, 1, 3, 64, 1001}) {
+    const std::vector<float> values = random_values(n + 1, 1);
+    const Guarded<float> source(exec(), {n + 1}, values), destination(exec(), {n});
+    const Buffer host(exec(), Memory::pinned, static_cast<size_t>(n + 1) * sizeof(float));
+    copy_few(exec(), destination.span().data(), source.span().data() + 1, n);
+    copy_few(exec(), host.as<float>().data(), source.span().data(), n);
+    const std::vector<float> behind(values.begin() + 1, values.end());
+    EXPECT_EQ(destination.values(), behind);
+    synchronize(exec());
+    std::vector<float> expected(values.begin(), values.end() - 1);
+    expected.push_back(0);
+    EXPECT_EQ(std::vector(host.as<float>().begin(), host.as<float>().end()), expected);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "src/core/step_part.h"
+#include "src/device/elementwise.h"
 #include "src/ops/fingerprint.h"
 #include "src/ops/step_guard.h"
 
@@ -195,8 +196,8 @@ void Step::wait_until(const std::function<bool()>& reached) {
 
 void Step::enqueue() {
   // Added to micro-batch 0's buffer, like a fingerprint; the other buffers have zeros there.
-  copy(parts_.exec, requests_in(reduced_.as<float>()).data(), numbers_in(inputs().numbers).requests,
-       sizeof(Numbers::requests));
+  copy_few(parts_.exec, requests_in(reduced_.as<float>()).data(), numbers_in(inputs().numbers).requests,
+           ParameterLayout::kRequestFloats);
   reducer_.begin();
   if (statistics_) statistics_->begin();
   next_micro_batch_ = 0;
@@ -236,8 +237,8 @@ void Step::enqueue() {
     parts_.sharding->gather(parts_.parameters.weights());
     parts_.parameters.update_working_weights();
   }
-  const Buffer& metrics = turns_[static_cast<size_t>(turn_)].metrics;
-  copy(parts_.exec, metrics.data(), reduced.data(), metrics.size());
+  const std::span<float> metrics = turns_[static_cast<size_t>(turn_)].metrics.as<float>();
+  copy_few(parts_.exec, metrics.data(), reduced.data(), static_cast<int64_t>(metrics.size()));
 }
 
 void Step::compute_share(int lane) {
