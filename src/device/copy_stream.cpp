@@ -44,6 +44,10 @@ bool CopyStream::done() const {
   return status == cudaSuccess;
 }
 
+void CopyStream::wait() {
+  if (exec_.on_cuda()) CHECK(cudaEventSynchronize(impl_->joined.get()));
+}
+
 #else
 
 // Without CUDA every copy is complete when its call returns.
@@ -54,6 +58,7 @@ void CopyStream::copy(void* destination, const void* source, size_t bytes) {
 }
 void CopyStream::join() {}
 bool CopyStream::done() const { return true; }
+void CopyStream::wait() {}
 
 #endif
 

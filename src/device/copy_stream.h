@@ -23,6 +23,8 @@ class CopyStream {
   void join();
   /// Whether the copies before the newest join() are done, so that their sources may be overwritten.
   bool done() const;
+  /// Blocks until they are.
+  void wait();
 
  private:
   struct Impl;

@@ -12,9 +12,9 @@ namespace lockstep {
 /// the compute stream; does not wait. On the CPU any thread may call it.
 void add_in_place(Exec exec, float* destination, const float* source, int64_t n);
 
-/// destination[i] = source[i] for n floats, of which either may be in page-locked host memory. For a few floats
-/// a GPU takes less time than for copy(), because it does this in a kernel. Enqueues on the compute stream; does
-/// not wait.
+/// destination[i] = source[i] for n floats, of which either may be in page-locked host memory. For a few
+/// floats a GPU takes less time than for copy(), because it does this in a kernel. Enqueues on the compute
+/// stream; does not wait.
 void copy_few(Exec exec, float* destination, const float* source, int64_t n);
 
 namespace cuda {

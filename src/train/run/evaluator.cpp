@@ -21,20 +21,52 @@ int loader_threads(const Dataset& dataset, Exec exec) {
   return dataset.in_memory() && !exec.on_cuda() ? 0 : 1;
 }
 
+Evaluator::Inputs::Inputs(Exec exec, const Task& task, int64_t micro_batch, bool capture,
+                          std::function<void()> evaluate_, std::function<void()> predict_)
+    : samples(exec, task, micro_batch, 1),
+      info(exec, Memory::device, sizeof(MicroBatchInfo)),
+      metrics(exec, Memory::device, kLossMetrics * sizeof(float)),
+      evaluate(exec, capture, std::move(evaluate_)),
+      predict(exec, capture, std::move(predict_)) {}
+
+Evaluator::Lane::Lane(Exec exec, const Task& task, const Graph& graph, const Parameters& parameters,
+                      int64_t micro_batch, const Augmenter& middle_, int number, bool capture)
+    : network(exec, graph, parameters, micro_batch, /*training=*/false) {
+  if (middle_.is_active()) middle = {&middle_, number, 0};
+  for (size_t set = 0; set < static_cast<size_t>(input_sets(exec.on_cuda())); ++set)
+    inputs.emplace_back(
+        exec, task, micro_batch, capture,
+        [this, set, &task] {
+          lockstep::evaluate(task, network, batch(set),
+                             Tensor(inputs[set].metrics.data(), DType::f32, {kLossMetrics}));
+        },
+        [this, set, &task] {
+          lockstep::predict(task, network, batch(set));
+          task.objective().activate(network.output());
+        });
+}
+
+MicroBatch Evaluator::Lane::batch(size_t set) const {
+  MicroBatch batch = inputs[set].samples.at(0, inputs[set].info.as<MicroBatchInfo>().data());
+  batch.augmentation = middle;
+  return batch;
+}
+
 Evaluator::Evaluator(Exec exec, ThreadPool& pool, const Task& task, const Graph& graph,
-                     const Parameters& parameters, int64_t micro_batch, std::vector<Metric> metrics)
+                     const Parameters& parameters, int64_t micro_batch, std::vector<Metric> metrics,
+                     bool capture)
     : exec_(exec),
       pool_(pool),
       task_(task),
       micro_batch_(micro_batch),
       metrics_(std::move(metrics)),
       needs_(needs_of(metrics_)),
+      middle_(std::make_unique<Augmenter>(task, graph.shape(0), micro_batch, 1, pool.lanes(),
+                                          Augmenter::Purpose::evaluation)),
       copies_(exec) {
   for (int lane = 0; lane < pool.lanes(); ++lane)
-    lanes_.push_back({Network(exec, graph, parameters, micro_batch, /*training=*/false),
-                      MicroBatches(exec, task, micro_batch, 1)});
-  middle_ = std::make_unique<Augmenter>(task, lanes_[0].network.input().shape().sample(), micro_batch, 1,
-                                        pool.lanes(), Augmenter::Purpose::evaluation);
+    lanes_.push_back(
+        std::make_unique<Lane>(exec, task, graph, parameters, micro_batch, *middle_, lane, capture));
 }
 
 bool Evaluator::run(const Dataset& dataset, int rank, int ranks, const Calls& calls) {
@@ -45,46 +77,52 @@ bool Evaluator::run(const Dataset& dataset, int rank, int ranks, const Calls& ca
 
   // The contents of each micro-batch are known before the first one is read.
   const auto number = [&](int64_t round, int64_t lane) { return (round * ranks + rank) * lanes + lane; };
-  Buffer host_infos(exec_, Memory::pinned, static_cast<size_t>(rounds * lanes) * sizeof(MicroBatchInfo));
+  const Buffer infos(exec_, Memory::pinned, static_cast<size_t>(rounds * lanes) * sizeof(MicroBatchInfo));
   for (int64_t i = 0; i < rounds * lanes; ++i) {
     const int64_t first = number(i / lanes, i % lanes) * micro_batch_;
-    host_infos.as<MicroBatchInfo>()[static_cast<size_t>(i)] =
+    infos.as<MicroBatchInfo>()[static_cast<size_t>(i)] =
         micro_batch_info(first, micro_batch_, dataset.size(), /*step=*/0, /*weight=*/1.0f);
   }
-  const Buffer infos(exec_, Memory::device, host_infos.size());
-  copy(exec_, infos.data(), host_infos.data(), infos.size());
 
   Loader loader(
       exec_, dataset, sampler,
       {.first_slot = rank * rows, .rows = rows, .last_epoch = 1, .threads = loader_threads(dataset, exec_)});
-  Fence copied(exec_);
+  const size_t sets = lanes_[0]->inputs.size();
+  std::deque<Fence> computed;
+  for (size_t set = 0; set < sets; ++set) computed.emplace_back(exec_);
   const PhaseScope evaluating(Phase::evaluate);
   for (int64_t round = 0; round < rounds; ++round) {
     activity().enter(Phase::evaluate, round);
-    if (calls.stops && round % kRoundsBetweenLooks == 0 && calls.stops()) return false;
+    if (calls.stops && round % kRoundsBetweenLooks == 0 && calls.stops()) {
+      synchronize(exec_);  // what is enqueued uses memory that is freed
+      return false;
+    }
     const Batch* batch = loader.next();
     INVARIANT(batch != nullptr, "the loader ended at round {} of {}", round, rounds);
-    const auto round_of = [&](int64_t number_of_lane) {
-      Lane& lane = lanes_[static_cast<size_t>(number_of_lane)];
-      const int64_t local = round * lanes + number_of_lane;
-      MicroBatch samples = lane.samples.at(0, infos.as<MicroBatchInfo>().data() + local);
-      if (middle_->is_active()) samples.augmentation = {middle_.get(), static_cast<int>(number_of_lane), 0};
-      return Round{lane.network, samples, number(round, number_of_lane), local};
+    const size_t set = static_cast<size_t>(round) % sets;
+    const auto round_of = [&](int64_t lane) {
+      const Lane& of_lane = *lanes_[static_cast<size_t>(lane)];
+      return Round{of_lane.network, of_lane.inputs[set], number(round, lane), round * lanes + lane};
     };
-    const auto holds_samples = [&](int64_t lane) {
-      return host_infos.as<MicroBatchInfo>()[static_cast<size_t>(round * lanes + lane)].valid > 0;
+    const auto info_of = [&](int64_t lane) -> const MicroBatchInfo& {
+      return infos.as<MicroBatchInfo>()[static_cast<size_t>(round * lanes + lane)];
     };
     pool_.run([&](int lane) {
-      if (!holds_samples(lane)) return;
-      lanes_[static_cast<size_t>(lane)].samples.load(copies_, *batch, lane * micro_batch_);
+      if (info_of(lane).valid == 0) return;
+      Inputs& inputs = lanes_[static_cast<size_t>(lane)]->inputs[set];
+      inputs.samples.load(copies_, *batch, lane * micro_batch_);
+      copies_.copy(inputs.info.data(), &info_of(lane), sizeof(MicroBatchInfo));
       copies_.join();
-      calls.compute(round_of(lane));
+      (inputs.*calls.computation).run();
+      if (calls.computed) calls.computed(round_of(lane));
     });
-    copied.record();
-    copied.wait();
+    computed[set].record();
+    // Afterwards the batch may be overwritten, and so may the inputs of the round before.
+    copies_.wait();
+    if (round > 0) computed[static_cast<size_t>(round - 1) % sets].wait();
     if (!calls.in_order) continue;
     for (int64_t lane = 0; lane < lanes; ++lane)
-      if (holds_samples(lane)) calls.in_order(round_of(lane));
+      if (info_of(lane).valid > 0) calls.in_order(round_of(lane));
   }
   return true;
 }
@@ -135,12 +173,11 @@ std::optional<Evaluation> Evaluator::evaluate(World& world, const Dataset& datas
   std::vector<int64_t> number_of_local(static_cast<size_t>(local), -1);
   std::vector<MetricTables> lane_tables;
   if (needs.any()) lane_tables = make_tables(dataset, needs);
-  Calls calls;
-  calls.compute = [&](const Round& round) {
+  Calls calls{.computation = &Inputs::evaluate};
+  calls.computed = [&](const Round& round) {
     number_of_local[static_cast<size_t>(round.local)] = round.micro_batch;
-    lockstep::evaluate(
-        task_, round.network, round.samples,
-        Tensor(metrics.as<float>().data() + kLossMetrics * round.local, DType::f32, {kLossMetrics}));
+    copy(exec_, metrics.as<float>().data() + kLossMetrics * round.local, round.inputs.metrics.data(),
+         round.inputs.metrics.size());
     if (needs.any()) collect(round, dataset, lane_tables[static_cast<size_t>(round.local % lanes)]);
   };
   if (wants_to_stop) calls.stops = [&] { return world.any(wants_to_stop()); };
@@ -196,13 +233,13 @@ void Evaluator::collect(const Round& round, const Dataset& dataset, MetricTables
   const int64_t first = round.micro_batch * micro_batch_;
   const int64_t count = std::min(micro_batch_, dataset.size() - first);
   const Tensor output = round.network.output();
+  const ConstTensor y = round.inputs.samples.at(0, nullptr).y;
   if (!exec_.on_cuda())
-    return tables.add(output.data<float>(), static_cast<const std::byte*>(round.samples.y.raw()), first,
-                      count);
+    return tables.add(output.data<float>(), static_cast<const std::byte*>(y.raw()), first, count);
   std::vector<float> outputs(static_cast<size_t>(output.elements()));
-  std::vector<std::byte> targets(round.samples.y.bytes());
+  std::vector<std::byte> targets(y.bytes());
   copy(exec_, outputs.data(), output.raw(), output.bytes());
-  copy(exec_, targets.data(), round.samples.y.raw(), targets.size());
+  copy(exec_, targets.data(), y.raw(), targets.size());
   synchronize(exec_);
   tables.add(outputs.data(), targets.data(), first, count);
 }
@@ -210,11 +247,7 @@ void Evaluator::collect(const Round& round, const Dataset& dataset, MetricTables
 void Evaluator::predict(const Dataset& dataset, const Visit& visit) {
   const int64_t outputs = task_.objective().positions() * task_.objective().outputs();
   std::vector<float> host(static_cast<size_t>(micro_batch_ * outputs));
-  Calls calls;
-  calls.compute = [&](const Round& round) {
-    lockstep::predict(task_, round.network, round.samples);
-    task_.objective().activate(round.network.output());
-  };
+  Calls calls{.computation = &Inputs::predict};
   calls.in_order = [&](const Round& round) {
     copy(exec_, host.data(), round.network.output().raw(), host.size() * sizeof(float));
     synchronize(exec_);

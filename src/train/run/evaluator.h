@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -10,6 +11,8 @@
 #include "comm/collectives/world.h"
 #include "io/dataset/dataset.h"
 #include "src/core/thread_pool.h"
+#include "src/device/copy_stream.h"
+#include "src/device/replay.h"
 #include "src/graph/network.h"
 #include "src/train/objective/metrics.h"
 #include "src/train/step/micro_batch.h"
@@ -40,9 +43,10 @@ int loader_threads(const Dataset& dataset, Exec exec);
 /// are added in sample order, and metrics are computed from exact sums.
 class Evaluator {
  public:
-  /// micro_batch must not depend on the number of ranks.
+  /// micro_batch must not depend on the number of ranks. capture: on CUDA, the computation of a micro-batch
+  /// is replayed as a graph.
   Evaluator(Exec exec, ThreadPool& pool, const Task& task, const Graph& graph, const Parameters& parameters,
-            int64_t micro_batch, std::vector<Metric> metrics);
+            int64_t micro_batch, std::vector<Metric> metrics, bool capture = true);
 
   /// Collective. Mean loss and metrics on every rank.
   Evaluation evaluate(World& world, const Dataset& dataset);
@@ -64,23 +68,39 @@ class Evaluator {
   void predict(const Dataset& dataset, const Visit& visit);
 
   /// Memory for activations of one lane.
-  int64_t lane_bytes() const { return lanes_[0].network.arena_bytes() + middle_->lane_bytes(); }
+  int64_t lane_bytes() const { return lanes_[0]->network.arena_bytes() + middle_->lane_bytes(); }
 
  private:
-  /// Computes one micro-batch at a time: a network and its batch in the backend's memory.
-  struct Lane {
-    Network network;
+  /// A micro-batch at fixed addresses in the backend's memory, and what computes from it.
+  struct Inputs {
+    Inputs(Exec exec, const Task& task, int64_t micro_batch, bool capture, std::function<void()> evaluate,
+           std::function<void()> predict);
     MicroBatches samples;
+    Buffer info, metrics;
+    Replay evaluate, predict;
+  };
+  /// Computes one micro-batch at a time. Not copyable: the replays refer to it.
+  struct Lane {
+    Lane(Exec exec, const Task& task, const Graph& graph, const Parameters& parameters, int64_t micro_batch,
+         const Augmenter& middle, int number, bool capture);
+    Lane(const Lane&) = delete;
+    Lane& operator=(const Lane&) = delete;
+    MicroBatch batch(size_t set) const;
+
+    Network network;
+    Augmenter::Part middle;     ///< of no augmenter, if samples are not cropped
+    std::deque<Inputs> inputs;  ///< input_sets(): the next one is copied while one is computed
   };
   /// One lane's micro-batch in a round. In a round, all lanes compute at the same time.
   struct Round {
-    Network& network;
-    MicroBatch samples;
+    const Network& network;
+    const Inputs& inputs;
     int64_t micro_batch;  ///< its number in the whole data set
     int64_t local;        ///< its number among those of this rank
   };
   struct Calls {
-    std::function<void(const Round&)> compute;             ///< on each lane; enqueues
+    Replay Inputs::*computation;
+    std::function<void(const Round&)> computed = nullptr;  ///< on each lane, after its computation; enqueues
     std::function<void(const Round&)> in_order = nullptr;  ///< for each lane in order, after a whole round
     std::function<bool()> stops =
         nullptr;  ///< called after every few rounds, after the same ones on all ranks
@@ -104,7 +124,7 @@ class Evaluator {
   std::vector<Metric> metrics_;
   MetricNeeds needs_;
   std::unique_ptr<Augmenter> middle_;  // if training crops samples
-  std::vector<Lane> lanes_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
   CopyStream copies_;
 };
 

@@ -125,7 +125,8 @@ TrainingMemory training_memory(const MemoryFacts& facts) {
       .optimizer = optimizer_bytes(options.optimizer, layout.blocks, sharded ? facts.ranks : 1),
       .activations = busy * facts.training_arena,
       .samples = input_sets(facts.on_cuda) * batching.rank_batch() * sample.all() + busy * facts.augmentation,
-      .evaluation = (evaluates ? facts.lanes * facts.evaluation_arena : 0) + evaluated * sample.all(),
+      .evaluation = (evaluates ? facts.lanes * facts.evaluation_arena : 0) +
+                    input_sets(facts.on_cuda) * evaluated * sample.all(),
       .communication = uses_nccl(facts) ? longest_all_reduce(facts) : 0,
       // MPI on a GPU: page-locked memory to which the bucket is copied, and the scratch itself.
       .staging = uses_nccl(facts) ? 0 : (facts.on_cuda ? 2 : 1) * longest_all_reduce(facts),

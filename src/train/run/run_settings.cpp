@@ -85,7 +85,7 @@ int64_t count_steps(const TrainOptions& options, int64_t steps_per_epoch) {
 }
 
 int64_t evaluation_batch(const TrainOptions& options) {
-  return std::min<int64_t>(options.train.global_batch, 64);
+  return std::max(options.train.micro_batch, std::min<int64_t>(options.train.global_batch, 64));
 }
 
 }  // namespace lockstep

@@ -30,7 +30,8 @@ Graph trained_graph(const Graph& graph, const Objective& objective);
 /// Number of steps of the whole run. Throws Error(usage) if there are too many to count.
 int64_t count_steps(const TrainOptions& options, int64_t steps_per_epoch);
 
-/// Micro-batch size of evaluation, which is the same for any number of ranks.
+/// Micro-batch size of evaluation, which is the same for any number of ranks: at least that of the options,
+/// because a forward pass takes less memory than training.
 int64_t evaluation_batch(const TrainOptions& options);
 
 }  // namespace lockstep

@@ -65,12 +65,13 @@ ModelSetup::ModelSetup(World& world, Exec e, const TrainOptions& options, const 
       graph(make_graph(options, task, model)),
       pool(lanes_of(options, exec, world)),
       parameters(exec, graph),
-      evaluation_batch(lockstep::evaluation_batch(options)) {
+      evaluation_batch(lockstep::evaluation_batch(options)),
+      capture(options.run.capture) {
   task.fit_normalization(graph.shape(0));
 }
 
 Evaluator ModelSetup::make_evaluator(const std::vector<Metric>& reported) {
-  return Evaluator(exec, pool, task, graph, parameters, evaluation_batch, reported);
+  return Evaluator(exec, pool, task, graph, parameters, evaluation_batch, reported, capture);
 }
 
 TrainingSetup::TrainingSetup(World& world, Exec e, const TrainOptions& options, const DataSignature& data,

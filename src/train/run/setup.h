@@ -32,6 +32,7 @@ struct ModelSetup {
   ThreadPool pool;
   Parameters parameters;  ///< zeros
   int64_t evaluation_batch;
+  bool capture;  ///< run.capture
 };
 
 /// Everything that a training step needs, built from a run's options in the order of the dependencies. Used

@@ -83,8 +83,8 @@ class Step {
   /// Waits for the newest step and returns its metrics, once.
   std::optional<StepMetrics> flush();
 
-  /// The time that the newest step, which was timed, took to copy its batch, and in total. On CUDA this waits for the step and
-  /// uses the GPU's clock; of the copy it counts what the previous step did not hide.
+  /// The time that the newest step, which was timed, took to copy its batch, and in total. On CUDA this waits
+  /// for the step and uses the GPU's clock; of the copy it counts what the previous step did not hide.
   struct Seconds {
     double copy = 0, total = 0;
   };

@@ -43,11 +43,12 @@ class MpiEvaluator : public MpiBackendTest {
 
   /// A model on an Exec, and what evaluates it.
   struct Model {
-    Model(Exec exec, const Graph& graph, const Dataset& dataset, int lanes, int64_t micro_batch = kMicroBatch)
+    Model(Exec exec, const Graph& graph, const Dataset& dataset, int lanes, int64_t micro_batch = kMicroBatch,
+          bool capture = true)
         : task(exec, {}, signature_of(dataset)),
           parameters(exec, graph),
           pool(lanes),
-          evaluator(exec, pool, task, graph, parameters, micro_batch, metrics(task)) {
+          evaluator(exec, pool, task, graph, parameters, micro_batch, metrics(task), capture) {
       parameters.initialize(5);
     }
     /// All that fit.
@@ -86,6 +87,22 @@ TEST_P(MpiEvaluator, PredictsAsTheCpuDoes) {
   ASSERT_EQ(static_cast<int64_t>(probabilities.size()), kSamples * kClasses);
   test::expect_close(probabilities, test::to_double(predict(reference)), test::kFunction, "probabilities");
   EXPECT_EQ(predict(model), probabilities) << "the second time";
+}
+
+// What a replayed graph reads at each launch, and the two sets of samples between which rounds alternate: in
+// the second evaluation everything is replayed.
+TEST_P(MpiEvaluator, CapturedEqualsUncapturedToTheBitAlsoAfterTraining) {
+  Model captured(exec(), graph_, *dataset_, 1), uncaptured(exec(), graph_, *dataset_, 1, kMicroBatch, false);
+  std::vector<double> losses;
+  for (const uint64_t seed : {1, 2, 3}) {
+    captured.parameters.initialize(seed);
+    uncaptured.parameters.initialize(seed);
+    losses.push_back(captured.evaluator.evaluate(world, *dataset_).loss);
+    EXPECT_EQ(losses.back(), uncaptured.evaluator.evaluate(world, *dataset_).loss);
+    EXPECT_EQ(predict(captured), predict(uncaptured));
+  }
+  EXPECT_NE(losses[0], losses[1]);
+  EXPECT_NE(losses[1], losses[2]);
 }
 
 TEST_P(MpiEvaluator, LossAndAccuracyAreThoseOfThePredictionsOnAnyNumberOfRanks) {
