@@ -58,6 +58,10 @@ class MpiTransport {
   void add(std::span<float> destination, std::span<const float> source) {
     add_in_place(Exec{}, destination.data(), source.data(), static_cast<int64_t>(source.size()));
   }
+  void add_tree(std::span<float> destination, const float* others, int count, int position) {
+    lockstep::add_tree(Exec{}, destination.data(), others, static_cast<int64_t>(destination.size()), count,
+                       position);
+  }
   void narrow(Wire wire, std::span<const float> source, uint16_t* destination) {
     cpu::narrow(dtype_of(wire), source.data(), destination, static_cast<int64_t>(source.size()));
   }

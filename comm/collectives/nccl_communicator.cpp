@@ -87,6 +87,10 @@ class NcclTransport {
   void add(std::span<float> destination, std::span<const float> source) {
     cuda::add_in_place(stream(), destination.data(), source.data(), static_cast<int64_t>(source.size()));
   }
+  void add_tree(std::span<float> destination, const float* others, int count, int position) {
+    cuda::add_tree(stream(), destination.data(), others, static_cast<int64_t>(destination.size()), count,
+                   position);
+  }
   void narrow(Wire wire, std::span<const float> source, uint16_t* destination) {
     cuda::narrow(stream(), dtype_of(wire), source.data(), destination, static_cast<int64_t>(source.size()));
   }

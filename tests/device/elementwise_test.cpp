@@ -35,6 +35,32 @@ TEST_P(AddInPlace, AddsEveryElementAndNoMore) {
   }
 }
 
+class AddTree : public BackendTest {};
+INSTANTIATE_FOR_BACKENDS(AddTree);
+
+TEST_P(AddTree, AddsNeighboursFirstWhoeverHasWhichOfThem) {
+  for (const int count : {1, 2, 4, 8, kMaxTreeLeaves}) {
+    for (const int64_t n : {0, 1, 65, 1001}) {
+      const std::vector<float> all = random_values(count * n, 3);
+      std::vector<std::vector<float>> level;
+      for (int k = 0; k < count; ++k) level.emplace_back(all.begin() + k * n, all.begin() + (k + 1) * n);
+      for (; level.size() > 1; level.resize(level.size() / 2))
+        for (size_t pair = 0; 2 * pair < level.size(); ++pair)
+          for (size_t i = 0; i < static_cast<size_t>(n); ++i)
+            level[pair][i] = level[2 * pair][i] + level[2 * pair + 1][i];
+      for (int position = 0; position < count; position += 3) {
+        const auto own = all.begin() + position * n;
+        std::vector<float> rest(all.begin(), own);
+        rest.insert(rest.end(), own + n, all.end());
+        const Guarded<float> destination(exec(), {n}, std::vector<float>(own, own + n)),
+            others(exec(), {(count - 1) * n}, rest);
+        add_tree(exec(), destination.span().data(), others.span().data(), n, count, position);
+        EXPECT_EQ(destination.values(), level[0]) << count << " of " << n << " floats, own " << position;
+      }
+    }
+  }
+}
+
 class CopyFew : public BackendTest {};
 INSTANTIATE_FOR_BACKENDS(CopyFew);
 

@@ -12,6 +12,7 @@
 #include "comm/collectives/collectives.h"
 #include "comm/collectives/wire.h"
 #include "src/core/error.h"
+#include "src/device/elementwise.h"
 
 namespace lockstep::test {
 
@@ -100,6 +101,10 @@ struct ThreadTransport {
   }
   void add(std::span<float> destination, std::span<const float> source) {
     for (size_t i = 0; i < source.size(); ++i) destination[i] += source[i];
+  }
+  void add_tree(std::span<float> destination, const float* others, int count, int position) {
+    lockstep::add_tree(Exec{}, destination.data(), others, static_cast<int64_t>(destination.size()), count,
+                       position);
   }
   void narrow(Wire wire, std::span<const float> source, uint16_t* destination) {
     cpu::narrow(dtype_of(wire), source.data(), destination, static_cast<int64_t>(source.size()));

@@ -62,23 +62,28 @@ double magnitude(const Vectors& data, size_t i) {
 // halved or some slices are empty.
 const int64_t kLengths[] = {0, 1, 3, 17, 64, 65, 256, 257, 515, 1287, 5003};
 
+/// Also one of which the ranks of a node do not exchange the whole.
+const int64_t kTreeLengths[] = {0, 1, 3, 17, 64, 65, 256, 257, 515, 1287, 5003, kNodeWholeElements + 77};
+
 TEST(TreeSum, EqualsTheSequentialTreeOnEveryRank) {
   for (const int size : {1, 2, 4, 8, 16}) {
-    for (const int64_t n : kLengths) {
-      SCOPED_TRACE(testing::Message() << size << " ranks, " << n << " elements");
-      ThreadRanks ranks(size, {.reproducible = true});
+    for (const int64_t n : kTreeLengths) {
       const Vectors data = gradients(size, n);
       const std::vector<float> expected = oracle_tree_sum(data);
-      for (const std::vector<float>& result : run(ranks, Collective::Kind::all_reduce, data))
-        ASSERT_TRUE(same_bits(result, expected));
+      for (int per_node = 1; per_node <= size; per_node *= 2) {
+        SCOPED_TRACE(testing::Message() << size << " ranks by " << per_node << ", " << n << " elements");
+        ThreadRanks ranks(size, {.reproducible = true, .ranks_per_node = per_node});
+        for (const std::vector<float>& result : run(ranks, Collective::Kind::all_reduce, data))
+          ASSERT_TRUE(same_bits(result, expected));
+      }
     }
   }
 }
 
 TEST(TreeSum, SendsNoMoreThanAPlainAllReduce) {
-  const int64_t n = 1 << 14;
-  for (const int size : {2, 4, 8, 16}) {
-    ThreadRanks ranks(size, {.reproducible = true});
+  const int64_t n = 1 << 17;
+  for (const auto& [size, per_node] : {std::pair{2, 0}, {4, 0}, {8, 0}, {16, 0}, {4, 4}, {16, 8}}) {
+    ThreadRanks ranks(size, {.reproducible = true, .ranks_per_node = per_node});
     run(ranks, Collective::Kind::all_reduce, gradients(size, n));
     EXPECT_EQ(ranks.max_sent(), 2 * n * (size - 1) / size);  // the lower bound of any all-reduce
   }
@@ -124,9 +129,9 @@ TEST(Collectives, SlicesAreDisjointAlignedAndCoverTheBuffer) {
 }
 
 TEST(Collectives, AReproducibleSliceHasTheBitsOfTheWholeSum) {
-  for (const int size : {2, 4, 8, 16}) {
-    for (const int64_t n : kLengths) {
-      ThreadRanks ranks(size, {.reproducible = true});
+  for (const auto& [size, per_node] : {std::pair{2, 0}, {4, 0}, {8, 0}, {16, 0}, {8, 8}, {16, 4}}) {
+    for (const int64_t n : kTreeLengths) {
+      ThreadRanks ranks(size, {.reproducible = true, .ranks_per_node = per_node});
       const Vectors data = gradients(size, n);
       const std::vector<float> expected = oracle_tree_sum(data);
       const Vectors results = run(ranks, Collective::Kind::reduce_scatter, data);
@@ -155,19 +160,24 @@ TEST(Collectives, ASliceIsCloseToTheExactSumOnAnyNumberOfRanks) {
 }
 
 TEST(Collectives, AGatherBringsEverySliceToAll) {
-  for (const bool reproducible : {false, true}) {
-    for (const int size : {2, 3, 4, 5, 16}) {
-      if (reproducible && (size & (size - 1)) != 0) continue;
-      for (const int64_t n : kLengths) {
-        ThreadRanks ranks(size, {.reproducible = reproducible});
-        const std::vector<float> expected = made_up_gradient(99, static_cast<size_t>(n));
-        const std::vector<Slice> owned = slices(ranks, n);
-        Vectors data(static_cast<size_t>(size), std::vector<float>(static_cast<size_t>(n), NAN));
-        for (size_t rank = 0; rank < data.size(); ++rank)
-          std::ranges::copy(part(expected, owned[rank]), data[rank].begin() + owned[rank].offset);
-        for (const std::vector<float>& result : run(ranks, Collective::Kind::all_gather, data))
-          ASSERT_TRUE(same_bits(result, expected)) << size << " ranks, " << n << " elements";
-      }
+  for (const auto& [size, reproducible, per_node] : {std::tuple{2, false, 0},
+                                                     {3, false, 0},
+                                                     {5, false, 0},
+                                                     {16, false, 0},
+                                                     {2, true, 0},
+                                                     {4, true, 0},
+                                                     {16, true, 0},
+                                                     {4, true, 4},
+                                                     {16, true, 8}}) {
+    for (const int64_t n : kTreeLengths) {
+      ThreadRanks ranks(size, {.reproducible = reproducible, .ranks_per_node = per_node});
+      const std::vector<float> expected = made_up_gradient(99, static_cast<size_t>(n));
+      const std::vector<Slice> owned = slices(ranks, n);
+      Vectors data(static_cast<size_t>(size), std::vector<float>(static_cast<size_t>(n), NAN));
+      for (size_t rank = 0; rank < data.size(); ++rank)
+        std::ranges::copy(part(expected, owned[rank]), data[rank].begin() + owned[rank].offset);
+      for (const std::vector<float>& result : run(ranks, Collective::Kind::all_gather, data))
+        ASSERT_TRUE(same_bits(result, expected)) << size << " ranks, " << n << " elements";
     }
   }
 }
@@ -196,22 +206,30 @@ TEST(Collectives, NarrowWiresRoundEachValueOnceAndTheSumOnce) {
 }
 
 // On a GPU each exchange is a kernel, which takes longer than the messages of a small bucket.
-TEST(Collectives, DirectOnesTakeOneExchangeAndTreesOneALevel) {
+TEST(Collectives, DirectOnesTakeOneExchangeAndTreesOneALevelOrNode) {
   using Kind = Collective::Kind;
   struct Case {
     Kind kind;
     Wire wire;
     bool reproducible;
     int64_t exchanges;
+    int per_node = 0;
+    int64_t n = 5003;
   };
   for (const Case& it : {Case{Kind::reduce_scatter, Wire::fp32, false, 1},
                          {Kind::all_gather, Wire::fp32, false, 1},
                          {Kind::all_reduce, Wire::bf16, false, 2},
                          {Kind::reduce_scatter, Wire::fp32, true, 3},
                          {Kind::all_gather, Wire::fp32, true, 3},
-                         {Kind::all_reduce, Wire::fp32, true, 6}}) {
-    ThreadRanks ranks(8, {.reproducible = it.reproducible});
-    run(ranks, it.kind, gradients(8, 5003), it.wire);
+                         {Kind::all_reduce, Wire::fp32, true, 6},
+                         {Kind::reduce_scatter, Wire::fp32, true, 1, 8},
+                         {Kind::all_gather, Wire::fp32, true, 1, 8},
+                         {Kind::all_reduce, Wire::fp32, true, 1, 8},
+                         {Kind::all_reduce, Wire::fp32, true, 2, 8, 1 << 16},
+                         {Kind::all_reduce, Wire::fp32, true, 3, 4},
+                         {Kind::all_reduce, Wire::fp32, true, 4, 4, 1 << 16}}) {
+    ThreadRanks ranks(8, {.reproducible = it.reproducible, .ranks_per_node = it.per_node});
+    run(ranks, it.kind, gradients(8, it.n), it.wire);
     EXPECT_EQ(ranks.max_exchanges(), it.exchanges);
   }
 }

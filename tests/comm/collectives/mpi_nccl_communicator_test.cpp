@@ -21,8 +21,8 @@ INSTANTIATE_TEST_SUITE_P(Backends, NcclCommunicator, testing::Values(Backend::cu
                          [](const auto&) { return "cuda"; });
 
 TEST_P(NcclCommunicator, SumsOfAReplayedGraphAreThoseOfTheFirstRun) {
-  for (const bool reproducible : {false, true}) {
-    const auto communicator = make_nccl_communicator(world, *exec().cuda, reproducible, 0);
+  for (const auto& [reproducible, ranks_per_node] : {std::pair{false, 0}, {true, 0}, {true, world.size()}}) {
+    const auto communicator = make_nccl_communicator(world, *exec().cuda, reproducible, ranks_per_node);
     const size_t elements = 5000;
     std::vector<std::vector<float>> data;
     for (int rank = 0; rank < world.size(); ++rank) data.push_back(made_up_gradient(rank, elements));
