@@ -32,15 +32,15 @@ Graph::Graph(const Value& input, uint64_t seed, Precision precision)
 
 bool Graph::Node::backward_reads_output() const {
   const LayerTraits traits = layer->traits();
-  return traits.backward_reads_output || (relu && (adds || !traits.recovers_relu));
+  return traits.backward_reads_output || (activation == Activation::relu && (adds || !traits.recovers_relu));
 }
 
 Graph Graph::clone() const {
   Graph copy(input_, seed_, precision_);
   for (const Node& node : nodes_)
-    copy.nodes_.push_back({node.name, node.layer->clone(), node.inputs, node.output, node.adds, node.relu,
-                           node.parameters_of, node.taken_from, node.segment, node.tuning, node.loss_weight,
-                           node.output_name, node.writes_f32});
+    copy.nodes_.push_back({node.name, node.layer->clone(), node.inputs, node.output, node.adds,
+                           node.activation, node.parameters_of, node.taken_from, node.segment, node.tuning,
+                           node.loss_weight, node.output_name, node.writes_f32});
   return copy;
 }
 

@@ -29,8 +29,8 @@ class Graph {
     std::vector<int> inputs;  ///< values
     Value output;             ///< of one sample
     bool adds = false;        ///< the last of its inputs is added to the layer's output: see fuse()
-    bool relu = false;        ///< a ReLU is applied to that
-    int parameters_of = -1;   ///< earlier layer whose parameters of the same names it uses
+    std::optional<Activation> activation = {};  ///< applied to that
+    int parameters_of = -1;                     ///< earlier layer whose parameters of the same names it uses
     /// The layer from which a rewrite has taken its parameters, and after which they are named; "": itself.
     std::string taken_from = {};
     /// Consecutive layers of one segment recompute their activations for backward; -1: activations are kept.
@@ -45,7 +45,7 @@ class Graph {
     std::span<const int> layer_inputs() const { return {inputs.data(), inputs.size() - (adds ? 1 : 0)}; }
     /// What its parameters and states are named after.
     const std::string& owner() const { return taken_from.empty() ? name : taken_from; }
-    /// Whether backward reads the output, for the layer or for its ReLU.
+    /// Whether backward reads the output, for the layer or for the ReLU that it applies.
     bool backward_reads_output() const;
   };
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "src/device/exec.h"
 #include "src/graph/value.h"
 #include "src/ops/micro_batch.h"
+#include "src/ops/pointwise/activation.h"
 #include "src/ops/step_guard.h"
 
 namespace lockstep {
@@ -73,8 +75,9 @@ struct LayerTraits {
   bool backward_reads_output = false;
   bool forward_in_place = false;   ///< output may share the memory of input 0
   bool applies_sum = false;        ///< forward can add a value like its output (Preparation::adds)
-  bool applies_relu = false;       ///< forward can apply a ReLU to its output (Preparation::relu)
+  bool applies_relu = false;       ///< forward can apply a ReLU to its output (Preparation::activation)
   bool recovers_relu = false;      ///< backward through a ReLU does not read the output, if nothing was added
+  bool applies_gelu = false;       ///< likewise a GELU of either form, for which it saves what backward reads
   bool is_maximum = false;         ///< of elements of a channel: ReLUs and biases may as well be behind it
   bool backward_in_place = false;  ///< gradient of input 0 may share the memory of the output's gradient
   bool adds_to_gradient = false;   ///< backward can add to that of input 0 (Preparation::adds_to_gradient)
@@ -85,7 +88,8 @@ struct LayerTraits {
   bool skips_frozen = false;
   bool reshape = false;      ///< output is input 0 with another shape: shares its memory, and nothing runs
   bool takes_first = false;  ///< output is the first channels of input 0
-  bool writes_f32 = false;   ///< forward can write f32 when activations are narrower (Preparation::output)
+  std::optional<Activation> activation = {};  ///< the layer is this function of each element
+  bool writes_f32 = false;  ///< forward can write f32 when activations are narrower (Preparation::output)
 };
 
 /// Replaces values, in the memory of the backend, by their sum over all micro-batches that are computed at
@@ -149,9 +153,10 @@ class Layer {
     Exec exec = {};
     int64_t samples = 0;               ///< of a micro-batch
     bool needs_input_gradient = true;  ///< false for layers whose only input is the data
-    /// forward adds LayerContext::added to its output, and applies a ReLU to that. Only with the traits
-    /// applies_sum and applies_relu.
-    bool adds = false, relu = false;
+    /// forward adds LayerContext::added to its output, and applies an activation to that. Only with the
+    /// traits applies_sum, applies_relu and applies_gelu.
+    bool adds = false;
+    std::optional<Activation> activation = {};
     /// backward adds the gradient of input 0 to what a later layer has left there. Only with the trait.
     bool adds_to_gradient = false;
     DType type = DType::f32;    ///< of inputs and gradients that are numbers

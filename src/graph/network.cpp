@@ -22,7 +22,7 @@ Graph prepared(Exec exec, const Graph& graph, int64_t micro_batch, bool training
                          .samples = micro_batch,
                          .needs_input_gradient = needs_input_gradient,
                          .adds = node.adds,
-                         .relu = node.relu,
+                         .activation = node.activation,
                          .adds_to_gradient = adds_to_gradient[i],
                          .type = activation_type(graph.precision()),
                          .output = node.output.dtype,

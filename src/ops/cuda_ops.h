@@ -55,7 +55,7 @@ void batch_norm_running_update(Exec exec, const MicroBatchInfo* info, float mome
 /// b may be empty.
 void bias_forward(Exec exec, ConstTensor x, ConstTensor b, Tensor y, bool relu = false);
 void bias_backward(Exec exec, ConstTensor dy, Tensor db);
-void bias_relu_backward(Exec exec, ConstTensor y, Tensor dy, Tensor db);
+void bias_activation_backward(Exec exec, Activation activation, ConstTensor kept, Tensor dy, Tensor db);
 
 void cast(Exec exec, ConstTensor x, Tensor y);
 

@@ -54,7 +54,7 @@ class GraphRunner {
       node.layer->prepare({.exec = exec,
                            .samples = n,
                            .adds = node.adds,
-                           .relu = node.relu,
+                           .activation = node.activation,
                            .adds_to_gradient = adds_to_gradient_[i],
                            .type = type(),
                            .output = node.output.dtype,

@@ -103,7 +103,8 @@ TEST(GraphOutputs, TheirMetricsLieBehindTheOthersAndAreSummed) {
 std::vector<std::string> fused(Graph graph) {
   const Graph rewritten = fuse(std::move(graph));
   std::vector<std::string> names;
-  for (const Graph::Node& node : rewritten.nodes()) names.push_back(node.name + (node.relu ? "+relu" : ""));
+  for (const Graph::Node& node : rewritten.nodes())
+    names.push_back(node.name + (node.activation ? "+relu" : ""));
   return names;
 }
 

@@ -28,7 +28,7 @@ Graph small_cnn() {
 void prepare(Graph& graph, int64_t n) {
   const std::vector<bool> needs = values_with_gradient(graph);
   for (Graph::Node& node : graph.nodes())
-    node.layer->prepare({{}, n, needs[static_cast<size_t>(node.inputs[0])], node.adds, node.relu});
+    node.layer->prepare({{}, n, needs[static_cast<size_t>(node.inputs[0])], node.adds, node.activation});
 }
 
 /// What the plan has for one event of a layer; nullptr: nothing.

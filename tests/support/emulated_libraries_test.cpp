@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cmath>
+#include <numbers>
 #include <vector>
 
 #include "src/device/cuda_context.h"
@@ -149,6 +151,71 @@ TEST_F(EmulatedCublasLt, RefusesMisuse) {
   EXPECT_EQ(multiply(split), CUBLAS_STATUS_INVALID_VALUE) << "an algorithm of another problem";
   CHECK(cublasLtMatrixLayoutCreate(&a, CUDA_R_32F, 5, 7, 4));
   EXPECT_EQ(multiply(split), CUBLAS_STATUS_INVALID_VALUE) << "columns that overlap";
+}
+
+/// (8, 16) times (16, 3), and a GELU.
+class EmulatedCublasLtGelu : public EmulatedCublasLt {
+ protected:
+  void SetUp() override {
+    EmulatedCublasLt::SetUp();
+    if (IsSkipped()) return;
+    const uint32_t epilogue = CUBLASLT_EPILOGUE_GELU_AUX;
+    CHECK(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, 4));
+    for (cublasLtMatrixLayout_t layout : {a, b, d}) CHECK(cublasLtMatrixLayoutDestroy(layout));
+    CHECK(cublasLtMatrixLayoutCreate(&a, CUDA_R_32F, 8, 16, 8));
+    CHECK(cublasLtMatrixLayoutCreate(&b, CUDA_R_32F, 16, 3, 16));
+    CHECK(cublasLtMatrixLayoutCreate(&d, CUDA_R_32F, 8, 3, 8));
+    set_sum(at(3), 16);
+  }
+  void set_sum(void* sum, int64_t leading) {
+    CHECK(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &sum, 8));
+    CHECK(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, &leading, 8));
+  }
+  cublasStatus_t ask(cublasLtMatrixLayout_t left, cublasLtMatrixLayout_t right) {
+    cublasLtMatmulHeuristicResult_t result;
+    int found = 0;
+    return cublasLtMatmulAlgoGetHeuristic(context->cublas(), operation, left, right, d, d, preference, 1,
+                                          &result, &found);
+  }
+};
+
+TEST_F(EmulatedCublasLtGelu, StoresWhatTheGeluIsAppliedTo) {
+  ASSERT_EQ(multiply(candidates().back()), CUBLAS_STATUS_SUCCESS);
+  const std::vector<float> left = download(0), right = download(1), result = download(2), sum = download(3);
+  for (size_t i = 0; i < 8; ++i)
+    for (size_t j = 0; j < 3; ++j) {
+      double expected = 0;
+      for (size_t k = 0; k < 16; ++k) expected += double{left[k * 8 + i]} * right[j * 16 + k];
+      EXPECT_NEAR(sum[j * 16 + i], expected, 1e-4);
+      EXPECT_NEAR(result[j * 8 + i],
+                  expected / 2 *
+                      (1 + std::tanh(std::sqrt(2 / std::numbers::pi) *
+                                     (expected + 0.044715 * std::pow(expected, 3)))),
+                  1e-4);
+    }
+}
+
+TEST_F(EmulatedCublasLtGelu, RefusesMisuse) {
+  const auto candidate = candidates().back();
+  set_sum(nullptr, 16);
+  EXPECT_EQ(multiply(candidate), CUBLAS_STATUS_INVALID_VALUE);
+  set_sum(at(2), 16);
+  EXPECT_EQ(multiply(candidate), CUBLAS_STATUS_INVALID_VALUE) << "the sum in the result";
+  set_sum(at(0), 16);
+  EXPECT_EQ(multiply(candidate), CUBLAS_STATUS_INVALID_VALUE) << "the sum in an input";
+  set_sum(at(3) + 4, 16);
+  EXPECT_EQ(multiply(candidate), CUBLAS_STATUS_INVALID_VALUE) << "less aligned than promised";
+  set_sum(at(3), 24);
+  EXPECT_EQ(multiply(candidate), CUBLAS_STATUS_INVALID_VALUE) << "an algorithm of another problem";
+  for (const int64_t leading : {0, 12}) {
+    set_sum(at(3), leading);
+    EXPECT_EQ(ask(a, b), CUBLAS_STATUS_INVALID_VALUE) << leading;
+  }
+  set_sum(at(3), 16);
+  EXPECT_EQ(ask(a, b), CUBLAS_STATUS_SUCCESS);
+  CHECK(cublasLtMatrixLayoutCreate(&a, CUDA_R_32F, 8, 7, 8));
+  CHECK(cublasLtMatrixLayoutCreate(&b, CUDA_R_32F, 7, 3, 7));
+  EXPECT_EQ(ask(a, b), CUBLAS_STATUS_NOT_SUPPORTED);
 }
 
 /// 3x3 filters over (2, 6, 5, 4), channels-last.

@@ -21,13 +21,13 @@ Doubles matmul(const MatmulSpec& spec, const Doubles& a, const Doubles& b, const
   Doubles c;
   for (int64_t i = 0; i < spec.m; ++i)
     for (int64_t j = 0; j < spec.n; ++j) {
-      double sum = spec.epilogue == Epilogue::none ? 0 : bias[index(j)];
+      double sum = spec.bias ? bias[index(j)] : 0;
       for (int64_t l = 0; l < spec.k; ++l) {
         const double left = a[index(spec.transpose_a ? l * spec.m + i : i * spec.k + l)];
         const double right = b[index(spec.transpose_b ? j * spec.k + l : l * spec.n + j)];
         sum += left * right;
       }
-      c.push_back(spec.epilogue == Epilogue::bias_relu ? std::max(sum, 0.0) : sum);
+      c.push_back(sum);
     }
   return c;
 }

@@ -3,13 +3,17 @@
 #include <utility>
 
 #include "src/graph/rewrites/rewrites.h"
-#include "src/ops/pointwise/activation.h"
 
 namespace lockstep {
 
 namespace {
 
-bool is_relu(const Graph::Node& node) { return node.layer->kind() == to_string(Activation::relu); }
+bool is_relu(const Graph::Node& node) { return node.layer->traits().activation == Activation::relu; }
+
+bool applies(const LayerTraits& traits, Activation activation) {
+  if (activation == Activation::relu) return traits.applies_relu;
+  return traits.applies_gelu && (activation == Activation::gelu || activation == Activation::gelu_tanh);
+}
 
 /// The index of the only layer that reads this value, or -1 if there are several or it is an output.
 int only_reader(const Graph& graph, int value) {
@@ -45,8 +49,8 @@ void move_relus_behind_pools(Graph& graph) {
   }
 }
 
-/// Copies a graph without the additions and ReLUs that an earlier layer can do itself, and with the biases of
-/// convolutions behind the maxima that are taken of their outputs, which have fewer elements.
+/// Copies a graph without the additions and activations that an earlier layer can do itself, and with the
+/// biases of convolutions behind the maxima that are taken of their outputs, which have fewer elements.
 class Folding {
  public:
   explicit Folding(Graph graph)
@@ -61,7 +65,7 @@ class Folding {
     for (int value = 1; value <= graph_.output(); ++value) {
       Graph::Node& node = graph_.nodes()[static_cast<size_t>(value) - 1];
       if (node.layer->kind() == "add" && fold_sum(node)) continue;
-      if (is_relu(node) && fold_relu(node)) continue;
+      if (fold_activation(node)) continue;
       if (const int maximum = maxima_[static_cast<size_t>(value)]; maximum > 0)
         take_bias(node, biases_[maximum]);
       for (int& input : node.inputs) input = renamed(input);
@@ -129,7 +133,7 @@ class Folding {
   bool fold_sum(const Graph::Node& sum) {
     const auto [earlier, later] = std::minmax(sum.inputs[0], sum.inputs[1]);
     Graph::Node* const before = producer(later, sum);
-    if (before == nullptr || !before->layer->traits().applies_sum || before->adds || before->relu)
+    if (before == nullptr || !before->layer->traits().applies_sum || before->adds || before->activation)
       return false;
     before->adds = true;
     before->inputs.push_back(renamed(earlier));
@@ -137,11 +141,14 @@ class Folding {
     return true;
   }
 
-  bool fold_relu(const Graph::Node& relu) {
-    Graph::Node* const before = producer(relu.inputs[0], relu);
-    if (before == nullptr || !before->layer->traits().applies_relu || before->relu) return false;
-    before->relu = true;
-    replace(relu, *before, relu.inputs[0]);
+  bool fold_activation(const Graph::Node& node) {
+    const std::optional<Activation> activation = node.layer->traits().activation;
+    if (!activation) return false;
+    Graph::Node* const before = producer(node.inputs[0], node);
+    if (before == nullptr || !applies(before->layer->traits(), *activation) || before->activation)
+      return false;
+    before->activation = activation;
+    replace(node, *before, node.inputs[0]);
     return true;
   }
 

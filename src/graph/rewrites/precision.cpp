@@ -26,7 +26,7 @@ struct Float32Values {
     }
     const Graph::Node& node = graph.nodes()[static_cast<size_t>(value) - 1];
     const LayerTraits traits = node.layer->traits();
-    const bool writes = traits.writes_f32 && !node.relu && !node.adds;
+    const bool writes = traits.writes_f32 && !node.activation && !node.adds;
     const bool copies = (traits.reshape || traits.takes_first) && node.inputs[0] > 0;
     (writes || copies ? written : copied)[static_cast<size_t>(value)] = true;
     if (copies) trace(graph, node.inputs[0]);

@@ -145,7 +145,7 @@ void Conv::backward(ConstTensor x, ConstTensor w, ConstTensor y, Tensor dy, Tens
   // oneDNN adds the gradient of the bias up together with that of the filters.
   const Tensor own_db = spec_.transposed || exec_.on_cuda() ? db : Tensor{};
   if (spec_.relu)
-    bias_relu_backward(exec_, y, dy, own_db);
+    bias_activation_backward(exec_, Activation::relu, y, dy, own_db);
   else if (own_db)
     bias_backward(exec_, dy, own_db);
   const auto for_dx = static_cast<int64_t>(dx_bytes());

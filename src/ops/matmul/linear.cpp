@@ -3,19 +3,9 @@
 #include <algorithm>
 
 #include "src/ops/check.h"
-#include "src/ops/pointwise/activation.h"
 #include "src/ops/pointwise/bias.h"
 
 namespace lockstep {
-
-namespace {
-
-Epilogue epilogue(const LinearSpec& spec) {
-  if (!spec.bias) return Epilogue::none;
-  return spec.relu ? Epilogue::bias_relu : Epilogue::bias;
-}
-
-}  // namespace
 
 Linear::Linear(Exec exec, const LinearSpec& spec)
     : exec_(exec),
@@ -24,8 +14,9 @@ Linear::Linear(Exec exec, const LinearSpec& spec)
                       .n = spec.out,
                       .k = spec.in,
                       .transpose_b = true,
+                      .bias = spec.bias,
                       .adds = spec.adds,
-                      .epilogue = epilogue(spec),
+                      .activation = spec.activation,
                       .type = spec.type,
                       .result = spec.result,
                       .tf32 = spec.tf32}),
@@ -51,16 +42,15 @@ size_t Linear::workspace_bytes() const {
 }
 
 void Linear::forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace,
-                     ConstTensor added) {
-  forward_.run(x, w, b, y, workspace, added);
-  if (spec_.relu && !spec_.bias) activation_forward(exec_, Activation::relu, y, y);
+                     ConstTensor added, Tensor sum) {
+  forward_.run(x, w, b, y, workspace, added, sum);
 }
 
-void Linear::backward(ConstTensor x, ConstTensor w, ConstTensor y, Tensor dy, Tensor dx, Tensor dw, Tensor db,
-                      Tensor workspace) {
+void Linear::backward(ConstTensor x, ConstTensor w, ConstTensor kept, Tensor dy, Tensor dx, Tensor dw,
+                      Tensor db, Tensor workspace) {
   INVARIANT(spec_.needs_dx || !dx, "linear: dx was declared unneeded");
-  if (spec_.relu)
-    bias_relu_backward(exec_, y, dy, db);
+  if (spec_.activation)
+    bias_activation_backward(exec_, *spec_.activation, kept, dy, db);
   else if (db)
     bias_backward(exec_, dy, db);
   if (dx) backward_data_->run(dy, w, {}, dx, workspace);

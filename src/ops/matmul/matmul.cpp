@@ -7,7 +7,6 @@
 #include "src/ops/check.h"
 #include "src/ops/matmul/matmul_cuda.h"
 #include "src/ops/onednn.h"
-#include "src/ops/pointwise/activation.h"
 #include "src/ops/pointwise/bias.h"
 
 namespace lockstep {
@@ -34,10 +33,9 @@ struct Matmul::Cpu {
       operations.append_sum(1.0f);
       attributes.set_post_ops(operations);
     }
-    const auto desc =
-        spec.epilogue == Epilogue::none
-            ? onednn::describe_with<dnnl::matmul>(attributes, a_desc, b_desc, c_desc)
-            : onednn::describe_with<dnnl::matmul>(attributes, a_desc, b_desc, bias_desc, c_desc);
+    const auto desc = spec.bias
+                          ? onednn::describe_with<dnnl::matmul>(attributes, a_desc, b_desc, bias_desc, c_desc)
+                          : onednn::describe_with<dnnl::matmul>(attributes, a_desc, b_desc, c_desc);
     primitive = dnnl::matmul(desc);
     stream = dnnl::stream(onednn::engine());
     a = onednn::unbound(a_desc);
@@ -49,14 +47,25 @@ struct Matmul::Cpu {
     scratchpad_bytes = desc.scratchpad_desc().get_size();
     arguments = {
         {DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}, {DNNL_ARG_SCRATCHPAD, scratchpad}};
-    if (spec.epilogue != Epilogue::none) arguments.emplace(DNNL_ARG_BIAS, bias);
+    if (spec.bias) arguments.emplace(DNNL_ARG_BIAS, bias);
     if (spec.adds) arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, added);
   }
 
   void run(ConstTensor a_data, ConstTensor b_data, ConstTensor bias_data, Tensor c_data, Tensor workspace,
-           ConstTensor added_data) {
+           ConstTensor added_data, Tensor sum_data) {
     if (spec.m == 0 || spec.n == 0) return;
-    if (spec.k == 0) return run_empty_sum(bias_data, c_data, added_data);
+    const Tensor sum = spec.keeps_sum() ? sum_data : c_data;
+    if (spec.k == 0)
+      run_empty_sum(bias_data, sum, added_data);
+    else
+      multiply(a_data, b_data, bias_data, sum, workspace, added_data);
+    // Not fused: oneDNN's ReLU turns NaN into zero, which would hide that training has diverged, and its GELU
+    // would not keep the sum.
+    if (spec.activation) activation_forward({}, *spec.activation, sum, c_data);
+  }
+
+  void multiply(ConstTensor a_data, ConstTensor b_data, ConstTensor bias_data, Tensor c_data,
+                Tensor workspace, ConstTensor added_data) {
     onednn::bind(a, a_data.raw());
     onednn::bind(b, b_data.raw());
     onednn::bind(bias, bias_data.raw());
@@ -65,8 +74,6 @@ struct Matmul::Cpu {
     onednn::bind(scratchpad, workspace.raw());
     primitive.execute(stream, arguments);
     stream.wait();
-    // Not fused: oneDNN's ReLU turns NaN into zero, which would hide that training has diverged.
-    if (spec.epilogue == Epilogue::bias_relu) activation_forward({}, Activation::relu, c_data, c_data);
   }
 
   void run_empty_sum(ConstTensor bias_data, Tensor c_data, ConstTensor added_data) const {
@@ -75,8 +82,7 @@ struct Matmul::Cpu {
       copy({}, c_data.raw(), added_data.raw(), c_data.bytes());
     else
       fill_zero({}, c_data.raw(), c_data.bytes());
-    if (spec.epilogue != Epilogue::none) bias_forward({}, c_data, bias_data, c_data);
-    if (spec.epilogue == Epilogue::bias_relu) activation_forward({}, Activation::relu, c_data, c_data);
+    if (spec.bias) bias_forward({}, c_data, bias_data, c_data);
   }
 
   MatmulSpec spec;
@@ -88,7 +94,7 @@ struct Matmul::Cpu {
 };
 
 Matmul::Matmul(Exec exec, const MatmulSpec& spec) : spec_(spec) {
-  INVARIANT(!spec.accumulates || (spec.epilogue == Epilogue::none && !spec.adds),
+  INVARIANT(!spec.accumulates || !(spec.bias || spec.adds || spec.activation),
             "matmul: an epilogue of a sum of products");
   if constexpr (kCuda) {
     if (exec.on_cuda()) {
@@ -110,17 +116,18 @@ size_t Matmul::workspace_bytes() const {
 }
 
 void Matmul::run(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace,
-                 ConstTensor added) {
+                 ConstTensor added, Tensor sum) {
   expect(a, spec_.type, spec_.transpose_a ? Shape{spec_.k, spec_.m} : Shape{spec_.m, spec_.k}, "matmul: a");
   expect(b, spec_.type, spec_.transpose_b ? Shape{spec_.n, spec_.k} : Shape{spec_.k, spec_.n}, "matmul: b");
   expect(c, spec_.result, {spec_.m, spec_.n}, "matmul: c");
-  if (spec_.epilogue != Epilogue::none) expect(bias, spec_.result, {spec_.n}, "matmul: bias");
+  if (spec_.bias) expect(bias, spec_.result, {spec_.n}, "matmul: bias");
   if (spec_.adds) expect(added, spec_.result, {spec_.m, spec_.n}, "matmul: added");
+  if (spec_.keeps_sum()) expect(sum, spec_.result, {spec_.m, spec_.n}, "matmul: sum");
   expect_workspace(workspace, workspace_bytes(), "matmul");
   if constexpr (kCuda) {
-    if (cuda_) return cuda_->run(a, b, bias, c, workspace, added);
+    if (cuda_) return cuda_->run(a, b, bias, c, workspace, added, sum);
   }
-  onednn::guarded("matmul", [&] { cpu_->run(a, b, bias, c, workspace, added); });
+  onednn::guarded("matmul", [&] { cpu_->run(a, b, bias, c, workspace, added, sum); });
 }
 
 }  // namespace lockstep

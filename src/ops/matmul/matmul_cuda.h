@@ -14,7 +14,8 @@ struct Matmul::Cuda {
 
   size_t workspace_bytes() const;
   /// Callers have checked the arguments.
-  void run(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace, ConstTensor added);
+  void run(ConstTensor a, ConstTensor b, ConstTensor bias, Tensor c, Tensor workspace, ConstTensor added,
+           Tensor sum);
 
  private:
   struct Impl;

@@ -1,5 +1,6 @@
 #include "src/device/elementwise_kernels.h"
 #include "src/ops/cuda_ops.h"
+#include "src/ops/pointwise/activation_gradients.h"
 #include "src/tensor/real.h"
 
 namespace lockstep::cuda {
@@ -9,9 +10,6 @@ namespace {
 // Comparisons are written so that NaN stays NaN, because a diverged run must be detected.
 struct Relu {
   __device__ float operator()(float x) const { return x < 0.0f ? 0.0f : x; }
-};
-struct ReluGradient {
-  __device__ float operator()(float y, float dy) const { return y > 0.0f ? dy : 0.0f; }
 };
 
 struct LeakyRelu {
@@ -53,35 +51,12 @@ struct TanhGradient {
   __device__ float operator()(float y, float dy) const { return dy * (1.0f - y * y); }
 };
 
-constexpr float kSqrtHalf = 0.70710678118654752f;
-constexpr float kInverseSqrtTwoPi = 0.39894228040143268f;
-
-// erfc keeps its relative precision where 1 + erf would cancel.
 struct Gelu {
   __device__ float operator()(float x) const { return 0.5f * x * erfcf(-x * kSqrtHalf); }
 };
-struct GeluGradient {
-  __device__ float operator()(float x, float dy) const {
-    return dy * (0.5f * erfcf(-x * kSqrtHalf) + x * kInverseSqrtTwoPi * expf(-0.5f * x * x));
-  }
-};
-
-// 0.5 (1 + tanh(u)) is the logistic function of 2 u, which does not cancel.
-constexpr float kTwiceSqrtTwoOverPi = 1.5957691216057308f, kCubic = 0.044715f;
-
-__device__ inline float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
-
 struct GeluTanh {
   __device__ float operator()(float x) const {
     return x * logistic(kTwiceSqrtTwoOverPi * x * (1.0f + kCubic * x * x));
-  }
-};
-struct GeluTanhGradient {
-  __device__ float operator()(float x, float dy) const {
-    const float s = logistic(kTwiceSqrtTwoOverPi * x * (1.0f + kCubic * x * x));
-    // Where the slope of the logistic function is 0, x^3 may be infinite.
-    const float slope = s * (1.0f - s);
-    return dy * (slope == 0.0f ? s : s + slope * kTwiceSqrtTwoOverPi * x * (1.0f + 3.0f * kCubic * x * x));
   }
 };
 

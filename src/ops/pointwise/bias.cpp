@@ -8,7 +8,6 @@
 #include "src/ops/column_sum.h"
 #include "src/ops/cuda_ops.h"
 #include "src/ops/kept_if.h"
-#include "src/ops/pointwise/activation.h"
 #include "src/tensor/real.h"
 
 namespace lockstep {
@@ -55,24 +54,33 @@ void bias_backward(Exec exec, ConstTensor dy, Tensor db) {
   std::copy(sums.begin(), sums.end(), db.data<float>());
 }
 
-void bias_relu_backward(Exec exec, ConstTensor y, Tensor dy, Tensor db) {
-  if (!db) return activation_backward(exec, Activation::relu, y, dy, dy);
+void bias_activation_backward(Exec exec, Activation activation, ConstTensor kept, Tensor dy, Tensor db) {
+  if (!db) return activation_backward(exec, activation, kept, dy, dy);
+  INVARIANT(
+      activation == Activation::relu || activation == Activation::gelu || activation == Activation::gelu_tanh,
+      "bias: behind it {}", to_string(activation));
   const int64_t channels = dy.shape()[-1];
-  expect_real(dy, y.shape(), "bias: dy");
-  expect(y, dy.dtype(), dy.shape(), "bias: y");
+  expect_real(dy, kept.shape(), "bias: dy");
+  expect(kept, dy.dtype(), dy.shape(), "bias: kept");
   expect(db, DType::f32, {channels}, "bias: db");
   if (channels == 0) return;
   if constexpr (kCuda) {
-    if (exec.on_cuda()) return cuda::bias_relu_backward(exec, y, dy, db);
+    if (exec.on_cuda()) return cuda::bias_activation_backward(exec, activation, kept, dy, db);
   }
   std::vector<double> sums(static_cast<size_t>(channels));
   with_cpu_real(dy.dtype(), [&]<Real T>(T) {
-    const T* const out = y.data<T>();
+    const T* const in = kept.data<T>();
     T* const gradient = dy.data<T>();
     cpu::for_row_blocks(dy.elements() / channels, [&](int64_t begin, int64_t end) {
+      if (activation == Activation::relu) {
 #pragma omp simd
-      for (int64_t i = begin * channels; i < end * channels; ++i)
-        gradient[i] = cpu::kept_if(out[i] > 0.0f, gradient[i]);
+        for (int64_t i = begin * channels; i < end * channels; ++i)
+          gradient[i] = cpu::kept_if(in[i] > 0.0f, gradient[i]);
+      } else {
+        const Shape block = {end - begin, channels};
+        const Tensor rows(gradient + begin * channels, dy.dtype(), block);
+        activation_backward(exec, activation, {in + begin * channels, dy.dtype(), block}, rows, rows);
+      }
       cpu::add_columns(begin, end, channels, sums.data(),
                        [=](int64_t row, int64_t c) -> float { return gradient[row * channels + c]; });
     });

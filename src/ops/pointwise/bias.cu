@@ -1,5 +1,6 @@
 #include "src/ops/columns.h"
 #include "src/ops/cuda_ops.h"
+#include "src/ops/pointwise/activation_gradients.h"
 #include "src/tensor/real.h"
 
 namespace lockstep::cuda {
@@ -20,13 +21,20 @@ struct AddBias : Matrices<Type, 1> {
   __device__ Column column(int64_t column) const { return {bias == nullptr ? 0.0f : float{bias[column]}}; }
 };
 
-/// elements: dy, and y behind a ReLU.
-template <bool kRelu, Real Type>
-struct Gradient : Matrices<Type, kRelu ? 2 : 1> {
+template <Real Type>
+struct Gradient : Matrices<Type, 1> {
+  struct Column {
+    __device__ Pair operator()(int64_t, const float* dy) const { return {dy[0], 0.0f}; }
+  };
+  __device__ Column column(int64_t) const { return {}; }
+};
+
+/// elements: dy, and what the gradient F of an activation is computed from. What is stored is summed.
+template <typename F, Real Type>
+struct GradientBefore : Matrices<Type, 2> {
   struct Column {
     __device__ Pair operator()(int64_t, const float* elements) const {
-      if constexpr (kRelu) return {elements[1] > 0.0f ? elements[0] : 0.0f, 0.0f};
-      return {elements[0], 0.0f};
+      return {float{Type(F{}(elements[1], elements[0]))}, 0.0f};
     }
   };
   __device__ Column column(int64_t) const { return {}; }
@@ -54,17 +62,22 @@ void bias_backward(Exec exec, ConstTensor dy, Tensor db) {
   const int64_t columns = db.elements();
   if (columns == 0) return;
   with_real(dy.dtype(), [&]<Real T>(T) {
-    column_sums(exec, Gradient<false, T>{{{dy.data<T>()}, columns}}, StoreFirst{db.data<float>()},
+    column_sums(exec, Gradient<T>{{{dy.data<T>()}, columns}}, StoreFirst{db.data<float>()},
                 dy.elements() / columns, columns);
   });
 }
 
-void bias_relu_backward(Exec exec, ConstTensor y, Tensor dy, Tensor db) {
+void bias_activation_backward(Exec exec, Activation activation, ConstTensor kept, Tensor dy, Tensor db) {
   const int64_t columns = db.elements();
-  with_real(dy.dtype(), [&]<Real T>(T) {
-    column_sums(exec, Gradient<true, T>{{{dy.data<T>(), y.data<T>()}, columns}}, StoreFirst{db.data<float>()},
-                dy.elements() / columns, columns, dy.data<T>());
-  });
+  const auto run = [&]<typename F>(F) {
+    with_real(dy.dtype(), [&]<Real T>(T) {
+      column_sums(exec, GradientBefore<F, T>{{{dy.data<T>(), kept.data<T>()}, columns}},
+                  StoreFirst{db.data<float>()}, dy.elements() / columns, columns, dy.data<T>());
+    });
+  };
+  if (activation == Activation::relu) return run(ReluGradient{});
+  if (activation == Activation::gelu) return run(GeluGradient{});
+  run(GeluTanhGradient{});
 }
 
 }  // namespace lockstep::cuda

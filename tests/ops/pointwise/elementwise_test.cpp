@@ -1,8 +1,10 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
 #include <functional>
 
+#include "src/ops/check.h"
 #include "src/ops/pointwise/activation.h"
 #include "src/ops/pointwise/add.h"
 #include "src/ops/pointwise/bias.h"
@@ -92,17 +94,32 @@ const RegisterOp kCast("cast", [](Op& op) {
            [narrow](int64_t count) { return cast_case(count, narrow); });
 });
 
+Doubles with_bias(const Values& in) {
+  Doubles sum = in["x"];
+  for (size_t i = 0; i < sum.size(); ++i) sum[i] += in["b"][i % in["b"].size()];
+  return sum;
+}
+
 OpCase bias_case(const Shape& shape) {
   OpCase op;
   op.input("x", shape).input("b", {shape[-1]}).output("y", shape, kRounding);
   op.output_gradient("y").gradient("b", kSum);
   op.runs([](const OpCall& c) { bias_forward(c.exec, c["x"], c["b"], c["y"]); },
           [](const OpCall& c) { bias_backward(c.exec, c["dy"], c["db"]); });
+  op.oracle = [](const Values& in) { return Values{{"y", with_bias(in)}}; };
+  op.may_alias = {{"y", "x"}};
+  op.activations = {"x", "y"};
+  op.parameters = {"b"};
+  return op;
+}
+
+/// Forward with a ReLU.
+OpCase bias_relu_case(const Shape& shape, const Fill& x = {}) {
+  OpCase op;
+  op.input("x", shape, x).input("b", {shape[-1]}).output("y", shape, kRounding);
+  op.runs([](const OpCall& c) { bias_forward(c.exec, c["x"], c["b"], c["y"], /*relu=*/true); });
   op.oracle = [](const Values& in) {
-    Doubles y = in["x"];
-    const Doubles& b = in["b"];
-    for (size_t i = 0; i < y.size(); ++i) y[i] += b[i % b.size()];
-    return Values{{"y", y}};
+    return Values{{"y", oracle::activation(Activation::relu, with_bias(in))}};
   };
   op.may_alias = {{"y", "x"}};
   op.activations = {"x", "y"};
@@ -110,17 +127,30 @@ OpCase bias_case(const Shape& shape) {
   return op;
 }
 
-/// A bias, and a ReLU behind it.
-OpCase bias_relu_case(const Shape& shape) {
-  OpCase op = bias_case(shape);
-  op.runs([](const OpCall& c) { bias_forward(c.exec, c["x"], c["b"], c["y"], /*relu=*/true); },
-          [](const OpCall& c) { bias_relu_backward(c.exec, c["y"], c["dy"], c["db"]); });
-  op.oracle = [sum = op.oracle](const Values& in) {
-    return Values{{"y", oracle::activation(Activation::relu, sum(in)["y"])}};
-  };
-  op.kinks = 0.01;
-  op.overwritten = {"dy"};
+/// The gradients of a bias behind which there is an activation, and of what it is added to. The bias is zero,
+/// so that the sum is x, unrounded.
+OpCase bias_activation_case(const Shape& shape, Activation activation) {
+  OpCase op;
+  op.input("x", shape, between(-3, 3));
+  op.input("b", {shape[-1]}, exactly(Doubles(static_cast<size_t>(shape[-1]), 0)));
+  op.output("y", shape, kFunction).output_gradient("y").gradient("x", kGradient, shape.elements());
+  op.gradient("b", kSum);
+  op.runs(
+      [=](const OpCall& c) {
+        expect(c["b"], DType::f32, {shape[-1]}, "bias: b");
+        activation_forward(c.exec, activation, c["x"], c["y"]);
+      },
+      [=](const OpCall& c) {
+        expect(c["dy"], c["dx"].dtype(), c["dx"].shape(), "bias: dy");
+        copy(c.exec, c["dx"].raw(), c["dy"].raw(), c["dy"].bytes());
+        bias_activation_backward(c.exec, activation, c[backward_reads_input(activation) ? "x" : "y"], c["dx"],
+                                 c["db"]);
+      });
+  op.oracle = [=](const Values& in) { return Values{{"y", oracle::activation(activation, with_bias(in))}}; };
+  if (activation == Activation::relu) op.kinks = 0.01;
   op.may_be_absent = {"db"};
+  op.activations = {"x", "y"};
+  op.rounded = {"db"};  // the sum of what is stored
   return op;
 }
 
@@ -132,13 +162,16 @@ const RegisterOp kBias("bias", [](Op& op) {
                                 : 2,
            [shape](int64_t n) { return bias_case(shape.batched(n)); });
   for (const Shape& shape : {Shape{5}, Shape{3, 4, 72}, Shape{16}})
-    op.add("behind it a ReLU, samples of " + to_string(shape), 40,
+    op.add("and a ReLU, samples of " + to_string(shape), 40,
            [shape](int64_t n) { return bias_relu_case(shape.batched(n)); });
-  OpCase with_nan = bias_relu_case({3, 1});
-  with_nan.operands.resize(3);  // forward alone
-  with_nan.overwritten = with_nan.may_be_absent = {};
-  with_nan.operands[0].fill = exactly({kNaN, -1, 2});
-  op.add("NaN stays behind a ReLU", with_nan);
+  op.add("NaN stays behind a ReLU", bias_relu_case({3, 1}, exactly({kNaN, -1, 2})));
+  for (const Shape& shape : {Shape{5}, Shape{3, 4, 72}, Shape{16}})
+    op.add("behind it relu, samples of " + to_string(shape), 40,
+           [=](int64_t n) { return bias_activation_case(shape.batched(n), Activation::relu); });
+  for (const Activation activation : {Activation::gelu, Activation::gelu_tanh})
+    for (const Shape& shape : {Shape{5}, Shape{72}, Shape{16}})
+      op.add(fmt::format("behind it {}, samples of {}", to_string(activation), to_string(shape)), 16,
+             [=](int64_t n) { return bias_activation_case(shape.batched(n), activation); });
   op.time("bias", 64, [](int64_t n) { return bias_case({n, 26, 26, 32}); });
 });
 

@@ -84,6 +84,10 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t handle,
       return valid(read(&operation->epilogue, value, bytes));
     case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
       return valid(read(&operation->bias, value, bytes));
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER:
+      return valid(read(&operation->aux, value, bytes));
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD:
+      return valid(read(&operation->aux_leading, value, bytes));
     case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE:
       operation->bias_type.emplace();
       return valid(read(&*operation->bias_type, value, bytes));

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <climits>
+#include <cmath>
 #include <cstring>
 #include <initializer_list>
 #include <vector>
@@ -22,6 +23,9 @@ struct Problem {
   Layout a, b, c, d;
   size_t m, n, k;
 
+  /// What the epilogue writes beside D: a matrix like D, but for its leading dimension.
+  Layout aux() const { return {d.type, d.rows, d.columns, operation.aux_leading}; }
+
   /// Tells problems apart for which an algorithm was chosen; the value of a pointer is none of it.
   uint64_t fingerprint() const {
     uint64_t hash = 14695981039346656037u;
@@ -29,8 +33,8 @@ struct Problem {
          {static_cast<uint64_t>(operation.compute), uint64_t{operation.epilogue},
           static_cast<uint64_t>(operation.transpose_a), static_cast<uint64_t>(operation.transpose_b), m, n, k,
           static_cast<uint64_t>(a.leading), static_cast<uint64_t>(b.leading),
-          static_cast<uint64_t>(c.leading), static_cast<uint64_t>(d.leading), uint64_t{a.type},
-          uint64_t{d.type}})
+          static_cast<uint64_t>(c.leading), static_cast<uint64_t>(d.leading),
+          static_cast<uint64_t>(operation.aux_leading), uint64_t{a.type}, uint64_t{d.type}})
       hash = (hash ^ part) * 1099511628211u;
     return hash;
   }
@@ -44,8 +48,8 @@ struct Algorithm {
   uint32_t reduction;
   int32_t splits;  ///< of k
   std::array<uint32_t, 4> alignment;
-  uint32_t bias_alignment;
-  uint32_t unused[3] = {};
+  uint32_t bias_alignment, aux_alignment;
+  uint32_t unused[2] = {};
 
   static constexpr uint64_t kMagic = 0x6c75636f6d706172;
 };
@@ -95,8 +99,11 @@ cublasStatus_t understand(cublasLtMatmulDesc_t operation_handle, cublasLtMatrixL
   const bool tf32 = operation->compute == CUBLAS_COMPUTE_32F_FAST_TF32;
   if (operation->compute != CUBLAS_COMPUTE_32F && operation->compute != CUBLAS_COMPUTE_32F_PEDANTIC && !tf32)
     return CUBLAS_STATUS_NOT_SUPPORTED;
-  if (operation->epilogue != CUBLASLT_EPILOGUE_DEFAULT && operation->epilogue != CUBLASLT_EPILOGUE_BIAS)
+  if (operation->epilogue != CUBLASLT_EPILOGUE_DEFAULT && !operation->has_bias() && !operation->has_gelu())
     return CUBLAS_STATUS_NOT_SUPPORTED;
+  // CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD: "divisible by 8 and no less than the number of rows".
+  if (operation->has_gelu() && (!is_sane(problem->aux()) || operation->aux_leading % 8 != 0))
+    return CUBLAS_STATUS_INVALID_VALUE;
   // The table of types of cublasLtMatmul(): factors of one type; the result has it, too, or is of floats; the
   // bias has that of the result.
   const bool narrow = a->type != CUDA_R_32F;
@@ -113,6 +120,11 @@ struct Arguments {
   void* d;
   float* workspace;
 };
+
+double gelu(double x) {
+  constexpr double kSqrtTwoOverPi = 0.79788456080286536;
+  return 0.5 * x * (1 + std::tanh(kSqrtTwoOverPi * (x + 0.044715 * x * x * x)));
+}
 
 /// partial (m, n), column-major = op(A) op(B) over a part of k.
 void multiply(const Problem& p, const Arguments& arguments, size_t first, size_t last, float* partial) {
@@ -156,18 +168,23 @@ void run(const Problem& p, const Algorithm& algorithm, const Arguments& argument
       float value = arguments.alpha * sum;
       if (arguments.beta != 0)
         value += arguments.beta * load(p.c.type, arguments.c, j * static_cast<size_t>(p.c.leading) + i);
-      if (p.operation.epilogue == CUBLASLT_EPILOGUE_BIAS) value += load(p.d.type, p.operation.bias, i);
+      if (p.operation.has_bias()) value += load(p.d.type, p.operation.bias, i);
+      if (p.operation.has_gelu()) {
+        store(p.d.type, p.operation.aux, j * static_cast<size_t>(p.operation.aux_leading) + i, value);
+        value = static_cast<float>(gelu(value));
+      }
       store(p.d.type, arguments.d, j * static_cast<size_t>(p.d.leading) + i, value);
     }
 }
 
 /// As if each operand were read once and the result written once.
 void count(const Problem& p, const Arguments& arguments) {
-  const size_t bias_bytes = p.operation.epilogue == CUBLASLT_EPILOGUE_BIAS ? p.m * size_of(p.d.type) : 0;
+  const size_t bias_bytes = p.operation.has_bias() ? p.m * size_of(p.d.type) : 0;
+  const size_t aux_bytes = p.operation.has_gelu() ? p.aux().bytes() : 0;
   const size_t c_bytes = arguments.beta == 0 ? 0 : p.c.bytes();
   const bool rounds = p.operation.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
   account::count_call("matmul", arithmetic_of(p.a.type, rounds), uint64_t{2} * p.m * p.n * p.k,
-                      p.a.bytes() + p.b.bytes() + c_bytes + bias_bytes, p.d.bytes());
+                      p.a.bytes() + p.b.bytes() + c_bytes + bias_bytes, p.d.bytes() + aux_bytes);
 }
 
 }  // namespace
@@ -189,6 +206,9 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
   *found = 0;
   Problem problem;
   if (const cublasStatus_t status = understand(operation, a, b, c, d, &problem)) return status;
+  // For some problems the real library has no algorithm with such an epilogue, and does not document for
+  // which.
+  if (problem.operation.has_gelu() && problem.k % 8 != 0) return CUBLAS_STATUS_NOT_SUPPORTED;
 
   const auto offer = [&](cublasLtReductionScheme_t reduction, int32_t splits, uint64_t workspace_bytes) {
     // The mask filters ways of split-K; an algorithm without it is always in.
@@ -201,7 +221,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
         .reduction = reduction,
         .splits = splits,
         .alignment = preference->alignment,
-        .bias_alignment = static_cast<uint32_t>(largest_alignment(problem.operation.bias))};
+        .bias_alignment = static_cast<uint32_t>(largest_alignment(problem.operation.bias)),
+        .aux_alignment = static_cast<uint32_t>(largest_alignment(problem.operation.aux))};
     results[(*found)++] = {.algo = std::bit_cast<cublasLtMatmulAlgo_t>(algorithm),
                            .workspaceSize = workspace_bytes,
                            .state = CUBLAS_STATUS_SUCCESS,
@@ -271,9 +292,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
   if (workspace_bytes < algorithm.workspace_bytes) return CUBLAS_STATUS_INVALID_VALUE;
   if (algorithm.workspace_bytes > 0 && (workspace == nullptr || !aligned(workspace, 256)))
     return CUBLAS_STATUS_INVALID_VALUE;
-  const void* bias = problem.operation.epilogue == CUBLASLT_EPILOGUE_BIAS ? problem.operation.bias : nullptr;
-  if (problem.operation.epilogue == CUBLASLT_EPILOGUE_BIAS &&
-      (bias == nullptr || !aligned(bias, algorithm.bias_alignment)))
+  const void* bias = problem.operation.has_bias() ? problem.operation.bias : nullptr;
+  if (problem.operation.has_bias() && (bias == nullptr || !aligned(bias, algorithm.bias_alignment)))
+    return CUBLAS_STATUS_INVALID_VALUE;
+  const void* aux = problem.operation.has_gelu() ? problem.operation.aux : nullptr;
+  if (problem.operation.has_gelu() && (aux == nullptr || !aligned(aux, algorithm.aux_alignment)))
     return CUBLAS_STATUS_INVALID_VALUE;
   // CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_*: what was promised.
   const std::array<const void*, 4> pointers = {a, b, c, d};
@@ -281,15 +304,18 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
     if (!aligned(pointers.at(i), algorithm.alignment.at(i))) return CUBLAS_STATUS_INVALID_VALUE;
 
   // Only C may be D, with the same layout.
-  const Range d_range{d, problem.d.bytes()}, scratch{workspace, algorithm.workspace_bytes};
+  const Range d_range{d, problem.d.bytes()}, scratch{workspace, algorithm.workspace_bytes},
+      aux_range{aux, aux == nullptr ? 0 : problem.aux().bytes()};
   const std::array<Range, 4> inputs = {
       Range{a, problem.a.bytes()}, Range{b, problem.b.bytes()},
       Range{bias, bias == nullptr ? 0 : problem.m * emulator::size_of(problem.d.type)},
       Range{c == d ? nullptr : c, c == d ? 0 : problem.c.bytes()}};
   if (c == d && problem.c.leading != problem.d.leading) return CUBLAS_STATUS_INVALID_VALUE;
-  if (scratch.overlaps(d_range)) return CUBLAS_STATUS_INVALID_VALUE;
+  if (scratch.overlaps(d_range) || aux_range.overlaps(d_range) || aux_range.overlaps(scratch))
+    return CUBLAS_STATUS_INVALID_VALUE;
   for (const Range& input : inputs)
-    if (input.overlaps(d_range) || input.overlaps(scratch)) return CUBLAS_STATUS_INVALID_VALUE;
+    if (input.overlaps(d_range) || input.overlaps(scratch) || input.overlaps(aux_range))
+      return CUBLAS_STATUS_INVALID_VALUE;
 
   arguments.a = a;
   arguments.b = b;

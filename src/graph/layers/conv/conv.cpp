@@ -126,7 +126,7 @@ class ConvLayer final : public Layer {
     spec.samples = preparation.samples;
     spec.needs_dx = preparation.needs_input_gradient;
     spec.adds_to_dx = preparation.adds_to_gradient;
-    spec.relu = preparation.relu;
+    spec.relu = preparation.activation == Activation::relu;
     spec.type = preparation.type;
     spec.tf32 = preparation.tf32;
     op_.emplace(preparation.exec, spec);

@@ -54,6 +54,7 @@ class LinearLayer final : public Layer {
     return {.backward_reads_input = true,
             .applies_sum = true,
             .applies_relu = true,
+            .applies_gelu = true,
             .adds_to_gradient = true,
             .skips_frozen = true,
             .writes_f32 = true};
@@ -63,12 +64,15 @@ class LinearLayer final : public Layer {
   void prepare(const Preparation& p) override {
     exec_ = p.exec;
     rows_ = p.samples * positions_;
+    saved_.clear();
+    if (p.activation && backward_reads_input(*p.activation))
+      saved_.push_back({p.output, {rows_, options_.outputs}});
     op_.emplace(p.exec, LinearSpec{.rows = rows_,
                                    .in = inputs_,
                                    .out = options_.outputs,
                                    .bias = options_.bias,
                                    .adds = p.adds,
-                                   .relu = p.relu,
+                                   .activation = p.activation,
                                    .needs_dx = p.needs_input_gradient,
                                    .adds_to_dx = p.adds_to_gradient,
                                    .type = p.type,
@@ -76,21 +80,23 @@ class LinearLayer final : public Layer {
                                    .tf32 = p.tf32});
   }
 
+  /// What a GELU is applied to.
+  std::vector<Value> saved() const override { return saved_; }
   size_t workspace_bytes() const override { return op_->workspace_bytes(); }
 
   void forward(const LayerContext& context) override {
     op_->forward(context.inputs[0].reshaped({rows_, inputs_}), context.parameters[0],
                  options_.bias ? context.parameters[1] : ConstTensor{}, as_rows(context.output),
-                 context.workspace, as_rows(context.added));
+                 context.workspace, as_rows(context.added), saved_.empty() ? Tensor{} : context.saved[0]);
   }
 
   void backward(const LayerContext& context) override {
     const Tensor input_gradient = context.input_gradients[0];
-    op_->backward(context.inputs[0].reshaped({rows_, inputs_}), context.parameters[0],
-                  as_rows(context.output), as_rows(context.output_gradient),
-                  input_gradient ? input_gradient.reshaped({rows_, inputs_}) : Tensor{},
-                  context.parameter_gradients[0], options_.bias ? context.parameter_gradients[1] : Tensor{},
-                  context.workspace);
+    op_->backward(
+        context.inputs[0].reshaped({rows_, inputs_}), context.parameters[0],
+        saved_.empty() ? as_rows(context.output) : context.saved[0], as_rows(context.output_gradient),
+        input_gradient ? input_gradient.reshaped({rows_, inputs_}) : Tensor{}, context.parameter_gradients[0],
+        options_.bias ? context.parameter_gradients[1] : Tensor{}, context.workspace);
     if (context.added_gradient) copy_unless_shared(exec_, context.output_gradient, context.added_gradient);
   }
 
@@ -106,6 +112,7 @@ class LinearLayer final : public Layer {
   int64_t positions_ = 1;  ///< along all other axes, each of which is a row
   int64_t rows_ = 0;       ///< of a micro-batch
   Exec exec_;
+  std::vector<Value> saved_;
   std::optional<Linear> op_;
 };
 

@@ -45,7 +45,7 @@ class BatchNormLayer final : public Layer {
   }
   void prepare(const Preparation& preparation) override {
     exec_ = preparation.exec;
-    relu_ = preparation.relu;
+    relu_ = preparation.activation == Activation::relu;
   }
   std::vector<Value> saved() const override { return {{DType::f32, {channels_}}, {DType::f32, {channels_}}}; }
   size_t workspace_bytes() const override { return static_cast<size_t>(6 * channels_ + 1) * sizeof(float); }

@@ -36,7 +36,8 @@ class ActivationLayer final : public Layer {
     return {.backward_reads_input = reads_input,
             .backward_reads_output = !reads_input,
             .forward_in_place = !reads_input,
-            .backward_in_place = true};
+            .backward_in_place = true,
+            .activation = spec_.function};
   }
 
   void prepare(const Preparation& preparation) override { exec_ = preparation.exec; }

@@ -31,7 +31,7 @@ class BiasLayer final : public Layer {
   }
   void prepare(const Preparation& preparation) override {
     exec_ = preparation.exec;
-    relu_ = preparation.relu;
+    relu_ = preparation.activation == Activation::relu;
   }
 
   void forward(const LayerContext& context) override {
@@ -41,7 +41,7 @@ class BiasLayer final : public Layer {
   void backward(const LayerContext& context) override {
     const Tensor& gradient = context.parameter_gradients[0];
     if (relu_)
-      bias_relu_backward(exec_, context.output, context.output_gradient, gradient);
+      bias_activation_backward(exec_, Activation::relu, context.output, context.output_gradient, gradient);
     else if (gradient)
       bias_backward(exec_, context.output_gradient, gradient);
     if (context.input_gradients[0])

@@ -114,7 +114,7 @@ class PoolLayer final : public Layer {
   void prepare(const Preparation& preparation) override {
     exec_ = preparation.exec;
     spec_.n = preparation.samples;
-    spec_.relu = preparation.relu;
+    spec_.relu = preparation.activation == Activation::relu;
   }
 
   std::vector<Value> saved() const override {

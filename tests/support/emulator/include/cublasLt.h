@@ -34,17 +34,21 @@ using cublasLtMatrixLayout_t = struct cublasLtMatrixLayoutOpaque_t*;
 using cublasLtMatmulPreference_t = struct cublasLtMatmulPreferenceOpaque_t*;
 
 enum cublasLtMatmulDescAttributes_t {
-  CUBLASLT_MATMUL_DESC_TRANSA = 3,           ///< int32_t
-  CUBLASLT_MATMUL_DESC_TRANSB = 4,           ///< int32_t
-  CUBLASLT_MATMUL_DESC_EPILOGUE = 7,         ///< uint32_t
-  CUBLASLT_MATMUL_DESC_BIAS_POINTER = 8,     ///< const void*; its value tells the heuristic the alignment
-  CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE = 26,  ///< cudaDataType_t
+  CUBLASLT_MATMUL_DESC_TRANSA = 3,        ///< int32_t
+  CUBLASLT_MATMUL_DESC_TRANSB = 4,        ///< int32_t
+  CUBLASLT_MATMUL_DESC_EPILOGUE = 7,      ///< uint32_t
+  CUBLASLT_MATMUL_DESC_BIAS_POINTER = 8,  ///< const void*; its value tells the heuristic the alignment
+  CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER = 11,  ///< void*, as that of the bias
+  CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD = 12,       ///< int64_t, 0 by default
+  CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE = 26,        ///< cudaDataType_t
 };
 enum cublasLtEpilogue_t {
   CUBLASLT_EPILOGUE_DEFAULT = 1,
   CUBLASLT_EPILOGUE_RELU = 2,
   CUBLASLT_EPILOGUE_BIAS = 4,  ///< adds a vector as long as D has rows to each column
   CUBLASLT_EPILOGUE_RELU_BIAS = 6,
+  CUBLASLT_EPILOGUE_GELU_AUX = 160,  ///< the form with tanh; stores what it is applied to in a matrix like D
+  CUBLASLT_EPILOGUE_GELU_AUX_BIAS = 164,
 };
 enum cublasLtReductionScheme_t {
   CUBLASLT_REDUCTION_SCHEME_NONE = 0,
