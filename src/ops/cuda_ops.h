@@ -62,7 +62,7 @@ void cast(Exec exec, ConstTensor x, Tensor y);
 void copy_columns(Exec exec, int64_t columns, ConstTensor x, int64_t x_first, Tensor y, int64_t y_first);
 
 void dropout(Exec exec, const MicroBatchInfo* info, const DropoutSpec& spec, ConstTensor sample_index,
-             ConstTensor x, Tensor y);
+             ConstTensor x, Tensor y, ConstTensor added);
 
 void embedding_forward(Exec exec, ConstTensor ids, ConstTensor weight, Tensor y);
 void embedding_backward(Exec exec, ConstTensor ids, ConstTensor dy, Tensor dweight, Tensor workspace);

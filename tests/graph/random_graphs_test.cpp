@@ -54,7 +54,7 @@ class RandomGraph {
     const int value = any_value();
     const Shape shape = graph_.shape(value);
     const bool image = shape.rank() == 3;
-    switch (random_.next_below(9)) {
+    switch (random_.next_below(10)) {
       case 0:
         add(activation_kinds()[random_.next_below(static_cast<uint32_t>(activation_kinds().size()))].with({}),
             {value});
@@ -96,6 +96,11 @@ class RandomGraph {
       case 8:  // cuBLASLt applies a GELU where 8 divides both extents
         add(layers::linear({.outputs = 8}), {value});
         add(layers::gelu({.approximate = random_.next_below(2) == 0}), {graph_.output()});
+        break;
+      case 9:  // a branch with dropout, and its shortcut
+        add(layers::tanh(), {value});
+        add(layers::dropout({.rate = 0.25}), {graph_.output()});
+        add(layers::add(), {value, graph_.output()});
         break;
     }
   }

@@ -10,9 +10,9 @@ namespace lockstep {
 // Rewrites transform a network into one that computes the same values with less time or memory. Parameters
 // keep their names and values.
 
-/// Saves passes over memory: additions, ReLUs and GELUs become part of the convolution, linear layer or batch
-/// norm before them, where it can (LayerTraits::applies_sum, applies_relu and applies_gelu); or a ReLU moves
-/// behind a max pooling, where it has fewer elements. See Graph::Node::adds and activation.
+/// Saves passes over memory: additions, ReLUs and GELUs become part of the layer before them, where it can do
+/// that (LayerTraits::applies_sum, applies_relu and applies_gelu); or a ReLU moves behind a max pooling,
+/// where it has fewer elements. See Graph::Node::adds and activation.
 Graph fuse(Graph graph);
 
 /// Saves memory at the cost of another forward pass of some layers: their activations are recomputed for

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "src/graph/layers/layers.h"
+#include "src/graph/network.h"
 #include "src/graph/parameters.h"
 #include "src/graph/rewrites/rewrites.h"
 #include "tests/graph/graph_runner.h"
@@ -304,6 +305,39 @@ TEST(Fuse, AddsInALinearLayer) {
   EXPECT_THAT(names(fuse(graph.clone())), ElementsAre("first", "hidden", "last", "norm", "again"));
   expect_close(graph.clone(), true);
   expect_close(graph.clone(), false);
+}
+
+// As in GPT-2: dropout between the last layer of a branch and its shortcut.
+Graph with_dropout() {
+  Graph graph({4, 6});
+  const int first = graph.add("first", layers::linear({.outputs = 6}));
+  graph.add("norm", layers::layer_norm());
+  graph.add("branch", layers::linear({.outputs = 6}));
+  const int dropped = graph.add("dropout", layers::dropout({.rate = 0.25}));
+  graph.add("sum", layers::add(), {first, dropped});
+  graph.add("norm2", layers::layer_norm());
+  return graph;
+}
+
+TEST(Fuse, AddsInADropout) {
+  const Graph fused = fuse(with_dropout());
+  EXPECT_THAT(names(fused), ElementsAre("first", "norm", "branch", "dropout", "norm2"));
+  EXPECT_TRUE(fused.nodes()[3].adds);
+  EXPECT_THAT(fused.nodes()[3].inputs, ElementsAre(3, 1));
+  expect_close(with_dropout(), true);
+  expect_close(with_dropout(), false);
+}
+
+// The gradient of the shortcut is where that of the sum was: nothing is copied.
+TEST(Fuse, SharesTheGradientOfAShortcutBehindADropout) {
+  const Graph fused = fuse(with_dropout());
+  const Plan plan = plan_network({}, fused, 3, /*training=*/true);
+  const auto step = std::ranges::find_if(plan.steps(), [](const Plan::Step& s) {
+    return s.event.kind == Event::Kind::backward && s.event.node == 3;
+  });
+  ASSERT_NE(step, plan.steps().end());
+  EXPECT_EQ(step->input_gradients[1].offset, step->output_gradient.offset);
+  EXPECT_NE(step->input_gradients[0].offset, step->output_gradient.offset);
 }
 
 // A batch norm does its ReLU on the way, so that moving that elsewhere would cost a pass.

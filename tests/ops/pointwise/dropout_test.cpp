@@ -24,29 +24,37 @@ Doubles oracle(const DropoutSpec& spec, uint64_t step, const Doubles& samples, c
   return y;
 }
 
-OpCase dropout_case(const DropoutSpec& spec, int64_t rows, int64_t width) {
+OpCase dropout_case(const DropoutSpec& spec, int64_t rows, int64_t width, bool adds = false) {
   Doubles samples = {0, 5, 0x1p40};
   samples.resize(static_cast<size_t>(rows), 77);
   OpCase op;
   op.input("samples", {rows}, exactly(samples), DType::i64);
   op.input("x", {rows, width}).output("y", {rows, width}, spec.rate == 0 ? kExact : kRounding);
+  if (adds) op.input("added", {rows, width});
   op.output_gradient("y").gradient("x", kGradient, rows * width);
   op.info.step = 9;
-  op.runs([=](const OpCall& c) { dropout(c.exec, c.info, spec, c["samples"], c["x"], c["y"]); },
+  op.runs([=](const OpCall& c) { dropout(c.exec, c.info, spec, c["samples"], c["x"], c["y"], c["added"]); },
           [=](const OpCall& c) { dropout(c.exec, c.info, spec, c["samples"], c["dy"], c["dx"]); });
-  op.oracle = [=](const Values& in) { return Values{{"y", oracle(spec, 9, in["samples"], in["x"])}}; };
+  op.oracle = [=](const Values& in) {
+    Doubles y = oracle(spec, 9, in["samples"], in["x"]);
+    for (size_t i = 0; adds && i < y.size(); ++i) y[i] += in["added"][i];
+    return Values{{"y", y}};
+  };
   op.may_alias = {{"y", "x"}, {"dx", "dy"}};
-  op.activations = {"x", "y"};
+  if (adds) op.may_alias.emplace_back("y", "added");
+  op.activations = {"x", "y", "added"};
+  op.any_address = true;
   return op;
 }
 
 const RegisterOp kDropout("dropout", [](Op& op) {
-  for (const float rate : {0.3f, 0.f})
-    for (const int64_t width : {1, 3, 4, 65, 130}) {
-      const DropoutSpec spec{.rate = rate, .seed = 0x123456789abcdefull, .layer = 0xfedcba9876543210ull};
-      op.add(fmt::format("rate {}, {} wide", rate, width), 3,
-             [=](int64_t rows) { return dropout_case(spec, rows, width); });
-    }
+  for (const bool adds : {false, true})
+    for (const float rate : {0.3f, 0.f})
+      for (const int64_t width : {1, 3, 4, 65, 120, 130}) {
+        const DropoutSpec spec{.rate = rate, .seed = 0x123456789abcdefull, .layer = 0xfedcba9876543210ull};
+        op.add(fmt::format("rate {}, {} wide{}", rate, width, adds ? ", a sum" : ""), 3,
+               [=](int64_t rows) { return dropout_case(spec, rows, width, adds); });
+      }
   op.time("dropout", 64, [](int64_t rows) { return dropout_case({}, rows, 1600); });
 });
 
