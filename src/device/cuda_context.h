@@ -1,6 +1,7 @@
 #pragma once
 
 #include "src/device/cuda_check.h"
+#include "src/device/cudnn_plan.h"
 #include "src/device/handle.h"
 #include "src/device/library_check.h"
 
@@ -27,6 +28,8 @@ class CudaContext {
   cublasLtHandle_t cublas() const { return cublas_.get(); }
   /// Bound to compute_stream().
   cudnnHandle_t cudnn() const { return cudnn_.get(); }
+  /// Made with cudnn().
+  CudnnPlans& plans() { return plans_; }
   /// kScratchBytes (launch.h) for use on the compute stream.
   void* scratch() const { return scratch_.get(); }
   /// For kernels on the compute stream, which count their blocks with it (launch.h).
@@ -41,6 +44,7 @@ class CudaContext {
   Stream compute_, communication_;
   CublasLtHandle cublas_;
   CudnnHandle cudnn_;
+  CudnnPlans plans_;
   GpuEvent event_;
   DeviceMemory scratch_, block_counter_;
 };

@@ -139,31 +139,13 @@ cudnnStatus_t convolve(cudnnHandle_t handle, const Call& call, const void* alpha
     return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
   if (bytes < needed) return CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT;
   if (needed > 0 && workspace == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
-  // The real library would take the null stream, which does not wait for other streams and which the emulated
-  // runtime does not have.
-  const cudaStream_t stream = contexts.find(handle)->stream;
-  if (stream == nullptr) return CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH;
-
   Problem problem;
   if (const cudnnStatus_t status = understand(call.x, call.w, call.convolution, call.y, &problem))
     return status;
-  const Range ranges[] = {
-      {x, problem.x.bytes()}, {w, problem.w.bytes()}, {y, problem.y.bytes()}, {workspace, needed}};
-  // Tensor cores read 16 bytes at once.
-  if (problem.x.type != CUDNN_DATA_FLOAT)
-    for (const Range& range : ranges)
-      if (reinterpret_cast<uintptr_t>(range.start) % 16 != 0) return CUDNN_STATUS_BAD_PARAM;
-  for (const Range& range : ranges)
-    for (const Range* other = &range + 1; other != std::end(ranges); ++other)
-      if (range.overlaps(*other)) return CUDNN_STATUS_BAD_PARAM;
-
   const Arguments arguments{
       x, w, y, result, *static_cast<const float*>(alpha), *static_cast<const float*>(beta), workspace};
-  const bool steady = is_deterministic(call.direction, call.algorithm);
-  const bool started = launch(stream, [direction = call.direction, problem, arguments, needed, steady] {
-    run(direction, problem, arguments, needed, steady);
-  });
-  return started ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_EXECUTION_FAILED;
+  return start(contexts.find(handle)->stream, call.direction, problem, arguments, needed,
+               is_deterministic(call.direction, call.algorithm));
 }
 
 template <typename Performance>

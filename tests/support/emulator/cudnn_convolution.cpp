@@ -1,5 +1,6 @@
 #include "tests/support/emulator/cudnn_convolution.h"
 
+#include <iterator>
 #include <vector>
 
 #include "tests/support/emulator/account/account.h"
@@ -107,6 +108,25 @@ void run(Direction direction, const Problem& p, const Arguments& arguments, size
     const float before = arguments.beta == 0 ? 0 : arguments.beta * load(type, arguments.result, i);
     store(type, arguments.result, i, arguments.alpha * value + before);
   }
+}
+
+cudnnStatus_t start(cudaStream_t stream, Direction direction, const Problem& problem,
+                    const Arguments& arguments, size_t scratch_bytes, bool steady) {
+  // The real library would take the null stream, which does not wait for other streams and which the emulated
+  // runtime does not have.
+  if (stream == nullptr) return CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH;
+  const Range ranges[] = {{arguments.x, problem.x.bytes()},
+                          {arguments.w, problem.w.bytes()},
+                          {arguments.y, problem.y.bytes()},
+                          {arguments.workspace, scratch_bytes}};
+  if (problem.x.type != CUDNN_DATA_FLOAT)
+    for (const Range& range : ranges)
+      if (reinterpret_cast<uintptr_t>(range.start) % 16 != 0) return CUDNN_STATUS_BAD_PARAM;
+  for (const Range& range : ranges)
+    for (const Range* other = &range + 1; other != std::end(ranges); ++other)
+      if (range.overlaps(*other)) return CUDNN_STATUS_BAD_PARAM;
+  const bool started = launch(stream, [=] { run(direction, problem, arguments, scratch_bytes, steady); });
+  return started ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_EXECUTION_FAILED;
 }
 
 }  // namespace emulator::cudnn

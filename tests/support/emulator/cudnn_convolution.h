@@ -31,4 +31,9 @@ struct Arguments {
 void run(Direction direction, const Problem& problem, const Arguments& arguments, size_t scratch_bytes,
          bool steady);
 
+/// Enqueues run(). Refuses the null stream, memory that overlaps, and elements of two bytes at an address
+/// that is not a multiple of 16, which tensor cores read at once.
+cudnnStatus_t start(cudaStream_t stream, Direction direction, const Problem& problem,
+                    const Arguments& arguments, size_t scratch_bytes, bool steady);
+
 }  // namespace emulator::cudnn

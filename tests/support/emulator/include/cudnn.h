@@ -1,7 +1,7 @@
 #pragma once
 
-// A stand-in for the header of cuDNN: the part of its legacy convolution API that Lockstep uses, run on the
-// CPU. Meanings are those of NVIDIA's cuDNN documentation; the code is in ../cudnn.cpp.
+// A stand-in for the header of cuDNN: the part of its convolution APIs that Lockstep uses, run on the CPU.
+// Meanings are those of NVIDIA's cuDNN documentation; the code is in ../cudnn.cpp.
 #include <cuda_runtime.h>
 
 #define CUDNN_MAJOR 9
@@ -16,9 +16,12 @@ enum cudnnStatus_t {
   CUDNN_STATUS_NOT_INITIALIZED = 1001,
   CUDNN_STATUS_BAD_PARAM = 2000,
   CUDNN_STATUS_BAD_PARAM_NULL_POINTER = 2002,
+  CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER = 2003,
+  CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED = 2004,
   CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT = 2006,
   CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH = 2007,
   CUDNN_STATUS_BAD_PARAM_SHAPE_MISMATCH = 2008,
+  CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE = 2010,
   CUDNN_STATUS_NOT_SUPPORTED = 3000,
   CUDNN_STATUS_NOT_SUPPORTED_SHAPE = 3002,
   CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE = 3003,
@@ -174,3 +177,5 @@ cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t handle, const void* a
                                              size_t workspace_bytes, const void* beta,
                                              cudnnFilterDescriptor_t dw_descriptor, void* dw);
 }
+
+#include "cudnn_graph.h"

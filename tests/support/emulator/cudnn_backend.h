@@ -1,0 +1,71 @@
+#pragma once
+
+// What is behind the descriptors of the emulated backend API of cuDNN.
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "tests/support/emulator/cudnn_convolution.h"
+
+namespace emulator::cudnn {
+
+/// The values of an attribute, which take eight bytes each or less.
+struct Attribute {
+  size_t value_bytes;
+  std::vector<uint64_t> values;
+
+  template <typename T>
+  T as(size_t i = 0) const {
+    T value;
+    std::memcpy(&value, &values[i], sizeof value);
+    return value;
+  }
+  template <typename T>
+  std::vector<T> all() const {
+    std::vector<T> result;
+    for (size_t i = 0; i < values.size(); ++i) result.push_back(as<T>(i));
+    return result;
+  }
+};
+
+/// What a graph computes: one convolution.
+struct Task {
+  cudnnHandle_t handle;
+  Direction direction;
+  Problem problem;
+  /// Whether the tensors are channels-last without gaps.
+  bool is_dense;
+  float alpha, beta;
+  /// Of x, w and y.
+  int64_t ids[3], alignments[3];
+};
+
+struct Engine {
+  std::vector<cudnnBackendNumericalNote_t> notes;
+  std::vector<cudnnBackendBehaviorNote_t> behavior;
+  cudnnBackendHeurMode_t mode;  ///< of the heuristics that offer it
+  bool builds;                  ///< whether a plan can be made of it
+  size_t workspace_bytes;
+
+  bool has(cudnnBackendNumericalNote_t note) const;
+};
+
+struct Descriptor {
+  cudnnBackendDescriptorType_t type;
+  bool is_finalized = false;
+  std::map<cudnnBackendAttributeName_t, Attribute> attributes;
+  std::optional<Task> task;        ///< of operations and of what is made from them
+  const Engine* engine = nullptr;  ///< of engines, their configurations and plans
+
+  const Attribute& operator[](cudnnBackendAttributeName_t name) const { return attributes.at(name); }
+};
+
+extern Handles<cudnnBackendDescriptor_t, Descriptor> descriptors;
+
+/// The engines that a mode of the heuristics offers for a task, the fastest first.
+std::vector<const Engine*> engines_for(const Task& task, cudnnBackendHeurMode_t mode);
+
+/// For tests: whether there are any engines from now on.
+void offer_engines(bool offered);
+
+}  // namespace emulator::cudnn

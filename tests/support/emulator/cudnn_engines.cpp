@@ -1,0 +1,118 @@
+// The engines of the emulated cuDNN, and how their plans run. Those that are offered first must not be
+// chosen, and compute another value, if they run at all.
+#include <algorithm>
+#include <atomic>
+
+#include "tests/support/emulator/cudnn_backend.h"
+
+namespace emulator::cudnn {
+
+namespace {
+
+std::atomic<bool> engines_offered = true;
+
+constexpr size_t kTooMuch = size_t{1} << 40;
+
+const Engine kEngines[] = {
+    {{CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC}, {}, CUDNN_HEUR_MODE_A, true, 0},
+    {{}, {}, CUDNN_HEUR_MODE_A, true, kTooMuch},
+    {{CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION}, {}, CUDNN_HEUR_MODE_A, true, 0},
+    {{CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS},
+     {},
+     CUDNN_HEUR_MODE_A,
+     true,
+     0},
+    {{}, {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION}, CUDNN_HEUR_MODE_A, true, 0},
+    {{}, {}, CUDNN_HEUR_MODE_A, false, 0},
+    {{CUDNN_NUMERICAL_NOTE_TENSOR_CORE}, {}, CUDNN_HEUR_MODE_A, true, 4096},
+    {{}, {}, CUDNN_HEUR_MODE_FALLBACK, true, 0},
+};
+
+/// Whether the emulated engine computes what it should.
+bool is_sound(const Engine& engine) {
+  return engine.behavior.empty() && engine.workspace_bytes < kTooMuch &&
+         std::all_of(engine.notes.begin(), engine.notes.end(), [](cudnnBackendNumericalNote_t note) {
+           return note == CUDNN_NUMERICAL_NOTE_TENSOR_CORE || note == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC;
+         });
+}
+
+/// Engines here are for what the legacy convolutions are for too, along one axis as well, but without
+/// dilation, so that something is left to the legacy ones. (The real engines dilate.)
+bool is_computable(const Task& task) {
+  const Problem& p = task.problem;
+  const Numbers& dilation = p.convolution.dilation;
+  return task.is_dense && !p.is_left_open() && p.convolution.mode == CUDNN_CROSS_CORRELATION &&
+         p.convolution.compute == CUDNN_DATA_FLOAT && p.x.type != CUDNN_DATA_DOUBLE && p.w.type == p.x.type &&
+         p.y.type == p.x.type &&
+         std::all_of(dilation.begin(), dilation.end(), [](int64_t step) { return step == 1; });
+}
+
+struct Run {
+  cudnnHandle_t handle;
+  const Descriptor& plan;
+  const Descriptor& pack;
+};
+
+cudnnStatus_t execute(const Run& run) {
+  Task task = *run.plan.task;
+  const Engine& engine = *run.plan.engine;
+  const auto& ids = run.pack[CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS].all<int64_t>();
+  void* memory[3];
+  for (size_t i = 0; i < 3; ++i) {
+    const auto found = std::find(ids.begin(), ids.end(), task.ids[i]);
+    if (found == ids.end()) return CUDNN_STATUS_BAD_PARAM;
+    memory[i] =
+        run.pack[CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS].as<void*>(static_cast<size_t>(found - ids.begin()));
+    if (memory[i] == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
+    if (reinterpret_cast<intptr_t>(memory[i]) % task.alignments[i] != 0)
+      return CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER;
+  }
+  const auto given = run.pack.attributes.find(CUDNN_ATTR_VARIANT_PACK_WORKSPACE);
+  void* const workspace = given == run.pack.attributes.end() ? nullptr : given->second.as<void*>();
+  if (engine.workspace_bytes > 0 && workspace == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
+  task.problem.convolution.math =
+      engine.has(CUDNN_NUMERICAL_NOTE_TENSOR_CORE) ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH;
+  const Arguments arguments{memory[0],
+                            memory[1],
+                            memory[2],
+                            task.direction == Direction::forward ? memory[2]
+                            : task.direction == Direction::data  ? memory[0]
+                                                                 : memory[1],
+                            is_sound(engine) ? task.alpha : 1.5f * task.alpha,
+                            task.beta,
+                            workspace};
+  return start(contexts.find(run.handle)->stream, task.direction, task.problem, arguments,
+               engine.workspace_bytes, !engine.has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC));
+}
+
+}  // namespace
+
+bool Engine::has(cudnnBackendNumericalNote_t note) const {
+  return std::find(notes.begin(), notes.end(), note) != notes.end();
+}
+
+std::vector<const Engine*> engines_for(const Task& task, cudnnBackendHeurMode_t mode) {
+  std::vector<const Engine*> offered;
+  if (engines_offered && is_computable(task))
+    for (const Engine& engine : kEngines)
+      if (engine.mode == mode) offered.push_back(&engine);
+  return offered;
+}
+
+void offer_engines(bool offered) { engines_offered = offered; }
+
+}  // namespace emulator::cudnn
+
+using namespace emulator::cudnn;
+
+cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan_handle,
+                                  cudnnBackendDescriptor_t pack_handle) {
+  const Descriptor *plan = descriptors.find(plan_handle), *pack = descriptors.find(pack_handle);
+  if (contexts.find(handle) == nullptr || plan == nullptr || pack == nullptr ||
+      plan->type != CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR ||
+      pack->type != CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR)
+    return CUDNN_STATUS_BAD_PARAM;
+  if (!plan->is_finalized || !pack->is_finalized) return CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED;
+  if (handle != plan->task->handle) return CUDNN_STATUS_BAD_PARAM;
+  return execute({handle, *plan, *pack});
+}
