@@ -150,7 +150,7 @@ struct Graph {
     set(operation, names.filters, filters);
     set(operation, names.result, result);
     set(operation, names.alpha, 1.0f);
-    set(operation, names.beta, 0.0f);
+    set(operation, names.beta, convolution.adds ? 1.0f : 0.0f);
     CHECK(cudnnBackendFinalize(operation.get()));
     graph = create(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
     set(graph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, handle);

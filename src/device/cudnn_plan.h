@@ -37,6 +37,7 @@ struct CudnnConvolution {
   std::vector<int64_t> data, filters, result;
   /// For each axis.
   std::vector<int64_t> pad_before, pad_after, stride, dilation;
+  bool adds = false;  ///< to what is there, in place of overwriting it
 
   auto operator<=>(const CudnnConvolution&) const = default;
 };
@@ -48,9 +49,9 @@ class CudnnPlan {
 
   size_t workspace_bytes() const { return workspace_bytes_; }
 
-  /// Enqueues on the handle's stream; does not wait. The direction says which of the three is overwritten;
-  /// the others are read. All four start at multiples of 16 bytes and do not overlap; `workspace` may be
-  /// null if it needs no bytes.
+  /// Enqueues on the handle's stream; does not wait. The direction says which of the three is overwritten, or
+  /// added to; the others are read. All four start at multiples of 16 bytes and do not overlap; `workspace`
+  /// may be null if it needs no bytes.
   void run(cudnnHandle_t handle, const void* data, const void* filters, const void* result,
            void* workspace) const;
 

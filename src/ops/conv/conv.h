@@ -78,7 +78,7 @@ struct ConvSpec {
 
 /// Cross-correlation, channels-last, for one fixed set of shapes, planned when constructed. On the CPU
 /// oneDNN, on one thread; on CUDA kernels of our own if it is depthwise, else cuDNN with deterministic
-/// algorithms. Summed in fp32; where cuDNN computes dw in two bytes, it is rounded to the spec's type.
+/// engines. Summed in fp32; where cuDNN computes dw in two bytes, it is rounded to the spec's type.
 class Conv {
  public:
   Conv(Exec exec, const ConvSpec& spec);

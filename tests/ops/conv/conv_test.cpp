@@ -5,9 +5,14 @@
 #include <cmath>
 #include <memory>
 
+#include "src/device/devices.h"
 #include "tests/support/backend.h"
 #include "tests/support/harness/op_case.h"
 #include "tests/support/oracles.h"
+#ifdef LOCKSTEP_EMULATED_CUDA
+#include "src/device/cuda_context.h"
+#include "tests/support/emulator/cudnn_backend.h"
+#endif
 
 namespace lockstep::test {
 namespace {
@@ -84,11 +89,14 @@ const ConvCase kPlane[] = {
     {"channels of vector length", {.samples = 1, .channels = 16, .filters = 16, .axes = {{4, 2}, {3, 2}}}},
     {"channels beyond vector length",
      {.samples = 1, .channels = 17, .filters = 19, .axes = {{3, 2}, {3, 2}}}},
-    // As TensorFlow's padding "same" with a stride of 2: cuDNN cannot pad one side only.
+    // As TensorFlow's padding "same" with a stride of 2.
     {"more padding behind",
      {.samples = 2, .channels = 3, .filters = 4, .axes = {{6, 3, 2, 0, 1}, {5, 4, 1, 1, 2}}}},
     {"more padding in front",
      {.samples = 1, .channels = 2, .filters = 3, .axes = {{4, 3, 1, 2}, {4, 2, 1, 1}}, .needs_dx = false}},
+    // With dilation the emulated cuDNN has no engine, and its older calls pad both sides alike.
+    {"dilation and more padding behind",
+     {.samples = 2, .channels = 3, .filters = 4, .axes = {{6, 3, 2, 0, 1}, {6, 3, 1, 1, 2, 2}}}},
     {"padding behind that no window reaches",
      {.samples = 1, .channels = 2, .filters = 3, .axes = {{5, 3, 2, 0, 1}, {3, 2}}}},
 };
@@ -254,6 +262,47 @@ TEST_P(ConvTest, LeavesEveryTypeToTheLibrary) {
         0u)
         << to_string(type);
 }
+
+#ifdef LOCKSTEP_EMULATED_CUDA
+
+struct ConvResults {
+  std::vector<float> y, dx, dw, db;
+};
+
+ConvResults run_conv(Exec exec, const ConvSpec& spec) {
+  Conv conv(exec, spec);
+  const auto input = [&](const Shape& shape, uint64_t seed) {
+    return Guarded<float>(exec, shape, random_values(shape.elements(), seed));
+  };
+  const Guarded<float> x = input(spec.input(), 1), w = input(spec.weights(), 2), b = input({spec.filters}, 3),
+                       dy = input(spec.output(), 4);
+  const Guarded<float> y(exec, spec.output()), dx(exec, spec.input()), dw(exec, spec.weights()),
+      db(exec, {spec.filters});
+  const Guarded<uint8_t> scratch = workspace(exec, conv.workspace_bytes());
+  conv.forward(x, w, b, y, scratch);
+  conv.backward(x, w, {}, dy, dx, dw, db, scratch);
+  return {y.values(), dx.values(), dw.values(), db.values()};
+}
+
+TEST(EmulatedConv, ComputesTheSameWithACudnnThatOffersNoEngines) {
+  if (find_devices().gpus.empty()) GTEST_SKIP() << "LOCKSTEP_EMULATED_GPUS is not set";
+  // More padding behind, which the older calls cannot do.
+  const ConvSpec spec = {.samples = 2, .channels = 8, .filters = 6, .axes = {{7, 3, 2, 0, 1}, {6, 3}}};
+  CudaContext with(0), without(0);
+  const ConvResults expected = run_conv({&with}, spec);
+  emulator::cudnn::offer_engines(false);
+  const ConvResults results = run_conv({&without}, spec);
+  emulator::cudnn::offer_engines(true);
+  EXPECT_THAT(results.y, testing::Pointwise(testing::FloatNear(1e-4f), expected.y));
+  EXPECT_THAT(results.dx, testing::Pointwise(testing::FloatNear(1e-4f), expected.dx));
+  EXPECT_THAT(results.dw, testing::Pointwise(testing::FloatNear(1e-4f), expected.dw));
+  EXPECT_THAT(results.db, testing::Pointwise(testing::FloatNear(1e-4f), expected.db));
+  // The older calls need a padded copy of the data, the engine for float no memory at all.
+  EXPECT_EQ(Conv({&with}, spec).workspace_bytes(), 0u);
+  EXPECT_GT(Conv({&without}, spec).workspace_bytes(), 0u);
+}
+
+#endif
 
 TEST_P(ConvTest, RoundsFloatOnlyIfItMay) {
   constexpr float kJustAboveOne = 1 + 0x1p-12f;  // 1 as TF32
