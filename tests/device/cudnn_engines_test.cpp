@@ -98,21 +98,23 @@ CudnnConvolution convolution_of(const Layer& layer) {
 }
 
 TEST_P(CudnnEngines, EveryDirectionHasAPlanInEachPrecision) {
-  using Direction = CudnnConvolution::Direction;
+  using enum CudnnConvolution::Direction;
   CudnnPlans plans;
   for (const Layer& layer : kLayers)
     for (const auto& [type, tf32] :
          {std::pair(CUDNN_DATA_FLOAT, false), std::pair(CUDNN_DATA_FLOAT, true),
           std::pair(CUDNN_DATA_BFLOAT16, false), std::pair(CUDNN_DATA_HALF, false)})
-      for (const Direction direction :
-           {Direction::forward, Direction::data_gradient, Direction::filter_gradient}) {
+      for (const auto& [direction, adds] :
+           {std::pair(forward, false), std::pair(data_gradient, false), std::pair(data_gradient, true),
+            std::pair(filter_gradient, false)}) {
         CudnnConvolution convolution = convolution_of(layer);
         convolution.direction = direction;
         convolution.type = type;
         convolution.tf32 = tf32;
+        convolution.adds = adds;
         const CudnnPlan* const plan = plans.find(nullptr, convolution);
         EXPECT_NE(plan, nullptr) << layer.name << ", type " << type << (tf32 ? " as TF32" : "")
-                                 << ", direction " << static_cast<int>(direction);
+                                 << ", direction " << static_cast<int>(direction) << (adds ? ", adding" : "");
         if (plan == nullptr) continue;
         EXPECT_LE(plan->workspace_bytes(), kCudnnWorkspaceLimit) << layer.name;
       }
