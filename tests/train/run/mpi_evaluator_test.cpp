@@ -105,6 +105,22 @@ TEST_P(MpiEvaluator, CapturedEqualsUncapturedToTheBitAlsoAfterTraining) {
   EXPECT_NE(losses[1], losses[2]);
 }
 
+// The host waits for no round where the loss counts what accuracy needs: samples are copied beside the rounds
+// before.
+TEST_P(MpiEvaluator, ARoundKeepsItsSamplesWhileTheNextOnesAreCopied) {
+  Model model(exec(), graph_, *dataset_, 1);
+  TrainOptions options;
+  options.train.metrics = {"accuracy"};
+  Evaluator evaluator(exec(), model.pool, model.task, graph_, model.parameters, kMicroBatch,
+                      chosen_metrics(options, model.task.objective()));
+  const Evaluation expected = model.evaluator.evaluate(world, *dataset_);
+  for (int repeat = 0; repeat < 4; ++repeat) {
+    const Evaluation evaluation = evaluator.evaluate(world, *dataset_);
+    EXPECT_EQ(evaluation.loss, expected.loss);
+    EXPECT_EQ(evaluation.watched("validation_accuracy"), expected.watched("validation_accuracy"));
+  }
+}
+
 TEST_P(MpiEvaluator, LossAndAccuracyAreThoseOfThePredictionsOnAnyNumberOfRanks) {
   Model model(exec(), graph_, *dataset_, exec().on_cuda() ? 1 : 2);
   const std::vector<float> probabilities = predict(model);
