@@ -71,7 +71,9 @@ inline bool can_initialize() {
 }
 
 /// Fills scratch memory with NaN: whoever has something in there will see it.
-inline void scribble(void* memory, size_t bytes) { std::memset(memory, 0xff, bytes); }
+inline void scribble(void* memory, size_t bytes) {
+  if (bytes > 0) std::memset(memory, 0xff, bytes);
+}
 
 /// As a sum whose order of terms is left to chance: another value each time, off by up to 2^-18 of it.
 inline double unsteady(double value) { return value * (1 + random_below(64) * 0x1p-24); }
