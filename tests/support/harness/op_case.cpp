@@ -70,8 +70,8 @@ OpCase& OpCase::adds_to_gradient(const std::string& name) {
     values["earlier"] = in[name];
     return values;
   };
-  prepare = [plain = prepare, name](Exec exec, DType type) {
-    OpRoutines routines = plain(exec, type);
+  prepare = [plain = prepare, name](Exec exec, DType of_activations) {
+    OpRoutines routines = plain(exec, of_activations);
     routines.backward = [backward = routines.backward, name](const OpCall& c) {
       // A check of wrong shapes passes tensors of other sizes.
       const Tensor dx = c["d" + name], earlier = c["dearlier"];
