@@ -19,8 +19,8 @@ MICROSECONDS = {
     "second": 1e6
 }
 TORCH_STEPS = 3
-# `bench step --steps 10` on a GPU: 3 of warm-up, 10 timed as a whole and 2 timed by the GPU.
-LOCKSTEP_STEPS = 15
+# `bench step --steps 10` on a GPU: 4 of warm-up, 10 timed as a whole and 2 timed by the GPU.
+LOCKSTEP_STEPS = 16
 
 
 def profiled():

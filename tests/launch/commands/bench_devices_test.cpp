@@ -32,7 +32,7 @@ TEST_F(BenchDevices, MeasuresTrainingAndPredictionWithEachNumberOfThreads) {
   EXPECT_EQ(json["model"], "mlp");
   EXPECT_EQ(json["parameters"], 28 * 28 * 8 + 8 + 8 * 10 + 10);
   EXPECT_EQ(json["timed_steps"], 10);
-  EXPECT_EQ(json["warm_up_steps"], 3);
+  EXPECT_EQ(json["warm_up_steps"], 4);
   ASSERT_EQ(json["points"].size(), 8u);
   for (size_t i = 0; i < 8; ++i) {
     const auto& point = json["points"][i];
