@@ -1,5 +1,7 @@
 #include "launch/account/account_step.h"
 
+#include <optional>
+
 #include "src/core/error.h"
 #ifdef LOCKSTEP_ACCOUNT
 #include "launch/account/account_report.h"
@@ -23,7 +25,9 @@ void account_step(TrainingSetup& setup, const Batch& batch, double lr, const Acc
   setup.step.flush();
   const emulator::account::Recording recording(options.all_blocks);
   setup.step.run(batch, 3, lr);
-  setup.step.flush();
+  const std::optional<StepMetrics> metrics = setup.step.flush();
+  INVARIANT(metrics && metrics->is_finite,
+            "the step that was counted is not finite, so that it has not updated the model");
   print_account(report, StepAccount(recording.nodes(), options.ceilings), setup.batching.global_batch, json);
 }
 

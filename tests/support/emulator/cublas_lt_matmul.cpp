@@ -185,6 +185,7 @@ void count(const Problem& p, const Arguments& arguments) {
   const bool rounds = p.operation.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
   account::count_call("matmul", arithmetic_of(p.a.type, rounds), uint64_t{2} * p.m * p.n * p.k,
                       p.a.bytes() + p.b.bytes() + c_bytes + bias_bytes, p.d.bytes() + aux_bytes);
+  if (arguments.beta == 0) account::clear(arguments.d, p.d.bytes());
 }
 
 }  // namespace

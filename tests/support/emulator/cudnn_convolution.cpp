@@ -61,6 +61,7 @@ void count(Direction direction, const Problem& p, const Arguments& arguments, co
   account::count_call(kNames[static_cast<size_t>(direction)],
                       arithmetic_of(p.x.element_type(), p.convolution.math != CUDNN_FMA_MATH), 2 * products,
                       operands + (arguments.beta == 0 ? 0 : result.bytes()), result.bytes());
+  if (arguments.beta == 0) account::clear(arguments.result, result.bytes());
 }
 
 }  // namespace

@@ -45,6 +45,9 @@ void enter_thread(unsigned thread);
 /// GPU memory, which is zero and takes host memory only where it is written. Null if it is used up.
 void* allocate(size_t bytes);
 void release(void* memory, size_t bytes);
+/// Makes a result that nobody computes zero: what another type has left there may be NaN, and a step that is
+/// not finite updates nothing.
+void clear(void* memory, size_t bytes);
 
 #else
 
@@ -58,6 +61,7 @@ inline void count_kernel(const LaunchShape&, const Kernel&, std::span<std::byte>
 inline void count_call(std::string_view, Arithmetic, uint64_t, uint64_t, uint64_t) {}
 inline void enter_thread(unsigned) {}
 inline void* allocate(size_t) { return nullptr; }
+inline void clear(void*, size_t) {}
 inline void release(void*, size_t) {}
 
 #endif

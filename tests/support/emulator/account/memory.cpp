@@ -1,6 +1,8 @@
 // The memory of the emulated GPU in one range of addresses, so that an access to it is known by its address.
 #include <sys/mman.h>
 
+#include <cstdint>
+#include <cstring>
 #include <new>
 
 #include "tests/support/emulator/account/account.h"
@@ -37,5 +39,18 @@ void* allocate(size_t bytes) {
 }
 
 void release(void* memory, size_t bytes) { madvise(memory, bytes, MADV_DONTNEED); }
+
+void clear(void* memory, size_t bytes) {
+  // Whole pages are given back, which makes them zero.
+  const auto begin = reinterpret_cast<uintptr_t>(memory), end = begin + bytes;
+  const uintptr_t first = (begin + kPage - 1) / kPage * kPage, last = end / kPage * kPage;
+  if (first >= last) {
+    std::memset(memory, 0, bytes);
+    return;
+  }
+  std::memset(memory, 0, first - begin);
+  std::memset(reinterpret_cast<void*>(last), 0, end - last);
+  release(reinterpret_cast<void*>(first), last - first);
+}
 
 }  // namespace emulator::account
