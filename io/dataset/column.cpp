@@ -77,6 +77,14 @@ void Column::stream(int64_t cache_bytes) {
   source_ = std::move(joined);
 }
 
+StoredSamples Column::stored_samples() const {
+  StoredSamples samples{.block = blocks_.most_rows(),
+                        .sample_bytes = static_cast<double>(row_bytes_),
+                        .decoded_bytes = decoded_bytes_per_row()};
+  for (const Part& part : parts_) samples.parts.push_back(part.rows);
+  return samples;
+}
+
 const Column::Part& Column::part_of(int64_t row) const {
   const auto next = std::upper_bound(parts_.begin(), parts_.end(), row,
                                      [](int64_t wanted, const Part& part) { return wanted < part.first; });

@@ -10,6 +10,7 @@
 #include "io/dataset/rows/row_source.h"
 #include "io/dataset/rows/stored_rows.h"
 #include "io/dataset/stored_blocks.h"
+#include "io/dataset/stored_samples.h"
 #include "io/hdf5/hdf5.h"
 
 namespace lockstep {
@@ -56,6 +57,8 @@ class Column {
   std::string route() const { return source_->route(); }
   /// When streamed: see StoredRows::decoded_bytes_per_row().
   double decoded_bytes_per_row() const { return source_->decoded_bytes_per_row(); }
+  /// The rows as samples; see StoredSamples.
+  StoredSamples stored_samples() const;
 
   /// Copies row indices[i] to out + i row_bytes().
   void read(std::span<const int64_t> indices, std::byte* out) const;

@@ -33,6 +33,7 @@ class Hdf5Dataset final : public Dataset {
     return targets_ ? targets_->shape() : none;
   }
   int64_t classes() const override { return targets_ ? targets_->classes() : 0; }
+  int64_t label(int64_t index) const override { return targets_ ? targets_->label(index) : -1; }
   std::vector<int64_t> class_targets() const override {
     return targets_ ? targets_->class_targets() : std::vector<int64_t>{};
   }
@@ -46,6 +47,7 @@ class Hdf5Dataset final : public Dataset {
   bool in_memory() const override { return x_.in_memory(); }
   std::string describe() const override;
   StoredBlocks stored_blocks() const override { return x_.blocks(); }
+  StoredSamples stored_samples() const override { return x_.stored_samples(); }
   std::optional<SourceFacts> facts() const override { return facts_of(x_, targets_.get()); }
 
  private:
@@ -103,6 +105,11 @@ StoredBlocks Dataset::stored_blocks() const {
   StoredBlocks blocks;
   blocks.append(size(), 1);
   return blocks;
+}
+
+StoredSamples Dataset::stored_samples() const {
+  const auto bytes = static_cast<double>(x_shape().elements()) * static_cast<double>(size_of(x_dtype()));
+  return {.parts = {size()}, .sample_bytes = bytes};
 }
 
 std::vector<int64_t> samples_of_block(const Dataset& dataset, const StoredBlocks& blocks, int64_t block) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "io/dataset/stored_blocks.h"
+#include "io/dataset/stored_samples.h"
 #include "src/tensor/tensor.h"
 
 namespace lockstep {
@@ -57,6 +58,8 @@ class Dataset {
   virtual const Shape& y_shape() const = 0;
   /// Number of classes (DatasetOptions::classes, else largest label + 1, or C); 0 for values and labels.
   virtual int64_t classes() const = 0;
+  /// The class of a sample; -1 if it has none, or is ignored, or if there is not one class per sample.
+  virtual int64_t label(int64_t /*index*/) const { return -1; }
   /// Number of targets of each class, without ignored ones; empty unless they were counted.
   virtual std::vector<int64_t> class_targets() const { return {}; }
   /// Copies sample indices[i] to row i of x and y (y is null if there are no targets). Throws Error(data)
@@ -75,6 +78,8 @@ class Dataset {
   virtual int64_t sample_at(int64_t stored_row) const { return stored_row; }
   /// The blocks in which rows are stored, for an order of samples that reads each block once.
   virtual StoredBlocks stored_blocks() const;
+  /// See StoredSamples. Does not depend on whether samples are held in memory, apart from `decoded_bytes`.
+  virtual StoredSamples stored_samples() const;
   /// Facts about the stored data, for warnings; reads a few samples. Empty if nothing is known.
   virtual std::optional<SourceFacts> facts() const;
 };

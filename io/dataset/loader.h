@@ -6,7 +6,7 @@
 #include <span>
 
 #include "io/dataset/dataset.h"
-#include "io/dataset/sampler.h"
+#include "io/dataset/order/sampler.h"
 #include "src/device/buffer.h"
 
 namespace lockstep {

@@ -1,54 +1,85 @@
+#include <algorithm>
 #include <cmath>
+#include <ranges>
+#include <span>
+#include <vector>
 
 #include "io/dataset/dataset.h"
-#include "io/dataset/sampler.h"
+#include "io/dataset/order/permutation.h"
 #include "io/probe/findings.h"
 #include "src/core/counted.h"
+#include "src/core/hash.h"
 #include "src/core/rng.h"
 
 namespace lockstep {
 
 namespace {
 
-/// Samples [first, first + size) of a seeded permutation of another data set.
+/// The samples of another data set that are held out, or the others; both in stored order.
 class SplitDataset final : public Dataset {
  public:
-  SplitDataset(std::shared_ptr<const Dataset> whole, const Permutation& order, int64_t first, int64_t size,
-               std::string part)
-      : whole_(std::move(whole)), order_(order), first_(first), size_(size), part_(std::move(part)) {}
+  enum class Part { held_out, rest };
+  /// held_out: ascending.
+  SplitDataset(std::shared_ptr<const Dataset> whole, std::shared_ptr<const std::vector<int64_t>> held_out,
+               Part part)
+      : whole_(std::move(whole)), held_out_(std::move(held_out)), part_(part) {}
 
-  int64_t size() const override { return size_; }
+  int64_t size() const override {
+    const auto held_out = static_cast<int64_t>(held_out_->size());
+    return part_ == Part::held_out ? held_out : whole_->size() - held_out;
+  }
   const Shape& x_shape() const override { return whole_->x_shape(); }
   DType x_dtype() const override { return whole_->x_dtype(); }
   TargetKind target_kind() const override { return whole_->target_kind(); }
   const Shape& y_shape() const override { return whole_->y_shape(); }
   int64_t classes() const override { return whole_->classes(); }
+  int64_t label(int64_t index) const override { return whole_->label(sample_of_whole(index)); }
   std::vector<int64_t> class_targets() const override { return whole_->class_targets(); }
 
   void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const override {
     std::vector<int64_t> mapped(indices.size());
     for (size_t i = 0; i < indices.size(); ++i) {
-      INVARIANT(indices[i] >= 0 && indices[i] < size_, "sample {} of {}", indices[i], size_);
-      mapped[i] = static_cast<int64_t>(order_(static_cast<uint64_t>(first_ + indices[i])));
+      INVARIANT(indices[i] >= 0 && indices[i] < size(), "sample {} of {}", indices[i], size());
+      mapped[i] = sample_of_whole(indices[i]);
     }
     whole_->read(mapped, x, y);
   }
 
   uint64_t fingerprint() const override {
-    const Random4 words = philox(whole_->fingerprint(), static_cast<uint64_t>(first_),
-                                 order_(0) ^ static_cast<uint64_t>(size_) << 20);
-    return uint64_t{words.word[0]} << 32 | words.word[1];
+    StreamingHash hash;
+    const uint64_t whole = whole_->fingerprint();
+    hash.update(std::as_bytes(std::span(&whole, 1)));
+    hash.update(std::as_bytes(std::span(*held_out_)));
+    const auto part = static_cast<uint8_t>(part_);
+    hash.update(std::as_bytes(std::span(&part, 1)));
+    return hash.digest();
   }
 
-  int64_t stored_row(int64_t index) const override {
-    return whole_->stored_row(static_cast<int64_t>(order_(static_cast<uint64_t>(first_ + index))));
-  }
+  int64_t stored_row(int64_t index) const override { return whole_->stored_row(sample_of_whole(index)); }
 
   int64_t sample_at(int64_t stored_row) const override {
     const int64_t sample = whole_->sample_at(stored_row);
     if (sample < 0) return -1;
-    const int64_t index = static_cast<int64_t>(order_.position_of(static_cast<uint64_t>(sample))) - first_;
-    return index >= 0 && index < size_ ? index : -1;
+    const int64_t before = held_out_before(sample);
+    const bool is_held_out = before < static_cast<int64_t>(held_out_->size()) &&
+                             (*held_out_)[static_cast<size_t>(before)] == sample;
+    if (is_held_out != (part_ == Part::held_out)) return -1;
+    return is_held_out ? before : sample - before;
+  }
+
+  StoredSamples stored_samples() const override {
+    StoredSamples samples = whole_->stored_samples();
+    const double fraction = static_cast<double>(size()) / static_cast<double>(whole_->size());
+    int64_t end = 0, before = 0;
+    for (int64_t& part : samples.parts) {
+      end += part;
+      const int64_t own = part_ == Part::held_out ? held_out_before(end) : end - held_out_before(end);
+      part = own - before;
+      before = own;
+    }
+    samples.aligned = samples.aligned && samples.block == 1;
+    samples.block = std::max<int64_t>(1, std::llround(fraction * static_cast<double>(samples.block)));
+    return samples;
   }
 
   StoredBlocks stored_blocks() const override { return whole_->stored_blocks(); }
@@ -56,14 +87,28 @@ class SplitDataset final : public Dataset {
   std::optional<SourceFacts> facts() const override { return whole_->facts(); }
 
   std::string describe() const override {
-    return fmt::format("{} ({} part) of {}", counted(size_, "sample"), part_, whole_->describe());
+    return fmt::format("{} ({} part) of {}", counted(size(), "sample"),
+                       part_ == Part::held_out ? "validation" : "training", whole_->describe());
   }
 
  private:
+  int64_t held_out_before(int64_t sample) const {
+    return std::lower_bound(held_out_->begin(), held_out_->end(), sample) - held_out_->begin();
+  }
+
+  int64_t sample_of_whole(int64_t index) const {
+    if (part_ == Part::held_out) return (*held_out_)[static_cast<size_t>(index)];
+    // Of the samples before the one that is wanted, `before` are held out: the fewest with which it is behind
+    // them.
+    const auto numbers = std::views::iota(size_t{0}, held_out_->size());
+    const auto before = std::ranges::partition_point(
+        numbers, [&](size_t i) { return (*held_out_)[i] - static_cast<int64_t>(i) <= index; });
+    return index + (before - numbers.begin());
+  }
+
   std::shared_ptr<const Dataset> whole_;
-  Permutation order_;
-  int64_t first_, size_;
-  std::string part_;
+  std::shared_ptr<const std::vector<int64_t>> held_out_;
+  Part part_;
 };
 
 }  // namespace
@@ -82,10 +127,11 @@ Split split_dataset(std::shared_ptr<const Dataset> dataset, double fraction, uin
                   : fmt::format("With {} samples it may be {:.3g} to {:.9g}.", size, part, 1 - part));
   const Random4 words = philox(seed, kSplitStream, 0);
   const Permutation order(uint64_t{words.word[0]} << 32 | words.word[1], static_cast<uint64_t>(size));
-  Split split;
-  split.validation = std::make_unique<SplitDataset>(dataset, order, 0, validation, "validation");
-  split.train = std::make_unique<SplitDataset>(dataset, order, validation, size - validation, "training");
-  return split;
+  auto held_out = std::make_shared<std::vector<int64_t>>(static_cast<size_t>(validation));
+  for (size_t i = 0; i < held_out->size(); ++i) (*held_out)[i] = static_cast<int64_t>(order(i));
+  std::ranges::sort(*held_out);
+  return {.train = std::make_unique<SplitDataset>(dataset, held_out, SplitDataset::Part::rest),
+          .validation = std::make_unique<SplitDataset>(dataset, held_out, SplitDataset::Part::held_out)};
 }
 
 }  // namespace lockstep

@@ -27,4 +27,11 @@ RowRange StoredBlocks::rows_of(int64_t block) const {
   return {first, std::min(part.block_rows, part.rows_end - first)};
 }
 
+int64_t StoredBlocks::most_rows() const {
+  int64_t most = 0;
+  for (const Part& part : parts_)
+    most = std::max(most, std::min(part.block_rows, part.rows_end - part.first_row));
+  return most;
+}
+
 }  // namespace lockstep

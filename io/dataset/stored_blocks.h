@@ -23,6 +23,8 @@ class StoredBlocks {
   int64_t count() const { return parts_.empty() ? 0 : parts_.back().blocks_end; }
   int64_t block_of(int64_t row) const;
   RowRange rows_of(int64_t block) const;
+  /// The most rows of a block.
+  int64_t most_rows() const;
 
  private:
   struct Part {

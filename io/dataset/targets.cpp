@@ -214,6 +214,12 @@ void Targets::open_probabilities(int64_t declared) {
   column_->give_out(DType::f32, require_probabilities);
 }
 
+int64_t Targets::label(int64_t index) const {
+  if (!is_one_class()) return -1;
+  const int32_t label = labels_[static_cast<size_t>(index)];
+  return is_ignored(label) ? -1 : label;
+}
+
 std::vector<int64_t> Targets::class_targets() const {
   if (kind_ != TargetKind::classes || counts_.samples() == 0) return {};
   std::vector<int64_t> counts = counts_.counts();

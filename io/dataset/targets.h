@@ -34,6 +34,8 @@ class Targets {
   int64_t classes() const { return classes_; }
   /// How often each label occurs, except the ignored one; empty unless all labels were read.
   const LabelCounts& counts() const { return counts_; }
+  /// See Dataset::label().
+  int64_t label(int64_t index) const;
   /// See Dataset::class_targets().
   std::vector<int64_t> class_targets() const;
   /// Bytes of all targets when they are held in memory.

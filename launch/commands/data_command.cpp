@@ -12,6 +12,7 @@
 #include "launch/commands/command_line.h"
 #include "launch/commands/program.h"
 #include "launch/config/file_format.h"
+#include "launch/report/order_report.h"
 #include "launch/report/report.h"
 #include "src/core/counted.h"
 #include "src/core/error.h"
@@ -205,6 +206,40 @@ int run_check(const std::string& file, bool json) {
   return end_of(file, check.problems);
 }
 
+void add_info(Command data, Program& program) {
+  Command command =
+      data.add_command("info", "List the data sets of a file, or compare orders of its samples");
+  struct Arguments {
+    std::string file, group;
+    int64_t batch = 128;
+    uint64_t window = 0, budget = uint64_t{4} << 30;
+    bool json = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  command.add("FILE", arguments->file, "An HDF5 file").required();
+  command.add("--shuffle", arguments->group,
+              "Compare the values of data.shuffle for the samples of this group, such as /train");
+  command.add("--batch", arguments->batch, "For --shuffle: train.global_batch; default: 128")
+      .check(whole_number(1, int64_t{1} << 32));
+  command.add_size("--window", arguments->window,
+                   "For --shuffle: data.shuffle_window; default: half of --memory-budget");
+  command.add_size("--memory-budget", arguments->budget, "For --shuffle: data.memory_budget; default: 4GiB");
+  command.add_flag("--json", arguments->json, "Print JSON");
+  command.action(program, [arguments] {
+    if (arguments->group.empty()) return run_info(arguments->file, arguments->json);
+    const Json report = order_report({.file = arguments->file,
+                                      .group = arguments->group,
+                                      .global_batch = arguments->batch,
+                                      .window_bytes = static_cast<int64_t>(arguments->window),
+                                      .memory_budget = static_cast<int64_t>(arguments->budget)});
+    if (arguments->json)
+      print_json(report);
+    else
+      print_order_report(report);
+    return 0;
+  });
+}
+
 void add_report(Command data, Program& program, const char* name, const char* help,
                 int (*run)(const std::string& file, bool json)) {
   Command command = data.add_command(name, help);
@@ -224,7 +259,7 @@ void add_data_command(Command app, Program& program) {
   Command data = app.add_group("data", "Create, convert and check data sets");
   add_synth(data, program);
   add_import(data, program);
-  add_report(data, program, "info", "List the data sets of a file", run_info);
+  add_info(data, program);
   add_report(data, program, "check", "Read every value and report problems", run_check);
 }
 

@@ -5,6 +5,7 @@
 #include "launch/config/options/sections.h"
 #include "launch/config/values/augment_values.h"
 #include "launch/config/values/data_values.h"
+#include "launch/config/values/loss_values.h"
 
 namespace lockstep::options {
 
@@ -76,6 +77,29 @@ void add_data(std::vector<Option>& table) {
   table.push_back(with("data.task", numbers,
                        one_of("data.layout", FIELD(data.layout), {"channels_last", "channels_first"},
                               "axis order in which samples with channels are stored")));
+  table.push_back(
+      {.key = "data.shuffle",
+       .type = "auto | full | window | chunk | false",
+       .help = "order of the training samples: any (full), random chunks of which as many as fit into "
+               "data.shuffle_window are mixed (window), random chunks one by one (chunk), or as stored "
+               "(false); auto: full, or window where a full shuffle would decode chunks again and again",
+       .set = [](Config& config, const GivenValue& given) { config.data.shuffle = read_shuffle(given); },
+       .get = [](const Config& config) { return toml_text(config.data.shuffle); }});
+  table.push_back(
+      with("data.shuffle", {"auto", "window"},
+           scalar("data.shuffle_window", "bytes",
+                  "samples that shuffle = \"window\" mixes at a time, in bytes or as text such as "
+                  "\"256 MiB\"; 0: half of data.memory_budget",
+                  FIELD(data.shuffle_window), read_bytes)));
+  table.push_back(with(
+      kTargets, {"classes"},
+      {.key = "data.sampling",
+       .type = "uniform | balanced | [NUMBER, ...]",
+       .help = "how often samples of each class occur in an epoch: as in the data (uniform), equally often "
+               "(balanced), or in these shares, one for each class; a class may repeat samples",
+       .set = [](Config& config,
+                 const GivenValue& given) { config.data.sampling = read_class_weights(given, "uniform"); },
+       .get = [](const Config& config) { return toml_text(config.data.sampling, "uniform"); }}));
   table.push_back(free_on_resume(
       scalar("data.memory_budget", "bytes",
              "memory per rank for each data set, in bytes or as text such as \"4 GiB\"; a larger data set is "

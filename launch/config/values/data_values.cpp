@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "launch/config/familiar_values.h"
 #include "launch/config/values/lists.h"
 #include "src/core/suggest.h"
@@ -128,6 +130,26 @@ std::string toml_text(const Normalize& normalize) {
       break;
   }
   return fmt::format("{{ mean = {}, std = {} }}", number_array(normalize.mean), number_array(normalize.std));
+}
+
+namespace {
+
+/// In the order of Shuffle; the last is a flag, not a text.
+const std::vector<std::string> kShuffles{"auto", "full", "window", "chunk", "false"};
+
+}  // namespace
+
+Shuffle read_shuffle(const GivenValue& given) {
+  if (const auto* flag = given.node.as_boolean()) return flag->get() ? Shuffle::automatic : Shuffle::off;
+  const std::string word = read_text(given);
+  const auto found = std::ranges::find(kShuffles, word);
+  if (found == kShuffles.end())
+    given.reject("unknown value '{}'{}", word, suggestion(word, kShuffles, value_synonyms(given.key)));
+  return static_cast<Shuffle>(found - kShuffles.begin());
+}
+
+std::string toml_text(Shuffle shuffle) {
+  return shuffle == Shuffle::off ? toml_text(false) : toml_text(kShuffles[static_cast<size_t>(shuffle)]);
 }
 
 }  // namespace lockstep

@@ -22,4 +22,8 @@ std::string toml_text(const std::optional<DataSource>& source);
 Normalize read_normalize(const GivenValue& given);
 std::string toml_text(const Normalize& normalize);
 
+/// "auto", "full", "window", "chunk" or false; true is "auto".
+Shuffle read_shuffle(const GivenValue& given);
+std::string toml_text(Shuffle shuffle);
+
 }  // namespace lockstep

@@ -7,11 +7,11 @@
 
 namespace lockstep {
 
-ClassWeights read_class_weights(const GivenValue& given) {
-  if (is_word(given, "none")) return {};
+ClassWeights read_class_weights(const GivenValue& given, const std::string& none) {
+  if (is_word(given, none)) return {};
   if (is_word(given, "balanced")) return {ClassWeights::Kind::balanced, {}};
   if (!given.node.is_array())
-    given.reject("expects \"none\", \"balanced\" or one number for each class, found {}",
+    given.reject("expects \"{}\", \"balanced\" or one number for each class, found {}", none,
                  kind_in_words(given.node));
   const ClassWeights weights{ClassWeights::Kind::given, read_numbers(given)};
   for (const double weight : weights.values)
@@ -21,10 +21,10 @@ ClassWeights read_class_weights(const GivenValue& given) {
   return weights;
 }
 
-std::string toml_text(const ClassWeights& weights) {
+std::string toml_text(const ClassWeights& weights, const std::string& none) {
   switch (weights.kind) {
     case ClassWeights::Kind::none:
-      return toml_text(std::string("none"));
+      return toml_text(none);
     case ClassWeights::Kind::balanced:
       return toml_text(std::string("balanced"));
     case ClassWeights::Kind::given:

@@ -13,8 +13,8 @@ namespace lockstep {
 // Weights of targets in the loss.
 
 /// "none", "balanced", or one number per class.
-ClassWeights read_class_weights(const GivenValue& given);
-std::string toml_text(const ClassWeights& weights);
+ClassWeights read_class_weights(const GivenValue& given, const std::string& none = "none");
+std::string toml_text(const ClassWeights& weights, const std::string& none = "none");
 
 /// One number, or one per label; empty if it is 1.
 std::vector<double> read_positive_weights(const GivenValue& given);

@@ -63,7 +63,7 @@ struct Checkpointing::Writing {
 };
 
 Checkpointing::Checkpointing(Parts parts)
-    : parts_(std::move(parts)), data_(parts_.train, parts_.validation, parts_.steps_per_epoch) {
+    : parts_(std::move(parts)), data_(parts_.train, parts_.validation, parts_.steps_per_epoch, parts_.order) {
   if (parts_.world.rank() == 0)
     writing_.reset(
         new Writing{.snapshot = Snapshot(parts_.exec, parts_.parameters, parts_.options.optimizer.name,

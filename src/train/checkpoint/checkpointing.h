@@ -35,6 +35,7 @@ class Checkpointing {
     std::optional<SharedState> shared;  ///< if the optimizer is sharded
     ReplicaCheck* replicas = nullptr;   ///< null: the ranks are not compared
     int64_t steps_per_epoch = 0;
+    const Order& order;  ///< of the training samples
     const Dataset& train;
     const Dataset* validation = nullptr;  ///< null: none
     std::string data_description;         ///< see to_json(DataSignature)

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "comm/collectives/world.h"
-#include "io/dataset/sampler.h"
+#include "io/dataset/order/sampler.h"
 #include "src/train/observe/examination.h"
 #include "src/train/step/step.h"
 

@@ -72,7 +72,7 @@ Evaluator::Evaluator(Exec exec, ThreadPool& pool, const Task& task, const Graph&
 bool Evaluator::run(const Dataset& dataset, int rank, int ranks, const Calls& calls) {
   const int64_t lanes = pool_.lanes();
   const int64_t rows = lanes * micro_batch_;
-  const Sampler sampler(0, dataset.size(), rows * ranks, /*shuffle=*/false);
+  const Sampler sampler(0, dataset.size(), rows * ranks, {Order::Kind::stored});
   const int64_t rounds = sampler.steps_per_epoch();
 
   // The contents of each micro-batch are known before the first one is read.

@@ -8,6 +8,7 @@
 
 #include "comm/collectives/communicator.h"
 #include "io/dataset/dataset.h"
+#include "io/dataset/order/choose_order.h"
 #include "src/graph/network_output.h"
 #include "src/graph/tuning.h"
 #include "src/optim/early_stop.h"
@@ -46,11 +47,12 @@ enum class Loss {
   huber
 };
 
-/// The weights of the classes in the loss.
+/// The weights of the classes in the loss, or their shares of the samples.
 struct ClassWeights {
   enum class Kind {
     none,
-    balanced,  ///< targets / (classes that occur * targets of the class), of the training data
+    balanced,  ///< targets / (classes that occur * targets of the class), of the training data; or equal
+               ///< shares
     given
   };
   Kind kind = Kind::none;
@@ -84,6 +86,9 @@ struct TrainOptions {
     int64_t stride = 0;   ///< tokens: distance of two windows of the training data; 0: context
     Layout layout = Layout::channels_last;
     int64_t memory_budget = int64_t{4} << 30;  ///< bytes per rank
+    Shuffle shuffle = Shuffle::automatic;      ///< of the training samples
+    ClassWeights sampling;                     ///< the shares of the classes in an epoch; none: as they are
+    int64_t shuffle_window = 0;  ///< bytes of samples that Shuffle::window mixes; 0: half of memory_budget
   };
 
   struct Optimizer : OptimizerSpec {  // with train.clip_norm, which the optimizer applies

@@ -4,10 +4,11 @@
 
 namespace lockstep {
 
-RunData::RunData(const Dataset& train, const Dataset* validation, int64_t steps_per_epoch)
+RunData::RunData(const Dataset& train, const Dataset* validation, int64_t steps_per_epoch, const Order& order)
     : train_(facts_of("train", &train)),
       validation_(facts_of("validation", validation)),
-      steps_per_epoch_(steps_per_epoch) {}
+      steps_per_epoch_(steps_per_epoch),
+      order_(order) {}
 
 RunData::Set RunData::facts_of(const std::string& name, const Dataset* dataset) {
   if (dataset == nullptr) return {name, 0, "none"};
@@ -20,6 +21,10 @@ void RunData::add_to(Checkpoint& checkpoint) const {
     checkpoint.strings[set->name + "_data"] = set->description;
   }
   checkpoint.integers["steps_per_epoch"] = steps_per_epoch_;
+  checkpoint.integers["order"] = static_cast<int64_t>(order_.kind);
+  checkpoint.integers["order_lanes"] = order_.windows.lanes;
+  checkpoint.integers["order_run"] = order_.windows.run;
+  checkpoint.integers["order_runs_mixed"] = order_.windows.runs_mixed;
 }
 
 RunData::Changes RunData::since(const LoadedCheckpoint& from) const {
@@ -40,6 +45,29 @@ RunData::Changes RunData::since(const LoadedCheckpoint& from) const {
   if (changes.steps)
     changes.texts.push_back(fmt::format("the steps of an epoch were {}, are {}", steps, steps_per_epoch_));
   return changes;
+}
+
+Order order_of_run(const TrainOptions::Data& options, const Dataset& train, int64_t global_batch,
+                   const LoadedCheckpoint* from) {
+  if (options.sampling.kind != ClassWeights::Kind::none) {
+    if (options.shuffle != Shuffle::automatic && options.shuffle != Shuffle::full)
+      fail(ExitCode::usage,
+           "data.sampling draws from all samples in any order: set data.shuffle = \"full\", or remove one of "
+           "the keys.");
+    return class_order(options.sampling.values, train);
+  }
+  const bool is_automatic = options.shuffle == Shuffle::automatic || options.shuffle == Shuffle::window;
+  // Checkpoints of earlier versions lack it, because those versions always shuffled fully.
+  if (from != nullptr && is_automatic && from->checkpoint.integers.contains("order")) {
+    const auto kind = static_cast<Order::Kind>(from->integer("order"));
+    if (kind != Order::Kind::windows) return {kind};
+    const WindowShape shape{from->integer("order_lanes"), from->integer("order_run"),
+                            from->integer("order_runs_mixed")};
+    // With --allow-changed the batch may be another one.
+    if (global_batch % shape.lanes == 0) return window_order(shape, train);
+  }
+  const int64_t window = options.shuffle_window > 0 ? options.shuffle_window : options.memory_budget / 2;
+  return choose_order(options.shuffle, train, global_batch, window);
 }
 
 }  // namespace lockstep

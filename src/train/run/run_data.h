@@ -5,7 +5,8 @@
 #include <vector>
 
 #include "io/checkpoint/checkpoint.h"
-#include "io/dataset/dataset.h"
+#include "io/dataset/order/choose_order.h"
+#include "src/train/run/options.h"
 
 namespace lockstep {
 
@@ -13,7 +14,7 @@ namespace lockstep {
 class RunData {
  public:
   /// validation: null for none.
-  RunData(const Dataset& train, const Dataset* validation, int64_t steps_per_epoch);
+  RunData(const Dataset& train, const Dataset* validation, int64_t steps_per_epoch, const Order& order);
 
   void add_to(Checkpoint& checkpoint) const;
 
@@ -35,6 +36,12 @@ class RunData {
 
   Set train_, validation_;
   int64_t steps_per_epoch_;
+  Order order_;
 };
+
+/// The order of the training samples: that of the checkpoint `from`, if not null, so that a resumed run
+/// sees the samples that it would have seen, whatever its memory budget; else see choose_order().
+Order order_of_run(const TrainOptions::Data& options, const Dataset& train, int64_t global_batch,
+                   const LoadedCheckpoint* from);
 
 }  // namespace lockstep

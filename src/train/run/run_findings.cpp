@@ -13,6 +13,18 @@ std::vector<Finding> run_findings(const TrainOptions& options, const std::option
                                  .task = target_task(options),
                                  .classes = options.data.classes,
                                  .weighed = options.train.class_weights.kind != ClassWeights::Kind::none});
+  if (options.data.shuffle_window > options.data.memory_budget)
+    found.push_back({fmt::format("data.shuffle_window is {} bytes, but data.memory_budget is {}: if the data "
+                                 "is streamed, chunks are decoded more than once. Set the former to at most "
+                                 "half of the latter",
+                                 options.data.shuffle_window, options.data.memory_budget),
+                     "data.shuffle_window"});
+  if (options.data.sampling.kind != ClassWeights::Kind::none &&
+      options.train.class_weights.kind != ClassWeights::Kind::none)
+    found.push_back(
+        {"data.sampling and train.class_weights both weigh classes, which multiplies: set one of "
+         "them",
+         "data.sampling"});
   if (batching.global_batch >= 2 * samples) {
     const double padding = 1 - static_cast<double>(samples) / static_cast<double>(batching.global_batch);
     found.push_back(

@@ -15,8 +15,9 @@ namespace {
 
 double mib(size_t bytes) { return static_cast<double>(bytes) / 0x1p20; }
 
-std::string describe_data(const TrainData& data) {
-  std::string text = fmt::format("data: {}", data.train->describe());
+std::string describe_data(const TrainData& data, const Order& order) {
+  std::string text =
+      fmt::format("data: {}\norder: {}", data.train->describe(), describe_order(order, *data.train));
   if (data.validation) text += fmt::format("\nvalidation: {}", data.validation->describe());
   if (data.test) text += fmt::format("\ntest: {}", data.test->describe());
   return text;
@@ -101,8 +102,9 @@ std::string describe_outputs(const Graph& graph) {
 }
 
 std::string describe_run(const RunFacts& run) {
-  std::vector<std::string> lines = {
-      describe_data(run.data), describe_task(run.options, run.setup.task, run.facts), describe_model(run)};
+  std::vector<std::string> lines = {describe_data(run.data, run.order),
+                                    describe_task(run.options, run.setup.task, run.facts),
+                                    describe_model(run)};
   if (const std::string augmentation = run.setup.step.augmenter().describe(); !augmentation.empty())
     lines.push_back(fmt::format("augmentation of training samples: {}", augmentation));
   if (const std::string outputs = describe_outputs(run.setup.graph); !outputs.empty())

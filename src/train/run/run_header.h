@@ -13,6 +13,7 @@ namespace lockstep {
 /// What a run's header describes.
 struct RunFacts {
   const TrainOptions& options;
+  const Order& order;  ///< of the training samples
   const TrainData& data;
   const std::optional<SourceFacts>& facts;  ///< of the training data
   const TrainingSetup& setup;

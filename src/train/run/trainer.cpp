@@ -43,13 +43,15 @@ Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const Mod
       data_(world, options, std::move(parts.train)),
       setup_(world, exec, options, describe_data(world, options, *data_.train), model,
              std::move(parts.communicator)),
-      sampler_(options.run.seed, data_.train->size(), setup_.batching.global_batch, /*shuffle=*/true),
+      order_(order_of_run(options.data, *data_.train, setup_.batching.global_batch,
+                          resume ? &resume->loaded : nullptr)),
+      sampler_(options.run.seed, data_.train->size(), setup_.batching.global_batch, order_),
       total_steps_(count_steps(options, sampler_.steps_per_epoch())),
       schedule_(options.schedule, options.optimizer.lr, total_steps_),
       watch_(options.train.early_stop),
       checkpoints_({world, exec, options_, setup_.parameters, setup_.optimizer, setup_.shared_state(),
-                    setup_.replica_check(), sampler_.steps_per_epoch(), *data_.train, data_.validation.get(),
-                    to_json(setup_.task.data())}),
+                    setup_.replica_check(), sampler_.steps_per_epoch(), order_, *data_.train,
+                    data_.validation.get(), to_json(setup_.task.data())}),
       clock_(exec, setup_.pool.lanes(), setup_.step, setup_.communicator, setup_.statistics.get()) {
   check_options(options_, data_, setup_);
   if (resume)
@@ -296,6 +298,7 @@ const std::optional<SourceFacts>& Trainer::facts() const {
 
 std::string Trainer::describe() const {
   return describe_run({.options = options_,
+                       .order = order_,
                        .data = data_,
                        .facts = facts(),
                        .setup = setup_,

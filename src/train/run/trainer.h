@@ -90,6 +90,7 @@ class Trainer {
   TrainData data_;
   TrainingSetup setup_;
   std::optional<InitialValues> initial_;  ///< what was loaded from a checkpoint; empty: nothing
+  Order order_;
   Sampler sampler_;
   int64_t total_steps_;
   Schedule schedule_;

@@ -75,7 +75,7 @@ TEST(Loader, TellsWaitingForBytesFromWorkingOnThem) {
   for (const int threads : {0, 1, 3}) {
     SCOPED_TRACE(threads);
     CountingDataset data(32);
-    const Sampler sampler(5, data.size(), 8, true);
+    const Sampler sampler(5, data.size(), 8, {Order::Kind::full});
     const auto seconds_of_all = [&] {
       Loader loader(Exec{}, data, sampler, {.rows = 8, .last_epoch = 1, .threads = threads});
       while (loader.next() != nullptr) {
@@ -97,7 +97,7 @@ TEST(Loader, TellsWaitingForBytesFromWorkingOnThem) {
 
 TEST(Loader, GivesTheSamplersOrderWithAnyNumberOfThreads) {
   const CountingDataset data(103);
-  const Sampler sampler(5, data.size(), 8, true);
+  const Sampler sampler(5, data.size(), 8, {Order::Kind::full});
   std::vector<Row> expected;
   for (int64_t epoch = 1; epoch < 4; ++epoch) {
     for (int64_t step = epoch == 1 ? 2 : 0; step < sampler.steps_per_epoch(); ++step) {
@@ -119,7 +119,7 @@ TEST(Loader, GivesTheSamplersOrderWithAnyNumberOfThreads) {
 
 TEST(Loader, ResumesBehindTheEndOfAnEpochAndOfTheRun) {
   const CountingDataset data(16);
-  const Sampler sampler(5, 16, 8, true);
+  const Sampler sampler(5, 16, 8, {Order::Kind::full});
   Loader::Options options{0, 8, 0, 2, 2, 1, 4};  // step 2 of epoch 0 is step 0 of epoch 1
   EXPECT_EQ(rows_of(data, sampler, options)[0].epoch, 1);
   options.first_step = 4;
@@ -128,7 +128,7 @@ TEST(Loader, ResumesBehindTheEndOfAnEpochAndOfTheRun) {
 
 TEST(Loader, HoldsNoMoreThanDepthBatches) {
   const CountingDataset data(1000);
-  const Sampler sampler(5, 1000, 10, false);
+  const Sampler sampler(5, 1000, 10, {Order::Kind::stored});
   Loader loader(Exec{}, data, sampler, {0, 10, 0, 0, 1, 4, 3});
   for (int given = 1; given <= 5; ++given) {
     ASSERT_NE(loader.next(), nullptr);
@@ -140,7 +140,7 @@ TEST(Loader, HoldsNoMoreThanDepthBatches) {
 TEST(Loader, RethrowsAReadersErrorAtItsBatch) {
   CountingDataset data(100);
   data.fail_at = 35;
-  const Sampler sampler(5, 100, 10, false);
+  const Sampler sampler(5, 100, 10, {Order::Kind::stored});
   for (const int threads : {0, 1, 4}) {
     Loader loader(Exec{}, data, sampler, {0, 10, 0, 0, 1, threads, 4});
     for (int step = 0; step < 3; ++step) EXPECT_EQ(loader.next()->step_in_epoch, step);
@@ -151,7 +151,7 @@ TEST(Loader, RethrowsAReadersErrorAtItsBatch) {
 
 TEST(Loader, EndsAtAnyTime) {
   const CountingDataset data(1000);
-  const Sampler sampler(5, 1000, 10, true);
+  const Sampler sampler(5, 1000, 10, {Order::Kind::full});
   for (int given = 0; given < 30; ++given) {
     Loader loader(Exec{}, data, sampler, {0, 10, 0, 0, 1, 3, 4});
     for (int i = 0; i < given; ++i) loader.next();
@@ -160,7 +160,7 @@ TEST(Loader, EndsAtAnyTime) {
 
 TEST(Loader, WithoutTargetsYIsEmpty) {
   const CountingDataset data(5, false);
-  Loader loader(Exec{}, data, Sampler(1, 5, 2, false), {0, 2, 0, 0, 1, 1, 2});
+  Loader loader(Exec{}, data, Sampler(1, 5, 2, {Order::Kind::stored}), {0, 2, 0, 0, 1, 1, 2});
   const Batch* batch = loader.next();
   EXPECT_FALSE(batch->y);
   EXPECT_EQ(batch->x.data<float>()[3], 1.f);

@@ -1,16 +1,14 @@
-#include "io/dataset/sampler.h"
+#include "io/dataset/order/permutation.h"
 
 #include <bit>
 
 #include "src/core/error.h"
-#include "src/core/rng.h"
 
 namespace lockstep {
 
 namespace {
 
 constexpr int kRounds = 8;
-constexpr uint64_t kOrderStream = 0x6f72646572;  // "order": distinct from all other uses of the seed
 
 /// The finalizer of SplitMix64 (Steele, Lea and Flood 2014): every input bit changes every output bit.
 uint64_t mix(uint64_t z) {
@@ -65,27 +63,6 @@ uint64_t Permutation::position_of(uint64_t index) const {
     value = left << half_bits_ | right;
   } while (value >= n_);
   return value;
-}
-
-Sampler::Sampler(uint64_t seed, int64_t samples, int64_t global_batch, bool shuffle)
-    : seed_(seed), samples_(samples), global_batch_(global_batch), shuffle_(shuffle) {
-  INVARIANT(samples >= 0 && global_batch > 0, "{} samples in batches of {}", samples, global_batch);
-}
-
-int64_t Sampler::valid(int64_t step_in_epoch) const {
-  const int64_t left = samples_ - step_in_epoch * global_batch_;
-  return left < 0 ? 0 : left < global_batch_ ? left : global_batch_;
-}
-
-int64_t Sampler::sample(int64_t epoch, int64_t step_in_epoch, int64_t slot) const {
-  INVARIANT(slot >= 0 && slot < global_batch_, "slot {} of a batch of {}", slot, global_batch_);
-  if (slot >= valid(step_in_epoch)) return -1;
-  const int64_t position = step_in_epoch * global_batch_ + slot;
-  if (!shuffle_) return position;
-  const Random4 words = philox(seed_, kOrderStream, static_cast<uint64_t>(epoch));
-  const uint64_t key = uint64_t{words.word[0]} << 32 | words.word[1];
-  const Permutation permutation(key, static_cast<uint64_t>(samples_));
-  return static_cast<int64_t>(permutation(static_cast<uint64_t>(position)));
 }
 
 }  // namespace lockstep

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstdint>
+
+namespace lockstep {
+
+/// A keyed permutation of [0, n): position -> index in O(1) time and memory, and a bijection for every n.
+class Permutation {
+ public:
+  Permutation(uint64_t key, uint64_t n);
+  uint64_t operator()(uint64_t position) const;
+  /// The inverse: the position of `index`.
+  uint64_t position_of(uint64_t index) const;
+
+ private:
+  uint64_t scrambled(uint64_t round, uint64_t half) const;
+
+  uint64_t key_, n_;
+  int half_bits_;
+};
+
+}  // namespace lockstep
