@@ -1,6 +1,8 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
+#include <memory>
 
 namespace lockstep {
 
@@ -13,7 +15,6 @@ class FirstOfMachine {
  public:
   /// Collective. If the ranks of a machine cannot share memory, each is selected.
   explicit FirstOfMachine(const World& world);
-  ~FirstOfMachine();
   FirstOfMachine(const FirstOfMachine&) = delete;
   FirstOfMachine& operator=(const FirstOfMachine&) = delete;
 
@@ -22,7 +23,8 @@ class FirstOfMachine {
 
  private:
   std::atomic<bool> own_ = false;
-  std::atomic<bool>* taken_ = &own_;  ///< in the shared page, which begins as zeros
+  std::shared_ptr<std::byte[]> page_;  ///< shared, begins as zeros; null: not shared
+  std::atomic<bool>* taken_ = &own_;   ///< in the page
   static_assert(std::atomic<bool>::is_always_lock_free);
 };
 

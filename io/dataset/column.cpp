@@ -59,12 +59,14 @@ RowFormat Column::format_of(const Part& part) const {
   return format;
 }
 
-void Column::load() {
-  auto memory = std::make_unique<MemoryRows>(rows_, row_bytes_);
+void Column::load(const MachineMemory* machine) {
+  auto memory = std::make_unique<MemoryRows>(rows_, row_bytes_, machine);
   for (Part& part : parts_) {
     memory->append(*part.stored, format_of(part));
     part.stored.reset();
   }
+  memory->finish();
+  shared_by_ = memory->shared_by();
   source_ = std::move(memory);
   in_memory_ = true;
 }

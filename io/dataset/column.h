@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "io/dataset/machine_memory.h"
 #include "io/dataset/rows/row_source.h"
 #include "io/dataset/rows/stored_rows.h"
 #include "io/dataset/stored_blocks.h"
@@ -39,6 +40,8 @@ class Column {
   const std::string& name() const { return name_; }
   const StoredBlocks& blocks() const { return blocks_; }
   bool in_memory() const { return in_memory_; }
+  /// The number of ranks that share the rows in memory.
+  int shared_by() const { return shared_by_; }
 
   /// The type that preserves the stored values: uint8, float16, float32 and float64 stay as they are; other
   /// integers become float32.
@@ -49,8 +52,9 @@ class Column {
   /// Sets the type in which rows are delivered and the check that they must pass. Call before load() or
   /// stream().
   void give_out(DType dtype, Check check);
-  /// Reads and checks every row into memory and closes the files.
-  void load();
+  /// Reads and checks every row into memory and closes the files. machine: its ranks share that memory and
+  /// the work, if they can; null: each holds its own.
+  void load(const MachineMemory* machine = nullptr);
   /// Leaves the rows in the files; at most cache_bytes of decompressed blocks are kept.
   void stream(int64_t cache_bytes);
   /// How read() gets its rows; see RowSource::route().
@@ -90,6 +94,7 @@ class Column {
   Check check_;
   std::unique_ptr<RowSource> source_;  ///< reads from `parts_`
   bool in_memory_ = false;
+  int shared_by_ = 1;
 };
 
 /// A Column::Check: no NaN, no infinity.

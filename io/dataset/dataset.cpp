@@ -21,7 +21,7 @@ class Hdf5Dataset final : public Dataset {
     if (!source.y.empty()) {
       targets_ = std::make_unique<Targets>(source.files, source.y, options, &x_);
     }
-    place_in_memory(options.memory_budget);
+    place_in_memory(options.memory_budget, options.machine);
   }
 
   int64_t size() const override { return x_.rows(); }
@@ -56,28 +56,28 @@ class Hdf5Dataset final : public Dataset {
     return target_kind() == TargetKind::classes ? static_cast<int64_t>(targets_->counts().counts().size())
                                                 : classes();
   }
-  void place_in_memory(int64_t budget);
+  void place_in_memory(int64_t budget, const MachineMemory* machine);
 
   Column x_;
   std::unique_ptr<Targets> targets_;
   int64_t budget_ = 0;
 };
 
-void Hdf5Dataset::place_in_memory(int64_t budget) {
+void Hdf5Dataset::place_in_memory(int64_t budget, const MachineMemory* machine) {
   budget_ = budget;
   const int64_t row_bytes = static_cast<int64_t>(x_.row_bytes());
   // Division cannot overflow: a malicious header may claim more bytes than 64 bits can count.
   const int64_t y_bytes = targets_ ? targets_->bytes() : 0;
   const bool all_fits = y_bytes <= budget && x_.rows() <= (budget - y_bytes) / row_bytes;
   if (all_fits) {
-    x_.load();
-    if (targets_) targets_->load();
+    x_.load(machine);
+    if (targets_) targets_->load(machine);
     return;
   }
   const bool y_fits = y_bytes <= budget / 4;
   if (targets_) {
     if (y_fits)
-      targets_->load();
+      targets_->load(machine);
     else
       targets_->stream(budget / 4);
   }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "io/dataset/machine_memory.h"
 #include "io/dataset/stored_blocks.h"
 #include "io/dataset/stored_samples.h"
 #include "src/tensor/tensor.h"
@@ -98,6 +99,9 @@ struct DatasetOptions {
   /// tokens: a data set (N) is one long sequence, cut into windows of `context` tokens, one every `stride`
   /// (0: side by side); 0: sequences are rows (N, T).
   int64_t context = 0, stride = 0;
+  /// Holds data in memory once on a machine, not on each rank; null: on each rank. Used while opening only,
+  /// which is then collective.
+  const MachineMemory* machine = nullptr;
   bool probe = true;  ///< check the files in a child process first; one rank of several is enough
 };
 

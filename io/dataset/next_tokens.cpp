@@ -46,7 +46,7 @@ class NextTokens final : public Dataset {
         shape_{ids_.shape()[0] - 1},
         budget_(options.memory_budget) {
     if (ids_.bytes() <= budget_)
-      ids_.load();
+      ids_.load(options.machine);
     else
       ids_.stream(budget_);
   }

@@ -44,8 +44,10 @@ uint64_t fingerprint_of(const Dataset& dataset, const std::string& identity) {
 
 std::string describe_stored(const Column& samples, double bytes, int64_t budget) {
   const bool small = bytes < 0x1p20;
-  std::string place = fmt::format("in memory ({:.1f} {} on each rank)", bytes / (small ? 0x1p10 : 0x1p20),
-                                  small ? "KiB" : "MiB");
+  std::string place = fmt::format(
+      "in memory ({:.1f} {} {})", bytes / (small ? 0x1p10 : 0x1p20), small ? "KiB" : "MiB",
+      samples.shared_by() == 1 ? "on each rank"
+                               : fmt::format("for the {} ranks of a machine", samples.shared_by()));
   if (!samples.in_memory())
     place = fmt::format("streamed (larger than the memory budget of {:.1f} MiB on each rank){}",
                         static_cast<double>(budget) / 0x1p20, slowness(samples, bytes));

@@ -227,8 +227,8 @@ std::vector<int64_t> Targets::class_targets() const {
   return counts;
 }
 
-void Targets::load() {
-  if (!is_one_class()) column_->load();
+void Targets::load(const MachineMemory* machine) {
+  if (!is_one_class()) column_->load(machine);
 }
 
 void Targets::stream(int64_t cache_bytes) {

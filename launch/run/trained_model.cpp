@@ -13,6 +13,7 @@
 #include "src/core/suggest.h"
 #include "src/train/checkpoint/snapshot.h"
 #include "src/train/objective/objective.h"
+#include "src/train/run/machine_memory.h"
 
 namespace lockstep {
 
@@ -75,13 +76,14 @@ DataSource TrainedModel::source_of(const DataArguments& arguments) const {
   return *source;
 }
 
-std::unique_ptr<Dataset> TrainedModel::open(const World& world, const DataArguments& arguments,
+std::unique_ptr<Dataset> TrainedModel::open(World& world, const DataArguments& arguments,
                                             bool with_targets) const {
   static const std::vector<std::string> splits{"train", "validation", "test"};
   if (arguments.data.empty() && std::find(splits.begin(), splits.end(), arguments.split) == splits.end())
     fail(ExitCode::usage, "--split {}: unknown split{}", arguments.split,
          suggestion(arguments.split, splits, value_synonyms("--split")));
   const TrainOptions& options = config_;
+  const MachineMemory machine = machine_memory(world);
   DatasetOptions how{.memory_budget = options.data.memory_budget,
                      .task = target_task(options),
                      .classes = task().objective().classifies() ? task().objective().outputs() : 0,
@@ -89,6 +91,7 @@ std::unique_ptr<Dataset> TrainedModel::open(const World& world, const DataArgume
                      .ignored_label = options.train.ignore_label,
                      .context = options.data.context,
                      .stride = is_part(arguments) ? options.data.stride : 0,  // to find the same parts again
+                     .machine = &machine,
                      .probe = world.local_rank() == 0};
   DataSource source = source_of(arguments);
   if (!arguments.x.empty()) source.x = arguments.x;

@@ -7,13 +7,22 @@
 
 namespace lockstep {
 
-MemoryRows::MemoryRows(int64_t rows, size_t row_bytes)
-    : row_bytes_(row_bytes),
-      memory_(std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(rows) * row_bytes)) {}
+MemoryRows::MemoryRows(int64_t rows, size_t row_bytes, const MachineMemory* machine) : row_bytes_(row_bytes) {
+  const size_t bytes = static_cast<size_t>(rows) * row_bytes;
+  if (machine != nullptr) memory_ = machine->allocate(bytes);
+  if (memory_) {
+    machine_ = machine;
+    shared_by_ = machine->ranks;
+  } else {
+    memory_ = std::make_unique_for_overwrite<std::byte[]>(bytes);
+  }
+}
 
 void MemoryRows::append(const StoredRows& stored, const RowFormat& format) {
   const int64_t piece = stored.rows_of_a_piece(row_bytes_);
   for (int64_t first = 0; first < stored.rows(); first += piece) {
+    const int64_t number = pieces_++;
+    if (machine_ != nullptr && number % machine_->ranks != machine_->rank) continue;
     const int64_t count = std::min(piece, stored.rows() - first);
     std::byte* rows = at(filled_ + first);
     stored.dataset().read_rows(first, count, format.dtype, rows);
@@ -21,6 +30,11 @@ void MemoryRows::append(const StoredRows& stored, const RowFormat& format) {
   }
   stored.require_all_unchanged();
   filled_ += stored.rows();
+}
+
+void MemoryRows::finish() {
+  if (machine_ != nullptr) machine_->wait_for_all();
+  machine_ = nullptr;
 }
 
 void MemoryRows::read(std::span<RowRequest> wanted) const {

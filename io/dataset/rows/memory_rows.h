@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "io/dataset/machine_memory.h"
 #include "io/dataset/rows/row_source.h"
 
 namespace lockstep {
@@ -9,11 +10,15 @@ namespace lockstep {
 /// Rows held in memory, decoded once.
 class MemoryRows final : public RowSource {
  public:
-  /// Allocates memory for this many rows.
-  MemoryRows(int64_t rows, size_t row_bytes);
-  /// Reads all rows of a file, checks them and appends them. `format`'s check numbers rows from 0 in each
-  /// file.
+  /// Allocates memory for this many rows, shared by the ranks of `machine` if it is given and they can.
+  MemoryRows(int64_t rows, size_t row_bytes, const MachineMemory* machine = nullptr);
+  /// Reads all rows of a file, checks them and appends them; of shared memory, each rank reads its part.
+  /// `format`'s check numbers rows from 0 in each file.
   void append(const StoredRows& stored, const RowFormat& format);
+  /// Returns once all ranks have appended their parts. Required after the last append().
+  void finish();
+  /// The number of ranks that share the memory.
+  int shared_by() const { return shared_by_; }
 
   void read(std::span<RowRequest> wanted) const override;
   std::string route() const override { return "memory"; }
@@ -22,8 +27,11 @@ class MemoryRows final : public RowSource {
   std::byte* at(int64_t row) const { return memory_.get() + static_cast<size_t>(row) * row_bytes_; }
 
   size_t row_bytes_;
-  std::unique_ptr<std::byte[]> memory_;
+  const MachineMemory* machine_ = nullptr;  ///< until finish(); null: the memory is not shared
+  int shared_by_ = 1;
+  std::shared_ptr<std::byte[]> memory_;
   int64_t filled_ = 0;  ///< rows
+  int64_t pieces_ = 0;  ///< read so far by all ranks
 };
 
 }  // namespace lockstep

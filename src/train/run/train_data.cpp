@@ -6,6 +6,7 @@
 #include "io/probe/probe.h"
 #include "src/core/log.h"
 #include "src/train/objective/objective.h"
+#include "src/train/run/machine_memory.h"
 
 namespace lockstep {
 
@@ -60,6 +61,7 @@ TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<
     }
   }
   world.barrier();
+  const MachineMemory machine = machine_memory(world);
   DatasetOptions dataset_options{.memory_budget = options.data.memory_budget,
                                  .task = task,
                                  .classes = options.data.classes,
@@ -67,6 +69,7 @@ TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<
                                  .ignored_label = options.train.ignore_label,
                                  .context = options.data.context,
                                  .stride = options.data.stride,
+                                 .machine = &machine,
                                  .probe = false};
   std::unique_ptr<Dataset> whole =
       given ? std::move(given) : open_dataset(options.data.train, dataset_options);

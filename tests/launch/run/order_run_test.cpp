@@ -57,6 +57,13 @@ TEST_F(OrderRun, EachShuffleHasTheSameBitsOnAnyNumberOfRanksInMemoryAndStreamed)
                         "of the data, are mixed at a time; each is read once"));
 }
 
+TEST_F(OrderRun, RanksOfAMachineHoldTheDataOnce) {
+  const std::string alone = hash(train("own", 1, settings("full")));
+  EXPECT_EQ(hash(train("shared", 4, settings("full"))), alone);
+  EXPECT_THAT(log("own"), HasSubstr("in memory (765.6 KiB on each rank)"));
+  EXPECT_THAT(log("shared"), HasSubstr("in memory (765.6 KiB for the 4 ranks of a machine)"));
+}
+
 TEST_F(OrderRun, ResumesInMidEpochWithTheSameOrderWhateverTheBudget) {
   // Streamed, so that the order follows from the budget.
   const std::vector<std::string> streamed =

@@ -73,6 +73,31 @@ TEST_F(RowSourceOf, ContiguousValuesAreReadInPlace) {
   expect_rows(path, "contiguous");
 }
 
+TEST_F(RowSourceOf, SharedMemoryIsFilledByAllRanksOfAMachineEachItsPart) {
+  constexpr int64_t kRows = 40;
+  constexpr size_t kRowBytes = size_t{1} << 20;  // a few make a piece
+  put(path, "/x", {kRows, static_cast<int64_t>(kRowBytes)},
+      counting<uint8_t>(kRows * static_cast<int64_t>(kRowBytes), 251));
+  const StoredRows stored(path, "/x");
+  const std::shared_ptr<std::byte[]> shared(new std::byte[kRows * kRowBytes]());
+  int waits = 0;
+  std::vector<int64_t> read(3);
+  for (int rank = 0; rank < 3; ++rank) {
+    const MachineMemory machine{rank, 3, [&](size_t) { return shared; }, [&] { ++waits; }};
+    const RowFormat format{DType::u8, kRowBytes, [&](const std::byte*, int64_t, int64_t count) {
+                             read[static_cast<size_t>(rank)] += count;
+                           }};
+    MemoryRows memory(kRows, kRowBytes, &machine);
+    EXPECT_EQ(memory.shared_by(), 3);
+    memory.append(stored, format);
+    memory.finish();
+  }
+  EXPECT_EQ(waits, 3);
+  EXPECT_EQ(read[0] + read[1] + read[2], kRows);
+  EXPECT_LE(std::ranges::max(read) - std::ranges::min(read), 10);
+  for (size_t i = 0; i < kRows * kRowBytes; ++i) ASSERT_EQ(shared[i], static_cast<std::byte>(i % 251)) << i;
+}
+
 TEST_F(RowSourceOf, ContiguousValuesBehindAUserBlockAreReadInPlace) {
   const hdf5::Id of_file = list(H5P_FILE_CREATE);
   H5Pset_userblock(of_file.get(), 1024);

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+namespace lockstep {
+
+class World;
+
+/// Collective. `bytes` of memory, at first zeros, that all ranks of a machine see; null on all of them if
+/// they cannot share memory, or if there is only one. Freed with the last reference to it on the last rank.
+std::shared_ptr<std::byte[]> share_memory(const World& world, size_t bytes);
+
+}  // namespace lockstep
