@@ -2,6 +2,7 @@
 
 #include "io/dataset/column.h"
 #include "io/dataset/next_tokens.h"
+#include "io/dataset/source_files.h"
 #include "io/dataset/stored_facts.h"
 #include "io/dataset/targets.h"
 #include "io/hdf5/crash_report.h"
@@ -141,7 +142,9 @@ std::vector<std::string> names_read(const DataSource& source, TargetTask task) {
   return {source.x, source.y};
 }
 
-std::unique_ptr<Dataset> open_dataset(const DataSource& source, const DatasetOptions& options) {
+std::unique_ptr<Dataset> open_dataset(const DataSource& meant, const DatasetOptions& options) {
+  DataSource source = meant;
+  source.files = matching_files(meant.files);
   if (source.files.empty()) fail(ExitCode::usage, "a data source needs at least one file.");
   if (source.x.empty()) fail(ExitCode::usage, "a data source needs the name of its data set x.");
   if (options.probe) {

@@ -17,7 +17,7 @@ namespace lockstep {
 /// Where samples are stored: HDF5 files, each with data sets x (N, ...) and y. Several files are
 /// concatenated.
 struct DataSource {
-  std::vector<std::string> files;
+  std::vector<std::string> files;  ///< or patterns; see matching_files()
   std::string x = "/train/x";
   std::string y = "/train/y";  ///< empty: no targets (predict)
 };

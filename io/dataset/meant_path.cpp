@@ -43,8 +43,6 @@ std::string advice_on_missing(const std::string& path) {
   }
   if (path.find("/~") != std::string::npos || path.starts_with('~') || path.find('$') != std::string::npos)
     return "'~' and '$' are only understood by a shell: write the whole path.";
-  if (path.find_first_of("*?") != std::string::npos)
-    return "'*' and '?' are only understood by a shell: name each file, { files = [\"a.h5\", \"b.h5\"] }.";
   if (const std::string meant = similar_file(path); !meant.empty())
     return fmt::format("Did you mean '{}'?", meant);
   return "";

@@ -1,5 +1,6 @@
 #include <filesystem>
 
+#include "io/dataset/source_files.h"
 #include "io/export/prediction_writer.h"
 #include "launch/commands/command_line.h"
 #include "launch/commands/program.h"
@@ -21,7 +22,7 @@ struct PredictArguments {
 /// --force replaces an older output file, but never an input file.
 void refuse_to_replace_input(const std::string& out, const TrainedModel& model,
                              const TrainedModel::DataArguments& data) {
-  std::vector<std::string> inputs = model.source_of(data).files;
+  std::vector<std::string> inputs = matching_files(model.source_of(data).files);
   inputs.push_back(model.checkpoint_path());
   for (const std::string& input : inputs) {
     std::error_code status;

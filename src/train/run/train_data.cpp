@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "io/dataset/source_files.h"
 #include "io/probe/findings.h"
 #include "io/probe/probe.h"
 #include "src/core/log.h"
@@ -55,7 +56,7 @@ TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<
     if (source == nullptr) continue;
     if (source->y.empty() && task != TargetTask::tokens) fail_without_targets(key);
     if (world.local_rank() != 0) continue;
-    for (const std::string& warning : probe_files(source->files, names_read(*source, task))) {
+    for (const std::string& warning : probe_files(matching_files(source->files), names_read(*source, task))) {
       // Only rank 0 warns, since all machines see the same files.
       if (world.rank() == 0) log_warning("{}", warning);
     }
