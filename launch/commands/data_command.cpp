@@ -10,6 +10,7 @@
 #include "io/import/synth_digits.h"
 #include "io/probe/inspect.h"
 #include "launch/commands/command_line.h"
+#include "launch/commands/data.h"
 #include "launch/commands/program.h"
 #include "launch/config/file_format.h"
 #include "launch/report/order_report.h"
@@ -22,14 +23,13 @@
 
 namespace lockstep {
 
-namespace {
-
-/// Checks the output path: its name must match the format, and an existing file is replaced only on request.
 void check_result(const std::string& out, bool force) {
   check_file_format("OUT", out, "HDF5");
   if (!force && std::filesystem::exists(out))
     fail(ExitCode::usage, "{} exists already. Name another file, or add --force to replace it.", out);
 }
+
+namespace {
 
 void add_synth(Command data, Program& program) {
   Command synth = data.add_group("synth", "Generate a data set");
@@ -260,6 +260,7 @@ void add_data_command(Command app, Program& program) {
   add_synth(data, program);
   add_import(data, program);
   add_info(data, program);
+  add_repack(data, program);
   add_report(data, program, "check", "Read every value and report problems", run_check);
 }
 

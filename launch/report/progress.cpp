@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "launch/process/stop_signals.h"
 #include "launch/report/report.h"
-#include "src/core/console.h"
 #include "src/core/counted.h"
 #include "src/core/log.h"
 
@@ -50,32 +48,8 @@ std::string progress_line(const StepEvent& event, double samples_per_s, double s
   return line;
 }
 
-std::string erased_line(size_t characters, int columns) {
-  const size_t width = static_cast<size_t>(std::max(columns, 1));
-  const size_t above = characters == 0 ? 0 : (characters - 1) / width;
-  return (above > 0 ? fmt::format("\x1b[{}A", above) : "") + "\r\x1b[J";
-}
-
 Progress::Progress(const Environment& environment)
-    : environment_(environment), started_(Clock::now()), shown_(started_) {}
-
-Progress::~Progress() { clear(); }
-
-int Progress::columns() const {
-  // The last column stays free: a character there makes some terminals wrap.
-  return std::min(current_columns(environment_), 80) - 1;
-}
-
-void Progress::clear() {
-  if (drawn_ == 0) return;
-  // A stop signal has removed the line.
-  if (stop_signal().empty()) {
-    write_text(stdout, erased_line(drawn_, current_columns(environment_)));
-    flush_text(stdout);
-  }
-  drawn_ = 0;
-  set_line_drawn(false);
-}
+    : interactive_(environment.interactive), line_(environment), started_(Clock::now()), shown_(started_) {}
 
 void Progress::step(const StepEvent& event) {
   const Clock::time_point now = Clock::now();
@@ -91,25 +65,18 @@ void Progress::step(const StepEvent& event) {
   const double sample_seconds = 1 / event.samples_per_s;
   seconds_per_sample_ =
       seconds_per_sample_ == 0 ? sample_seconds : 0.98 * seconds_per_sample_ + 0.02 * sample_seconds;
-  const bool interactive = environment_.interactive;
-  const auto pause = interactive ? Clock::duration(100ms) : Clock::duration(5s);
+  const auto pause = interactive_ ? Clock::duration(100ms) : Clock::duration(5s);
   if (now - shown_ < pause) return;
   shown_ = now;
   const auto done = static_cast<double>(event.step - first_step_);
   const double elapsed = std::chrono::duration<double>(now - started_).count();
   const double left = done > 0 ? elapsed / done * static_cast<double>(event.total_steps - event.step) : 0;
-  const std::string line = progress_line(event, 1 / seconds_per_sample_, left, interactive ? columns() : 80);
-  if (!interactive) return log_info("{}", line);
-  // The line has been removed, and a launcher may kill this process before it removes another.
-  if (!stop_signal().empty()) return;
-  write_text(stdout, (drawn_ > 0 ? erased_line(drawn_, current_columns(environment_)) : "") + line);
-  flush_text(stdout);
-  drawn_ = line.size();
-  set_line_drawn(true);
-  if (stop_signal().empty()) return;
-  // The signal may have arrived before there was a line to remove.
-  write_text(stdout, erased_line(0, 1));
-  flush_text(stdout);
+  const std::string line =
+      progress_line(event, 1 / seconds_per_sample_, left, interactive_ ? line_.columns() : 80);
+  if (interactive_)
+    line_.draw(line);
+  else
+    log_info("{}", line);
 }
 
 void Progress::epoch(const EpochEvent& event, int64_t epochs) {

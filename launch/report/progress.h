@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "launch/process/environment.h"
+#include "launch/report/drawn_line.h"
 #include "src/train/run/events.h"
 
 namespace lockstep {
@@ -15,23 +15,18 @@ namespace lockstep {
 class Progress {
  public:
   explicit Progress(const Environment& environment);
-  /// Erases the line that is redrawn.
-  ~Progress();
 
   void step(const StepEvent& event);
   void epoch(const EpochEvent& event, int64_t epochs);
   void end(const EndEvent& event);
   /// Erases the line that is redrawn, so that other lines can be printed.
-  void clear();
+  void clear() { line_.clear(); }
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  /// The maximum width of a line.
-  int columns() const;
-
-  Environment environment_;
-  size_t drawn_ = 0;  ///< length of the line that is redrawn
+  bool interactive_;
+  DrawnLine line_;
   Clock::time_point started_, shown_;
   std::optional<Clock::time_point> warned_;  ///< when a straggler was last reported
   int64_t first_step_ = 0;                   ///< of this process; a resumed run does not start at 1
@@ -40,9 +35,6 @@ class Progress {
 
 /// "step 513/2345 ..." in at most `columns`: whole fields are dropped from the end.
 std::string progress_line(const StepEvent& event, double samples_per_s, double seconds_left, int columns);
-/// The sequence that erases a line of `characters` before the cursor, on a terminal of `columns`: one that
-/// has become narrower shows the line in several rows.
-std::string erased_line(size_t characters, int columns);
 /// "0:42", "12:03", "3:04:05".
 std::string readable_seconds(double seconds);
 

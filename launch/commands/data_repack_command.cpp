@@ -1,0 +1,111 @@
+#include <algorithm>
+#include <iterator>
+#include <memory>
+#include <utility>
+
+#include "io/probe/probe.h"
+#include "io/repack/repack.h"
+#include "launch/commands/data.h"
+#include "launch/report/report.h"
+#include "launch/report/work_progress.h"
+#include "src/core/cores.h"
+#include "src/core/error.h"
+#include "src/core/json.h"
+#include "src/core/printable.h"
+
+namespace lockstep {
+
+namespace {
+
+using Codec = RepackOptions::Codec;
+
+struct RepackArguments {
+  std::string in, out, codec = "auto";
+  uint64_t chunk = uint64_t{256} << 10, memory = uint64_t{1} << 30;
+  RepackOptions options;
+  bool force = false, json = false;
+};
+
+Json as_json(const RepackedDataset& dataset) {
+  Json trials = Json::array();
+  for (const CodecTrial& trial : dataset.trials)
+    trials.push_back(
+        {{"deflate", trial.level}, {"ratio", trial.ratio}, {"decode_bytes_per_s", trial.decode_rate}});
+  return {{"name", dataset.name},
+          {"samples", dataset.samples},
+          {"chunk_samples", dataset.chunk_samples},
+          {"deflate", dataset.level},
+          {"bytes_before", dataset.bytes_before},
+          {"bytes_after", dataset.bytes_after},
+          {"trials", std::move(trials)}};
+}
+
+void print(const std::vector<RepackedDataset>& datasets) {
+  std::vector<std::vector<std::string>> rows{{"data set", "samples", "stored", "before", "after", "decodes"}};
+  for (const RepackedDataset& dataset : datasets) {
+    std::string rate = "-";
+    for (const CodecTrial& trial : dataset.trials)
+      if (trial.level == dataset.level) rate = readable_bytes(static_cast<int64_t>(trial.decode_rate)) + "/s";
+    rows.push_back({printable(dataset.name), readable_count(dataset.samples),
+                    dataset.level == 0
+                        ? "contiguous"
+                        : fmt::format("chunks of {}, deflate {}", dataset.chunk_samples, dataset.level),
+                    readable_bytes(dataset.bytes_before), readable_bytes(dataset.bytes_after), rate});
+  }
+  print_table(rows, {false, true, false, true, true, true});
+}
+
+int run_repack(const Program& program, RepackArguments& arguments) {
+  const std::pair<const char*, Codec> codecs[] = {
+      {"auto", Codec::automatic}, {"none", Codec::none}, {"deflate", Codec::deflate}};
+  const auto* const codec = std::ranges::find(codecs, arguments.codec, [](const auto& c) { return c.first; });
+  if (codec == std::end(codecs))
+    fail(ExitCode::usage, "--codec {}: unknown codec. Known: auto, none, deflate.", arguments.codec);
+  check_result(arguments.out, arguments.force);
+  RepackOptions& options = arguments.options;
+  options.codec = codec->second;
+  options.chunk_bytes = static_cast<int64_t>(arguments.chunk);
+  options.memory_bytes = static_cast<int64_t>(arguments.memory);
+  if (options.threads == 0) options.threads = static_cast<int>(usable_cores().size());
+  // A damaged file ends the child that looks at it, not this process.
+  probe_files({arguments.in}, {});
+  WorkProgress progress("repack " + arguments.in, program.environment());
+  options.progress = [&](int64_t done, int64_t all) { progress.show(done, all); };
+  const std::vector<RepackedDataset> datasets = repack(arguments.in, arguments.out, options);
+  progress.clear();
+  if (arguments.json) {
+    Json report = {{"in", arguments.in}, {"out", arguments.out}, {"datasets", Json::array()}};
+    for (const RepackedDataset& dataset : datasets) report["datasets"].push_back(as_json(dataset));
+    print_json(report);
+  } else {
+    print(datasets);
+    print_text("wrote {}\n", arguments.out);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_repack(Command data, Program& program) {
+  Command command =
+      data.add_command("repack", "Copy a file with its samples stored so that they are read fast");
+  auto arguments = std::make_shared<RepackArguments>();
+  command.add("IN", arguments->in, "An HDF5 file").required();
+  command.add("OUT", arguments->out, "The HDF5 file to write").required();
+  command.add("--codec", arguments->codec,
+              "none: contiguous; deflate: compressed; auto: deflate where it makes values at least 1.5 times "
+              "smaller; default: auto");
+  command.add_size("--chunk", arguments->chunk, "Size of a chunk, at least one sample; default: 256K");
+  command.add_flag("--shuffle", arguments->options.shuffle, "Put the samples in a random order");
+  command.add("--seed", arguments->options.seed, "Seed of that order; default: 1");
+  command.add_size("--memory", arguments->memory,
+                   "Memory for samples; --shuffle reads a larger data set several times; default: 1G");
+  arguments->options.threads = 0;
+  command.add("--threads", arguments->options.threads, "Threads that compress; default: all cores")
+      .check(whole_number(1, 1024));
+  command.add_flag("--force", arguments->force, "Replace OUT if it exists");
+  command.add_flag("--json", arguments->json, "Print JSON");
+  command.action(program, [&program, arguments] { return run_repack(program, *arguments); });
+}
+
+}  // namespace lockstep
