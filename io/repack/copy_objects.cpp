@@ -1,9 +1,12 @@
 #include "io/repack/copy_objects.h"
 
+#include <fmt/format.h>
+
 #include <map>
 #include <utility>
 #include <vector>
 
+#include "io/hdf5/crash_report.h"
 #include "src/core/error.h"
 
 namespace lockstep {
@@ -24,7 +27,7 @@ class Copier {
     const hdf5::Lock lock;
     copy_attributes("/");
     const H5O_info_t root = info_of("/");
-    copied_[{root.fileno, root.addr}] = "/";
+    copied_.try_emplace({root.fileno, root.addr}, "/");
     copy_group("/");
   }
 
@@ -49,7 +52,7 @@ class Copier {
         &links, H5P_DEFAULT);
     if (status < 0) fail_at(group);
     for (const Link& link : links) {
-      const std::string name = (group == "/" ? "" : group) + "/" + link.name;
+      const std::string name = fmt::format("{}/{}", group == "/" ? "" : group, link.name);
       if (link.type == H5L_TYPE_HARD)
         copy_object(name);
       else if (H5Lcopy(from_.id(), name.c_str(), to_.id(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT) < 0)
@@ -74,12 +77,14 @@ class Copier {
       copy_group(name);
     } else if (info.type == H5O_TYPE_DATASET && rewrite_(name)) {
       copy_attributes(name);
-    } else if (H5Ocopy(from_.id(), name.c_str(), to_.id(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT) < 0) {
+    } else if (const hdf5::InsideLibhdf5 inside(from_.path().c_str(), name.c_str());
+               H5Ocopy(from_.id(), name.c_str(), to_.id(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT) < 0) {
       fail_at(name);
     }
   }
 
   void copy_attributes(const std::string& object) {
+    const hdf5::InsideLibhdf5 inside(from_.path().c_str(), object.c_str());
     for (const std::string& name : from_.attribute_names(object)) {
       const Id attribute(H5Aopen_by_name(from_.id(), object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT));
       const Id type(attribute ? H5Aget_type(attribute.get()) : H5I_INVALID_HID);

@@ -3,6 +3,8 @@
 #include <memory>
 #include <utility>
 
+#include "io/hdf5/crash_report.h"
+#include "io/probe/inspect.h"
 #include "io/probe/probe.h"
 #include "io/repack/repack.h"
 #include "launch/commands/data.h"
@@ -68,7 +70,11 @@ int run_repack(const Program& program, RepackArguments& arguments) {
   options.memory_bytes = static_cast<int64_t>(arguments.memory);
   if (options.threads == 0) options.threads = static_cast<int>(usable_cores().size());
   // A damaged file ends the child that looks at it, not this process.
-  probe_files({arguments.in}, {});
+  std::vector<std::string> names;
+  for (const DatasetDescription& dataset : describe_file(arguments.in).datasets)
+    if (dataset.usable) names.push_back(dataset.name);
+  probe_files({arguments.in}, names);
+  hdf5::report_crashes();
   WorkProgress progress("repack " + arguments.in, program.environment());
   options.progress = [&](int64_t done, int64_t all) { progress.show(done, all); };
   const std::vector<RepackedDataset> datasets = repack(arguments.in, arguments.out, options);
