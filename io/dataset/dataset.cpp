@@ -46,6 +46,7 @@ class Hdf5Dataset final : public Dataset {
 
   uint64_t fingerprint() const override;
   bool in_memory() const override { return x_.in_memory(); }
+  std::string route() const override { return x_.route(); }
   std::string describe() const override;
   StoredBlocks stored_blocks() const override { return x_.blocks(); }
   StoredSamples stored_samples() const override { return x_.stored_samples(); }

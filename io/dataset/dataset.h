@@ -71,6 +71,8 @@ class Dataset {
   virtual uint64_t fingerprint() const = 0;
   /// Whether read() copies from memory rather than from files.
   virtual bool in_memory() const = 0;
+  /// How read() gets samples: a RowSource::route(); several if the files differ; "" if it is none of them.
+  virtual std::string route() const { return ""; }
   /// "mnist.h5:/train/x (60000, 28, 28) uint8, in memory", for the log.
   virtual std::string describe() const = 0;
   /// The row of the stored data that holds sample `index`. The two differ in a part of a data set.

@@ -82,6 +82,7 @@ Loader::Impl::Impl(Exec exec, const Dataset& data, const Sampler& order, const O
             options.threads, options.depth);
   const int64_t steps = sampler.steps_per_epoch();
   batches = std::max<int64_t>(0, (options.last_epoch - options.first_epoch) * steps - options.first_step);
+  batches = std::min(batches, options.max_batches);
   const bool labels = dataset.target_kind() == TargetKind::classes;
   const DType y_dtype = labels ? DType::i32 : DType::f32;
   const bool targets = dataset.target_kind() != TargetKind::none;

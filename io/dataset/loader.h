@@ -47,7 +47,8 @@ class Loader {
     /// memory when every core computes. A streamed data set needs at least one to overlap reading and
     /// computing.
     int threads = 1;
-    int depth = 4;  ///< batches held at once, including the caller's; 1 if threads = 0
+    int depth = 4;                    ///< batches held at once, including the caller's; 1 if threads = 0
+    int64_t max_batches = INT64_MAX;  ///< stops after this many
 
     int batches_held() const { return threads == 0 ? 1 : depth; }
   };

@@ -74,6 +74,7 @@ class NextTokens final : public Dataset {
                                              to_string(ids_.shape().batched(size()))));
   }
   bool in_memory() const override { return ids_.in_memory(); }
+  std::string route() const override { return ids_.column().route(); }
   std::string describe() const override {
     return describe_stored(ids_.column(), static_cast<double>(ids_.bytes()), budget_);
   }

@@ -52,6 +52,7 @@ class TokenWindows final : public Dataset {
   const Shape& y_shape() const override { return shape_; }
   int64_t classes() const override { return classes_; }
   bool in_memory() const override { return in_memory_; }
+  std::string route() const override { return in_memory_ ? "memory" : column_.route(); }
 
   void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const override {
     const auto length = static_cast<size_t>(shape_[0]);

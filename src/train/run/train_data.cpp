@@ -45,6 +45,17 @@ void require_inputs_and_targets(const std::string& key, const Dataset& dataset) 
 
 }  // namespace
 
+DatasetOptions training_data_options(const TrainOptions& options) {
+  return {.memory_budget = options.data.memory_budget,
+          .task = target_task(options),
+          .classes = options.data.classes,
+          .kind = std::nullopt,
+          .ignored_label = options.train.ignore_label,
+          .context = options.data.context,
+          .stride = options.data.stride,
+          .probe = false};
+}
+
 TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<Dataset> given) {
   const TargetTask task = target_task(options);
   // One rank per machine probes the files in a child process before all ranks open them.
@@ -63,15 +74,8 @@ TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<
   }
   world.barrier();
   const MachineMemory machine = machine_memory(world);
-  DatasetOptions dataset_options{.memory_budget = options.data.memory_budget,
-                                 .task = task,
-                                 .classes = options.data.classes,
-                                 .kind = std::nullopt,
-                                 .ignored_label = options.train.ignore_label,
-                                 .context = options.data.context,
-                                 .stride = options.data.stride,
-                                 .machine = &machine,
-                                 .probe = false};
+  DatasetOptions dataset_options = training_data_options(options);
+  dataset_options.machine = &machine;
   std::unique_ptr<Dataset> whole =
       given ? std::move(given) : open_dataset(options.data.train, dataset_options);
   require_inputs_and_targets("data.train", *whole);

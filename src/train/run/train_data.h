@@ -8,6 +8,9 @@
 
 namespace lockstep {
 
+/// How data.train of a run is opened, except that no file is probed.
+DatasetOptions training_data_options(const TrainOptions& options);
+
 /// The data sets of a run, opened and checked against each other.
 struct TrainData {
   std::unique_ptr<Dataset> train, validation, test;

@@ -126,6 +126,19 @@ TEST(Loader, ResumesBehindTheEndOfAnEpochAndOfTheRun) {
   EXPECT_TRUE(rows_of(data, sampler, options).empty());
 }
 
+TEST(Loader, StopsAfterTheBatchesThatWereWanted) {
+  const CountingDataset data(103);
+  const Sampler sampler(5, data.size(), 8, true);
+  Loader::Options options{4, 4, 0, 11, 4, 0, 4};
+  std::vector<Row> expected = rows_of(data, sampler, options);
+  expected.resize(3 * 4);  // of the last two batches of an epoch and the first of the next one
+  options.max_batches = 3;
+  for (const int threads : {0, 1, 3}) {
+    options.threads = threads;
+    EXPECT_EQ(rows_of(data, sampler, options), expected);
+  }
+}
+
 TEST(Loader, HoldsNoMoreThanDepthBatches) {
   const CountingDataset data(1000);
   const Sampler sampler(5, 1000, 10, {Order::Kind::stored});
