@@ -83,7 +83,9 @@ class Samples:
         if self.file is None:
             self.file = h5py.File(path)
             self.x, self.y = self.file[x_name], self.file[y_name] if y_name else None
-        return self.x[row] if self.y is None else (self.x[row], self.y[row])
+            self.native = self.x.dtype.newbyteorder("=")  # torch refuses the other byte order
+        sample = self.x[row].astype(self.native, copy=False)
+        return sample if self.y is None else (sample, self.y[row])
 
 
 def through_torch(count, number):
@@ -104,7 +106,10 @@ result = {"h5py": h5py.__version__, "hdf5": h5py.version.hdf5_version, "torch": 
 if torch is not None:
     torch.set_num_threads(1)
     result["torch"] = torch.__version__
-    for number in workers:
-        result["dataloader"].append({"workers": number, "samples_per_s":
-                                     median_rate(through_torch(count, number))})
+    try:
+        for number in workers:
+            result["dataloader"].append({"workers": number,
+                                         "samples_per_s": median_rate(through_torch(count, number))})
+    except Exception as error:  # of a type that torch does not know
+        result["dataloader_reason"] = str(error).splitlines()[-1]
 print(json.dumps(result))

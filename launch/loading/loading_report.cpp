@@ -102,6 +102,8 @@ void print_h5py(const LoadingResult& result) {
   print_text("\n");
   print_table(table, {false, true, true});
   if (h5py["torch"].is_null()) print_text("torch: not found\n");
+  if (h5py.contains("dataloader_reason"))
+    print_text("{}", wrapped("DataLoader: " + h5py["dataloader_reason"].get<std::string>(), 0));
 }
 
 Json json_of(const Spread& spread, double scale = 1) {
