@@ -173,6 +173,9 @@ LoadingTimes time_loading(World& world, const Dataset& dataset, const Sampler& s
   const double slice_seconds = plan.seconds / kRepeats, limit_seconds = slice_seconds / 2;
   const auto piece = static_cast<int64_t>(x_bytes(dataset));
   const size_t sample_bytes = x_bytes(dataset) + y_bytes(dataset);
+  // The page cache has the files afterwards, if they fit, in the large pieces that reading in order makes.
+  const FileReading files(plan.files);
+  files.read_once(plan.seconds);
   std::vector<Slices> loaders;
   std::vector<double> first_batch;
   for (const int threads : plan.threads) {
@@ -182,8 +185,6 @@ LoadingTimes time_loading(World& world, const Dataset& dataset, const Sampler& s
   const int64_t peak_before = peak_host_bytes();
 
   const MemoryCopy memory(sample_bytes * static_cast<size_t>(plan.global_batch / world.size()));
-  const FileReading files(plan.files);
-  files.read_once(plan.seconds);  // so that the page cache has them, if they fit
   std::vector<Series> series(loaders.size());
   for (int64_t repeat = 0; repeat < kRepeats; ++repeat) {
     for (size_t i = 0; i < loaders.size(); ++i) {
