@@ -79,6 +79,7 @@ void add_setup(Report& report, const Config& config, const TrainingSetup& setup,
       fmt::format("{} = {} x {} x {}", batching.global_batch, counted(world.size(), "rank"),
                   counted(batching.micro_batches, "micro-batch", "micro-batches"), batching.micro_batch),
       "global_batch", batching.global_batch);
+  if (setup.tuner) report.fact("autotune", setup.tuner->describe(), "autotune", setup.tuner->describe());
 }
 
 /// samples: that were computed meanwhile.

@@ -43,6 +43,7 @@ constexpr Synonym kKeys[] = {
     {"criterion", "train.loss"},
     {"cuda_graph", "run.capture"},
     {"cuda_graphs", "run.capture"},
+    {"cudnn_benchmark", "run.autotune"},
     {"data_format", "data.layout"},
     {"dataset", "data.train"},
     {"decay", "optimizer.weight_decay"},

@@ -213,10 +213,14 @@ bool is_acceptable(const CudnnDescriptor& config, const CudnnConvolution& convol
          !has_note(engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION});
 }
 
-std::optional<CudnnPlan> make_plan(cudnnHandle_t handle, const CudnnConvolution& convolution) {
+/// The plans of the first `max_count` engines that may be chosen, in the order of cuDNN's heuristics.
+std::vector<CudnnPlan> make_plans(cudnnHandle_t handle, const CudnnConvolution& convolution,
+                                  size_t max_count) {
+  std::vector<CudnnPlan> plans;
   const Graph graph(handle, convolution);
-  if (!is_supported(cudnnBackendFinalize(graph.graph.get()))) return std::nullopt;
-  for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK})
+  if (!is_supported(cudnnBackendFinalize(graph.graph.get()))) return plans;
+  for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
+    if (plans.size() == max_count) break;
     for (CudnnDescriptor& config : configurations(graph.graph, mode)) {
       if (!is_acceptable(config, convolution)) continue;
       CudnnDescriptor plan = create(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
@@ -224,9 +228,12 @@ std::optional<CudnnPlan> make_plan(cudnnHandle_t handle, const CudnnConvolution&
       set(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
       if (!is_supported(cudnnBackendFinalize(plan.get()))) continue;
       const auto bytes = static_cast<size_t>(integer(plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
-      if (bytes <= kCudnnWorkspaceLimit) return CudnnPlan(std::move(config), std::move(plan), bytes);
+      if (bytes > kCudnnWorkspaceLimit) continue;
+      plans.emplace_back(std::move(config), std::move(plan), bytes);
+      if (plans.size() == max_count) break;
     }
-  return std::nullopt;
+  }
+  return plans;
 }
 
 }  // namespace
@@ -254,8 +261,14 @@ void CudnnPlan::run(cudnnHandle_t handle, const void* data, const void* filters,
 
 const CudnnPlan* CudnnPlans::find(cudnnHandle_t handle, const CudnnConvolution& convolution) {
   auto found = plans_.find(convolution);
-  if (found == plans_.end()) found = plans_.emplace(convolution, make_plan(handle, convolution)).first;
+  if (found == plans_.end()) found = plans_.emplace(convolution, make(handle, convolution)).first;
   return found->second ? &*found->second : nullptr;
+}
+
+std::optional<CudnnPlan> CudnnPlans::make(cudnnHandle_t handle, const CudnnConvolution& convolution) const {
+  std::vector<CudnnPlan> plans = make_plans(handle, convolution, choose_ ? kMaxChoices : 1);
+  if (plans.empty()) return std::nullopt;
+  return std::move(plans[choose_ ? choose_(convolution, plans) : 0]);
 }
 
 }  // namespace lockstep

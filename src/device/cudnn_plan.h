@@ -7,8 +7,10 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "src/device/handle.h"
@@ -65,11 +67,22 @@ class CudnnPlans {
  public:
   /// The plan of the first engine, in the order of cuDNN's heuristics, which estimate the fastest, that gives
   /// the same bits each time, rounds no more than `convolution` allows, fits kCudnnWorkspaceLimit, and is not
-  /// compiled at run time, which takes a second or two for each. Null if there is none; valid as long as this
-  /// object. Throws Error(bug) with cuDNN's message if a call fails for another reason.
+  /// compiled at run time, which takes a second or two for each; or of the one that choose_by() chooses among
+  /// such engines. Null if there is none; valid as long as this object. Throws Error(bug) with cuDNN's
+  /// message if a call fails for another reason.
   const CudnnPlan* find(cudnnHandle_t handle, const CudnnConvolution& convolution);
 
+  /// The engines among which choose_by() chooses, at most.
+  static constexpr size_t kMaxChoices = 8;
+  /// Returns the place of the plan to use. There is at least one.
+  using Choose = std::function<size_t(const CudnnConvolution&, const std::vector<CudnnPlan>&)>;
+  /// From here on, for convolutions that have no plan yet; empty: the first.
+  void choose_by(Choose choose) { choose_ = std::move(choose); }
+
  private:
+  std::optional<CudnnPlan> make(cudnnHandle_t handle, const CudnnConvolution& convolution) const;
+
+  Choose choose_;
   std::map<CudnnConvolution, std::optional<CudnnPlan>> plans_;
 };
 

@@ -134,6 +134,7 @@ void Checkpointing::save(const RunState& state, const Files& files) {
                           {"config", options.config_text},
                           {"data", parts_.data_description},
                           {"watched", options.watched_metric()}};
+    if (!parts_.engines.empty()) job.values.strings[kEnginesOfCheckpoint] = parts_.engines;
     data_.add_to(job.values);
     task_.start([writing = writing_, job = std::move(job)]() mutable { writing->write(job); });
   }

@@ -22,6 +22,9 @@ struct ResumeFrom {
   bool allow_changed = false;  ///< accept data or batches that differ from the checkpoint's
 };
 
+/// The name in a checkpoint of EngineTuner::text(), if engines were tuned.
+inline constexpr const char* kEnginesOfCheckpoint = "engines";
+
 /// A run's checkpoints: when they are due, what they contain, and how to resume from them. A save takes a
 /// snapshot in host memory and returns; a thread of rank 0 writes it.
 class Checkpointing {
@@ -39,6 +42,7 @@ class Checkpointing {
     const Dataset& train;
     const Dataset* validation = nullptr;  ///< null: none
     std::string data_description;         ///< see to_json(DataSignature)
+    std::string engines = "";             ///< EngineTuner::text(); "": they were not tuned
   };
   /// Allocates the memory of a snapshot on rank 0.
   explicit Checkpointing(Parts parts);

@@ -111,6 +111,7 @@ std::string describe_run(const RunFacts& run) {
     lines.push_back(outputs);
   const std::string tuning = describe_tuning(run.initial, run.setup.graph, run.setup.parameters.layout());
   if (!tuning.empty()) lines.push_back(tuning);
+  if (run.setup.tuner) lines.push_back("autotune: " + run.setup.tuner->describe());
   if (run.ranks > 1) lines.push_back(describe_sums(run));
   lines.push_back(fmt::format("checkpoints: written in the background from {:.1f} MiB of rank 0's memory",
                               mib(run.snapshot_bytes)));

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "src/core/hash.h"
 #include "src/graph/layers/input/embedding.h"
 #include "src/graph/rewrites/rewrites.h"
 #include "src/ops/fingerprint.h"
@@ -27,6 +28,27 @@ std::optional<ReplicaCheck> make_replica_check(const World& world, const TrainOp
       setup.exec,
       model_sections(setup.parameters, options.optimizer.name, setup.sharding ? nullptr : &setup.optimizer),
       options.comm.fingerprint_steps);
+}
+
+/// Collective. known: EngineTuner::text() of the run that is resumed.
+std::unique_ptr<EngineTuner> make_engine_tuner(World& world, Exec exec, const TrainOptions& options,
+                                               const std::string& known) {
+  if (!options.run.autotune) return nullptr;
+  if (options.run.reproducible)
+    fail(ExitCode::usage,
+         "run.reproducible = true cannot be combined with run.autotune = true: two runs may choose different "
+         "engines, whose results differ in their last bits. Set one of them to false.");
+  auto tuner = std::make_unique<EngineTuner>(
+      exec, known,
+      EngineTuner::Ranks{.measures = world.rank() == 0,
+                         .broadcast = [&world](const std::string& text) { return world.broadcast(text); }});
+  if (const auto rank = world.find_different(hash_name(tuner->device())))
+    fail(
+        ExitCode::usage,
+        "run.autotune = true needs the same kind of GPU and the same cuDNN on all ranks, but those of rank {} "
+        "are not those of rank 0, which has {}. Set it to false.",
+        *rank, world.broadcast(tuner->device()));
+  return tuner;
 }
 
 /// The communicator that sums batch norm statistics; null if each micro-batch has its own.
@@ -75,7 +97,8 @@ Evaluator ModelSetup::make_evaluator(const std::vector<Metric>& reported) {
 }
 
 TrainingSetup::TrainingSetup(World& world, Exec e, const TrainOptions& options, const DataSignature& data,
-                             const ModelFactory& model, std::unique_ptr<Communicator> given)
+                             const ModelFactory& model, std::unique_ptr<Communicator> given,
+                             const std::string& engines)
     : ModelSetup(world, e, options, data, model),
       trained(trained_graph(graph, task.objective())),
       needs(micro_batch_needs(exec, trained)),
@@ -88,9 +111,12 @@ TrainingSetup::TrainingSetup(World& world, Exec e, const TrainOptions& options, 
                 sharding ? std::optional(sharding->optimizer_share()) : std::nullopt),
       optimizer_bytes(world.gather(optimizer.bytes())),
       replicas(make_replica_check(world, options, *this)),
+      tuner(make_engine_tuner(world, exec, options, engines)),
       step({exec, pool, communicator, task, trained, parameters, optimizer, replica_check(),
             communicator_for_statistics(options, *this), sharding ? &*sharding : nullptr},
            batching, step_options) {
+  // Evaluation plans when it begins, and a rank may search for non-finite values alone.
+  if (tuner) tuner->stop();
   parameters.initialize(options.run.seed);
 }
 

@@ -7,6 +7,7 @@
 #include "comm/collectives/timed_communicator.h"
 #include "comm/collectives/world.h"
 #include "src/core/thread_pool.h"
+#include "src/device/engine_tuner.h"
 #include "src/train/run/evaluator.h"
 #include "src/train/run/options.h"
 #include "src/train/step/batching.h"
@@ -38,11 +39,12 @@ struct ModelSetup {
 /// Everything that a training step needs, built from a run's options in the order of the dependencies. Used
 /// by `train` and by `bench step`, which has no data.
 struct TrainingSetup : ModelSetup {
-  /// Collective. communicator: replaces the one described by the options, if not null. Parameters
-  /// have their initial values. Throws Error(usage) for options that do not fit the model, the data or the
-  /// number of ranks.
+  /// Collective. communicator: replaces the one described by the options, if not null. engines: the text of
+  /// the tuner of the run that is resumed, if there was one. Parameters have their initial values. Throws
+  /// Error(usage) for options that do not fit the model, the data or the number of ranks.
   TrainingSetup(World& world, Exec exec, const TrainOptions& options, const DataSignature& data,
-                const ModelFactory& model, std::unique_ptr<Communicator> communicator = nullptr);
+                const ModelFactory& model, std::unique_ptr<Communicator> communicator = nullptr,
+                const std::string& engines = "");
 
   /// How to gather the optimizer's state; empty if each rank has all of it.
   std::optional<SharedState> shared_state() const;
@@ -58,6 +60,7 @@ struct TrainingSetup : ModelSetup {
   Optimizer optimizer;
   std::vector<uint64_t> optimizer_bytes;  ///< of each rank
   std::optional<ReplicaCheck> replicas;   ///< empty for one rank, or if disabled
+  std::unique_ptr<EngineTuner> tuner;     ///< of the step's convolutions; null without run.autotune
   Step step;
 };
 

@@ -33,6 +33,14 @@ DataSignature describe_data(World& world, const TrainOptions& options, const Dat
   return data;
 }
 
+/// The engines that the run chose for its convolutions; "" if it is new or did not choose.
+std::string engines_of(const std::optional<ResumeFrom>& resume) {
+  if (!resume) return "";
+  const auto& strings = resume->loaded.checkpoint.strings;
+  const auto found = strings.find(kEnginesOfCheckpoint);
+  return found == strings.end() ? "" : found->second;
+}
+
 }  // namespace
 
 Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const ModelFactory& model,
@@ -42,7 +50,7 @@ Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const Mod
       options_(options),
       data_(world, options, std::move(parts.train)),
       setup_(world, exec, options, describe_data(world, options, *data_.train), model,
-             std::move(parts.communicator)),
+             std::move(parts.communicator), engines_of(resume)),
       order_(order_of_run(options.data, *data_.train, setup_.batching.global_batch,
                           resume ? &resume->loaded : nullptr)),
       sampler_(options.run.seed, data_.train->size(), setup_.batching.global_batch, order_),
@@ -51,7 +59,8 @@ Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const Mod
       watch_(options.train.early_stop),
       checkpoints_({world, exec, options_, setup_.parameters, setup_.optimizer, setup_.shared_state(),
                     setup_.replica_check(), sampler_.steps_per_epoch(), order_, *data_.train,
-                    data_.validation.get(), to_json(setup_.task.data())}),
+                    data_.validation.get(), to_json(setup_.task.data()),
+                    setup_.tuner ? setup_.tuner->text() : ""}),
       clock_(exec, setup_.pool.lanes(), setup_.step, setup_.communicator, setup_.statistics.get()) {
   check_options(options_, data_, setup_);
   if (resume)

@@ -1,7 +1,9 @@
 // Whole trainings on GPUs, one a rank: real ones where there are enough, or emulated ones.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <iterator>
 
 #include "src/device/devices.h"
 #include "tests/launch/run/whole_run.h"
@@ -49,6 +51,24 @@ TEST_F(GpuRun, StoppedAndResumedEndsInTheSameBits) {
   std::vector<std::string> resume = settings(7);
   resume.insert(resume.end(), {"--resume", "auto"});
   EXPECT_EQ(hash(train("parts", 1, resume, "cuda")), whole);
+}
+
+TEST_F(GpuRun, EnginesAreChosenOnceAndKeptWhenARunResumes) {
+  if (!has_gpus(2)) GTEST_SKIP() << "fewer than two GPUs";
+  const auto tuned = [](int steps) {
+    return settings(steps, {"run.reproducible=false", "run.autotune=true", "train.micro_batch=0"});
+  };
+  const auto log = [](const std::string& name) {
+    std::ifstream file(*folder_ / name + "/log.txt");
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  const std::string whole = hash(train("tuned", 2, tuned(6), "cuda"));
+  EXPECT_THAT(log("tuned"), testing::HasSubstr("autotune: timed "));
+  train("tuned-parts", 2, tuned(3), "cuda");
+  std::vector<std::string> resume = tuned(6);
+  resume.insert(resume.end(), {"--resume", "auto"});
+  EXPECT_EQ(hash(train("tuned-parts", 2, resume, "cuda")), whole);
+  EXPECT_THAT(log("tuned-parts"), testing::HasSubstr("autotune: took the engines of 2 convolutions from"));
 }
 
 TEST_F(GpuRun, ShardedOnTwoAndResumedOnOneEndsInTheSameBits) {

@@ -42,10 +42,12 @@ struct Task {
 
 struct Engine {
   std::vector<cudnnBackendNumericalNote_t> notes;
-  std::vector<cudnnBackendBehaviorNote_t> behavior;
+  std::vector<cudnnBackendBehaviorNote_t> behavior = {};
   cudnnBackendHeurMode_t mode;  ///< of the heuristics that offer it
-  bool builds;                  ///< whether a plan can be made of it
-  size_t workspace_bytes;
+  bool builds = true;           ///< whether a plan can be made of it
+  bool runs = true;             ///< whether the plan can be executed
+  size_t workspace_bytes = 0;
+  int milliseconds = 0;  ///< that it takes on the emulated GPU's clock, besides what it really takes
 
   bool has(cudnnBackendNumericalNote_t note) const;
 };
@@ -67,5 +69,8 @@ std::vector<const Engine*> engines_for(const Task& task, cudnnBackendHeurMode_t 
 
 /// For tests: whether there are any engines from now on.
 void offer_engines(bool offered);
+
+/// For tests: how long an engine takes, by its place in the table of cudnn_engines.cpp.
+void set_milliseconds(size_t engine, int milliseconds);
 
 }  // namespace emulator::cudnn

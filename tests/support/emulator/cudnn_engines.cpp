@@ -1,9 +1,11 @@
 // The engines of the emulated cuDNN, and how their plans run. Those that are offered first must not be
-// chosen, and compute another value, if they run at all.
+// chosen, and compute another value, if they run at all. The last may be chosen, but fails when it runs.
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 
 #include "tests/support/emulator/cudnn_backend.h"
+#include "tests/support/emulator/stream.h"
 
 namespace emulator::cudnn {
 
@@ -13,19 +15,21 @@ std::atomic<bool> engines_offered = true;
 
 constexpr size_t kTooMuch = size_t{1} << 40;
 
-const Engine kEngines[] = {
-    {{CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC}, {}, CUDNN_HEUR_MODE_A, true, 0},
-    {{}, {}, CUDNN_HEUR_MODE_A, true, kTooMuch},
-    {{CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION}, {}, CUDNN_HEUR_MODE_A, true, 0},
-    {{CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS},
-     {},
-     CUDNN_HEUR_MODE_A,
-     true,
-     0},
-    {{}, {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION}, CUDNN_HEUR_MODE_A, true, 0},
-    {{}, {}, CUDNN_HEUR_MODE_A, false, 0},
-    {{CUDNN_NUMERICAL_NOTE_TENSOR_CORE}, {}, CUDNN_HEUR_MODE_A, true, 4096},
-    {{}, {}, CUDNN_HEUR_MODE_FALLBACK, true, 0},
+using Notes = std::vector<cudnnBackendNumericalNote_t>;
+const Notes kPlain = {}, kTensorCore = {CUDNN_NUMERICAL_NOTE_TENSOR_CORE};
+constexpr cudnnBackendHeurMode_t kFirst = CUDNN_HEUR_MODE_A, kFallback = CUDNN_HEUR_MODE_FALLBACK;
+
+Engine engines[] = {
+    {.notes = {CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC}, .mode = kFirst},
+    {.notes = kPlain, .mode = kFirst, .workspace_bytes = kTooMuch},
+    {.notes = {CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION}, .mode = kFirst},
+    {.notes = {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS}, .mode = kFirst},
+    {.notes = kPlain, .behavior = {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION}, .mode = kFirst},
+    {.notes = kPlain, .mode = kFirst, .builds = false},
+    {.notes = kTensorCore, .mode = kFirst, .workspace_bytes = 4096, .milliseconds = 20},
+    {.notes = kPlain, .mode = kFallback, .milliseconds = 30},
+    {.notes = kPlain, .mode = kFallback, .workspace_bytes = 8192, .milliseconds = 10},
+    {.notes = kPlain, .mode = kFallback, .runs = false},
 };
 
 /// Whether the emulated engine computes what it should.
@@ -70,6 +74,7 @@ cudnnStatus_t execute(const Run& run) {
   const auto given = run.pack.attributes.find(CUDNN_ATTR_VARIANT_PACK_WORKSPACE);
   void* const workspace = given == run.pack.attributes.end() ? nullptr : given->second.as<void*>();
   if (engine.workspace_bytes > 0 && workspace == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
+  if (!engine.runs) return CUDNN_STATUS_EXECUTION_FAILED;
   task.problem.convolution.math =
       engine.has(CUDNN_NUMERICAL_NOTE_TENSOR_CORE) ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH;
   const Arguments arguments{memory[0],
@@ -81,8 +86,13 @@ cudnnStatus_t execute(const Run& run) {
                             is_sound(engine) ? task.alpha : 1.5f * task.alpha,
                             task.beta,
                             workspace};
-  return start(contexts.find(run.handle)->stream, task.direction, task.problem, arguments,
-               engine.workspace_bytes, !engine.has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC));
+  const cudaStream_t stream = contexts.find(run.handle)->stream;
+  const cudnnStatus_t status = start(stream, task.direction, task.problem, arguments, engine.workspace_bytes,
+                                     !engine.has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC));
+  if (status == CUDNN_STATUS_SUCCESS && engine.milliseconds > 0)
+    enqueue(stream,
+            [ms = engine.milliseconds] { go_on_at(current_moment() + std::chrono::milliseconds(ms)); });
+  return status;
 }
 
 }  // namespace
@@ -94,12 +104,14 @@ bool Engine::has(cudnnBackendNumericalNote_t note) const {
 std::vector<const Engine*> engines_for(const Task& task, cudnnBackendHeurMode_t mode) {
   std::vector<const Engine*> offered;
   if (engines_offered && is_computable(task))
-    for (const Engine& engine : kEngines)
+    for (const Engine& engine : engines)
       if (engine.mode == mode) offered.push_back(&engine);
   return offered;
 }
 
 void offer_engines(bool offered) { engines_offered = offered; }
+
+void set_milliseconds(size_t engine, int milliseconds) { engines[engine].milliseconds = milliseconds; }
 
 }  // namespace emulator::cudnn
 
