@@ -2,6 +2,7 @@
 
 #include "src/core/error.h"
 #include "src/device/elementwise_kernels.h"
+#include "src/device/previous_kernel.h"
 
 namespace lockstep::cuda {
 
@@ -32,6 +33,7 @@ __device__ float tree_sum_of(const TreeLeaves& leaves, int first) {
 
 template <int kCount>
 __global__ void add_tree_kernel(float* destination, const float* others, int64_t n, int position) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride)
     destination[i] = tree_sum_of<kCount>({destination, others, n, i, position}, 0);

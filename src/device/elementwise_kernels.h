@@ -3,6 +3,7 @@
 // Elementwise kernels over flat arrays of T, which converts from and to float, for .cu files. F is a small
 // struct with a __device__ operator() of floats.
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 
 namespace lockstep::cuda {
 
@@ -23,6 +24,7 @@ struct alignas(16) Pack {
 /// not aligned; the rest is read one by one.
 template <typename F, typename T>
 __global__ void zip_kernel(F f, const T* a, const T* b, T* y, int64_t packs, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t first = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = first; i < packs; i += stride) {
@@ -37,6 +39,7 @@ __global__ void zip_kernel(F f, const T* a, const T* b, T* y, int64_t packs, int
 /// y[i] = f(x[i]); y may be x.
 template <typename F, typename T>
 __global__ void map_kernel(F f, const T* x, T* y, int64_t packs, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t first = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = first; i < packs; i += stride) {

@@ -31,10 +31,13 @@ std::string in_words(const CudnnConvolution& c) {
   const auto list = [](const std::vector<int64_t>& values) {
     return fmt::format("{}", fmt::join(values, ","));
   };
-  return fmt::format("{} type {}{} data {} filters {} result {} padding {}/{} stride {} dilation {}{}",
-                     kDirections[static_cast<size_t>(c.direction)], static_cast<int>(c.type),
-                     c.tf32 ? " tf32" : "", list(c.data), list(c.filters), list(c.result), list(c.pad_before),
-                     list(c.pad_after), list(c.stride), list(c.dilation), c.adds ? " adds" : "");
+  const char* const type = c.type == CUDNN_DATA_FLOAT      ? "fp32"
+                           : c.type == CUDNN_DATA_BFLOAT16 ? "bf16"
+                                                           : "fp16";
+  return fmt::format("{} in {}{} data {} filters {} result {} padding {}/{} stride {} dilation {}{}",
+                     kDirections[static_cast<size_t>(c.direction)], type, c.tf32 ? " as tf32" : "",
+                     list(c.data), list(c.filters), list(c.result), list(c.pad_before), list(c.pad_after),
+                     list(c.stride), list(c.dilation), c.adds ? " adds" : "");
 }
 
 size_t bytes_of(const CudnnConvolution& convolution, const std::vector<int64_t>& extents) {

@@ -20,8 +20,12 @@ inline constexpr size_t kScratchBytes = size_t{4} << 20;
 /// Counts the blocks of a kernel on the compute stream (last_block.h). Zero between kernels.
 unsigned* block_counter(Exec exec);
 
-/// Enqueues kernel<<<grid, block, shared_bytes, stream>>>(args...); throws Error if the launch fails.
-/// Arguments convert to the kernel's parameter types as in a call.
+/// Whether the next kernel on the stream is allowed to start before the one before it has finished, which
+/// saves the time of its launch: see wait_for_previous_kernel(), with which every kernel begins.
+bool may_start_early(cudaStream_t stream);
+
+/// Enqueues kernel<<<grid, block, shared_bytes, stream>>>(args...), after what is on the stream; throws Error
+/// if the launch fails. Arguments convert to the kernel's parameter types as in a call.
 template <typename... Params, typename... Args>
 void launch(void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
             Args&&... args) {
@@ -30,6 +34,11 @@ void launch(void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_byte
   config.blockDim = block;
   config.dynamicSmemBytes = shared_bytes;
   config.stream = stream;
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  config.attrs = &early;
+  config.numAttrs = may_start_early(stream) ? 1 : 0;
   CHECK(cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...));
   CHECK(cudaGetLastError());
 }

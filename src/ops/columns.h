@@ -8,6 +8,7 @@
 
 #include "src/device/adjacent.h"
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 
 namespace lockstep::cuda {
 
@@ -98,6 +99,7 @@ __device__ void add_over_rows(Sums (*tile)[kWidth]) {
 template <int kWidth, typename Terms, typename Finish>
 __global__ void column_sums_kernel(Terms terms, Finish finish, int64_t rows, int64_t columns,
                                    int64_t rows_per_chunk, typename Terms::T* firsts, Sums* partial) {
+  wait_for_previous_kernel();
   using T = typename Terms::T;
   __shared__ Sums tile[kColumnThreads][kWidth];
   const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
@@ -148,6 +150,7 @@ __global__ void column_sums_kernel(Terms terms, Finish finish, int64_t rows, int
 /// Adds the chunks' sums, a warp those of a column.
 template <typename Finish>
 __global__ void column_finish_kernel(Finish finish, int64_t columns, int64_t chunks, const Sums* partial) {
+  wait_for_previous_kernel();
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int64_t warps = int64_t{gridDim.x} * blockDim.x / 32;
   for (int64_t column = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) / 32; column < columns;
@@ -215,6 +218,7 @@ void column_sums(Exec exec, const Terms& terms, Finish finish, int64_t rows, int
 /// y of each element: a Column of `map` returns a float. Rows that are not real become zero.
 template <int kWidth, typename Map>
 __global__ void column_map_kernel(Map map, int64_t rows, int64_t columns, typename Map::T* y) {
+  wait_for_previous_kernel();
   using T = typename Map::T;
   const int64_t column = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) * kWidth;
   if (column >= columns) return;

@@ -2,6 +2,7 @@
 
 #include "src/device/block_reduce.h"
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/cuda_ops.h"
 
 namespace lockstep::cuda {
@@ -17,6 +18,7 @@ __device__ uint64_t word_of(float value) { return isnan(value) ? kFingerprintNaN
 
 __global__ void fingerprint_kernel(const float* values, int64_t blocks, int64_t first_block,
                                    unsigned long long* sum) {
+  wait_for_previous_kernel();
   __shared__ uint64_t shared[kThreads / 32];
   const int lane = static_cast<int>(threadIdx.x) % kLanes;
   uint64_t factor[4];
@@ -44,6 +46,7 @@ __global__ void fingerprint_kernel(const float* values, int64_t blocks, int64_t 
 }
 
 __global__ void cut_fingerprint_kernel(const uint64_t* sum, float* pieces) {
+  wait_for_previous_kernel();
   const unsigned i = threadIdx.x;
   if (2 * i >= kFingerprintFloats) return;
   const unsigned piece = static_cast<unsigned>(*sum >> (6 * i)) % 64;

@@ -1,4 +1,5 @@
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 #include "src/optim/optimizer_kernels.h"
 
 namespace lockstep::cuda {
@@ -124,6 +125,7 @@ __device__ void store_rounded(T* destination, const Four& w) {
 
 template <typename Rule>
 __global__ void update_kernel(OptimizerUpdate u, Step constants, Rule rule) {
+  wait_for_previous_kernel();
   if (!u.applies()) return;
   const Step whole = step_of(u, constants);
   Four* const state0 = reinterpret_cast<Four*>(u.state0);

@@ -1,5 +1,6 @@
 #include "src/device/last_block.h"
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 #include "src/optim/optimizer_kernels.h"
 
 // What needs norms: clipping, LARS and LAMB.
@@ -181,6 +182,7 @@ template <typename Values, typename Finish>
 __global__ void __launch_bounds__(kBlock, kBlocksAtOnce)
     sum_squares_kernel(OptimizerUpdate u, Values values_of, SumsOfRanks squares, Finish finish,
                        unsigned* counter) {
+  wait_for_previous_kernel();
   __shared__ SharedWords words;
   if (Values::kGuarded && !u.applies()) return;
   values_of.read_step(u);
@@ -223,6 +225,7 @@ __global__ void __launch_bounds__(kBlock, kBlocksAtOnce)
 /// With sums gathered from several ranks. One thread block.
 template <typename Finish>
 __global__ void finish_kernel(OptimizerUpdate u, SumsOfRanks squares, Finish finish) {
+  wait_for_previous_kernel();
   __shared__ SharedWords words;
   finish(u, squares, words);
 }
@@ -240,6 +243,7 @@ void finish(Exec exec, const OptimizerUpdate& update, const SumsOfRanks& squares
 }
 
 __global__ void lamb_kernel(OptimizerUpdate u, Lamb lamb) {
+  wait_for_previous_kernel();
   if (!u.applies()) return;
   lamb.read_step(u);
   const float lr = u.scalars->lr;

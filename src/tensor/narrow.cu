@@ -1,4 +1,5 @@
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 #include "src/tensor/half.h"
 #include "src/tensor/narrow.h"
 
@@ -10,6 +11,7 @@ constexpr int kBlock = 256;
 
 template <typename T>
 __global__ void narrow_kernel(const float* source, T* destination, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride)
     destination[i] = T(source[i]);
@@ -17,6 +19,7 @@ __global__ void narrow_kernel(const float* source, T* destination, int64_t n) {
 
 template <typename T, bool kAdd>
 __global__ void widen_kernel(const T* source, float* destination, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const float value = source[i];

@@ -1,6 +1,7 @@
 // What the account counts, against numbers that follow from what a kernel does.
 #include "tests/support/emulator/account/account.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <mma.h>
 
@@ -10,6 +11,7 @@
 #include "src/device/buffer.h"
 #include "src/device/device.h"
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 #include "src/device/replay.h"
 #include "src/ops/matmul/matmul.h"
 #include "tests/support/on_gpu.h"
@@ -34,6 +36,7 @@ std::vector<Node> account_of(cudaStream_t stream, const std::function<void()>& e
 
 /// y[i] = x[stride * i], a thread for each i.
 __global__ void gather_kernel(const float* x, float* y, int stride) {
+  wait_for_previous_kernel();
   const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
   y[i] = x[i * static_cast<unsigned>(stride)];
 }
@@ -57,6 +60,24 @@ TEST(Account, ACopyMovesEachByteOnceEachWay) {
   EXPECT_EQ(node.flops, 0U);
 }
 
+/// Reads before it waits for the kernel before, which may still write that.
+__global__ void hasty_kernel(const float* x, float* y) {
+  const float value = x[threadIdx.x];
+  wait_for_previous_kernel();
+  y[threadIdx.x] = value;
+}
+
+TEST(Account, AnAccessBeforeTheWaitForTheKernelBeforeIsAnError) {
+  const OnGpu<float> x(kThreads, 0.0f), y(kThreads, 0.0f);
+  try {
+    account_of(x.stream(), [&] { launch(hasty_kernel, 1, kThreads, 0, x.stream(), x.get(), y.get()); });
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("hasty_kernel"));
+    EXPECT_THAT(error.what(), testing::HasSubstr("accesses memory before it waits"));
+  }
+}
+
 TEST(Account, AStrideOfASectorReadsASectorForEachValue) {
   const Node node = gather(1024, 8);
   EXPECT_EQ(node.read_bytes, 1024 * kSector);
@@ -70,6 +91,7 @@ TEST(Account, AValueThatAllThreadsReadIsOneSectorAWarp) {
 }
 
 __global__ void copy_vectors_kernel(const float* x, float* y) {
+  wait_for_previous_kernel();
   const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
   const float4 v = reinterpret_cast<const float4*>(x)[i];
   reinterpret_cast<float4*>(y)[i] = make_float4(v.x + 1, v.y, v.z, v.w);
@@ -87,6 +109,7 @@ TEST(Account, AVectorIsOneAccess) {
 
 /// Odd and even threads read at different instructions, and the first sixteen twice.
 __global__ void diverging_kernel(const float* x, float* y) {
+  wait_for_previous_kernel();
   const unsigned i = threadIdx.x;
   float sum = 0.0f;
   for (unsigned k = 0; k < (i < 16 ? 2U : 1U); ++k)
@@ -106,6 +129,7 @@ TEST(Account, AWarpsAccessIsOfThreadsAtTheSameInstruction) {
 }
 
 __global__ void shared_kernel(const float* x, float* y, const float* unused) {
+  wait_for_previous_kernel();
   __shared__ float values[kThreads];
   values[threadIdx.x] = x[threadIdx.x];
   __syncthreads();
@@ -127,6 +151,7 @@ TEST(Account, CountsSharedMemoryFusedProductsAndRepeatedAccesses) {
 
 /// Each warp multiplies two matrices, of shared memory.
 __global__ void matrix_kernel(float* y) {
+  wait_for_previous_kernel();
   namespace wmma = nvcuda::wmma;
   __shared__ struct alignas(32) { __half numbers[16 * 16]; } matrix;
   __shared__ struct alignas(32) { float numbers[16 * 16]; } sums;
@@ -153,6 +178,7 @@ TEST(Account, CountsProductsOfMatricesByThemselves) {
 
 /// A grid-stride loop, of which some blocks have one round more than others.
 __global__ void sum_neighbours_kernel(const float* x, float* y, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride)
     y[i] = x[i] + (i + 1 < n ? x[i + 1] : 0.0f);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "src/device/device.h"
+#include "src/device/previous_kernel.h"
 #include "src/device/replay.h"
 #include "tests/support/on_gpu.h"
 
@@ -13,6 +14,7 @@ namespace {
 
 /// The last block adds what the threads of all blocks have written. times: counts the last blocks.
 __global__ void total_kernel(const int* step, int* written, int* total, int* times, unsigned* counter) {
+  wait_for_previous_kernel();
   const unsigned block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
   const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
   const unsigned threads = blockDim.x * blockDim.y, blocks = gridDim.x * gridDim.y * gridDim.z;

@@ -21,6 +21,7 @@ using ::testing::ElementsAreArray;
 using ::testing::HasSubstr;
 
 __global__ void index_kernel(int* out) {
+  wait_for_previous_kernel();
   const unsigned thread = (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x;
   const unsigned block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
   const unsigned i = block * blockDim.x * blockDim.y * blockDim.z + thread;
@@ -34,6 +35,7 @@ TEST(EmulatedKernel, RunsEveryThreadOfEveryBlockOnce) {
 }
 
 __global__ void order_kernel(int* next, int* order) {
+  wait_for_previous_kernel();
   order[atomicAdd(next, 1)] = static_cast<int>(threadIdx.x);
 }
 
@@ -51,6 +53,7 @@ TEST(EmulatedKernel, ShufflesTheOrderOfThreads) {
 }
 
 __global__ void shuffles_kernel(int* out) {
+  wait_for_previous_kernel();
   const int lane = static_cast<int>(threadIdx.x % 32), warp = static_cast<int>(threadIdx.x / 32);
   int* const row = out + threadIdx.x * 8;
   const int value = 100 * warp + lane;
@@ -85,6 +88,7 @@ TEST(EmulatedKernel, WarpFunctionsExchangeAmongTheLanesOfAWarp) {
 }
 
 __global__ void half_warp_kernel(double* out) {
+  wait_for_previous_kernel();
   if (threadIdx.x >= 16) return;
   double value = threadIdx.x;
   for (int offset = 8; offset > 0; offset /= 2) value += __shfl_xor_sync(0xffffu, value, offset);
@@ -98,6 +102,7 @@ TEST(EmulatedKernel, AMaskNamesTheLanesThatExchange) {
 }
 
 __global__ void atomics_kernel(int* integers, float* sum, unsigned* largest, unsigned* cycle) {
+  wait_for_previous_kernel();
   const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   atomicAdd(integers, i);
   atomicMax(integers + 1, i);
@@ -144,6 +149,7 @@ namespace wmma = nvcuda::wmma;
 /// d = 2 a b + c, of matrices whose rows (columns for b and d) are 24 apart.
 template <typename T, typename LayoutA, typename LayoutB>
 __global__ void matrix_kernel(const T* a, const T* b, const float* c, float* d) {
+  wait_for_previous_kernel();
   __shared__ struct alignas(32) { float values[16 * 24]; } sums;
   wmma::fragment<wmma::matrix_a, 16, 16, 16, T, LayoutA> left;
   wmma::fragment<wmma::matrix_b, 16, 16, 16, T, LayoutB> right;
@@ -191,7 +197,7 @@ TEST(EmulatedKernel, AWarpMultipliesMatricesOfAnyLayout) {
   expect_matrix_product<__nv_bfloat16, wmma::col_major, wmma::row_major>();
 }
 
-__global__ void nothing_kernel(int*) {}
+__global__ void nothing_kernel(int*) { wait_for_previous_kernel(); }
 
 TEST(EmulatedKernel, RefusesWhatNoGpuCanLaunch) {
   const OnGpu<int> memory(1, 0);

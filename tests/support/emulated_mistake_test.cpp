@@ -31,6 +31,7 @@ constexpr int kThreads = 96;
 
 template <bool kBarrier>
 __global__ void reverse_kernel(int* values) {
+  wait_for_previous_kernel();
   __shared__ int shared[kThreads];
   shared[threadIdx.x] = values[threadIdx.x];
   if (kBarrier) __syncthreads();
@@ -38,6 +39,7 @@ __global__ void reverse_kernel(int* values) {
 }
 
 __global__ void dynamic_reverse_kernel(int* values) {
+  wait_for_previous_kernel();
   int* const shared = dynamic_shared<int>();
   shared[threadIdx.x] = values[threadIdx.x];
   __syncthreads();
@@ -64,6 +66,7 @@ TEST(EmulatedMistake, BarriersOrderAccessesToSharedMemory) {
 /// read.
 template <bool kSecondBarrier>
 __global__ void rotate_twice_kernel(int* values) {
+  wait_for_previous_kernel();
   __shared__ int shared[kThreads];
   int value = values[threadIdx.x];
   for (int round = 0; round < 2; ++round) {
@@ -109,6 +112,7 @@ TEST(EmulatedMistake, AMissingBarrierGivesAWrongResult) {
 #endif
 
 __global__ void diverging_kernel(int* values) {
+  wait_for_previous_kernel();
   if (threadIdx.x % 2 == 0)
     __syncthreads();  // LINE_OF_THE_EVEN
   else
@@ -127,6 +131,7 @@ TEST(EmulatedMistake, DivergenceAtABarrierIsAnErrorThatNamesTheLines) {
 }
 
 __global__ void leaving_kernel(int* values, int n) {
+  wait_for_previous_kernel();
   if (threadIdx.x >= static_cast<unsigned>(n)) return;
   __syncthreads();
   values[threadIdx.x] = 0;
@@ -146,7 +151,49 @@ TEST(EmulatedMistake, AFailedKernelStaysTheErrorOfLaterCalls) {
   EXPECT_EQ(cudaMalloc(&more, 1), cudaErrorLaunchFailure);
 }
 
+/// Thread 40 never waits, or later than it should.
+template <bool kBarrier>
+__global__ void impatient_kernel(int* values) {
+  if (threadIdx.x != 40) wait_for_previous_kernel();
+  if (kBarrier) __syncthreads();
+  if (kBarrier) wait_for_previous_kernel();
+  values[threadIdx.x] = 1;
+}
+
+TEST(EmulatedMistake, AThreadThatDoesNotFirstWaitForTheKernelBeforeIsAnError) {
+  EXPECT_THAT(failure(impatient_kernel<false>, kThreads, OnGpu<int>(count_up(kThreads))),
+              AllOf(HasSubstr("impatient_kernel<false>"), HasSubstr("thread (40, 0, 0) returns before")));
+  EXPECT_THAT(failure(impatient_kernel<true>, kThreads, OnGpu<int>(count_up(kThreads))),
+              HasSubstr("thread (40, 0, 0) synchronizes with others before"));
+}
+
+__global__ void add_one_kernel(int* value) {
+  wait_for_previous_kernel();
+  ++*value;
+}
+
+TEST(EmulatedMistake, ACapturedEarlyLaunchMustComeAfterOneKernel) {
+  const OnGpu<int> memory({0});
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  const cudaLaunchConfig_t config{{1}, {1}, 0, memory.stream(), &early, 1};
+  const auto launch_early = [&] {
+    static_cast<void>(cudaLaunchKernelEx(&config, add_one_kernel, memory.get()));
+    return cudaGetLastError();
+  };
+  CHECK(cudaStreamBeginCapture(memory.stream(), cudaStreamCaptureModeThreadLocal));
+  EXPECT_EQ(launch_early(), cudaErrorInvalidValue) << "after nothing";
+  CHECK(cudaMemsetAsync(memory.get(), 0, sizeof(int), memory.stream()));
+  EXPECT_EQ(launch_early(), cudaErrorInvalidValue) << "after something else";
+  launch(add_one_kernel, 1, 1, 0, memory.stream(), memory.get());
+  EXPECT_EQ(launch_early(), cudaSuccess);
+  Handle<cudaGraph_t, cudaGraphDestroy> graph;
+  CHECK(cudaStreamEndCapture(memory.stream(), graph.out()));
+}
+
 __global__ void lane_gone_kernel(int* out) {
+  wait_for_previous_kernel();
   if (threadIdx.x == 7) return;
   out[threadIdx.x] = __shfl_sync(0xffffffffu, 1, 7);
 }
@@ -157,6 +204,7 @@ TEST(EmulatedMistake, ToReadFromALaneThatIsGoneIsAnError) {
 }
 
 __global__ void lane_elsewhere_kernel(int* out) {
+  wait_for_previous_kernel();
   if (threadIdx.x == 7) __syncthreads();
   out[threadIdx.x] = __shfl_sync(0xffffffffu, 1, 0);
 }
@@ -168,6 +216,7 @@ TEST(EmulatedMistake, ALaneThatWaitsElsewhereIsAnError) {
 
 /// Loads a matrix from `skip` numbers after an aligned address on; lane 5 from `apart` numbers later.
 __global__ void matrix_load_kernel(int* memory, int skip, int apart, unsigned stride) {
+  wait_for_previous_kernel();
   nvcuda::wmma::fragment<nvcuda::wmma::matrix_a, 16, 16, 16, __half, nvcuda::wmma::row_major> matrix;
   const __half* const from = reinterpret_cast<const __half*>(memory) + skip;
   nvcuda::wmma::load_matrix_sync(matrix, from + (threadIdx.x == 5 ? apart : 0), stride);
@@ -207,6 +256,7 @@ TEST(EmulatedMistakeDeath, AMissingBarrierIsARace) {
 #if defined(__SANITIZE_ADDRESS__)
 
 __global__ void off_by_one_kernel(float* values, int n) {
+  wait_for_previous_kernel();
   const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (i <= n) values[i] = 1.0f;
 }
@@ -224,6 +274,7 @@ TEST(EmulatedMistakeDeath, AnIndexOffByOneIsFound) {
 [[gnu::noipa]] int* address_of(int* array, unsigned i) { return array + i; }
 
 __global__ void shared_overflow_kernel(int* values) {
+  wait_for_previous_kernel();
   __shared__ int shared[31];
   *address_of(shared, threadIdx.x) = values[threadIdx.x];
   __syncthreads();
@@ -232,6 +283,7 @@ __global__ void shared_overflow_kernel(int* values) {
 
 template <int kSize>
 __global__ void shared_overflow_template_kernel(int* values) {
+  wait_for_previous_kernel();
   __shared__ int shared[kSize];
   *address_of(shared, threadIdx.x) = values[threadIdx.x];
   __syncthreads();
@@ -250,6 +302,7 @@ TEST(EmulatedMistakeDeath, AnOverflowOfSharedMemoryIsFound) {
 }
 
 __global__ void vector_kernel(const float* x, float4* y) {
+  wait_for_previous_kernel();
   y[threadIdx.x] = reinterpret_cast<const float4*>(x)[threadIdx.x];
 }
 

@@ -12,6 +12,7 @@
 
 #include "src/device/handle.h"
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 
 namespace lockstep {
 namespace {
@@ -24,7 +25,10 @@ using GpuEvent = Handle<cudaEvent_t, cudaEventDestroy>;
 using Graph = Handle<cudaGraph_t, cudaGraphDestroy>;
 using GraphExec = Handle<cudaGraphExec_t, cudaGraphExecDestroy>;
 
-__global__ void append_kernel(int* list, int value) { list[++list[0]] = value; }
+__global__ void append_kernel(int* list, int value) {
+  wait_for_previous_kernel();
+  list[++list[0]] = value;
+}
 
 class EmulatedStream : public testing::Test {
  protected:

@@ -6,6 +6,7 @@
 
 #include "src/device/handle.h"
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 #include "tests/support/emulator/error.h"
 
 namespace lockstep {

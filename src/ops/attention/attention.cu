@@ -1,5 +1,6 @@
 #include "src/device/block_reduce.h"
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/attention/attention_tensor_core.h"
 #include "src/ops/cuda_ops.h"
 
@@ -21,6 +22,7 @@ __device__ float row_reduce(float value, Combine combine) {
 /// maximum, sum and output corrected from tile to tile (Milakov and Gimelshein 2018, algorithm 3).
 template <typename Tile, Real T>
 __global__ void attention_kernel(AttentionProblem<T> problem, T* y, float* log_sums) {
+  wait_for_previous_kernel();
   __shared__ typename Tile::Rows q, k, v;
   __shared__ typename Tile::Scores weights;
   const int row = static_cast<int>(threadIdx.x) / kRowLanes, lane = static_cast<int>(threadIdx.x) % kRowLanes;

@@ -1,4 +1,5 @@
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/attention/attention_tensor_core.h"
 #include "src/ops/cuda_ops.h"
 
@@ -31,6 +32,7 @@ struct Backward {
 /// One warp computes the dot product of a row of a head.
 template <Real T>
 __global__ void attention_dots_kernel(AttentionProblem<T> problem, const T* y, const T* dy, float* dots) {
+  wait_for_previous_kernel();
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int64_t rows = problem.samples * problem.heads * problem.positions;
   const int64_t warps = int64_t{gridDim.x} * (kDotThreads / kWarp);
@@ -47,6 +49,7 @@ __global__ void attention_dots_kernel(AttentionProblem<T> problem, const T* y, c
 /// A block computes the gradient of a tile of queries at a time.
 template <typename Tile, Real T>
 __global__ void attention_query_gradient_kernel(Backward<T> backward, T* dqkv) {
+  wait_for_previous_kernel();
   __shared__ typename Tile::Rows q, k, v, dy;
   __shared__ typename Tile::Scores gradients;
   const AttentionProblem<T>& problem = backward.problem;
@@ -84,6 +87,7 @@ __global__ void attention_query_gradient_kernel(Backward<T> backward, T* dqkv) {
 /// them.
 template <typename Tile, Real T>
 __global__ void attention_key_gradient_kernel(Backward<T> backward, T* dqkv) {
+  wait_for_previous_kernel();
   __shared__ typename Tile::Rows q, k, v, dy;
   __shared__ typename Tile::Scores weights, gradients;
   const AttentionProblem<T>& problem = backward.problem;

@@ -1,3 +1,4 @@
+#include "src/device/previous_kernel.h"
 #include "src/ops/attention/attention_tensor_core.h"
 
 namespace lockstep::cuda {
@@ -111,6 +112,7 @@ __device__ void softmax(const TensorCoreHead<T>& head, int key, const MatrixSums
 template <typename Tile, TwoBytes T>
 __global__ void __launch_bounds__(kTensorCoreThreads, Tile::kMinBlocks)
     attention_tensor_core_kernel(TensorCoreProblem<T> problem, T* y, float* log_sums) {
+  wait_for_previous_kernel();
   __shared__ HeadRows<T, Tile::kKeys, Tile::kWidth> k, v;
   __shared__ PerWarp<WarpRoom<Tile, T>> rooms;
   const int warp = static_cast<int>(threadIdx.x) / kLanes, lane = static_cast<int>(threadIdx.x) % kLanes;

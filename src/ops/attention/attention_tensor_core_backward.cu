@@ -1,3 +1,4 @@
+#include "src/device/previous_kernel.h"
 #include "src/ops/attention/attention_tensor_core.h"
 
 namespace lockstep::cuda {
@@ -100,6 +101,7 @@ __device__ void score_gradients(const TensorCoreHead<T>& head, const GradientRow
 template <typename Tile, TwoBytes T>
 __global__ void __launch_bounds__(kTensorCoreThreads, Tile::kMinBlocks)
     query_gradient_tensor_core_kernel(TensorCoreBackward<T> backward, T* dqkv) {
+  wait_for_previous_kernel();
   __shared__ HeadRows<T, Tile::kKeys, Tile::kWidth> k, v;
   __shared__ PerWarp<typename Tile::template Room<T>> rooms;
   const TensorCoreProblem<T>& problem = backward.problem;
@@ -169,6 +171,7 @@ struct KeyGradientTile {
 template <typename Tile, TwoBytes T>
 __global__ void __launch_bounds__(kTensorCoreThreads, Tile::kMinBlocks)
     key_gradient_tensor_core_kernel(TensorCoreBackward<T> backward, T* dqkv) {
+  wait_for_previous_kernel();
   __shared__ HeadRows<T, Tile::kQueries, Tile::kWidth> q, dy;
   __shared__ PerWarp<typename Tile::template Room<T>> rooms;
   const TensorCoreProblem<T>& problem = backward.problem;

@@ -2,6 +2,7 @@
 
 #include "src/device/launch.h"
 #include "src/device/long_sum.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/conv/conv_geometry.h"
 #include "src/ops/conv/conv_kernels.h"
 #include "src/tensor/real.h"
@@ -28,6 +29,7 @@ __device__ void load_weights(float (*weights)[kColumns], const T* w, int64_t col
 
 template <Real T>
 __global__ void depthwise_forward_kernel(ConvGeometry g, const T* x, const T* w, T* y, int64_t positions) {
+  wait_for_previous_kernel();
   __shared__ float weights[kMaxWeights][kColumns];
   const int64_t k = int64_t{blockIdx.x} * kColumns + threadIdx.x;
   load_weights(weights, w, k, g.filters, g.window.product());
@@ -45,6 +47,7 @@ __global__ void depthwise_forward_kernel(ConvGeometry g, const T* x, const T* w,
 template <Real T>
 __global__ void depthwise_data_gradient_kernel(ConvGeometry g, const T* w, const T* dy, T* dx,
                                                int64_t positions) {
+  wait_for_previous_kernel();
   __shared__ float weights[kMaxWeights][kColumns];
   const int64_t c = int64_t{blockIdx.x} * kColumns + threadIdx.x, taps = g.window.product();
   load_weights(weights, w, c, g.channels, g.group_filters * taps);
@@ -67,6 +70,7 @@ __global__ void depthwise_data_gradient_kernel(ConvGeometry g, const T* w, const
 template <Real T>
 __global__ void depthwise_filter_gradient_kernel(ConvGeometry g, const T* x, const T* dy, float* dw,
                                                  double* partial, int64_t lines, int64_t lines_per_chunk) {
+  wait_for_previous_kernel();
   __shared__ double sums[kRows][kColumns];
   const int64_t k = int64_t{blockIdx.x} * kColumns + threadIdx.x, taps = gridDim.z, tap = blockIdx.z;
   const Triple element = position_of(tap, g.window).at;
@@ -98,6 +102,7 @@ __global__ void depthwise_filter_gradient_kernel(ConvGeometry g, const T* x, con
 /// Adds the chunks' sums in order.
 __global__ void depthwise_filter_finish_kernel(float* dw, const double* partial, int64_t filters,
                                                int64_t taps, int64_t chunks) {
+  wait_for_previous_kernel();
   const int64_t n = filters * taps, stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     double total = partial[i];

@@ -1,5 +1,6 @@
 #include "src/device/block_reduce.h"
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/conv/conv_geometry.h"
 #include "src/ops/conv/conv_kernels.h"
 #include "src/tensor/real.h"
@@ -12,6 +13,7 @@ constexpr int kBlock = 256;
 
 template <Real T>
 __global__ void direct_forward_kernel(ConvGeometry g, const T* x, const T* w, T* y, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x, taps = g.window.product();
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const int64_t k = i % g.filters;
@@ -28,6 +30,7 @@ __global__ void direct_forward_kernel(ConvGeometry g, const T* x, const T* w, T*
 
 template <Real T>
 __global__ void direct_data_gradient_kernel(ConvGeometry g, const T* w, const T* dy, T* dx, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x, taps = g.window.product();
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const int64_t c = i % g.channels;
@@ -45,6 +48,7 @@ __global__ void direct_data_gradient_kernel(ConvGeometry g, const T* w, const T*
 /// A block adds up one weight's gradient over all output positions.
 template <Real T>
 __global__ void direct_filter_gradient_kernel(ConvGeometry g, const T* x, const T* dy, float* dw, int64_t n) {
+  wait_for_previous_kernel();
   __shared__ float shared[kBlock / 32];
   const int64_t positions = g.samples * g.out.product();
   for (int64_t i = blockIdx.x; i < n; i += gridDim.x) {

@@ -1,4 +1,5 @@
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/conv/conv_geometry.h"
 #include "src/ops/conv/conv_kernels.h"
 #include "src/tensor/real.h"
@@ -13,6 +14,7 @@ constexpr int kBlock = 256;
 template <Real T>
 __global__ void shifted_copy_kernel(const T* from, T* to, Triple from_extents, Triple to_extents,
                                     Triple shift, int64_t channels, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const SamplePosition position = position_of(i / channels, to_extents);

@@ -3,6 +3,7 @@
 
 #include "src/device/buffer.h"
 #include "src/device/long_sum.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/columns.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/real.h"
@@ -41,6 +42,7 @@ __device__ int digit_of(int32_t id, int shift) { return static_cast<int>(id >> s
 /// counts (digits, chunks).
 __global__ void count_digits_kernel(const int32_t* ids, int64_t rows, int64_t chunks, int shift,
                                     int32_t* counts) {
+  wait_for_previous_kernel();
   __shared__ int mine[kDigits];
   for (int64_t chunk = blockIdx.x; chunk < chunks; chunk += gridDim.x) {
     mine[threadIdx.x] = 0;
@@ -55,6 +57,7 @@ __global__ void count_digits_kernel(const int32_t* ids, int64_t rows, int64_t ch
 
 /// Replaces each count by the sum of those before it. One block, a thread a digit.
 __global__ void digit_positions_kernel(int64_t chunks, int32_t* counts) {
+  wait_for_previous_kernel();
   __shared__ int32_t sums[kDigits];
   int32_t* const mine = counts + threadIdx.x * chunks;
   int32_t sum = 0;
@@ -73,6 +76,7 @@ __global__ void digit_positions_kernel(int64_t chunks, int32_t* counts) {
 /// from_rows is null in the first pass: the rows are in order.
 __global__ void sort_by_digit_kernel(const int32_t* from_ids, const int32_t* from_rows, int64_t rows,
                                      int64_t chunks, int shift, const int32_t* positions, Sorted to) {
+  wait_for_previous_kernel();
   __shared__ int digits[kChunk];
   for (int64_t chunk = blockIdx.x; chunk < chunks; chunk += gridDim.x) {
     const int64_t row = chunk * kChunk + threadIdx.x;
@@ -141,6 +145,7 @@ __device__ int64_t end_of(const int32_t* ids, int64_t begin, int64_t rows) {
 template <Real T>
 __global__ void embedding_sums_kernel(Sorted sorted, int64_t rows, int64_t columns, const T* dy,
                                       float* dweight) {
+  wait_for_previous_kernel();
   __shared__ double tile[kSumRows][kSumTile];
   const int64_t first_column = int64_t{blockIdx.y} * kSumTile + threadIdx.x;
   for (int64_t begin = blockIdx.x; begin < rows; begin += gridDim.x) {

@@ -1,4 +1,5 @@
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/real.h"
 
@@ -10,6 +11,7 @@ constexpr int kBlock = 256;
 
 template <Real T>
 __global__ void padding_mask_kernel(int32_t padding, const int32_t* ids, T* mask, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride)
     mask[i] = T(ids[i] == padding ? 0.0f : 1.0f);

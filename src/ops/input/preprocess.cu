@@ -1,4 +1,5 @@
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/cuda_ops.h"
 
 namespace lockstep::cuda {
@@ -19,6 +20,7 @@ template <typename T, typename Index>
 __global__ void preprocess_kernel(const T* x, const float* pivot, const float* scale, const float* shift,
                                   float* y, Index samples, Index positions, Index channels,
                                   bool channels_first) {
+  wait_for_previous_kernel();
   const Index n = samples * positions * channels;
   const Index stride = static_cast<Index>(gridDim.x) * blockDim.x;
   for (Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += stride) {

@@ -1,5 +1,6 @@
 #include "src/ops/loss/elementwise_loss.h"
 
+#include "src/device/previous_kernel.h"
 #include "src/ops/loss/loss_kernels.h"
 #include "src/tensor/real.h"
 
@@ -55,6 +56,7 @@ template <typename Loss, Real T>
 __global__ void elementwise_loss_kernel(const MicroBatchInfo* info, Loss loss, const float* prediction,
                                         const float* target, T* dprediction, LossTotal total, int64_t rows,
                                         int64_t outputs) {
+  wait_for_previous_kernel();
   __shared__ LossShared shared;
   LossSums sums{0.0, 0.0, 0.0};
   const float weight = info->weight, scale = info->scale();

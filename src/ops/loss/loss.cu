@@ -1,5 +1,6 @@
 #include <climits>
 
+#include "src/device/previous_kernel.h"
 #include "src/ops/loss/loss_kernels.h"
 #include "src/tensor/real.h"
 
@@ -72,6 +73,7 @@ __device__ int label_of(const SoftTarget::Row& q, int64_t classes, LossShared& s
 template <typename Target, Real T>
 __global__ void cross_entropy_kernel(const MicroBatchInfo* info, Target target, const float* logits,
                                      T* dlogits, LossTotal total, int64_t rows, int64_t columns) {
+  wait_for_previous_kernel();
   __shared__ LossShared shared;
   LossSums sums{0.0, 0.0, 0.0};
   const int64_t classes = target.spec.classes_of(columns);
@@ -114,6 +116,7 @@ __global__ void cross_entropy_kernel(const MicroBatchInfo* info, Target target, 
 }
 
 __global__ void softmax_kernel(const float* logits, float* probabilities, int64_t rows, int64_t classes) {
+  wait_for_previous_kernel();
   __shared__ LossShared shared;
   for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
     const auto logit = [z = logits + row * classes](int64_t k) { return z[k]; };
@@ -131,13 +134,17 @@ constexpr int kDivideThreads = 256;
 __device__ float factor_of(const float* metrics) { return metrics[2] > 0.0f ? 1.0f / metrics[2] : 0.0f; }
 
 __global__ void divide_kernel(const float* metrics, float* gradients, int64_t count) {
+  wait_for_previous_kernel();
   const float factor = factor_of(metrics);
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += stride)
     gradients[i] *= factor;
 }
 
-__global__ void divide_loss_kernel(float* metrics) { metrics[0] *= factor_of(metrics); }
+__global__ void divide_loss_kernel(float* metrics) {
+  wait_for_previous_kernel();
+  metrics[0] *= factor_of(metrics);
+}
 
 template <typename Target>
 void cross_entropy(Exec exec, const MicroBatchInfo* info, Target target, ConstTensor logits, Tensor dlogits,

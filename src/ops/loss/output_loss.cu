@@ -1,4 +1,5 @@
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/real.h"
 
@@ -11,6 +12,7 @@ constexpr int kThreads = 256;
 template <Real T>
 __global__ void add_output_loss_kernel(float weight, bool is_first, const float* own, T* gradient,
                                        int64_t count, float* total) {
+  wait_for_previous_kernel();
   const int64_t thread = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = thread; i < count; i += stride) gradient[i] = T(gradient[i] * weight);

@@ -1,3 +1,4 @@
+#include "src/device/previous_kernel.h"
 #include "src/ops/norm/batch_norm_cuda.h"
 
 namespace lockstep::cuda {
@@ -127,6 +128,7 @@ Matrices<T, kAdds ? 2 : 1> inputs_of(ConstTensor x, const BatchNormEpilogue& epi
 
 __global__ void running_update_kernel(const MicroBatchInfo* info, float momentum, const float* sums,
                                       float* running, int64_t n, const StepGuard* guard) {
+  wait_for_previous_kernel();
   if (guard != nullptr && guard->applies == 0) return;
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride)

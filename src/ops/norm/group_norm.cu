@@ -2,6 +2,7 @@
 
 #include "src/device/block_reduce.h"
 #include "src/device/long_sum.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/columns.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/real.h"
@@ -51,6 +52,7 @@ template <Real T>
 __global__ void group_norm_kernel(Groups groups, bool centered, float epsilon, const T* all_x,
                                   const float* all_scale, const float* all_shift, T* all_y, float* means,
                                   float* inverse_stds) {
+  wait_for_previous_kernel();
   __shared__ double shared[kMaxThreads / 32];
   const int64_t size = groups.size();
   for (int64_t group = blockIdx.x; group < groups.count; group += gridDim.x) {
@@ -86,6 +88,7 @@ __global__ void group_norm_input_gradient_kernel(Groups groups, bool centered, c
                                                  const float* all_scale, const float* means,
                                                  const float* inverse_stds, const T* all_dy, T* all_dx,
                                                  bool adds_to_dx) {
+  wait_for_previous_kernel();
   __shared__ double shared[kMaxThreads / 32];
   const int64_t size = groups.size();
   for (int64_t group = blockIdx.x; group < groups.count; group += gridDim.x) {

@@ -1,5 +1,6 @@
 #include "src/device/launch.h"
 #include "src/device/long_sum.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/real.h"
 
@@ -17,6 +18,7 @@ __device__ float inverse_power(float s, float beta) {
 template <Real T>
 __global__ void local_response_norm_kernel(LocalResponseNormSpec spec, int64_t channels, const T* x, T* y,
                                            float* scale, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const int64_t c = i % channels, first = max(int64_t{0}, c - spec.size / 2);
@@ -35,6 +37,7 @@ __global__ void local_response_norm_kernel(LocalResponseNormSpec spec, int64_t c
 template <Real T>
 __global__ void local_response_norm_gradient_kernel(LocalResponseNormSpec spec, int64_t channels, const T* x,
                                                     const float* scale, const T* dy, T* dx, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const int64_t c = i % channels, first = max(int64_t{0}, c - (spec.size - 1) / 2);

@@ -1,3 +1,4 @@
+#include "src/device/previous_kernel.h"
 #include "src/ops/norm/batch_norm_cuda.h"
 
 namespace lockstep::cuda {
@@ -31,6 +32,7 @@ struct StoreMoments {
 /// Converts the moments from the pivot to the first mean.
 __global__ void joint_deviations_kernel(const MicroBatchInfo* info, int64_t positions, int64_t columns,
                                         const float* moments, const float* totals, float* deviations) {
+  wait_for_previous_kernel();
   const double rows = static_cast<double>(info->valid * positions);
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t column = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; column < columns; column += stride) {
@@ -44,6 +46,7 @@ __global__ void joint_deviations_kernel(const MicroBatchInfo* info, int64_t posi
 
 __global__ void joint_statistics_kernel(int64_t positions, const float* totals, const float* deviations,
                                         Statistics statistics) {
+  wait_for_previous_kernel();
   const int64_t columns = statistics.columns;
   const double rows = static_cast<double>(totals[columns]) * static_cast<double>(positions);
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;

@@ -1,5 +1,6 @@
 #include "src/core/rng.h"
 #include "src/device/elementwise_kernels.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/real.h"
 
@@ -15,6 +16,7 @@ template <Real T>
 __global__ void dropout_kernel(const MicroBatchInfo* info, float rate, uint64_t key,
                                const int64_t* sample_index, const T* x, const T* added, T* y, int64_t samples,
                                int64_t elements, bool in_packs) {
+  wait_for_previous_kernel();
   constexpr int kCount = Pack<T>::kCount;
   const int64_t packs = (elements + kCount - 1) / kCount;
   const uint64_t step = static_cast<uint64_t>(info->step);

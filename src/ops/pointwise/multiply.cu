@@ -1,5 +1,6 @@
 #include "src/device/launch.h"
 #include "src/device/long_sum.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/real.h"
 
@@ -12,6 +13,7 @@ constexpr int kBlock = 256, kChannelTile = 32, kPositionTile = 8;
 template <Real T>
 __global__ void scale_channels_kernel(const T* x, const T* b, T* y, int64_t positions, int64_t channels,
                                       int64_t n) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride)
     y[i] = T(x[i] * b[i / (positions * channels) * channels + i % channels]);
@@ -21,6 +23,7 @@ __global__ void scale_channels_kernel(const T* x, const T* b, T* y, int64_t posi
 template <Real T>
 __global__ void sum_products_kernel(const T* a, const T* dy, T* db, int64_t samples, int64_t positions,
                                     int64_t channels) {
+  wait_for_previous_kernel();
   __shared__ double tile[kPositionTile][kChannelTile];
   const int64_t tiles = (channels + kChannelTile - 1) / kChannelTile;
   for (int64_t block = blockIdx.x; block < samples * tiles; block += gridDim.x) {

@@ -1,6 +1,7 @@
 #include "src/device/block_reduce.h"
 #include "src/device/launch.h"
 #include "src/device/long_sum.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/real.h"
 
@@ -24,6 +25,7 @@ __device__ float inverse_sum(const T* mask, int64_t positions, double* shared) {
 template <Real T>
 __global__ void mean_positions_kernel(const T* x, const T* mask, T* y, int64_t samples, int64_t positions,
                                       int64_t channels) {
+  wait_for_previous_kernel();
   __shared__ double shared[kBlock / 32];
   for (int64_t n = blockIdx.x; n < samples; n += gridDim.x) {
     const T* const weights = mask == nullptr ? nullptr : mask + n * positions;
@@ -40,6 +42,7 @@ __global__ void mean_positions_kernel(const T* x, const T* mask, T* y, int64_t s
 template <Real T>
 __global__ void mean_positions_gradient_kernel(const T* mask, const T* dy, T* dx, int64_t samples,
                                                int64_t positions, int64_t channels) {
+  wait_for_previous_kernel();
   __shared__ double shared[kBlock / 32];
   for (int64_t n = blockIdx.x; n < samples; n += gridDim.x) {
     const T* const weights = mask == nullptr ? nullptr : mask + n * positions;

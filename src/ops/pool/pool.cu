@@ -3,6 +3,7 @@
 #include "src/device/adjacent.h"
 #include "src/device/launch.h"
 #include "src/device/long_sum.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/real.h"
 
@@ -94,6 +95,7 @@ __device__ Position position_of(int64_t i, int64_t depth, int64_t height, int64_
 template <int kWidth, Real T>
 __global__ void max_forward_kernel(Axes axes, bool relu, const Adjacent<T, kWidth>* x, Adjacent<T, kWidth>* y,
                                    Adjacent<uint8_t, kWidth>* argmax, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const Position out = position_of(i, axes.d.outputs, axes.h.outputs, axes.w.outputs, axes.channels);
@@ -132,6 +134,7 @@ __global__ void max_forward_kernel(Axes axes, bool relu, const Adjacent<T, kWidt
 template <int kWidth, Real T>
 __global__ void max_backward_kernel(Axes axes, const Adjacent<uint8_t, kWidth>* argmax,
                                     const Adjacent<T, kWidth>* dy, Adjacent<T, kWidth>* dx, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const Position in = position_of(i, axes.d.inputs, axes.h.inputs, axes.w.inputs, axes.channels);
@@ -158,6 +161,7 @@ __global__ void max_backward_kernel(Axes axes, const Adjacent<uint8_t, kWidth>* 
 
 template <Real T>
 __global__ void average_forward_kernel(Axes axes, const T* x, T* y, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const Position out = position_of(i, axes.d.outputs, axes.h.outputs, axes.w.outputs, axes.channels);
@@ -172,6 +176,7 @@ __global__ void average_forward_kernel(Axes axes, const T* x, T* y, int64_t n) {
 
 template <Real T>
 __global__ void average_backward_kernel(Axes axes, const T* dy, T* dx, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const Position in = position_of(i, axes.d.inputs, axes.h.inputs, axes.w.inputs, axes.channels);
@@ -193,6 +198,7 @@ constexpr int kPositionTile = 8;
 template <Real T>
 __global__ void global_average_forward_kernel(const T* x, T* y, int64_t samples, int64_t positions,
                                               int64_t channels) {
+  wait_for_previous_kernel();
   __shared__ double tile[kPositionTile][kChannelTile];
   const int64_t tiles = (channels + kChannelTile - 1) / kChannelTile;
   for (int64_t block = blockIdx.x; block < samples * tiles; block += gridDim.x) {
@@ -215,6 +221,7 @@ __global__ void global_average_forward_kernel(const T* x, T* y, int64_t samples,
 template <Real T>
 __global__ void global_average_backward_kernel(const T* dy, T* dx, int64_t n, int64_t positions,
                                                int64_t channels) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const Position in = position_of(i, 1, 1, positions, channels);

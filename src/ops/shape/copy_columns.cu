@@ -1,4 +1,5 @@
 #include "src/device/elementwise_kernels.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/real.h"
 
@@ -12,6 +13,7 @@ constexpr int kBlock = 256;
 template <typename Each>
 __global__ void copy_columns_kernel(int64_t columns, const Each* x, int64_t x_columns, Each* y,
                                     int64_t y_columns, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const int64_t row = i / columns, column = i % columns;

@@ -1,4 +1,5 @@
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/real.h"
 
@@ -18,6 +19,7 @@ struct Grid {
 template <Real T>
 __global__ void pad_kernel(Grid grid, Grid other, int64_t front, int64_t top, int64_t left, const T* x, T* y,
                            int64_t count) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += stride) {
     const int64_t c = i % grid.channels, pixel = i / grid.channels, line = pixel / grid.width;

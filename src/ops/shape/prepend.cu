@@ -1,3 +1,4 @@
+#include "src/device/previous_kernel.h"
 #include "src/ops/columns.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/real.h"
@@ -11,6 +12,7 @@ constexpr int kBlock = 256;
 template <Real T>
 __global__ void prepend_token_kernel(const T* token, T* y, int64_t samples, int64_t stride,
                                      int64_t channels) {
+  wait_for_previous_kernel();
   const int64_t threads = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < samples * channels; i += threads)
     y[i / channels * stride + i % channels] = token[i % channels];

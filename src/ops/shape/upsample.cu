@@ -1,4 +1,5 @@
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/real.h"
 
@@ -69,6 +70,7 @@ __device__ Position position_of(int64_t i, int64_t depth, int64_t height, int64_
 
 template <Real T>
 __global__ void upsample_kernel(Axes axes, const T* x, T* y, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const Position out = position_of(i, axes.d.outputs(), axes.h.outputs(), axes.w.outputs(), axes.channels);
@@ -89,6 +91,7 @@ __global__ void upsample_kernel(Axes axes, const T* x, T* y, int64_t n) {
 
 template <Real T>
 __global__ void upsample_gradient_kernel(Axes axes, const T* dy, T* dx, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const Position in = position_of(i, axes.d.inputs, axes.h.inputs, axes.w.inputs, axes.channels);

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "src/device/previous_kernel.h"
 #include "src/ops/loss/loss_kernels.h"
 #include "tests/support/backend.h"
 
@@ -11,6 +12,7 @@ namespace {
 
 /// Block b's sums are the three values from 3 b on.
 __global__ void loss_total_kernel(const float* values, cuda::LossTotal total) {
+  wait_for_previous_kernel();
   __shared__ cuda::LossShared shared;
   const float* const own = values + 3 * blockIdx.x;
   total.add({double{own[0]}, double{own[1]}, double{own[2]}}, shared);

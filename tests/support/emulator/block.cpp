@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -35,7 +36,8 @@ struct Thread {
   uint3 index;
   enum class State { runnable, waiting, returned } state = State::runnable;
   Wait wait;
-  uint64_t result = 0;  ///< of the exchange or barrier that ended the wait
+  uint64_t result = 0;      ///< of the exchange or barrier that ended the wait
+  bool has_waited = false;  ///< for the kernel before
   Fiber* fiber = nullptr;
 };
 
@@ -75,9 +77,23 @@ class Block {
       }
     }
     acquire(&ended_);
+    if (early_thread_)
+      fail(name(*early_thread_) + " " + early_act_ +
+           " before it waits for the kernel before: wait_for_previous_kernel() must come first");
+  }
+
+  void wait_for_previous_grid() { built_ins.has_waited = threads_[current_].has_waited = true; }
+
+  /// For the thread that runs. Reported when the block has ended, because a thread's stack is no place to
+  /// throw from.
+  void require_waited(const char* act) {
+    if (built_ins.has_waited || early_thread_) return;
+    early_thread_ = current_;
+    early_act_ = act;
   }
 
   uint64_t wait(const Wait& wait) {
+    require_waited("synchronizes with others");
     Thread& thread = threads_[current_];
     thread.wait = wait;
     thread.state = Thread::State::waiting;
@@ -91,6 +107,7 @@ class Block {
 
  private:
   void begin(dim3 size) {
+    early_thread_.reset();
     count_ = size.x * size.y * size.z;
     started_ = 0;
     threads_.resize(count_);
@@ -117,6 +134,7 @@ class Block {
       enter(thread);
       acquire(&began_);
       body();
+      require_waited("returns");
       release(&ended_);
       threads_[thread].state = Thread::State::returned;
     } while (kFiberRunsSeveralThreads && started_ < order_.size());
@@ -125,6 +143,7 @@ class Block {
   void enter(unsigned thread) {
     current_ = thread;
     built_ins.thread = threads_[thread].index;
+    built_ins.has_waited = threads_[thread].has_waited;
     account::enter_thread(thread);
   }
 
@@ -284,6 +303,8 @@ class Block {
   std::vector<unsigned> order_;  ///< in which threads run next
   size_t started_ = 0;           ///< of order_, threads that have begun
   unsigned count_ = 0, current_ = 0;
+  std::optional<unsigned> early_thread_;  ///< the first that did not wait for the kernel before, and
+  const char* early_act_ = "";            ///< what it did instead
   std::string kernel_;
   // Their addresses stand for what orders threads.
   char began_ = 0, ended_ = 0, barrier_ = 0;
@@ -306,6 +327,10 @@ void run_block(uint3 index, dim3 block_size, dim3 grid_size, const std::function
   built_ins.grid_size = grid_size;
   block().run(block_size, body, kernel);
 }
+
+void wait_for_previous_grid() { block().wait_for_previous_grid(); }
+
+void require_waited(const char* act) { block().require_waited(act); }
 
 void sync_threads(Place place) { sync_threads_count(place, 0); }
 

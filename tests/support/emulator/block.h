@@ -15,4 +15,8 @@ namespace emulator {
 void run_block(uint3 block, dim3 block_size, dim3 grid_size, const std::function<void()>& body,
                const std::string& kernel);
 
+/// Notes as a mistake of the kernel that the thread that runs does `act` if it has not waited for the kernel
+/// before: run_block() throws for it.
+void require_waited(const char* act);
+
 }  // namespace emulator

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "tests/support/emulator/block.h"
 #include "tests/support/emulator/error.h"
 #include "tests/support/emulator/kernels.h"
+#include "tests/support/emulator/queue.h"
 #include "tests/support/emulator/runtime.h"
 #include "tests/support/emulator/stream.h"
 
@@ -82,7 +84,13 @@ void run_kernel(const LaunchShape& shape, const void* address, const std::functi
 int launch_kernel(const LaunchShape& shape, const void* kernel, std::function<void()> body) {
   return running([&] {
     if (!fits(shape, kernel)) return cudaErrorInvalidConfiguration;
+    const std::shared_ptr<Capture> capture = shape.stream->capture;
+    if (shape.early && capture != nullptr) {
+      const std::vector<size_t> before = capture->last(shape.stream);
+      if (before.size() != 1 || !capture->nodes[before.front()].is_kernel) return cudaErrorInvalidValue;
+    }
     enqueue(shape.stream, [=, body = std::move(body)] { run_kernel(shape, kernel, body); });
+    if (capture != nullptr) capture->mark_kernel(shape.stream);
     return cudaSuccess;
   });
 }

@@ -29,6 +29,7 @@ struct BuiltIns {
   uint3 thread, block;
   dim3 block_size, grid_size;
   void* dynamic_shared;
+  bool has_waited;
 };
 /// Of the thread that runs now.
 extern BuiltIns built_ins;
@@ -40,6 +41,8 @@ struct Place {
   const char* function;
 };
 
+/// Waits for the kernel before, which has finished anyhow, as kernels run one after the other here.
+void wait_for_previous_grid();
 void sync_threads(Place place);
 /// How many threads, over all of the block, gave a value that is not 0.
 int sync_threads_count(Place place, int value);
@@ -84,6 +87,9 @@ inline constexpr int warpSize = 32;
   ::emulator::sync_threads_count(EMULATOR_HERE("__syncthreads_count"), (value) != 0)
 #define __syncthreads_or(value) (__syncthreads_count(value) > 0)
 #define __syncthreads_and(value) (__syncthreads_count(!(value)) == 0)
+
+#define cudaGridDependencySynchronize() ::emulator::wait_for_previous_grid()
+#define cudaTriggerProgrammaticLaunchCompletion()
 
 #define EMULATOR_SHUFFLE(name, kind, mask, value, ...) \
   ::emulator::shuffle(EMULATOR_HERE(name), ::emulator::Exchange::kind, mask, value, __VA_ARGS__)

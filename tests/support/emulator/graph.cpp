@@ -5,6 +5,7 @@
 #include <set>
 
 #include "tests/support/emulator/error.h"
+#include "tests/support/emulator/queue.h"
 
 namespace emulator {
 
@@ -66,6 +67,32 @@ void run_graph(const std::vector<Node>& nodes) {
 struct CUgraphExec_st {
   std::shared_ptr<const std::vector<emulator::Node>> nodes;
 };
+
+struct CUgraphNode_st {
+  cudaGraphNodeType type;
+};
+
+cudaError_t cudaGraphNodeGetType(cudaGraphNode_t node, cudaGraphNodeType* type) {
+  *type = node->type;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatus* status,
+                                     unsigned long long*, cudaGraph_t*, const cudaGraphNode_t** nodes,
+                                     const cudaGraphEdgeData**, size_t* count) {
+  static const CUgraphNode_st kernel{cudaGraphNodeTypeKernel}, other{cudaGraphNodeTypeHost};
+  static thread_local std::vector<cudaGraphNode_t> given;
+  return emulator::running([&] {
+    given.clear();
+    *status = stream->capture == nullptr ? cudaStreamCaptureStatusNone : cudaStreamCaptureStatusActive;
+    if (stream->capture != nullptr)
+      for (const size_t node : stream->capture->last(stream))
+        given.push_back(stream->capture->nodes[node].is_kernel ? &kernel : &other);
+    *nodes = given.data();
+    *count = given.size();
+    return cudaSuccess;
+  });
+}
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long flags) {
   *executable = nullptr;

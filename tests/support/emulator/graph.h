@@ -16,6 +16,7 @@ struct Node {
   std::vector<size_t> after;  ///< the nodes that must have run, all with smaller numbers
   int priority;               ///< of the stream it was captured from
   account::Label label;
+  bool is_kernel = false;
 };
 
 /// A capture that is going on.
@@ -27,6 +28,8 @@ struct Capture {
   void add(CUstream_st* stream, int priority, Work work, When when);
   /// The next work on a stream comes after these nodes too.
   void join(CUstream_st* stream, const std::vector<size_t>& nodes);
+  /// The newest node on a stream is a kernel.
+  void mark_kernel(CUstream_st* stream) { nodes[last_[stream].front()].is_kernel = true; }
   /// Whether the last work of the origin comes after all other.
   bool all_joined() const;
 

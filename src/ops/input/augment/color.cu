@@ -1,6 +1,7 @@
 #include "src/device/block_reduce.h"
 #include "src/device/launch.h"
 #include "src/device/long_sum.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/input/augment/color.h"
 
 namespace lockstep::cuda {
@@ -39,6 +40,7 @@ struct Pixel {
 __global__ void adjust_color_kernel(float max, const ColorFactors* factors, const float* scale,
                                     const float* zero, float* x, int64_t samples, int64_t positions,
                                     int64_t channels) {
+  wait_for_previous_kernel();
   __shared__ double shared[kBlock / 32];
   for (int64_t n = blockIdx.x; n < samples; n += gridDim.x) {
     const ColorFactors own = factors[n];

@@ -1,5 +1,6 @@
 #include "src/core/rng.h"
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/input/augment/noise.h"
 
 namespace lockstep::cuda {
@@ -18,6 +19,7 @@ __device__ float normal(uint32_t first, uint32_t second) {
 /// One thread draws the words of two adjacent elements of a sample.
 __global__ void add_noise_kernel(const NoiseKey* keys, const float* deviations, float* x, int64_t samples,
                                  int64_t elements) {
+  wait_for_previous_kernel();
   const int64_t pairs = (elements + 1) / 2;
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < samples * pairs; i += stride) {

@@ -1,4 +1,5 @@
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/input/augment/paste.h"
 
 namespace lockstep::cuda {
@@ -18,6 +19,7 @@ __device__ int32_t blended(float own, int32_t mine, int32_t other) { return own 
 template <typename T>
 __global__ void paste_kernel(const Patch* patches, const float* own, const T* x, T* y, int64_t height,
                              int64_t width, int64_t channels, int64_t sample_elements, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
     const int64_t sample = i / sample_elements, e = i % sample_elements;

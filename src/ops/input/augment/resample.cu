@@ -1,4 +1,5 @@
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/input/augment/resample.h"
 
 namespace lockstep::cuda {
@@ -50,6 +51,7 @@ __device__ float value_at(const float* x, const Extents3& in, int64_t channels, 
 template <typename T>
 __global__ void resample_kernel(const Placement* placements, const T* fill, const T* x, T* y, Extents3 in,
                                 Extents3 out, int64_t channels, bool nearest, int64_t n) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   const int64_t sample_elements = in.extent[0] * in.extent[1] * in.extent[2] * channels;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {

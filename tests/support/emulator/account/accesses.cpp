@@ -12,6 +12,7 @@
 #include "tests/support/emulator/account/memory.h"
 #include "tests/support/emulator/account/sectors.h"
 #include "tests/support/emulator/account/tsan_calls.h"
+#include "tests/support/emulator/block.h"
 #include "tests/support/emulator/warp.h"
 
 namespace emulator::account {
@@ -60,6 +61,7 @@ void note(const void* pointer, size_t bytes, bool writes, const void* instructio
   const auto address = reinterpret_cast<uintptr_t>(pointer);
   const uintptr_t first = address - s->memory;
   if (first >= kMemoryBytes) return note_elsewhere(address);
+  if (!built_ins.has_waited) require_waited("accesses memory");
   const uint32_t key = (static_cast<uint32_t>(reinterpret_cast<uintptr_t>(instruction)) & (kWrites - 1)) |
                        (writes ? kWrites : 0);
   // A struct that is wider than what an instruction accesses takes several.

@@ -32,6 +32,7 @@ enum cudaError_t {
 using cudaStream_t = struct CUstream_st*;
 using cudaEvent_t = struct CUevent_st*;
 using cudaGraph_t = struct CUgraph_st*;
+using cudaGraphNode_t = const struct CUgraphNode_st*;
 using cudaGraphExec_t = struct CUgraphExec_st*;
 
 enum cudaDataType_t { CUDA_R_32F = 0, CUDA_R_64F = 1, CUDA_R_16F = 2, CUDA_R_16BF = 14 };
@@ -65,7 +66,18 @@ struct cudaDeviceProp {
   int major, minor;
   int multiProcessorCount;
 };
-struct cudaLaunchAttribute;
+enum cudaLaunchAttributeID { cudaLaunchAttributeProgrammaticStreamSerialization = 6 };
+union cudaLaunchAttributeValue {
+  char pad[64];
+  int programmaticStreamSerializationAllowed;
+};
+struct cudaLaunchAttribute {
+  cudaLaunchAttributeID id;
+  cudaLaunchAttributeValue val;
+};
+struct cudaFuncAttributes {
+  int ptxVersion;
+};
 struct cudaLaunchConfig_t {
   dim3 gridDim, blockDim;
   size_t dynamicSmemBytes;
@@ -119,6 +131,15 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end);
 
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status);
+struct cudaGraphEdgeData;
+/// Only whether the stream is captured, and the nodes after which its next work comes.
+cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatus* status,
+                                     unsigned long long* id, cudaGraph_t* graph,
+                                     const cudaGraphNode_t** nodes, const cudaGraphEdgeData** edges,
+                                     size_t* count);
+/// What a library enqueues is no kernel here.
+enum cudaGraphNodeType { cudaGraphNodeTypeKernel = 0, cudaGraphNodeTypeHost = 3 };
+cudaError_t cudaGraphNodeGetType(cudaGraphNode_t node, cudaGraphNodeType* type);
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph);
 /// Nodes of a graph run at the priority of the stream that they were captured from; without it, at that of
@@ -130,14 +151,22 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable);
 
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value);
+template <typename... Params>
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, void (*)(Params...)) {
+  attributes->ptxVersion = 90;
+  return cudaSuccess;
+}
 
 template <typename... Params, typename... Args>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Params...), Args&&... args) {
+  bool early = false;
+  for (unsigned i = 0; i < config->numAttrs; ++i)
+    early |= config->attrs[i].val.programmaticStreamSerializationAllowed != 0;
   // The arguments are copied now, as CUDA does, and once more for each thread.
-  return static_cast<cudaError_t>(
-      emulator::launch_kernel({config->gridDim, config->blockDim, config->dynamicSmemBytes, config->stream},
-                              reinterpret_cast<const void*>(kernel),
-                              [kernel, arguments = std::tuple<Params...>(std::forward<Args>(args)...)] {
-                                std::apply(kernel, arguments);
-                              }));
+  return static_cast<cudaError_t>(emulator::launch_kernel(
+      {config->gridDim, config->blockDim, config->dynamicSmemBytes, config->stream, early},
+      reinterpret_cast<const void*>(kernel),
+      [kernel, arguments = std::tuple<Params...>(std::forward<Args>(args)...)] {
+        std::apply(kernel, arguments);
+      }));
 }
