@@ -1,6 +1,7 @@
 #pragma once
 
 // For .cu files: what every kernel does first.
+#include <cuda_runtime.h>
 
 namespace lockstep {
 

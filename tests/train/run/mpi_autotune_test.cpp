@@ -2,8 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "src/core/error.h"
 #include "src/core/hash.h"
+#include "src/graph/layers/layers.h"
 #include "src/train/run/setup.h"
 #include "tests/support/emulator/cudnn_backend.h"
 #include "tests/support/mpi_world.h"
@@ -30,7 +33,7 @@ class MpiAutotune : public MpiBackendTest {
   static DataSignature images() { return {{8, 8, 1}, DType::u8, TargetKind::classes, {}, 3}; }
   static ModelFactory cnn() {
     return [](const Value& input, const NetworkOutput& output) {
-      Graph graph(input.shape, input.dtype);
+      Graph graph(input);
       graph.add("conv", layers::conv2d({.filters = 4}));
       graph.add("relu", layers::relu());
       graph.add("conv2", layers::conv2d({.filters = 5}));
@@ -51,7 +54,10 @@ TEST_P(MpiAutotune, AllRanksTakeTheEnginesThatAreFastestOnRank0) {
   ASSERT_NE(setup->tuner, nullptr);
   const std::string text = setup->tuner->text();
   EXPECT_FALSE(world.find_different(hash_name(text)));
-  if (!exec().on_cuda()) return EXPECT_EQ(text, "");
+  if (!exec().on_cuda()) {
+    EXPECT_EQ(text, "");
+    return;
+  }
   // Three engines run for each of five convolutions, and the second of them is the fastest.
   EXPECT_EQ(std::ranges::count(text, '\n'), 1 + 5);
   for (size_t end = text.find('\n') + 1; (end = text.find('\n', end)) != std::string::npos; ++end)
@@ -61,6 +67,7 @@ TEST_P(MpiAutotune, AllRanksTakeTheEnginesThatAreFastestOnRank0) {
 TEST_P(MpiAutotune, AReproducibleRunIsRefused) {
   TrainOptions wrong = options();
   wrong.run.reproducible = true;
+  wrong.train.micro_batch = 4;  // one for each rank
   try {
     TrainingSetup(world, exec(), wrong, images(), cnn());
     FAIL() << "no error";
