@@ -2,6 +2,7 @@
 #include <chrono>
 #include <filesystem>
 
+#include "io/dataset/source_files.h"
 #include "io/probe/probe.h"
 #include "launch/commands/bench.h"
 #include "launch/commands/command_line.h"
@@ -15,6 +16,7 @@
 #include "src/core/counted.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
+#include "src/train/run/run_data.h"
 #include "src/train/run/train_data.h"
 
 namespace lockstep {
@@ -22,7 +24,7 @@ namespace lockstep {
 namespace {
 
 struct LoaderArguments {
-  std::string config, data, x, shuffle = "full", python = "python3";
+  std::string config, data, x, shuffle, python = "python3";
   std::vector<std::string> sets;
   std::vector<int64_t> threads;
   int64_t batch = 0, memory_mib = -1;  ///< 0, -1: the config's
@@ -30,23 +32,8 @@ struct LoaderArguments {
   bool json = false;
 };
 
-/// The orders of samples that --shuffle names.
-struct Order {
-  const char* name;
-  bool shuffles;
-};
-constexpr Order kOrders[] = {{"full", true}, {"off", false}};
-
-std::vector<std::string> order_names() {
-  std::vector<std::string> names;
-  for (const Order& order : kOrders) names.emplace_back(order.name);
-  return names;
-}
-
-Sampler make_sampler(const std::string& name, uint64_t seed, int64_t samples, int64_t global_batch) {
-  const auto order = std::ranges::find_if(kOrders, [&](const Order& each) { return each.name == name; });
-  return Sampler(seed, samples, global_batch, order->shuffles);
-}
+/// In the order of Shuffle.
+const std::vector<std::string> kShuffles{"auto", "full", "window", "chunk", "off"};
 
 DataSource source_of(const LoaderArguments& arguments, const Config& config) {
   DataSource source = arguments.data.empty() ? config.data.train : parse_data_source(arguments.data, "train");
@@ -58,13 +45,15 @@ DataSource source_of(const LoaderArguments& arguments, const Config& config) {
     source.x = arguments.x;
     source.y.clear();
   }
+  source.files = matching_files(source.files);
   return source;
 }
 
-DatasetOptions options_of(const LoaderArguments& arguments, const Config& config) {
-  DatasetOptions options = training_data_options(config);
-  if (arguments.memory_mib >= 0) options.memory_budget = arguments.memory_mib << 20;
-  return options;
+/// The config's data section, with what the arguments change of it.
+void change_data(TrainOptions::Data& data, const LoaderArguments& arguments) {
+  if (arguments.memory_mib >= 0) data.memory_budget = arguments.memory_mib << 20;
+  if (arguments.shuffle.empty()) return;
+  data.shuffle = static_cast<Shuffle>(std::ranges::find(kShuffles, arguments.shuffle) - kShuffles.begin());
 }
 
 std::vector<int> threads_of(const LoaderArguments& arguments) {
@@ -104,19 +93,21 @@ int run_bench_loader(Program& program, const LoaderArguments& arguments) {
   log_information_to_stderr();
   if (!(arguments.seconds > 0)) fail(ExitCode::usage, "--seconds {} must be above 0.", arguments.seconds);
   World& world = program.world();
-  const Config config = load_config(arguments.config, arguments.sets);
+  Config config = load_config(arguments.config, arguments.sets);
+  change_data(config.data, arguments);
   const int64_t global_batch = arguments.batch > 0 ? arguments.batch : config.train.global_batch;
   if (global_batch % world.size() != 0)
     fail(ExitCode::usage, "a batch of {} does not divide over {}. Use --batch {}.", global_batch,
          counted(world.size(), "rank"), (global_batch / world.size() + 1) * world.size());
   const DataSource source = source_of(arguments, config);
-  const DatasetOptions options = options_of(arguments, config);
+  const DatasetOptions options = training_data_options(config);
 
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
   const std::unique_ptr<Dataset> dataset = open_everywhere(world, source, options);
   const double open_seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  const Sampler sampler = make_sampler(arguments.shuffle, config.run.seed, dataset->size(), global_batch);
+  const Order order = order_of_run(config.data, *dataset, global_batch, nullptr);
+  const Sampler sampler(config.run.seed, dataset->size(), global_batch, order);
   const LoadingPlan plan{threads_of(arguments), global_batch, arguments.seconds, source.files};
   LoadingResult result{.data = dataset->describe(),
                        .route = dataset->route(),
@@ -126,7 +117,8 @@ int run_bench_loader(Program& program, const LoaderArguments& arguments) {
                        .file_bytes = bytes_of(source.files),
                        .ranks = world.size(),
                        .global_batch = global_batch,
-                       .order = arguments.shuffle,
+                       .order = kShuffles[static_cast<size_t>(config.data.shuffle)],
+                       .order_in_words = describe_order(order, *dataset),
                        .memory_budget = options.memory_budget,
                        .open_seconds = open_seconds,
                        .times = time_loading(world, *dataset, sampler, plan),
@@ -156,9 +148,9 @@ void add_bench_loader(Command bench, Program& program) {
   command.add_set(arguments->sets);
   command.add("--data", arguments->data, "FILE.h5 or FILE.h5:/GROUP; default: data.train").type("");
   command.add("--x", arguments->x, "Name of the samples' data set, if not GROUP/x; without targets").type("");
-  command.add("--shuffle", arguments->shuffle, "Order of the samples: full (default) or off")
+  command.add("--shuffle", arguments->shuffle, "Order of the samples; default: data.shuffle")
       .type("ORDER")
-      .check(one_of_names(order_names()));
+      .check(one_of_names(kShuffles));
   command
       .add("--threads", arguments->threads,
            "Threads of the loader to measure; default: 1,2,4,... and all cores")

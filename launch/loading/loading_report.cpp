@@ -32,8 +32,9 @@ void print_data(const LoadingResult& result) {
   line("data", result.data);
   line("route", result.route);
   line("sample", fmt::format("{} of x, {} of targets", counted(result.x_bytes, "byte"), result.y_bytes));
-  line("batch", fmt::format("{} on {}, order: {}", counted(result.global_batch, "sample"),
-                            counted(result.ranks, "rank"), result.order));
+  line("batch",
+       fmt::format("{} on {}", counted(result.global_batch, "sample"), counted(result.ranks, "rank")));
+  line("order", fmt::format("{} (--shuffle {})", result.order_in_words, result.order));
   line("opened", fmt::format("in {:.3f} s; peak memory since then {}{}", result.open_seconds,
                              readable_bytes(times.peak_bytes), result.ranks > 1 ? " (largest rank)" : ""));
   line("timed", fmt::format("{}, in turns with the limits", counted(times.repeats, "repeat")));
@@ -156,6 +157,7 @@ Json loading_json(const LoadingResult& result) {
                {"ranks", result.ranks},
                {"global_batch", result.global_batch},
                {"order", result.order},
+               {"order_in_words", result.order_in_words},
                {"memory_budget", result.memory_budget},
                {"open_seconds", result.open_seconds},
                {"peak_host_bytes", result.times.peak_bytes},

@@ -24,7 +24,8 @@ struct LoadingResult {
   int64_t file_bytes = 0;           ///< of all files
   int ranks = 1;
   int64_t global_batch = 0;
-  std::string order;  ///< the value of --shuffle
+  std::string order;           ///< the value of --shuffle
+  std::string order_in_words;  ///< what it means for this data set
   int64_t memory_budget = 0;
   double open_seconds = 0;
   LoadingTimes times;

@@ -103,7 +103,14 @@ TEST_F(BenchLoader, TellsTheRoutesApart) {
   EXPECT_EQ(measure("--data gzip.h5 --threads 1")["route"], "memory");
   const auto gzip = measure("--data gzip.h5 --threads 1 --memory-budget 0");
   EXPECT_THAT(gzip["route"].get<std::string>(), HasSubstr("chunked"));
-  EXPECT_EQ(gzip["order"], "full");
+  EXPECT_EQ(gzip["order"], "auto");
+  EXPECT_EQ(
+      gzip["order_in_words"],
+      "shuffled in windows: 1 run of 8 stored samples, 8 % of the data, is mixed at a time; each is read "
+      "once");
+  const auto full = measure("--data gzip.h5 --threads 1 --memory-budget 0 --shuffle full");
+  EXPECT_THAT(full["order_in_words"].get<std::string>(),
+              HasSubstr("a full shuffle each epoch, which decodes"));
 }
 
 TEST_F(BenchLoader, MeasuresEveryNumberOfThreadsUpToTheCores) {
