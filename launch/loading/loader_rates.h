@@ -7,7 +7,7 @@
 
 #include "comm/collectives/world.h"
 #include "io/dataset/dataset.h"
-#include "io/dataset/sampler.h"
+#include "io/dataset/order/sampler.h"
 #include "launch/measure/statistics.h"
 
 namespace lockstep {
