@@ -24,7 +24,7 @@ namespace {
 constexpr size_t kSourceBytes = size_t{256} << 20;  // beyond the caches of common processors
 constexpr size_t kMinBatch = 4096;                  // so that each thread has bytes of its own
 constexpr size_t kBatches = 4;                      // a Loader's depth
-constexpr int64_t kBlock = int64_t{1} << 20;        // larger reads are not faster, but leave the L2 cache
+constexpr int64_t kBlock = int64_t{1} << 20;        // larger reads are not faster
 
 size_t lanes_of(int threads) { return static_cast<size_t>(std::max(1, threads)); }
 
