@@ -1,6 +1,9 @@
 # Warnings, sanitizers and the instruction set, as one interface target for every host-compiled file.
 add_library(lockstep_flags INTERFACE)
 set(cxx_flags -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-align)
+# Nobody reads errno after a square root, or the flags of floating-point exceptions. What could set them is not vectorized:
+# square roots, and selections between results, such as that of an exponential. Results stay the same.
+list(APPEND cxx_flags -fno-math-errno -fno-trapping-math)
 if(LOCKSTEP_WERROR)
   list(APPEND cxx_flags -Werror)
 endif()

@@ -3,8 +3,6 @@
 
 #include "src/optim/optimizer_kernels.h"
 
-// Compiled with -fno-math-errno: a square root that may set errno cannot be vectorized.
-
 namespace lockstep::cpu {
 
 namespace {

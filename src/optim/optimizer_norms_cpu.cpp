@@ -4,7 +4,7 @@
 
 #include "src/optim/optimizer_kernels.h"
 
-// What needs norms: clipping, LARS and LAMB. Compiled with -fno-math-errno, as optimizer_cpu.cpp.
+// What needs norms: clipping, LARS and LAMB.
 
 namespace lockstep::cpu {
 
