@@ -10,9 +10,9 @@
 #include "src/ops/check.h"
 #include "src/ops/column_sum.h"
 #include "src/ops/cuda_ops.h"
-#include "src/ops/kept_if.h"
 #include "src/ops/norm/batch_norm_cpu.h"
 #include "src/ops/pointwise/activation.h"
+#include "src/ops/store.h"
 #include "src/tensor/real.h"
 
 namespace lockstep {
@@ -72,10 +72,10 @@ void mask_row(const Affine& affine, const T* x, const T* y, const T* dy, int64_t
   // Tensors that share memory do so element by element.
   if (y != nullptr) {
 #pragma omp simd
-    for (int64_t c = 0; c < channels; ++c) masked[c] = kept_if(y[c] > 0.0f, dy[c]);
+    for (int64_t c = 0; c < channels; ++c) store_if(y[c] > 0.0f, dy[c], masked[c]);
   } else {
 #pragma omp simd
-    for (int64_t c = 0; c < channels; ++c) masked[c] = kept_if(affine(x, c) > 0.0f, dy[c]);
+    for (int64_t c = 0; c < channels; ++c) store_if(affine(x, c) > 0.0f, dy[c], masked[c]);
   }
 }
 

@@ -7,7 +7,7 @@
 #include "src/ops/check.h"
 #include "src/ops/column_sum.h"
 #include "src/ops/cuda_ops.h"
-#include "src/ops/kept_if.h"
+#include "src/ops/store.h"
 #include "src/tensor/real.h"
 
 namespace lockstep {
@@ -29,7 +29,7 @@ void bias_forward(Exec exec, ConstTensor x, ConstTensor b, Tensor y, bool relu) 
       if (relu)
         for (int64_t c = 0; c < channels; ++c) {
           const float sum = in[c] + bias[c];
-          out[c] = T(cpu::kept_if(!(sum < 0.0f), sum));  // NaN stays
+          out[c] = T(sum < 0 ? 0 : sum);  // NaN stays
         }
       else
         for (int64_t c = 0; c < channels; ++c) out[c] = T(in[c] + bias[c]);
@@ -75,7 +75,7 @@ void bias_activation_backward(Exec exec, Activation activation, ConstTensor kept
       if (activation == Activation::relu) {
 #pragma omp simd
         for (int64_t i = begin * channels; i < end * channels; ++i)
-          gradient[i] = cpu::kept_if(in[i] > 0.0f, gradient[i]);
+          cpu::store_if(in[i] > 0.0f, gradient[i], gradient[i]);
       } else {
         const Shape block = {end - begin, channels};
         const Tensor rows(gradient + begin * channels, dy.dtype(), block);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "src/ops/column_sum.h"
-#include "src/ops/kept_if.h"
+#include "src/ops/store.h"
 
 namespace lockstep::cpu {
 
@@ -147,7 +147,7 @@ void cut_off(int64_t channels, T* __restrict best, uint8_t* __restrict argmax) {
   static_assert(kCutOff == 0xFF, "all bits, so that any position becomes it");
   for (int64_t c = 0; c < channels; ++c)
     argmax[c] |= static_cast<uint8_t>(-static_cast<int32_t>(!(best[c] > 0.f)));
-  for (int64_t c = 0; c < channels; ++c) best[c] = kept_if(!(best[c] < 0.f), best[c]);  // NaN stays
+  for (int64_t c = 0; c < channels; ++c) store_if(!(best[c] < 0.f), best[c], best[c]);  // NaN stays
 }
 
 template <Real T>
