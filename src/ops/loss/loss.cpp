@@ -2,16 +2,35 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
+#include "src/ops/store.h"
+#include "src/ops/vector_exp.h"
+#include "src/ops/vector_sum.h"
 #include "src/tensor/real.h"
 
 namespace lockstep {
 
 namespace cpu {
 namespace {
+
+/// The first index of the largest value; NaN is passed over unless it is the first.
+int64_t arg_max(const float* values, int64_t count) {
+  float largest[kVectorLanes];
+  std::fill_n(largest, kVectorLanes, values[0]);
+  int64_t i = 0;
+  for (; i + kVectorLanes <= count; i += kVectorLanes)
+    for (int64_t lane = 0; lane < kVectorLanes; ++lane)
+      largest[lane] = values[i + lane] > largest[lane] ? values[i + lane] : largest[lane];
+  for (int64_t lane = 0; i < count; ++i, ++lane)
+    largest[lane] = values[i] > largest[lane] ? values[i] : largest[lane];
+  const float* const found =
+      std::find(values, values + count, *std::max_element(largest, largest + kVectorLanes));
+  return found == values + count ? 0 : found - values;
+}
 
 /// What softmax subtracts and divides by.
 struct Normalizer {
@@ -20,13 +39,13 @@ struct Normalizer {
   int64_t arg_max;
 };
 
-Normalizer normalizer(const float* logits, int64_t classes) {
-  int64_t best = 0;
-  for (int64_t c = 1; c < classes; ++c)
-    if (logits[c] > logits[best]) best = c;
-  float sum = 0;
-  for (int64_t c = 0; c < classes; ++c) sum += std::exp(logits[c] - logits[best]);
-  return {logits[best], sum, best};
+/// Sets `exponentials`, which may be the logits, to exp(logit - maximum), too.
+Normalizer normalizer(const float* logits, int64_t classes, float* exponentials) {
+  const int64_t best = arg_max(logits, classes);
+  const float maximum = logits[best];
+#pragma omp simd
+  for (int64_t c = 0; c < classes; ++c) exponentials[c] = vector_exp(logits[c] - maximum);
+  return {maximum, vector_sum(classes, [exponentials](int64_t c) { return exponentials[c]; }), best};
 }
 
 /// `target(row, c)` is the probability of a class before smoothing; `label(row)` the class that it means.
@@ -43,6 +62,7 @@ void cross_entropy(const MicroBatchInfo& info, const CrossEntropySpec& spec, boo
     const float q = (1 - smoothing) * target(row, c) + uniform;
     return weights == nullptr ? q : q * weights[c];
   };
+  std::vector<float> exponentials(static_cast<size_t>(classes));
   double loss = 0, weight = 0;
   int64_t right = 0;
   for (int64_t row = 0; row < valid; ++row) {
@@ -54,20 +74,21 @@ void cross_entropy(const MicroBatchInfo& info, const CrossEntropySpec& spec, boo
       continue;
     }
     weight += labels_weigh && weights != nullptr ? weights[expected] : 1.f;
-    const Normalizer norm = normalizer(z, classes);
+    const Normalizer norm = normalizer(z, classes, exponentials.data());
     const float log_sum = std::log(norm.sum);
     right += norm.arg_max == expected;
-    float row_loss = 0, mass = 0;
-    for (int64_t c = 0; c < classes; ++c) {
-      const float q = probability(row, c);
-      // A class of probability 0 adds nothing, even where its logit is -infinity.
-      if (q != 0) row_loss -= q * (z[c] - norm.maximum - log_sum);
-      mass += q;
-    }
-    loss += row_loss;
+    // A class of probability 0 adds nothing, even where its logit is -infinity.
+    loss -= vector_sum(classes, [&](int64_t c) {
+      const float q = probability(row, c), log_probability = z[c] - norm.maximum - log_sum;
+      return q != 0 ? q * log_probability : 0;
+    });
     if (dz == nullptr) continue;
+    const float mass = vector_sum(classes, [&](int64_t c) { return probability(row, c); });
+    const float factor = mass / norm.sum;
+    const float* const e = exponentials.data();
+#pragma omp simd
     for (int64_t c = 0; c < classes; ++c)
-      dz[c] = T(gradient_weight * (std::exp(z[c] - norm.maximum) / norm.sum * mass - probability(row, c)));
+      store(gradient_weight * (e[c] * factor - probability(row, c)), dz[c]);
     std::fill(dz + classes, dz + columns, T(0));
   }
   if (dlogits != nullptr) std::fill_n(dlogits + valid * columns, (rows - valid) * columns, T(0));
@@ -81,8 +102,8 @@ void softmax(ConstTensor logits, Tensor probabilities) {
   for (int64_t row = 0; row < rows; ++row) {
     const float* z = logits.data<float>() + row * classes;
     float* p = probabilities.data<float>() + row * classes;
-    const Normalizer norm = normalizer(z, classes);
-    for (int64_t c = 0; c < classes; ++c) p[c] = std::exp(z[c] - norm.maximum) / norm.sum;
+    const Normalizer norm = normalizer(z, classes, p);
+    for (int64_t c = 0; c < classes; ++c) p[c] /= norm.sum;
   }
 }
 
@@ -121,7 +142,8 @@ void softmax_cross_entropy(Exec exec, const MicroBatchInfo* info, const CrossEnt
   with_cpu_real(dlogits.dtype(), [&]<Real T>(T) {
     cpu::cross_entropy(
         *info, spec, /*labels_weigh=*/true, logits, dlogits.data<T>(), metrics,
-        [=](int64_t row, int64_t c) { return label[row] == c; }, [=](int64_t row) { return label[row]; });
+        [=](int64_t row, int64_t c) -> float { return label[row] == static_cast<int32_t>(c); },
+        [=](int64_t row) { return label[row]; });
   });
 }
 

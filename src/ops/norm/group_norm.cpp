@@ -8,6 +8,7 @@
 #include "src/device/with_cuda.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
+#include "src/ops/vector_sum.h"
 #include "src/tensor/real.h"
 
 namespace lockstep {
@@ -30,21 +31,17 @@ struct Extents {
   }
 };
 
-/// The sum of value(offset) over a group, of offsets from its first element: blocks are added in float, their
-/// sums in double.
+/// The sum of value(offset, c) over a group, of offsets from its first element: blocks are added in float,
+/// their sums in double.
 template <typename Value>
 double group_sum(const Extents& extents, const Value& value) {
-  constexpr int64_t kLanes = 16, kBlock = 32 * kLanes;
+  constexpr int64_t kBlock = 512;
   double sum = 0;
   for (int64_t position = 0; position < extents.positions; ++position)
     for (int64_t begin = 0; begin < extents.width; begin += kBlock) {
-      const int64_t row = position * extents.channels, end = std::min(extents.width, begin + kBlock);
-      float lanes[kLanes] = {};
-      int64_t c = begin;
-      for (; c + kLanes <= end; c += kLanes)
-        for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += value(row + c + lane, c + lane);
-      for (int64_t lane = 0; c < end; ++c, ++lane) lanes[lane] += value(row + c, c);
-      for (const float lane : lanes) sum += lane;
+      const int64_t row = position * extents.channels;
+      sum += vector_sum(std::min(extents.width - begin, kBlock),
+                        [&](int64_t i) { return value(row + begin + i, begin + i); });
     }
   return sum;
 }
