@@ -35,8 +35,8 @@ class Collectives {
     return reproducible_ ? node_scratch(node_, elements) : direct_scratch(elements, all_.size);
   }
 
-  Slice slice(int64_t elements) const {
-    return reproducible_ ? tree_slice(all_, elements) : even_slice(all_.rank, all_.size, elements);
+  Slice slice_of(int rank, int64_t elements) const {
+    return reproducible_ ? tree_slice({rank, all_.size}, elements) : even_slice(rank, all_.size, elements);
   }
 
   void run(const Collective& collective) {
@@ -54,11 +54,8 @@ class Collectives {
           direct_reduce_scatter(transport_, all_, collective.wire, collective.data, scratch);
         return;
       case Collective::Kind::all_gather:
-        if (reproducible_)
-          all_gather_tree(collective.data);
-        else
-          direct_all_gather(transport_, all_, collective.wire, collective.data, scratch);
-        return;
+        if (collective.two_bytes) return all_gather(values_of_two_bytes(collective.data));
+        return all_gather(collective.data);
     }
   }
 
@@ -91,9 +88,15 @@ class Collectives {
     node_all_gather(transport_, node_, data);
   }
 
-  void all_gather_tree(std::span<float> data) {
+  template <typename T>
+  void all_gather(std::span<T> data) {
+    if (!reproducible_) return exchange_slices(transport_, all_, data);
     tree_all_gather(transport_, all_, node_.size, node_slice(node_, node_.rank, data));
     node_all_gather(transport_, node_, data);
+  }
+
+  static std::span<uint16_t> values_of_two_bytes(std::span<float> data) {
+    return {reinterpret_cast<uint16_t*>(data.data()), 2 * data.size()};
   }
 
   void direct_all_reduce(const Group& group, Wire wire, std::span<float> data, std::span<float> scratch) {

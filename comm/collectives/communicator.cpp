@@ -22,7 +22,7 @@ class SelfCommunicator : public Communicator {
  public:
   int rank() const override { return 0; }
   int size() const override { return 1; }
-  Slice slice(int64_t elements) const override { return {0, elements}; }
+  Slice slice_of(int, int64_t elements) const override { return {0, elements}; }
   void prepare(std::span<float>, int64_t) override {}
   void start(Exec, const Collective&) override {}
   void wait(Exec) override {}

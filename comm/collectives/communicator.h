@@ -14,7 +14,7 @@ class World;
 /// adds it, in fp32, and the sum once on its way back, so that every rank ends with the same values.
 enum class Wire { fp32, bf16, fp16 };
 
-/// A part of a buffer, in floats.
+/// A part of a buffer, in elements.
 struct Slice {
   int64_t offset = 0;
   int64_t size = 0;
@@ -30,9 +30,11 @@ struct Collective {
   };
   Kind kind = Kind::all_reduce;
   std::span<float> data;
-  Wire wire = Wire::fp32;
+  Wire wire = Wire::fp32;  ///< of sums; an all-gather copies bits
   /// The caller will call wait() next, so the collective need not be handed to another thread.
   bool awaited = false;
+  /// all_gather only: the elements are values of two bytes, two in each float of `data`.
+  bool two_bytes = false;
 };
 
 /// Collectives on buffers of floats, such as gradients. Every rank makes the same calls in the same order.
@@ -42,9 +44,12 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  /// This rank's part of a buffer of `elements` floats. The ranks' slices are disjoint and cover it; they
-  /// start and end at multiples of 64 floats, except at the buffer's end.
-  virtual Slice slice(int64_t elements) const = 0;
+  /// A rank's part of a buffer of so many elements. The ranks' slices are disjoint and cover it; they start
+  /// and end at multiples of 64 elements, except at the buffer's end. They do not depend on the size of an
+  /// element.
+  virtual Slice slice_of(int rank, int64_t elements) const = 0;
+  /// This rank's part.
+  Slice slice(int64_t elements) const { return slice_of(rank(), elements); }
 
   /// Announces collectives on parts of `buffer`, each of at most `longest` floats. Allocates memory and
   /// registers it with the network now, because neither is possible while a step is captured. Collectives on
@@ -64,6 +69,11 @@ class Communicator {
   }
   void start_all_gather(Exec exec, std::span<float> data) {
     start(exec, {Collective::Kind::all_gather, data, Wire::fp32});
+  }
+  /// Of an even number of values of two bytes.
+  void start_all_gather(Exec exec, std::span<uint16_t> data) {
+    const std::span<float> floats(reinterpret_cast<float*>(data.data()), data.size() / 2);
+    start(exec, {.kind = Collective::Kind::all_gather, .data = floats, .two_bytes = true});
   }
 
   /// Work enqueued on `exec` after this call sees the results of all collectives started.

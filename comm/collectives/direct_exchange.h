@@ -20,14 +20,15 @@ namespace lockstep {
 //   add_narrow(Wire, span<float> destination, const uint16_t* source)
 //   widen(Wire, span<float> destination, const uint16_t* source)
 
-/// Floats of scratch memory with which `members` exchange n floats.
+/// Floats of scratch memory with which `members` sum n floats.
 inline int64_t direct_scratch(int64_t n, int members) {
   // The slices of a member by all others: each is at most two alignments longer than its share.
   return n + 2 * kSliceAlignment * members;
 }
 
 /// Member i's slice of data.
-inline std::span<float> slice_of(const Group& group, int member, std::span<float> data) {
+template <typename T>
+std::span<T> slice_of(const Group& group, int member, std::span<T> data) {
   const Slice slice = even_slice(member, group.size, static_cast<int64_t>(data.size()));
   return data.subspan(static_cast<size_t>(slice.offset), static_cast<size_t>(slice.size));
 }
@@ -95,18 +96,22 @@ void direct_reduce_scatter(Transport& transport, const Group& group, Wire wire, 
   for (size_t k = 0; k < others; ++k) transport.add_narrow(wire, mine, part(k));
 }
 
+/// Copies every member's slice to all members, bit by bit.
+template <typename Transport, typename T>
+void exchange_slices(Transport& transport, const Group& group, std::span<T> data) {
+  const std::span<T> mine = slice_of(group, group.rank, data);
+  exchange_with_all(
+      transport, group, [&](int) { return std::as_bytes(mine); },
+      [&](int from, int) { return std::as_writable_bytes(slice_of(group, from, data)); });
+}
+
 /// All-gather: copies every member's slice to all members. In two bytes, a member's own slice is rounded like
 /// the others.
 template <typename Transport>
 void direct_all_gather(Transport& transport, const Group& group, Wire wire, std::span<float> data,
                        std::span<float> scratch) {
+  if (wire == Wire::fp32) return exchange_slices(transport, group, data);
   const std::span<float> mine = slice_of(group, group.rank, data);
-  if (wire == Wire::fp32) {
-    exchange_with_all(
-        transport, group, [&](int) { return std::as_bytes(mine); },
-        [&](int from, int) { return std::as_writable_bytes(slice_of(group, from, data)); });
-    return;
-  }
   const NarrowScratch narrow(scratch);
   transport.narrow(wire, mine, narrow.send);
   transport.widen(wire, mine, narrow.send);

@@ -24,7 +24,7 @@ class MpiCommunicator : public Communicator {
 
   int rank() const override { return transport_.rank(); }
   int size() const override { return transport_.size(); }
-  Slice slice(int64_t elements) const override { return collectives_.slice(elements); }
+  Slice slice_of(int rank, int64_t elements) const override { return collectives_.slice_of(rank, elements); }
   void prepare(std::span<float>, int64_t longest) override {
     transport_.scratch(collectives_.scratch_size(longest));
   }
@@ -138,7 +138,9 @@ class BackgroundCommunicator : public Communicator {
 
   int rank() const override { return queue_->inner->rank(); }
   int size() const override { return queue_->inner->size(); }
-  Slice slice(int64_t elements) const override { return queue_->inner->slice(elements); }
+  Slice slice_of(int rank, int64_t elements) const override {
+    return queue_->inner->slice_of(rank, elements);
+  }
   void prepare(std::span<float> buffer, int64_t longest) override { queue_->inner->prepare(buffer, longest); }
   void start(Exec, const Collective& collective) override { queue_->push(collective); }
   void wait(Exec) override { queue_->drain(); }

@@ -131,7 +131,7 @@ class NcclCommunicator : public Communicator {
 
   int rank() const override { return transport_.rank(); }
   int size() const override { return transport_.size(); }
-  Slice slice(int64_t elements) const override { return collectives_.slice(elements); }
+  Slice slice_of(int rank, int64_t elements) const override { return collectives_.slice_of(rank, elements); }
 
   // The buffer is not registered with NCCL: a send with memory registered on only one side is undefined, and
   // within a machine registration gains nothing for memory from cudaMalloc.

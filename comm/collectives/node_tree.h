@@ -30,7 +30,8 @@ inline int64_t node_scratch(const Group& node, int64_t n) {
 }
 
 /// A member's tree_slice() of data.
-inline std::span<float> node_slice(const Group& node, int member, std::span<float> data) {
+template <typename T>
+std::span<T> node_slice(const Group& node, int member, std::span<T> data) {
   const Slice slice = tree_slice({member, node.size}, static_cast<int64_t>(data.size()));
   return data.subspan(static_cast<size_t>(slice.offset), static_cast<size_t>(slice.size));
 }
@@ -61,10 +62,10 @@ std::span<float> node_reduce_scatter(Transport& transport, const Group& node, st
 }
 
 /// All-gather: copies every member's node_slice() to all members.
-template <typename Transport>
-void node_all_gather(Transport& transport, const Group& node, std::span<float> data) {
+template <typename Transport, typename T>
+void node_all_gather(Transport& transport, const Group& node, std::span<T> data) {
   if (node.size == 1) return;
-  const std::span<float> mine = node_slice(node, node.rank, data);
+  const std::span<T> mine = node_slice(node, node.rank, data);
   exchange_with_all(
       transport, node, [&](int) { return std::as_bytes(mine); },
       [&](int from, int) { return std::as_writable_bytes(node_slice(node, from, data)); });

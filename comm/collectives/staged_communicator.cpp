@@ -24,7 +24,7 @@ class StagedCommunicator : public Communicator {
 
   int rank() const override { return transport_.rank(); }
   int size() const override { return transport_.size(); }
-  Slice slice(int64_t elements) const override { return collectives_.slice(elements); }
+  Slice slice_of(int rank, int64_t elements) const override { return collectives_.slice_of(rank, elements); }
 
   void prepare(std::span<float>, int64_t longest) override {
     const size_t bytes = static_cast<size_t>(longest) * sizeof(float);
@@ -34,19 +34,22 @@ class StagedCommunicator : public Communicator {
 
   void start(Exec, const Collective& collective) override {
     if (collective.data.empty()) return;
-    const auto n = static_cast<int64_t>(collective.data.size());
     if (staging_.size() < collective.data.size_bytes()) {
       // Work already enqueued still uses the old memory.
       CHECK(cudaStreamSynchronize(stream()));
-      prepare(collective.data, n);
+      prepare(collective.data, static_cast<int64_t>(collective.data.size()));
     }
-    const Slice all{0, n}, mine = slice(n);
+    const int64_t element_bytes = collective.two_bytes ? 2 : 4;
+    const Slice all{0, static_cast<int64_t>(collective.data.size_bytes())};
+    Slice mine = slice(all.size / element_bytes);
+    mine = {mine.offset * element_bytes, mine.size * element_bytes};
     const bool gathers = collective.kind == Collective::Kind::all_gather;
     const bool keeps_slice = collective.kind == Collective::Kind::reduce_scatter;
     context_.order(context_.compute_stream(), stream());
-    copy(staging_.as<float>(), collective.data, gathers ? mine : all);
+    std::byte* const data = std::as_writable_bytes(collective.data).data();
+    copy(staging_.data(), data, gathers ? mine : all);
     CHECK(cudaLaunchHostFunc(stream(), run_on_host, &job_of(collective)));
-    copy(collective.data, staging_.as<float>(), keeps_slice ? mine : all);
+    copy(data, staging_.data(), keeps_slice ? mine : all);
     started_ = true;
   }
 
@@ -77,15 +80,16 @@ class StagedCommunicator : public Communicator {
     for (Job& job : jobs_) {
       const Collective& known = job.collective;
       if (known.kind == collective.kind && known.wire == collective.wire &&
-          known.data.data() == collective.data.data() && known.data.size() == collective.data.size())
+          known.two_bytes == collective.two_bytes && known.data.data() == collective.data.data() &&
+          known.data.size() == collective.data.size())
         return job;
     }
     return jobs_.emplace_back(this, collective);
   }
 
-  void copy(std::span<float> destination, std::span<const float> source, const Slice& slice) {
-    CHECK(cudaMemcpyAsync(destination.data() + slice.offset, source.data() + slice.offset,
-                          static_cast<size_t>(slice.size) * sizeof(float), cudaMemcpyDefault, stream()));
+  void copy(std::byte* destination, const std::byte* source, const Slice& bytes) {
+    CHECK(cudaMemcpyAsync(destination + bytes.offset, source + bytes.offset, static_cast<size_t>(bytes.size),
+                          cudaMemcpyDefault, stream()));
   }
 
   /// Runs in CUDA's own thread, which must neither call CUDA nor throw. Host functions of a stream run one

@@ -15,7 +15,7 @@ class TimedCommunicator : public Communicator {
   explicit TimedCommunicator(std::unique_ptr<Communicator> inner) : inner_(std::move(inner)) {}
   int rank() const override { return inner_->rank(); }
   int size() const override { return inner_->size(); }
-  Slice slice(int64_t elements) const override { return inner_->slice(elements); }
+  Slice slice_of(int rank, int64_t elements) const override { return inner_->slice_of(rank, elements); }
   void prepare(std::span<float> buffer, int64_t longest) override { inner_->prepare(buffer, longest); }
   void start(Exec exec, const Collective& collective) override;
   void wait(Exec exec) override;

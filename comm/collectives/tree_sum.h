@@ -22,9 +22,10 @@ namespace lockstep {
 
 /// The half of `data` that a member keeps at one level, and the half that it sends to its partner. Both hold
 /// the same part of the buffer: it was chosen by the lower bits of their ranks, which are equal.
+template <typename T>
 struct Halves {
-  std::span<float> mine, theirs;
-  Halves(const Group& group, int distance, std::span<float> data) {
+  std::span<T> mine, theirs;
+  Halves(const Group& group, int distance, std::span<T> data) {
     const size_t half = data.size() / 2 / kSliceAlignment * kSliceAlignment;
     mine = data.first(half);
     theirs = data.subspan(half);
@@ -33,15 +34,15 @@ struct Halves {
 };
 
 /// With the partner at this distance, which does the same.
-template <typename Transport>
-void exchange_with_partner(Transport& transport, const Group& group, int distance,
-                           std::span<const float> send, std::span<float> receive) {
+template <typename Transport, typename T>
+void exchange_with_partner(Transport& transport, const Group& group, int distance, std::span<T> send,
+                           std::span<T> receive) {
   const int partner = group.rank_of(group.rank ^ distance);
   const Exchange exchange{partner, std::as_bytes(send), partner, std::as_writable_bytes(receive)};
   transport.exchange(std::span(&exchange, 1));
 }
 
-/// This member's slice of n floats after tree_reduce_scatter().
+/// This member's slice of n elements after tree_reduce_scatter().
 inline Slice tree_slice(const Group& group, int64_t n) {
   Slice slice{0, n};
   for (int distance = 1; distance < group.size; distance *= 2) {
@@ -54,7 +55,7 @@ inline Slice tree_slice(const Group& group, int64_t n) {
 
 /// One level down: adds the partner's values to the half that this member keeps.
 template <typename Transport>
-void halve(Transport& transport, const Group& group, int distance, const Halves& halves,
+void halve(Transport& transport, const Group& group, int distance, const Halves<float>& halves,
            std::span<float> scratch) {
   const std::span<float> received = scratch.first(halves.mine.size());
   exchange_with_partner(transport, group, distance, halves.theirs, received);
@@ -62,8 +63,8 @@ void halve(Transport& transport, const Group& group, int distance, const Halves&
 }
 
 /// One level up: exchanges the halves with the partner.
-template <typename Transport>
-void double_up(Transport& transport, const Group& group, int distance, const Halves& halves) {
+template <typename Transport, typename T>
+void double_up(Transport& transport, const Group& group, int distance, const Halves<T>& halves) {
   exchange_with_partner(transport, group, distance, halves.mine, halves.theirs);
 }
 
@@ -78,8 +79,8 @@ void tree_reduce_scatter(Transport& transport, const Group& group, int distance,
 }
 
 /// All-gather: copies every member's tree_slice() to all members.
-template <typename Transport>
-void tree_all_gather(Transport& transport, const Group& group, int distance, std::span<float> data) {
+template <typename Transport, typename T>
+void tree_all_gather(Transport& transport, const Group& group, int distance, std::span<T> data) {
   if (distance == group.size) return;
   const Halves halves(group, distance, data);
   tree_all_gather(transport, group, 2 * distance, halves.mine);

@@ -140,7 +140,7 @@ class ThreadCommunicator : public Communicator {
 
   int rank() const override { return transport_.own_rank; }
   int size() const override { return shared_->size; }
-  Slice slice(int64_t elements) const override { return collectives_.slice(elements); }
+  Slice slice_of(int rank, int64_t elements) const override { return collectives_.slice_of(rank, elements); }
   void prepare(std::span<float>, int64_t) override {}
   void wait(Exec) override {}
 

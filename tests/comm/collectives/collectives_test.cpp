@@ -182,6 +182,38 @@ TEST(Collectives, AGatherBringsEverySliceToAll) {
   }
 }
 
+TEST(Collectives, AGatherOfTwoBytesHasTheSlicesOfFloatsAndSendsHalf) {
+  for (const auto& [size, reproducible, per_node] : {std::tuple{2, false, 0},
+                                                     {3, false, 0},
+                                                     {16, false, 0},
+                                                     {2, true, 0},
+                                                     {16, true, 0},
+                                                     {4, true, 4},
+                                                     {16, true, 8}}) {
+    // Flat buffers consist of blocks of 64; the odd numbers of them make slices differ in length.
+    for (const int64_t n : {0, 64, 128, 192, 64 * 5, 64 * 77, 64 * 1000}) {
+      std::vector<uint16_t> expected(static_cast<size_t>(n));
+      std::iota(expected.begin(), expected.end(), 1);
+      const ThreadRanks::Options options{.reproducible = reproducible, .ranks_per_node = per_node};
+      ThreadRanks ranks(size, options), of_floats(size, options);
+      const std::vector<Slice> owned = slices(ranks, n);
+      std::vector<std::vector<uint16_t>> data(static_cast<size_t>(size),
+                                              std::vector<uint16_t>(static_cast<size_t>(n)));
+      for (size_t rank = 0; rank < data.size(); ++rank)
+        std::copy_n(expected.begin() + owned[rank].offset, owned[rank].size,
+                    data[rank].begin() + owned[rank].offset);
+      ranks.run_all([&](int rank, const std::unique_ptr<Communicator>& communicator) {
+        communicator->start_all_gather(Exec{}, std::span(data[static_cast<size_t>(rank)]));
+        communicator->wait(Exec{});
+      });
+      for (const std::vector<uint16_t>& result : data)
+        ASSERT_EQ(result, expected) << size << " ranks, " << n << " elements";
+      run(of_floats, Collective::Kind::all_gather, gradients(size, n));
+      EXPECT_EQ(2 * ranks.max_sent(), of_floats.max_sent());
+    }
+  }
+}
+
 /// The largest relative error of rounding to this wire.
 double rounding(Wire wire) { return wire == Wire::bf16 ? 0x1p-8 : wire == Wire::fp16 ? 0x1p-11 : 0x1p-24; }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "src/core/hash.h"
 #include "tests/support/gradient_tree.h"
@@ -103,6 +104,23 @@ TEST_P(LibraryCommunicator, SlicesThenGatheredAreTheSum) {
           EXPECT_TRUE(same_bits(gathered, expected)) << elements << " elements";
         else
           for (size_t i = 0; i < elements; ++i) ASSERT_NEAR(gathered[i], expected[i], 0.1f) << i;
+      }
+    }
+  }
+}
+
+TEST_P(LibraryCommunicator, SlicesOfTwoBytesAreGathered) {
+  for (const bool reproducible : {false, true}) {
+    for (const auto& communicator : reproducible ? make_all_of_trees() : make_all(false)) {
+      for (const int64_t elements : {0, 64, 192, 64 * 1001}) {
+        std::vector<uint16_t> expected(static_cast<size_t>(elements)), mine(expected.size());
+        std::iota(expected.begin(), expected.end(), 1);
+        const Slice slice = communicator->slice(elements);
+        std::copy_n(expected.begin() + slice.offset, slice.size, mine.begin() + slice.offset);
+        const Guarded<uint16_t> data(exec(), {elements}, mine);
+        communicator->start_all_gather(exec(), data.span());
+        communicator->wait(exec());
+        EXPECT_EQ(data.values(), expected) << elements << " elements";
       }
     }
   }

@@ -16,7 +16,7 @@ class SlowCommunicator : public Communicator {
  public:
   int rank() const override { return 2; }
   int size() const override { return 3; }
-  Slice slice(int64_t elements) const override { return {elements / 2, 1}; }
+  Slice slice_of(int, int64_t elements) const override { return {elements / 2, 1}; }
   void prepare(std::span<float>, int64_t longest) override { reserved = longest; }
   void start(Exec, const Collective& collective) override {
     std::this_thread::sleep_for(milliseconds(4));

@@ -20,7 +20,7 @@ class TwinCommunicator : public Communicator {
  public:
   int rank() const override { return 0; }
   int size() const override { return 2; }
-  Slice slice(int64_t elements) const override { return {elements / 2, elements - elements / 2}; }
+  Slice slice_of(int, int64_t elements) const override { return {elements / 2, elements - elements / 2}; }
   void prepare(std::span<float> buffer, int64_t longest) override {
     prepared = buffer;
     reserved = longest;

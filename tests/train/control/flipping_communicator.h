@@ -24,7 +24,7 @@ class FlippingCommunicator : public Communicator {
       : inner_(std::move(inner)), flip_(flip) {}
   int rank() const override { return inner_->rank(); }
   int size() const override { return inner_->size(); }
-  Slice slice(int64_t elements) const override { return inner_->slice(elements); }
+  Slice slice_of(int rank, int64_t elements) const override { return inner_->slice_of(rank, elements); }
   void prepare(std::span<float> buffer, int64_t longest) override { inner_->prepare(buffer, longest); }
   void start(Exec exec, const Collective& collective) override {
     inner_->start(exec, collective);

@@ -72,7 +72,7 @@ class FailingCommunicator : public Communicator {
   explicit FailingCommunicator(int at) : left_(at) {}
   int rank() const override { return 0; }
   int size() const override { return 1; }
-  Slice slice(int64_t elements) const override { return {0, elements}; }
+  Slice slice_of(int, int64_t elements) const override { return {0, elements}; }
   void prepare(std::span<float>, int64_t) override {}
   void start(Exec, const Collective&) override {
     if (--left_ == 0) fail(ExitCode::lost, "the network is gone");
