@@ -71,6 +71,11 @@ size_t embedding_workspace_bytes(int64_t rows);
 void add_fingerprint(Exec exec, std::span<const float> values, int64_t first_block, uint64_t* sum);
 void cut_fingerprint(Exec exec, const uint64_t* sum, float* pieces);
 
+void take_blocks(Exec exec, std::span<const float> flat, std::span<const int32_t> numbers,
+                 std::span<float> packed);
+void put_blocks(Exec exec, std::span<const float> packed, std::span<const int32_t> numbers,
+                std::span<float> flat);
+
 void group_norm_forward(Exec exec, const GroupNormSpec& spec, ConstTensor x, ConstTensor scale,
                         ConstTensor shift, Tensor y, Tensor saved_mean, Tensor saved_inverse_std);
 void group_norm_backward(Exec exec, const GroupNormSpec& spec, ConstTensor x, ConstTensor scale,

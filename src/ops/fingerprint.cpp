@@ -1,5 +1,6 @@
 #include "src/ops/fingerprint.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 
@@ -21,12 +22,12 @@ constexpr auto kFactors = [] {
 }();
 
 void add_fingerprint(std::span<const float> values, int64_t first_block, uint64_t* sum) {
-  const auto blocks = static_cast<int64_t>(values.size()) / kFlatBlock;
   uint64_t total = 0;
-  for (int64_t block = 0; block < blocks; ++block) {
-    const float* floats = values.data() + block * kFlatBlock;
+  for (int64_t block = 0; !values.empty(); ++block) {
+    const std::span<const float> floats = values.first(std::min(values.size(), kFactors.size()));
+    values = values.subspan(floats.size());
     uint64_t weighted = 0;
-    for (size_t place = 0; place < kFactors.size(); ++place) {
+    for (size_t place = 0; place < floats.size(); ++place) {
       const bool is_nan = floats[place] != floats[place];
       weighted +=
           uint64_t{is_nan ? kFingerprintNaN : std::bit_cast<uint32_t>(floats[place])} * kFactors[place];
@@ -41,7 +42,7 @@ void add_fingerprint(std::span<const float> values, int64_t first_block, uint64_
 }  // namespace cpu
 
 void add_fingerprint(Exec exec, std::span<const float> values, int64_t first_block, uint64_t* sum) {
-  INVARIANT(values.size() % kFlatBlock == 0, "{} floats are not whole blocks", values.size());
+  INVARIANT(values.size() % 4 == 0, "{} floats", values.size());
   if (values.empty()) return;
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::add_fingerprint(exec, values, first_block, sum);

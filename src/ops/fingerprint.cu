@@ -16,7 +16,7 @@ static_assert(2 * kLanes == 32, "a warp takes two blocks");
 
 __device__ uint64_t word_of(float value) { return isnan(value) ? kFingerprintNaN : __float_as_uint(value); }
 
-__global__ void fingerprint_kernel(const float* values, int64_t blocks, int64_t first_block,
+__global__ void fingerprint_kernel(const float4* values, int64_t fours, int64_t first_block,
                                    unsigned long long* sum) {
   wait_for_previous_kernel();
   __shared__ uint64_t shared[kThreads / 32];
@@ -25,6 +25,7 @@ __global__ void fingerprint_kernel(const float* values, int64_t blocks, int64_t 
   for (int i = 0; i < 4; ++i) factor[i] = fingerprint_factor(4 * lane + i);
 
   uint64_t total = 0;
+  const int64_t blocks = (fours + kLanes - 1) / kLanes;
   const int64_t first = (int64_t{blockIdx.x} * kThreads + threadIdx.x) / kLanes;
   const int64_t stride = int64_t{gridDim.x} * (kThreads / kLanes);
   // `first` without its last bits is the same in a warp, so all its threads make the same rounds and can
@@ -32,8 +33,8 @@ __global__ void fingerprint_kernel(const float* values, int64_t blocks, int64_t 
   for (int64_t pair = first / 2 * 2; pair < blocks; pair += stride) {
     const int64_t block = pair + first % 2;
     uint64_t weighted = 0;
-    if (block < blocks) {
-      const float4 v = reinterpret_cast<const float4*>(values)[block * kLanes + lane];
+    if (block * kLanes + lane < fours) {
+      const float4 v = values[block * kLanes + lane];
       weighted = word_of(v.x) * factor[0] + word_of(v.y) * factor[1] + word_of(v.z) * factor[2] +
                  word_of(v.w) * factor[3];
     }
@@ -57,9 +58,10 @@ __global__ void cut_fingerprint_kernel(const uint64_t* sum, float* pieces) {
 }  // namespace
 
 void add_fingerprint(Exec exec, std::span<const float> values, int64_t first_block, uint64_t* sum) {
-  const int64_t blocks = static_cast<int64_t>(values.size()) / kFlatBlock;
-  launch(fingerprint_kernel, blocks_for(blocks * kLanes, kThreads), kThreads, 0, compute_stream(exec),
-         values.data(), blocks, first_block, reinterpret_cast<unsigned long long*>(sum));
+  const int64_t fours = static_cast<int64_t>(values.size()) / 4;
+  launch(fingerprint_kernel, blocks_for(fours, kThreads), kThreads, 0, compute_stream(exec),
+         reinterpret_cast<const float4*>(values.data()), fours, first_block,
+         reinterpret_cast<unsigned long long*>(sum));
 }
 
 void cut_fingerprint(Exec exec, const uint64_t* sum, float* pieces) {

@@ -12,12 +12,12 @@ namespace lockstep {
 /// Adds the fingerprint of some floats to *sum, to detect whether copies that should be equal differ. It
 /// always changes if one float changes, and almost surely if several do. 0 and -0 differ; all NaNs are equal,
 /// because the payload of a computed NaN is unspecified.
-/// values: whole blocks of kFlatBlock. first_block: index of the first among all blocks added to the same
-/// sum. values and sum are in the memory of the backend. Enqueues; does not wait.
-/// A block's 32-bit words are added with odd coefficients (multilinear hashing: Lemire and Kaser 2014,
-/// "Strongly universal string hashing is fast"), a bijection combines that with the block's number, and the
-/// results of all blocks are added, everything modulo 2^64: neither the order of additions nor the backend
-/// matters.
+/// values: blocks of kFlatBlock, the last of which may end earlier, at a multiple of 4, as if zeros followed.
+/// first_block: index of the first among all blocks added to the same sum. values and sum are in the memory
+/// of the backend. Enqueues; does not wait. A block's 32-bit words are added with odd coefficients
+/// (multilinear hashing: Lemire and Kaser 2014, "Strongly universal string hashing is fast"), a bijection
+/// combines that with the block's number, and the results of all blocks are added, everything modulo 2^64:
+/// neither the order of additions nor the backend matters.
 void add_fingerprint(Exec exec, std::span<const float> values, int64_t first_block, uint64_t* sum);
 
 /// Floats in a fingerprint cut into pieces of 6 bits, each followed by its square: their sums over up to

@@ -86,7 +86,7 @@ const RegisterOp kCutFingerprint("cut_fingerprint", [](Op& op) {
 
 class FingerprintTest : public BackendTest {
  protected:
-  /// Of whole blocks, the first of which is number first_block; added to `start`.
+  /// Of blocks, the first of which is number first_block; added to `start`.
   uint64_t fingerprint(const std::vector<float>& values, int64_t first_block = 0, uint64_t start = 0) const {
     const Guarded<float> data(exec(), {static_cast<int64_t>(values.size())}, values);
     const Buffer sum(exec(), Memory::device, sizeof(uint64_t));
@@ -133,6 +133,15 @@ TEST_P(FingerprintTest, ExchangedFloatsAndBlocksAreSeen) {
   std::swap_ranges(blocks.begin(), blocks.begin() + kFlatBlock, blocks.begin() + kFlatBlock);
   EXPECT_NE(fingerprint(floats), fingerprint(values));
   EXPECT_NE(fingerprint(blocks), fingerprint(values));
+}
+
+TEST_P(FingerprintTest, AShorterLastBlockCountsAsIfZerosFollowed) {
+  for (const size_t size : {size_t{4}, size_t{32}, size_t{60}, size_t{96}, size_t{1000}}) {
+    const std::vector<float> values = random_values(static_cast<int64_t>(size), 9);
+    std::vector<float> filled = values;
+    filled.resize((size + kFlatBlock - 1) / kFlatBlock * kFlatBlock);
+    EXPECT_EQ(fingerprint(values), fingerprint(filled)) << size;
+  }
 }
 
 TEST_P(FingerprintTest, PartsAddUpToTheWhole) {
