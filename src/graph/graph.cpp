@@ -163,6 +163,18 @@ int Graph::holder(int node, const std::string& parameter) const {
   return std::ranges::find(theirs, parameter, &ParameterSpec::name) == theirs.end() ? node : other;
 }
 
+DType Graph::read_type(int node, const ParameterSpec& parameter) const {
+  switch (parameter.read_as) {
+    case ReadAs::f32:
+      return DType::f32;
+    case ReadAs::output:
+      return nodes_[static_cast<size_t>(node)].output.dtype;
+    case ReadAs::activations:
+      break;
+  }
+  return activation_type(precision_);
+}
+
 Tuning Graph::tuning(int node, const std::string& parameter) const {
   const std::map<std::string, Tuning>& all = nodes_[static_cast<size_t>(holder(node, parameter))].tuning;
   const auto found = all.find(parameter);

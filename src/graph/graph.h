@@ -98,6 +98,8 @@ class Graph {
   int find(const std::string& name) const;
   /// The layer that holds a parameter of a layer: the layer itself, or the one whose parameters it uses.
   int holder(int node, const std::string& parameter) const;
+  /// The type in which a layer reads one of its parameters: f32, or that of the activations.
+  DType read_type(int node, const ParameterSpec& parameter) const;
   /// How training treats a parameter of a layer, wherever it is held.
   Tuning tuning(int node, const std::string& parameter) const;
   /// Whether a layer has parameters and all of them are frozen; its running statistics then are, too.

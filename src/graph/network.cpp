@@ -1,5 +1,6 @@
 #include "src/graph/network.h"
 
+#include "src/core/error.h"
 #include "src/core/step_part.h"
 #include "src/ops/pointwise/add.h"
 
@@ -164,9 +165,9 @@ void Network::bind_parameters(const Parameters& parameters) {
     for (size_t p = 0; p < specs.size(); ++p) {
       const int number = layout.parameters_of_node[node][p];
       const ParameterLayout::Slot& slot = layout.parameters[static_cast<size_t>(number)];
-      const DType type = specs[p].read_as == ReadAs::f32      ? DType::f32
-                         : specs[p].read_as == ReadAs::output ? graph_.nodes()[node].output.dtype
-                                                              : activation_type(graph_.precision());
+      const DType type = graph_.read_type(static_cast<int>(node), specs[p]);
+      INVARIANT(type == layout.working_type || slot.read_as_f32, "{} is unexpectedly read as {}", slot.name,
+                to_string(type));
       bound_[node].parameters.emplace_back(parameters.parameter(number, type));
       bound_[node].parameter_gradients.push_back(slice(layout.gradients_offset(), slot));
     }

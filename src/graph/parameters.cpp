@@ -45,6 +45,7 @@ std::vector<float> to_host(Exec exec, std::span<const float> values) {
 }  // namespace
 
 ParameterLayout::ParameterLayout(const Graph& graph) {
+  working_type = activation_type(graph.precision());
   if (graph.has_loss_weights()) weighted_outputs = static_cast<int64_t>(graph.outputs().size());
   for (int node = 0; node < graph.output(); ++node) {
     const Graph::Node& n = graph.nodes()[static_cast<size_t>(node)];
@@ -66,6 +67,7 @@ ParameterLayout::ParameterLayout(const Graph& graph) {
                  specs[static_cast<size_t>(&slot - parameters.data())].name == spec.name;
         });
         own.push_back(static_cast<int>(held - parameters.begin()));
+        held->read_as_f32 |= graph.read_type(node, spec) == DType::f32;
         ++index;
         continue;
       }
@@ -73,6 +75,7 @@ ParameterLayout::ParameterLayout(const Graph& graph) {
       parameters.push_back(slot_of(spec.name, spec.shape, index++));
       parameters.back().channels_last_filter = spec.channels_last_filter;
       parameters.back().frozen = graph.tuning(node, spec.name).frozen;
+      parameters.back().read_as_f32 = graph.read_type(node, spec) == DType::f32;
       specs.push_back(spec);
       parameter_count += spec.shape.elements();
     }
@@ -139,28 +142,29 @@ int64_t ParameterLayout::state_sums_offset() const { return padded(verdict_offse
 Parameters::Parameters(Exec exec, const Graph& graph)
     : exec_(exec),
       layout_(graph),
-      working_type_(activation_type(graph.precision())),
       weights_(exec, Memory::device, static_cast<size_t>(layout_.weights_size) * sizeof(float)),
       working_(exec, Memory::device,
-               working_type_ == DType::f32
+               layout_.working_type == DType::f32
                    ? 0
-                   : static_cast<size_t>(layout_.weights_size) * size_of(working_type_)),
+                   : static_cast<size_t>(layout_.weights_size) * size_of(layout_.working_type)),
       states_(exec, Memory::device, static_cast<size_t>(layout_.states_size) * sizeof(float)) {}
 
 Tensor Parameters::working_weights() const {
-  if (working_type_ == DType::f32) return {};
-  return {working_.data(), working_type_, {layout_.weights_size}};
+  if (layout_.working_type == DType::f32) return {};
+  return {working_.data(), layout_.working_type, {layout_.weights_size}};
 }
 
 Tensor Parameters::parameter(int i, DType type) const {
   const ParameterLayout::Slot& slot = layout_.parameters[static_cast<size_t>(i)];
   if (type == DType::f32) return {weights().data() + slot.offset, DType::f32, slot.shape};
-  INVARIANT(type == working_type_, "parameters of {} read as {}", to_string(working_type_), to_string(type));
+  INVARIANT(type == layout_.working_type, "parameters of {} read as {}", to_string(layout_.working_type),
+            to_string(type));
   return {working_.data() + static_cast<size_t>(slot.offset) * size_of(type), type, slot.shape};
 }
 
 void Parameters::update_working_weights() const {
-  if (working_type_ == DType::f32) return;
+  if (layout_.working_type == DType::f32) return;
+  INVARIANT(has_whole_weights(), "a working copy of weights of which a part is out of date");
   cast(exec_, ConstTensor(weights().data(), DType::f32, {layout_.weights_size}), working_weights());
 }
 
@@ -187,6 +191,7 @@ void Parameters::initialize(uint64_t seed) {
 }
 
 uint64_t Parameters::weights_hash() const {
+  INVARIANT(has_whole_weights(), "a hash of weights of which a part is out of date");
   return hash_weights(layout_.parameters, to_host(exec_, weights()));
 }
 

@@ -31,6 +31,7 @@ struct ParameterLayout {
     int64_t offset = 0;  ///< in the weights buffer, or in the states buffer
     int64_t elements = 0;
     bool frozen = false;                 ///< see tuned()
+    bool read_as_f32 = false;            ///< a layer reads the fp32 values, even if there is a working copy
     bool channels_last_filter = false;   ///< see ParameterSpec
     std::vector<std::string> rows = {};  ///< "norm.running_mean", ...: see StateSpec::row_names
   };
@@ -48,6 +49,7 @@ struct ParameterLayout {
   int64_t states_size = 0;             ///< floats, padding included
   int64_t summed_states_size = 0;      ///< of these, the part that is not frozen, which comes first
   int64_t parameter_count = 0;         ///< without padding
+  DType working_type = DType::f32;     ///< in which layers read weights, except for read_as_f32
   std::vector<FlatBlock> blocks;       ///< describes each block of the trained weights
   std::vector<int64_t> ready_ends;     ///< ends in `reduced`, in the order in which backward reaches them
   std::vector<int> node_of_ready_end;  ///< the layer whose backward completes that end
@@ -75,6 +77,10 @@ struct ParameterLayout {
 
 /// The values of a model: fp32 master weights and running statistics, each in one allocation in the backend's
 /// memory; and if activations are narrower, a working copy of the weights in their type, which layers read.
+///
+/// The master weights of a rank may be out of date in part: a sharded optimizer that has a working copy sends
+/// the others only what layers read (Sharding::gather_update). Whoever needs all of them, such as a
+/// checkpoint, first makes them whole (Sharding::gather_weights).
 class Parameters {
  public:
   Parameters(Exec exec, const Graph& graph);
@@ -82,27 +88,31 @@ class Parameters {
   const ParameterLayout& layout() const { return layout_; }
   std::span<float> weights() const { return weights_.as<float>().first(size_t(layout_.weights_size)); }
   std::span<float> trained_weights() const { return weights().first(size_t(layout_.trained_size)); }
-  /// As many elements as weights(), at the same positions, of activation_type(); empty if that is f32.
+  /// Whether all of weights() are up to date.
+  bool has_whole_weights() const { return whole_weights_; }
+  void set_whole_weights(bool whole) { whole_weights_ = whole; }
+  /// As many elements as weights(), at the same positions, of layout().working_type; empty if that is f32.
   Tensor working_weights() const;
   std::span<float> states() const { return states_.as<float>().first(size_t(layout_.states_size)); }
   /// In f32, or in the type of the working copy.
   Tensor parameter(int i, DType type = DType::f32) const;
   Tensor state(int i) const;
 
-  /// Brings the working copy up to date after a change of the weights. Enqueues.
+  /// Brings the working copy up to date after a change of the weights, which must be whole. Enqueues.
   void update_working_weights() const;
 
   /// Initializes every parameter and state, identically on every rank. Waits.
   void initialize(uint64_t seed);
 
-  /// XXH3-64 of the fp32 weights in the order of definition, without padding. Waits for enqueued work.
+  /// XXH3-64 of the fp32 weights, which must be whole, in the order of definition, without padding. Waits for
+  /// enqueued work.
   uint64_t weights_hash() const;
 
  private:
   Exec exec_;
   ParameterLayout layout_;
-  DType working_type_;
   Buffer weights_, working_, states_;
+  bool whole_weights_ = true;
 };
 
 /// Parameters::weights_hash() of a copy of the weights in host memory.

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -111,7 +113,9 @@ class TinyRun {
 
   /// Trains the next step on a batch, or waits for the newest step; returns what Step returns.
   std::optional<StepMetrics> run(const Batch& batch, const Requests& requests = {}) {
-    return step_.run(batch, ++steps_done_, 0.05, requests);
+    std::optional<StepMetrics> last = step_.run(batch, ++steps_done_, 0.05, requests);
+    poison_weights_out_of_date();
+    return last;
   }
   std::optional<StepMetrics> flush() { return step_.flush(); }
   /// As if there had been a step that changed nothing.
@@ -137,10 +141,14 @@ class TinyRun {
   const Parameters& parameters() const { return parameters_; }
   ReplicaCheck& replicas() { return *replicas_; }
   const Optimizer& optimizer() const { return optimizer_; }
-  uint64_t hash() const { return parameters_.weights_hash(); }
+  /// Collective when sharded.
+  uint64_t hash() {
+    if (sharding_) sharding_->gather_weights(parameters_);
+    return parameters_.weights_hash();
+  }
 
   /// Collective when sharded: the other ranks' are complete too. It owns its values.
-  Checkpoint snapshot() const {
+  Checkpoint snapshot() {
     const std::optional<SharedState> shared = shared_state();
     Snapshot snapshot(exec_, parameters_, spec_.name, &optimizer_, sharding_.has_value());
     snapshot.take(shared ? &*shared : nullptr);
@@ -178,14 +186,30 @@ class TinyRun {
             .weight_decay = options.optimizer == "sgd" ? 0 : 0.01,
             .clip_norm = options.clip_norm};
   }
-  std::optional<SharedState> shared_state() const {
+  std::optional<SharedState> shared_state() {
     if (!sharding_) return std::nullopt;
-    return SharedState{*sharding_, step_.gradients()};
+    return SharedState{*sharding_, parameters_, step_.gradients()};
+  }
+  /// So that whoever reads weights that are out of date trains or saves NaN.
+  void poison_weights_out_of_date() {
+    if (parameters_.has_whole_weights()) return;
+    std::vector<float> weights = this->weights(), poisoned = weights;
+    const auto keep = [&](int64_t offset, int64_t size) {
+      std::copy_n(weights.begin() + offset, size, poisoned.begin() + offset);
+    };
+    const ParameterLayout& layout = parameters_.layout();
+    std::fill_n(poisoned.begin(), layout.trained_size, std::numeric_limits<float>::quiet_NaN());
+    for (const OptimizerShare::Range& mine : sharding_->optimizer_share().ranges)
+      keep(mine.offset, mine.size);
+    for (const ParameterLayout::Slot& slot : layout.trained)
+      if (slot.read_as_f32) keep(slot.offset, (slot.elements + kFlatBlock - 1) / kFlatBlock * kFlatBlock);
+    test::to_backend(exec_, parameters_.weights(), poisoned);
   }
   std::optional<ReplicaCheck> make_replica_check(int64_t every_steps) const {
     if (every_steps == 0) return std::nullopt;
-    return ReplicaCheck(exec_, model_sections(parameters_, spec_.name, sharding_ ? nullptr : &optimizer_),
-                        every_steps);
+    return ReplicaCheck(
+        exec_, replicated_tensors(parameters_, spec_.name, optimizer_, sharding_ ? &*sharding_ : nullptr),
+        every_steps);
   }
   static Graph make_graph(bool second_block, double auxiliary) {
     Graph graph({6, 6, 1});

@@ -103,6 +103,8 @@ void Checkpointing::save(const RunState& state, const Files& files) {
   const PhaseScope saving(Phase::checkpoint);
   const TrainOptions& options = parts_.options;
   const SharedState* shared = parts_.shared ? &*parts_.shared : nullptr;
+  // Before wait() throws on rank 0, whose last report needs a hash of the weights.
+  if (shared != nullptr) shared->sharding.gather_weights(shared->parameters);
   if (writing_ == nullptr) {
     if (shared != nullptr) send_state(parts_.optimizer, *shared);
   } else {

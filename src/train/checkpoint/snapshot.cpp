@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "src/core/error.h"
 #include "src/train/checkpoint/file_tensors.h"
 
 namespace lockstep {
@@ -44,7 +45,7 @@ std::vector<ModelSection> model_sections(const Parameters& parameters, const std
 
 Snapshot::Snapshot(Exec exec, const Parameters& parameters, const std::string& optimizer_name,
                    const Optimizer* optimizer, bool gathered)
-    : exec_(exec), taken_(exec) {
+    : exec_(exec), gathered_(gathered), taken_(exec) {
   size_t size = 0;
   const auto size_of_section = [&](const ModelSection& section) {
     return gathered && is_optimizers(section.prefix) ? parameters.trained_weights().size()
@@ -62,6 +63,8 @@ Snapshot::Snapshot(Exec exec, const Parameters& parameters, const std::string& o
 }
 
 void Snapshot::take(const SharedState* shared) {
+  INVARIANT((shared != nullptr) == gathered_, "a sharded optimizer's state is gathered");
+  if (shared != nullptr) shared->sharding.gather_weights(shared->parameters);
   for (const Section& section : sections_) {
     std::span<const float> source = section.source;
     if (shared != nullptr && is_optimizers(section.prefix)) {
@@ -99,6 +102,7 @@ void Snapshot::add_to(Checkpoint& checkpoint) const {
 }
 
 void send_state(const Optimizer& optimizer, const SharedState& shared) {
+  shared.sharding.gather_weights(shared.parameters);
   for (const Optimizer::State& state : optimizer.state())
     shared.sharding.gather(state.values, shared.scratch);
 }
@@ -131,6 +135,7 @@ void restore_model(const Checkpoint& checkpoint, const std::string& path, Exec e
       from_logical(exec, *section.slots, tensors, section.flat);
     }
   }
+  if (shared != nullptr) shared->parameters.set_whole_weights(true);
   parameters.update_working_weights();
   const auto left_over = std::find_if(by_name.begin(), by_name.end(), [&](const auto& entry) {
     return optimizer != nullptr || !entry.first.starts_with("optimizer/");

@@ -19,9 +19,10 @@ struct ModelSection {
 std::vector<ModelSection> model_sections(const Parameters& parameters, const std::string& optimizer_name,
                                          const Optimizer* optimizer);
 
-/// How to gather the state of a sharded optimizer. Functions called with it are collective.
+/// How to gather the weights and the state of a sharded optimizer. Functions called with it are collective.
 struct SharedState {
   const Sharding& sharding;
+  Parameters& parameters;
   std::span<float> scratch;  ///< as long as the trained weights, in the backend's memory; overwritten
 };
 
@@ -35,8 +36,9 @@ class Snapshot {
 
   size_t bytes() const { return memory_.size(); }
 
-  /// Copies the values. Enqueues and does not wait; work enqueued later may change the values. With `shared`,
-  /// the other ranks must call send_state() at the same time; the result is the same.
+  /// Copies the values. Enqueues and does not wait; work enqueued later may change the values. If the
+  /// optimizer is sharded, `shared` is needed and the other ranks must call send_state() at the same time;
+  /// the result is the same.
   void take(const SharedState* shared = nullptr);
   /// Waits for the copies and prepares the functions below. Call once after take(), on any thread.
   void finish();
@@ -57,6 +59,7 @@ class Snapshot {
   };
 
   Exec exec_;
+  bool gathered_;
   std::vector<Section> sections_;
   Buffer memory_;
   Fence taken_;

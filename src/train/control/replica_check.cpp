@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "src/core/counted.h"
 #include "src/core/error.h"
 #include "src/ops/fingerprint.h"
+#include "src/train/checkpoint/snapshot.h"
 
 namespace lockstep {
 
@@ -24,6 +26,14 @@ std::string name_ranks(World& world, const std::vector<int>& ranks) {
   return text;
 }
 
+/// The length of a tensor in a flat buffer.
+int64_t padded(int64_t elements) { return (elements + kFlatBlock - 1) / kFlatBlock * kFlatBlock; }
+
+/// The memory of values of two bytes.
+std::span<const float> floats_of(ConstTensor values) {
+  return {static_cast<const float*>(values.raw()), static_cast<size_t>(values.elements() / 2)};
+}
+
 }  // namespace
 
 std::vector<int> ranks_apart(std::span<const uint64_t> values) {
@@ -39,19 +49,58 @@ std::vector<int> ranks_apart(std::span<const uint64_t> values) {
   return apart;
 }
 
-ReplicaCheck::ReplicaCheck(Exec exec, std::vector<ModelSection> sections, int64_t every_steps)
+std::vector<ReplicatedTensor> replicated_tensors(const Parameters& parameters,
+                                                 const std::string& optimizer_name,
+                                                 const Optimizer& optimizer, const Sharding* sharding) {
+  const ParameterLayout& layout = parameters.layout();
+  const bool have_part = sharding != nullptr && sharding->gathers_working_copy();
+  std::vector<ReplicatedTensor> tensors;
+  int buffer = 0;
+  for (const ModelSection& section :
+       model_sections(parameters, optimizer_name, sharding != nullptr ? nullptr : &optimizer)) {
+    ++buffer;
+    for (const ParameterLayout::Slot& slot : *section.slots) {
+      const auto offset = static_cast<size_t>(slot.offset), size = static_cast<size_t>(padded(slot.elements));
+      ReplicatedTensor& tensor = tensors.emplace_back();
+      tensor.name = section.prefix + slot.name;
+      if (have_part && section.slots == &layout.parameters && !slot.read_as_f32 && !slot.frozen)
+        tensor.values = floats_of(parameters.working_weights()).subspan(offset / 2, size / 2);
+      else
+        tensor = {tensor.name, section.flat.subspan(offset, size), buffer};
+    }
+  }
+  return tensors;
+}
+
+ReplicaCheck::ReplicaCheck(Exec exec, std::vector<ReplicatedTensor> tensors, int64_t every_steps)
     : exec_(exec),
-      sections_(std::move(sections)),
+      tensors_(std::move(tensors)),
       every_steps_(every_steps),
       sum_(exec, Memory::device, sizeof(uint64_t)) {
   INVARIANT(every_steps > 0, "a fingerprint every {} steps", every_steps);
+  // The order of neighbours is not that of the definition. Sorted by address alone, the order of the buffers
+  // would depend on the rank, and so would the fingerprint.
+  std::vector<const ReplicatedTensor*> sorted;
+  for (const ReplicatedTensor& tensor : tensors_) sorted.push_back(&tensor);
+  std::ranges::sort(sorted, {}, [](const ReplicatedTensor* tensor) {
+    return std::pair(tensor->buffer, tensor->values.data());
+  });
+  for (size_t i = 0; i < sorted.size(); ++i) {
+    const std::span<const float> values = sorted[i]->values;
+    const bool joins = i > 0 && sorted[i]->buffer == sorted[i - 1]->buffer &&
+                       values.data() == ranges_.back().data() + ranges_.back().size();
+    if (joins)
+      ranges_.back() = {ranges_.back().data(), ranges_.back().size() + values.size()};
+    else
+      ranges_.push_back(values);
+  }
 }
 
 void ReplicaCheck::add_all(uint64_t* sum) {
   int64_t first_block = 0;
-  for (const ModelSection& section : sections_) {
-    add_fingerprint(exec_, section.flat, first_block, sum);
-    first_block += static_cast<int64_t>(section.flat.size()) / kFlatBlock;
+  for (const std::span<const float> range : ranges_) {
+    add_fingerprint(exec_, range, first_block, sum);
+    first_block += (static_cast<int64_t>(range.size()) + kFlatBlock - 1) / kFlatBlock;
   }
 }
 
@@ -83,34 +132,21 @@ void ReplicaCheck::check(World& world, int64_t steps) {
 }
 
 void ReplicaCheck::fail_naming_rank(World& world, int64_t steps) {
-  struct Place {
-    const ModelSection* section;
-    const ParameterLayout::Slot* slot;
-  };
-  std::vector<Place> tensors;
-  for (const ModelSection& section : sections_)
-    for (const ParameterLayout::Slot& slot : *section.slots) tensors.push_back({&section, &slot});
-
-  const Buffer sums(exec_, Memory::device, tensors.size() * sizeof(uint64_t));
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    const auto& [section, slot] = tensors[i];
-    const int64_t size = (slot->elements + kFlatBlock - 1) / kFlatBlock * kFlatBlock;
-    add_fingerprint(exec_,
-                    section->flat.subspan(static_cast<size_t>(slot->offset), static_cast<size_t>(size)), 0,
-                    sums.as<uint64_t>().data() + i);
-  }
-  std::vector<uint64_t> mine(tensors.size());
+  const Buffer sums(exec_, Memory::device, tensors_.size() * sizeof(uint64_t));
+  for (size_t i = 0; i < tensors_.size(); ++i)
+    add_fingerprint(exec_, tensors_[i].values, 0, sums.as<uint64_t>().data() + i);
+  std::vector<uint64_t> mine(tensors_.size());
   copy(exec_, mine.data(), sums.data(), sums.size());
   synchronize(exec_);
 
   std::string first_name;
   std::vector<int> ranks;
   int differing = 0;
-  for (size_t i = 0; i < tensors.size(); ++i) {
+  for (size_t i = 0; i < tensors_.size(); ++i) {
     const std::vector<uint64_t> all = world.gather(mine[i]);
     if (std::ranges::count(all, all[0]) == world.size()) continue;
     if (differing++ > 0) continue;
-    first_name = tensors[i].section->prefix + tensors[i].slot->name;
+    first_name = tensors_[i].name;
     ranks = ranks_apart(all);
   }
   const std::string when = agreed_after_ + 1 == steps

@@ -14,6 +14,7 @@
 #include "src/train/augment/augmenter.h"
 #include "src/train/run/run_settings.h"
 #include "src/train/step/micro_batch.h"
+#include "src/train/step/sharding.h"
 
 namespace lockstep {
 
@@ -122,7 +123,8 @@ TrainingMemory training_memory(const MemoryFacts& facts) {
   return {
       .weights = (layout.weights_size + layout.states_size) * kFloat + working_copy_bytes(facts),
       .gradients = gradient_buffers(batching.micro_batches, busy) * layout.reduced_size() * kFloat,
-      .optimizer = optimizer_bytes(options.optimizer, layout.blocks, sharded ? facts.ranks : 1),
+      .optimizer = optimizer_bytes(options.optimizer, layout.blocks, sharded ? facts.ranks : 1) +
+                   (sharded ? sharding_bytes(layout, facts.ranks) : 0),
       .activations = busy * facts.training_arena,
       .samples = input_sets(facts.on_cuda) * batching.rank_batch() * sample.all() + busy * facts.augmentation,
       .evaluation = (evaluates ? facts.lanes * facts.evaluation_arena : 0) +

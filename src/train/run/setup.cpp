@@ -23,11 +23,10 @@ std::optional<ReplicaCheck> make_replica_check(const World& world, const TrainOp
   if (world.size() > kMaxFingerprintRanks)
     fail(ExitCode::usage, "comm.fingerprint_steps supports at most {} ranks, but there are {}. Set it to 0.",
          kMaxFingerprintRanks, world.size());
-  // A sharded optimizer's state differs between ranks.
-  return ReplicaCheck(
-      setup.exec,
-      model_sections(setup.parameters, options.optimizer.name, setup.sharding ? nullptr : &setup.optimizer),
-      options.comm.fingerprint_steps);
+  return ReplicaCheck(setup.exec,
+                      replicated_tensors(setup.parameters, options.optimizer.name, setup.optimizer,
+                                         setup.sharding ? &*setup.sharding : nullptr),
+                      options.comm.fingerprint_steps);
 }
 
 /// Collective. known: EngineTuner::text() of the run that is resumed.
@@ -109,7 +108,7 @@ TrainingSetup::TrainingSetup(World& world, Exec e, const TrainOptions& options, 
       sharding(make_sharding(world, exec, options, communicator, parameters.layout(), step_options)),
       optimizer(exec, options.optimizer, parameters.layout().blocks,
                 sharding ? std::optional(sharding->optimizer_share()) : std::nullopt),
-      optimizer_bytes(world.gather(optimizer.bytes())),
+      optimizer_bytes(world.gather(optimizer.bytes() + (sharding ? sharding->bytes() : 0))),
       replicas(make_replica_check(world, options, *this)),
       tuner(make_engine_tuner(world, exec, options, engines)),
       step({exec, pool, communicator, task, trained, parameters, optimizer, replica_check(),
@@ -120,9 +119,13 @@ TrainingSetup::TrainingSetup(World& world, Exec e, const TrainOptions& options, 
   parameters.initialize(options.run.seed);
 }
 
-std::optional<SharedState> TrainingSetup::shared_state() const {
+std::optional<SharedState> TrainingSetup::shared_state() {
   if (!sharding) return std::nullopt;
-  return SharedState{*sharding, step.gradients()};
+  return SharedState{*sharding, parameters, step.gradients()};
+}
+
+void TrainingSetup::gather_weights() {
+  if (sharding) sharding->gather_weights(parameters);
 }
 
 }  // namespace lockstep

@@ -8,6 +8,7 @@
 #include "comm/collectives/world.h"
 #include "src/core/thread_pool.h"
 #include "src/device/engine_tuner.h"
+#include "src/train/checkpoint/snapshot.h"
 #include "src/train/run/evaluator.h"
 #include "src/train/run/options.h"
 #include "src/train/step/batching.h"
@@ -46,8 +47,10 @@ struct TrainingSetup : ModelSetup {
                 const ModelFactory& model, std::unique_ptr<Communicator> communicator = nullptr,
                 const std::string& engines = "");
 
-  /// How to gather the optimizer's state; empty if each rank has all of it.
-  std::optional<SharedState> shared_state() const;
+  /// How to gather the weights and the optimizer's state; empty if each rank has all of them.
+  std::optional<SharedState> shared_state();
+  /// Collective. Makes the weights whole on every rank (Parameters). Enqueues.
+  void gather_weights();
   ReplicaCheck* replica_check() { return replicas ? &*replicas : nullptr; }
 
   Graph trained;  ///< trained_graph()
@@ -58,7 +61,7 @@ struct TrainingSetup : ModelSetup {
   Step::Options step_options;
   std::optional<Sharding> sharding;
   Optimizer optimizer;
-  std::vector<uint64_t> optimizer_bytes;  ///< of each rank
+  std::vector<uint64_t> optimizer_bytes;  ///< of each rank, with what sharding takes
   std::optional<ReplicaCheck> replicas;   ///< empty for one rank, or if disabled
   std::unique_ptr<EngineTuner> tuner;     ///< of the step's convolutions; null without run.autotune
   Step step;

@@ -177,6 +177,7 @@ std::vector<OutputLoss> Trainer::named(const std::vector<double>& output_losses)
 }
 
 void Trainer::fail_diverged(const StepMetrics& metrics) {
+  setup_.gather_weights();
   if (observer_.on_end) observer_.on_end(end_event("diverged", std::nullopt));
   lockstep::fail_diverged(
       {world_, exec_, setup_.task, setup_.graph, setup_.parameters, setup_.batching, sampler_, *data_.train},

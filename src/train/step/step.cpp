@@ -137,6 +137,9 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
   // Not captured, because only some steps do it.
   const bool asks =
       parts_.replicas != nullptr && parts_.replicas->enqueue(step, pieces_in(reduced_.as<float>()));
+  // Here, because a replayed step does not call enqueue().
+  if (parts_.sharding != nullptr && parts_.sharding->gathers_working_copy())
+    parts_.parameters.set_whole_weights(false);
   turn.replay.run();
   if (timed) done_.record(Timestamp::Of::compute);
   turn.done.record();
@@ -233,10 +236,7 @@ void Step::enqueue() {
   networks_[0].update_states(infos_in(inputs().numbers), reduced, guard);
   parts_.optimizer.update(&numbers_in(inputs().numbers).optimizer, parts_.parameters.trained_weights(),
                           gradients(), guard, parts_.parameters.working_weights());
-  if (parts_.sharding != nullptr) {
-    parts_.sharding->gather(parts_.parameters.weights());
-    parts_.parameters.update_working_weights();
-  }
+  if (parts_.sharding != nullptr) parts_.sharding->gather_update(parts_.parameters);
   const std::span<float> metrics = turns_[static_cast<size_t>(turn_)].metrics.as<float>();
   copy_few(parts_.exec, metrics.data(), reduced.data(), static_cast<int64_t>(metrics.size()));
 }

@@ -33,22 +33,30 @@ class PrecisionRun : public WholeRun {
     all.insert(all.end(), more.begin(), more.end());
     return set(all);
   }
-  static std::vector<std::string> resumed(Precision precision, int steps) {
-    std::vector<std::string> all = settings(precision, steps);
+  static std::vector<std::string> resumed(Precision precision, int steps,
+                                          const std::vector<std::string>& more = {}) {
+    std::vector<std::string> all = settings(precision, steps, more);
     all.insert(all.end(), {"--resume", "auto"});
     return all;
   }
   static std::string hash(const std::vector<json>& events) { return events.back()["weights_hash"]; }
 
-  /// On 1, 2 and 4 ranks, and stopped on two ranks and resumed on one.
+  /// On 1, 2 and 4 ranks; on four that shard the optimizer; and begun on such four, continued on two and
+  /// ended on one.
   static void expect_same_bits(Precision precision, int steps, const std::string& device) {
+    const std::vector<std::string> sharded = {"optimizer.sharded=true"};
     const std::string name = std::string(to_string(precision)) + "-" + device + "-";
     const std::string one = hash(train(name + "1", 1, settings(precision, steps), device));
+    const auto tensors = tensors_of(*folder_ / name + "1");
     for (const int ranks : {2, 4})
       EXPECT_EQ(hash(train(name + std::to_string(ranks), ranks, settings(precision, steps), device)), one)
           << ranks << " ranks";
-    train(name + "parts", 2, settings(precision, steps - 3), device);
+    EXPECT_EQ(hash(train(name + "sharded", 4, settings(precision, steps, sharded), device)), one);
+    EXPECT_EQ(tensors_of(*folder_ / name + "sharded"), tensors);
+    train(name + "parts", 4, settings(precision, steps - 4, sharded), device);
+    train(name + "parts", 2, resumed(precision, steps - 2, sharded), device);
     EXPECT_EQ(hash(train(name + "parts", 1, resumed(precision, steps), device)), one) << "resumed";
+    EXPECT_EQ(tensors_of(*folder_ / name + "parts"), tensors);
   }
 };
 

@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 
 #include "src/core/error.h"
+#include "src/ops/supported.h"
 #include "tests/support/mpi_world.h"
 #include "tests/train/control/flipping_communicator.h"
 #include "tests/train/tiny_run.h"
@@ -125,6 +127,60 @@ TEST_P(MpiReplicaCheck, AFlippedBitOfMemoryIsFoundInCapturedStepsToo) {
   EXPECT_EQ(step, 6);
   EXPECT_THAT(message, HasSubstr(accusation()));
   EXPECT_THAT(message, HasSubstr("since step 5"));
+}
+
+// With a sharded optimizer and a working copy, the fp32 weights differ between ranks, except for those that
+// layers read. TinyRun even overwrites them.
+TEST_P(MpiReplicaCheck, WhatLayersReadIsComparedWhereTheOptimizerIsSharded) {
+  if (world.size() == 1) GTEST_SKIP() << "one rank has nobody to differ from";
+  if (!why_unsupported(exec(), Precision::bf16).empty()) GTEST_SKIP() << "no bf16 on this CPU";
+  TinyRun run(exec(), Batching{kGlobalBatch, 2, 8 / world.size()},
+              {.fingerprint_steps = kEverySteps,
+               .second_block = true,
+               .optimizer = "adam",
+               .sharded = true,
+               .tuning = {{"conv2"}, {}},
+               .precision = Precision::bf16},
+              make_communicator(world, exec(), {}));
+  std::vector<int64_t> asked;
+  for (int64_t step = 1; step <= 7; ++step) {
+    const auto metrics = run.run(run.make_batch(step, kGlobalBatch).batch);
+    if (!metrics || !metrics->ranks_agreed) continue;
+    EXPECT_TRUE(*metrics->ranks_agreed) << metrics->step;
+    asked.push_back(metrics->step);
+  }
+  run.flush();
+  EXPECT_EQ(asked, (std::vector<int64_t>{3, 6}));
+  run.replicas().check(world, 7);
+
+  const ParameterLayout& layout = run.parameters().layout();
+  const auto number_of = [&](const std::string& name) {
+    const auto slot = std::ranges::find(layout.parameters, name, &ParameterLayout::Slot::name);
+    return static_cast<int>(slot - layout.parameters.begin());
+  };
+  const auto value_of = [&](const std::string& name, DType type) {
+    return static_cast<float*>(run.parameters().parameter(number_of(name), type).raw()) + 1;
+  };
+  const auto expect_found = [&](const std::string& name, DType type, int bit) {
+    float* const value = value_of(name, type);
+    if (world.rank() == faulty()) flip(value, bit);
+    EXPECT_THAT(failure_of([&] { run.replicas().check(world, 7); }), HasSubstr(" model/" + name + ","));
+    if (world.rank() == faulty()) flip(value, bit);
+    run.replicas().check(world, 7);
+  };
+  expect_found("conv.weight", DType::bf16, 3);
+  expect_found("dense.weight", DType::bf16, 19);
+  expect_found("norm.weight", DType::f32, 20);
+  expect_found("dense.bias", DType::f32, 20);
+  expect_found("conv2.weight", DType::f32, 20);
+
+  // A step finds it too, but by the time the ranks know, that step has replaced the wrong value.
+  run.run(run.make_batch(8, kGlobalBatch).batch);
+  run.flush();
+  if (world.rank() == faulty()) flip(value_of("conv.weight", DType::bf16), 3);
+  const auto [message, step] = train_until_caught(run, 4);
+  EXPECT_EQ(step, 9);
+  EXPECT_THAT(message, HasSubstr("but hold the same one now"));
 }
 
 TEST_P(MpiReplicaCheck, ADifferenceThatIsGoneIsReportedAsWell) {

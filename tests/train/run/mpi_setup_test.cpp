@@ -5,6 +5,7 @@
 
 #include "src/core/error.h"
 #include "src/device/buffer.h"
+#include "src/ops/supported.h"
 #include "src/train/run/memory.h"
 #include "tests/support/mpi_world.h"
 #include "tests/train/made_up_data.h"
@@ -28,17 +29,23 @@ class MpiSetup : public MpiBackendTest {
     const MadeUpBatch batch(exec(), setup.batching, world.rank());
     for (int64_t step = 1; step <= 5; ++step) setup.step.run(batch.batch(), step, options.optimizer.lr);
     EXPECT_TRUE(setup.step.flush()->is_finite);
+    setup.gather_weights();
     return setup.parameters.weights_hash();
   }
 };
 INSTANTIATE_FOR_BACKENDS(MpiSetup);
 
 TEST_P(MpiSetup, AStepOfAllRanksGivesTheWeightsOfOneRankAndOfAShardedOptimizer) {
-  TrainOptions sharded = options();
-  sharded.optimizer.sharded = true;
-  const uint64_t weights = train(options());
-  EXPECT_EQ(weights, train(sharded));
-  EXPECT_FALSE(world.find_different(weights));
+  for (const Precision precision : kPrecisions) {
+    if (!why_unsupported(exec(), precision).empty()) continue;
+    TrainOptions whole = options();
+    whole.run.precision = precision;
+    TrainOptions sharded = whole;
+    sharded.optimizer.sharded = true;
+    const uint64_t weights = train(whole);
+    EXPECT_EQ(weights, train(sharded)) << to_string(precision);
+    EXPECT_FALSE(world.find_different(weights)) << to_string(precision);
+  }
 }
 
 TEST_P(MpiSetup, TakesFromTheOptionsWhatTheNumberOfRanksAllows) {
@@ -78,8 +85,13 @@ TEST_P(MpiSetup, TakesTheMemoryThatIsForecast) {
   with.run.reproducible = false;
   with.train.global_batch = 16 * world.size();
   with.comm.bucket_bytes = 1 << 20;
-  for (const bool sharded : {false, true}) {
+  for (const auto& [sharded, precision] : {std::pair{false, Precision::fp32},
+                                           {true, Precision::fp32},
+                                           {false, Precision::bf16},
+                                           {true, Precision::bf16}}) {
+    if (!why_unsupported(exec(), precision).empty()) continue;
     with.optimizer.sharded = sharded;
+    with.run.precision = precision;
     const BufferBytes before = buffer_bytes();
     const TrainingSetup setup(world, exec(), with, made_up_data(), small_mlp());
     const MemoryForecast forecast =

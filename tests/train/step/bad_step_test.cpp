@@ -34,7 +34,7 @@ class BadStepTest : public test::BackendTest {
     return *run.flush();
   }
   /// Weights, statistics and optimizer state, to the bit.
-  static std::vector<std::vector<std::byte>> everything(const TinyRun& run) { return run.snapshot().storage; }
+  static std::vector<std::vector<std::byte>> everything(TinyRun& run) { return run.snapshot().storage; }
 };
 INSTANTIATE_FOR_BACKENDS(BadStepTest);
 

@@ -19,7 +19,7 @@ TinyOptions options_with(const TuningSpec& tuning, const std::string& optimizer 
 }
 
 /// By name, in a checkpoint.
-std::map<std::string, std::vector<std::byte>> tensors_of(const TinyRun& run) {
+std::map<std::string, std::vector<std::byte>> tensors_of(TinyRun& run) {
   const Checkpoint checkpoint = run.snapshot();
   std::map<std::string, std::vector<std::byte>> tensors;
   for (size_t i = 0; i < checkpoint.tensors.size(); ++i)

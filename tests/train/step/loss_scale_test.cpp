@@ -24,7 +24,7 @@ class LossScaleTest : public test::BackendTest {
     run.run(run.make_batch(number, 12).batch);
     return *run.flush();
   }
-  static std::vector<std::vector<std::byte>> everything(const TinyRun& run) { return run.snapshot().storage; }
+  static std::vector<std::vector<std::byte>> everything(TinyRun& run) { return run.snapshot().storage; }
 };
 INSTANTIATE_FOR_BACKENDS(LossScaleTest);
 

@@ -30,7 +30,7 @@ class MpiSyncBatchNorm : public MpiBackendTest {
                                      TinyOptions{.second_block = true});
   }
 
-  void expect_same(const std::vector<double>& losses, const TinyRun& run,
+  void expect_same(const std::vector<double>& losses, TinyRun& run,
                    const std::vector<double>& expected_losses, const TinyRun& expected) {
     const auto near = [](const auto& actual, const auto& wanted, double tolerance, const char* what) {
       ASSERT_EQ(actual.size(), wanted.size());
