@@ -16,6 +16,12 @@ find_package(nlohmann_json REQUIRED)
 find_package(tomlplusplus REQUIRED)
 find_package(ZLIB REQUIRED)
 find_library(XXHASH_LIBRARY xxhash REQUIRED)
+# Decoders of compressed HDF5 chunks. Their packages describe themselves to CMake in some releases only.
+foreach(library deflate zstd lz4 blosc)
+  string(TOUPPER ${library} name)
+  find_library(${name}_LIBRARY ${library} REQUIRED)
+  list(APPEND decoder_libraries ${${name}_LIBRARY})
+endforeach()
 
 add_library(lockstep_dependencies INTERFACE)
 target_include_directories(lockstep_dependencies SYSTEM INTERFACE ${MPI_C_INCLUDE_DIRS} ${HDF5_C_INCLUDE_DIRS})
@@ -23,4 +29,4 @@ target_include_directories(lockstep_dependencies SYSTEM INTERFACE ${MPI_C_INCLUD
 target_compile_definitions(lockstep_dependencies INTERFACE OMPI_SKIP_MPICXX=1 H5_USE_110_API)
 target_link_libraries(lockstep_dependencies INTERFACE
   ${MPI_C_LIBRARIES} ${HDF5_C_LIBRARIES} ${DNNL_LIBRARY} OpenMP::OpenMP_CXX fmt::fmt spdlog::spdlog CLI11::CLI11
-  nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus ZLIB::ZLIB ${XXHASH_LIBRARY} Threads::Threads ${CMAKE_DL_LIBS})
+  nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus ZLIB::ZLIB ${decoder_libraries} ${XXHASH_LIBRARY} Threads::Threads ${CMAKE_DL_LIBS})

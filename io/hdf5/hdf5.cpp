@@ -11,7 +11,7 @@
 #include <cstring>
 
 #include "io/dataset/meant_path.h"
-#include "io/hdf5/lzf_filter.h"
+#include "io/hdf5/registered_filters.h"
 #include "io/hdf5/needed_version.h"
 #include "io/hdf5/sources/links.h"
 #include "io/hdf5/sources/raw_files.h"
@@ -82,7 +82,7 @@ Lock::Lock() : lock_(library_mutex()) {
   // only when the library is closed, which never happens, so once is enough.
   static const bool silent = [] {
     const bool done = H5open() >= 0 && H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
-    register_lzf();
+    register_filters();
     return done;
   }();
   static_cast<void>(silent);

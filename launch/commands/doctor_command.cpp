@@ -72,6 +72,7 @@ void add_libraries(Report& report) {
   report.section("libraries");
   for (const auto& [name, key, version] :
        {std::tuple{"MPI", "mpi", mpi_library_version()}, std::tuple{"HDF5", "hdf5", hdf5_library_version()},
+        std::tuple{"HDF5 chunks", "hdf5_chunks", chunk_decoder_versions()},
         std::tuple{"oneDNN", "onednn", onednn_library_version()}})
     report.fact(name, version, key, version);
 }

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 
+#include "io/hdf5/filters/filters.h"
+
 namespace lockstep::filters {
 
 /// Reads numbers of any width in bits, most significant bit first. Beyond the end it reads zeros.
@@ -32,6 +34,29 @@ class BitReader {
   std::span<const std::byte> bytes_;
   size_t at_ = 0;
   unsigned byte_ = 0, bits_ = 0;
+};
+
+/// Reads bytes one after another. Throws BadChunk(problem) at the end.
+class ByteReader {
+ public:
+  ByteReader(std::span<const std::byte> bytes, const char* problem) : bytes_(bytes), problem_(problem) {}
+
+  std::span<const std::byte> take(uint64_t count) {
+    if (count > bytes_.size()) throw BadChunk(problem_);
+    const auto taken = bytes_.first(count);
+    bytes_ = bytes_.subspan(count);
+    return taken;
+  }
+  /// A number of up to 8 bytes, most significant byte first.
+  uint64_t big_endian(size_t count) {
+    uint64_t value = 0;
+    for (const std::byte byte : take(count)) value = value << 8 | static_cast<uint64_t>(byte);
+    return value;
+  }
+
+ private:
+  std::span<const std::byte> bytes_;
+  const char* problem_;
 };
 
 /// Whether `bytes` hold `count` numbers of `bits` bits.

@@ -6,7 +6,7 @@
 #include <stdexcept>
 
 /// Decoders for HDF5's common filters that are safe for damaged input: they never read outside `in` or write
-/// outside `out`. Thread-safe.
+/// outside `out`, which do not overlap. Thread-safe.
 namespace lockstep::filters {
 
 /// What is wrong with the bytes of a chunk, as the end of a sentence: "its deflate data is damaged".
@@ -21,6 +21,24 @@ size_t inflate(std::span<const std::byte> in, std::span<std::byte> out);
 /// Decodes data of h5py's lzf filter (the format of liblzf 3). Returns the bytes written; throws as inflate
 /// does.
 size_t decode_lzf(std::span<const std::byte> in, std::span<std::byte> out);
+
+/// Decodes a Zstandard frame, or several. Returns the bytes written; throws as inflate does.
+size_t decode_zstd(std::span<const std::byte> in, std::span<std::byte> out);
+
+/// Decodes data of HDF5's lz4 filter. Returns the bytes written; throws as inflate does.
+size_t decode_lz4(std::span<const std::byte> in, std::span<std::byte> out);
+/// Decodes one block in LZ4's own format. Fills `out`; throws as inflate does.
+void decode_lz4_block(std::span<const std::byte> in, std::span<std::byte> out);
+
+/// Decodes data of the filter blosc (version 1), whose compressors are those of libblosc. Returns the bytes
+/// written; throws as inflate does.
+size_t decode_blosc(std::span<const std::byte> in, std::span<std::byte> out);
+
+/// Decodes bitshuffle, which stores the first bit of every element of a block, then the second, and so on,
+/// with each block compressed by lz4, by zstd or not. settings: of the filter, from the file. Fills `out`;
+/// throws as inflate does.
+void decode_bitshuffle(std::span<const std::byte> in, std::span<const unsigned> settings,
+                       std::span<std::byte> out);
 
 /// Undoes HDF5's byte shuffle: `in` holds the first byte of every element, then the second of every element,
 /// and so on; remaining bytes at the end stay in place. `out` has the size of `in`.

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 
 #include "io/hdf5/filters/filters.h"
 
@@ -8,18 +9,25 @@ namespace {
 
 /// Fletcher's checksum over big-endian words of 16 bits, as HDF5 computes it.
 uint32_t fletcher32(std::span<const std::byte> bytes) {
-  constexpr size_t kWordsAtOnce = 360;  // more would overflow the sums
+  constexpr size_t kWordsAtOnce = 256;  // 360 or more would overflow the sums
   uint32_t sum = 0, sum_of_sums = 0;
   const auto fold = [](uint32_t value) { return (value & 0xFFFF) + (value >> 16); };
   size_t at = 0;
   for (size_t words = bytes.size() / 2; words > 0;) {
-    const size_t count = std::min(words, kWordsAtOnce);
-    for (size_t i = 0; i < count; ++i, at += 2) {
-      sum += static_cast<uint32_t>(bytes[at]) << 8 | static_cast<uint32_t>(bytes[at + 1]);
-      sum_of_sums += sum;
+    // Word i of `count` is in count - i of the sums that are added up: so neither loop-carried sum depends on
+    // the other, and the loop is vectorized.
+    const auto count = static_cast<uint32_t>(std::min(words, kWordsAtOnce));
+    uint32_t plain = 0, weighted = 0;
+    for (uint32_t i = 0; i < count; ++i) {
+      uint16_t word = 0;
+      std::memcpy(&word, bytes.data() + at + size_t{2} * i, sizeof(word));
+      word = __builtin_bswap16(word);
+      plain += word;
+      weighted += word * (count - i);
     }
-    sum = fold(sum);
-    sum_of_sums = fold(sum_of_sums);
+    sum_of_sums = fold(sum_of_sums + count * sum + weighted);
+    sum = fold(sum + plain);
+    at += size_t{2} * count;
     words -= count;
   }
   if (bytes.size() % 2 == 1) {

@@ -10,11 +10,12 @@ namespace {
 
 /// Copies `length` bytes from `distance` before `at`. The two ranges may overlap: then the bytes repeat.
 void copy_back(std::byte* at, size_t distance, size_t length) {
+  const std::byte* from = at - distance;
   if (distance >= length) {
-    std::memcpy(at, at - distance, length);
+    std::memcpy(at, from, length);
     return;
   }
-  for (size_t i = 0; i < length; ++i) at[i] = at[i - distance];
+  for (size_t i = 0; i < length; ++i) at[i] = from[i];
 }
 
 }  // namespace

@@ -12,14 +12,20 @@ namespace {
 
 constexpr size_t kChecksumBytes = 4;
 
-/// Filters whose data does not contain the decoded size.
-bool compresses(int id) { return id == kDeflate || id == kLzf; }
-
-/// The maximum decoded size of `stored` bytes: a compressor has a maximum ratio, and no memory should be
-/// allocated for a chunk that claims more.
+/// The maximum decoded size of a byte: a compressor has a maximum ratio, and no memory should be allocated
+/// for a chunk that claims more. 0: no such limit.
 double max_ratio(int id) {
-  constexpr double kDeflateRatio = 1032, kLzfRatio = 88;
-  return id == kDeflate ? kDeflateRatio : kLzfRatio;
+  constexpr double kDeflateRatio = 1032, kLzfRatio = 88, kLz4Ratio = 255;
+  switch (id) {
+    case kDeflate:
+      return kDeflateRatio;
+    case kLzf:
+      return kLzfRatio;
+    case kLz4:
+      return kLz4Ratio;
+    default:
+      return 0;
+  }
 }
 
 /// Returns the bytes written. Filters other than compressors fill `out`.
@@ -29,6 +35,15 @@ size_t decode_step(const Step& step, std::span<const std::byte> in, std::span<st
       return inflate(in, out);
     case kLzf:
       return decode_lzf(in, out);
+    case kZstd:
+      return decode_zstd(in, out);
+    case kLz4:
+      return decode_lz4(in, out);
+    case kBlosc:
+      return decode_blosc(in, out);
+    case kBitshuffle:
+      decode_bitshuffle(in, step.settings, out);
+      break;
     case kNbit:
       decode_nbit(in, step.settings, out);
       break;
@@ -52,6 +67,10 @@ bool is_decoded_here(const Step& step) {
     case kFletcher32:
     case kLzf:
     case kScaleOffset:
+    case kBlosc:
+    case kLz4:
+    case kBitshuffle:
+    case kZstd:
       return true;
     case kNbit:
       return step.settings.size() > kNbitClass && step.settings[kNbitClass] == kNumber;
@@ -83,7 +102,10 @@ size_t Pipeline::bytes_before(size_t step, uint32_t skipped, bool& exact) const 
 }
 
 std::span<const std::byte> Pipeline::decode(std::span<const std::byte> stored, uint32_t skipped,
-                                            Scratch& scratch) const {
+                                            Scratch& scratch, std::span<std::byte> place) const {
+  // The step that is undone last writes the values where they are wanted.
+  size_t last = 0;
+  while (last < steps_.size() && ((skipped >> last & 1) != 0 || steps_[last].id == kFletcher32)) ++last;
   std::span<const std::byte> bytes = stored;
   Buffer *free = &scratch.first, *next_free = &scratch.second;
   for (size_t i = steps_.size(); i-- > 0;) {
@@ -95,10 +117,10 @@ std::span<const std::byte> Pipeline::decode(std::span<const std::byte> stored, u
     }
     bool exact = true;
     const size_t size = step.id == kShuffle ? bytes.size() : bytes_before(i, skipped, exact);
-    if (compresses(step.id) && exact &&
-        static_cast<double>(size) > max_ratio(step.id) * static_cast<double>(bytes.size() + 64))
+    const double ratio = max_ratio(step.id);
+    if (ratio > 0 && exact && static_cast<double>(size) > ratio * static_cast<double>(bytes.size() + 64))
       throw BadChunk(fmt::format("its {} bytes cannot hold {}", bytes.size(), size));
-    const std::span<std::byte> out = free->take(size);
+    const std::span<std::byte> out = i == last && size == place.size() ? place : free->take(size);
     const size_t written = decode_step(step, bytes, out);
     if (exact && written != size)
       throw BadChunk(fmt::format("it decodes to {} bytes instead of {}", written, size));

@@ -9,7 +9,8 @@
 namespace lockstep::filters {
 
 /// HDF5's identifiers of the filters that are decoded here.
-constexpr int kDeflate = 1, kShuffle = 2, kFletcher32 = 3, kNbit = 5, kScaleOffset = 6, kLzf = 32000;
+constexpr int kDeflate = 1, kShuffle = 2, kFletcher32 = 3, kNbit = 5, kScaleOffset = 6, kLzf = 32000,
+              kBlosc = 32001, kLz4 = 32004, kBitshuffle = 32008, kZstd = 32015;
 
 /// One filter of a chunked data set and its settings, as the file holds them.
 struct Step {
@@ -56,9 +57,10 @@ class Pipeline {
   size_t max_stored_bytes() const { return max_bytes_; }
 
   /// Decodes one chunk. Bit i of `skipped` is set if step i was skipped on writing. The result has
-  /// chunk_bytes() and is in `stored` or in `scratch`. Throws BadChunk if the decoded size differs.
-  std::span<const std::byte> decode(std::span<const std::byte> stored, uint32_t skipped,
-                                    Scratch& scratch) const;
+  /// chunk_bytes() and is in `place` if that has as many, else in `scratch`, or in `stored` if nothing moved
+  /// it. Throws BadChunk if the decoded size differs; `place` may be overwritten then.
+  std::span<const std::byte> decode(std::span<const std::byte> stored, uint32_t skipped, Scratch& scratch,
+                                    std::span<std::byte> place = {}) const;
 
  private:
   size_t bytes_before(size_t step, uint32_t skipped, bool& exact) const;

@@ -8,7 +8,7 @@ namespace lockstep::filters {
 namespace {
 
 template <size_t kBytes>
-void unshuffle_elements(const std::byte* in, size_t elements, std::byte* out) {
+void unshuffle_elements(const std::byte* __restrict in, size_t elements, std::byte* __restrict out) {
   for (size_t i = 0; i < elements; ++i) {
     for (size_t byte = 0; byte < kBytes; ++byte) out[i * kBytes + byte] = in[byte * elements + i];
   }

@@ -51,7 +51,7 @@ void put_other(const std::string& path, const std::string& name, bool is_text) {
   const hdf5::Id type(H5Tcopy(is_text ? H5T_C_S1 : H5T_NATIVE_INT));
   if (!is_text) {
     H5Pset_chunk(properties.get(), 1, &size);
-    H5Pset_filter(properties.get(), 32001, H5Z_FLAG_OPTIONAL, 0, nullptr);
+    H5Pset_filter(properties.get(), 32013, H5Z_FLAG_OPTIONAL, 0, nullptr);
   }
   const hdf5::Id dataset(H5Dcreate2(file.id(), name.c_str(), type.get(), space.get(), links.get(),
                                     properties.get(), H5P_DEFAULT));
@@ -73,7 +73,7 @@ TEST(Inspect, WhatCannotBeReadOrTrainedOnIsAProblem) {
   EXPECT_THAT(check_file(path).problems, ElementsAre(AllOf(HasSubstr("/train/y"), HasSubstr("string"))));
   put_other(path, "/packed", false);
   EXPECT_THAT(check_file(path).problems, SizeIs(2));
-  EXPECT_THAT(check_file(path).problems[0], HasSubstr("a.h5:/packed is compressed with the filter blosc"));
+  EXPECT_THAT(check_file(path).problems[0], HasSubstr("a.h5:/packed is compressed with the filter zfp"));
 }
 
 TEST(Inspect, ADatasetThatWasNeverWrittenIsSoundAndHoldsNothing) {

@@ -62,9 +62,9 @@ TEST(Pipeline, ADeflateStreamMustDecodeToExactlyTheChunk) {
             "its deflate data decodes to more than 1000 bytes");
   Bytes cut = deflated(values);
   cut.resize(cut.size() / 2);
-  EXPECT_EQ(problem_of(pipeline, cut), "its deflate data is cut short");
-  EXPECT_EQ(problem_of(pipeline, bytes_of({1, 2, 3, 4})), "its deflate data is damaged");
-  EXPECT_EQ(problem_of(pipeline, {}), "its deflate data is cut short");
+  EXPECT_EQ(problem_of(pipeline, cut), "its deflate data is damaged or cut short");
+  EXPECT_EQ(problem_of(pipeline, bytes_of({1, 2, 3, 4})), "its deflate data is damaged or cut short");
+  EXPECT_EQ(problem_of(pipeline, {}), "its deflate data is damaged or cut short");
 }
 
 TEST(Pipeline, AFewBytesCannotClaimMuchMemory) {
