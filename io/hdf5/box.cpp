@@ -4,36 +4,24 @@
 
 namespace lockstep::hdf5 {
 
-namespace {
-
-/// Calls visit(offset in the first array, offset in the second, elements) for each run of elements that is
-/// contiguous in both.
-template <typename Visit>
-void for_each_run(const Box& a, const Box& b, const std::vector<hsize_t>& size, Visit visit) {
-  size_t axes = size.size();
-  hsize_t run = 1;
-  // If an axis is complete in both, its rows are contiguous.
-  while (axes > 0) {
-    --axes;
-    run *= size[axes];
-    if (size[axes] != a.extents[axes] || size[axes] != b.extents[axes]) break;
-  }
-  std::vector<hsize_t> at(axes, 0);
-  for (;;) {
-    hsize_t first = 0, second = 0;
-    for (size_t axis = 0; axis < size.size(); ++axis) {
-      const hsize_t step = axis < axes ? at[axis] : 0;
-      first = first * a.extents[axis] + a.start[axis] + step;
-      second = second * b.extents[axis] + b.start[axis] + step;
-    }
-    visit(first, second, run);
-    size_t axis = axes;
-    while (axis > 0 && ++at[axis - 1] == size[axis - 1]) at[--axis] = 0;
-    if (axis == 0) return;
-  }
+hsize_t offset_in(const Box& box) {
+  hsize_t offset = 0;
+  for (size_t axis = 0; axis < box.start.size(); ++axis)
+    offset = offset * box.extents[axis] + box.start[axis];
+  return offset;
 }
 
-}  // namespace
+bool is_one_run(const Box& a, const Box& b, const std::vector<hsize_t>& size) {
+  size_t axis = size.size();
+  while (axis > 0) {
+    --axis;
+    if (size[axis] != a.extents[axis] || size[axis] != b.extents[axis]) break;
+  }
+  while (axis > 0) {
+    if (size[--axis] != 1) return false;
+  }
+  return true;
+}
 
 void copy_box(const std::byte* from, const Box& source, std::byte* to, const Box& target,
               const std::vector<hsize_t>& size, size_t bytes) {

@@ -1,7 +1,8 @@
 #include <algorithm>
 #include <array>
 
-#include "io/hdf5/chunk_reader.h"
+#include "io/hdf5/chunks/chunk_bytes.h"
+#include "io/hdf5/chunks/chunk_reader.h"
 #include "io/hdf5/crash_report.h"
 #include "io/hdf5/element_type.h"
 #include "io/hdf5/hdf5.h"
@@ -101,10 +102,15 @@ Dataset::Dataset(const std::string& file, const std::string& name, Id id)
     steps.push_back({filter.id, {settings.begin(), settings.begin() + count}});
     const bool here = filters::is_decoded_here(steps.back());
     is_decoded_here = is_decoded_here && here;
+    filter.decoded_here = here;
     filter.available = here || H5Zfilter_avail(filter.id) > 0;
     filters_.push_back(filter);
   }
   if (is_decoded_here) pipeline_.emplace(std::move(steps), chunk_bytes(*this));
+  if (type_.kind != ElementType::Kind::other) {
+    number_ = number_type(type_id_.get());
+    chunk_map_ = ChunkMap::of(*this);
+  }
   H5Eclear2(H5E_DEFAULT);
 }
 
@@ -136,6 +142,17 @@ int64_t Dataset::offset() const {
   return offset == HADDR_UNDEF ? -1 : static_cast<int64_t>(offset);
 }
 
+std::string Dataset::why_by_libhdf5() const {
+  if (!is_read_by_libhdf5()) return "";
+  if (layout_ == "virtual" || layout_ == "compact") return layout_;
+  if (layout_ == "external") return "raw files";
+  if (!is_written()) return "never written";
+  for (const Filter& filter : filters_) {
+    if (!filter.decoded_here) return "filter " + filter.name;
+  }
+  return "another driver";
+}
+
 bool Dataset::is_written() const {
   const bool has_own_place = layout_ == "chunked" || layout_ == "contiguous";
   return elements() == 0 || !has_own_place || stored_bytes() > 0;
@@ -160,7 +177,7 @@ void Dataset::require_filters() const {
 void Dataset::read(DType dtype, void* out) const {
   const FileActivity reading(file_, name_, 0, 0);
   require_filters();
-  if (pipeline_) {
+  if (!is_read_by_libhdf5()) {
     const std::vector<hsize_t> start(extents_.size(), 0), size(extents_.begin(), extents_.end());
     return ChunkReader(*this).read(start, size, dtype, static_cast<std::byte*>(out));
   }
@@ -174,7 +191,7 @@ void Dataset::read_box(const std::vector<hsize_t>& start, const std::vector<hsiz
                        void* out) const {
   const FileActivity reading(file_, name_, static_cast<int64_t>(start[0]), static_cast<int64_t>(size[0]));
   require_filters();
-  if (pipeline_) return ChunkReader(*this).read(start, size, dtype, static_cast<std::byte*>(out));
+  if (!is_read_by_libhdf5()) return ChunkReader(*this).read(start, size, dtype, static_cast<std::byte*>(out));
   const Lock lock;
   const InsideLibhdf5 inside(file_.c_str(), name_.c_str());
   const Id stored(H5Dget_space(id_.get()));
@@ -196,7 +213,7 @@ void Dataset::read_rows(int64_t first, int64_t count, DType dtype, void* out) co
 
 void Dataset::read_runs(std::span<const RowRun> runs, DType dtype, void* out) const {
   if (runs.empty()) return;
-  if (pipeline_) {
+  if (!is_read_by_libhdf5()) {
     const int64_t last = runs.back().first + runs.back().count;
     const FileActivity reading(file_, name_, runs[0].first, last - runs[0].first);
     return ChunkReader(*this).read_runs(runs, dtype, static_cast<std::byte*>(out));

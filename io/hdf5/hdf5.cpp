@@ -11,8 +11,9 @@
 #include <cstring>
 
 #include "io/dataset/meant_path.h"
-#include "io/hdf5/registered_filters.h"
+#include "io/hdf5/chunks/read_driver.h"
 #include "io/hdf5/needed_version.h"
+#include "io/hdf5/registered_filters.h"
 #include "io/hdf5/sources/links.h"
 #include "io/hdf5/sources/raw_files.h"
 #include "src/core/suggest.h"
@@ -37,6 +38,14 @@ Id access_properties() {
 #if H5_VERSION_GE(1, 10, 7)
   H5Pset_file_locking(properties.get(), false, true);
 #endif
+  return properties;
+}
+
+/// Properties for opening a file that this process only reads. Leaves the driver to $HDF5_DRIVER, if that is
+/// set.
+Id reading_access() {
+  Id properties = access_properties();
+  if (H5Pget_driver(properties.get()) == H5FD_SEC2) H5Pset_driver(properties.get(), read_driver(), nullptr);
   return properties;
 }
 
@@ -130,7 +139,7 @@ File File::open(const std::string& path, unsigned flags) {
     fail(ExitCode::data,
          "{} is not an HDF5 file (it does not begin like one). Convert it, or see `lockstep data import`.",
          path);
-  const Id properties = access_properties();
+  const Id properties = flags == H5F_ACC_RDONLY ? reading_access() : access_properties();
   Id id(is_hdf5 < 0 ? H5I_INVALID_HID : H5Fopen(path.c_str(), flags, properties.get()));
   if (!id) {
     const std::string reason = last_error();

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "io/hdf5/chunks/chunk_map.h"
+#include "io/hdf5/convert.h"
 #include "io/hdf5/filters/pipeline.h"
 #include "src/core/printable.h"
 #include "src/tensor/tensor.h"
@@ -70,7 +72,8 @@ struct ElementType {
 /// A filter of a chunked data set, in the order in which they were applied on writing.
 struct Filter {
   H5Z_filter_t id = 0;
-  std::string name;        ///< "deflate", "blosc", ...
+  std::string name;  ///< "deflate", "blosc", ...
+  bool decoded_here = false;
   bool available = false;  ///< decoded here or by libhdf5
 };
 
@@ -110,6 +113,18 @@ class Dataset {
   hid_t type_id() const { return type_id_.get(); }
   /// The decoder of chunks; null if there is nothing to decode, or if libhdf5 has to decode them.
   const filters::Pipeline* pipeline() const { return pipeline_ ? &*pipeline_ : nullptr; }
+  /// What the elements in the file are, if they can be converted without libhdf5.
+  const std::optional<NumberType>& number() const { return number_; }
+  /// Where the stored bytes lie; null if only libhdf5 can read them.
+  const ChunkMap* chunk_map() const { return chunk_map_.get(); }
+  /// Whether libhdf5 reads the values, under its lock. Otherwise ChunkReader does.
+  bool is_read_by_libhdf5() const { return !pipeline_ && (chunk_map_ == nullptr || !filters_.empty()); }
+  /// Why libhdf5 reads the values: "virtual", "filter szip", ...; "" if it does not.
+  std::string why_by_libhdf5() const;
+  /// Whether values are stored byte for byte as they are delivered as `dtype`.
+  bool is_stored_as(DType dtype) const {
+    return number_ && type_.exact == dtype && (!number_->big_endian || type_.bytes == 1);
+  }
   /// Whether any value was stored; otherwise all read as the fill value.
   bool is_written() const;
   /// Whether every filter is available on this machine.
@@ -140,7 +155,9 @@ class Dataset {
   bool has_data_ = true;
   ElementType type_;
   std::vector<Filter> filters_;
+  std::optional<NumberType> number_;
   std::optional<filters::Pipeline> pipeline_;
+  std::shared_ptr<const ChunkMap> chunk_map_;
   std::string layout_;
 };
 

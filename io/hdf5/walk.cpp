@@ -4,7 +4,8 @@
 #include <cmath>
 #include <optional>
 
-#include "io/hdf5/chunk_reader.h"
+#include "io/hdf5/chunks/chunk_bytes.h"
+#include "io/hdf5/chunks/chunk_reader.h"
 #include "io/probe/probe.h"
 
 namespace lockstep::hdf5 {
@@ -51,7 +52,7 @@ void for_each_box(const Extents& first, const Extents& extents, const Extents& b
 bool is_written(const Dataset& dataset, const Extents& start, const Extents& size, const Extents& chunk) {
   bool found = false;
   for_each_box(start, size, chunk, [&](const Extents& corner, const Extents&) {
-    found = found || stored_chunk_bytes(dataset, corner) > 0;
+    found = found || stored_chunk_bytes(dataset.id(), corner, dataset.where()) > 0;
   });
   return found;
 }
@@ -95,7 +96,7 @@ Unwritten walk_values(
   Extents units = ones;
   if (!dataset.chunk().empty()) units.assign(dataset.chunk().begin(), dataset.chunk().end());
   std::optional<ChunkReader> chunks;
-  if (dataset.pipeline() != nullptr) chunks.emplace(dataset);
+  if (!dataset.is_read_by_libhdf5()) chunks.emplace(dataset);
   std::vector<double> values;
   const auto read = [&](const Extents& start, const Extents& size) {
     size_t elements = 1;

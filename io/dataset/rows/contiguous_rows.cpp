@@ -1,14 +1,11 @@
 #include "io/dataset/rows/contiguous_rows.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstring>
 #include <utility>
 #include <vector>
 
 #include "io/dataset/rows/stored_rows.h"
+#include "io/hdf5/filters/filters.h"
 #include "src/core/activity.h"
 
 namespace lockstep {
@@ -20,12 +17,18 @@ constexpr size_t kLookEvery = 32;   // ranges: a look costs a third of reading a
 
 }  // namespace
 
-ContiguousRows::ContiguousRows(const StoredRows& stored, RowFormat format, hdf5::PlainValues values)
-    : stored_(stored), format_(std::move(format)), values_(std::move(values)) {}
+ContiguousRows::ContiguousRows(const StoredRows& stored, RowFormat format)
+    : stored_(stored), format_(std::move(format)) {}
+
+bool ContiguousRows::fits(const StoredRows& stored, DType dtype) {
+  const hdf5::Dataset& dataset = stored.dataset();
+  return dataset.chunk_map() != nullptr && dataset.chunk().empty() && dataset.is_stored_as(dtype);
+}
 
 void ContiguousRows::read(std::span<RowRequest> wanted) const {
   if (wanted.empty()) return;
   sort_by_row(wanted);
+  const hdf5::ChunkMap& map = *stored_.dataset().chunk_map();
   stored_.read_unchanged([&] {
     std::vector<iovec> pieces;
     bool asked = false;  // for the remaining rows
@@ -47,7 +50,7 @@ void ContiguousRows::read(std::span<RowRequest> wanted) const {
           break;
         ++next;
       }
-      if (!asked && ranges++ % kLookEvery == 0 && !is_cached(first)) {
+      if (!asked && ranges++ % kLookEvery == 0 && !map.is_cached(map.find({}), offset_of(first))) {
         ask_for(wanted.subspan(begin));
         asked = true;
       }
@@ -65,45 +68,24 @@ void ContiguousRows::read(std::span<RowRequest> wanted) const {
   });
 }
 
-bool ContiguousRows::is_cached(int64_t row) const {
-  std::byte first;
-  const iovec piece{&first, 1};
-  // Zero too may mean that it would have to wait: a bug of Linux 5.9 and 5.10.
-  return preadv2(values_.descriptor, &piece, 1, place_of(row), RWF_NOWAIT) == 1;
-}
-
 void ContiguousRows::ask_for(std::span<const RowRequest> wanted) const {
+  const hdf5::ChunkMap& map = *stored_.dataset().chunk_map();
   for (size_t begin = 0, end; begin < wanted.size(); begin = end) {
     int64_t next = wanted[begin].row;
     for (end = begin; end < wanted.size() && wanted[end].row <= next; ++end) next = wanted[end].row + 1;
-    // Only a hint: if it fails, the rows are read one after another.
-    posix_fadvise(values_.descriptor, place_of(wanted[begin].row),
-                  place_of(next) - place_of(wanted[begin].row), POSIX_FADV_WILLNEED);
+    map.ask_for(map.find({}), offset_of(wanted[begin].row), offset_of(next) - offset_of(wanted[begin].row));
   }
 }
 
 void ContiguousRows::read_pieces(std::span<iovec> pieces, int64_t first, int64_t count) const {
   const hdf5::Dataset& dataset = stored_.dataset();
   const FileActivity reading(dataset.file(), dataset.name(), first, count);
-  int64_t at = place_of(first);
-  while (!pieces.empty()) {
-    // Rows in random order are one piece each, for which the system need not copy a list of pieces.
-    const ssize_t got = pieces.size() == 1
-                            ? pread(values_.descriptor, pieces[0].iov_base, pieces[0].iov_len, at)
-                            : preadv(values_.descriptor, pieces.data(), static_cast<int>(pieces.size()), at);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0)
-      fail(ExitCode::data, "{}: rows {} to {} cannot be read: {}. The file is damaged.", dataset.where(),
-           first, first + count - 1, got < 0 ? std::strerror(errno) : "the file ends before their values do");
-    at += got;
-    size_t left = static_cast<size_t>(got);
-    while (!pieces.empty() && left >= pieces.front().iov_len) {
-      left -= pieces.front().iov_len;
-      pieces = pieces.subspan(1);
-    }
-    if (left > 0)
-      pieces.front() = {static_cast<std::byte*>(pieces.front().iov_base) + left,
-                        pieces.front().iov_len - left};
+  const hdf5::ChunkMap& map = *dataset.chunk_map();
+  try {
+    map.read(map.find({}), offset_of(first), pieces);
+  } catch (const filters::BadChunk& e) {
+    fail(ExitCode::data, "{}: rows {} to {} cannot be read: {}. The file is damaged.", dataset.where(), first,
+         first + count - 1, e.what());
   }
 }
 

@@ -3,7 +3,6 @@
 #include <sys/uio.h>
 
 #include "io/dataset/rows/row_source.h"
-#include "io/hdf5/plain_values.h"
 
 namespace lockstep {
 
@@ -12,18 +11,16 @@ namespace lockstep {
 /// from the disk or server all at once, rather than one after another.
 class ContiguousRows final : public RowSource {
  public:
-  ContiguousRows(const StoredRows& stored, RowFormat format, hdf5::PlainValues values);
+  ContiguousRows(const StoredRows& stored, RowFormat format);
+
+  static bool fits(const StoredRows& stored, DType dtype);
 
   void read(std::span<RowRequest> wanted) const override;
   std::string route() const override { return "contiguous"; }
 
  private:
-  /// Where a row begins in the file.
-  int64_t place_of(int64_t row) const {
-    return values_.offset + row * static_cast<int64_t>(format_.row_bytes);
-  }
-  /// Whether reading the row's first byte need not wait. Also false if the file system cannot tell.
-  bool is_cached(int64_t row) const;
+  /// Where a row begins among the values.
+  uint64_t offset_of(int64_t row) const { return static_cast<uint64_t>(row) * format_.row_bytes; }
   /// Lets the system start to read these rows, which are sorted.
   void ask_for(std::span<const RowRequest> wanted) const;
   /// Reads rows [first, first + count) into these pieces of memory, in order. Modifies `pieces`.
@@ -31,7 +28,6 @@ class ContiguousRows final : public RowSource {
 
   const StoredRows& stored_;
   RowFormat format_;
-  hdf5::PlainValues values_;
 };
 
 }  // namespace lockstep

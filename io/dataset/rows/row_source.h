@@ -43,7 +43,7 @@ class RowSource {
   virtual void read(std::span<RowRequest> wanted) const = 0;
   /// See StoredRows::decoded_bytes_per_row().
   virtual double decoded_bytes_per_row() const { return 0; }
-  /// "memory", "contiguous", "chunked" or "uncached"; several if the files differ.
+  /// "memory", "contiguous", "chunked", "uncached" or "libhdf5"; several if the files differ.
   virtual std::string route() const = 0;
 };
 
@@ -57,9 +57,10 @@ class StoredRows;
 class BlockCache;
 
 /// Creates a source that streams rows from their file, which must outlive it:
-///   contiguous  values stored in one piece, in the format in which they are delivered
+///   contiguous  values stored in one piece, in the format in which they are delivered, read into place
 ///   chunked     chunks with filters, decoded into blocks in `cache` with keys from `first_key`
-///   uncached    everything else: see UncachedRows
+///   uncached    everything else that ChunkReader reads: see UncachedRows
+///   libhdf5     what libhdf5 has to read, under its lock: see hdf5::Dataset::why_by_libhdf5()
 std::unique_ptr<RowSource> stream_rows(const StoredRows& stored, RowFormat format,
                                        const std::shared_ptr<BlockCache>& cache, int64_t first_key);
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "io/hdf5/chunk_reader.h"
+#include "io/hdf5/chunks/chunk_bytes.h"
 #include "io/hdf5/sources/sources.h"
 
 namespace lockstep {

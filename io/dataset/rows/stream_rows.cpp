@@ -10,8 +10,8 @@ namespace lockstep {
 
 std::unique_ptr<RowSource> stream_rows(const StoredRows& stored, RowFormat format,
                                        const std::shared_ptr<BlockCache>& cache, int64_t first_key) {
-  if (auto values = hdf5::plain_values(stored.dataset(), format.dtype))
-    return std::make_unique<ContiguousRows>(stored, std::move(format), std::move(*values));
+  if (ContiguousRows::fits(stored, format.dtype))
+    return std::make_unique<ContiguousRows>(stored, std::move(format));
   const bool is_decoded = !stored.dataset().chunk().empty() && !stored.dataset().filters().empty();
   if (is_decoded && ChunkedRows::fits(stored, format.row_bytes, cache->capacity()))
     return std::make_unique<ChunkedRows>(stored, std::move(format), cache, first_key);

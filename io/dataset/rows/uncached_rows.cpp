@@ -13,6 +13,10 @@ UncachedRows::UncachedRows(const StoredRows& stored, RowFormat format)
 
 double UncachedRows::decoded_bytes_per_row() const { return stored_.decoded_bytes_per_row(0); }
 
+std::string UncachedRows::route() const {
+  return stored_.dataset().is_read_by_libhdf5() ? "libhdf5" : "uncached";
+}
+
 void UncachedRows::read(std::span<RowRequest> wanted) const {
   sort_by_row(wanted);
   std::vector<hdf5::RowRun> runs;

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "io/hdf5/chunk_reader.h"
+#include "io/hdf5/chunks/chunk_bytes.h"
 #include "io/hdf5/sources/source_walk.h"
 #include "src/core/counted.h"
 
@@ -46,7 +46,7 @@ std::string unwritten_rows(const Dataset& dataset) {
       int64_t rest = other;
       for (size_t axis = chunk.size(); axis-- > 1; rest /= counts[axis])
         offset[axis] = static_cast<hsize_t>(rest % counts[axis] * chunk[axis]);
-      missing = stored_chunk_bytes(dataset, offset) == 0;
+      missing = stored_chunk_bytes(dataset.id(), offset, dataset.where()) == 0;
     }
     if (!missing) continue;
     if (first < 0) first = slab * chunk[0];

@@ -1,0 +1,134 @@
+#include "io/hdf5/chunks/chunk_map.h"
+
+#include <fcntl.h>
+
+#include <fmt/format.h>
+
+#include <atomic>
+
+#include "io/file/read_at.h"
+#include "io/hdf5/chunks/chunk_bytes.h"
+#include "io/hdf5/chunks/read_driver.h"
+#include "io/hdf5/crash_report.h"
+#include "io/hdf5/filters/filters.h"
+#include "io/hdf5/hdf5.h"
+
+namespace lockstep::hdf5 {
+
+namespace {
+
+constexpr uint64_t kUnwritten = 1;  // no chunk lies in a file's first bytes
+constexpr double kMaxEntries = 0x1p26;
+
+/// Whether chunks are of a possible size. Of chunks without filters, a damaged header may claim any.
+bool has_possible_chunks(const Dataset& dataset) {
+  double bytes = static_cast<double>(dataset.type().bytes);
+  for (const int64_t extent : dataset.chunk()) bytes *= static_cast<double>(extent);
+  return bytes > 0 && bytes <= UINT32_MAX;
+}
+
+}  // namespace
+
+std::shared_ptr<const ChunkMap> ChunkMap::of(const Dataset& dataset) {
+  const bool is_contiguous = dataset.layout() == "contiguous";
+  if ((dataset.layout() != "chunked" && !is_contiguous) || dataset.elements() == 0 ||
+      dataset.extents().empty())
+    return nullptr;
+  if (!is_contiguous && !has_possible_chunks(dataset)) return nullptr;
+  const int descriptor = descriptor_of(dataset.id());
+  if (descriptor < 0) return nullptr;
+  if (!is_contiguous) return std::make_shared<const ChunkMap>(dataset, descriptor, std::nullopt);
+  const int64_t offset = dataset.offset();
+  // A damaged header may promise more values than it has room for.
+  const int64_t bytes = dataset.elements() * static_cast<int64_t>(dataset.type().bytes);
+  if (offset < 0 || dataset.stored_bytes() != bytes || offset > INT64_MAX - bytes) return nullptr;
+  const ChunkPlace place{static_cast<uint64_t>(offset), static_cast<uint64_t>(bytes), 0};
+  return std::make_shared<const ChunkMap>(dataset, descriptor, place);
+}
+
+ChunkMap::ChunkMap(const Dataset& dataset, int descriptor, std::optional<ChunkPlace> place)
+    : dataset_(dataset.id()),
+      file_(dataset.file()),
+      name_(dataset.name()),
+      descriptor_(descriptor),
+      contiguous_(place) {
+  if (contiguous_) return;
+  double entries = 1;
+  for (size_t axis = 0; axis < dataset.chunk().size(); ++axis) {
+    chunk_.push_back(static_cast<hsize_t>(dataset.chunk()[axis]));
+    cells_.push_back((static_cast<hsize_t>(dataset.extents()[axis]) + chunk_[axis] - 1) / chunk_[axis]);
+    entries *= static_cast<double>(cells_[axis]);
+  }
+  if (entries <= kMaxEntries)
+    table_.reset(static_cast<Entry*>(std::calloc(static_cast<size_t>(entries), sizeof(Entry))));
+}
+
+ChunkPlace ChunkMap::find(const std::vector<hsize_t>& cell) const {
+  if (contiguous_) return *contiguous_;
+  if (!table_) return look_up(cell);
+  size_t index = 0;
+  for (size_t axis = 0; axis < cell.size(); ++axis) index = index * cells_[axis] + cell[axis];
+  Entry& entry = table_[index];
+  const std::atomic_ref known(entry.address);
+  if (const uint64_t address = known.load(std::memory_order_acquire); address != 0)
+    return {address, entry.bytes, entry.skipped};
+  const Lock lock;
+  // Another thread may have been faster.
+  if (const uint64_t address = known.load(std::memory_order_relaxed); address != 0)
+    return {address, entry.bytes, entry.skipped};
+  const ChunkPlace place = look_up(cell);
+  entry.bytes = static_cast<uint32_t>(place.bytes);
+  entry.skipped = place.skipped;
+  known.store(place.address, std::memory_order_release);
+  return place;
+}
+
+ChunkPlace ChunkMap::look_up(const std::vector<hsize_t>& cell) const {
+  std::vector<hsize_t> offset(cell);
+  for (size_t axis = 0; axis < offset.size(); ++axis) offset[axis] *= chunk_[axis];
+  const Lock lock;
+  const InsideLibhdf5 inside(file_.c_str(), name_.c_str());
+  ChunkPlace place;
+  std::string reason;
+  {
+    Locating located;
+    std::byte untouched{};
+    if (read_stored_chunk(dataset_, offset, place.skipped, &untouched, SIZE_MAX)) {
+      if (located.reads() != 1 || located.address() <= kUnwritten || located.bytes() == 0 ||
+          located.bytes() > UINT32_MAX)
+        throw filters::BadChunk(
+            fmt::format("the index puts its {} bytes at {}", located.bytes(), located.address()));
+      place.address = located.address();
+      place.bytes = located.bytes();
+      return place;
+    }
+    reason = last_error();
+  }
+  if (stored_chunk_bytes(dataset_, offset, file_ + ":" + name_) > 0) throw filters::BadChunk(reason);
+  return {kUnwritten, 0, 0};
+}
+
+void ChunkMap::read(const ChunkPlace& place, uint64_t first, std::span<std::byte> out) const {
+  const std::string problem = read_at(descriptor_, static_cast<int64_t>(place.address + first), out);
+  if (!problem.empty()) throw filters::BadChunk(problem);
+}
+
+void ChunkMap::read(const ChunkPlace& place, uint64_t first, std::span<iovec> pieces) const {
+  const std::string problem = read_at(descriptor_, static_cast<int64_t>(place.address + first), pieces);
+  if (!problem.empty()) throw filters::BadChunk(problem);
+}
+
+bool ChunkMap::is_cached(const ChunkPlace& place, uint64_t first) const {
+  std::byte byte;
+  const iovec piece{&byte, 1};
+  // Zero too may mean that it would have to wait: a bug of Linux 5.9 and 5.10.
+  return preadv2(descriptor_, &piece, 1, static_cast<off_t>(place.address + first), RWF_NOWAIT) == 1;
+}
+
+void ChunkMap::ask_for(const ChunkPlace& place, uint64_t first, uint64_t count) const {
+  // Only a hint: if it fails, the bytes are read one after another.
+  posix_fadvise(descriptor_, static_cast<off_t>(place.address + first), static_cast<off_t>(count),
+                POSIX_FADV_WILLNEED);
+}
+
+}  // namespace lockstep::hdf5

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <hdf5.h>
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace lockstep::hdf5 {
+
+class Dataset;
+
+/// Where the stored bytes of a chunk lie in its file.
+struct ChunkPlace {
+  uint64_t address = 0;  ///< from the beginning of the file
+  uint64_t bytes = 0;    ///< 0: the chunk was never written
+  uint32_t skipped = 0;  ///< bit i: filter i was not applied to it
+};
+
+/// Where the chunks of a data set lie, or its contiguous values, as one chunk; and their bytes, read with
+/// pread(). libhdf5 looks a chunk up, under its lock, when it is first needed; after that, neither takes the
+/// lock. Safe to use from several threads. Must not outlive the data set, which keeps the file open.
+class ChunkMap {
+ public:
+  /// Null if libhdf5 has to read the values: they are virtual, in raw files or in the header; contiguous and
+  /// never written; or in a file that read_driver() does not read, because this process writes it, it lives
+  /// in memory, or $HDF5_DRIVER says otherwise.
+  static std::shared_ptr<const ChunkMap> of(const Dataset& dataset);
+
+  /// place: of contiguous values.
+  ChunkMap(const Dataset& dataset, int descriptor, std::optional<ChunkPlace> place);
+
+  /// The place of the chunk in `cell`, counted in chunks along each axis. Throws Error(data) if the index is
+  /// damaged, filters::BadChunk if the entry is.
+  ChunkPlace find(const std::vector<hsize_t>& cell) const;
+  /// Reads stored bytes [first, first + out.size()) of a chunk. Throws filters::BadChunk if that fails or the
+  /// file ends before them.
+  void read(const ChunkPlace& place, uint64_t first, std::span<std::byte> out) const;
+  /// The same into several pieces of memory, which are modified.
+  void read(const ChunkPlace& place, uint64_t first, std::span<iovec> pieces) const;
+  /// Whether reading stored byte `first` of a chunk need not wait. Also false if the file system cannot tell.
+  bool is_cached(const ChunkPlace& place, uint64_t first) const;
+  /// Lets the system start to read these stored bytes of a chunk.
+  void ask_for(const ChunkPlace& place, uint64_t first, uint64_t count) const;
+
+ private:
+  /// An entry of the table, zero until the chunk is looked up. Its other members are written before
+  /// `address` and constant afterwards.
+  struct Entry {
+    uint64_t address;  ///< kUnwritten: of no chunk
+    uint32_t bytes, skipped;
+  };
+  struct Free {
+    void operator()(Entry* table) const { std::free(table); }
+  };
+  ChunkPlace look_up(const std::vector<hsize_t>& cell) const;
+
+  hid_t dataset_;
+  std::string file_, name_;
+  int descriptor_;
+  std::vector<hsize_t> chunk_, cells_;  ///< elements per chunk, and chunks, along each axis
+  std::optional<ChunkPlace> contiguous_;
+  /// One entry per chunk, in row-major order, in memory that takes no room until it is touched. Null if the
+  /// data set claims so many that chunks are looked up each time.
+  std::unique_ptr<Entry[], Free> table_;
+};
+
+}  // namespace lockstep::hdf5
