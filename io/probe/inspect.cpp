@@ -44,6 +44,7 @@ DatasetDescription describe(const hdf5::Dataset& dataset, const std::string& lin
     result.broken = false;
     require_rows_of_numbers(dataset);
     result.usable = true;
+    result.by_libhdf5 = dataset.why_by_libhdf5();
   } catch (const Error& e) {
     result.problem = e.what();
     result.unreadable = !dataset.can_be_decoded();
@@ -184,12 +185,19 @@ FileCheck check_here(const std::string& path) {
 }
 
 void to_json(nlohmann::json& json, const DatasetDescription& value) {
-  json = {{"name", value.name},        {"shape", value.shape},
-          {"type", value.type},        {"link", value.link},
-          {"layout", value.layout},    {"chunk", value.chunk},
-          {"filters", value.filters},  {"stored_bytes", value.stored_bytes},
-          {"written", value.written},  {"usable", value.usable},
-          {"problem", value.problem},  {"broken", value.broken},
+  json = {{"name", value.name},
+          {"shape", value.shape},
+          {"type", value.type},
+          {"link", value.link},
+          {"layout", value.layout},
+          {"chunk", value.chunk},
+          {"by_libhdf5", value.by_libhdf5},
+          {"filters", value.filters},
+          {"stored_bytes", value.stored_bytes},
+          {"written", value.written},
+          {"usable", value.usable},
+          {"problem", value.problem},
+          {"broken", value.broken},
           {"warnings", value.warnings}};
 }
 
@@ -230,6 +238,7 @@ static void from_json(const nlohmann::json& json, DatasetDescription& value) {
   json.at("type").get_to(value.type);
   json.at("link").get_to(value.link);
   json.at("layout").get_to(value.layout);
+  json.at("by_libhdf5").get_to(value.by_libhdf5);
   json.at("chunk").get_to(value.chunk);
   json.at("filters").get_to(value.filters);
   json.at("stored_bytes").get_to(value.stored_bytes);

@@ -131,6 +131,7 @@ std::string storage_text(const DatasetDescription& dataset) {
   std::string text = dataset.layout;
   if (!dataset.chunk.empty()) text += fmt::format(" {}", shape_text(dataset.chunk));
   if (!dataset.filters.empty()) text += fmt::format(" {}", fmt::join(dataset.filters, "+"));
+  if (!dataset.by_libhdf5.empty()) text += fmt::format(", read by libhdf5: {}", dataset.by_libhdf5);
   if (!dataset.link.empty()) text += ", " + dataset.link;
   return text;
 }

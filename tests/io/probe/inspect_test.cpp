@@ -76,6 +76,27 @@ TEST(Inspect, WhatCannotBeReadOrTrainedOnIsAProblem) {
   EXPECT_THAT(check_file(path).problems[0], HasSubstr("a.h5:/packed is compressed with the filter zfp"));
 }
 
+TEST(Inspect, NamesWhatLibhdf5HasToRead) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "a.h5";
+  put(path, "/a", {4}, counting<float>(4));
+  put(path, "/b", {4}, counting<float>(4), {{2}, 1});
+  {
+    const hdf5::Lock lock;
+    const hdf5::File file = hdf5::File::open_for_writing(path);
+    const hdf5::Id properties(H5Pcreate(H5P_DATASET_CREATE));
+    H5Pset_layout(properties.get(), H5D_COMPACT);
+    const hsize_t size = 4;
+    const hdf5::Id space(H5Screate_simple(1, &size, nullptr));
+    ASSERT_TRUE(hdf5::Id(H5Dcreate2(file.id(), "c", H5T_IEEE_F32LE, space.get(), H5P_DEFAULT,
+                                    properties.get(), H5P_DEFAULT)));
+  }
+  std::vector<std::string> reasons;
+  for (const DatasetDescription& dataset : describe_file(path).datasets)
+    reasons.push_back(dataset.by_libhdf5);
+  EXPECT_THAT(reasons, ElementsAre("", "", "compact"));
+}
+
 TEST(Inspect, ADatasetThatWasNeverWrittenIsSoundAndHoldsNothing) {
   const TemporaryFolder folder;
   {
