@@ -59,7 +59,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
     parser.add_argument("--samples", type=int, default=20000)
-    parser.add_argument("--only", default=",".join(STORAGES), help="names, separated by commas (default: all)")
+    parser.add_argument("--only", default=",".join(STORAGES), help="names of files (default: all)")
     args = parser.parse_args()
     os.makedirs(args.folder, exist_ok=True)
     for name in args.only.split(","):

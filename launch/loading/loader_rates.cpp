@@ -28,15 +28,19 @@ double max_over_ranks(World& world, double value) {
   return value;
 }
 
-/// One loader after another, with the same number of threads, each of which resumes where the last one ended.
+/// One loader after another, with the same number of threads.
 class Slices {
  public:
-  Slices(World& world, const Dataset& dataset, const Sampler& sampler, const LoadingPlan& plan, int threads)
+  /// next: the batch with which the next slice begins, for all numbers of threads: what another one has just
+  /// read would still be in the data set's cache.
+  Slices(World& world, const Dataset& dataset, const Sampler& sampler, const LoadingPlan& plan, int threads,
+         int64_t& next)
       : world_(world),
         dataset_(dataset),
         sampler_(sampler),
         threads_(threads),
-        rows_(plan.global_batch / world.size()) {}
+        rows_(plan.global_batch / world.size()),
+        next_(next) {}
 
   int threads() const { return threads_; }
 
@@ -98,8 +102,8 @@ class Slices {
   const Dataset& dataset_;
   const Sampler& sampler_;
   int threads_;
-  int64_t rows_;           ///< of this rank in a batch
-  int64_t next_ = 0;       ///< the batch with which the next slice begins
+  int64_t rows_;  ///< of this rank in a batch
+  int64_t& next_;
   int64_t per_slice_ = 1;  ///< batches
 };
 
@@ -178,8 +182,9 @@ LoadingTimes time_loading(World& world, const Dataset& dataset, const Sampler& s
   files.read_once(plan.seconds);
   std::vector<Slices> loaders;
   std::vector<double> first_batch;
+  int64_t next_batch = 0;
   for (const int threads : plan.threads) {
-    loaders.emplace_back(world, dataset, sampler, plan, threads);
+    loaders.emplace_back(world, dataset, sampler, plan, threads, next_batch);
     first_batch.push_back(loaders.back().warm_up(slice_seconds));
   }
   const int64_t peak_before = peak_host_bytes();
