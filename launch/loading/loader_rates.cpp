@@ -18,8 +18,7 @@ constexpr int64_t kRepeats = 5;
 /// Batches that one loader delivers.
 struct Slice {
   int64_t batches = 0, samples = 0;  ///< of all ranks
-  double start_seconds = 0;          ///< to create the loader and its memory
-  double seconds = 0;                ///< from then to the last batch, like the former on the slowest rank
+  double seconds = 0;                ///< of the slowest rank
   Loader::Seconds of_loader;         ///< summed over the ranks
 };
 
@@ -44,13 +43,11 @@ class Slices {
 
   int threads() const { return threads_; }
 
-  /// The loader assembles no more batches than it delivers, so that none is assembled in part in this time.
+  /// Timed from the creation of the loader, whose threads start at once, to its last batch. It assembles no
+  /// more than it delivers, so that no batch is assembled in part in this time.
   Slice run(int64_t batches) {
     using Clock = std::chrono::steady_clock;
     const int64_t steps = sampler_.steps_per_epoch(), epoch = next_ / steps, step = next_ % steps;
-    const auto seconds_between = [&](Clock::time_point from, Clock::time_point to) {
-      return max_over_ranks(world_, std::chrono::duration<double>(to - from).count());
-    };
     world_.barrier();
     const Clock::time_point start = Clock::now();
     Loader loader(Exec{}, dataset_, sampler_,
@@ -62,13 +59,11 @@ class Slices {
                    .threads = threads_,
                    .max_batches = batches});
     Slice slice;
-    const Clock::time_point created = Clock::now();
     while (const Batch* batch = loader.next()) {
       ++slice.batches;
       slice.samples += batch->global_valid;
     }
-    slice.seconds = seconds_between(created, Clock::now());
-    slice.start_seconds = seconds_between(start, created);
+    slice.seconds = max_over_ranks(world_, std::chrono::duration<double>(Clock::now() - start).count());
     INVARIANT(slice.batches == batches, "{} of {} batches", slice.batches, batches);
     const Loader::Seconds mine = loader.seconds();
     double sums[] = {mine.waited, mine.read, mine.decode};
@@ -81,11 +76,11 @@ class Slices {
   /// Runs for about this time. Returns the time to the first batch, and sets the number of batches that
   /// a slice of this time has.
   double warm_up(double seconds) {
-    const Slice first_batch = run(1);
-    const double first = first_batch.start_seconds + first_batch.seconds;
+    const double first = run(1).seconds;
     int64_t batches = 1;
     double took = first;
-    for (double total = first; total < seconds && took < seconds / 4; total += took) {
+    // The first batch may have waited for a disk.
+    for (double total = first; total < seconds && (batches == 1 || took < seconds / 4); total += took) {
       batches *= 2;
       took = run(batches).seconds;
     }
