@@ -84,6 +84,7 @@ class SplitDataset final : public Dataset {
 
   StoredBlocks stored_blocks() const override { return whole_->stored_blocks(); }
   bool in_memory() const override { return whole_->in_memory(); }
+  std::string route() const override { return whole_->route(); }
   std::optional<SourceFacts> facts() const override { return whole_->facts(); }
 
   std::string describe() const override {
