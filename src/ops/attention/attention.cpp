@@ -31,10 +31,9 @@ void check(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, 
 }  // namespace
 
 size_t attention_workspace_bytes(Exec exec, const AttentionSpec& spec, const Shape& qkv, DType type) {
-  // On CUDA: a number for each row of the scores, in backward.
-  const int64_t floats = exec.on_cuda() ? qkv[0] * spec.heads * qkv[1]
-                                        : cpu::attention_workspace(qkv[1], qkv[2] / (3 * spec.heads), type);
-  return static_cast<size_t>(floats) * sizeof(float);
+  if (!exec.on_cuda()) return cpu::attention_workspace(spec, qkv, type);
+  // A number for each row of the scores, in backward.
+  return static_cast<size_t>(qkv[0] * spec.heads * qkv[1]) * sizeof(float);
 }
 
 void attention_forward(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, Tensor y,
@@ -44,7 +43,7 @@ void attention_forward(Exec exec, const AttentionSpec& spec, const AttentionInpu
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::attention_forward(exec, spec, inputs, y, log_sums);
   }
-  cpu::attention_forward(spec, inputs, y, log_sums, static_cast<float*>(workspace.raw()));
+  cpu::attention_forward(spec, inputs, y, log_sums, workspace.raw());
 }
 
 void attention_backward(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, ConstTensor y,
@@ -56,7 +55,7 @@ void attention_backward(Exec exec, const AttentionSpec& spec, const AttentionInp
   if constexpr (kCuda) {
     if (exec.on_cuda()) return cuda::attention_backward(exec, spec, inputs, y, log_sums, dy, dqkv, workspace);
   }
-  cpu::attention_backward(spec, inputs, y, log_sums, dy, dqkv, static_cast<float*>(workspace.raw()));
+  cpu::attention_backward(spec, inputs, y, log_sums, dy, dqkv, workspace.raw());
 }
 
 }  // namespace lockstep

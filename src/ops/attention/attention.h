@@ -37,9 +37,10 @@ struct AttentionInputs {
 ///   reads
 ///             nothing
 /// The probabilities are computed in blocks and not stored (Dao et al. 2022, algorithm 1): memory grows with
-/// T, not with its square. On a GPU, tensor cores multiply two-byte types with heads of up to 128 numbers:
-/// the probabilities are rounded to that type before they weigh values, and so are the gradients of the
-/// scores. All sums have an order that depends only on the shapes. Enqueues; does not wait.
+/// T, not with its square. Two-byte types are multiplied as such on a CPU and, with heads of up to 128
+/// numbers, by the tensor cores of a GPU: the probabilities are rounded to that type before they weigh
+/// values, and so are the gradients of the scores. All sums have an order that depends only on the shapes.
+/// Enqueues; does not wait.
 void attention_forward(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, Tensor y,
                        Tensor log_sums, Tensor workspace);
 

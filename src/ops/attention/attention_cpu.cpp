@@ -3,93 +3,76 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <ranges>
+#include <vector>
 
 #include "src/core/rng.h"
-#include "src/ops/attention/head_matrices.h"
-#include "src/ops/onednn.h"
+#include "src/ops/attention/areas_cpu.h"
+#include "src/ops/attention/products_cpu.h"
+#include "src/ops/store.h"
 #include "src/ops/vector_exp.h"
+#include "src/ops/vector_sum.h"
 #include "src/tensor/real.h"
 
 namespace lockstep::cpu {
 
 namespace {
 
-/// Rows of the scores that are computed at a time.
-constexpr int64_t kBlock = 64;
-/// Sums have so many parts, each of which the compiler keeps in a vector register's place.
-constexpr int64_t kVectorLanes = 16;
-
-/// One matrix of a product: row-major, its rows `stride` apart.
-struct Matrix {
-  const float* data;
-  int64_t stride;
-  bool transposed = false;
-};
-
-/// c = factor op(a) op(b) + keep c, where c is (rows, columns), keep 0 or 1.
-void multiply(int64_t rows, int64_t columns, int64_t inner, float factor, const Matrix& a, const Matrix& b,
-              float keep, float* c, int64_t stride) {
-  const dnnl_status_t status = dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', rows, columns,
-                                          inner, factor, a.data, a.stride, b.data, b.stride, keep, c, stride);
-  if (status != dnnl_success) throw dnnl::error(status, "could not multiply matrices");
-}
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 /// The queries, keys and values of one head of one sample, and what else it is computed from.
+template <Real T>
 struct Head {
   const AttentionSpec& spec;
-  int64_t positions, width, stride;  ///< stride: of q, k, v
-  const float *q = nullptr, *k = nullptr, *v = nullptr;
-  const float* mask;  ///< of the sample; may be null
+  int64_t positions, width, stride;  ///< stride: between the rows of q, k and v
+  int64_t offset;                    ///< of q in qkv
+  const T *q, *k, *v;
+  const T* mask;  ///< of the sample; may be null
   float scale;
   uint64_t sample, step;  ///< of the dropout
   int64_t number;         ///< of the head
 
-  template <Real T>
-  Head(const AttentionSpec& of, const AttentionInputs& inputs, int64_t n, int64_t h,
-       HeadMatrices<T>& matrices)
+  Head(const AttentionSpec& of, const AttentionExtents& extents, const AttentionInputs& inputs, int64_t n,
+       int64_t h)
       : spec(of),
-        positions(inputs.qkv.shape()[1]),
-        width(inputs.qkv.shape()[2] / (3 * of.heads)),
-        stride(matrices.stride(inputs.qkv.shape()[2])),
-        mask(matrices.read_mask(inputs.mask ? inputs.mask.data<T>() + n * positions : nullptr)),
-        scale(1 / std::sqrt(static_cast<float>(width))),
+        positions(extents.positions),
+        width(extents.width),
+        stride(3 * extents.channels),
+        offset(n * positions * stride + h * width),
+        q(inputs.qkv.data<T>() + offset),
+        k(q + extents.channels),
+        v(k + extents.channels),
+        mask(inputs.mask ? inputs.mask.data<T>() + n * positions : nullptr),
+        scale(1 / std::sqrt(static_cast<float>(extents.width))),
         sample(of.dropout.rate > 0 ? static_cast<uint64_t>(inputs.sample_index.data<int64_t>()[n]) : 0),
         step(of.dropout.rate > 0 ? static_cast<uint64_t>(inputs.info->step) : 0),
-        number(h) {
-    const int64_t row = inputs.qkv.shape()[2], channels = row / 3;
-    const T* const first = inputs.qkv.data<T>() + n * positions * row + h * width;
-    q = matrices.read(first, row);
-    k = matrices.read(first + channels, row);
-    v = matrices.read(first + 2 * channels, row);
-  }
+        number(h) {}
 
-  /// How many keys, from the first, the rows before `end` can read.
-  int64_t keys_of(int64_t end) const { return spec.causal ? end : positions; }
+  /// How many keys, from the first, query `row` can read.
+  int64_t read_by(int64_t row) const { return spec.causal ? row + 1 : positions; }
 
-  /// scores (rows, keys) of the queries from `first` on.
-  void score(int64_t first, int64_t rows, int64_t keys, float* scores) const {
-    multiply(rows, keys, width, scale, {q + first * stride, stride}, {k, stride, true}, 0, scores, keys);
-  }
-
-  /// Sets to `value` what query `row` does not read of its keys.
-  void hide(int64_t row, int64_t keys, float value, float* scores) const {
-    if (spec.causal) std::fill(scores + row + 1, scores + keys, value);
+  /// Sets to `value` what the mask hides.
+  void hide(int64_t keys, float value, float* scores) const {
     if (mask == nullptr) return;
-    for (int64_t j = 0; j < keys; ++j) scores[j] = mask[j] == 0 ? value : scores[j];
+    for (int64_t j = 0; j < keys; ++j) scores[j] = mask[j] == 0.0f ? value : scores[j];
   }
 
-  /// What dropout multiplies the probabilities of query `row` by; the room is for a multiple of 64.
-  void keep_factors(int64_t row, float* factors) const {
+  /// What dropout multiplies the probabilities of query `row` by, or null without dropout. The room is for a
+  /// multiple of 64.
+  const float* keep_factors(int64_t row, float* room) const {
+    if (spec.dropout.rate == 0) return nullptr;
     constexpr int64_t kGroups = 16;  // a fixed number of counters, so that the compiler vectorizes over them
     const float rate = spec.dropout.rate, kept = 1 / (1 - rate);
     const int64_t groups = (positions + 3) / 4;
     const uint64_t key = spec.dropout.seed ^ spec.dropout.layer;
     const uint64_t counter = (step << 32) + static_cast<uint64_t>((number * positions + row) * groups);
+    float* factors = room;
     for (int64_t first = 0; first < groups; first += kGroups, factors += 4 * kGroups)
       for (int64_t group = 0; group < kGroups; ++group) {
         const Random4 random = philox(key, sample, counter + static_cast<uint64_t>(first + group));
         for (int64_t i = 0; i < 4; ++i) factors[4 * group + i] = uniform(random.word[i]) < rate ? 0 : kept;
       }
+    return room;
   }
 };
 
@@ -106,172 +89,174 @@ float maximum(const float* values, int64_t count) {
   return *std::max_element(lanes, lanes + kVectorLanes);
 }
 
-/// values = exp(values - shift); returns their sum.
-float exponentiate(float* values, int64_t count, float shift) {
-  float lanes[kVectorLanes] = {};
-  int64_t i = 0;
-  for (; i + kVectorLanes <= count; i += kVectorLanes)
-    for (int64_t lane = 0; lane < kVectorLanes; ++lane) {
-      values[i + lane] = vector_exp(values[i + lane] - shift);
-      lanes[lane] += values[i + lane];
-    }
-  for (int64_t lane = 0; i < count; ++i, ++lane) {
-    values[i] = vector_exp(values[i] - shift);
-    lanes[lane] += values[i];
-  }
-  double sum = 0;
-  for (const float part : lanes) sum += part;
-  return static_cast<float>(sum);
+/// values = exp(scale values - shift).
+void exponentiate(float* values, int64_t count, float scale, float shift) {
+  for (int64_t i = 0; i < count; ++i) values[i] = vector_exp(scale * values[i] - shift);
 }
 
-float dot(const float* a, const float* b, int64_t count) {
-  float lanes[kVectorLanes] = {};
-  int64_t i = 0;
-  for (; i + kVectorLanes <= count; i += kVectorLanes)
-    for (int64_t lane = 0; lane < kVectorLanes; ++lane) lanes[lane] += a[i + lane] * b[i + lane];
-  for (int64_t lane = 0; i < count; ++i, ++lane) lanes[lane] += a[i] * b[i];
-  double sum = 0;
-  for (const float part : lanes) sum += part;
-  return static_cast<float>(sum);
-}
-
-void scale_in_place(float* values, int64_t count, float factor) {
-  for (int64_t i = 0; i < count; ++i) values[i] *= factor;
-}
-
-void multiply_in_place(float* values, const float* factors, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) values[i] *= factors[i];
-}
-
-/// y (T, width) and log_sums (T) of one head; the rows of y are `stride` apart.
-void forward(const Head& head, float* y, int64_t stride, float* log_sums, float* workspace) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  float* const scores = workspace;
-  float* const factors = workspace + 2 * kBlock * head.positions;
-  for (int64_t first = 0; first < head.positions; first += kBlock) {
-    const int64_t end = std::min(head.positions, first + kBlock), rows = end - first,
-                  keys = head.keys_of(end);
-    head.score(first, rows, keys, scores);
-    float sums[kBlock];
-    for (int64_t r = 0; r < rows; ++r) {
-      float* const row = scores + r * keys;
-      head.hide(first + r, keys, -kInfinity, row);
-      const float largest = maximum(row, keys);
-      // Nothing is read: all exponents stay -infinity, and the sum is 0.
-      const float shift = largest == -kInfinity ? 0 : largest;
-      sums[r] = exponentiate(row, keys, shift);
-      log_sums[first + r] = sums[r] == 0 ? kInfinity : shift + std::log(sums[r]);
-      if (head.spec.dropout.rate > 0) {
-        head.keep_factors(first + r, factors);
-        multiply_in_place(row, factors, keys);
-      }
-    }
-    float* const out = y + first * stride;
-    multiply(rows, head.width, keys, 1, {scores, keys}, {head.v, head.stride}, 0, out, stride);
-    for (int64_t r = 0; r < rows; ++r)
-      scale_in_place(out + r * stride, head.width, sums[r] == 0 ? 0 : 1 / sums[r]);
+/// to = values factor [factors]; both may be the same memory. factors may be null.
+template <Real T>
+void scale_into(T* to, const float* values, float factor, const float* factors, int64_t count) {
+  if (factors == nullptr) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) store(values[i] * factor, to[i]);
+  } else {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) store(values[i] * factor * factors[i], to[i]);
   }
 }
 
-/// The gradients of one head, which lie like q, k and v.
+/// y (T, width), its rows `stride` apart, and log_sums (T) of one head, for a block of queries.
+template <Real T>
+void forward_block(const Head<T>& head, ForwardProducts& products, const Areas<T>& areas,
+                   dnnl::stream& stream, T* y, int64_t stride, float* log_sums) {
+  const auto [first, rows, keys] = products.block;
+  products.scores.run(stream, head.q + first * head.stride, head.k, areas.scores, areas.scratch);
+  for (int64_t row = first; row < first + rows; ++row) {
+    const int64_t read = head.read_by(row), at = (row - first) * keys;
+    float* const scores = areas.scores + at;
+    head.hide(read, -kInfinity, scores);
+    const float largest = maximum(scores, read);
+    // Nothing is read: all exponents stay -infinity, and the sum is 0.
+    const float shift = largest == -kInfinity ? 0 : head.scale * largest;
+    exponentiate(scores, read, head.scale, shift);
+    const float sum = vector_sum(read, [scores](int64_t j) { return scores[j]; });
+    log_sums[row] = sum == 0 ? kInfinity : shift + std::log(sum);
+    const float* const factors = head.keep_factors(row, areas.factors);
+    scale_into(areas.probabilities + at, scores, sum == 0 ? 0 : 1 / sum, factors, read);
+    std::fill(areas.probabilities + at + read, areas.probabilities + at + keys, T(0));
+  }
+  products.output.run(stream, areas.probabilities, head.v, y + first * stride, areas.scratch);
+}
+
+/// The gradients of one head. dq lies like q; dk and dv, sums over the blocks of queries, as the products
+/// say.
+template <Real T>
 struct HeadGradients {
-  float *dq, *dk, *dv;
+  T* dq;
+  float *dk, *dv;
 };
 
-/// y and dy: (T, width), their rows `stride` apart.
-void backward(const Head& head, const float* y, const float* dy, int64_t stride, const float* log_sums,
-              const HeadGradients& to, float* workspace) {
-  float* const probabilities = workspace;
-  float* const gradients = workspace + kBlock * head.positions;
-  float* const factors = workspace + 2 * kBlock * head.positions;
-  // From the last block, whose rows can read all keys: it writes dk and dv, and the others add to them.
-  for (int64_t first = (head.positions - 1) / kBlock * kBlock; first >= 0; first -= kBlock) {
-    const int64_t end = std::min(head.positions, first + kBlock), rows = end - first,
-                  keys = head.keys_of(end);
-    const float keep = end == head.positions ? 0 : 1;
-    const float* const dy_block = dy + first * stride;
-    head.score(first, rows, keys, probabilities);
-    multiply(rows, keys, head.width, 1, {dy_block, stride}, {head.v, head.stride, true}, 0, gradients, keys);
-    for (int64_t r = 0; r < rows; ++r) {
-      float *const p = probabilities + r * keys, *const dp = gradients + r * keys;
-      exponentiate(p, keys, log_sums[first + r]);
-      head.hide(first + r, keys, 0, p);
-      const bool drops = head.spec.dropout.rate > 0;
-      if (drops) {
-        head.keep_factors(first + r, factors);
-        multiply_in_place(dp, factors, keys);
-      }
-      // The sum of p dp over the row (Dao et al. 2022, appendix B.2).
-      const float mean = dot(y + (first + r) * stride, dy_block + r * stride, head.width);
-      for (int64_t j = 0; j < keys; ++j) dp[j] = p[j] * (dp[j] - mean) * head.scale;
-      if (drops) multiply_in_place(p, factors, keys);
-    }
-    const int64_t lead = head.stride;
-    multiply(rows, head.width, keys, 1, {gradients, keys}, {head.k, lead}, 0, to.dq + first * lead, lead);
-    multiply(keys, head.width, rows, 1, {gradients, keys, true}, {head.q + first * lead, lead}, keep, to.dk,
-             lead);
-    multiply(keys, head.width, rows, 1, {probabilities, keys, true}, {dy_block, stride}, keep, to.dv, lead);
+/// dq of a block of queries, and what it adds to dk and dv. y and dy: (T, width), their rows `stride` apart.
+template <Real T>
+void backward_block(const Head<T>& head, BackwardProducts& products, const Areas<T>& areas,
+                    dnnl::stream& stream, const T* y, const T* dy, int64_t stride, const float* log_sums,
+                    const HeadGradients<T>& to) {
+  const auto [first, rows, keys] = products.block;
+  const T* const q_block = head.q + first * head.stride;
+  const T* const dy_block = dy + first * stride;
+  products.scores.run(stream, q_block, head.k, areas.scores, areas.scratch);
+  products.dprobabilities.run(stream, dy_block, head.v, areas.gradients, areas.scratch);
+  for (int64_t row = first; row < first + rows; ++row) {
+    const int64_t read = head.read_by(row), at = (row - first) * keys;
+    float *const p = areas.scores + at, *const dp = areas.gradients + at;
+    T* const dscores = areas.score_gradients + at;
+    exponentiate(p, read, head.scale, log_sums[row]);
+    head.hide(read, 0, p);
+    const float* const factors = head.keep_factors(row, areas.factors);
+    if (factors != nullptr) scale_into(dp, dp, 1, factors, read);
+    // The sum of p dp over the row (Dao et al. 2022, appendix B.2).
+    const T *const of_y = y + row * stride, *const of_dy = dy + row * stride;
+    const float mean = vector_sum(head.width, [=](int64_t i) -> float { return of_y[i] * of_dy[i]; });
+#pragma omp simd
+    for (int64_t j = 0; j < read; ++j) store(p[j] * (dp[j] - mean) * head.scale, dscores[j]);
+    std::fill(dscores + read, dscores + keys, T(0));
+    T* const probabilities = areas.probabilities + at;
+    if (Areas<T>::kRounds || factors != nullptr) scale_into(probabilities, p, 1, factors, read);
+    std::fill(probabilities + read, probabilities + keys, T(0));
   }
+  products.dq.run(stream, areas.score_gradients, head.k, to.dq + first * head.stride, areas.scratch);
+  products.dk.run(stream, areas.score_gradients, q_block, to.dk, areas.scratch);
+  products.dv.run(stream, areas.probabilities, dy_block, to.dv, areas.scratch);
 }
 
-/// f(head, its matrices, n, h) for head h of each sample n.
-template <Real T, typename F>
-void for_each_head(const AttentionSpec& spec, const AttentionInputs& inputs, float* room, const F& f) {
-  const int64_t positions = inputs.qkv.shape()[1], width = inputs.qkv.shape()[2] / (3 * spec.heads);
-  onednn::guarded("attention", [&] {
-    for (int64_t n = 0; n < inputs.qkv.shape()[0]; ++n)
-      for (int64_t h = 0; h < spec.heads; ++h) {
-        HeadMatrices<T> matrices(positions, width, room);
-        const Head head(spec, inputs, n, h, matrices);
-        f(head, matrices, n, h);
-      }
-  });
+/// The products of all blocks of queries, in their order.
+template <typename Products>
+class BlockProducts {
+ public:
+  explicit BlockProducts(const AttentionExtents& extents) {
+    for (const QueryBlock& block : extents.blocks()) all_.emplace_back(extents, block);
+  }
+  size_t scratch_bytes() const {
+    size_t bytes = 0;
+    for (const Products& products : all_) bytes = std::max(bytes, products.scratch_bytes());
+    return bytes;
+  }
+  std::vector<Products>& all() { return all_; }
+
+ private:
+  std::vector<Products> all_;
+};
+
+/// use(n, h) for head h of each sample n.
+template <typename Use>
+void for_each_head(const AttentionExtents& extents, const Use& use) {
+  for (int64_t n = 0; n < extents.samples; ++n)
+    for (int64_t h = 0; h < extents.heads; ++h) use(n, h);
 }
 
-/// Two blocks of scores, and the factors of a row.
-int64_t scores_workspace(int64_t positions) { return (2 * kBlock + 1) * positions + 64; }
+void copy_sums(const AttentionExtents& extents, const float* sums, bf16* to) {
+  for (int64_t row = 0; row < extents.positions; ++row, sums += extents.width, to += 3 * extents.channels)
+    for (int64_t i = 0; i < extents.width; ++i) to[i] = bf16(sums[i]);
+}
 
 }  // namespace
 
-int64_t attention_workspace(int64_t positions, int64_t width, DType type) {
-  int64_t room = 0;
-  with_cpu_real(type, [&]<Real T>(T) { room = HeadMatrices<T>::room(positions, width); });
-  return scores_workspace(positions) + room;
+size_t attention_workspace(const AttentionSpec& spec, const Shape& qkv, DType type) {
+  const AttentionExtents extents(spec, qkv, type);
+  size_t bytes = 0;
+  onednn::guarded("attention", [&] {
+    const size_t scratch = std::max(BlockProducts<ForwardProducts>(extents).scratch_bytes(),
+                                    BlockProducts<BackwardProducts>(extents).scratch_bytes());
+    with_cpu_real(type, [&]<Real T>(T) { bytes = Areas<T>::bytes(extents, scratch); });
+  });
+  return bytes;
 }
 
 void attention_forward(const AttentionSpec& spec, const AttentionInputs& inputs, Tensor y, Tensor log_sums,
-                       float* workspace) {
-  const int64_t positions = y.shape()[1], channels = y.shape()[2];
-  with_cpu_real(y.dtype(), [&]<Real T>(T) {
-    const auto compute = [&](const Head& head, HeadMatrices<T>& matrices, int64_t n, int64_t h) {
-      T* const to = y.data<T>() + n * positions * channels + h * head.width;
-      float* const placed = matrices.place(to);
-      forward(head, placed, matrices.stride(channels),
-              log_sums.data<float>() + (n * spec.heads + h) * positions, workspace);
-      matrices.store(placed, to, channels);
-    };
-    for_each_head<T>(spec, inputs, workspace + scores_workspace(positions), compute);
-  });
+                       void* workspace) {
+  const AttentionExtents extents(spec, inputs.qkv.shape(), y.dtype());
+  const auto compute = [&]<Real T>(T) {
+    BlockProducts<ForwardProducts> products(extents);
+    const Areas<T> areas(extents, products.scratch_bytes(), workspace);
+    dnnl::stream stream(onednn::engine());
+    for_each_head(extents, [&](int64_t n, int64_t h) {
+      const Head<T> head(spec, extents, inputs, n, h);
+      T* const to = y.data<T>() + n * extents.positions * extents.channels + h * extents.width;
+      float* const sums = log_sums.data<float>() + (n * extents.heads + h) * extents.positions;
+      for (ForwardProducts& block : products.all())
+        forward_block(head, block, areas, stream, to, extents.channels, sums);
+    });
+  };
+  onednn::guarded("attention", [&] { with_cpu_real(y.dtype(), compute); });
 }
 
 void attention_backward(const AttentionSpec& spec, const AttentionInputs& inputs, ConstTensor y,
-                        ConstTensor log_sums, ConstTensor dy, Tensor dqkv, float* workspace) {
-  const int64_t positions = y.shape()[1], channels = y.shape()[2];
-  with_cpu_real(y.dtype(), [&]<Real T>(T) {
-    const auto compute = [&](const Head& head, HeadMatrices<T>& matrices, int64_t n, int64_t h) {
-      const int64_t at = n * positions * channels + h * head.width, row = 3 * channels;
-      T* const dq = dqkv.data<T>() + n * positions * row + h * head.width;
-      T *const dk = dq + channels, *const dv = dk + channels;
-      const HeadGradients placed{matrices.place(dq), matrices.place(dk), matrices.place(dv)};
-      backward(head, matrices.read(y.data<T>() + at, channels), matrices.read(dy.data<T>() + at, channels),
-               matrices.stride(channels), log_sums.data<float>() + (n * spec.heads + h) * positions, placed,
-               workspace);
-      matrices.store(placed.dq, dq, row);
-      matrices.store(placed.dk, dk, row);
-      matrices.store(placed.dv, dv, row);
-    };
-    for_each_head<T>(spec, inputs, workspace + scores_workspace(positions), compute);
-  });
+                        ConstTensor log_sums, ConstTensor dy, Tensor dqkv, void* workspace) {
+  const AttentionExtents extents(spec, inputs.qkv.shape(), y.dtype());
+  const auto compute = [&]<Real T>(T) {
+    BlockProducts<BackwardProducts> products(extents);
+    const Areas<T> areas(extents, products.scratch_bytes(), workspace);
+    dnnl::stream stream(onednn::engine());
+    for_each_head(extents, [&](int64_t n, int64_t h) {
+      const Head<T> head(spec, extents, inputs, n, h);
+      const int64_t at = n * extents.positions * extents.channels + h * extents.width;
+      const float* const sums = log_sums.data<float>() + (n * extents.heads + h) * extents.positions;
+      T* const dq = dqkv.data<T>() + head.offset;
+      T *const dk = dq + extents.channels, *const dv = dk + extents.channels;
+      HeadGradients<T> to{dq, areas.dk, areas.dv};
+      if constexpr (!Areas<T>::kRounds) to = {dq, dk, dv};
+      // From the last block, whose products overwrite dk and dv.
+      for (BackwardProducts& block : products.all() | std::views::reverse)
+        backward_block(head, block, areas, stream, y.data<T>() + at, dy.data<T>() + at, extents.channels,
+                       sums, to);
+      if constexpr (Areas<T>::kRounds) {
+        copy_sums(extents, to.dk, dk);
+        copy_sums(extents, to.dv, dv);
+      }
+    });
+  };
+  onednn::guarded("attention", [&] { with_cpu_real(y.dtype(), compute); });
 }
 
 }  // namespace lockstep::cpu
