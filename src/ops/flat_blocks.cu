@@ -1,6 +1,7 @@
 #include "src/ops/flat_blocks.h"
 
 #include "src/device/launch.h"
+#include "src/device/previous_kernel.h"
 #include "src/ops/cuda_ops.h"
 
 namespace lockstep::cuda {
@@ -14,6 +15,7 @@ constexpr int kLanes = kFlatBlock / 4;
 template <bool kTakes>
 __global__ void flat_blocks_kernel(const float4* source, const int32_t* numbers, int64_t count,
                                    float4* destination) {
+  wait_for_previous_kernel();
   const int64_t stride = int64_t{gridDim.x} * kThreads;
   for (int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x; i < count * kLanes; i += stride) {
     const int32_t number = numbers[i / kLanes];
