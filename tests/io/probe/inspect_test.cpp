@@ -88,8 +88,8 @@ TEST(Inspect, NamesWhatLibhdf5HasToRead) {
     H5Pset_layout(properties.get(), H5D_COMPACT);
     const hsize_t size = 4;
     const hdf5::Id space(H5Screate_simple(1, &size, nullptr));
-    ASSERT_TRUE(hdf5::Id(H5Dcreate2(file.id(), "c", H5T_IEEE_F32LE, space.get(), H5P_DEFAULT,
-                                    properties.get(), H5P_DEFAULT)));
+    ASSERT_TRUE(hdf5::Id(
+        H5Dcreate2(file.id(), "c", H5T_IEEE_F32LE, space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT)));
   }
   std::vector<std::string> reasons;
   for (const DatasetDescription& dataset : describe_file(path).datasets)
