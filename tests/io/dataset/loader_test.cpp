@@ -128,7 +128,7 @@ TEST(Loader, ResumesBehindTheEndOfAnEpochAndOfTheRun) {
 
 TEST(Loader, StopsAfterTheBatchesThatWereWanted) {
   const CountingDataset data(103);
-  const Sampler sampler(5, data.size(), 8, true);
+  const Sampler sampler(5, data.size(), 8, {Order::Kind::full});
   Loader::Options options{4, 4, 0, 11, 4, 0, 4};
   std::vector<Row> expected = rows_of(data, sampler, options);
   expected.resize(3 * 4);  // of the last two batches of an epoch and the first of the next one
