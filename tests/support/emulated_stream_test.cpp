@@ -13,6 +13,7 @@
 #include "src/device/handle.h"
 #include "src/device/launch.h"
 #include "src/device/previous_kernel.h"
+#include "tests/support/emulator/stream.h"
 
 namespace lockstep {
 namespace {
@@ -109,6 +110,28 @@ TEST_F(EmulatedStream, TimesOfEventsAreThoseOfStreamsThatRunSideBySide) {
   EXPECT_GE(milliseconds(start, joined), shorter);
   EXPECT_GE(milliseconds(start, end), longer);
   EXPECT_LT(milliseconds(start, end), shorter + longer) << "one after the other";
+}
+
+// A stream's clock may be ahead of the real one.
+TEST_F(EmulatedStream, WhatFollowsAWaitStartsNoEarlierThanWhatWasWaitedFor) {
+  GpuEvent before, after;
+  for (GpuEvent* timed : {&before, &after}) CHECK(cudaEventCreateWithFlags(timed->out(), cudaEventDefault));
+  const auto wait = [&](int way) {
+    if (way == 0) CHECK(cudaStreamSynchronize(first.get()));
+    if (way == 1) CHECK(cudaEventSynchronize(before.get()));
+    if (way == 2) CHECK(cudaDeviceSynchronize());
+  };
+  for (int way = 0; way < 3; ++way) {
+    emulator::enqueue(first.get(),
+                      [] { emulator::go_on_at(emulator::current_moment() + std::chrono::seconds(100)); });
+    CHECK(cudaEventRecord(before.get(), first.get()));
+    wait(way);
+    CHECK(cudaEventRecord(after.get(), second.get()));
+    CHECK(cudaDeviceSynchronize());
+    float milliseconds = 0;
+    CHECK(cudaEventElapsedTime(&milliseconds, before.get(), after.get()));
+    EXPECT_GE(milliseconds, 0) << way;
+  }
 }
 
 TEST_F(EmulatedStream, TwoStreamsHaveNoneButThatOfTheirEvents) {

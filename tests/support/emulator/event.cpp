@@ -112,6 +112,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     if (mark == nullptr) return cudaSuccess;
     if (mark->capture != nullptr) return cudaErrorStreamCaptureUnsupported;
     emulator::run_until(mark);
+    emulator::host_waited_until(mark->time);
     return cudaSuccess;
   });
 }

@@ -30,6 +30,8 @@ void run_all(CUstream_st* stream) {
 
 /// Of the work that is running; under the runtime's lock.
 Moment current;
+/// Of the host, where it waited for work that took longer than it really did.
+Moment host;
 /// Time spent so far in work that other work has started.
 Clock::duration in_nested{};
 
@@ -73,10 +75,15 @@ Moment run_timed(const Work& work, Moment start) {
 
 Moment current_moment() { return current; }
 
+void host_waited_until(Moment moment) { host = std::max(host, moment); }
+
 void go_on_at(Moment moment) { current = std::max(current, moment); }
 
 void run_everything() {
-  for (CUstream_st* stream : streams()) run_all(stream);
+  for (CUstream_st* stream : streams()) {
+    run_all(stream);
+    host_waited_until(stream->done);
+  }
 }
 
 unsigned random_below(unsigned bound) {
@@ -93,7 +100,7 @@ void enqueue(CUstream_st* stream, Work work, When when) {
     stream->capture->add(stream, stream->priority, std::move(work), when);
     return;
   }
-  stream->queue.push_back({std::move(work), Clock::now()});
+  stream->queue.push_back({std::move(work), std::max(Clock::now(), host)});
   // Sometimes a GPU is fast, too.
   if (when == When::at_once || random_below(4) == 0) run_all(stream);
 }
@@ -122,6 +129,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   if (const cudaError_t refused = emulator::refuse_in_capture()) return refused;
   return emulator::running([&] {
     emulator::run_all(stream);
+    emulator::host_waited_until(stream->done);
     return cudaSuccess;
   });
 }

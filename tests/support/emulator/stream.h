@@ -31,6 +31,9 @@ Moment run_timed(const Work& work, Moment start);
 /// For the work that is running: when it starts, and that it goes on no earlier than `moment`.
 Moment current_moment();
 void go_on_at(Moment moment);
+/// The host has waited for something that was done at `moment`: what it enqueues from now on starts no
+/// earlier.
+void host_waited_until(Moment moment);
 
 /// While it lives, this thread runs a function of cudaLaunchHostFunc().
 class HostFunctionScope {
