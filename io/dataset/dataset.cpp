@@ -48,6 +48,7 @@ class Hdf5Dataset final : public Dataset {
   bool in_memory() const override { return x_.in_memory(); }
   std::string route() const override { return x_.route(); }
   std::string describe() const override;
+  std::string describe_stored() const override { return stored_in_words(x_); }
   StoredBlocks stored_blocks() const override { return x_.blocks(); }
   StoredSamples stored_samples() const override { return x_.stored_samples(); }
   std::optional<SourceFacts> facts() const override { return facts_of(x_, targets_.get()); }
@@ -96,7 +97,9 @@ uint64_t Hdf5Dataset::fingerprint() const {
 std::string Hdf5Dataset::describe() const {
   // In floating point, which a hostile header does not overflow.
   const double samples = static_cast<double>(x_.rows()) * static_cast<double>(x_.row_bytes());
-  return describe_stored(x_, samples + static_cast<double>(targets_ ? targets_->bytes() : 0), budget_);
+  return fmt::format(
+      "{}, {}", stored_in_words(x_),
+      place_in_words(x_, samples + static_cast<double>(targets_ ? targets_->bytes() : 0), budget_));
 }
 
 }  // namespace

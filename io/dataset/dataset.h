@@ -75,6 +75,8 @@ class Dataset {
   virtual std::string route() const { return ""; }
   /// "mnist.h5:/train/x (60000, 28, 28) uint8, in memory", for the log.
   virtual std::string describe() const = 0;
+  /// The same without how it is held, which may differ between two runs on the same data.
+  virtual std::string describe_stored() const { return describe(); }
   /// The row of the stored data that holds sample `index`. The two differ in a part of a data set.
   virtual int64_t stored_row(int64_t index) const { return index; }
   /// The sample in a row of the stored data; -1 if this part of a data set does not contain it.

@@ -76,8 +76,10 @@ class NextTokens final : public Dataset {
   bool in_memory() const override { return ids_.in_memory(); }
   std::string route() const override { return ids_.column().route(); }
   std::string describe() const override {
-    return describe_stored(ids_.column(), static_cast<double>(ids_.bytes()), budget_);
+    return fmt::format("{}, {}", describe_stored(),
+                       place_in_words(ids_.column(), static_cast<double>(ids_.bytes()), budget_));
   }
+  std::string describe_stored() const override { return stored_in_words(ids_.column()); }
   StoredBlocks stored_blocks() const override { return ids_.column().blocks(); }
 
  private:

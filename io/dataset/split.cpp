@@ -87,12 +87,14 @@ class SplitDataset final : public Dataset {
   std::string route() const override { return whole_->route(); }
   std::optional<SourceFacts> facts() const override { return whole_->facts(); }
 
-  std::string describe() const override {
-    return fmt::format("{} ({} part) of {}", counted(size(), "sample"),
-                       part_ == Part::held_out ? "validation" : "training", whole_->describe());
-  }
+  std::string describe() const override { return part_of(whole_->describe()); }
+  std::string describe_stored() const override { return part_of(whole_->describe_stored()); }
 
  private:
+  std::string part_of(const std::string& whole) const {
+    return fmt::format("{} ({} part) of {}", counted(size(), "sample"),
+                       part_ == Part::held_out ? "validation" : "training", whole);
+  }
   int64_t held_out_before(int64_t sample) const {
     return std::lower_bound(held_out_->begin(), held_out_->end(), sample) - held_out_->begin();
   }

@@ -42,20 +42,22 @@ uint64_t fingerprint_of(const Dataset& dataset, const std::string& identity) {
   return hash.digest();
 }
 
-std::string describe_stored(const Column& samples, double bytes, int64_t budget) {
-  const bool small = bytes < 0x1p20;
-  std::string place = fmt::format(
-      "in memory ({:.1f} {} {})", bytes / (small ? 0x1p10 : 0x1p20), small ? "KiB" : "MiB",
-      samples.shared_by() == 1 ? "on each rank"
-                               : fmt::format("for the {} ranks of a machine", samples.shared_by()));
-  if (!samples.in_memory())
-    place = fmt::format("streamed (larger than the memory budget of {:.1f} MiB on each rank){}",
-                        static_cast<double>(budget) / 0x1p20, slowness(samples, bytes));
+std::string stored_in_words(const Column& samples) {
   const std::string more =
       samples.files() > 1 ? fmt::format(" and {},", counted(samples.files() - 1, "more file")) : "";
-  return fmt::format("{}:{}{} {} {}, {}", samples.file(0), samples.name(), more,
-                     to_string(samples.row_shape().batched(samples.rows())), samples.stored_type().name,
-                     place);
+  return fmt::format("{}:{}{} {} {}", samples.file(0), samples.name(), more,
+                     to_string(samples.row_shape().batched(samples.rows())), samples.stored_type().name);
+}
+
+std::string place_in_words(const Column& samples, double bytes, int64_t budget) {
+  if (!samples.in_memory())
+    return fmt::format("streamed (larger than the memory budget of {:.1f} MiB on each rank){}",
+                       static_cast<double>(budget) / 0x1p20, slowness(samples, bytes));
+  const bool small = bytes < 0x1p20;
+  return fmt::format("in memory ({:.1f} {} {})", bytes / (small ? 0x1p10 : 0x1p20), small ? "KiB" : "MiB",
+                     samples.shared_by() == 1
+                         ? "on each rank"
+                         : fmt::format("for the {} ranks of a machine", samples.shared_by()));
 }
 
 }  // namespace lockstep

@@ -12,7 +12,7 @@
 namespace lockstep {
 namespace {
 
-class LaunchTest : public testing::Test {
+class EarlyLaunch : public testing::Test {
  protected:
   void SetUp() override { test::use_backend(Backend::cuda, exec, 0, 1); }
   cudaStream_t compute() const { return exec.cuda->compute_stream(); }
@@ -21,7 +21,7 @@ class LaunchTest : public testing::Test {
   Exec exec;
 };
 
-TEST_F(LaunchTest, CapturedKernelsThatMayStartEarlySeeWhatWasBeforeThem) {
+TEST_F(EarlyLaunch, CapturedKernelsThatMayStartEarlySeeWhatWasBeforeThem) {
   constexpr int64_t kFloats = 1000;
   constexpr int kRounds = 20, kReplays = 4;
   constexpr size_t kBytes = kFloats * sizeof(float);
@@ -60,7 +60,7 @@ TEST_F(LaunchTest, CapturedKernelsThatMayStartEarlySeeWhatWasBeforeThem) {
 
 #ifdef LOCKSTEP_EMULATED_CUDA
 
-TEST_F(LaunchTest, AKernelMayStartEarlyAfterOneCapturedKernel) {
+TEST_F(EarlyLaunch, AKernelMayStartEarlyAfterOneCapturedKernel) {
   const Buffer values(exec, Memory::device, 8 * sizeof(float));
   float* const x = values.as<float>().data();
   const auto kernel = [&](cudaStream_t stream) { cuda::copy_few(stream, x, x + 4, 4); };

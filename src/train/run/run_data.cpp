@@ -12,7 +12,7 @@ RunData::RunData(const Dataset& train, const Dataset* validation, int64_t steps_
 
 RunData::Set RunData::facts_of(const std::string& name, const Dataset* dataset) {
   if (dataset == nullptr) return {name, 0, "none"};
-  return {name, static_cast<int64_t>(dataset->fingerprint()), dataset->describe()};
+  return {name, static_cast<int64_t>(dataset->fingerprint()), dataset->describe_stored()};
 }
 
 void RunData::add_to(Checkpoint& checkpoint) const {
