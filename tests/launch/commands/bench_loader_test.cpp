@@ -84,7 +84,9 @@ TEST_F(BenchLoader, ReportsWhatTheFileHoldsAndHowItIsRead) {
   EXPECT_EQ(json["memory_budget"], 0);
   EXPECT_GT(json["open_seconds"].get<double>(), 0);
   EXPECT_GT(json["peak_host_bytes"].get<int64_t>(), 0);
+#ifndef __SANITIZE_ADDRESS__  // which keeps freed memory
   EXPECT_LT(json["peak_host_bytes"].get<int64_t>(), int64_t{256} << 20) << "it includes the limits' memory";
+#endif
   EXPECT_EQ(json["h5py"]["reason"], "--python names no program");
   ASSERT_EQ(json["loader"].size(), 3u);
   for (size_t i = 0; i < 3; ++i) {
