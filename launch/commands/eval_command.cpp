@@ -109,7 +109,7 @@ int run_eval(Program& program, const EvalArguments& arguments) {
   const Evaluation& evaluation = result.evaluation;
   if (arguments.json) {
     Json json{{"checkpoint", model.checkpoint_path()},
-              {"data", dataset->describe()},
+              {"data", dataset->describe_stored()},
               {"samples", evaluation.samples},
               {"loss", evaluation.loss}};
     json.update(json_of(result, objective));
@@ -117,7 +117,7 @@ int run_eval(Program& program, const EvalArguments& arguments) {
     return 0;
   }
   print_text("checkpoint  {}\ndata        {}\nsamples     {}\nloss        {:.6f}\n", model.checkpoint_path(),
-             dataset->describe(), readable_count(evaluation.samples), evaluation.loss);
+             dataset->describe_stored(), readable_count(evaluation.samples), evaluation.loss);
   for (const Evaluation::Value& metric : evaluation.metrics)
     print_text(
         "{:<10}  {}\n", metric.name,

@@ -53,7 +53,7 @@ TEST_F(OrderRun, EachShuffleHasTheSameBitsOnAnyNumberOfRanksInMemoryAndStreamed)
   }
   EXPECT_EQ(hashes.size(), 4);
   EXPECT_THAT(log("streamed-window"),
-              HasSubstr("order: shuffled in windows: 15 runs of 8 stored samples, 12 % "
+              HasSubstr("order: shuffled in windows: 8 runs of 8 stored samples, 6.4 % "
                         "of the data, are mixed at a time; each is read once"));
 }
 
