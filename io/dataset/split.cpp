@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <ranges>
 #include <span>
 #include <vector>
 
@@ -103,10 +102,15 @@ class SplitDataset final : public Dataset {
     if (part_ == Part::held_out) return (*held_out_)[static_cast<size_t>(index)];
     // Of the samples before the one that is wanted, `before` are held out: the fewest with which it is behind
     // them.
-    const auto numbers = std::views::iota(size_t{0}, held_out_->size());
-    const auto before = std::ranges::partition_point(
-        numbers, [&](size_t i) { return (*held_out_)[i] - static_cast<int64_t>(i) <= index; });
-    return index + (before - numbers.begin());
+    size_t before = 0;
+    for (size_t end = held_out_->size(); before < end;) {
+      const size_t middle = before + (end - before) / 2;
+      if ((*held_out_)[middle] - static_cast<int64_t>(middle) <= index)
+        before = middle + 1;
+      else
+        end = middle;
+    }
+    return index + static_cast<int64_t>(before);
   }
 
   std::shared_ptr<const Dataset> whole_;
