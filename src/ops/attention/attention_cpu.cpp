@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <ranges>
 #include <vector>
 
 #include "src/core/rng.h"
@@ -247,8 +246,9 @@ void attention_backward(const AttentionSpec& spec, const AttentionInputs& inputs
       HeadGradients<T> to{dq, areas.dk, areas.dv};
       if constexpr (!Areas<T>::kRounds) to = {dq, dk, dv};
       // From the last block, whose products overwrite dk and dv.
-      for (BackwardProducts& block : products.all() | std::views::reverse)
-        backward_block(head, block, areas, stream, y.data<T>() + at, dy.data<T>() + at, extents.channels,
+      std::vector<BackwardProducts>& blocks = products.all();
+      for (auto block = blocks.rbegin(); block != blocks.rend(); ++block)
+        backward_block(head, *block, areas, stream, y.data<T>() + at, dy.data<T>() + at, extents.channels,
                        sums, to);
       if constexpr (Areas<T>::kRounds) {
         copy_sums(extents, to.dk, dk);
