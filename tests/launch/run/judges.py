@@ -34,6 +34,12 @@ def area(scores, positive):
     return (ranks[positive].sum() - p * (p + 1) / 2) / (p * n)
 
 
+def near(scores, positive):
+    """The share of pairs whose scores differ by no more than their rounding: so much of the area is unsure."""
+    p, n = scores[positive].astype(float)[:, None], scores[~positive].astype(float)[None, :]
+    return (abs(p - n) <= 2 ** -22 * np.maximum(abs(p), abs(n))).mean()
+
+
 def of_classes(prediction, probabilities, targets):
     classes = int(targets.max()) + 1 if probabilities is None else probabilities.shape[1]
     hits = np.array([((prediction == c) & (targets == c)).sum() for c in range(classes)], float)
@@ -63,6 +69,8 @@ def compute_labels(answers, y):
     found = of_counts(*((labels.sum(0).astype(float)) for labels in (prediction & y, y, prediction)))
     found["accuracy"] = (prediction == y).mean()
     found["auc"] = np.mean([area(answers["probabilities"][:, c], y[:, c]) for c in range(y.shape[1])])
+    # The batches of `predict` are not those of `eval`, so a score may differ in its last bits.
+    found["auc_near"] = np.mean([near(answers["probabilities"][:, c], y[:, c]) for c in range(y.shape[1])])
     return found
 
 
