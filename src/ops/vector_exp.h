@@ -5,7 +5,7 @@
 
 namespace lockstep::cpu {
 
-/// exp(x) for x up to 88, to two units in the last place. 0 below -87, where the result would not be a normal
+/// exp(x) for x up to 88, to one unit in the last place. 0 below -87, where the result would not be a normal
 /// number; NaN of NaN. Without branches and calls, so that the compiler computes several at a time in a loop.
 inline float vector_exp(float x) {
   constexpr float kSmallest = -87, kLog2E = 0x1.715476p+0f, kRound = 0x1.8p+23f;

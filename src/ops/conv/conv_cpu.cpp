@@ -83,6 +83,10 @@ Conv::Cpu::Cpu(const ConvSpec& spec) : spec_(spec) {
                                                    {{DNNL_ARG_DIFF_SRC, x}, {DNNL_ARG_DIFF_DST, y}});
   }
 
+  if (UnfoldedGradient::suits(spec)) {
+    workspace_bytes_ = std::max(workspace_bytes_, unfolded_gradient_.emplace(spec).workspace_bytes());
+    return;
+  }
   const auto desc = onednn::describe_backward<dnnl::convolution_backward_weights>(
       forward, algorithm, x, dw, db, y, strides, dilation, before, after);
   filter_gradient_ = make_pass<dnnl::convolution_backward_weights>(
@@ -144,6 +148,7 @@ void Conv::Cpu::data_gradient(ConstTensor w, ConstTensor dresult, Tensor ddata, 
 
 void Conv::Cpu::filter_gradient(ConstTensor data, ConstTensor dresult, Tensor dw, Tensor db,
                                 Tensor workspace) {
+  if (unfolded_gradient_) return unfolded_gradient_->run(data, dresult, dw, db, workspace);
   run(*filter_gradient_, dw.raw(),
       {{DNNL_ARG_SRC, data.raw()}, {DNNL_ARG_DIFF_BIAS, db.raw()}, {DNNL_ARG_DIFF_DST, dresult.raw()}},
       workspace);

@@ -4,12 +4,13 @@
 #include <unordered_map>
 
 #include "src/ops/conv/conv.h"
+#include "src/ops/conv/unfolded_gradient_cpu.h"
 #include "src/ops/onednn.h"
 
 namespace lockstep {
 
 /// The CPU side of Conv: oneDNN's convolutions along two or three axes, with the weights in the format that
-/// oneDNN prefers.
+/// oneDNN prefers; for the gradient of many filters at few positions, a product of matrices.
 struct Conv::Cpu {
   explicit Cpu(const ConvSpec& spec);
 
@@ -45,6 +46,7 @@ struct Conv::Cpu {
   ConvSpec spec_;
   dnnl::stream stream_;
   std::optional<Pass> convolve_, data_gradient_, filter_gradient_;
+  std::optional<UnfoldedGradient> unfolded_gradient_;  ///< in place of filter_gradient_
   size_t workspace_bytes_ = 0;
 };
 

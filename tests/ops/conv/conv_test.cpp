@@ -196,6 +196,21 @@ const ConvCase kTransposed[] = {
 
 /// What adds to the gradient of the data: cuDNN, and an addition behind what cannot.
 const ConvCase kAdding[] = {
+    // No more positions than filters: on the CPU, the filters' gradient is a product of matrices.
+    {"many filters",
+     {.samples = 2, .channels = 3, .filters = 20, .axes = {{3, 2, 1, 0, 1}, {3, 3, 1, 1, 1}}}},
+    {"many filters, stride and dilation",
+     {.samples = 1,
+      .channels = 5,
+      .filters = 24,
+      .axes = {{9, 3, 2, 2, 1, 2}, {7, 2, 3, 1, 0, 3}},
+      .relu = true}},
+    {"many filters, 3-D",
+     {.samples = 1, .channels = 2, .filters = 33, .axes = {{3, 2, 1, 1, 0}, {4, 3}, {5, 3, 2, 1, 1}}}},
+    {"many filters, 1-D",
+     {.samples = 2, .channels = 3, .filters = 12, .axes = {{7, 4, 2, 1, 2}}, .bias = false}},
+    {"many filters, transposed",
+     {.samples = 1, .channels = 3, .filters = 16, .axes = {{5, 2, 2}, {6, 3, 2}}, .transposed = true}},
     {"adds to dx", {.samples = 2, .channels = 3, .filters = 4, .axes = {{5, 3}, {6, 3}}, .adds_to_dx = true}},
     {"adds to dx, more padding behind",
      {.samples = 2, .channels = 3, .filters = 4, .axes = {{6, 3, 2, 0, 1}, {5, 3}}, .adds_to_dx = true}},
