@@ -87,13 +87,16 @@ bool contains_text(const std::string& text, const char* part) { return text.find
 }  // namespace
 
 Lock::Lock() : lock_(library_mutex()) {
-  // The library prints its error stack by default; here it becomes the text of an Error. The setting is reset
-  // only when the library is closed, which never happens, so once is enough.
-  static const bool silent = [] {
-    const bool done = H5open() >= 0 && H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
+  static const bool open = [] {
+    const bool done = H5open() >= 0;
     register_filters();
     return done;
   }();
+  // The library prints its error stack by default; here it becomes the text of an Error. A thread-safe
+  // library has a stack, and this setting, for each thread. It is reset only when the library is closed,
+  // which never happens.
+  thread_local const bool silent = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
+  static_cast<void>(open);
   static_cast<void>(silent);
 }
 

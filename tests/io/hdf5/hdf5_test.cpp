@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <thread>
 
 #include "tests/io/temporary_folder.h"
 
@@ -139,6 +140,15 @@ TEST(Hdf5, SaysWhatIsWrongWithAFile) {
   EXPECT_THAT(message_of([&] { file.dataset("/g"); }), HasSubstr("/g is a group"));
   EXPECT_THAT(message_of([&] { hdf5::File::create(folder / "no/such/a.h5"); }),
               HasSubstr("No such file or directory"));
+}
+
+TEST(Hdf5, PrintsNothingItselfInAnyThread) {
+  testing::internal::CaptureStderr();
+  std::thread([] {
+    const hdf5::Lock lock;
+    EXPECT_LT(H5Dget_type(H5I_INVALID_HID), 0);
+  }).join();
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
 TEST(Hdf5, SaysThatAFileMayNotBeRead) {
