@@ -18,7 +18,7 @@ namespace {
 class Hdf5Dataset final : public Dataset {
  public:
   Hdf5Dataset(const DataSource& source, const DatasetOptions& options) : x_(source.files, source.x) {
-    x_.give_out(x_.natural_dtype(), require_finite);
+    x_.give_out(x_.natural_dtype(), options.finite ? Column::Check(require_finite) : nullptr);
     if (!source.y.empty()) {
       targets_ = std::make_unique<Targets>(source.files, source.y, options, &x_);
     }

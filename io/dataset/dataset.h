@@ -106,7 +106,8 @@ struct DatasetOptions {
   /// Holds data in memory once on a machine, not on each rank; null: on each rank. Used while opening only,
   /// which is then collective.
   const MachineMemory* machine = nullptr;
-  bool probe = true;  ///< check the files in a child process first; one rank of several is enough
+  bool probe = true;   ///< check the files in a child process first; one rank of several is enough
+  bool finite = true;  ///< reject NaN and infinities of x; false: deliver them
 };
 
 /// Opens and checks a data set. Each file is first probed in a child process with limits on time and memory,

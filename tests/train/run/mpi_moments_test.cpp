@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "io/statistics/data_statistics.h"
 #include "src/core/rng.h"
 #include "tests/support/compare.h"
 #include "tests/support/mpi_world.h"
@@ -73,6 +74,16 @@ TEST(MpiMoments, ChannelsMayComeFirst) {
   const Moments first = measure_moments(test_world(), Samples({3, 6}, values_of(50, 6, true)), true);
   EXPECT_EQ(first.mean, last.mean);
   EXPECT_EQ(first.std, last.std);
+}
+
+TEST(MpiMoments, HaveTheBitsThatStatisticsPrint) {
+  const Samples samples({5, 3}, values_of(700, 5, false));
+  const Moments moments = measure_moments(test_world(), samples, false);
+  const DataStatistics statistics = measure_statistics(samples, {.threads = 3});
+  for (size_t c = 0; c < 3; ++c) {
+    EXPECT_EQ(statistics.x.moments.mean(c), moments.mean[c]);
+    EXPECT_EQ(statistics.x.moments.deviation(c), moments.std[c]);
+  }
 }
 
 TEST(MpiMoments, OfOneSampleAreItsOwn) {
