@@ -18,6 +18,10 @@ using hdf5::Id;
 /// Whether values of a type hold positions in their file.
 bool has_references(hid_t type) { return H5Tdetect_class(type, H5T_REFERENCE) > 0; }
 
+[[noreturn]] void fail_to_copy(const hdf5::File& from, const std::string& name) {
+  fail(ExitCode::data, "{}:{} cannot be copied: {}.", from.path(), name, hdf5::last_error());
+}
+
 class Copier {
  public:
   Copier(const hdf5::File& from, hdf5::File& to, const std::function<bool(const std::string&)>& rewrite)
@@ -25,7 +29,7 @@ class Copier {
 
   void run() {
     const hdf5::Lock lock;
-    copy_attributes("/");
+    copy_attributes(from_, "/", to_, "/");
     const H5O_info_t root = info_of("/");
     copied_.try_emplace({root.fileno, root.addr}, "/");
     copy_group("/");
@@ -37,9 +41,7 @@ class Copier {
     H5L_type_t type;
   };
 
-  [[noreturn]] void fail_at(const std::string& name) const {
-    fail(ExitCode::data, "{}:{} cannot be copied: {}.", from_.path(), name, hdf5::last_error());
-  }
+  [[noreturn]] void fail_at(const std::string& name) const { fail_to_copy(from_, name); }
 
   void copy_group(const std::string& group) {
     std::vector<Link> links;
@@ -73,36 +75,13 @@ class Copier {
         fail_at(name);
     } else if (info.type == H5O_TYPE_GROUP) {
       to_.create_group(name);
-      copy_attributes(name);
+      copy_attributes(from_, name, to_, name);
       copy_group(name);
     } else if (info.type == H5O_TYPE_DATASET && rewrite_(name)) {
-      copy_attributes(name);
+      copy_attributes(from_, name, to_, name);
     } else if (const hdf5::InsideLibhdf5 inside(from_.path().c_str(), name.c_str());
                H5Ocopy(from_.id(), name.c_str(), to_.id(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT) < 0) {
       fail_at(name);
-    }
-  }
-
-  void copy_attributes(const std::string& object) {
-    const hdf5::InsideLibhdf5 inside(from_.path().c_str(), object.c_str());
-    for (const std::string& name : from_.attribute_names(object)) {
-      const Id attribute(H5Aopen_by_name(from_.id(), object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT));
-      const Id type(attribute ? H5Aget_type(attribute.get()) : H5I_INVALID_HID);
-      const Id space(attribute ? H5Aget_space(attribute.get()) : H5I_INVALID_HID);
-      if (!type || !space) fail_at(object);
-      if (has_references(type.get())) continue;
-      const Id copy(H5Acreate_by_name(to_.id(), object.c_str(), name.c_str(), type.get(), space.get(),
-                                      H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
-      if (!copy) fail_at(object);
-      if (H5Sget_simple_extent_type(space.get()) == H5S_NULL) continue;
-      std::vector<std::byte> values(static_cast<size_t>(H5Sget_simple_extent_npoints(space.get())) *
-                                    H5Tget_size(type.get()));
-      if (values.empty()) continue;
-      const bool is_copied = H5Aread(attribute.get(), type.get(), values.data()) >= 0 &&
-                             H5Awrite(copy.get(), type.get(), values.data()) >= 0;
-      // Frees what values of variable length point to.
-      H5Dvlen_reclaim(type.get(), space.get(), H5P_DEFAULT, values.data());
-      if (!is_copied) fail_at(object);
     }
   }
 
@@ -117,6 +96,31 @@ class Copier {
 void copy_objects(const hdf5::File& from, hdf5::File& to,
                   const std::function<bool(const std::string& name)>& rewrite) {
   Copier(from, to, rewrite).run();
+}
+
+void copy_attributes(const hdf5::File& from, const std::string& object, hdf5::File& to,
+                     const std::string& copy) {
+  const hdf5::Lock lock;
+  const hdf5::InsideLibhdf5 inside(from.path().c_str(), object.c_str());
+  for (const std::string& name : from.attribute_names(object)) {
+    const Id attribute(H5Aopen_by_name(from.id(), object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT));
+    const Id type(attribute ? H5Aget_type(attribute.get()) : H5I_INVALID_HID);
+    const Id space(attribute ? H5Aget_space(attribute.get()) : H5I_INVALID_HID);
+    if (!type || !space) fail_to_copy(from, object);
+    if (has_references(type.get())) continue;
+    const Id written(H5Acreate_by_name(to.id(), copy.c_str(), name.c_str(), type.get(), space.get(),
+                                       H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+    if (!written) fail_to_copy(from, object);
+    if (H5Sget_simple_extent_type(space.get()) == H5S_NULL) continue;
+    std::vector<std::byte> values(static_cast<size_t>(H5Sget_simple_extent_npoints(space.get())) *
+                                  H5Tget_size(type.get()));
+    if (values.empty()) continue;
+    const bool is_copied = H5Aread(attribute.get(), type.get(), values.data()) >= 0 &&
+                           H5Awrite(written.get(), type.get(), values.data()) >= 0;
+    // Frees what values of variable length point to.
+    H5Dvlen_reclaim(type.get(), space.get(), H5P_DEFAULT, values.data());
+    if (!is_copied) fail_to_copy(from, object);
+  }
 }
 
 }  // namespace lockstep

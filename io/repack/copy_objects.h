@@ -14,4 +14,8 @@ namespace lockstep {
 void copy_objects(const hdf5::File& from, hdf5::File& to,
                   const std::function<bool(const std::string& name)>& rewrite);
 
+/// Copies the attributes of an object to another one, without object references. Throws Error(data).
+void copy_attributes(const hdf5::File& from, const std::string& object, hdf5::File& to,
+                     const std::string& copy);
+
 }  // namespace lockstep
