@@ -34,6 +34,9 @@ class GzipFile {
     return static_cast<size_t>(got);
   }
 
+  /// Of the file, which may be compressed.
+  int64_t bytes_read() const { return gzoffset(file_.get()); }
+
  private:
   std::string path_;
   std::unique_ptr<gzFile_s, decltype(&gzclose)> file_;
@@ -48,7 +51,7 @@ uint32_t read_big_endian(GzipFile& file, const std::string& path) {
 
 }  // namespace
 
-IdxArray read_idx(const std::string& path, int rank) {
+IdxArray read_idx(const std::string& path, int rank, const std::function<void(int64_t bytes)>& progress) {
   GzipFile file(path);
   const uint32_t magic = read_big_endian(file, path);
   const uint32_t expected = 0x0800u + static_cast<uint32_t>(rank);
@@ -77,6 +80,7 @@ IdxArray read_idx(const std::string& path, int rank) {
       fail(ExitCode::data,
            "{}: cut short: its header says {} of unsigned bytes, but only {} of {} bytes follow.", path,
            to_string(array.shape), begin + got, total);
+    if (progress) progress(file.bytes_read());
   }
   uint8_t extra = 0;
   if (file.read(&extra, 1) != 0)

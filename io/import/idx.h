@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,8 @@ struct IdxArray {
 
 /// Reads an idx file, plain or gzipped, with exactly `rank` axes. Throws Error(data) naming the file if it
 /// cannot be read, has another format, is shorter or longer than its header says, or fails gzip's checksum.
-IdxArray read_idx(const std::string& path, int rank);
+/// progress: called now and then with the bytes of the file that were read.
+IdxArray read_idx(const std::string& path, int rank,
+                  const std::function<void(int64_t bytes)>& progress = nullptr);
 
 }  // namespace lockstep

@@ -53,7 +53,7 @@ void interleave(const uint8_t* planes, uint8_t* image) {
 }
 
 void copy_records(hdf5::File& file, const std::string& group, int64_t first, const fs::path& path,
-                  int64_t records) {
+                  int64_t records, const std::function<void(int64_t bytes)>& progress) {
   constexpr int64_t kBlock = 1024;
   std::ifstream in(path, std::ios::binary);
   if (!in) fail(ExitCode::data, "{}: cannot open it: {}.", path.string(), std::strerror(errno));
@@ -75,10 +75,12 @@ void copy_records(hdf5::File& file, const std::string& group, int64_t first, con
     file.write_rows(group + "/x", first + begin,
                     {images.data(), DType::u8, {count, kSide, kSide, kChannels}});
     file.write_rows(group + "/y", first + begin, {classes.data(), DType::u8, {count}});
+    progress(count * kRecord);
   }
 }
 
-int64_t write_part(hdf5::File& file, const std::string& group, const std::vector<fs::path>& paths) {
+int64_t write_part(hdf5::File& file, const std::string& group, const std::vector<fs::path>& paths,
+                   const std::function<void(int64_t bytes)>& progress) {
   std::vector<int64_t> records;
   int64_t all = 0;
   for (const fs::path& path : paths) {
@@ -88,7 +90,7 @@ int64_t write_part(hdf5::File& file, const std::string& group, const std::vector
   create_labelled_group(file, group, {all, kSide, kSide, kChannels});
   int64_t first = 0;
   for (size_t i = 0; i < paths.size(); ++i) {
-    copy_records(file, group, first, paths[i], records[i]);
+    copy_records(file, group, first, paths[i], records[i], progress);
     first += records[i];
   }
   return all;
@@ -96,7 +98,8 @@ int64_t write_part(hdf5::File& file, const std::string& group, const std::vector
 
 }  // namespace
 
-ImportedSamples import_cifar10(const std::string& source, const std::string& out) {
+ImportedSamples import_cifar10(const std::string& source, const std::string& out,
+                               const std::function<void(int64_t done, int64_t all)>& progress) {
   std::vector<fs::path> train = {source}, test;
   std::error_code error;
   if (!fs::exists(source, error)) fail(ExitCode::data, "{}: no such file or folder.", source);
@@ -110,8 +113,14 @@ ImportedSamples import_cifar10(const std::string& source, const std::string& out
   }
   AtomicHdf5 output(out);
   ImportedSamples imported;
-  imported.train = write_part(output.file(), "/train", train);
-  if (!test.empty()) imported.test = write_part(output.file(), "/test", test);
+  int64_t done = 0, all = 0;
+  for (const auto* part : {&train, &test})
+    for (const fs::path& path : *part) all += records_in(path) * kRecord;
+  const auto add = [&](int64_t bytes) {
+    if (progress) progress(done += bytes, all);
+  };
+  imported.train = write_part(output.file(), "/train", train, add);
+  if (!test.empty()) imported.test = write_part(output.file(), "/test", test, add);
   output.commit();
   return imported;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace lockstep {
@@ -14,7 +15,8 @@ struct ImportedSamples {
 /// and /test/y. source: a folder with data_batch_*.bin or train.bin, and test_batch.bin or test.bin, or one
 /// such file, which gives /train. Records of 3073 bytes: the class, then the red, green and blue plane, each
 /// of 32 rows. Throws Error(data) naming a file that is missing, cut short or of another format; `out`
-/// appears complete or not at all.
-ImportedSamples import_cifar10(const std::string& source, const std::string& out);
+/// appears complete or not at all. progress: called now and then with bytes read of the files.
+ImportedSamples import_cifar10(const std::string& source, const std::string& out,
+                               const std::function<void(int64_t done, int64_t all)>& progress = nullptr);
 
 }  // namespace lockstep

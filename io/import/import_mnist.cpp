@@ -28,13 +28,26 @@ struct Labelled {
   IdxArray images, labels;
 };
 
-Labelled read_part(const std::string& folder, const std::string& prefix) {
-  const std::string image_path = find_idx_file(folder, prefix + "-images", 3);
-  const std::string label_path = find_idx_file(folder, prefix + "-labels", 1);
-  Labelled part{read_idx(image_path, 3), read_idx(label_path, 1)};
+/// The files of a part.
+struct PartFiles {
+  PartFiles(const std::string& folder, const std::string& prefix)
+      : images(find_idx_file(folder, prefix + "-images", 3)),
+        labels(find_idx_file(folder, prefix + "-labels", 1)) {}
+
+  int64_t image_bytes() const {
+    std::error_code error;
+    const auto bytes = std::filesystem::file_size(images, error);
+    return error ? 0 : static_cast<int64_t>(bytes);
+  }
+
+  std::string images, labels;
+};
+
+Labelled read_part(const PartFiles& files, const std::function<void(int64_t bytes)>& progress) {
+  Labelled part{read_idx(files.images, 3, progress), read_idx(files.labels, 1)};
   if (part.images.shape[0] != part.labels.shape[0])
     fail(ExitCode::data, "{} holds {} images, but {} holds {} labels: these files do not belong together.",
-         image_path, part.images.shape[0], label_path, part.labels.shape[0]);
+         files.images, part.images.shape[0], files.labels, part.labels.shape[0]);
   return part;
 }
 
@@ -46,10 +59,18 @@ void write_part(hdf5::File& file, const std::string& group, const Labelled& part
 
 }  // namespace
 
-void import_mnist(const std::string& folder, const std::string& out) {
+void import_mnist(const std::string& folder, const std::string& out,
+                  const std::function<void(int64_t done, int64_t all)>& progress) {
   AtomicHdf5 output(out);
-  write_part(output.file(), "/train", read_part(folder, "train"));
-  write_part(output.file(), "/test", read_part(folder, "t10k"));
+  const PartFiles train(folder, "train"), test(folder, "t10k");
+  const int64_t train_bytes = train.image_bytes(), all = train_bytes + test.image_bytes();
+  const auto after = [&](int64_t before) {
+    return [&, before](int64_t bytes) {
+      if (progress) progress(before + bytes, all);
+    };
+  };
+  write_part(output.file(), "/train", read_part(train, after(0)));
+  write_part(output.file(), "/test", read_part(test, after(train_bytes)));
   output.commit();
 }
 

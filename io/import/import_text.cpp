@@ -58,7 +58,25 @@ int32_t next_code_point(const std::string& text, size_t& at) {
   return point;
 }
 
-std::vector<int32_t> code_points(const std::string& path, const std::string& text) {
+/// Calls progress(bytes) for each MiB of a text.
+class Meter {
+ public:
+  Meter(int64_t before, int64_t all, const std::function<void(int64_t done, int64_t all)>& progress)
+      : before_(before), all_(all), progress_(progress) {}
+  void at(size_t byte) {
+    constexpr size_t kPause = size_t{1} << 20;
+    if (!progress_ || byte < next_) return;
+    next_ = byte + kPause;
+    progress_(before_ + static_cast<int64_t>(byte), all_);
+  }
+
+ private:
+  int64_t before_, all_;
+  const std::function<void(int64_t done, int64_t all)>& progress_;
+  size_t next_ = 0;
+};
+
+std::vector<int32_t> code_points(const std::string& path, const std::string& text, Meter meter) {
   std::vector<int32_t> points;
   for (size_t at = 0; at < text.size();) {
     const int32_t point = next_code_point(text, at);
@@ -68,6 +86,7 @@ std::vector<int32_t> code_points(const std::string& path, const std::string& tex
            "bytes (without --characters).",
            path, at);
     points.push_back(point);
+    meter.at(at);
   }
   return points;
 }
@@ -85,18 +104,27 @@ void write_ids(hdf5::File& file, const std::vector<int32_t>& ids, size_t train) 
 
 }  // namespace
 
-ImportedText import_text(const std::string& source, const std::string& out,
-                         const ImportTextOptions& options) {
+ImportedText import_text(const std::string& source, const std::string& out, const ImportTextOptions& options,
+                         const std::function<void(int64_t done, int64_t all)>& progress) {
   const std::string text = read_file(source);
   std::vector<int32_t> ids, vocabulary;
   if (options.characters) {
-    ids = code_points(source, text);
+    const auto bytes = static_cast<int64_t>(text.size());
+    ids = code_points(source, text, Meter(0, 2 * bytes, progress));
     const std::set<int32_t> different(ids.begin(), ids.end());
     vocabulary.assign(different.begin(), different.end());
-    for (int32_t& id : ids)
-      id = static_cast<int32_t>(std::ranges::lower_bound(vocabulary, id) - vocabulary.begin());
+    // By place: one character takes at least a byte.
+    Meter meter(bytes, bytes + static_cast<int64_t>(ids.size()), progress);
+    for (size_t i = 0; i < ids.size(); ++i) {
+      ids[i] = static_cast<int32_t>(std::ranges::lower_bound(vocabulary, ids[i]) - vocabulary.begin());
+      meter.at(i);
+    }
   } else {
-    for (const char byte : text) ids.push_back(static_cast<uint8_t>(byte));
+    Meter meter(0, static_cast<int64_t>(text.size()), progress);
+    for (size_t i = 0; i < text.size(); ++i) {
+      ids.push_back(static_cast<uint8_t>(text[i]));
+      meter.at(i);
+    }
   }
   const auto test = static_cast<size_t>(std::llround(options.test * static_cast<double>(ids.size())));
   if (test >= ids.size() || (options.test > 0 && test == 0))

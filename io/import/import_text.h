@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace lockstep {
@@ -20,6 +21,8 @@ struct ImportedText {
 /// otherwise int32. Bytes have the ids 0 to 255. Of characters there is also /vocabulary (V) int32, the code
 /// point of each id. Throws Error(data) naming a file that is missing or empty or, with characters, the place
 /// of bytes that are not UTF-8; Error(usage) if a part would be empty. `out` appears complete or not at all.
-ImportedText import_text(const std::string& source, const std::string& out, const ImportTextOptions& options);
+/// progress: called now and then with bytes handled; of characters, the text is handled twice.
+ImportedText import_text(const std::string& source, const std::string& out, const ImportTextOptions& options,
+                         const std::function<void(int64_t done, int64_t all)>& progress = nullptr);
 
 }  // namespace lockstep

@@ -16,7 +16,7 @@ namespace {
 constexpr uint64_t kFirstTestSample = uint64_t{1} << 40;
 
 void write_digits(hdf5::File& file, const std::string& group, uint64_t seed, uint64_t first, int64_t count,
-                  ThreadPool& pool) {
+                  ThreadPool& pool, const std::function<void(int64_t rows)>& progress) {
   constexpr int64_t kBlock = 4096;
   create_labelled_group(file, group, {count, kDigitSide, kDigitSide});
   std::vector<uint8_t> images(kBlock * kDigitSide * kDigitSide), labels(kBlock);
@@ -32,19 +32,26 @@ void write_digits(hdf5::File& file, const std::string& group, uint64_t seed, uin
     });
     file.write_rows(group + "/x", begin, {images.data(), DType::u8, {rows, kDigitSide, kDigitSide}});
     file.write_rows(group + "/y", begin, {labels.data(), DType::u8, {rows}});
+    progress(rows);
   }
 }
 
 }  // namespace
 
-void synth_digits(const std::string& out, const SynthDigitsOptions& options) {
+void synth_digits(const std::string& out, const SynthDigitsOptions& options,
+                  const std::function<void(int64_t done, int64_t all)>& progress) {
   if (options.train < 0 || options.test < 0)
     fail(ExitCode::usage, "a data set of {} train and {} test digits cannot be: give counts from 0 up.",
          options.train, options.test);
   AtomicHdf5 output(out);
   ThreadPool pool(static_cast<int>(std::min(usable_cores().size(), size_t{16})));
-  write_digits(output.file(), "/train", options.seed, 0, options.train, pool);
-  write_digits(output.file(), "/test", options.seed, kFirstTestSample, options.test, pool);
+  constexpr int64_t kDigitBytes = kDigitSide * kDigitSide;
+  int64_t done = 0;
+  const auto add = [&](int64_t rows) {
+    if (progress) progress((done += rows) * kDigitBytes, (options.train + options.test) * kDigitBytes);
+  };
+  write_digits(output.file(), "/train", options.seed, 0, options.train, pool, add);
+  write_digits(output.file(), "/test", options.seed, kFirstTestSample, options.test, pool, add);
   output.file().set_attribute(
       "/", "source", fmt::format("lockstep data synth digits, seed {} ({})", options.seed, LOCKSTEP_VERSION));
   output.commit();

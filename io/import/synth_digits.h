@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace lockstep {
@@ -25,7 +26,8 @@ struct SynthDigitsOptions {
 
 /// Writes /train/x (N, 28, 28) uint8, /train/y (N) uint8, /test/x and /test/y. The test samples do not depend
 /// on the number of training samples. `out` appears complete or not at all; throws Error(data) if it cannot
-/// be written.
-void synth_digits(const std::string& out, const SynthDigitsOptions& options);
+/// be written. progress: called now and then with bytes written.
+void synth_digits(const std::string& out, const SynthDigitsOptions& options,
+                  const std::function<void(int64_t done, int64_t all)>& progress = nullptr);
 
 }  // namespace lockstep

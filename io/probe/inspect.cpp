@@ -37,7 +37,9 @@ DatasetDescription describe(const hdf5::Dataset& dataset, const std::string& lin
   result.chunk = dataset.chunk();
   for (const hdf5::Filter& filter : dataset.filters()) result.filters.push_back(filter.name);
   result.stored_bytes = dataset.stored_bytes();
-  result.written = dataset.is_written();
+  result.value_bytes = static_cast<int64_t>(dataset.type().bytes);
+  // Either walks the index of all chunks.
+  result.written = result.stored_bytes > 0 || dataset.is_written();
   try {
     result.broken = true;
     result.warnings = hdf5::require_sources(dataset, /*thorough=*/true).warnings;
@@ -77,7 +79,27 @@ struct Statistics {
   }
 };
 
-DatasetCheck check(const hdf5::Dataset& dataset, const std::string& link,
+/// Bytes of the values of a data set; 0 if they are not numbers. In floating point, which a hostile header
+/// does not overflow.
+double bytes_of(const hdf5::Dataset& dataset) {
+  if (dataset.type().kind == hdf5::ElementType::Kind::other) return 0;
+  auto bytes = static_cast<double>(dataset.type().bytes);
+  for (const int64_t extent : dataset.extents()) bytes *= static_cast<double>(extent);
+  return bytes;
+}
+
+/// How much of a file has been read.
+struct Work {
+  double done = 0, all = 0;
+
+  void note(double more) const {
+    constexpr double kMaxBytes = 0x1p62;
+    note_probe_work(static_cast<int64_t>(std::min(done + more, kMaxBytes)),
+                    static_cast<int64_t>(std::min(all, kMaxBytes)));
+  }
+};
+
+DatasetCheck check(const hdf5::Dataset& dataset, const std::string& link, const Work& work,
                    std::vector<std::string>& problems) {
   DatasetCheck result;
   result.description = describe(dataset, link);
@@ -89,9 +111,9 @@ DatasetCheck check(const hdf5::Dataset& dataset, const std::string& link,
   int64_t first_bad = -1;
   const auto take = [&](std::span<const double> values, const std::vector<hsize_t>& start,
                         const std::vector<hsize_t>& size) {
-    note_probe_progress();
     const int64_t bad_before = statistics.not_finite;
     statistics.add(values);
+    work.note(static_cast<double>(statistics.values) * static_cast<double>(dataset.type().bytes));
     if (statistics.not_finite == bad_before) return;
     const auto bad = std::ranges::find_if(values, [](double value) { return !std::isfinite(value); });
     const auto row_values = static_cast<int64_t>(values.size() / size[0]);
@@ -175,9 +197,14 @@ FileDescription describe_here(const std::string& path) {
 FileCheck check_here(const std::string& path) {
   const hdf5::File file = hdf5::File::open(path);
   FileCheck result{path, {}, {}, {}};
+  Work work;
+  std::vector<std::string> ignored;
+  for_each_dataset(file, ignored, ignored,
+                   [&](const hdf5::Dataset& dataset, const std::string&) { work.all += bytes_of(dataset); });
   for_each_dataset(file, result.problems, result.problems,
                    [&](const hdf5::Dataset& dataset, const std::string& link) {
-                     result.datasets.push_back(check(dataset, link, result.problems));
+                     result.datasets.push_back(check(dataset, link, work, result.problems));
+                     work.done += bytes_of(dataset);
                    });
   require_something_to_train_on(result);
   check_groups(result);
@@ -194,6 +221,7 @@ void to_json(nlohmann::json& json, const DatasetDescription& value) {
           {"by_libhdf5", value.by_libhdf5},
           {"filters", value.filters},
           {"stored_bytes", value.stored_bytes},
+          {"value_bytes", value.value_bytes},
           {"written", value.written},
           {"usable", value.usable},
           {"problem", value.problem},
@@ -242,6 +270,7 @@ static void from_json(const nlohmann::json& json, DatasetDescription& value) {
   json.at("chunk").get_to(value.chunk);
   json.at("filters").get_to(value.filters);
   json.at("stored_bytes").get_to(value.stored_bytes);
+  json.at("value_bytes").get_to(value.value_bytes);
   json.at("written").get_to(value.written);
   json.at("usable").get_to(value.usable);
   json.at("problem").get_to(value.problem);
@@ -274,8 +303,9 @@ FileDescription describe_file(const std::string& path, double seconds) {
           answer.at("broken_links").get<std::vector<std::string>>()};
 }
 
-FileCheck check_file(const std::string& path, double seconds) {
-  const nlohmann::json answer = run_in_probe("check", {path}, {}, seconds);
+FileCheck check_file(const std::string& path, double seconds,
+                     const std::function<void(int64_t done, int64_t all)>& progress) {
+  const nlohmann::json answer = run_in_probe("check", {path}, {}, seconds, progress);
   return {path, answer.at("datasets").get<std::vector<DatasetCheck>>(),
           answer.at("groups").get<std::vector<GroupCheck>>(),
           answer.at("problems").get<std::vector<std::string>>()};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@ struct DatasetDescription {
   std::vector<std::string> filters;  ///< "shuffle", "deflate", ...
   std::string by_libhdf5;    ///< why libhdf5 reads the values, one thread at a time; "" if it does not
   int64_t stored_bytes = 0;  ///< in the file, after compression
+  int64_t value_bytes = 0;   ///< of one value in the file, not compressed
   bool written = true;       ///< false: no value was ever stored, so all read as the fill value
   bool usable = false;       ///< as x or as targets
   bool unreadable = false;   ///< it has values, but a filter is missing on this machine
@@ -68,8 +70,9 @@ FileDescription describe_file(const std::string& path, double seconds = 20);
 
 /// Reads every value of every data set of numbers, in a child process, and reports problems: unreadable
 /// values, NaN and infinities, x and y of a group with different lengths, nothing to train on. Throws as
-/// describe_file does.
-FileCheck check_file(const std::string& path, double seconds = 20);
+/// describe_file does. progress: called several times a second with bytes of values read.
+FileCheck check_file(const std::string& path, double seconds = 20,
+                     const std::function<void(int64_t done, int64_t all)>& progress = nullptr);
 
 /// The same in this process, used by the child.
 FileDescription describe_here(const std::string& path);

@@ -114,9 +114,10 @@ class ChildProcess {
     }
   }
 
-  /// Reads everything it prints until it closes its output; false if it prints nothing for `patience`, or
-  /// more than the limit.
-  bool read_all(std::string& text, Clock::duration patience) const {
+  /// Reads everything it prints until it closes its output, and calls visit when there is more; false if it
+  /// prints nothing for `patience`, or more than the limit.
+  template <typename Visit>
+  bool read_all(std::string& text, Clock::duration patience, Visit visit) const {
     char piece[1 << 16];
     Clock::time_point deadline = Clock::now() + patience;
     for (;;) {
@@ -130,6 +131,7 @@ class ChildProcess {
       if (count > 0) {
         text.append(piece, static_cast<size_t>(count));
         deadline = Clock::now() + patience;
+        visit();
       }
       if (count < 0 && errno != EINTR && errno != EAGAIN) return true;
     }
@@ -176,6 +178,18 @@ Answer read_answer(const std::string& text) {
   return answer;
 }
 
+/// Passes on the progress that lines from `seen` on report, and moves `seen` behind them.
+void report_work(const std::string& text, size_t& seen,
+                 const std::function<void(int64_t done, int64_t all)>& progress) {
+  constexpr size_t kLongestReport = 200;
+  for (size_t end; (end = text.find('\n', seen)) != std::string::npos; seen = end + 1) {
+    if (!progress || end - seen > kLongestReport) continue;
+    const nlohmann::json line = try_parse_json(std::string_view(text).substr(seen, end - seen));
+    if (line.is_object() && line.contains("read"))
+      progress(line["read"].get<int64_t>(), line["of"].get<int64_t>());
+  }
+}
+
 }  // namespace
 
 void set_probe_program(const std::string& path) {
@@ -184,7 +198,8 @@ void set_probe_program(const std::string& path) {
 }
 
 nlohmann::json run_in_probe(const std::string& task, const std::vector<std::string>& files,
-                            const std::vector<std::string>& names, double seconds) {
+                            const std::vector<std::string>& names, double seconds,
+                            const std::function<void(int64_t done, int64_t all)>& progress) {
   require_not_in_probe();
   std::vector<std::string> arguments;
   {
@@ -198,7 +213,8 @@ nlohmann::json run_in_probe(const std::string& task, const std::vector<std::stri
   const auto patience = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   ChildProcess child(arguments);
   std::string text;
-  const bool in_time = child.read_all(text, patience);
+  size_t seen = 0;
+  const bool in_time = child.read_all(text, patience, [&] { report_work(text, seen, progress); });
   const int status = in_time ? child.wait_until(Clock::now() + patience) : -1;
   Answer answer = read_answer(text);
   if (answer.done) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -21,12 +23,16 @@ std::vector<std::string> probe_files(const std::vector<std::string>& files,
 
 /// Runs one task of run_probe() in a child and returns its answer. task: "look", "describe", "check" or
 /// "checkpoint".
+/// progress: called several times a second with bytes of values read, if the task reports them.
 /// Throws as probe_files does.
 nlohmann::json run_in_probe(const std::string& task, const std::vector<std::string>& files,
-                            const std::vector<std::string>& names, double seconds);
+                            const std::vector<std::string>& names, double seconds,
+                            const std::function<void(int64_t done, int64_t all)>& progress = nullptr);
 
 /// In a child: reports progress, which restarts its time limit. Elsewhere: no effect.
 void note_probe_progress();
+/// The same, with bytes of values read of `all`.
+void note_probe_work(int64_t done, int64_t all);
 /// In a child: raises the memory limit by `bytes`, for a chunk that has to be decoded as a whole. Elsewhere:
 /// no effect.
 void allow_probe_memory(size_t bytes);

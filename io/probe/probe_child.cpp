@@ -86,7 +86,6 @@ void look_at(const hdf5::File& file, const std::string& name, std::vector<std::s
   for (std::string& warning : hdf5::require_sources(dataset, /*thorough=*/true, /*decode=*/true).warnings)
     warnings.push_back(std::move(warning));
   require_rows_of_numbers(dataset);
-  dataset.chunks();
   hdf5::require_plausible_chunks(dataset);
   note_probe_progress();
   // A chunk that libhdf5 decodes may crash it, so each is decoded here first. For the others the first and
@@ -113,14 +112,18 @@ nlohmann::json run_task(const std::string& task, const std::vector<std::string>&
 
 }  // namespace
 
-void note_probe_progress() {
+void note_probe_progress() { note_probe_work(0, 0); }
+
+void note_probe_work(int64_t done, int64_t all) {
   constexpr auto kInterval = std::chrono::milliseconds(200);
   if (!child().is_probe) return;
   const auto now = std::chrono::steady_clock::now();
   if (now - child().last_sign < kInterval) return;
   child().last_sign = now;
   limit_computing(child().seconds);
-  answer({{"at", child().file}});
+  nlohmann::json line = {{"at", child().file}};
+  if (all > 0) line.update({{"read", done}, {"of", all}});
+  answer(line);
 }
 
 void allow_probe_memory(size_t bytes) {

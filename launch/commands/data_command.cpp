@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <span>
 
 #include "io/import/import_cifar10.h"
@@ -13,8 +14,10 @@
 #include "launch/commands/data.h"
 #include "launch/commands/program.h"
 #include "launch/config/file_format.h"
+#include "launch/report/file_report.h"
 #include "launch/report/order_report.h"
 #include "launch/report/report.h"
+#include "launch/report/work_progress.h"
 #include "src/core/counted.h"
 #include "src/core/error.h"
 #include "src/core/json.h"
@@ -30,6 +33,16 @@ void check_result(const std::string& out, bool force) {
 }
 
 namespace {
+
+/// Reports bytes handled.
+using Work = std::function<void(int64_t done, int64_t all)>;
+
+/// Calls `run` and shows its progress.
+void with_progress(const Program& program, const std::string& what,
+                   const std::function<void(const Work&)>& run) {
+  WorkProgress progress(what, program.environment());
+  run([&](int64_t done, int64_t all) { progress.show(done, all); });
+}
 
 void add_synth(Command data, Program& program) {
   Command synth = data.add_group("synth", "Generate a data set");
@@ -47,9 +60,10 @@ void add_synth(Command data, Program& program) {
       .check(whole_number(1, int64_t{1} << 32));
   digits.add("--seed", arguments->options.seed, "Seed of the generator; default: 1");
   digits.add_flag("--force", arguments->force, "Replace OUT if it exists");
-  digits.action(program, [arguments] {
+  digits.action(program, [&program, arguments] {
     check_result(arguments->out, arguments->force);
-    synth_digits(arguments->out, arguments->options);
+    with_progress(program, "synth digits",
+                  [&](const Work& work) { synth_digits(arguments->out, arguments->options, work); });
     log_info("wrote {}: {} training and {} test digits", arguments->out, arguments->options.train,
              arguments->options.test);
     return 0;
@@ -72,9 +86,10 @@ void add_import_mnist(Command import, Program& program) {
   auto arguments = std::make_shared<ImportArguments>();
   mnist.add("FOLDER", arguments->source, "Folder of the four idx files, plain or gzipped").required();
   add_import_arguments(mnist, *arguments);
-  mnist.action(program, [arguments] {
+  mnist.action(program, [&program, arguments] {
     check_result(arguments->out, arguments->force);
-    import_mnist(arguments->source, arguments->out);
+    with_progress(program, "import " + arguments->source,
+                  [&](const Work& work) { import_mnist(arguments->source, arguments->out, work); });
     log_info("wrote {}", arguments->out);
     return 0;
   });
@@ -86,9 +101,12 @@ void add_import_cifar10(Command import, Program& program) {
   cifar10.add("SOURCE", arguments->source, "Folder of data_batch_*.bin and test_batch.bin, or one .bin file")
       .required();
   add_import_arguments(cifar10, *arguments);
-  cifar10.action(program, [arguments] {
+  cifar10.action(program, [&program, arguments] {
     check_result(arguments->out, arguments->force);
-    const ImportedSamples imported = import_cifar10(arguments->source, arguments->out);
+    ImportedSamples imported;
+    with_progress(program, "import " + arguments->source, [&](const Work& work) {
+      imported = import_cifar10(arguments->source, arguments->out, work);
+    });
     log_info("wrote {}: {} training and {} test images", arguments->out, imported.train, imported.test);
     return 0;
   });
@@ -105,11 +123,14 @@ void add_import_text(Command import, Program& program) {
   text.add_flag("--characters", arguments->options.characters,
                 "Number the characters that occur (UTF-8) instead of using bytes");
   text.add("--test", arguments->options.test, "Share of the text, its end, held out as /test; default: 0.1");
-  text.action(program, [arguments] {
+  text.action(program, [&program, arguments] {
     if (!(arguments->options.test >= 0 && arguments->options.test < 1))
       fail(ExitCode::usage, "--test {}: must be at least 0 and below 1.", arguments->options.test);
     check_result(arguments->out, arguments->force);
-    const ImportedText imported = import_text(arguments->source, arguments->out, arguments->options);
+    ImportedText imported;
+    with_progress(program, "import " + arguments->source, [&](const Work& work) {
+      imported = import_text(arguments->source, arguments->out, arguments->options, work);
+    });
     log_info("wrote {}: {} training and {} test tokens, {} different ids", arguments->out, imported.train,
              imported.test, imported.vocabulary);
     return 0;
@@ -121,19 +142,6 @@ void add_import(Command data, Program& program) {
   add_import_mnist(import, program);
   add_import_cifar10(import, program);
   add_import_text(import, program);
-}
-
-std::string shape_text(const std::vector<int64_t>& extents) {
-  return fmt::format("({})", fmt::join(extents, ", "));
-}
-
-std::string storage_text(const DatasetDescription& dataset) {
-  std::string text = dataset.layout;
-  if (!dataset.chunk.empty()) text += fmt::format(" {}", shape_text(dataset.chunk));
-  if (!dataset.filters.empty()) text += fmt::format(" {}", fmt::join(dataset.filters, "+"));
-  if (!dataset.by_libhdf5.empty()) text += fmt::format(", read by libhdf5: {}", dataset.by_libhdf5);
-  if (!dataset.link.empty()) text += ", " + dataset.link;
-  return text;
 }
 
 void print_warnings(const DatasetDescription& dataset) {
@@ -160,24 +168,18 @@ int run_info(const std::string& file, bool json) {
     print_json(nlohmann::json(description));
     return end_of(file, description.problems);
   }
-  std::vector<std::vector<std::string>> rows{{"data set", "shape", "type", "stored", "storage"}};
-  for (const DatasetDescription& dataset : description.datasets)
-    rows.push_back({dataset.name, shape_text(dataset.shape), dataset.type,
-                    readable_bytes(dataset.stored_bytes), storage_text(dataset)});
-  print_text("{}: {}, {}\n", file, readable_bytes(description.file_bytes),
-             counted(description.datasets.size(), "data set"));
-  print_table(rows, {false, false, false, true, false});
-  for (const DatasetDescription& dataset : description.datasets) {
-    if (!dataset.usable)
-      print_text("{} cannot be trained on: {}\n", printable(dataset.name), printable(dataset.problem));
-    print_warnings(dataset);
-  }
-  for (const std::string& broken : description.broken_links) print_text("{}\n", printable(broken));
+  print_file(description);
   return end_of(file, description.problems);
 }
 
-int run_check(const std::string& file, bool json) {
-  const FileCheck check = check_file(file);
+constexpr size_t kClassesShown = 100;
+
+int run_check(const Program& program, const std::string& file, bool json) {
+  constexpr double kSeconds = 20;
+  if (json) log_information_to_stderr();
+  FileCheck check;
+  with_progress(program, "check " + file,
+                [&](const Work& work) { check = check_file(file, kSeconds, work); });
   if (json) {
     print_json(nlohmann::json(check));
   } else {
@@ -193,9 +195,11 @@ int run_check(const std::string& file, bool json) {
     }
     print_table(rows, {false, false, false, true, true, true, true});
     for (const DatasetCheck& dataset : check.datasets) {
-      if (!dataset.label_counts.empty())
-        print_text("{}: classes 0 to {}, samples of each: {}\n", printable(dataset.description.name),
-                   dataset.label_counts.size() - 1, fmt::join(dataset.label_counts, " "));
+      if (const std::vector<int64_t>& counts = dataset.label_counts; !counts.empty())
+        print_text("{}: classes 0 to {}, samples of each: {}{}\n", printable(dataset.description.name),
+                   counts.size() - 1,
+                   fmt::join(std::span(counts).first(std::min(counts.size(), kClassesShown)), " "),
+                   counts.size() > kClassesShown ? " ... (--json lists all)" : "");
       print_warnings(dataset.description);
     }
     for (const GroupCheck& group : check.groups) {
@@ -241,9 +245,8 @@ void add_info(Command data, Program& program) {
   });
 }
 
-void add_report(Command data, Program& program, const char* name, const char* help,
-                int (*run)(const std::string& file, bool json)) {
-  Command command = data.add_command(name, help);
+void add_check(Command data, Program& program) {
+  Command command = data.add_command("check", "Read every value and report problems");
   struct Arguments {
     std::string file;
     bool json = false;
@@ -251,7 +254,8 @@ void add_report(Command data, Program& program, const char* name, const char* he
   auto arguments = std::make_shared<Arguments>();
   command.add("FILE", arguments->file, "An HDF5 file").required();
   command.add_flag("--json", arguments->json, "Print JSON");
-  command.action(program, [arguments, run] { return run(arguments->file, arguments->json); });
+  command.action(program,
+                 [&program, arguments] { return run_check(program, arguments->file, arguments->json); });
 }
 
 }  // namespace
@@ -262,7 +266,9 @@ void add_data_command(Command app, Program& program) {
   add_import(data, program);
   add_info(data, program);
   add_repack(data, program);
-  add_report(data, program, "check", "Read every value and report problems", run_check);
+  add_split(data, program);
+  add_stats(data, program);
+  add_check(data, program);
 }
 
 }  // namespace lockstep

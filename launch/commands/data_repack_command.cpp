@@ -13,6 +13,7 @@
 #include "src/core/cores.h"
 #include "src/core/error.h"
 #include "src/core/json.h"
+#include "src/core/log.h"
 #include "src/core/printable.h"
 
 namespace lockstep {
@@ -64,6 +65,7 @@ int run_repack(const Program& program, RepackArguments& arguments) {
   if (codec == std::end(codecs))
     fail(ExitCode::usage, "--codec {}: unknown codec. Known: auto, none, deflate.", arguments.codec);
   check_result(arguments.out, arguments.force);
+  if (arguments.json) log_information_to_stderr();
   RepackOptions& options = arguments.options;
   options.codec = codec->second;
   options.chunk_bytes = static_cast<int64_t>(arguments.chunk);

@@ -1,0 +1,66 @@
+#include <algorithm>
+#include <memory>
+
+#include "io/statistics/data_statistics.h"
+#include "launch/commands/data.h"
+#include "launch/report/statistics_report.h"
+#include "launch/report/work_progress.h"
+#include "src/core/cores.h"
+#include "src/core/log.h"
+
+namespace lockstep {
+
+namespace {
+
+struct StatsArguments {
+  std::string source, x, y;
+  int threads = 0;
+  bool channels_first = false, json = false;
+};
+
+int run_stats(const Program& program, const StatsArguments& arguments) {
+  // Of what is read once, only the blocks that threads are working on need to be kept.
+  constexpr int64_t kMemory = int64_t{256} << 20;
+  if (arguments.json) log_information_to_stderr();
+  DataSource source = parse_data_source(arguments.source, "train");
+  if (!arguments.x.empty()) {
+    source.x = arguments.x;
+    source.y = arguments.y;
+  } else if (!arguments.y.empty()) {
+    source.y = arguments.y;
+  }
+  const auto dataset = open_dataset(source, {.memory_budget = kMemory, .finite = false});
+  WorkProgress progress("stats " + arguments.source, program.environment());
+  const DataStatistics statistics = measure_statistics(
+      *dataset,
+      {.channels_first = arguments.channels_first,
+       .threads = arguments.threads > 0 ? arguments.threads : static_cast<int>(usable_cores().size()),
+       .progress = [&](int64_t done, int64_t all) { progress.show(done, all); }});
+  progress.clear();
+  if (arguments.json)
+    print_json(statistics_json(*dataset, statistics));
+  else
+    print_statistics(*dataset, statistics);
+  return 0;
+}
+
+}  // namespace
+
+void add_stats(Command data, Program& program) {
+  Command command =
+      data.add_command("stats", "Mean, deviation, range and histogram of each channel, and classes");
+  auto arguments = std::make_shared<StatsArguments>();
+  command
+      .add("SOURCE", arguments->source, "FILE.h5:/GROUP, with the data sets x and y; default group: /train")
+      .required();
+  command.add("--x", arguments->x, "Another name of x, such as /images; without --y there are no targets");
+  command.add("--y", arguments->y, "Another name of y");
+  command.add_flag("--channels-first", arguments->channels_first,
+                   "The channels are the first axis of a sample, not the last");
+  command.add("--threads", arguments->threads, "Threads that read; default: all cores")
+      .check(whole_number(1, 1024));
+  command.add_flag("--json", arguments->json, "Print JSON");
+  command.action(program, [&program, arguments] { return run_stats(program, *arguments); });
+}
+
+}  // namespace lockstep

@@ -1,0 +1,125 @@
+// `lockstep data stats`, `split` and `info`, by the real program.
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "src/core/json.h"
+#include "tests/io/data_files.h"
+#include "tests/launch/commands/command_line.h"
+
+namespace lockstep {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+class DataCommand : public CommandLine {
+ protected:
+  /// 60 images of 4x4 bytes, 0 to 239 evenly, of three classes.
+  DataCommand() {
+    put(path("a.h5"), "/train/x", {60, 4, 4}, counting<uint8_t>(960, 240));
+    put(path("a.h5"), "/train/y", {60}, counting<int64_t>(60, 3));
+  }
+
+  std::string path(const std::string& name) const { return (work() / name).string(); }
+  static size_t longest_line(const std::string& text) {
+    size_t longest = 0;
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) longest = std::max(longest, line.size());
+    return longest;
+  }
+};
+
+TEST_F(DataCommand, StatsGivesWhatAConfigNormalizesBy) {
+  const Outcome stats = run("data stats a.h5:/train");
+  ASSERT_EQ(stats.exit_code, 0) << stats.err;
+  // Mean 119.5 and variance (240^2 - 1) / 12 of 0 to 239, over 255.
+  const double mean = 119.5 / 255, deviation = std::sqrt((240. * 240 - 1) / 12) / 255;
+  const std::string normalize = fmt::format("{{ mean = [{:.9g}], std = [{:.9g}] }}", mean, deviation);
+  EXPECT_THAT(stats.out, AllOf(HasSubstr("\nnormalize = " + normalize + "\n"), HasSubstr("class"),
+                               HasSubstr("20  33.33 %  ####")));
+  EXPECT_LE(longest_line(stats.out), 80u) << stats.out;
+  write("a.toml", "[run]\ndevice = \"cpu\"\n[data]\ntrain = \"a.h5:/train\"\nnormalize = " + normalize +
+                      "\n[model]\nname = \"mlp\"\n[train]\nsteps = 2\nglobal_batch = 20\n");
+  EXPECT_EQ(run("train a.toml --run run").exit_code, 0);
+  const nlohmann::json json = parse_json(run("data stats a.h5:/train --json --threads 2").out);
+  EXPECT_EQ(json["samples"], 60);
+  EXPECT_EQ(json["y"]["classes"], (std::vector<int>{20, 20, 20}));
+  EXPECT_EQ(json["x"]["all"]["max"], 239);
+  EXPECT_EQ(json["x"]["channels"].size(), 4u);
+  EXPECT_NEAR(json["normalize"]["mean"][0].get<double>(), mean, 1e-15);
+}
+
+TEST_F(DataCommand, StatsTakesOtherNamesAndSaysWhatIsMissing) {
+  put(path("b.h5"), "/values", {2, 3}, std::vector<float>{1, 2, NAN, 4, 5, 6});
+  const Outcome stats = run("data stats b.h5 --x /values");
+  ASSERT_EQ(stats.exit_code, 0) << stats.err;
+  EXPECT_THAT(stats.out, AllOf(HasSubstr("all        3.6  1.8547"), Not(HasSubstr("class"))));
+  const Outcome missing = run("data stats b.h5");
+  EXPECT_EQ(missing.exit_code, 3);
+  EXPECT_THAT(missing.err, HasSubstr("has no data set /train/x. It has: /values (2, 3)"));
+}
+
+TEST_F(DataCommand, SplitWritesGroupsThatTrain) {
+  const std::string split = "data split a.h5 b.h5 --parts train=0.8,validation=0.2 --by-class";
+  const Outcome outcome = run(split);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("/train            48\n"),
+                                 HasSubstr("class  train  validation\n    0     16           4\n"),
+                                 HasSubstr("wrote b.h5")));
+  EXPECT_LE(longest_line(outcome.out), 80u);
+  EXPECT_EQ(run("train --run run --set data.train=b.h5:/train --set data.validation=b.h5:/validation --set "
+                "model.name=mlp --set run.device=cpu --set train.steps=2 --set train.global_batch=8")
+                .exit_code,
+            0);
+  const Outcome again = run(split);
+  EXPECT_EQ(again.exit_code, 2);
+  EXPECT_THAT(again.err, HasSubstr("b.h5 exists already"));
+  const nlohmann::json json = parse_json(run(split + " --force --json").out);
+  EXPECT_EQ(json["parts"][1]["classes"]["2"], 4);
+}
+
+TEST_F(DataCommand, SplitRefusesPartsThatMakeNoSense) {
+  const auto refusal = [&](const std::string& parts) {
+    const Outcome outcome = run("data split a.h5 c.h5 --parts " + parts);
+    EXPECT_EQ(outcome.exit_code, 2) << parts;
+    return outcome.err;
+  };
+  EXPECT_THAT(refusal("train=0.8,test=0.1"), HasSubstr("add up to 0.9, not to 1. Add rest=0.1"));
+  EXPECT_THAT(refusal("train=0.8,train=0.2"), HasSubstr("train is named twice"));
+  EXPECT_THAT(refusal("train"), HasSubstr("'train' is not NAME=SHARE"));
+  EXPECT_THAT(refusal("a/b=1"), HasSubstr("cannot be the name of a group"));
+  EXPECT_THAT(refusal("a=1.5"), HasSubstr("above 0 and at most 1"));
+  EXPECT_THAT(refusal("train=0.995,test=0.005"), HasSubstr("test=0.005: of 60 samples, that is none"));
+  EXPECT_EQ(left_behind(), std::vector<std::string>{"a.h5"});
+}
+
+TEST_F(DataCommand, InfoGroupsWhatIsAlikeAndLosesNothing) {
+  {
+    const hdf5::Lock lock;
+    hdf5::File file = hdf5::File::create(path("many.h5"));
+    const std::vector<float> values(28 * 28 * 3, 1);
+    for (int64_t i = 0; i < 120; ++i)
+      file.write(fmt::format("/data/{}", i), {values.data(), DType::f32, {i % 2 == 0 ? 2 : 3, 28, 28}});
+    file.write("/labels", {values.data(), DType::f32, {120}});
+    file.write("/data/2\x1b[31m", {values.data(), DType::f32, {4}});
+    file.write("/split", {values.data(), DType::f32, {20, 10, 10}}, {.chunk = {20, 1, 1}});
+  }
+  const Outcome info = run("data info many.h5");
+  ASSERT_EQ(info.exit_code, 0) << info.err;
+  EXPECT_THAT(
+      info.out,
+      AllOf(HasSubstr("123 data sets"), HasSubstr("/data/0 to /data/119 (120 data sets)"),
+            HasSubstr("(2 to 3, 28, 28)"), HasSubstr("/labels"), HasSubstr("\\x1b[31m"),
+            HasSubstr("/split is read slowly in random order: the values of a sample lie in 100 chunks."),
+            HasSubstr("lockstep data repack many.h5 OUT.h5"), Not(HasSubstr("\x1b"))));
+  EXPECT_LE(longest_line(info.out), 80u) << info.out;
+  EXPECT_EQ(parse_json(run("data info many.h5 --json").out)["datasets"].size(), 123u);
+  EXPECT_THAT(run("data info a.h5").out, Not(HasSubstr("repack")));
+}
+
+}  // namespace
+}  // namespace lockstep
