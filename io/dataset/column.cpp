@@ -9,21 +9,23 @@
 
 namespace lockstep {
 
-Column::Column(const std::vector<std::string>& files, const std::string& name) : name_(name) {
+Column::Column(const std::vector<std::string>& files, const std::string& name, const RowLayout& layout)
+    : name_(name) {
   INVARIANT(!files.empty(), "a data source without files");
   const hdf5::Lock lock;
   for (const std::string& path : files) {
-    auto stored = std::make_unique<StoredRows>(path, name);
-    const std::string where = stored->dataset().where();
-    const Shape shape(stored->dataset().extents());
-    const hdf5::ElementType& type = stored->dataset().type();
+    std::unique_ptr<StoredRows> stored = open_rows(path, name, layout);
+    const std::string where = stored->where();
+    const Shape& shape = stored->facts().shape;
+    const hdf5::ElementType& type = stored->facts().type;
     if (parts_.empty()) {
-      row_shape_ = shape.sample();
+      row_shape_ = shape;
       stored_ = type;
-    } else if (!(shape.sample() == row_shape_)) {
+      notes_ = stored->facts().notes;
+    } else if (!(shape == row_shape_)) {
       fail(ExitCode::data,
            "{} has samples of shape {}, but those of {} have {}. All files of a data set must agree.", where,
-           to_string(shape.sample()), parts_[0].path, to_string(row_shape_));
+           to_string(shape), parts_[0].path, to_string(row_shape_));
     } else if (type.kind != stored_.kind || type.bytes != stored_.bytes ||
                type.is_signed != stored_.is_signed) {
       fail(ExitCode::data, "{} holds {}, but {} holds {}. All files of a data set must agree.", where,
@@ -31,7 +33,7 @@ Column::Column(const std::vector<std::string>& files, const std::string& name) :
     }
     const int64_t rows = stored->rows();
     if (rows > (INT64_MAX >> 4) - rows_) fail(ExitCode::data, "{} claims too many samples.", where);
-    blocks_.append(rows, std::min(stored->chunk_rows(), rows));
+    blocks_.append(rows, stored->facts().block_rows);
     parts_.push_back({path, rows_, rows, std::move(stored)});
     rows_ += rows;
   }
@@ -115,7 +117,7 @@ void Column::for_each_piece(DType dtype, const std::function<void(const std::byt
     std::vector<std::byte> rows(static_cast<size_t>(piece * bytes));
     for (int64_t first = 0; first < part.rows; first += piece) {
       const int64_t count = std::min(piece, part.rows - first);
-      part.stored->dataset().read_rows(first, count, dtype, rows.data());
+      part.stored->read_rows(first, count, dtype, rows.data());
       visit(rows.data(), part.first + first, count);
       if (part.first + first + count >= max_rows) return;
     }

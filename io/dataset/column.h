@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "io/dataset/layouts/open_rows.h"
 #include "io/dataset/machine_memory.h"
 #include "io/dataset/rows/row_source.h"
 #include "io/dataset/rows/stored_rows.h"
@@ -16,17 +17,17 @@
 
 namespace lockstep {
 
-/// One data set (N, ...) of one or more concatenated HDF5 files, as N rows, held in memory or streamed. Safe
-/// to read from several threads at once.
+/// The rows that one name means in one or more concatenated HDF5 files (open_rows()), held in memory or
+/// streamed. Safe to read from several threads at once.
 class Column {
  public:
   /// Checks rows when they are read, before they are used. Throws Error if one is invalid.
   using Check =
       std::function<void(const Column& column, const std::byte* rows, int64_t first, int64_t count)>;
 
-  /// Opens the data set in each file. Throws Error(data) if it is missing or is not an array of numbers with
-  /// at least one row, or if a file differs from the first in shape or type.
-  Column(const std::vector<std::string>& files, const std::string& name);
+  /// Opens the rows of each file. Throws Error(data) if open_rows() does, or if a file differs from the first
+  /// in shape or type.
+  Column(const std::vector<std::string>& files, const std::string& name, const RowLayout& layout = {});
   Column(const Column&) = delete;
   Column& operator=(const Column&) = delete;
 
@@ -38,6 +39,8 @@ class Column {
   const std::string& file(size_t index) const { return parts_[index].path; }
   int64_t rows_in_file(size_t index) const { return parts_[index].rows; }
   const std::string& name() const { return name_; }
+  /// See RowFacts::notes; of the first file.
+  const std::vector<std::string>& notes() const { return notes_; }
   const StoredBlocks& blocks() const { return blocks_; }
   bool in_memory() const { return in_memory_; }
   /// The number of ranks that share the rows in memory.
@@ -84,6 +87,7 @@ class Column {
   RowFormat format_of(const Part& part) const;
 
   std::string name_;
+  std::vector<std::string> notes_;
   std::vector<Part> parts_;
   int64_t rows_ = 0;
   Shape row_shape_;

@@ -140,12 +140,32 @@ std::optional<NumberType> known(hid_t type) {
   return std::nullopt;
 }
 
+/// The integer whose bits are those of a bit field, if it uses all bits of its bytes.
+std::optional<NumberType> bit_field(hid_t type) {
+  const bool big_endian = H5Tget_order(type) == H5T_ORDER_BE;
+  if (H5Tget_precision(type) != 8 * H5Tget_size(type)) return std::nullopt;
+  switch (H5Tget_size(type)) {
+    case 1:
+      return NumberType{Number::u8, false};
+    case 2:
+      return NumberType{Number::u16, big_endian};
+    case 4:
+      return NumberType{Number::u32, big_endian};
+    case 8:
+      return NumberType{Number::u64, big_endian};
+    default:
+      return std::nullopt;
+  }
+}
+
 }  // namespace
 
 std::optional<NumberType> number_type(hid_t type) {
   static_assert(std::endian::native == std::endian::little);
   const Lock lock;
-  const Id base(H5Tget_class(type) == H5T_ENUM ? H5Tget_super(type) : H5I_INVALID_HID);
+  const H5T_class_t type_class = H5Tget_class(type);
+  if (type_class == H5T_BITFIELD) return bit_field(type);
+  const Id base(type_class == H5T_ENUM ? H5Tget_super(type) : H5I_INVALID_HID);
   return known(base ? base.get() : type);
 }
 

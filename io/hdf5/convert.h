@@ -18,7 +18,8 @@ struct NumberType {
 };
 
 /// What the elements of a data set of this type in a file are. None for other types, such as numbers of fewer
-/// bits than their bytes have. Of an enumeration, what its values are stored as.
+/// bits than their bytes have. Of an enumeration, what its values are stored as; of a bit field, the integer
+/// with its bits.
 std::optional<NumberType> number_type(hid_t type);
 
 /// Converts `count` numbers. Neither pointer needs to be aligned; the two do not overlap.

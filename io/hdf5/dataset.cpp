@@ -39,6 +39,18 @@ std::string filter_name(H5Z_filter_t id, const char* stored) {
   return stored[0] != '\0' ? stored : "unknown";
 }
 
+/// Whether there are strings of variable length in a type, which H5Tdetect_class() counts among the others.
+bool has_variable_strings(hid_t type) {
+  const H5T_class_t type_class = H5Tget_class(type);
+  if (type_class == H5T_STRING) return H5Tis_variable_str(type) > 0;
+  if (type_class == H5T_ARRAY) return has_variable_strings(Id(H5Tget_super(type)).get());
+  if (type_class != H5T_COMPOUND) return false;
+  const int members = H5Tget_nmembers(type);
+  for (int member = 0; member < members; ++member)
+    if (has_variable_strings(Id(H5Tget_member_type(type, static_cast<unsigned>(member))).get())) return true;
+  return false;
+}
+
 }  // namespace
 
 Dataset::Dataset(const std::string& file, const std::string& name, Id id)
@@ -107,10 +119,11 @@ Dataset::Dataset(const std::string& file, const std::string& name, Id id)
     filters_.push_back(filter);
   }
   if (is_decoded_here) pipeline_.emplace(std::move(steps), chunk_bytes(*this));
-  if (type_.kind != ElementType::Kind::other) {
-    number_ = number_type(type_id_.get());
-    chunk_map_ = ChunkMap::of(*this);
-  }
+  holds_values_ = H5Tdetect_class(type_id_.get(), H5T_VLEN) <= 0 &&
+                  H5Tdetect_class(type_id_.get(), H5T_REFERENCE) <= 0 &&
+                  !has_variable_strings(type_id_.get());
+  if (type_.kind != ElementType::Kind::other) number_ = number_type(type_id_.get());
+  if (holds_values_) chunk_map_ = ChunkMap::of(*this);
   H5Eclear2(H5E_DEFAULT);
 }
 
@@ -174,6 +187,22 @@ void Dataset::require_filters() const {
   }
 }
 
+bool Dataset::read_by_libhdf5(hid_t memory_space, hid_t file_space, size_t count, std::optional<DType> dtype,
+                              void* out) const {
+  const Lock lock;
+  const InsideLibhdf5 inside(file_.c_str(), name_.c_str());
+  const auto read_as = [&](hid_t type, void* to) {
+    return H5Dread(id_.get(), type, memory_space, file_space, H5P_DEFAULT, to) >= 0;
+  };
+  if (!dtype) return read_as(type_id_.get(), out);
+  // It does not convert bit fields.
+  if (H5Tget_class(type_id_.get()) != H5T_BITFIELD) return read_as(memory_type(*dtype), out);
+  std::vector<std::byte> bits(count * type_.bytes);
+  if (!read_as(type_id_.get(), bits.data())) return false;
+  conversion(*number_, *dtype)(bits.data(), count, static_cast<std::byte*>(out));
+  return true;
+}
+
 void Dataset::read(DType dtype, void* out) const {
   const FileActivity reading(file_, name_, 0, 0);
   require_filters();
@@ -181,28 +210,27 @@ void Dataset::read(DType dtype, void* out) const {
     const std::vector<hsize_t> start(extents_.size(), 0), size(extents_.begin(), extents_.end());
     return ChunkReader(*this).read(start, size, dtype, static_cast<std::byte*>(out));
   }
-  const Lock lock;
-  const InsideLibhdf5 inside(file_.c_str(), name_.c_str());
-  if (H5Dread(id_.get(), memory_type(dtype), H5S_ALL, H5S_ALL, H5P_DEFAULT, out) < 0)
+  if (!read_by_libhdf5(H5S_ALL, H5S_ALL, static_cast<size_t>(elements()), dtype, out))
     fail(ExitCode::data, "{} cannot be read: {}. The file is damaged.", where(), last_error());
 }
 
-void Dataset::read_box(const std::vector<hsize_t>& start, const std::vector<hsize_t>& size, DType dtype,
-                       void* out) const {
+void Dataset::read_box(const std::vector<hsize_t>& start, const std::vector<hsize_t>& size,
+                       std::optional<DType> dtype, void* out) const {
   const FileActivity reading(file_, name_, static_cast<int64_t>(start[0]), static_cast<int64_t>(size[0]));
   require_filters();
   if (!is_read_by_libhdf5()) return ChunkReader(*this).read(start, size, dtype, static_cast<std::byte*>(out));
   const Lock lock;
-  const InsideLibhdf5 inside(file_.c_str(), name_.c_str());
   const Id stored(H5Dget_space(id_.get()));
   const Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr));
+  size_t count = 1;
+  for (const hsize_t extent : size) count *= extent;
   if (H5Sselect_hyperslab(stored.get(), H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr) < 0 ||
-      H5Dread(id_.get(), memory_type(dtype), memory.get(), stored.get(), H5P_DEFAULT, out) < 0)
+      !read_by_libhdf5(memory.get(), stored.get(), count, dtype, out))
     fail(ExitCode::data, "{}: rows {} to {} cannot be read: {}. The file is damaged.", where(), start[0],
          start[0] + size[0] - 1, last_error());
 }
 
-void Dataset::read_rows(int64_t first, int64_t count, DType dtype, void* out) const {
+void Dataset::read_rows(int64_t first, int64_t count, std::optional<DType> dtype, void* out) const {
   INVARIANT(!extents_.empty() && first >= 0 && first + count <= extents_[0], "rows [{}, {}) of {}", first,
             first + count, where());
   std::vector<hsize_t> start(extents_.size(), 0), size(extents_.begin(), extents_.end());
@@ -211,14 +239,15 @@ void Dataset::read_rows(int64_t first, int64_t count, DType dtype, void* out) co
   read_box(start, size, dtype, out);
 }
 
-void Dataset::read_runs(std::span<const RowRun> runs, DType dtype, void* out) const {
+void Dataset::read_runs(std::span<const RowRun> runs, std::optional<DType> dtype, void* out) const {
   if (runs.empty()) return;
   if (!is_read_by_libhdf5()) {
     const int64_t last = runs.back().first + runs.back().count;
     const FileActivity reading(file_, name_, runs[0].first, last - runs[0].first);
     return ChunkReader(*this).read_runs(runs, dtype, static_cast<std::byte*>(out));
   }
-  const size_t row_bytes = static_cast<size_t>(elements() / extents_[0]) * size_of(dtype);
+  const size_t row_bytes =
+      static_cast<size_t>(elements() / extents_[0]) * (dtype ? size_of(*dtype) : type_.bytes);
   auto* at = static_cast<std::byte*>(out);
   for (const RowRun& run : runs) {
     read_rows(run.first, run.count, dtype, at);
@@ -228,12 +257,12 @@ void Dataset::read_runs(std::span<const RowRun> runs, DType dtype, void* out) co
 
 void Dataset::read_ends() const {
   INVARIANT(!extents_.empty() && elements() > 0, "{} has no ends", where());
-  double value = 0;
+  std::vector<std::byte> value(type_.bytes);
   const std::vector<hsize_t> one(extents_.size(), 1), first(extents_.size(), 0);
   std::vector<hsize_t> last(extents_.begin(), extents_.end());
   for (hsize_t& position : last) --position;
-  read_box(first, one, DType::f64, &value);
-  read_box(last, one, DType::f64, &value);
+  read_box(first, one, std::nullopt, value.data());
+  read_box(last, one, std::nullopt, value.data());
 }
 
 }  // namespace lockstep::hdf5

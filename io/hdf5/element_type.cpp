@@ -25,8 +25,6 @@ const char* class_name(H5T_class_t type_class) {
       return "variable-length";
     case H5T_OPAQUE:
       return "opaque";
-    case H5T_BITFIELD:
-      return "bit field";
     case H5T_ARRAY:
       return "array";
     case H5T_TIME:
@@ -36,12 +34,13 @@ const char* class_name(H5T_class_t type_class) {
   }
 }
 
-/// "complex64" for the compound of two floats r and i that h5py and others write complex numbers as, else
-/// "compound".
+/// "complex64" for the compound of two floats r and i that h5py and others write complex numbers as, or real
+/// and imag, as MATLAB does; else "compound".
 std::string compound_name(hid_t type) {
-  if (H5Tget_nmembers(type) != 2 || H5Tget_member_index(type, "r") != 0 ||
-      H5Tget_member_index(type, "i") != 1)
-    return "compound";
+  const auto has_parts = [&](const char* first, const char* second) {
+    return H5Tget_member_index(type, first) == 0 && H5Tget_member_index(type, second) == 1;
+  };
+  if (H5Tget_nmembers(type) != 2 || (!has_parts("r", "i") && !has_parts("real", "imag"))) return "compound";
   const bool are_floats =
       H5Tget_member_class(type, 0) == H5T_FLOAT && H5Tget_member_class(type, 1) == H5T_FLOAT;
   return are_floats ? fmt::format("complex{}", 8 * H5Tget_size(type)) : "compound";
@@ -54,12 +53,13 @@ ElementType element_type(hid_t type) {
   const H5T_class_t type_class = H5Tget_class(type);
   result.bytes = H5Tget_size(type);
   result.big_endian = H5Tget_order(type) == H5T_ORDER_BE;
-  // An enumeration (h5py's booleans are one) is read as the integers below it.
-  if (type_class == H5T_INTEGER || type_class == H5T_ENUM) {
+  // An enumeration (h5py's booleans are one) is read as the integers below it, a bit field as one without
+  // sign.
+  if (type_class == H5T_INTEGER || type_class == H5T_ENUM || type_class == H5T_BITFIELD) {
     const Id base(type_class == H5T_ENUM ? H5Tget_super(type) : H5Tcopy(type));
     result.kind = ElementType::Kind::integer;
     result.big_endian = H5Tget_order(base.get()) == H5T_ORDER_BE;
-    result.is_signed = H5Tget_sign(base.get()) == H5T_SGN_2;
+    result.is_signed = type_class != H5T_BITFIELD && H5Tget_sign(base.get()) == H5T_SGN_2;
     result.name = fmt::format("{}int{}", result.is_signed ? "" : "u", 8 * result.bytes);
     if (H5Tget_precision(base.get()) == 8 * result.bytes) {
       if (!result.is_signed && result.bytes == 1) result.exact = DType::u8;
@@ -77,6 +77,12 @@ ElementType element_type(hid_t type) {
     if (result.bytes == 4 && exponent_bits == 8 && mantissa_bits == 23) result.exact = DType::f32;
     if (result.bytes == 8 && exponent_bits == 11 && mantissa_bits == 52) result.exact = DType::f64;
     if (result.exact) result.name = to_string(*result.exact);
+    // Of bit fields that use some of their bits, libhdf5 converts none.
+    if (type_class == H5T_BITFIELD && H5Tget_precision(type) != 8 * result.bytes) {
+      result.kind = ElementType::Kind::other;
+      result.name = "bit field";
+      return result;
+    }
   } else {
     result.name = type_class == H5T_COMPOUND ? compound_name(type) : class_name(type_class);
 #if H5_VERSION_GE(2, 0, 0)

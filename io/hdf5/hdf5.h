@@ -121,10 +121,13 @@ class Dataset {
   bool is_read_by_libhdf5() const { return !pipeline_ && (chunk_map_ == nullptr || !filters_.empty()); }
   /// Why libhdf5 reads the values: "virtual", "filter szip", ...; "" if it does not.
   std::string why_by_libhdf5() const;
-  /// Whether values are stored byte for byte as they are delivered as `dtype`.
-  bool is_stored_as(DType dtype) const {
-    return number_ && type_.exact == dtype && (!number_->big_endian || type_.bytes == 1);
+  /// Whether values are stored byte for byte as they are delivered as `dtype`; none: as they are stored.
+  bool is_stored_as(std::optional<DType> dtype) const {
+    return !dtype || (number_ && type_.exact == dtype && (!number_->big_endian || type_.bytes == 1));
   }
+  /// Whether the elements themselves hold their values, rather than refer to them, as those of variable
+  /// length and references do.
+  bool holds_values() const { return holds_values_; }
   /// Whether any value was stored; otherwise all read as the fill value.
   bool is_written() const;
   /// Whether every filter is available on this machine.
@@ -135,24 +138,29 @@ class Dataset {
 
   /// Reads all elements, converted to `dtype`, in row-major order into `out`.
   void read(DType dtype, void* out) const;
-  /// Reads rows [first, first + count) of the first axis.
-  void read_rows(int64_t first, int64_t count, DType dtype, void* out) const;
+  /// Reads rows [first, first + count) of the first axis. Here and below, a dtype of none delivers the
+  /// elements as they are stored, type().bytes each, whatever they are; they must hold their values.
+  void read_rows(int64_t first, int64_t count, std::optional<DType> dtype, void* out) const;
   /// Reads rows one after another into `out`; runs are in order and do not overlap. Decodes a chunk shared by
   /// several runs once.
-  void read_runs(std::span<const RowRun> runs, DType dtype, void* out) const;
+  void read_runs(std::span<const RowRun> runs, std::optional<DType> dtype, void* out) const;
   /// Reads the elements [start, start + size) along each axis.
-  void read_box(const std::vector<hsize_t>& start, const std::vector<hsize_t>& size, DType dtype,
-                void* out) const;
-  /// Reads the first and the last element, to check that their chunks can be decompressed.
+  void read_box(const std::vector<hsize_t>& start, const std::vector<hsize_t>& size,
+                std::optional<DType> dtype, void* out) const;
+  /// Reads the first and the last element as they are stored, to check that their chunks can be decompressed.
   void read_ends() const;
   /// Throws Error(data) that names the filter and the remedy if a filter is not available on this machine.
   void require_filters() const;
 
  private:
+  /// H5Dread() of `count` elements; false if it fails, see last_error().
+  bool read_by_libhdf5(hid_t memory_space, hid_t file_space, size_t count, std::optional<DType> dtype,
+                       void* out) const;
+
   std::string file_, name_;
   Id id_, type_id_;
   std::vector<int64_t> extents_, chunk_;
-  bool has_data_ = true;
+  bool has_data_ = true, holds_values_ = false;
   ElementType type_;
   std::vector<Filter> filters_;
   std::optional<NumberType> number_;

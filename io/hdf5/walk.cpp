@@ -124,4 +124,16 @@ Unwritten walk_values(
   return unwritten;
 }
 
+void decode_chunks(const Dataset& dataset) {
+  require_plausible_chunks(dataset);
+  const Extents extents(dataset.extents().begin(), dataset.extents().end());
+  const Extents ones(extents.size(), 1), chunk(dataset.chunk().begin(), dataset.chunk().end());
+  std::vector<std::byte> element(dataset.type().bytes);
+  for_each_box(Extents(extents.size(), 0), extents, chunk, [&](const Extents& corner, const Extents&) {
+    if (stored_chunk_bytes(dataset.id(), corner, dataset.where()) > 0)
+      dataset.read_box(corner, ones, std::nullopt, element.data());
+    note_probe_progress();
+  });
+}
+
 }  // namespace lockstep::hdf5

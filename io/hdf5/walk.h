@@ -31,4 +31,8 @@ Unwritten walk_values(
     const std::function<void(std::span<const double> values, const std::vector<hsize_t>& start,
                              const std::vector<hsize_t>& size)>& visit);
 
+/// Decodes each chunk of a data set of any elements that hold their values, by reading one of them. Throws
+/// Error(data) as reading does, and for more chunks than can be looked up.
+void decode_chunks(const Dataset& dataset);
+
 }  // namespace lockstep::hdf5

@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <limits>
 
-#include "io/dataset/column.h"
 #include "io/dataset/label_counts.h"
+#include "io/dataset/layouts/plain_rows.h"
 #include "io/hdf5/hdf5.h"
 #include "io/hdf5/sources/links.h"
 #include "io/hdf5/sources/sources.h"

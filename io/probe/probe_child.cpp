@@ -12,7 +12,8 @@
 #include <new>
 
 #include "io/checkpoint/checkpoint_here.h"
-#include "io/dataset/column.h"
+#include "io/dataset/layouts/open_rows.h"
+#include "io/dataset/layouts/plain_rows.h"
 #include "io/hdf5/hdf5.h"
 #include "io/hdf5/sources/sources.h"
 #include "io/hdf5/walk.h"
@@ -80,21 +81,26 @@ void limit_myself(rlim_t seconds) {
 }
 
 /// Does what open_dataset will do with a data set, except for reading all of it. Adds warnings.
-void look_at(const hdf5::File& file, const std::string& name, std::vector<std::string>& warnings) {
-  require_dataset(file, name);
+void look_at_dataset(const hdf5::File& file, const std::string& name, std::vector<std::string>& warnings) {
   const hdf5::Dataset dataset = hdf5::open_to_walk(file, name);
   for (std::string& warning : hdf5::require_sources(dataset, /*thorough=*/true, /*decode=*/true).warnings)
     warnings.push_back(std::move(warning));
-  require_rows_of_numbers(dataset);
+  require_rows(dataset);
   hdf5::require_plausible_chunks(dataset);
   note_probe_progress();
   // A chunk that libhdf5 decodes may crash it, so each is decoded here first. For the others the first and
   // last element suffice; a whole sample may be as large as the memory limit.
   if (dataset.is_decoded_by_libhdf5())
-    hdf5::walk_values(dataset, [](const auto&...) { note_probe_progress(); });
-  else
+    hdf5::decode_chunks(dataset);
+  else if (dataset.holds_values())
     dataset.read_ends();
   note_probe_progress();
+}
+
+/// The same with the data sets that `name` means.
+void look_at(const hdf5::File& file, const std::string& name, std::vector<std::string>& warnings) {
+  for (const std::string& data_set : open_rows(file.path(), name)->data_sets())
+    look_at_dataset(file, data_set, warnings);
 }
 
 nlohmann::json run_task(const std::string& task, const std::vector<std::string>& names,

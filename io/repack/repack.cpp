@@ -5,8 +5,8 @@
 #include <cstring>
 #include <utility>
 
+#include "io/dataset/layouts/plain_rows.h"
 #include "io/dataset/order/permutation.h"
-#include "io/dataset/rows/stored_rows.h"
 #include "io/hdf5/filters/pipeline.h"
 #include "io/hdf5/sources/sources.h"
 #include "io/repack/copy_objects.h"

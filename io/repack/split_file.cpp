@@ -7,7 +7,7 @@
 #include <memory>
 #include <utility>
 
-#include "io/dataset/rows/stored_rows.h"
+#include "io/dataset/layouts/plain_rows.h"
 #include "io/hdf5/sources/sources.h"
 #include "io/repack/copy_objects.h"
 #include "io/repack/output_file.h"

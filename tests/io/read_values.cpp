@@ -6,7 +6,7 @@
 #include <fstream>
 #include <vector>
 
-#include "io/dataset/rows/stored_rows.h"
+#include "io/dataset/layouts/plain_rows.h"
 #include "io/hdf5/sources/sources.h"
 #include "src/core/json.h"
 

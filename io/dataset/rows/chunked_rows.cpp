@@ -10,23 +10,17 @@
 
 namespace lockstep {
 
-namespace {
-
-int64_t block_rows_of(const StoredRows& stored) { return std::min(stored.chunk_rows(), stored.rows()); }
-
-}  // namespace
-
 ChunkedRows::ChunkedRows(const StoredRows& stored, RowFormat format, std::shared_ptr<BlockCache> cache,
                          int64_t first_key)
     : stored_(stored),
       format_(std::move(format)),
       cache_(std::move(cache)),
       first_key_(first_key),
-      block_rows_(block_rows_of(stored)) {}
+      block_rows_(stored.facts().block_rows) {}
 
 bool ChunkedRows::fits(const StoredRows& stored, size_t row_bytes, int64_t cache_bytes) {
-  return stored.chunks_across() == 1 ||
-         block_rows_of(stored) <= cache_bytes / static_cast<int64_t>(row_bytes);
+  return stored.facts().block_pieces == 1 ||
+         stored.facts().block_rows <= cache_bytes / static_cast<int64_t>(row_bytes);
 }
 
 double ChunkedRows::decoded_bytes_per_row() const {
@@ -38,7 +32,7 @@ double ChunkedRows::decoded_bytes_per_row() const {
 BlockCache::Block ChunkedRows::decode(int64_t first) const {
   const int64_t count = std::min(block_rows_, stored_.rows() - first);
   auto block = std::make_shared<std::vector<std::byte>>(static_cast<size_t>(count) * format_.row_bytes);
-  stored_.dataset().read_rows(first, count, format_.dtype, block->data());
+  stored_.read_rows(first, count, format_.dtype, block->data());
   format_.require_good(block->data(), first, count);
   return block;
 }

@@ -7,7 +7,7 @@
 
 namespace lockstep {
 
-/// Rows stored in chunks that must be decoded. A row of chunks is a block, which is decoded as a whole and
+/// Rows stored in blocks, such as a row of chunks, that must be decoded. A block is decoded as a whole and
 /// cached.
 class ChunkedRows final : public RowSource {
  public:
@@ -16,9 +16,9 @@ class ChunkedRows final : public RowSource {
   ChunkedRows(const StoredRows& stored, RowFormat format, std::shared_ptr<BlockCache> cache,
               int64_t first_key);
 
-  /// Whether blocks of this data set can be cached. A block of a single chunk always can, even if it exceeds
-  /// the cache, because decoding it takes that memory anyway. A block of many chunks may be the whole data
-  /// set, if each chunk holds a few values of every row.
+  /// Whether blocks of this data set can be cached. A block of a single piece always can, even if it exceeds
+  /// the cache, because decoding it takes that memory anyway. A block of many pieces may be the whole data
+  /// set, if each piece holds a few values of every row.
   static bool fits(const StoredRows& stored, size_t row_bytes, int64_t cache_bytes);
 
   void read(std::span<RowRequest> wanted) const override;

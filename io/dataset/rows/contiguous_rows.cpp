@@ -21,14 +21,15 @@ ContiguousRows::ContiguousRows(const StoredRows& stored, RowFormat format)
     : stored_(stored), format_(std::move(format)) {}
 
 bool ContiguousRows::fits(const StoredRows& stored, DType dtype) {
-  const hdf5::Dataset& dataset = stored.dataset();
-  return dataset.chunk_map() != nullptr && dataset.chunk().empty() && dataset.is_stored_as(dtype);
+  const hdf5::Dataset* dataset = stored.plain();
+  return dataset != nullptr && dataset->chunk_map() != nullptr && dataset->chunk().empty() &&
+         dataset->is_stored_as(dtype);
 }
 
 void ContiguousRows::read(std::span<RowRequest> wanted) const {
   if (wanted.empty()) return;
   sort_by_row(wanted);
-  const hdf5::ChunkMap& map = *stored_.dataset().chunk_map();
+  const hdf5::ChunkMap& map = *stored_.plain()->chunk_map();
   stored_.read_unchanged([&] {
     std::vector<iovec> pieces;
     bool asked = false;  // for the remaining rows
@@ -69,7 +70,7 @@ void ContiguousRows::read(std::span<RowRequest> wanted) const {
 }
 
 void ContiguousRows::ask_for(std::span<const RowRequest> wanted) const {
-  const hdf5::ChunkMap& map = *stored_.dataset().chunk_map();
+  const hdf5::ChunkMap& map = *stored_.plain()->chunk_map();
   for (size_t begin = 0, end; begin < wanted.size(); begin = end) {
     int64_t next = wanted[begin].row;
     for (end = begin; end < wanted.size() && wanted[end].row <= next; ++end) next = wanted[end].row + 1;
@@ -78,7 +79,7 @@ void ContiguousRows::ask_for(std::span<const RowRequest> wanted) const {
 }
 
 void ContiguousRows::read_pieces(std::span<iovec> pieces, int64_t first, int64_t count) const {
-  const hdf5::Dataset& dataset = stored_.dataset();
+  const hdf5::Dataset& dataset = *stored_.plain();
   const FileActivity reading(dataset.file(), dataset.name(), first, count);
   const hdf5::ChunkMap& map = *dataset.chunk_map();
   try {

@@ -25,7 +25,7 @@ void MemoryRows::append(const StoredRows& stored, const RowFormat& format) {
     if (machine_ != nullptr && number % machine_->ranks != machine_->rank) continue;
     const int64_t count = std::min(piece, stored.rows() - first);
     std::byte* rows = at(filled_ + first);
-    stored.dataset().read_rows(first, count, format.dtype, rows);
+    stored.read_rows(first, count, format.dtype, rows);
     format.require_good(rows, first, count);
   }
   stored.require_all_unchanged();

@@ -58,8 +58,8 @@ class BlockCache;
 
 /// Creates a source that streams rows from their file, which must outlive it:
 ///   contiguous  values stored in one piece, in the format in which they are delivered, read into place
-///   chunked     chunks with filters, decoded into blocks in `cache` with keys from `first_key`
-///   uncached    everything else that ChunkReader reads: see UncachedRows
+///   chunked     blocks that must be decoded (RowFacts::block_bytes), in `cache` with keys from `first_key`
+///   uncached    everything else: see UncachedRows
 ///   libhdf5     what libhdf5 has to read, under its lock: see hdf5::Dataset::why_by_libhdf5()
 std::unique_ptr<RowSource> stream_rows(const StoredRows& stored, RowFormat format,
                                        const std::shared_ptr<BlockCache>& cache, int64_t first_key);

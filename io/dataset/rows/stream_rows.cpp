@@ -12,7 +12,7 @@ std::unique_ptr<RowSource> stream_rows(const StoredRows& stored, RowFormat forma
                                        const std::shared_ptr<BlockCache>& cache, int64_t first_key) {
   if (ContiguousRows::fits(stored, format.dtype))
     return std::make_unique<ContiguousRows>(stored, std::move(format));
-  const bool is_decoded = !stored.dataset().chunk().empty() && !stored.dataset().filters().empty();
+  const bool is_decoded = stored.facts().block_bytes > 0;
   if (is_decoded && ChunkedRows::fits(stored, format.row_bytes, cache->capacity()))
     return std::make_unique<ChunkedRows>(stored, std::move(format), cache, first_key);
   return std::make_unique<UncachedRows>(stored, std::move(format));

@@ -13,9 +13,7 @@ UncachedRows::UncachedRows(const StoredRows& stored, RowFormat format)
 
 double UncachedRows::decoded_bytes_per_row() const { return stored_.decoded_bytes_per_row(0); }
 
-std::string UncachedRows::route() const {
-  return stored_.dataset().is_read_by_libhdf5() ? "libhdf5" : "uncached";
-}
+std::string UncachedRows::route() const { return stored_.facts().by_libhdf5 ? "libhdf5" : "uncached"; }
 
 void UncachedRows::read(std::span<RowRequest> wanted) const {
   sort_by_row(wanted);
@@ -32,7 +30,7 @@ void UncachedRows::read(std::span<RowRequest> wanted) const {
   }
   stored_.read_unchanged([&] {
     const auto found = std::make_unique_for_overwrite<std::byte[]>(rows * format_.row_bytes);
-    stored_.dataset().read_runs(runs, format_.dtype, found.get());
+    stored_.read_runs(runs, format_.dtype, found.get());
     const std::byte* at = found.get();
     for (const hdf5::RowRun& run : runs) {
       format_.require_good(at, run.first, run.count);

@@ -4,7 +4,7 @@
 
 namespace lockstep {
 
-/// Rows that hdf5::Dataset reads from their file each time: chunks without filters, from which single rows
+/// Rows that are read from their file each time: chunks without filters, from which single rows
 /// can be read; contiguous values that must be converted; chunks that each hold a few values of more rows
 /// than the cache has room for; and what libhdf5 has to read, such as virtual data sets.
 class UncachedRows final : public RowSource {

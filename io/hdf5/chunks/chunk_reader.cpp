@@ -38,10 +38,10 @@ ChunkReader::ChunkReader(const Dataset& dataset)
   if (chunk_.empty()) chunk_ = extents_;
 }
 
-void ChunkReader::deliver(DType dtype) {
+void ChunkReader::deliver(std::optional<DType> dtype) {
   dtype_ = dtype;
-  out_bytes_ = size_of(dtype);
-  convert_ = dataset_.number() ? conversion(*dataset_.number(), dtype) : nullptr;
+  out_bytes_ = dtype ? size_of(*dtype) : element_bytes_;
+  convert_ = dtype && dataset_.number() ? conversion(*dataset_.number(), *dtype) : nullptr;
 }
 
 void ChunkReader::fail_at(const Extents& offset, hsize_t first, hsize_t count,
@@ -109,24 +109,30 @@ const std::byte* ChunkReader::values_of(const Extents& cell, std::span<std::byte
   }
 }
 
-std::vector<std::byte> ChunkReader::fill_value() const {
-  std::vector<std::byte> value(out_bytes_);
-  const Lock lock;
-  const Id properties(H5Dget_create_plist(dataset_.id()));
-  H5D_fill_value_t defined = H5D_FILL_VALUE_UNDEFINED;
-  if (H5Pfill_value_defined(properties.get(), &defined) < 0 ||
-      (defined != H5D_FILL_VALUE_UNDEFINED &&
-       H5Pget_fill_value(properties.get(), memory_type(dtype_), value.data()) < 0))
-    fail(ExitCode::data, "{} is damaged: its fill value cannot be read: {}.", dataset_.where(), last_error());
+std::vector<std::byte> ChunkReader::fill_value() {
+  std::vector<std::byte> stored(element_bytes_), value(out_bytes_);
+  {
+    const Lock lock;
+    const Id properties(H5Dget_create_plist(dataset_.id()));
+    H5D_fill_value_t defined = H5D_FILL_VALUE_UNDEFINED;
+    if (H5Pfill_value_defined(properties.get(), &defined) < 0 ||
+        (defined != H5D_FILL_VALUE_UNDEFINED &&
+         H5Pget_fill_value(properties.get(), dataset_.type_id(), stored.data()) < 0))
+      fail(ExitCode::data, "{} is damaged: its fill value cannot be read: {}.", dataset_.where(),
+           last_error());
+  }
+  const Box one{{1}, {0}};
+  put(stored.data(), one, value.data(), one, {1});
   return value;
 }
 
-void ChunkReader::read(const Extents& start, const Extents& size, DType dtype, std::byte* out) {
+void ChunkReader::read(const Extents& start, const Extents& size, std::optional<DType> dtype,
+                       std::byte* out) {
   deliver(dtype);
   read_into(start, size, out, {size, Extents(size.size(), 0)});
 }
 
-void ChunkReader::read_runs(std::span<const RowRun> runs, DType dtype, std::byte* out) {
+void ChunkReader::read_runs(std::span<const RowRun> runs, std::optional<DType> dtype, std::byte* out) {
   deliver(dtype);
   const size_t axes = extents_.size();
   Extents start(axes, 0), size(extents_), rows(extents_);
@@ -209,6 +215,7 @@ void ChunkReader::read_into(const Extents& start, const Extents& size, std::byte
 
 void ChunkReader::put(const std::byte* values, const Box& source, std::byte* out, const Box& target,
                       const Extents& size) {
+  if (!dtype_) return copy_box(values, source, out, target, size, element_bytes_);
   if (convert_ != nullptr) {
     for_each_run(source, target, size, [&](hsize_t from, hsize_t to, hsize_t run) {
       convert_(values + from * element_bytes_, run, out + to * out_bytes_);
@@ -221,10 +228,10 @@ void ChunkReader::put(const std::byte* values, const Box& source, std::byte* out
   copy_box(values, source, converted.data(), whole, size, element_bytes_);
   {
     const Lock lock;
-    if (H5Tconvert(dataset_.type_id(), memory_type(dtype_), elements, converted.data(), nullptr,
+    if (H5Tconvert(dataset_.type_id(), memory_type(*dtype_), elements, converted.data(), nullptr,
                    H5P_DEFAULT) < 0)
       fail(ExitCode::data, "{}: its values cannot be converted to {}: {}.", dataset_.where(),
-           to_string(dtype_), last_error());
+           to_string(*dtype_), last_error());
   }
   copy_box(converted.data(), whole, out, target, size, out_bytes_);
 }
@@ -249,14 +256,19 @@ bool ChunkReader::read_plain(const Extents& cell, const Box& source, std::byte* 
   }
 }
 
-// Reads pieces of the file that hold as many whole indices along `axis` as fit, or if none does, the same
-// of each index along the next axis. Along the axes before, `size` is 1.
+// Reads pieces of the file that hold as many whole indices along `axis` as fit, or if none does, or if most
+// of an index is not wanted, the same of each index along the next axis. Along the axes before, `size` is 1.
 void ChunkReader::read_plain_from(size_t axis, const ChunkPlace& place, const Box& source, std::byte* out,
                                   const Box& target, const Extents& size) {
-  constexpr hsize_t kPieceBytes = hsize_t{1} << 20;
-  hsize_t index_bytes = element_bytes_;
-  for (size_t inner = axis + 1; inner < size.size(); ++inner) index_bytes *= chunk_[inner];
-  const hsize_t at_once = kPieceBytes / index_bytes;
+  constexpr hsize_t kPieceBytes = hsize_t{1} << 20, kMinRunBytes = hsize_t{4} << 10;
+  hsize_t index_bytes = element_bytes_, wanted_bytes = element_bytes_;
+  for (size_t inner = axis + 1; inner < size.size(); ++inner) {
+    index_bytes *= chunk_[inner];
+    wanted_bytes *= size[inner];
+  }
+  // Reading a page costs as much as not reading a few.
+  const bool is_sparse = wanted_bytes <= index_bytes / 2 && size.back() * element_bytes_ >= kMinRunBytes;
+  const hsize_t at_once = is_sparse ? 0 : kPieceBytes / index_bytes;
   Box part = source, to = target;
   Extents part_size = size;
   for (hsize_t done = 0; done < size[axis]; done += part_size[axis]) {

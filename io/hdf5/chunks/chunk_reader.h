@@ -19,11 +19,12 @@ class ChunkReader {
   /// The data set has a pipeline() or a chunk_map(), or both.
   explicit ChunkReader(const Dataset& dataset);
 
-  /// Reads elements [start, start + size), which must be inside the data set, as `dtype`, in row-major order.
-  /// Throws Error(data) that names the chunk and what is wrong with it.
-  void read(const std::vector<hsize_t>& start, const std::vector<hsize_t>& size, DType dtype, std::byte* out);
+  /// Reads elements [start, start + size), which must be inside the data set, as `dtype`, in row-major order;
+  /// none: as they are stored. Throws Error(data) that names the chunk and what is wrong with it.
+  void read(const std::vector<hsize_t>& start, const std::vector<hsize_t>& size, std::optional<DType> dtype,
+            std::byte* out);
   /// Reads whole rows, one after another; decodes a chunk once for all runs that begin in it.
-  void read_runs(std::span<const RowRun> runs, DType dtype, std::byte* out);
+  void read_runs(std::span<const RowRun> runs, std::optional<DType> dtype, std::byte* out);
 
  private:
   using Extents = std::vector<hsize_t>;
@@ -31,7 +32,7 @@ class ChunkReader {
   /// Like read(), into a box of an array with extents target.extents.
   void read_into(const Extents& start, const Extents& size, std::byte* out, const Box& target);
   /// Sets the type in which values are delivered.
-  void deliver(DType dtype);
+  void deliver(std::optional<DType> dtype);
   /// Copies a box of stored values to the output, converted.
   void put(const std::byte* values, const Box& source, std::byte* out, const Box& target,
            const Extents& size);
@@ -46,7 +47,7 @@ class ChunkReader {
   void read_plain_from(size_t axis, const ChunkPlace& place, const Box& source, std::byte* out,
                        const Box& target, const Extents& size);
   Extents corner_of(const Extents& cell) const;
-  std::vector<std::byte> fill_value() const;
+  std::vector<std::byte> fill_value();
   /// For rows [first, first + count), with the chunk at `offset`.
   [[noreturn]] void fail_at(const Extents& offset, hsize_t first, hsize_t count,
                             const std::string& what) const;
@@ -54,9 +55,9 @@ class ChunkReader {
   const Dataset& dataset_;
   size_t element_bytes_;
   Extents extents_, chunk_;
-  DType dtype_ = DType::f32;
+  std::optional<DType> dtype_;  ///< none: as stored
   size_t out_bytes_ = 0;
-  Convert convert_ = nullptr;  ///< null: H5Tconvert()
+  Convert convert_ = nullptr;  ///< null: H5Tconvert(), if the values are to be converted
   filters::Scratch scratch_;
   filters::Buffer converted_;
   Extents cell_;  ///< of the chunk decoded last, in chunks; empty: none

@@ -12,7 +12,6 @@
 #include "io/hdf5/sources/search.h"
 #include "io/hdf5/sources/source_walk.h"
 #include "io/hdf5/walk.h"
-#include "io/probe/probe.h"
 
 namespace lockstep::hdf5 {
 
@@ -92,8 +91,7 @@ void SourceWalk::visit(const Dataset& dataset) {
     if (std::string sentence = unwritten_rows(dataset); !sentence.empty())
       found_.warnings.push_back(std::move(sentence));
   }
-  if (decode_ && depth_ > 1 && !dataset.filters().empty() && dataset.type().kind != ElementType::Kind::other)
-    walk_values(dataset, [](const auto&...) { note_probe_progress(); });
+  if (decode_ && depth_ > 1 && !dataset.filters().empty() && dataset.holds_values()) decode_chunks(dataset);
   --depth_;
 }
 

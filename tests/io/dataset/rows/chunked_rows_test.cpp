@@ -23,7 +23,7 @@ class ChunkedRowsOfFile : public testing::Test {
   }
 
   void open(int64_t cache_bytes) {
-    stored = std::make_unique<StoredRows>(path, "/x");
+    stored = open_rows(path, "/x");
     decoded = 0;
     cache = std::make_shared<BlockCache>(cache_bytes);
     RowFormat format{DType::f32, kWidth * sizeof(float),

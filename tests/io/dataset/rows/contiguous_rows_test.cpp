@@ -56,7 +56,8 @@ class ContiguousRowsOnDisk : public testing::Test {
 };
 
 TEST_F(ContiguousRowsOnDisk, AreTheSameAsInThePageCache) {
-  const StoredRows stored(path_, "/x");
+  const std::unique_ptr<StoredRows> opened = open_rows(path_, "/x");
+  const StoredRows& stored = *opened;
   const auto rows = source(stored, nullptr);
   const std::vector<int64_t> order = shuffled_rows(kPages);
   const std::vector<float> cached = rows_of<float>(*rows, order, kPageValues);
@@ -71,7 +72,8 @@ TEST_F(ContiguousRowsOnDisk, AreTheSameAsInThePageCache) {
 }
 
 TEST_F(ContiguousRowsOnDisk, AreAllAskedForBeforeTheFirstIsUsed) {
-  const StoredRows stored(path_, "/x");
+  const std::unique_ptr<StoredRows> opened = open_rows(path_, "/x");
+  const StoredRows& stored = *opened;
   const auto rows = source(stored, [](const std::byte*, int64_t first, int64_t) {
     fail(ExitCode::data, "row {} is the first", first);
   });

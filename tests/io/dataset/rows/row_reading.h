@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "io/dataset/layouts/open_rows.h"
 #include "io/dataset/rows/block_cache.h"
 #include "io/dataset/rows/row_source.h"
 #include "io/dataset/rows/stored_rows.h"

@@ -47,7 +47,8 @@ hdf5::Id list(hid_t kind) {
 void expect_rows(const std::string& path, const std::string& route, int64_t cache_bytes = 0,
                  const std::vector<float>& expected = stored_values()) {
   SCOPED_TRACE(route);
-  const StoredRows stored(path, "/x");
+  const std::unique_ptr<StoredRows> opened = open_rows(path, "/x");
+  const StoredRows& stored = *opened;
   const RowFormat format{DType::f32, kSourceWidth * sizeof(float), nullptr};
   const auto streamed = stream_rows(stored, format, std::make_shared<BlockCache>(cache_bytes), 0);
   EXPECT_EQ(streamed->route(), route);
@@ -78,7 +79,8 @@ TEST_F(RowSourceOf, SharedMemoryIsFilledByAllRanksOfAMachineEachItsPart) {
   constexpr size_t kRowBytes = size_t{1} << 20;  // a few make a piece
   put(path, "/x", {kRows, static_cast<int64_t>(kRowBytes)},
       counting<uint8_t>(kRows * static_cast<int64_t>(kRowBytes), 251));
-  const StoredRows stored(path, "/x");
+  const std::unique_ptr<StoredRows> opened = open_rows(path, "/x");
+  const StoredRows& stored = *opened;
   const std::shared_ptr<std::byte[]> shared(new std::byte[kRows * kRowBytes]());
   int waits = 0;
   std::vector<int64_t> read(3);

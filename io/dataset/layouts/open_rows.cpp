@@ -1,0 +1,45 @@
+#include "io/dataset/layouts/open_rows.h"
+
+#include <utility>
+
+#include "io/dataset/layouts/axis_rows.h"
+#include "io/dataset/layouts/plain_rows.h"
+#include "io/dataset/layouts/record_rows.h"
+
+namespace lockstep {
+
+namespace {
+
+/// The axis of a data set that counts the samples, from 0 on.
+int axis_of(const hdf5::Dataset& dataset, int sample_axis) {
+  const auto axes = static_cast<int>(dataset.extents().size());
+  const int axis = sample_axis < 0 ? sample_axis + axes : sample_axis;
+  // One number has no axis; it is refused as such.
+  if (axes > 0 && (axis < 0 || axis >= axes))
+    fail(ExitCode::data, "{} has no axis {}, by which sample_axis counts the samples: its shape is {}.",
+         dataset.where(), sample_axis, to_string(Shape(dataset.extents())));
+  return axes > 0 ? axis : 0;
+}
+
+}  // namespace
+
+std::unique_ptr<StoredRows> open_rows(const std::string& path, const std::string& name,
+                                      const RowLayout& layout) {
+  const hdf5::Lock lock;
+  hdf5::File file = hdf5::File::open(path);
+  const RecordName meant = record_name(file, name);
+  require_dataset(file, meant.data_set);
+  // Decoded blocks are cached outside the lock of libhdf5; its own chunk cache would only hold them twice.
+  hdf5::Dataset dataset = file.dataset(meant.data_set, 0);
+  if (dataset.extents().size() > static_cast<size_t>(Shape::kMaxRank)) require_rows(dataset);
+  const int axis = axis_of(dataset, layout.sample_axis);
+  if (!meant.fields.empty() || is_complex(dataset.type())) {
+    std::vector<RecordField> fields =
+        meant.fields.empty() ? fields_of(dataset) : fields_named(dataset, meant.fields);
+    return std::make_unique<RecordRows>(std::move(file), name, std::move(dataset), std::move(fields), axis);
+  }
+  if (axis != 0) return std::make_unique<AxisRows>(std::move(file), name, std::move(dataset), axis);
+  return std::make_unique<PlainRows>(std::move(file), name, std::move(dataset));
+}
+
+}  // namespace lockstep

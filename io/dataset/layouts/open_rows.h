@@ -1,0 +1,24 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "io/dataset/rows/stored_rows.h"
+
+namespace lockstep {
+
+/// What a config says about the rows of a data set that its file does not say.
+struct RowLayout {
+  int sample_axis = 0;  ///< the axis that counts the samples; negative: from the last
+
+  bool operator==(const RowLayout&) const = default;
+};
+
+/// Opens the rows that `name` means in a file. To add a layout, write a class of StoredRows in this folder
+/// and choose it here. Throws Error(data) if there is no such data set, if a file that it refers to is
+/// missing, or if it does not hold at least one row of numbers; the message says what it is instead, and what
+/// to do.
+std::unique_ptr<StoredRows> open_rows(const std::string& path, const std::string& name,
+                                      const RowLayout& layout = {});
+
+}  // namespace lockstep
