@@ -57,7 +57,7 @@ TEST_F(DataCommand, StatsTakesOtherNamesAndSaysWhatIsMissing) {
   put(path("b.h5"), "/values", {2, 3}, std::vector<float>{1, 2, NAN, 4, 5, 6});
   const Outcome stats = run("data stats b.h5 --x /values");
   ASSERT_EQ(stats.exit_code, 0) << stats.err;
-  EXPECT_THAT(stats.out, AllOf(HasSubstr("all        3.6  1.8547"), Not(HasSubstr("class"))));
+  EXPECT_THAT(stats.out, AllOf(HasSubstr("all         3.6  1.85472"), Not(HasSubstr("class"))));
   const Outcome missing = run("data stats b.h5");
   EXPECT_EQ(missing.exit_code, 3);
   EXPECT_THAT(missing.err, HasSubstr("has no data set /train/x. It has: /values (2, 3)"));
