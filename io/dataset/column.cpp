@@ -6,10 +6,12 @@
 #include "io/dataset/rows/block_cache.h"
 #include "io/dataset/rows/joined_rows.h"
 #include "io/dataset/rows/memory_rows.h"
+#include "src/core/counted.h"
 
 namespace lockstep {
 
-Column::Column(const std::vector<std::string>& files, const std::string& name, const RowLayout& layout)
+Column::Column(const std::vector<std::string>& files, const std::string& name, const RowLayout& layout,
+               const RowSlice& slice)
     : name_(name) {
   INVARIANT(!files.empty(), "a data source without files");
   const hdf5::Lock lock;
@@ -33,10 +35,33 @@ Column::Column(const std::vector<std::string>& files, const std::string& name, c
     }
     const int64_t rows = stored->rows();
     if (rows > (INT64_MAX >> 4) - rows_) fail(ExitCode::data, "{} claims too many samples.", where);
-    blocks_.append(rows, stored->facts().block_rows);
     parts_.push_back({path, rows_, rows, std::move(stored)});
     rows_ += rows;
   }
+  if (!slice.is_all()) keep(slice);
+  for (const Part& part : parts_) {
+    const int64_t block_rows = part.stored->facts().block_rows, behind = part.skipped % block_rows;
+    const int64_t partial = behind == 0 ? 0 : std::min(block_rows - behind, part.rows);
+    if (partial > 0) blocks_.append(partial, partial);
+    if (part.rows > partial) blocks_.append(part.rows - partial, block_rows);
+    aligned_ = aligned_ && partial == 0;
+  }
+}
+
+void Column::keep(const RowSlice& slice) {
+  const RowRange kept = slice.of(
+      rows_, fmt::format("{}{}", parts_[0].stored->where(),
+                         files() > 1 ? fmt::format(" with {}", counted(files() - 1, "more file")) : ""));
+  std::vector<Part> parts;
+  rows_ = 0;
+  for (Part& part : parts_) {
+    const int64_t first = std::max(part.first, kept.first),
+                  end = std::min(part.first + part.rows, kept.first + kept.count);
+    if (first >= end) continue;
+    parts.push_back({part.path, rows_, end - first, std::move(part.stored), first - part.first});
+    rows_ += end - first;
+  }
+  parts_ = std::move(parts);
 }
 
 DType Column::natural_dtype() const {
@@ -55,7 +80,8 @@ void Column::give_out(DType dtype, Check check) {
 RowFormat Column::format_of(const Part& part) const {
   RowFormat format{dtype_, row_bytes_, nullptr};
   if (check_)
-    format.check = [this, before = part.first](const std::byte* rows, int64_t first, int64_t count) {
+    format.check = [this, before = part.first - part.skipped](const std::byte* rows, int64_t first,
+                                                              int64_t count) {
       check_(*this, rows, before + first, count);
     };
   return format;
@@ -64,7 +90,7 @@ RowFormat Column::format_of(const Part& part) const {
 void Column::load(const MachineMemory* machine) {
   auto memory = std::make_unique<MemoryRows>(rows_, row_bytes_, machine);
   for (Part& part : parts_) {
-    memory->append(*part.stored, format_of(part));
+    memory->append(*part.stored, {part.skipped, part.rows}, format_of(part));
     part.stored.reset();
   }
   memory->finish();
@@ -77,12 +103,13 @@ void Column::stream(int64_t cache_bytes) {
   const auto cache = std::make_shared<BlockCache>(cache_bytes);
   auto joined = std::make_unique<JoinedRows>();
   for (const Part& part : parts_)
-    joined->append(stream_rows(*part.stored, format_of(part), cache, part.first), part.rows);
+    joined->append(stream_rows(*part.stored, format_of(part), cache, part.first), part.rows, part.skipped);
   source_ = std::move(joined);
 }
 
 StoredSamples Column::stored_samples() const {
   StoredSamples samples{.block = blocks_.most_rows(),
+                        .aligned = aligned_,
                         .sample_bytes = static_cast<double>(row_bytes_),
                         .decoded_bytes = decoded_bytes_per_row()};
   for (const Part& part : parts_) samples.parts.push_back(part.rows);
@@ -97,7 +124,7 @@ const Column::Part& Column::part_of(int64_t row) const {
 
 std::string Column::where(int64_t row) const {
   const Part& part = part_of(row);
-  return fmt::format("{}:{}: sample {}", part.path, name_, row - part.first);
+  return fmt::format("{}:{}: sample {}", part.path, name_, row - part.first + part.skipped);
 }
 
 void Column::read(std::span<const int64_t> indices, std::byte* out) const {
@@ -117,7 +144,7 @@ void Column::for_each_piece(DType dtype, const std::function<void(const std::byt
     std::vector<std::byte> rows(static_cast<size_t>(piece * bytes));
     for (int64_t first = 0; first < part.rows; first += piece) {
       const int64_t count = std::min(piece, part.rows - first);
-      part.stored->read_rows(first, count, dtype, rows.data());
+      part.stored->read_rows(part.skipped + first, count, dtype, rows.data());
       visit(rows.data(), part.first + first, count);
       if (part.first + first + count >= max_rows) return;
     }

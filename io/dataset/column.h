@@ -9,6 +9,7 @@
 
 #include "io/dataset/layouts/open_rows.h"
 #include "io/dataset/machine_memory.h"
+#include "io/dataset/row_slice.h"
 #include "io/dataset/rows/row_source.h"
 #include "io/dataset/rows/stored_rows.h"
 #include "io/dataset/stored_blocks.h"
@@ -25,9 +26,11 @@ class Column {
   using Check =
       std::function<void(const Column& column, const std::byte* rows, int64_t first, int64_t count)>;
 
-  /// Opens the rows of each file. Throws Error(data) if open_rows() does, or if a file differs from the first
-  /// in shape or type.
-  Column(const std::vector<std::string>& files, const std::string& name, const RowLayout& layout = {});
+  /// Opens the rows of each file, and leaves out those outside `slice`, which counts through all files.
+  /// Throws Error(data) if open_rows() does, if a file differs from the first in shape or type, or if the
+  /// slice reaches beyond the rows.
+  Column(const std::vector<std::string>& files, const std::string& name, const RowLayout& layout = {},
+         const RowSlice& slice = {});
   Column(const Column&) = delete;
   Column& operator=(const Column&) = delete;
 
@@ -80,11 +83,13 @@ class Column {
  private:
   struct Part {
     std::string path;
-    int64_t first = 0, rows = 0;
+    int64_t first = 0, rows = 0;         ///< among the rows of all files
     std::unique_ptr<StoredRows> stored;  ///< null once the rows are in memory
+    int64_t skipped = 0;                 ///< rows of the file before those
   };
   const Part& part_of(int64_t row) const;
   RowFormat format_of(const Part& part) const;
+  void keep(const RowSlice& slice);
 
   std::string name_;
   std::vector<std::string> notes_;
@@ -93,6 +98,7 @@ class Column {
   Shape row_shape_;
   hdf5::ElementType stored_;
   StoredBlocks blocks_;
+  bool aligned_ = true;  ///< whether a part begins with a block
   DType dtype_ = DType::f32;
   size_t row_bytes_ = 0;
   Check check_;

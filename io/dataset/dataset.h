@@ -8,18 +8,33 @@
 #include <vector>
 
 #include "io/dataset/machine_memory.h"
+#include "io/dataset/row_slice.h"
 #include "io/dataset/stored_blocks.h"
 #include "io/dataset/stored_samples.h"
 #include "src/tensor/tensor.h"
 
 namespace lockstep {
 
-/// Where samples are stored: HDF5 files, each with data sets x (N, ...) and y. Several files are
-/// concatenated.
+/// The target of a window of a long series that has a target at each row.
+enum class WindowTarget {
+  last,  ///< that of its last row
+  all,   ///< those of all its rows, as a further axis
+};
+
+/// Where samples are stored: HDF5 files, each with data sets x (N, ...) and y, or what open_rows()
+/// understands. Several files are concatenated.
 struct DataSource {
-  std::vector<std::string> files;  ///< or patterns; see matching_files()
+  std::vector<std::string> files = {};  ///< or patterns; see matching_files()
   std::string x = "/train/x";
   std::string y = "/train/y";  ///< empty: no targets (predict)
+  /// The axis of x that counts the samples; negative: from the last. Not set: the first, or the last if it
+  /// has as many entries as y, and the first has not.
+  std::optional<int> sample_axis = {};
+  RowSlice rows = {};  ///< of x and of y: the samples to take, counted through all files
+  /// Above 0: the rows (T, ...) of each file are a series, and a sample is `window` consecutive rows of it,
+  /// one every `stride` rows (0: window). y has a target at each row, or one for each window.
+  int64_t window = 0, stride = 0;
+  WindowTarget window_target = WindowTarget::last;
 };
 
 /// Parses a source written as "FILE:/GROUP", with the data sets GROUP/x and GROUP/y, or as "FILE", where
@@ -42,6 +57,15 @@ enum class TargetTask { automatic, classes, labels, values, tokens };
 /// The data sets that are read of a source: x, and y unless there is none or x holds the targets too.
 std::vector<std::string> names_read(const DataSource& source, TargetTask task);
 
+/// What was understood of the training data of a run, so that its other data, and that of later evaluations,
+/// is read alike, whatever it looks like.
+struct Understood {
+  int64_t first_label = 0;  ///< the label that stands for class 0
+  int sample_axis = 0;      ///< the axis of x that counts the samples; -1: the last
+
+  bool operator==(const Understood&) const = default;
+};
+
 struct SourceFacts;  // io/probe/findings.h
 
 /// Random access to samples. Safe to call from several threads at once.
@@ -59,6 +83,8 @@ class Dataset {
   virtual const Shape& y_shape() const = 0;
   /// Number of classes (DatasetOptions::classes, else largest label + 1, or C); 0 for values and labels.
   virtual int64_t classes() const = 0;
+  /// What other data of the same run has to be read like.
+  virtual Understood understood() const { return {}; }
   /// The class of a sample; -1 if it has none, or is ignored, or if there is not one class per sample.
   virtual int64_t label(int64_t /*index*/) const { return -1; }
   /// Number of targets of each class, without ignored ones; empty unless they were counted.
@@ -73,6 +99,9 @@ class Dataset {
   virtual bool in_memory() const = 0;
   /// How read() gets samples: a RowSource::route(); several if the files differ; "" if it is none of them.
   virtual std::string route() const { return ""; }
+  /// What was understood of the data and may surprise its owner, one sentence each without a full stop;
+  /// open_dataset() logs them.
+  virtual std::vector<std::string> notes() const { return {}; }
   /// "mnist.h5:/train/x (60000, 28, 28) uint8, in memory", for the log.
   virtual std::string describe() const = 0;
   /// The same without how it is held, which may differ between two runs on the same data.
@@ -100,6 +129,9 @@ struct DatasetOptions {
   int64_t classes = 0;  ///< number of classes, above every label; 0: largest label + 1
   std::optional<TargetKind> kind = std::nullopt;  ///< if known from other data, such as the training data
   std::optional<int64_t> ignored_label = std::nullopt;  ///< a label that stands for no class
+  /// Of the training data, if this is other data. Not set: the first label is 1 if the labels are 1, 2, ...,
+  /// C, each of which occurs, and C is `classes` if that is set; else 0.
+  std::optional<Understood> understood = std::nullopt;
   /// tokens: a data set (N) is one long sequence, cut into windows of `context` tokens, one every `stride`
   /// (0: side by side); 0: sequences are rows (N, T).
   int64_t context = 0, stride = 0;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "io/dataset/source_layout.h"
 #include "io/dataset/stored_facts.h"
 #include "io/dataset/targets.h"
 #include "io/dataset/token_windows.h"
@@ -39,10 +40,14 @@ DatasetOptions options_of_ids(DatasetOptions options) {
   return options;
 }
 
+std::unique_ptr<Column> open_ids(const DataSource& source) {
+  return std::make_unique<Column>(source.files, source.x, layout_of(source, {}).x, source.rows);
+}
+
 class NextTokens final : public Dataset {
  public:
   NextTokens(const DataSource& source, const DatasetOptions& options)
-      : ids_(source.files, source.x, options_of_ids(options)),
+      : ids_(open_ids(source), options_of_ids(options)),
         shape_{ids_.shape()[0] - 1},
         budget_(options.memory_budget) {
     if (ids_.bytes() <= budget_)
@@ -91,7 +96,9 @@ class NextTokens final : public Dataset {
 }  // namespace
 
 std::unique_ptr<Dataset> open_next_tokens(const DataSource& source, const DatasetOptions& options) {
-  const Column column(source.files, source.x);
+  if (source.window > 0)
+    fail(ExitCode::usage, "data.context, not window, cuts a sequence of tokens into windows.");
+  const Column column(source.files, source.x, layout_of(source, {}).x, source.rows);
   if (options.context > 0 && column.row_shape().rank() == 0) return open_token_windows(source, options);
   require_sequences(column);
   if (options.context > 0)

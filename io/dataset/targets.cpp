@@ -54,22 +54,25 @@ std::string label_text(const Column& column, int64_t label) {
 std::string label_text(const Column&, double label) { return fmt::format("{}", label); }
 
 /// The remedy for a label outside the range of the classes.
-std::string remedy(double label, int64_t declared) {
-  if (label < 0) return fmt::format("Number the classes from 0 on. {}", kForNumbers);
+std::string remedy(double label, int64_t first_label, int64_t declared) {
+  const auto first = static_cast<double>(first_label);
+  if (first_label > 0 && label == 0)
+    return "The labels of the training data begin with 1: number these alike.";
+  if (label < first) return fmt::format("Number the classes from 0 on. {}", kForNumbers);
   if (declared > 0 && label < static_cast<double>(kMaxClasses))
-    return fmt::format("Repair the label, or train with data.classes = {:.0f}.", label + 1);
+    return fmt::format("Repair the label, or train with data.classes = {:.0f}.", label + 1 - first);
   return fmt::format("Number the classes 0, 1, 2, ... without gaps. {}", kForNumbers);
 }
 
 }  // namespace
 
-Targets::Targets(const std::vector<std::string>& files, const std::string& name,
-                 const DatasetOptions& options, const Column* samples)
-    : column_(std::make_unique<Column>(files, name)),
+Targets::Targets(std::unique_ptr<Column> column, const DatasetOptions& options, const Column* samples)
+    : column_(std::move(column)),
       are_tokens_(options.task == TargetTask::tokens),
       declared_(options.classes),
+      first_label_(options.understood ? options.understood->first_label : 0),
+      may_begin_with_1_(!options.understood && !options.kind && !are_tokens_),
       ignored_(options.ignored_label) {
-  if (samples != nullptr) require_equal_lengths(*samples, *column_);
   const Shape& row = column_->row_shape();
   kind_ = find_kind(options, samples);
   // (N, 1) holds one number per sample, like (N).
@@ -108,24 +111,52 @@ void Targets::count() {
   });
 }
 
+int64_t Targets::label_end() const { return first_label_ + (declared_ > 0 ? declared_ : kMaxClasses); }
+
 bool Targets::is_class(double label) const {
-  return label >= 0 && label < static_cast<double>(declared_ > 0 ? declared_ : kMaxClasses);
+  return label >= static_cast<double>(first_label_) &&
+         label < static_cast<double>(label_end() + (may_begin_with_1_ ? 1 : 0));
+}
+
+void Targets::choose_first_label() {
+  if (!may_begin_with_1_) return;
+  may_begin_with_1_ = false;
+  const auto last = static_cast<int64_t>(counts_.counts().size()) - 1;
+  const bool are_all_but_0 = last >= 2 && counts_.min() == 1 && counts_.distinct() == last;
+  // An ignored label among the classes would be taken for the one that is moved to its place.
+  const bool is_ignored_apart = !ignored_ || *ignored_ < 0 || *ignored_ > last;
+  if (!are_all_but_0 || !is_ignored_apart || (declared_ > 0 && declared_ != last)) return;
+  first_label_ = 1;
+  begins_with_1_ = true;
+  LabelCounts classes;
+  for (int64_t label = 1; label <= last; ++label)
+    classes.add(static_cast<double>(label - 1), counts_.counts()[static_cast<size_t>(label)]);
+  counts_ = classes;
+}
+
+std::string Targets::note() const {
+  if (!begins_with_1_) return "";
+  return fmt::format(
+      "the labels of {}:{} run from 1 to {}, so that label 1 is class 0, and so on; if there is a class 0 "
+      "without samples, set data.classes = {}",
+      column_->file(0), column_->name(), classes_, classes_ + 1);
 }
 
 void Targets::fail_no_class(int64_t row, double label, const std::string& text) const {
   if (label != std::floor(label))
     fail(ExitCode::data, "{} has the label {}, which is not a whole number. {}", column_->where(row), text,
          kForNumbers);
-  const int64_t limit = declared_ > 0 ? declared_ : kMaxClasses;
+  const int64_t limit = label_end();
   if (are_tokens_)
     fail(ExitCode::data, "{} has the token id {}, outside the vocabulary: ids must be 0 to {}. {}",
          column_->where(row), text, limit - 1,
          label > 0 && declared_ > 0 && label < static_cast<double>(kMaxClasses)
              ? fmt::format("Repair it, or train with data.classes = {:.0f}.", label + 1)
              : "Number the tokens 0, 1, 2, ... without gaps.");
-  fail(ExitCode::data, "{} has the label {}; labels must be 0 to {}{}. {}", column_->where(row), text,
-       limit - 1, declared_ > 0 ? fmt::format(" ({})", counted(declared_, "class", "classes")) : "",
-       remedy(label, declared_));
+  fail(ExitCode::data, "{} has the label {}; labels must be {} to {}{}. {}", column_->where(row), text,
+       first_label_, limit - 1,
+       declared_ > 0 ? fmt::format(" ({})", counted(declared_, "class", "classes")) : "",
+       remedy(label, first_label_, declared_));
 }
 
 void Targets::read_labels() {
@@ -138,7 +169,7 @@ void Targets::read_labels() {
     labels_[static_cast<size_t>(row)] = static_cast<int32_t>(value);
     if (is_ignored(wide)) return;
     if (wide != std::floor(wide) || !is_class(wide)) fail_no_class(row, wide, label_text(*column_, value));
-    counts_.add(wide);
+    counts_.add(wide - static_cast<double>(first_label_));
   };
   if (column_->stores_integers()) {
     column_->for_each_piece(DType::i64, [&](const std::byte* rows, int64_t first, int64_t count) {
@@ -148,6 +179,13 @@ void Targets::read_labels() {
     column_->for_each_piece(DType::f64, [&](const std::byte* rows, int64_t first, int64_t count) {
       for (int64_t i = 0; i < count; ++i) take(first + i, reinterpret_cast<const double*>(rows)[i]);
     });
+  }
+  choose_first_label();
+  for (size_t row = 0; row < labels_.size(); ++row) {
+    if (is_ignored(labels_[row])) continue;
+    if (!is_class(labels_[row]))
+      fail_no_class(static_cast<int64_t>(row), labels_[row], fmt::format("{}", labels_[row]));
+    labels_[row] -= static_cast<int32_t>(first_label_);
   }
   classes_ = declared_ > 0 ? declared_ : static_cast<int64_t>(counts_.counts().size());
 }
@@ -174,7 +212,14 @@ void Targets::open_classes_at_positions(bool count_all) {
     else
       require_classes(reinterpret_cast<const float*>(rows), first, count);
   });
-  if (count_all) count_classes_at_positions();
+  if (count_all) {
+    count_classes_at_positions();
+    choose_first_label();
+    // Again, for a label that was allowed until now.
+    if (declared_ > 0 && static_cast<int64_t>(counts_.counts().size()) > declared_)
+      count_classes_at_positions();
+  }
+  may_begin_with_1_ = false;
   classes_ = declared_ > 0 ? declared_ : static_cast<int64_t>(counts_.counts().size());
 }
 
@@ -190,14 +235,14 @@ void Targets::count_classes_at_positions() {
     });
     for (size_t label = 0; label < occurrences.size(); ++label)
       if (occurrences[label] > 0 && !is_ignored(static_cast<double>(label)))
-        counts_.add(static_cast<double>(label), occurrences[label]);
+        counts_.add(static_cast<double>(label) - static_cast<double>(first_label_), occurrences[label]);
     return;
   }
   column_->for_each_piece(DType::f64, [&](const std::byte* rows, int64_t first, int64_t count) {
     const auto* labels = reinterpret_cast<const double*>(rows);
     require_classes(labels, first, count);
     for (int64_t i = 0; i < count * width; ++i)
-      if (!is_ignored(labels[i])) counts_.add(labels[i]);
+      if (!is_ignored(labels[i])) counts_.add(labels[i] - static_cast<double>(first_label_));
   });
 }
 
@@ -241,11 +286,20 @@ void Targets::read(std::span<const int64_t> indices, std::byte* out) const {
       std::memcpy(out + i * sizeof(int32_t), &labels_[static_cast<size_t>(indices[i])], sizeof(int32_t));
     return;
   }
-  if (kind_ != TargetKind::classes || column_->dtype() == DType::i32) return column_->read(indices, out);
-  std::vector<std::byte> rows(indices.size() * column_->row_bytes());
-  column_->read(indices, rows.data());
+  if (kind_ != TargetKind::classes) return column_->read(indices, out);
   const size_t count = indices.size() * static_cast<size_t>(shape_.elements());
   auto* labels = reinterpret_cast<int32_t*>(out);
+  read_labels_at_positions(indices, labels, count);
+  if (first_label_ == 0) return;
+  for (size_t i = 0; i < count; ++i)
+    if (!is_ignored(labels[i])) labels[i] -= static_cast<int32_t>(first_label_);
+}
+
+void Targets::read_labels_at_positions(std::span<const int64_t> indices, int32_t* labels,
+                                       size_t count) const {
+  if (column_->dtype() == DType::i32) return column_->read(indices, reinterpret_cast<std::byte*>(labels));
+  std::vector<std::byte> rows(indices.size() * column_->row_bytes());
+  column_->read(indices, rows.data());
   if (column_->dtype() == DType::u8)
     std::copy_n(reinterpret_cast<const uint8_t*>(rows.data()), count, labels);
   else
@@ -255,29 +309,20 @@ void Targets::read(std::span<const int64_t> indices, std::byte* out) const {
 }
 
 /// The remedy when x and y have different numbers of rows in a file.
-static std::string remedy_of_lengths(const Column& x, const Column& y, size_t file) {
-  const int64_t samples = x.rows_in_file(file), targets = y.rows_in_file(file);
-  const Shape &sample = x.row_shape(), &target = y.row_shape();
-  const bool y_lies_down = targets == 1 && target.rank() == 1;
-  if (y_lies_down && target[0] == samples)
-    return fmt::format("Its shape is (1, {0}): store the targets as ({0}).", samples);
-  const int64_t wanted = y_lies_down ? target[0] : targets;
-  if (sample.rank() > 0 && sample[-1] == wanted)
-    return fmt::format(
-        "The last axis of {} has {}: if it counts the samples, as in files of MATLAB, reverse the order of "
-        "the axes, so that it comes first.",
-        x.name(), wanted);
-  if (sample.rank() == 0 && x.name().ends_with("/data"))
+static std::string remedy_of_lengths(const Column& x) {
+  if (x.row_shape().rank() == 0 && x.name().ends_with("/data"))
     return "If these are the values of a sparse matrix (data, indices and indptr, as AnnData stores it), "
            "store it dense, as (samples, values).";
-  return "Each sample needs its target.";
+  return "Each sample needs its target. If another axis of x than the first counts the samples, set sample_axis "
+         "of the source.";
 }
 
 void require_equal_lengths(const Column& x, const Column& y) {
-  for (size_t i = 0; i < x.files(); ++i)
+  INVARIANT(x.files() == y.files() || x.rows() != y.rows(), "{} and {}", x.name(), y.name());
+  for (size_t i = 0; i < std::min(x.files(), y.files()); ++i)
     if (x.rows_in_file(i) != y.rows_in_file(i))
       fail(ExitCode::data, "{}: {} has {}, but {} has {}. {}", x.file(i), x.name(),
-           counted(x.rows_in_file(i), "sample"), y.name(), y.rows_in_file(i), remedy_of_lengths(x, y, i));
+           counted(x.rows_in_file(i), "sample"), y.name(), y.rows_in_file(i), remedy_of_lengths(x));
 }
 
 }  // namespace lockstep

@@ -19,11 +19,10 @@ namespace lockstep {
 ///   more numbers per sample           -> kind_of_rows()
 class Targets {
  public:
-  /// Opens the data set and determines its kind. Reads and checks all labels if they are classes; those at
-  /// positions only if options.kind is not set. samples: the inputs of these targets, which must have the
-  /// same length; null: unknown. Throws Error(data).
-  Targets(const std::vector<std::string>& files, const std::string& name, const DatasetOptions& options,
-          const Column* samples = nullptr);
+  /// Determines the kind of the targets in a column. Reads and checks all labels if they are classes; those
+  /// at positions only if options.kind is not set. samples: the inputs of these targets; null: unknown.
+  /// Throws Error(data).
+  Targets(std::unique_ptr<Column> column, const DatasetOptions& options, const Column* samples = nullptr);
   // Not copyable: the column's check refers to this object.
   Targets(const Targets&) = delete;
   Targets& operator=(const Targets&) = delete;
@@ -32,7 +31,11 @@ class Targets {
   TargetKind kind() const { return kind_; }
   const Shape& shape() const { return shape_; }
   int64_t classes() const { return classes_; }
-  /// How often each label occurs, except the ignored one; empty unless all labels were read.
+  /// See Understood. Labels are delivered as classes, from 0 on; the ignored one as it is.
+  int64_t first_label() const { return first_label_; }
+  /// A note (Dataset::notes()) if the labels were found to begin with 1; else "".
+  std::string note() const;
+  /// How often each class occurs, except the ignored label; empty unless all labels were read.
   const LabelCounts& counts() const { return counts_; }
   /// See Dataset::label().
   int64_t label(int64_t index) const;
@@ -58,10 +61,13 @@ class Targets {
   void count();
   void read_labels();
   void open_classes_at_positions(bool count_all);
+  void read_labels_at_positions(std::span<const int64_t> indices, int32_t* labels, size_t count) const;
   void count_classes_at_positions();
   void open_probabilities(int64_t declared);
   bool is_ignored(double label) const { return ignored_ && label == static_cast<double>(*ignored_); }
   bool is_class(double label) const;
+  int64_t label_end() const;
+  void choose_first_label();
   template <typename T>
   void require_classes(const T* labels, int64_t first, int64_t count) const;
   [[noreturn]] void fail_no_class(int64_t row, double label, const std::string& text) const;
@@ -72,6 +78,10 @@ class Targets {
   Shape shape_;
   int64_t classes_ = 0;
   int64_t declared_ = 0;  ///< number of classes given by options; 0: not given
+  int64_t first_label_ = 0;
+  /// Whether that may turn out to be 1: a label more is then allowed, until all were seen.
+  bool may_begin_with_1_ = false;
+  bool begins_with_1_ = false;  ///< it did
   std::optional<int64_t> ignored_;
   LabelCounts counts_;
   std::vector<int32_t> labels_;  ///< if there is one class per sample

@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "io/dataset/label_counts.h"
+#include "io/dataset/source_layout.h"
 #include "io/dataset/stored_facts.h"
+#include "io/dataset/windows.h"
 #include "src/core/counted.h"
 #include "src/core/error.h"
 
@@ -26,7 +28,7 @@ Ids make_ids(const hdf5::ElementType& stored, int64_t count) {
 class TokenWindows final : public Dataset {
  public:
   TokenWindows(const DataSource& source, const DatasetOptions& options)
-      : column_(source.files, source.x),
+      : column_(source.files, source.x, layout_of(source, {}).x, source.rows),
         shape_{options.context},
         stride_(options.stride > 0 ? options.stride : options.context),
         declared_(options.classes),
@@ -36,7 +38,7 @@ class TokenWindows final : public Dataset {
     if (ids <= options.context)
       fail(ExitCode::data, "{}:{} has {}, but a window of data.context = {} needs {}, one more than that.",
            column_.file(0), column_.name(), counted(ids, "token"), options.context, options.context + 1);
-    size_ = (ids - options.context - 1) / stride_ + 1;
+    size_ = windows_in(ids, options.context + 1, stride_);
     in_memory_ = bytes() <= budget_;
     if (in_memory_)
       load();

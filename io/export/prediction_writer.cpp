@@ -47,7 +47,8 @@ void PredictionWriter::write(int64_t first, const ConstTensor& values) {
   std::vector<int32_t> answers;
   if (has_classes(answer_)) {
     for (int64_t i = 0; i < rows * positions; ++i, value += width)
-      answers.push_back(static_cast<int32_t>(std::max_element(value, value + width) - value));
+      answers.push_back(
+          static_cast<int32_t>(std::max_element(value, value + width) - value + answer_.first_label));
   } else {
     for (int64_t i = 0; i < rows * width; ++i) answers.push_back(value[i] > 0.5f ? 1 : 0);
   }

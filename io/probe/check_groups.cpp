@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "io/dataset/source_layout.h"
 #include "io/probe/findings.h"
 
 namespace lockstep {
@@ -21,10 +22,13 @@ bool read_whole(const DatasetCheck& check) {
 
 /// None if the values are unusable: NaN, or an unreadable chunk.
 std::optional<GroupCheck> check_group(const std::string& path, const std::string& group, bool sound) {
-  Column x({path}, group + "/x");
-  require_equal_lengths(x, Column({path}, group + "/y"));
+  const DataSource source{.files = {path}, .x = group + "/x", .y = group + "/y"};
+  const SourceLayout layout = layout_of(source, {});
+  Column x(source.files, source.x, layout.x);
+  auto y = std::make_unique<Column>(source.files, source.y, layout.y);
+  require_equal_lengths(x, *y);
   if (!sound) return std::nullopt;
-  Targets targets({path}, group + "/y", {}, &x);
+  Targets targets(std::move(y), {}, &x);
   x.give_out(x.natural_dtype(), nullptr);
   x.stream(kCacheBytes);
   const SourceFacts facts = facts_of(x, &targets);

@@ -85,17 +85,8 @@ void find_layout(const SourceFacts& facts, bool channels_first, std::vector<Find
 }
 
 void find_unused_classes(const SourceFacts& facts, std::vector<Finding>& found) {
-  const std::vector<int64_t>& counts = facts.labels.counts();
   const int64_t used = facts.labels.distinct(), classes = facts.outputs;
   if (used == classes) return;
-  if (used == classes - 1 && counts[0] == 0) {
-    found.push_back({fmt::format("the labels of {} run from 1 to {}, so that class 0 has no sample and the "
-                                 "model one output too many: number them from 0 on, or set data.classes = {} "
-                                 "if there is a class 0",
-                                 facts.y, classes - 1, classes),
-                     "data.classes"});
-    return;
-  }
   found.push_back(
       {fmt::format(
            "the labels of {} go up to {}, which makes {} classes, of which {} ha{} a sample: "

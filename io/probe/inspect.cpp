@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "io/dataset/label_counts.h"
+#include "io/dataset/layouts/open_rows.h"
 #include "io/dataset/layouts/plain_rows.h"
 #include "io/hdf5/hdf5.h"
 #include "io/hdf5/sources/links.h"
@@ -44,11 +45,17 @@ DatasetDescription describe(const hdf5::Dataset& dataset, const std::string& lin
     result.broken = true;
     result.warnings = hdf5::require_sources(dataset, /*thorough=*/true).warnings;
     result.broken = false;
+    result.usable_as = usable_as(dataset);
+    if (!result.usable_as.empty()) {
+      require_rows(dataset);
+      return result;
+    }
     require_rows_of_numbers(dataset);
     result.usable = true;
     result.by_libhdf5 = dataset.why_by_libhdf5();
   } catch (const Error& e) {
     result.problem = e.what();
+    result.usable_as.clear();
     result.unreadable = !dataset.can_be_decoded();
   }
   return result;
@@ -171,9 +178,10 @@ void require_something_to_train_on(FileCheck& result) {
   bool is_usable = false;
   for (const DatasetCheck& dataset : result.datasets) {
     const DatasetDescription& description = dataset.description;
-    is_usable = is_usable || description.usable;
+    is_usable = is_usable || description.usable || !description.usable_as.empty();
     const bool is_named_so = description.name.ends_with("/x") || description.name.ends_with("/y");
-    if (!description.usable && !description.broken && (is_named_so || description.unreadable))
+    if (!description.usable && description.usable_as.empty() && !description.broken &&
+        (is_named_so || description.unreadable))
       result.problems.push_back(description.problem);
   }
   if (is_usable || !result.problems.empty()) return;
@@ -224,6 +232,7 @@ void to_json(nlohmann::json& json, const DatasetDescription& value) {
           {"value_bytes", value.value_bytes},
           {"written", value.written},
           {"usable", value.usable},
+          {"usable_as", value.usable_as},
           {"problem", value.problem},
           {"broken", value.broken},
           {"warnings", value.warnings}};
@@ -273,6 +282,7 @@ static void from_json(const nlohmann::json& json, DatasetDescription& value) {
   json.at("value_bytes").get_to(value.value_bytes);
   json.at("written").get_to(value.written);
   json.at("usable").get_to(value.usable);
+  json.at("usable_as").get_to(value.usable_as);
   json.at("problem").get_to(value.problem);
   json.at("broken").get_to(value.broken);
   json.at("warnings").get_to(value.warnings);

@@ -24,6 +24,7 @@ struct DatasetDescription {
   int64_t value_bytes = 0;   ///< of one value in the file, not compressed
   bool written = true;       ///< false: no value was ever stored, so all read as the fill value
   bool usable = false;       ///< as x or as targets
+  std::string usable_as;     ///< how else than by its name (lockstep::usable_as()); "" if not at all
   bool unreadable = false;   ///< it has values, but a filter is missing on this machine
   std::string problem;       ///< why it is not usable, or ""
   bool broken = false;       ///< not usable because its values cannot be read

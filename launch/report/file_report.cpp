@@ -103,8 +103,13 @@ void print_troubles(const AlikeDatasets& group) {
   const auto others = [](size_t count) {
     return count > 1 ? fmt::format(" (and {} alike)", counted(count - 1, "other")) : "";
   };
-  const auto unusable = [](const DatasetDescription* dataset) { return !dataset->usable; };
+  const auto usable_otherwise = [](const DatasetDescription* dataset) { return !dataset->usable_as.empty(); };
+  const auto unusable = [&](const DatasetDescription* dataset) {
+    return !dataset->usable && !usable_otherwise(dataset);
+  };
   const auto warned = [](const DatasetDescription* dataset) { return !dataset->warnings.empty(); };
+  if (const auto found = std::ranges::find_if(group.members, usable_otherwise); found != group.members.end())
+    print_paragraph(fmt::format("{} is usable as {}", (*found)->name, (*found)->usable_as));
   if (const auto found = std::ranges::find_if(group.members, unusable); found != group.members.end())
     print_paragraph(fmt::format("{} cannot be trained on: {}{}", (*found)->name, (*found)->problem,
                                 others(static_cast<size_t>(std::ranges::count_if(group.members, unusable)))));

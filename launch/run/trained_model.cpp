@@ -65,6 +65,11 @@ DataSource TrainedModel::source_of(const DataArguments& arguments) const {
   if (!arguments.data.empty()) {
     DataSource source = parse_data_source(arguments.data, arguments.split);
     for (std::string& file : source.files) file = absolute_path(file, "");
+    // The samples of other data are cut out of it as those of the run's were.
+    source.sample_axis = options.data.train.sample_axis;
+    source.window = options.data.train.window;
+    source.stride = options.data.train.stride;
+    source.window_target = options.data.train.window_target;
     return source;
   }
   if (arguments.split == "train" || is_part(arguments)) return options.data.train;
@@ -89,6 +94,7 @@ std::unique_ptr<Dataset> TrainedModel::open(World& world, const DataArguments& a
                      .classes = task().objective().classifies() ? task().objective().outputs() : 0,
                      .kind = task().objective().kind(),
                      .ignored_label = options.train.ignore_label,
+                     .understood = task().data().understood,
                      .context = options.data.context,
                      .stride = is_part(arguments) ? options.data.stride : 0,  // to find the same parts again
                      .machine = &machine,

@@ -4,6 +4,7 @@
 
 #include "io/dataset/layouts/axis_rows.h"
 #include "io/dataset/layouts/plain_rows.h"
+#include "io/dataset/layouts/record_fields.h"
 #include "io/dataset/layouts/record_rows.h"
 
 namespace lockstep {
@@ -40,6 +41,14 @@ std::unique_ptr<StoredRows> open_rows(const std::string& path, const std::string
   }
   if (axis != 0) return std::make_unique<AxisRows>(std::move(file), name, std::move(dataset), axis);
   return std::make_unique<PlainRows>(std::move(file), name, std::move(dataset));
+}
+
+std::string usable_as(const hdf5::Dataset& dataset) {
+  if (!dataset.has_data() || dataset.elements() == 0) return "";
+  if (is_complex(dataset.type())) return "complex numbers, two channels on a new last axis";
+  const std::vector<RecordField> fields = fields_of(dataset);
+  const std::string naming = fields.empty() ? "" : naming_fields(dataset, fields);
+  return naming.empty() ? "" : fmt::format("a table: {}; its fields: {}", naming, fields_in_words(fields));
 }
 
 }  // namespace lockstep

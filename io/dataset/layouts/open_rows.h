@@ -21,4 +21,8 @@ struct RowLayout {
 std::unique_ptr<StoredRows> open_rows(const std::string& path, const std::string& name,
                                       const RowLayout& layout = {});
 
+/// How a config may name the values of a data set that does not hold plain numbers, such as "fields, ...: x =
+/// ..."; "" if it holds plain numbers, or none that can be read.
+std::string usable_as(const hdf5::Dataset& dataset);
+
 }  // namespace lockstep

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "io/dataset/layouts/record_fields.h"
 #include "io/hdf5/chunks/chunk_bytes.h"
 
 namespace lockstep {
@@ -92,6 +93,14 @@ void require_rows(const hdf5::Dataset& dataset) {
   dataset.require_filters();
 }
 
+[[noreturn]] static void fail_for_table(const hdf5::Dataset& dataset) {
+  const std::vector<RecordField> fields = fields_of(dataset);
+  const std::string naming = naming_fields(dataset, fields);
+  fail(ExitCode::data, "{} is a table with the fields {}. {}", dataset.where(), fields_in_words(fields),
+       naming.empty() ? "None of them holds numbers."
+                      : fmt::format("Name those to read: {}; likewise for y.", naming));
+}
+
 void require_rows_of_numbers(const hdf5::Dataset& dataset) {
   if (!dataset.has_data()) return require_rows(dataset);
   if (dataset.type().name == "string")
@@ -99,13 +108,7 @@ void require_rows_of_numbers(const hdf5::Dataset& dataset) {
          "{} holds text (strings); samples and targets must be numbers. If these are names of classes, "
          "store class numbers 0, 1, 2, ... instead.",
          dataset.where());
-  if (dataset.type().name == "compound")
-    fail(
-        ExitCode::data,
-        "{} is a table of rows with named columns (compound); samples and targets must be arrays of numbers. "
-        "Write its columns as x and y: in Python, h5py and "
-        "numpy.lib.recfunctions.structured_to_unstructured(rows[columns]) do so.",
-        dataset.where());
+  if (dataset.type().name == "compound") fail_for_table(dataset);
   if (dataset.type().kind == hdf5::ElementType::Kind::other)
     fail(ExitCode::data,
          "{} holds values of type {}; samples and targets must be integers or floating-point numbers. Write "

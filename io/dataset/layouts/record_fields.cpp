@@ -85,8 +85,12 @@ hdf5::ElementType float_type(DType dtype) {
 }  // namespace
 
 int64_t RecordField::count() const {
+  constexpr int64_t kMaxCount = int64_t{1} << 40;  // more than an element has room for
   int64_t count = 1;
-  for (const int64_t extent : extents) count *= extent;
+  for (const int64_t extent : extents) {
+    if (extent <= 0 || count > kMaxCount / extent) return 0;
+    count *= extent;
+  }
   return count;
 }
 
@@ -108,6 +112,18 @@ std::string fields_in_words(const std::vector<RecordField>& fields) {
   for (size_t i = 0; i < std::min(kShown, fields.size()); ++i)
     text += (i == 0 ? "" : ", ") + in_words(fields[i]);
   if (fields.size() > kShown) text += fmt::format(" and {} more", fields.size() - kShown);
+  return text;
+}
+
+std::string naming_fields(const hdf5::Dataset& dataset, const std::vector<RecordField>& fields) {
+  std::vector<std::string> numbers;
+  for (const RecordField& field : fields)
+    if (field.number) numbers.push_back(printable(field.name));
+  if (numbers.empty()) return "";
+  const std::string before = printable(dataset.name()) + ".";
+  std::string text = fmt::format("x = \"{}{}\"", before, numbers[0]);
+  if (numbers.size() > 1)
+    text += fmt::format(", or several side by side as x = \"{}{},{}\"", before, numbers[0], numbers[1]);
   return text;
 }
 

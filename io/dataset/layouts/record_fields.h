@@ -32,6 +32,10 @@ void require_numbers(const hdf5::Dataset& dataset, const std::vector<RecordField
 /// "energy (float64), hits (int32[3])"; at most 20, then "and 7 more".
 std::string fields_in_words(const std::vector<RecordField>& fields);
 
+/// How a config names fields of the table /t that are numbers: x = "/t.a", or several side by side as
+/// x = "/t.a,b"; "" if there are none.
+std::string naming_fields(const hdf5::Dataset& dataset, const std::vector<RecordField>& fields);
+
 /// The type of the values of several fields side by side: the one to which NumPy promotes them, except that
 /// uint64 beside signed integers becomes int64.
 hdf5::ElementType common_type(const std::vector<RecordField>& fields);

@@ -8,9 +8,9 @@
 
 namespace lockstep {
 
-void JoinedRows::append(std::unique_ptr<RowSource> source, int64_t rows) {
+void JoinedRows::append(std::unique_ptr<RowSource> source, int64_t rows, int64_t skipped) {
   const int64_t first = parts_.empty() ? 0 : parts_.back().end;
-  parts_.push_back({std::move(source), first, first + rows});
+  parts_.push_back({std::move(source), first, first + rows, skipped});
 }
 
 void JoinedRows::read(std::span<RowRequest> wanted) const {
@@ -20,7 +20,7 @@ void JoinedRows::read(std::span<RowRequest> wanted) const {
     part = std::upper_bound(part, parts_.end(), wanted[begin].row,
                             [](int64_t row, const Part& other) { return row < other.end; });
     for (end = begin; end < wanted.size() && wanted[end].row < part->end; ++end)
-      wanted[end].row -= part->first;
+      wanted[end].row += part->skipped - part->first;
     part->source->read(wanted.subspan(begin, end - begin));
   }
 }

@@ -10,8 +10,8 @@ namespace lockstep {
 /// The concatenated rows of several sources.
 class JoinedRows final : public RowSource {
  public:
-  /// Appends a source with this number of rows.
-  void append(std::unique_ptr<RowSource> source, int64_t rows);
+  /// Appends rows [skipped, skipped + rows) of a source.
+  void append(std::unique_ptr<RowSource> source, int64_t rows, int64_t skipped = 0);
 
   void read(std::span<RowRequest> wanted) const override;
   /// The maximum over the sources.
@@ -21,7 +21,7 @@ class JoinedRows final : public RowSource {
  private:
   struct Part {
     std::unique_ptr<RowSource> source;
-    int64_t first, end;
+    int64_t first, end, skipped;
   };
   std::vector<Part> parts_;
 };

@@ -18,18 +18,18 @@ MemoryRows::MemoryRows(int64_t rows, size_t row_bytes, const MachineMemory* mach
   }
 }
 
-void MemoryRows::append(const StoredRows& stored, const RowFormat& format) {
+void MemoryRows::append(const StoredRows& stored, RowRange range, const RowFormat& format) {
   const int64_t piece = stored.rows_of_a_piece(row_bytes_);
-  for (int64_t first = 0; first < stored.rows(); first += piece) {
+  for (int64_t done = 0; done < range.count; done += piece) {
     const int64_t number = pieces_++;
     if (machine_ != nullptr && number % machine_->ranks != machine_->rank) continue;
-    const int64_t count = std::min(piece, stored.rows() - first);
-    std::byte* rows = at(filled_ + first);
+    const int64_t first = range.first + done, count = std::min(piece, range.count - done);
+    std::byte* rows = at(filled_ + done);
     stored.read_rows(first, count, format.dtype, rows);
     format.require_good(rows, first, count);
   }
   stored.require_all_unchanged();
-  filled_ += stored.rows();
+  filled_ += range.count;
 }
 
 void MemoryRows::finish() {

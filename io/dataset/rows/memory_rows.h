@@ -4,6 +4,7 @@
 
 #include "io/dataset/machine_memory.h"
 #include "io/dataset/rows/row_source.h"
+#include "io/dataset/stored_blocks.h"
 
 namespace lockstep {
 
@@ -12,9 +13,9 @@ class MemoryRows final : public RowSource {
  public:
   /// Allocates memory for this many rows, shared by the ranks of `machine` if it is given and they can.
   MemoryRows(int64_t rows, size_t row_bytes, const MachineMemory* machine = nullptr);
-  /// Reads all rows of a file, checks them and appends them; of shared memory, each rank reads its part.
-  /// `format`'s check numbers rows from 0 in each file.
-  void append(const StoredRows& stored, const RowFormat& format);
+  /// Reads these rows of a file, checks them and appends them; of shared memory, each rank reads its part.
+  /// `format`'s check numbers rows as in the file.
+  void append(const StoredRows& stored, RowRange range, const RowFormat& format);
   /// Returns once all ranks have appended their parts. Required after the last append().
   void finish();
   /// The number of ranks that share the memory.

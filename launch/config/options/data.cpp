@@ -15,7 +15,7 @@ namespace {
 template <typename Field>
 Option source(const char* key, const char* split, const char* help, Field field) {
   return {.key = key,
-          .type = "\"FILE:/GROUP\" | { files, x, y }",
+          .type = "\"FILE:/GROUP\" | { files, x, y, ... }",
           .help = help,
           .set = [=](Config& config, const GivenValue& given) { set_source(field(config), split, given); },
           .get = [=](const Config& config) { return toml_text(field(config)); }};

@@ -31,6 +31,54 @@ std::vector<std::string> read_files(const GivenValue& given) {
   return files;
 }
 
+std::optional<int> read_sample_axis(const GivenValue& given) {
+  if (is_word(given, "last")) return -1;
+  if (!given.node.is_integer())
+    given.reject("expects the number of an axis, or \"last\", found {}", kind_in_words(given.node));
+  const int64_t axis = read_integer(given);
+  if (axis < -Shape::kMaxRank || axis >= Shape::kMaxRank)
+    given.reject("must be from {} to {}, is {}", -Shape::kMaxRank, Shape::kMaxRank - 1, axis);
+  return static_cast<int>(axis);
+}
+
+RowSlice read_rows(const GivenValue& given) {
+  const std::string text = read_text(given);
+  const std::optional<RowSlice> rows = text.empty() ? RowSlice{} : parse_row_slice(text);
+  if (!rows)
+    given.reject("expects \"FIRST:END\", such as \"0:50000\", \"1000:\" or \":-1000\", found '{}'", text);
+  return *rows;
+}
+
+int64_t read_length(const GivenValue& given) {
+  const int64_t rows = read_integer(given);
+  if (rows < 0) given.reject("must be at least 0, is {}", rows);
+  return rows;
+}
+
+WindowTarget read_window_target(const GivenValue& given) {
+  const std::string word = read_text(given);
+  if (word == "last") return WindowTarget::last;
+  if (word == "all") return WindowTarget::all;
+  given.reject("unknown value '{}'{}", word, suggestion(word, std::vector<std::string>{"last", "all"}));
+}
+
+/// The members of a source that say how samples lie in its data sets; false if `name` is none of them.
+bool set_arrangement(DataSource& source, const std::string& name, const GivenValue& given) {
+  if (name == "sample_axis")
+    source.sample_axis = read_sample_axis(given);
+  else if (name == "rows")
+    source.rows = read_rows(given);
+  else if (name == "window")
+    source.window = read_length(given);
+  else if (name == "stride")
+    source.stride = read_length(given);
+  else if (name == "window_target")
+    source.window_target = read_window_target(given);
+  else
+    return false;
+  return true;
+}
+
 }  // namespace
 
 void set_source(DataSource& source, const std::string& split, const GivenValue& given) {
@@ -58,11 +106,14 @@ void set_source(DataSource& source, const std::string& split, const GivenValue& 
       source.x = read_text(member);
     else if (name == "y")
       source.y = read_text(member);
-    else
-      reject_member(given, name, {"files", "x", "y"});
+    else if (!set_arrangement(source, name, member))
+      reject_member(given, name,
+                    {"files", "x", "y", "sample_axis", "rows", "window", "stride", "window_target"});
   }
   if (source.files.empty()) given.reject("names no files: add files = [\"FILE.h5\"]");
   if (source.x.empty()) given.reject("x names no data set");
+  if (source.stride > 0 && source.window == 0)
+    given.reject("has a stride without a window: set window to the number of rows of a sample");
 }
 
 void set_source(std::optional<DataSource>& source, const std::string& split, const GivenValue& given) {
@@ -75,8 +126,19 @@ std::string toml_text(const DataSource& source) {
   if (source.files.empty()) return "";
   std::vector<std::string> files;
   for (const std::string& file : source.files) files.push_back(toml_text(file));
-  return fmt::format("{{ files = [{}], x = {}, y = {} }}", fmt::join(files, ", "), toml_text(source.x),
-                     toml_text(source.y));
+  std::string more;
+  const auto add = [&](const char* name, const std::string& value) {
+    more += fmt::format(", {} = {}", name, value);
+  };
+  if (source.sample_axis)
+    add("sample_axis",
+        *source.sample_axis == -1 ? toml_text(std::string("last")) : toml_text(int64_t{*source.sample_axis}));
+  if (!source.rows.is_all()) add("rows", toml_text(to_string(source.rows)));
+  if (source.window > 0) add("window", toml_text(source.window));
+  if (source.stride > 0) add("stride", toml_text(source.stride));
+  if (source.window_target == WindowTarget::all) add("window_target", toml_text(std::string("all")));
+  return fmt::format("{{ files = [{}], x = {}, y = {}{} }}", fmt::join(files, ", "), toml_text(source.x),
+                     toml_text(source.y), more);
 }
 
 std::string toml_text(const std::optional<DataSource>& source) { return source ? toml_text(*source) : ""; }

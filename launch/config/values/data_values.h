@@ -8,9 +8,10 @@
 
 namespace lockstep {
 
-/// "FILE:/GROUP", "FILE" (with the group /SPLIT), or { files = [...] or "FILE", x = "...", y = "..." }; ""
-/// unsets it. A table changes only the members it has, so that --set data.test.x=/images keeps the files of
-/// the config.
+/// "FILE:/GROUP", "FILE" (with the group /SPLIT), or a table { files = [...] or "FILE", x = "...", y = "...",
+/// sample_axis = N or "last", rows = "FIRST:END", window = N, stride = N, window_target = "last" or "all" };
+/// "" unsets it. A table changes only the members it has, so that --set data.test.x=/images keeps the files
+/// of the config.
 void set_source(std::optional<DataSource>& source, const std::string& split, const GivenValue& given);
 void set_source(DataSource& source, const std::string& split, const GivenValue& given);
 /// "" if there is none.

@@ -29,7 +29,8 @@ DataSignature signature_of(const Dataset& dataset, bool counts_classes) {
       .outputs = has_classes || kind == TargetKind::none ? dataset.classes() : dataset.y_shape().elements(),
       .class_targets = counts_classes ? dataset.class_targets() : std::vector<int64_t>{},
       .mean = {},
-      .std = {}};
+      .std = {},
+      .understood = dataset.understood()};
 }
 
 std::string to_json(const DataSignature& signature) {
@@ -45,6 +46,9 @@ std::string to_json(const DataSignature& signature) {
     json["mean"] = signature.mean;
     json["std"] = signature.std;
   }
+  // Only what is unusual.
+  if (signature.understood.first_label != 0) json["first_label"] = signature.understood.first_label;
+  if (signature.understood.sample_axis != 0) json["sample_axis"] = signature.understood.sample_axis;
   return to_text(json);
 }
 
@@ -61,7 +65,9 @@ DataSignature parse_signature(const std::string& text) {
             .outputs = json.at("outputs").get<int64_t>(),
             .class_targets = json.value("class_targets", std::vector<int64_t>{}),
             .mean = json.value("mean", std::vector<double>{}),
-            .std = json.value("std", std::vector<double>{})};
+            .std = json.value("std", std::vector<double>{}),
+            .understood = {.first_label = json.value("first_label", int64_t{0}),
+                           .sample_axis = json.value("sample_axis", 0)}};
   } catch (const std::exception& e) {
     fail(ExitCode::data, "the checkpoint's description of its data is damaged: {}.", e.what());
   }

@@ -19,6 +19,7 @@ struct DataSignature {
   std::vector<int64_t> class_targets = {};  ///< number of targets of each class; empty unless counted
   /// Of the stored values of each channel (measure_moments()); empty unless measured.
   std::vector<double> mean = {}, std = {};
+  Understood understood = {};
 };
 /// counts_classes: whether to fill class_targets.
 DataSignature signature_of(const Dataset& dataset, bool counts_classes = false);

@@ -51,6 +51,7 @@ DatasetOptions training_data_options(const TrainOptions& options) {
           .classes = options.data.classes,
           .kind = std::nullopt,
           .ignored_label = options.train.ignore_label,
+          .understood = std::nullopt,
           .context = options.data.context,
           .stride = options.data.stride,
           .probe = false};
@@ -82,6 +83,7 @@ TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<
   // The other data sets have the kind of the training data, whatever their values look like.
   dataset_options.kind = whole->target_kind();
   dataset_options.classes = whole->classes();
+  dataset_options.understood = whole->understood();
   // Evaluation counts every token once.
   dataset_options.stride = 0;
   if (options.data.validation) {

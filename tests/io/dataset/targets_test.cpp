@@ -65,7 +65,7 @@ class TargetsOfFile : public testing::Test {
   Targets open(const std::vector<T>& labels, const DatasetOptions& options = {}) {
     const std::string path = folder_ / (std::to_string(++count_) + ".h5");
     put(path, "/y", {static_cast<int64_t>(labels.size())}, labels);
-    return Targets({path}, "/y", options);
+    return Targets(std::make_unique<Column>(std::vector{path}, "/y"), options);
   }
   template <typename T>
   std::string error(const std::vector<T>& labels, const DatasetOptions& options = {}) {
@@ -116,7 +116,9 @@ TEST_F(TargetsOfFile, ALabelOutOfRangeIsNamedWithItsRowAndTheBounds) {
     const uint64_t values[] = {1, std::numeric_limits<uint64_t>::max()};
     H5Dwrite(id.get(), H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, values);
   }
-  EXPECT_THAT(error_of([&] { Targets({folder_ / "a.h5"}, name, {}); }),
+  EXPECT_THAT(error_of([&] {
+                Targets(std::make_unique<Column>(std::vector<std::string>{folder_ / "a.h5"}, name), {});
+              }),
               HasSubstr("sample 1 has the label 9223372036854775807 or more; labels"));
 }
 
@@ -200,28 +202,14 @@ TEST_F(TargetsOfRows, AMistakeAmongProbabilitiesIsNamedRatherThanTakenForNumbers
               AllOf(HasSubstr("sample 15: its 2 targets sum to 0.75"), HasSubstr("data.task = \"labels\"")));
 }
 
-TEST(Dataset, TargetsThatLieDownAreNamed) {
-  const TemporaryFolder folder;
-  put(folder / "a.h5", "/x", {5, 2}, counting<float>(10));
-  put(folder / "a.h5", "/y", {1, 5}, counting<int64_t>(5, 2));
-  EXPECT_THAT(error_of([&] {
-                open_dataset({{folder / "a.h5"}, "/x", "/y"}, {});
-              }),
-              HasSubstr("/y has 1. Its shape is (1, 5): store the targets as (5)."));
-}
-
-TEST(Dataset, SamplesThatComeLastAndSparseMatricesAreNamed) {
+TEST(Dataset, SparseMatricesAreNamed) {
   const TemporaryFolder folder;
   const std::string path = folder / "a.h5";
-  put(path, "/X", {3, 2, 5}, counting<uint8_t>(30));
-  put(path, "/y", {1, 5}, counting<double>(5, 2));
   put(path, "/labels", {5}, counting<uint8_t>(5, 2));
   put(path, "/sparse/data", {9}, counting<float>(9));
   const auto error = [&](const std::string& x, const std::string& y) {
     return error_of([&] { open_dataset({{path}, x, y}, {}); });
   };
-  EXPECT_THAT(error("/X", "/y"), HasSubstr("The last axis of /X has 5: if it counts the samples"));
-  EXPECT_THAT(error("/X", "/labels"), HasSubstr("The last axis of /X has 5: if it counts the samples"));
   EXPECT_THAT(error("/sparse/data", "/labels"), HasSubstr("a sparse matrix"));
 }
 

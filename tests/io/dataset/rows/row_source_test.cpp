@@ -53,7 +53,7 @@ void expect_rows(const std::string& path, const std::string& route, int64_t cach
   const auto streamed = stream_rows(stored, format, std::make_shared<BlockCache>(cache_bytes), 0);
   EXPECT_EQ(streamed->route(), route);
   MemoryRows memory(kSourceRows, format.row_bytes);
-  memory.append(stored, format);
+  memory.append(stored, {0, stored.rows()}, format);
   EXPECT_EQ(memory.route(), "memory");
   EXPECT_EQ(rows_of<float>(memory, counting<int64_t>(kSourceRows), kSourceWidth), expected);
   EXPECT_EQ(rows_of<float>(*streamed, counting<int64_t>(kSourceRows), kSourceWidth), expected);
@@ -91,7 +91,7 @@ TEST_F(RowSourceOf, SharedMemoryIsFilledByAllRanksOfAMachineEachItsPart) {
                            }};
     MemoryRows memory(kRows, kRowBytes, &machine);
     EXPECT_EQ(memory.shared_by(), 3);
-    memory.append(stored, format);
+    memory.append(stored, {0, stored.rows()}, format);
     memory.finish();
   }
   EXPECT_EQ(waits, 3);
