@@ -22,7 +22,7 @@ std::vector<float> normal_values(int64_t count) {
   return values;
 }
 
-class DataStatisticsTest : public testing::Test {
+class StatisticsOfData : public testing::Test {
  protected:
   std::unique_ptr<Dataset> open(const DatasetOptions& options = {
                                     .memory_budget = 0, .probe = false, .finite = false}) const {
@@ -33,7 +33,7 @@ class DataStatisticsTest : public testing::Test {
   const std::string path = folder / "a.h5";
 };
 
-TEST_F(DataStatisticsTest, AreThoseOfTheDefinition) {
+TEST_F(StatisticsOfData, AreThoseOfTheDefinition) {
   const std::vector<float> values = normal_values(kSamples * 4 * kChannels);
   put(path, "/x", {kSamples, 4, kChannels}, values, {{7, 2, 3}, 1});
   put(path, "/y", {kSamples}, counting<int64_t>(kSamples, 7));
@@ -60,7 +60,7 @@ TEST_F(DataStatisticsTest, AreThoseOfTheDefinition) {
   EXPECT_EQ(result.y.moments.channels(), 0u);
 }
 
-TEST_F(DataStatisticsTest, HaveTheSameBitsOnAnyNumberOfThreads) {
+TEST_F(StatisticsOfData, HaveTheSameBitsOnAnyNumberOfThreads) {
   put(path, "/x", {kSamples, 4, kChannels}, normal_values(kSamples * 4 * kChannels), {{3, 4, 3}, 1});
   put(path, "/y", {kSamples, 2}, normal_values(kSamples * 2));
   const auto dataset = open();
@@ -84,7 +84,7 @@ TEST_F(DataStatisticsTest, HaveTheSameBitsOnAnyNumberOfThreads) {
   }
 }
 
-TEST_F(DataStatisticsTest, CountWhatIsNotFiniteAndLeaveItOut) {
+TEST_F(StatisticsOfData, CountWhatIsNotFiniteAndLeaveItOut) {
   std::vector<float> values{1, 2, 3, 4, 5, 6};
   values[1] = std::numeric_limits<float>::quiet_NaN();
   values[4] = -std::numeric_limits<float>::infinity();
@@ -103,7 +103,7 @@ TEST_F(DataStatisticsTest, CountWhatIsNotFiniteAndLeaveItOut) {
               HasSubstr("NaN or infinity"));
 }
 
-TEST_F(DataStatisticsTest, CountClassesAtEachPosition) {
+TEST_F(StatisticsOfData, CountClassesAtEachPosition) {
   put(path, "/x", {2, 2, 2, 1}, counting<uint8_t>(8));
   put(path, "/y", {2, 2, 2}, std::vector<int32_t>{0, 1, 1, 2, 255, 0, 0, 0});
   const auto dataset = open({.memory_budget = 0, .ignored_label = 255, .probe = false});
