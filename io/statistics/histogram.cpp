@@ -10,11 +10,8 @@ namespace {
 /// Bins are numbered from -kMaxBin to kMaxBin - 1, which doubles count exactly.
 constexpr double kMaxBin = 0x1p30;
 
-/// The bin of 2^by bins each that contains a bin.
-int64_t coarser(int64_t bin, int by) {
-  constexpr int kMostBits = 63;
-  return bin >> std::min(by, kMostBits);
-}
+/// The bin, 2^doublings times as wide, that contains a bin.
+int64_t widened(int64_t bin, int doublings) { return bin >> std::min(doublings, 63); }
 
 bool is_bin(double number) { return number >= -kMaxBin && number < kMaxBin; }
 
@@ -54,10 +51,10 @@ void Histogram::add(const Histogram& other) {
   const auto low = window + static_cast<int64_t>(other.first());
   const auto high = window + static_cast<int64_t>(other.last()) - 1;
   const int raised = std::max(0, exponent_ - other.exponent_);
-  make_room(other.exponent_ + raised, coarser(low, raised), coarser(high, raised));
+  make_room(other.exponent_ + raised, widened(low, raised), widened(high, raised));
   const int shift = exponent_ - other.exponent_;
   for (int64_t bin = low; bin <= high; ++bin)
-    counts_[static_cast<size_t>(coarser(bin, shift) - static_cast<int64_t>(begin_))] +=
+    counts_[static_cast<size_t>(widened(bin, shift) - static_cast<int64_t>(begin_))] +=
         other.counts_[static_cast<size_t>(bin - window)];
 }
 
@@ -66,7 +63,7 @@ void Histogram::make_room(int exponent, int64_t low, int64_t high) {
   const bool has_values = bins() > 0;
   const int64_t own_low = window + static_cast<int64_t>(first());
   const int64_t own_high = window + static_cast<int64_t>(last()) - 1;
-  const auto shifted = [&](int64_t bin) { return coarser(bin, exponent - exponent_); };
+  const auto shifted = [&](int64_t bin) { return widened(bin, exponent - exponent_); };
   const auto ends = [&] {
     return has_values ? std::pair(std::min(low, shifted(own_low)), std::max(high, shifted(own_high)))
                       : std::pair(low, high);

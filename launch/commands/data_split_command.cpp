@@ -158,8 +158,9 @@ void add_split(Command data, Program& program) {
       .required();
   command.add_flag("--by-class", arguments->options.by_class, "Give each part its share of each class");
   command.add("--seed", arguments->options.seed, "Seed of the choice; default: 1");
-  command.add("--x", arguments->x, "Another name of x, such as /images; without --y there are no targets");
-  command.add("--y", arguments->y, "Another name of y");
+  command.add("--x", arguments->x, "Another name of x, such as /images; without --y there are no targets")
+      .type("NAME");
+  command.add("--y", arguments->y, "Another name of y").type("NAME");
   command.add_size("--memory", arguments->memory, "Memory for samples; default: 256M");
   arguments->options.threads = 0;
   command.add("--threads", arguments->options.threads, "Threads that compress; default: all cores")

@@ -53,8 +53,9 @@ void add_stats(Command data, Program& program) {
   command
       .add("SOURCE", arguments->source, "FILE.h5:/GROUP, with the data sets x and y; default group: /train")
       .required();
-  command.add("--x", arguments->x, "Another name of x, such as /images; without --y there are no targets");
-  command.add("--y", arguments->y, "Another name of y");
+  command.add("--x", arguments->x, "Another name of x, such as /images; without --y there are no targets")
+      .type("NAME");
+  command.add("--y", arguments->y, "Another name of y").type("NAME");
   command.add_flag("--channels-first", arguments->channels_first,
                    "The channels are the first axis of a sample, not the last");
   command.add("--threads", arguments->threads, "Threads that read; default: all cores")

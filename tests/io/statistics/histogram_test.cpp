@@ -77,6 +77,15 @@ TEST(Histogram, DependsNeitherOnOrderNorOnParts) {
   }
 }
 
+TEST(Histogram, KeepsTheSignOfWhatIsTinyBesideOthers) {
+  const Bins expected{.width = 8, .first = -8, .counts = {1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+  EXPECT_EQ(bins_of(histogram_of({-0x1p-150, 0x1p-150, 100})), expected);
+  EXPECT_EQ(bins_of(histogram_of({100, -0x1p-150, 0x1p-150})), expected);
+  Histogram joined = histogram_of({-0x1p-150});
+  joined.add(histogram_of({100, 0x1p-150}));
+  EXPECT_EQ(bins_of(joined), expected);
+}
+
 TEST(Histogram, TakesTheLargestAndTheSmallestDoubles) {
   const Histogram histogram = histogram_of({1.7e308, -1.7e308, 4e-324, -4e-324, 0});
   int64_t all = 0;
