@@ -225,6 +225,10 @@ nlohmann::json run_in_probe(const std::string& task, const std::vector<std::stri
   }
   const std::string& file = files[std::min(answer.file, files.size() - 1)];
   constexpr const char* kRemedy = "The file is damaged or hostile: recreate it, or check where it came from.";
+  if (text.size() > kAnswerLimit)
+    fail(ExitCode::data,
+         "{}: the list of its data sets takes more than {} MiB. Divide it into several files.", file,
+         kAnswerLimit >> 20);
   if (status == -1 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU))
     fail(ExitCode::data, "{}: libhdf5 made no progress for {:.0f} s while looking at it. {}", file, seconds,
          kRemedy);

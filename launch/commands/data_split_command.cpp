@@ -97,8 +97,7 @@ void print(const SplitResult& result) {
     rows.push_back({"/" + part.name, readable_count(part.samples)});
   print_table(rows, {false, true});
   print_text("each with {}\n", printable(fmt::format("{}", fmt::join(result.datasets, ", "))));
-  for (const std::string& text : result.left_out)
-    print_text("{}", wrapped("left out: " + printable(text), 0));
+  for (const std::string& text : result.left_out) print_text("left out: {}\n", printable(text));
   print_classes(result);
 }
 

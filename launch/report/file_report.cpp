@@ -81,7 +81,7 @@ std::string why_slow(const DatasetDescription& dataset) {
   return "";
 }
 
-void print_paragraph(const std::string& text) { print_text("{}", wrapped(printable(text), 0)); }
+void print_sentence(const std::string& text) { print_text("{}\n", printable(text)); }
 
 /// As a table, or if that is too wide, each data set in two lines.
 void print_listing(const std::vector<std::vector<std::string>>& rows) {
@@ -111,12 +111,12 @@ void print_troubles(const AlikeDatasets& group) {
   if (const auto found = std::ranges::find_if(group.members, usable_otherwise); found != group.members.end())
     print_paragraph(fmt::format("{} is usable as {}", (*found)->name, (*found)->usable_as));
   if (const auto found = std::ranges::find_if(group.members, unusable); found != group.members.end())
-    print_paragraph(fmt::format("{} cannot be trained on: {}{}", (*found)->name, (*found)->problem,
-                                others(static_cast<size_t>(std::ranges::count_if(group.members, unusable)))));
+    print_sentence(fmt::format("{} cannot be trained on: {}{}", (*found)->name, (*found)->problem,
+                               others(static_cast<size_t>(std::ranges::count_if(group.members, unusable)))));
   if (const auto found = std::ranges::find_if(group.members, warned); found != group.members.end())
     for (const std::string& warning : (*found)->warnings)
-      print_paragraph(fmt::format("warning: {}{}", warning,
-                                  others(static_cast<size_t>(std::ranges::count_if(group.members, warned)))));
+      print_sentence(fmt::format("warning: {}{}", warning,
+                                 others(static_cast<size_t>(std::ranges::count_if(group.members, warned)))));
 }
 
 }  // namespace
@@ -200,9 +200,9 @@ void print_file(const FileDescription& file) {
     print_text("and {} (--json lists all)\n", counted(groups.size() - kMaxLines, "more line"));
   for (const AlikeDatasets& group : std::span(groups).first(std::min(groups.size(), kMaxLines)))
     print_troubles(group);
-  for (const std::string& broken : file.broken_links) print_paragraph(broken);
+  for (const std::string& broken : file.broken_links) print_sentence(broken);
   const std::vector<std::string> slow = slow_layouts(groups);
-  for (const std::string& line : slow) print_paragraph(line);
+  for (const std::string& line : slow) print_sentence(line);
   if (!slow.empty())
     print_text("To store whole samples for training:\n  lockstep data repack {} OUT.h5\n",
                printable(file.path));

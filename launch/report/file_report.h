@@ -28,8 +28,8 @@ std::vector<std::string> slow_layouts(const std::vector<AlikeDatasets>& groups);
 
 std::string shape_text(const std::vector<int64_t>& extents);
 
-/// For people, in at most 80 columns unless a name is longer: data sets, what cannot be trained on, warnings,
-/// broken links, and how to store what is read slowly.
+/// For people: data sets in at most 80 columns, unless a name is longer; sentences about what cannot be
+/// trained on, warnings, broken links, and how to store what is read slowly.
 void print_file(const FileDescription& file);
 
 }  // namespace lockstep

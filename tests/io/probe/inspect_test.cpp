@@ -1,5 +1,6 @@
 #include "io/probe/inspect.h"
 
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 
@@ -18,6 +19,30 @@ using testing::SizeIs;
 std::string trial(const std::string& name) {
   const std::string path = LOCKSTEP_SHARED_DATA "/hdf5-trials/" + name;
   return std::filesystem::exists(path) ? path : "";
+}
+
+TEST(Inspect, ReportsHowMuchOfAFileHasBeenRead) {
+  const TemporaryFolder folder;
+  constexpr int64_t kBytes = int64_t{64} << 20;
+  {
+    const hdf5::Lock lock;
+    hdf5::File file = hdf5::File::create(folder / "a.h5");
+    file.create_dataset("/a", DType::u8, {kBytes / 1024, 1024}, {.allocate = true});
+    file.create_dataset("/b", DType::f64, {1024}, {.allocate = true});
+  }
+  int64_t calls = 0, last = 0;
+  const auto start = std::chrono::steady_clock::now();
+  check_file(folder / "a.h5", 60, [&](int64_t done, int64_t all) {
+    EXPECT_EQ(all, kBytes + 8192);
+    EXPECT_GE(done, last);
+    EXPECT_LE(done, all);
+    last = done;
+    ++calls;
+  });
+  // A child reports every 0.2 s.
+  if (std::chrono::steady_clock::now() - start > std::chrono::seconds(1)) {
+    EXPECT_GT(calls, 0);
+  }
 }
 
 TEST(Inspect, LooksAtAllOfManyDatasets) {
