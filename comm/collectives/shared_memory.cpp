@@ -59,4 +59,14 @@ std::shared_ptr<std::byte[]> share_memory(const World& world, size_t bytes) {
   return {memory, [bytes](std::byte* mapped) { ::munmap(mapped, bytes); }};
 }
 
+std::vector<int> ranks_of_machine(const World& world) {
+  MPI_Comm machine = MPI_COMM_NULL;
+  CHECK(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, world.rank(), MPI_INFO_NULL, &machine));
+  std::vector<int> ranks(static_cast<size_t>(world.local_size()));
+  const int own = world.rank();
+  CHECK(MPI_Allgather(&own, 1, MPI_INT, ranks.data(), 1, MPI_INT, machine));
+  CHECK(MPI_Comm_free(&machine));
+  return ranks;
+}
+
 }  // namespace lockstep

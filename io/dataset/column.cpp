@@ -99,12 +99,24 @@ void Column::load(const MachineMemory* machine) {
   in_memory_ = true;
 }
 
-void Column::stream(int64_t cache_bytes) {
+int64_t Column::key_of_first_block(const Part& part) const {
+  return blocks_.block_of(part.first) - part.skipped / part.stored->facts().block_rows;
+}
+
+void Column::stream(int64_t cache_bytes, const MachineMemory* machine) {
   const auto cache = std::make_shared<BlockCache>(cache_bytes);
   auto joined = std::make_unique<JoinedRows>();
   for (const Part& part : parts_)
-    joined->append(stream_rows(*part.stored, format_of(part), cache, part.first), part.rows, part.skipped);
+    joined->append(stream_rows(*part.stored, format_of(part), cache, key_of_first_block(part)), part.rows,
+                   part.skipped);
+  cache->allocate(machine);
+  if (cache->slots() > 0) cache_ = cache;
   source_ = std::move(joined);
+}
+
+std::unique_ptr<Expectation> Column::expect(ReadingOrder order) const {
+  if (!cache_) return nullptr;
+  return cache_->expect(std::move(order), [this](int64_t row) { return blocks_.block_of(row); });
 }
 
 StoredSamples Column::stored_samples() const {

@@ -9,6 +9,7 @@
 
 #include "io/dataset/layouts/open_rows.h"
 #include "io/dataset/machine_memory.h"
+#include "io/dataset/reading_order.h"
 #include "io/dataset/row_slice.h"
 #include "io/dataset/rows/row_source.h"
 #include "io/dataset/rows/stored_rows.h"
@@ -61,8 +62,14 @@ class Column {
   /// Reads and checks every row into memory and closes the files. machine: its ranks share that memory and
   /// the work, if they can; null: each holds its own.
   void load(const MachineMemory* machine = nullptr);
-  /// Leaves the rows in the files; at most cache_bytes of decompressed blocks are kept.
-  void stream(int64_t cache_bytes);
+  /// Leaves the rows in the files; at most cache_bytes of decompressed blocks are kept for each rank, or one
+  /// block for the thread that reads it and one for another. machine: its ranks share them, if they can;
+  /// null: each has its own.
+  void stream(int64_t cache_bytes, const MachineMemory* machine = nullptr);
+  /// See Dataset::expect(); of rows. Null unless blocks are cached.
+  std::unique_ptr<Expectation> expect(ReadingOrder order) const;
+  /// The cache of decompressed blocks when streamed; null if there is none.
+  BlockCache* cache() const { return cache_.get(); }
   /// How read() gets its rows; see RowSource::route().
   std::string route() const { return source_->route(); }
   /// When streamed: see StoredRows::decoded_bytes_per_row().
@@ -89,6 +96,9 @@ class Column {
   };
   const Part& part_of(int64_t row) const;
   RowFormat format_of(const Part& part) const;
+  /// That of the first block of its file in the cache, where a block's key is its number in `blocks_`: below
+  /// zero if that block and others behind it are not in use.
+  int64_t key_of_first_block(const Part& part) const;
   void keep(const RowSlice& slice);
 
   std::string name_;
@@ -102,6 +112,7 @@ class Column {
   DType dtype_ = DType::f32;
   size_t row_bytes_ = 0;
   Check check_;
+  std::shared_ptr<BlockCache> cache_;
   std::unique_ptr<RowSource> source_;  ///< reads from `parts_`
   bool in_memory_ = false;
   int shared_by_ = 1;

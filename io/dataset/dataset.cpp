@@ -55,6 +55,10 @@ class Hdf5Dataset final : public Dataset {
 
   uint64_t fingerprint() const override;
   bool in_memory() const override { return x_.in_memory(); }
+  std::unique_ptr<Expectation> expect(const ReadingOrder& order) const override;
+  CacheUse cache_use() const override {
+    return targets_ ? cache_use_of({&x_, &targets_->column()}) : cache_use_of({&x_});
+  }
   std::string route() const override { return x_.route(); }
   std::string describe() const override;
   std::string describe_stored() const override;
@@ -74,6 +78,8 @@ class Hdf5Dataset final : public Dataset {
   void cut_windows(const DataSource& source);
   TargetRows target_rows_of(const Column& y, WindowTarget wanted) const;
   void place_in_memory(int64_t budget, const MachineMemory* machine);
+  /// An order of windows as one of the rows that are read for each: all, or the last.
+  ReadingOrder in_rows(const ReadingOrder& order, bool last) const;
 
   Column x_;
   Shape x_shape_, y_shape_;
@@ -201,9 +207,39 @@ void Hdf5Dataset::place_in_memory(int64_t budget, const MachineMemory* machine) 
     if (y_fits)
       targets_->load(machine);
     else
-      targets_->stream(budget / 4);
+      targets_->stream(budget / 4, machine);
   }
-  x_.stream(budget - (y_fits ? y_bytes : budget / 4));
+  x_.stream(budget - (y_fits ? y_bytes : budget / 4), machine);
+}
+
+ReadingOrder Hdf5Dataset::in_rows(const ReadingOrder& order, bool last) const {
+  ReadingOrder rows = order;
+  const int64_t offset = last ? windows_->length() - 1 : 0;
+  rows.run = last ? 1 : windows_->length();
+  rows.sample = [this, sample = order.sample, offset](int64_t step, int64_t slot) {
+    const int64_t window = sample(step, slot);
+    return window < 0 ? -1 : windows_->first_row(window) + offset;
+  };
+  return rows;
+}
+
+std::unique_ptr<Expectation> Hdf5Dataset::expect(const ReadingOrder& order) const {
+  /// Samples and targets are cached apart, and read together.
+  struct Both final : Expectation {
+    std::unique_ptr<Expectation> x, y;
+    void has_read(int64_t steps) override {
+      if (x) x->has_read(steps);
+      if (y) y->has_read(steps);
+    }
+  };
+  auto both = std::make_unique<Both>();
+  both->x = x_.expect(windows_ ? in_rows(order, /*last=*/false) : order);
+  const bool per_sample = !windows_ || target_rows_ == TargetRows::one_per_window;
+  if (targets_)
+    both->y = targets_->column().expect(per_sample ? order
+                                                   : in_rows(order, target_rows_ == TargetRows::last));
+  if (!both->x && !both->y) return nullptr;
+  return both;
 }
 
 uint64_t Hdf5Dataset::fingerprint() const {
@@ -225,6 +261,8 @@ std::string Hdf5Dataset::describe() const {
 }  // namespace
 
 std::optional<SourceFacts> Dataset::facts() const { return std::nullopt; }
+
+std::unique_ptr<Expectation> Dataset::expect(const ReadingOrder& /*order*/) const { return nullptr; }
 
 StoredBlocks Dataset::stored_blocks() const {
   StoredBlocks blocks;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "io/dataset/machine_memory.h"
+#include "io/dataset/reading_order.h"
 #include "io/dataset/row_slice.h"
 #include "io/dataset/stored_blocks.h"
 #include "io/dataset/stored_samples.h"
@@ -68,6 +69,14 @@ struct Understood {
 
 struct SourceFacts;  // io/probe/findings.h
 
+/// The cache of decoded blocks of a streamed data set.
+struct CacheUse {
+  int64_t bytes = 0;  ///< of memory for blocks, of all ranks that share it; 0: nothing is cached
+  int shared_by = 1;  ///< ranks
+  int64_t decoded =
+      0;  ///< blocks that these ranks have decoded so far, again if they were given up meanwhile
+};
+
 /// Random access to samples. Safe to call from several threads at once.
 class Dataset {
  public:
@@ -92,6 +101,10 @@ class Dataset {
   /// Copies sample indices[i] to row i of x and y (y is null if there are no targets). Throws Error(data)
   /// naming file and data set.
   virtual void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const = 0;
+  /// Announces what the ranks will read, until the result is destroyed: a cache then keeps what is needed
+  /// soonest. Changes no sample. Null if nothing is cached.
+  virtual std::unique_ptr<Expectation> expect(const ReadingOrder& order) const;
+  virtual CacheUse cache_use() const { return {}; }
   /// XXH3 of what identifies the data: names, shapes, types, sizes and a selection of samples, rather than
   /// every byte.
   virtual uint64_t fingerprint() const = 0;
@@ -135,8 +148,8 @@ struct DatasetOptions {
   /// tokens: a data set (N) is one long sequence, cut into windows of `context` tokens, one every `stride`
   /// (0: side by side); 0: sequences are rows (N, T).
   int64_t context = 0, stride = 0;
-  /// Holds data in memory once on a machine, not on each rank; null: on each rank. Used while opening only,
-  /// which is then collective.
+  /// Holds data in memory, and caches what is streamed, once on a machine, not on each rank; null: on each
+  /// rank. Used while opening only, which is then collective.
   const MachineMemory* machine = nullptr;
   bool probe = true;   ///< check the files in a child process first; one rank of several is enough
   bool finite = true;  ///< reject NaN and infinities of x; false: deliver them

@@ -52,6 +52,7 @@ struct Loader::Impl {
 
   Impl(Exec exec, const Dataset& data, const Sampler& order, const Options& wanted);
   ~Impl();
+  int64_t sample_of(int64_t number, int64_t slot_of_batch) const;
   void fill(int64_t number, Slot& slot) const;
   void serve();
   const Batch* next();
@@ -71,7 +72,9 @@ struct Loader::Impl {
   int64_t to_fill = 0;               ///< the next batch that a thread takes
   int64_t to_give = 0;               ///< the next batch that next() returns
   int64_t finished = 0;              ///< batches before this one are no longer used by the caller
+  int64_t assembled = 0;             ///< batches before this one have been assembled
   bool stop = false;
+  std::unique_ptr<Expectation> expectation;  ///< may be null
   std::vector<std::thread> threads;
 };
 
@@ -81,8 +84,10 @@ Loader::Impl::Impl(Exec exec, const Dataset& data, const Sampler& order, const O
             "a loader of {} rows from slot {}, {} threads, depth {}", options.rows, options.first_slot,
             options.threads, options.depth);
   const int64_t steps = sampler.steps_per_epoch();
-  batches = std::max<int64_t>(0, (options.last_epoch - options.first_epoch) * steps - options.first_step);
-  batches = std::min(batches, options.max_batches);
+  // What follows those that are read here may be read next.
+  const int64_t known =
+      std::max<int64_t>(0, (options.last_epoch - options.first_epoch) * steps - options.first_step);
+  batches = std::min(known, options.max_batches);
   const bool labels = dataset.target_kind() == TargetKind::classes;
   const DType y_dtype = labels ? DType::i32 : DType::f32;
   const bool targets = dataset.target_kind() != TargetKind::none;
@@ -102,6 +107,11 @@ Loader::Impl::Impl(Exec exec, const Dataset& data, const Sampler& order, const O
     slot.batch.sample_index = Tensor(at + layout.sample_index, DType::i64, {options.rows});
     slot.indices.reserve(rows);
   }
+  expectation = dataset.expect(
+      {.steps = known,
+       .first_slot = options.first_slot,
+       .rows = options.rows,
+       .sample = [this](int64_t number, int64_t slot_of_batch) { return sample_of(number, slot_of_batch); }});
   for (int i = 0; i < options.threads; ++i) threads.emplace_back([this] { serve(); });
 }
 
@@ -112,6 +122,12 @@ Loader::Impl::~Impl() {
   }
   released.notify_all();
   for (std::thread& thread : threads) thread.join();
+}
+
+/// The sample in a slot of the global batch; -1: none.
+int64_t Loader::Impl::sample_of(int64_t number, int64_t slot_of_batch) const {
+  const int64_t steps = sampler.steps_per_epoch(), step = options.first_step + number;
+  return sampler.sample(options.first_epoch + step / steps, step % steps, slot_of_batch);
 }
 
 void Loader::Impl::fill(int64_t number, Slot& slot) const {
@@ -127,7 +143,7 @@ void Loader::Impl::fill(int64_t number, Slot& slot) const {
   slot.indices.clear();
   int64_t* index = batch.sample_index.data<int64_t>();
   for (int64_t row = 0; row < options.rows; ++row) {
-    index[row] = sampler.sample(batch.epoch, batch.step_in_epoch, options.first_slot + row);
+    index[row] = sample_of(number, options.first_slot + row);
     if (index[row] >= 0) slot.indices.push_back(index[row]);
   }
   auto* x = static_cast<std::byte*>(batch.x.raw());
@@ -162,6 +178,12 @@ void Loader::Impl::serve() {
     slot.failure = failure;
     slot.ready = true;
     if (number == to_give) filled.notify_one();
+    while (assembled < to_fill && slot_of(assembled).ready) ++assembled;
+    if (!expectation || failure) continue;
+    const int64_t read = assembled;
+    lock.unlock();
+    expectation->has_read(read);
+    lock.lock();
   }
 }
 
@@ -172,6 +194,7 @@ const Batch* Loader::Impl::next() {
   if (threads.empty()) {
     fill(to_give, slot);
     ++to_give;
+    if (expectation) expectation->has_read(to_give);
   } else {
     std::unique_lock lock(mutex);
     if (to_give > finished) {

@@ -53,7 +53,7 @@ class NextTokens final : public Dataset {
     if (ids_.bytes() <= budget_)
       ids_.load(options.machine);
     else
-      ids_.stream(budget_);
+      ids_.stream(budget_, options.machine);
   }
 
   int64_t size() const override { return ids_.column().rows(); }
@@ -79,6 +79,10 @@ class NextTokens final : public Dataset {
                                              to_string(ids_.shape().batched(size()))));
   }
   bool in_memory() const override { return ids_.in_memory(); }
+  std::unique_ptr<Expectation> expect(const ReadingOrder& order) const override {
+    return ids_.column().expect(order);
+  }
+  CacheUse cache_use() const override { return cache_use_of({&ids_.column()}); }
   std::string route() const override { return ids_.column().route(); }
   std::string describe() const override {
     return fmt::format("{}, {}", describe_stored(),

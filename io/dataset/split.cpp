@@ -45,6 +45,16 @@ class SplitDataset final : public Dataset {
     whole_->read(mapped, x, y);
   }
 
+  std::unique_ptr<Expectation> expect(const ReadingOrder& order) const override {
+    ReadingOrder of_whole = order;
+    of_whole.sample = [this, order](int64_t step, int64_t slot) {
+      const int64_t sample = order.sample(step, slot);
+      return sample < 0 ? -1 : sample_of_whole(sample);
+    };
+    return whole_->expect(of_whole);
+  }
+  CacheUse cache_use() const override { return whole_->cache_use(); }
+
   uint64_t fingerprint() const override {
     StreamingHash hash;
     const uint64_t whole = whole_->fingerprint();

@@ -1,9 +1,11 @@
 #include "io/dataset/stored_facts.h"
 
+#include <algorithm>
 #include <cmath>
 #include <span>
 #include <vector>
 
+#include "io/dataset/rows/block_cache.h"
 #include "src/core/counted.h"
 #include "src/core/hash.h"
 
@@ -23,7 +25,27 @@ std::string slowness(const Column& samples, double bytes) {
       static_cast<double>(samples.row_bytes()) / 0x1p10, decoded / 0x1p20, std::ceil(bytes / 0x1p20));
 }
 
+/// Of a cache that several ranks share: "; 8 share a cache of 64.0 MiB"; else "".
+std::string shared_cache(const Column& samples) {
+  const CacheUse cache = cache_use_of({&samples});
+  if (cache.shared_by == 1) return "";
+  return fmt::format("; {} share a cache of {:.1f} MiB", cache.shared_by,
+                     static_cast<double>(cache.bytes) / 0x1p20);
+}
+
 }  // namespace
+
+CacheUse cache_use_of(const std::vector<const Column*>& columns) {
+  CacheUse use;
+  for (const Column* column : columns) {
+    BlockCache* const cache = column->cache();
+    if (cache == nullptr) continue;
+    use.bytes += cache->bytes();
+    use.shared_by = std::max(use.shared_by, cache->shared_by());
+    use.decoded += cache->made();
+  }
+  return use;
+}
 
 uint64_t fingerprint_of(const Dataset& dataset, const std::string& identity) {
   constexpr int64_t kSpread = 16;
@@ -51,8 +73,8 @@ std::string stored_in_words(const Column& samples) {
 
 std::string place_in_words(const Column& samples, double bytes, int64_t budget) {
   if (!samples.in_memory())
-    return fmt::format("streamed (larger than the memory budget of {:.1f} MiB on each rank){}",
-                       static_cast<double>(budget) / 0x1p20, slowness(samples, bytes));
+    return fmt::format("streamed (larger than the memory budget of {:.1f} MiB on each rank{}){}",
+                       static_cast<double>(budget) / 0x1p20, shared_cache(samples), slowness(samples, bytes));
   const bool small = bytes < 0x1p20;
   return fmt::format("in memory ({:.1f} {} {})", bytes / (small ? 0x1p10 : 0x1p20), small ? "KiB" : "MiB",
                      samples.shared_by() == 1

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "io/dataset/column.h"
 #include "io/dataset/dataset.h"
@@ -8,6 +9,9 @@
 namespace lockstep {
 
 // What the kinds of Dataset that read HDF5 files have in common.
+
+/// Dataset::cache_use(): that of several columns.
+CacheUse cache_use_of(const std::vector<const Column*>& columns);
 
 /// Dataset::fingerprint(): the hash of `identity` and of samples spread over the data set.
 uint64_t fingerprint_of(const Dataset& dataset, const std::string& identity);

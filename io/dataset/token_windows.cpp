@@ -43,7 +43,7 @@ class TokenWindows final : public Dataset {
     if (in_memory_)
       load();
     else
-      stream(/*counts=*/declared_ == 0 || !options.kind);
+      stream(/*counts=*/declared_ == 0 || !options.kind, options.machine);
     classes_ = declared_ > 0 ? declared_ : largest_ + 1;
   }
 
@@ -54,6 +54,16 @@ class TokenWindows final : public Dataset {
   const Shape& y_shape() const override { return shape_; }
   int64_t classes() const override { return classes_; }
   bool in_memory() const override { return in_memory_; }
+  std::unique_ptr<Expectation> expect(const ReadingOrder& windows) const override {
+    ReadingOrder ids = windows;
+    ids.run = shape_[0] + 1;
+    ids.sample = [windows, stride = stride_](int64_t step, int64_t slot) {
+      const int64_t window = windows.sample(step, slot);
+      return window < 0 ? -1 : window * stride;
+    };
+    return column_.expect(std::move(ids));
+  }
+  CacheUse cache_use() const override { return cache_use_of({&column_}); }
   std::string route() const override { return in_memory_ ? "memory" : column_.route(); }
 
   void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const override {
@@ -127,7 +137,7 @@ class TokenWindows final : public Dataset {
         ids_);
   }
 
-  void stream(bool counts) {
+  void stream(bool counts, const MachineMemory* machine) {
     if (counts) for_each_id([](int64_t, int64_t) {});
     const bool are_bytes = column_.natural_dtype() == DType::u8;
     column_.give_out(are_bytes ? DType::u8 : DType::i32,
@@ -136,7 +146,7 @@ class TokenWindows final : public Dataset {
                          require_id(first + i, are_bytes ? static_cast<int64_t>(rows[i])
                                                          : reinterpret_cast<const int32_t*>(rows)[i]);
                      });
-    column_.stream(budget_);
+    column_.stream(budget_, machine);
   }
 
   /// The ids from `first` on.

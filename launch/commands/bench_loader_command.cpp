@@ -16,6 +16,7 @@
 #include "src/core/counted.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
+#include "src/train/run/machine_memory.h"
 #include "src/train/run/run_data.h"
 #include "src/train/run/train_data.h"
 
@@ -65,12 +66,14 @@ std::vector<int> threads_of(const LoaderArguments& arguments) {
 
 /// Collective: one rank per machine examines the files in a child process before any rank opens them.
 std::unique_ptr<Dataset> open_everywhere(World& world, const DataSource& source, DatasetOptions options) {
-  options.probe = world.local_rank() == 0;
-  std::unique_ptr<Dataset> dataset;
-  if (options.probe) dataset = open_dataset(source, options);
+  if (world.local_rank() == 0)
+    for (const std::string& warning : probe_files(source.files, names_read(source, options.task)))
+      log_warning("{}", warning);
   world.barrier();
-  if (!options.probe) dataset = open_dataset(source, options);
-  return dataset;
+  const MachineMemory machine = machine_memory(world);
+  options.machine = &machine;
+  options.probe = false;
+  return open_dataset(source, options);
 }
 
 int64_t bytes_of(const std::vector<std::string>& files) {
@@ -122,8 +125,11 @@ int run_bench_loader(Program& program, const LoaderArguments& arguments) {
                        .memory_budget = options.memory_budget,
                        .open_seconds = open_seconds,
                        .times = time_loading(world, *dataset, sampler, plan),
+                       .cache = {},
                        .cold = {},
                        .h5py = {}};
+  world.barrier();
+  result.cache = dataset->cache_use();
   world.barrier();
   if (world.rank() != 0) return 0;
 

@@ -29,6 +29,7 @@ struct LoadingResult {
   int64_t memory_budget = 0;
   double open_seconds = 0;
   LoadingTimes times;
+  CacheUse cache;  ///< after them; of rank 0's machine
   ColdRead cold;
   nlohmann::json h5py;  ///< see time_h5py()
 };

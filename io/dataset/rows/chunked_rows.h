@@ -11,8 +11,7 @@ namespace lockstep {
 /// cached.
 class ChunkedRows final : public RowSource {
  public:
-  /// The block that begins with row r has the key first_key + r in the cache, which may be shared with other
-  /// sources.
+  /// Block i has the key first_key + i in the cache, which may be shared with other sources.
   ChunkedRows(const StoredRows& stored, RowFormat format, std::shared_ptr<BlockCache> cache,
               int64_t first_key);
 
@@ -26,7 +25,7 @@ class ChunkedRows final : public RowSource {
   std::string route() const override { return "chunked"; }
 
  private:
-  BlockCache::Block decode(int64_t first) const;
+  void decode(int64_t first, std::span<std::byte> block) const;
 
   const StoredRows& stored_;
   RowFormat format_;

@@ -7,22 +7,21 @@
 
 namespace lockstep {
 
-MemoryRows::MemoryRows(int64_t rows, size_t row_bytes, const MachineMemory* machine) : row_bytes_(row_bytes) {
+MemoryRows::MemoryRows(int64_t rows, size_t row_bytes, const MachineMemory* machine)
+    : row_bytes_(row_bytes), machine_(machine) {
   const size_t bytes = static_cast<size_t>(rows) * row_bytes;
   if (machine != nullptr) memory_ = machine->allocate(bytes);
-  if (memory_) {
-    machine_ = machine;
+  if (memory_)
     shared_by_ = machine->ranks;
-  } else {
+  else
     memory_ = std::make_unique_for_overwrite<std::byte[]>(bytes);
-  }
 }
 
 void MemoryRows::append(const StoredRows& stored, RowRange range, const RowFormat& format) {
   const int64_t piece = stored.rows_of_a_piece(row_bytes_);
   for (int64_t done = 0; done < range.count; done += piece) {
     const int64_t number = pieces_++;
-    if (machine_ != nullptr && number % machine_->ranks != machine_->rank) continue;
+    if (shared_by_ > 1 && number % shared_by_ != machine_->rank) continue;
     const int64_t first = range.first + done, count = std::min(piece, range.count - done);
     std::byte* rows = at(filled_ + done);
     stored.read_rows(first, count, format.dtype, rows);

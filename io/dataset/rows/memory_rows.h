@@ -28,7 +28,7 @@ class MemoryRows final : public RowSource {
   std::byte* at(int64_t row) const { return memory_.get() + static_cast<size_t>(row) * row_bytes_; }
 
   size_t row_bytes_;
-  const MachineMemory* machine_ = nullptr;  ///< until finish(); null: the memory is not shared
+  const MachineMemory* machine_;  ///< until finish(); null: no other rank takes part
   int shared_by_ = 1;
   std::shared_ptr<std::byte[]> memory_;
   int64_t filled_ = 0;  ///< rows

@@ -58,7 +58,8 @@ class BlockCache;
 
 /// Creates a source that streams rows from their file, which must outlive it:
 ///   contiguous  values stored in one piece, in the format in which they are delivered, read into place
-///   chunked     blocks that must be decoded (RowFacts::block_bytes), in `cache` with keys from `first_key`
+///   chunked     blocks that must be decoded (RowFacts::block_bytes), in `cache` with keys from `first_key`;
+///               allocate it when all its sources are there
 ///   uncached    everything else: see UncachedRows
 ///   libhdf5     what libhdf5 has to read, under its lock: see hdf5::Dataset::why_by_libhdf5()
 std::unique_ptr<RowSource> stream_rows(const StoredRows& stored, RowFormat format,

@@ -100,11 +100,11 @@ void add_data(std::vector<Option>& table) {
        .set = [](Config& config,
                  const GivenValue& given) { config.data.sampling = read_class_weights(given, "uniform"); },
        .get = [](const Config& config) { return toml_text(config.data.sampling, "uniform"); }}));
-  table.push_back(free_on_resume(
-      scalar("data.memory_budget", "bytes",
-             "memory per rank for each data set, in bytes or as text such as \"4 GiB\"; a larger data set is "
-             "streamed from its files",
-             FIELD(data.memory_budget), read_bytes)));
+  table.push_back(free_on_resume(scalar(
+      "data.memory_budget", "bytes",
+      "memory per rank for each data set, in bytes or as text such as \"4 GiB\"; a larger data set is "
+      "streamed from its files, and the ranks of a machine together cache its chunks in that much each",
+      FIELD(data.memory_budget), read_bytes)));
 }
 
 }  // namespace lockstep::options

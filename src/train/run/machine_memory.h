@@ -5,7 +5,7 @@
 
 namespace lockstep {
 
-/// The memory of this rank's machine. `world` must outlive it.
+/// Collective. The memory of this rank's machine. `world` must outlive it.
 MachineMemory machine_memory(World& world);
 
 }  // namespace lockstep

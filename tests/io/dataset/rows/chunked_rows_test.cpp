@@ -35,6 +35,7 @@ class ChunkedRowsOfFile : public testing::Test {
                      }};
     rows = stream_rows(*stored, format, cache, 0);
     ASSERT_EQ(rows->route(), "chunked");
+    cache->allocate();
   }
 
   /// Whether these rows are read as they were written.
@@ -57,12 +58,12 @@ class ChunkedRowsOfFile : public testing::Test {
 };
 
 TEST_F(ChunkedRowsOfFile, InTheOrderOfTheBlocksEachIsDecodedOnce) {
-  open(0);  // room for the one block that is always kept
+  open(0);  // room for two blocks all the same
   for (int64_t first = 0; first < kRows; first += 2) EXPECT_TRUE(reads({first + 1, first}));
   EXPECT_EQ(decoded, kBlocks);
   // In any order too, when all are wanted at once.
   EXPECT_TRUE(reads(shuffled_rows(kRows)));
-  EXPECT_EQ(decoded, 2 * kBlocks - 1);
+  EXPECT_EQ(decoded, 2 * kBlocks - 2);
 }
 
 TEST_F(ChunkedRowsOfFile, BlocksAtHandComeFirst) {

@@ -50,7 +50,9 @@ void expect_rows(const std::string& path, const std::string& route, int64_t cach
   const std::unique_ptr<StoredRows> opened = open_rows(path, "/x");
   const StoredRows& stored = *opened;
   const RowFormat format{DType::f32, kSourceWidth * sizeof(float), nullptr};
-  const auto streamed = stream_rows(stored, format, std::make_shared<BlockCache>(cache_bytes), 0);
+  const auto cache = std::make_shared<BlockCache>(cache_bytes);
+  const auto streamed = stream_rows(stored, format, cache, 0);
+  cache->allocate();
   EXPECT_EQ(streamed->route(), route);
   MemoryRows memory(kSourceRows, format.row_bytes);
   memory.append(stored, {0, stored.rows()}, format);
