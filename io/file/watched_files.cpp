@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "io/file/staged_copies.h"
 #include "src/core/error.h"
 
 namespace lockstep {
@@ -31,11 +32,11 @@ std::string FileState::change_to(const FileState& now) const {
 }
 
 WatchedFiles::WatchedFiles(const std::vector<std::string>& paths) {
-  for (const std::string& path : paths) files_.push_back({path, FileState::of(path)});
+  for (const std::string& path : paths) files_.push_back({path, FileState::of(staged_place(path))});
 }
 
 void WatchedFiles::require_unchanged(const Watched& file) {
-  const std::string change = file.state.change_to(FileState::of(file.path));
+  const std::string change = file.state.change_to(FileState::of(staged_place(file.path)));
   if (!change.empty())
     fail(ExitCode::data,
          "{} changed after it was opened: {}. Data already read may not match the rest. Start again, or from "

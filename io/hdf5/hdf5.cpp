@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "io/dataset/meant_path.h"
+#include "io/file/staged_copies.h"
 #include "io/hdf5/chunks/read_driver.h"
 #include "io/hdf5/needed_version.h"
 #include "io/hdf5/registered_filters.h"
@@ -136,14 +137,15 @@ File File::open_for_writing(const std::string& path) { return open(path, H5F_ACC
 
 File File::open(const std::string& path, unsigned flags) {
   const Lock lock;
-  require_readable_file(path);
-  const htri_t is_hdf5 = H5Fis_hdf5(path.c_str());
+  const std::string place = flags == H5F_ACC_RDONLY ? staged_place(path) : path;
+  require_readable_file(place);
+  const htri_t is_hdf5 = H5Fis_hdf5(place.c_str());
   if (is_hdf5 == 0)
     fail(ExitCode::data,
          "{} is not an HDF5 file (it does not begin like one). Convert it, or see `lockstep data import`.",
          path);
   const Id properties = flags == H5F_ACC_RDONLY ? reading_access() : access_properties();
-  Id id(is_hdf5 < 0 ? H5I_INVALID_HID : H5Fopen(path.c_str(), flags, properties.get()));
+  Id id(is_hdf5 < 0 ? H5I_INVALID_HID : H5Fopen(place.c_str(), flags, properties.get()));
   if (!id) {
     const std::string reason = last_error();
     if (contains_text(reason, "truncated"))

@@ -100,6 +100,10 @@ void add_data(std::vector<Option>& table) {
        .set = [](Config& config,
                  const GivenValue& given) { config.data.sampling = read_class_weights(given, "uniform"); },
        .get = [](const Config& config) { return toml_text(config.data.sampling, "uniform"); }}));
+  table.push_back(free_on_resume(path(
+      "data.stage", FIELD(data.stage),
+      "folder on storage of each machine, to which the data files are copied before the run, unless their "
+      "copies are there, and from which they are read; if not set: files are read where they are")));
   table.push_back(free_on_resume(scalar(
       "data.memory_budget", "bytes",
       "memory per rank for each data set, in bytes or as text such as \"4 GiB\"; a larger data set is "

@@ -87,8 +87,9 @@ struct TrainOptions {
     int64_t stride = 0;   ///< tokens: distance of two windows of the training data; 0: context
     Layout layout = Layout::channels_last;
     int64_t memory_budget = int64_t{4} << 30;  ///< bytes per rank
-    Shuffle shuffle = Shuffle::automatic;      ///< of the training samples
-    ClassWeights sampling;                     ///< the shares of the classes in an epoch; none: as they are
+    std::string stage;  ///< absolute; folder of each machine to which the files are copied first; empty: none
+    Shuffle shuffle = Shuffle::automatic;  ///< of the training samples
+    ClassWeights sampling;                 ///< the shares of the classes in an epoch; none: as they are
     int64_t shuffle_window = 0;  ///< bytes of samples that Shuffle::window mixes; 0: half of memory_budget
   };
 

@@ -8,6 +8,7 @@
 #include "src/core/log.h"
 #include "src/train/objective/objective.h"
 #include "src/train/run/machine_memory.h"
+#include "src/train/run/stage_data.h"
 
 namespace lockstep {
 
@@ -74,6 +75,10 @@ TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<
     }
   }
   world.barrier();
+  std::vector<const DataSource*> read;
+  for (const auto& [key, source] : sources)
+    if (source != nullptr) read.push_back(source);
+  stage_data(world, options.data.stage, read, task);
   const MachineMemory machine = machine_memory(world);
   DatasetOptions dataset_options = training_data_options(options);
   dataset_options.machine = &machine;

@@ -1,0 +1,153 @@
+#include "io/stage/stage.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <system_error>
+
+#include "io/file/atomic_file.h"
+#include "io/stage/piecewise_copy.h"
+#include "src/core/error.h"
+#include "src/core/hash.h"
+#include "src/core/log.h"
+
+namespace lockstep {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string size_in_words(int64_t bytes) {
+  const auto size = static_cast<double>(bytes);
+  return size < 0x1p30 ? fmt::format("{:.1f} MiB", size / 0x1p20) : fmt::format("{:.1f} GiB", size / 0x1p30);
+}
+
+std::string full_path(const std::string& file) {
+  std::error_code error;
+  const fs::path path = fs::canonical(file, error);
+  return error ? file : path.string();
+}
+
+/// Where the copy of a file lies. Files of one name in different folders have different copies.
+std::string copy_path(const std::string& file, const std::string& folder) {
+  const std::string path = full_path(file);
+  StreamingHash hash;
+  hash.update(std::as_bytes(std::span(path)));
+  return (fs::path(folder) / fmt::format("{:016x}-{}", hash.digest(), fs::path(path).filename().string()))
+      .string();
+}
+
+std::string record_path(const std::string& copy) { return copy + ".json"; }
+
+/// What is recorded beside a finished copy. If one of these has changed, the copy is made again.
+nlohmann::json record_of(const std::string& file, const FileState& original, const FileState& copy) {
+  return {{"file", full_path(file)},
+          {"bytes", original.bytes},
+          {"modified_ns", original.modified_ns},
+          {"copy_modified_ns", copy.modified_ns}};
+}
+
+/// Holds a folder against other processes that stage to it.
+class FolderLock {
+ public:
+  explicit FolderLock(const std::string& folder) {
+    const std::string path = (fs::path(folder) / ".lockstep-stage").string();
+    descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (descriptor_ < 0)
+      fail(ExitCode::data, "data.stage: cannot write to {}: {}. Choose a folder that you may write to.",
+           folder, std::generic_category().message(errno));
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return;
+    log_info("data.stage: waiting for another process that copies to {}", folder);
+    while (::flock(descriptor_, LOCK_EX) != 0 && errno == EINTR) {
+    }
+  }
+  ~FolderLock() { ::close(descriptor_); }
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int descriptor_ = -1;
+};
+
+/// Bytes that a file takes on its disk, which are fewer than its size if not all of it was written.
+int64_t allocated_bytes(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 ? static_cast<int64_t>(status.st_blocks) * 512 : 0;
+}
+
+void require_space(const std::string& folder, int64_t missing, int64_t all) {
+  struct statvfs system {};
+  if (::statvfs(folder.c_str(), &system) != 0) return;
+  const auto free = static_cast<int64_t>(system.f_bavail) * static_cast<int64_t>(system.f_frsize);
+  if (missing <= free) return;
+  fail(ExitCode::data,
+       "data.stage: {} has {} free, but {} of the {} of data are still to be copied there. Free some space, "
+       "choose another folder, or remove the key to read the files where they are.",
+       folder, size_in_words(free), size_in_words(missing), size_in_words(all));
+}
+
+}  // namespace
+
+std::optional<std::string> staged_copy(const std::string& file, const std::string& folder) {
+  const std::string copy = copy_path(file, folder);
+  const FileState original = FileState::of(file), copied = FileState::of(copy);
+  if (!copied.exists || copied.bytes != original.bytes) return std::nullopt;
+  std::ifstream text(record_path(copy));
+  nlohmann::json record = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!record.is_object() || !record.contains("xxh3")) return std::nullopt;
+  record.erase("xxh3");
+  if (record != record_of(file, original, copied)) return std::nullopt;
+  return copy;
+}
+
+StageResult stage_files(const std::vector<std::string>& files, const StageOptions& options) {
+  std::error_code error;
+  fs::create_directories(options.folder, error);
+  if (error)
+    fail(ExitCode::data, "data.stage: cannot create {}: {}. Choose a folder that you may write to.",
+         options.folder, error.message());
+  const FolderLock lock(options.folder);
+
+  StageResult result;
+  std::vector<std::string> unfinished;
+  int64_t missing = 0;  // on the disk
+  for (const std::string& file : std::set<std::string>(files.begin(), files.end())) {
+    const int64_t bytes = FileState::of(file).bytes;
+    result.bytes += bytes;
+    if (staged_copy(file, options.folder)) continue;
+    unfinished.push_back(file);
+    const std::string path = copy_path(file, options.folder);
+    fs::remove(record_path(path), error);
+    // An old copy is replaced only when the new one is complete.
+    missing += std::max<int64_t>(0, bytes - allocated_bytes(path + ".part"));
+  }
+  require_space(options.folder, missing, result.bytes);
+
+  int64_t done = result.bytes;
+  for (const std::string& file : unfinished) done -= FileState::of(file).bytes;
+  for (const std::string& file : unfinished) {
+    const std::string path = copy_path(file, options.folder);
+    PiecewiseCopy copy(file, path);
+    done += copy.original().bytes - copy.missing();
+    result.copied += copy.missing();
+    copy.run(options.threads, [&](int64_t bytes) {
+      done += bytes;
+      if (options.progress) options.progress(done, result.bytes);
+    });
+    nlohmann::json record = record_of(file, copy.original(), copy.commit());
+    record["xxh3"] = fmt::format("{:016x}", copy.checksum());
+    write_text_atomically(record_path(path), record.dump() + "\n");
+  }
+  return result;
+}
+
+}  // namespace lockstep
