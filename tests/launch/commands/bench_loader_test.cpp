@@ -115,6 +115,27 @@ TEST_F(BenchLoader, TellsTheRoutesApart) {
               HasSubstr("a full shuffle each epoch, which decodes"));
 }
 
+// 1200 bytes of x in 13 blocks: each rank alone has room for five of them.
+TEST_F(BenchLoader, RanksOfAMachineDecodeEachBlockOnceIfTheyHaveRoomTogether) {
+  put_samples("gzip.h5", {{8, 4, 3}, 4});
+  const auto measure_on = [&](int ranks) {
+    const ProgramResult result = run_program(
+        lockstep_command(
+            ranks, {"bench", "loader", "--data", "gzip.h5", "--set", "data.memory_budget=700", "--shuffle",
+                    "full", "--batch", "8", "--threads", "1", "--seconds", "0.02", "--python", "", "--json"}),
+        work().string());
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return parse_json(result.out);
+  };
+  const auto alone = measure_on(1), together = measure_on(4);
+  EXPECT_EQ(alone["cache_shared_by"], 1);
+  EXPECT_GT(alone["decoded_blocks"].get<int64_t>(), 2 * 13);
+  EXPECT_EQ(together["cache_shared_by"], 4);
+  EXPECT_EQ(together["cache_bytes"], 13 * 96);
+  EXPECT_EQ(together["decoded_blocks"], 13);
+  EXPECT_THAT(together["data"].get<std::string>(), HasSubstr("4 share a cache of 0.0 MiB"));
+}
+
 TEST_F(BenchLoader, MeasuresEveryNumberOfThreadsUpToTheCores) {
   const auto json = measure("--data d.h5");
   EXPECT_EQ(json["loader"].front()["threads"], 1);
