@@ -127,6 +127,7 @@ void print_column(const ColumnStatistics& column, const std::string& name, const
 }
 
 void print_classes(const DataStatistics& statistics) {
+  if (statistics.classes.empty()) return;
   int64_t all = 0, empty = 0;
   for (const int64_t count : statistics.classes) {
     all += count;
