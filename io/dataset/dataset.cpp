@@ -236,8 +236,8 @@ std::unique_ptr<Expectation> Hdf5Dataset::expect(const ReadingOrder& order) cons
   both->x = x_.expect(windows_ ? in_rows(order, /*last=*/false) : order);
   const bool per_sample = !windows_ || target_rows_ == TargetRows::one_per_window;
   if (targets_)
-    both->y = targets_->column().expect(per_sample ? order
-                                                   : in_rows(order, target_rows_ == TargetRows::last));
+    both->y =
+        targets_->column().expect(per_sample ? order : in_rows(order, target_rows_ == TargetRows::last));
   if (!both->x && !both->y) return nullptr;
   return both;
 }

@@ -109,7 +109,7 @@ void print_troubles(const AlikeDatasets& group) {
   };
   const auto warned = [](const DatasetDescription* dataset) { return !dataset->warnings.empty(); };
   if (const auto found = std::ranges::find_if(group.members, usable_otherwise); found != group.members.end())
-    print_paragraph(fmt::format("{} is usable as {}", (*found)->name, (*found)->usable_as));
+    print_sentence(fmt::format("{} is usable as {}", (*found)->name, (*found)->usable_as));
   if (const auto found = std::ranges::find_if(group.members, unusable); found != group.members.end())
     print_sentence(fmt::format("{} cannot be trained on: {}{}", (*found)->name, (*found)->problem,
                                others(static_cast<size_t>(std::ranges::count_if(group.members, unusable)))));
