@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "launch/config/option_table.h"
+#include "launch/config/values/data_values.h"
 #include "src/core/error.h"
 #include "tests/launch/config/parsed_text.h"
 
@@ -159,6 +160,41 @@ TEST(Config, ASetTableChangesOnlyTheMembersItNames) {
                 .train.early_stop->patience,
             2);
   EXPECT_FALSE(parse("[train]\nearly_stop = { patience = 2 }", {"train.early_stop=false"}).train.early_stop);
+}
+
+TEST(Config, ASourceSaysHowItsSamplesLie) {
+  const std::string table =
+      "{ files = \"a.h5\", x = \"/t.a,b\", y = \"/y\", sample_axis = \"last\", rows = \"10:-5\", window = 8, "
+      "stride = 4, window_target = \"all\" }";
+  const Config config = parse("[data]\ntrain = " + table, {"data.train.window=16"});
+  const DataSource& source = config.data.train;
+  EXPECT_EQ(source.x, "/t.a,b");
+  EXPECT_EQ(source.sample_axis, -1);
+  EXPECT_EQ(to_string(source.rows), "10:-5");
+  EXPECT_EQ(source.window, 16);
+  EXPECT_EQ(source.stride, 4);
+  EXPECT_EQ(source.window_target, WindowTarget::all);
+  const DataSource again = parse(echo_config(config)).data.train;
+  EXPECT_EQ(toml_text(again), toml_text(source));
+  EXPECT_THAT(toml_text(source),
+              HasSubstr("sample_axis = \"last\", rows = \"10:-5\", window = 16, stride = 4, "
+                        "window_target = \"all\""));
+  EXPECT_EQ(parse("", {"data.train={files=\"a.h5\", sample_axis=2}"}).data.train.sample_axis, 2);
+  EXPECT_EQ(to_string(parse("[data]\ntrain = " + table, {"data.train.rows=:40"}).data.train.rows), ":40");
+}
+
+TEST(Config, ASourceWhoseSamplesCannotLieSoIsRefused) {
+  const auto error = [](const std::string& member) {
+    return refusal("[data]\ntrain = { files = \"a.h5\", " + member + " }");
+  };
+  EXPECT_THAT(error("rows = \"1-2\""), HasSubstr("data.train.rows: expects \"FIRST:END\""));
+  EXPECT_THAT(error("sample_axis = \"first\""),
+              HasSubstr("data.train.sample_axis: expects the number of an axis"));
+  EXPECT_THAT(error("sample_axis = 9"), HasSubstr("must be from -6 to 5, is 9"));
+  EXPECT_THAT(error("stride = 2"), HasSubstr("a stride without a window"));
+  EXPECT_THAT(error("window = -1"), HasSubstr("data.train.window: must be at least 0, is -1"));
+  EXPECT_THAT(error("window_target = \"lst\""), HasSubstr("Did you mean 'last'?"));
+  EXPECT_THAT(error("sampel_axis = 1"), HasSubstr("Did you mean 'sample_axis'?"));
 }
 
 TEST(Config, BareWordsAreText) {
