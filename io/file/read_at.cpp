@@ -15,7 +15,7 @@ std::string read_at(int descriptor, int64_t offset, std::span<iovec> pieces) {
                             : preadv(descriptor, pieces.data(), static_cast<int>(pieces.size()), offset);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return std::strerror(errno);
-    if (got == 0) return "the file ends before its values do";
+    if (got == 0) return kFileEndsEarly;
     offset += got;
     auto left = static_cast<size_t>(got);
     while (!pieces.empty() && left >= pieces.front().iov_len) {

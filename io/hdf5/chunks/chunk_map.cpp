@@ -110,12 +110,21 @@ ChunkPlace ChunkMap::look_up(const std::vector<hsize_t>& cell) const {
 
 void ChunkMap::read(const ChunkPlace& place, uint64_t first, std::span<std::byte> out) const {
   const std::string problem = read_at(descriptor_, static_cast<int64_t>(place.address + first), out);
-  if (!problem.empty()) throw filters::BadChunk(problem);
+  if (!problem.empty()) fail_reading(problem, place.address + first);
 }
 
 void ChunkMap::read(const ChunkPlace& place, uint64_t first, std::span<iovec> pieces) const {
   const std::string problem = read_at(descriptor_, static_cast<int64_t>(place.address + first), pieces);
-  if (!problem.empty()) throw filters::BadChunk(problem);
+  if (!problem.empty()) fail_reading(problem, place.address + first);
+}
+
+void ChunkMap::fail_reading(const std::string& problem, uint64_t offset) const {
+  if (problem == kFileEndsEarly) throw filters::BadChunk(problem);
+  fail(
+      ExitCode::data,
+      "{}:{} cannot be read from byte {} of the file on: {}. The disk or the server that holds the file fails; "
+      "the file itself need not be damaged. Start again, from a checkpoint if there is one, when it works.",
+      file_, name_, offset, problem);
 }
 
 bool ChunkMap::is_cached(const ChunkPlace& place, uint64_t first) const {

@@ -38,8 +38,8 @@ class ChunkMap {
   /// The place of the chunk in `cell`, counted in chunks along each axis. Throws Error(data) if the index is
   /// damaged, filters::BadChunk if the entry is.
   ChunkPlace find(const std::vector<hsize_t>& cell) const;
-  /// Reads stored bytes [first, first + out.size()) of a chunk. Throws filters::BadChunk if that fails or the
-  /// file ends before them.
+  /// Reads stored bytes [first, first + out.size()) of a chunk. Throws filters::BadChunk if the file ends
+  /// before them, and Error(data) if the disk or server fails.
   void read(const ChunkPlace& place, uint64_t first, std::span<std::byte> out) const;
   /// The same into several pieces of memory, which are modified.
   void read(const ChunkPlace& place, uint64_t first, std::span<iovec> pieces) const;
@@ -59,6 +59,7 @@ class ChunkMap {
     void operator()(Entry* table) const { std::free(table); }
   };
   ChunkPlace look_up(const std::vector<hsize_t>& cell) const;
+  [[noreturn]] void fail_reading(const std::string& problem, uint64_t offset) const;
 
   hid_t dataset_;
   std::string file_, name_;

@@ -94,6 +94,23 @@ TEST(WatchedFiles, AStreamedFileThatIsCutShortOrRewrittenEndsTheTraining) {
       AllOf(HasSubstr("a.h5 changed after it was opened: its size went from"), HasSubstr("to 5000 bytes")));
 }
 
+TEST(WatchedFiles, AStreamedFileThatGrowsOrIsReplacedEndsTheTraining) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "a.h5";
+  put(path, "/x", {1000}, counting<double>(1000));
+  EXPECT_THAT(said_by_stream(folder, "a.h5",
+                             [&] { std::ofstream(path, std::ios::app | std::ios::binary) << "more"; }),
+              HasSubstr("a.h5 changed after it was opened: its size went from"));
+  fs::remove(path);
+  put(path, "/x", {1000}, counting<double>(1000));
+  EXPECT_THAT(said_by_stream(folder, "a.h5",
+                             [&] {
+                               fs::copy_file(path, folder / "b.h5");
+                               fs::rename(folder / "b.h5", path);
+                             }),
+              HasSubstr("a.h5 changed after it was opened: another file took its place."));
+}
+
 TEST(WatchedFiles, AFileThatCannotBeReadBecauseItChangedIsNotCalledDamaged) {
   const TemporaryFolder folder;
   put(folder / "a.h5", "/x", {10000}, counting<double>(10000), {{1000}, 4});

@@ -1,5 +1,8 @@
 #include "io/hdf5/chunks/chunk_map.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -197,6 +200,23 @@ TEST(ChunkMap, ChunksBehindTheEndOfATruncatedFileAreAnErrorThatNamesThem) {
                 testing::AllOf(HasSubstr("x.h5:/x: rows "), HasSubstr(" cannot be read: the chunk at ("),
                                HasSubstr(", 0) is damaged: the file ends before its values do")));
   }
+}
+
+// Memory of this process in which there is nothing: reading it gives EIO, as a failing disk does.
+TEST(ChunkMap, ADiskOrServerThatFailsIsNotCalledADamagedFile) {
+  const TemporaryFolder folder;
+  put(folder / "a.h5", "/x", {10}, counting<double>(10));
+  const hdf5::File file = hdf5::File::open(folder / "a.h5");
+  const hdf5::Dataset dataset = file.dataset("/x");
+  const int memory = ::open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(memory, 0);
+  const hdf5::ChunkMap map(dataset, memory, hdf5::ChunkPlace{4096, 80, 0});
+  std::array<std::byte, 80> out;
+  EXPECT_THAT(
+      error_of([&] { map.read(map.find({}), 8, std::span<std::byte>(out)); }),
+      HasSubstr("a.h5:/x cannot be read from byte 4104 of the file on: Input/output error. The disk or the "
+                "server that holds the file fails"));
+  ::close(memory);
 }
 
 }  // namespace
