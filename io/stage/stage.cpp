@@ -15,6 +15,9 @@
 #include <system_error>
 
 #include "io/file/atomic_file.h"
+#include "io/dataset/layouts/open_rows.h"
+#include "io/hdf5/hdf5.h"
+#include "io/hdf5/sources/sources.h"
 #include "io/stage/piecewise_copy.h"
 #include "src/core/error.h"
 #include "src/core/hash.h"
@@ -96,6 +99,15 @@ void require_space(const std::string& folder, int64_t missing, int64_t all) {
 }
 
 }  // namespace
+
+bool needs_other_files(const std::string& file, const std::vector<std::string>& names) {
+  const hdf5::Lock lock;
+  const hdf5::File opened = hdf5::File::open(file);
+  for (const std::string& name : names)
+    for (const std::string& data_set : open_rows(file, name)->data_sets())
+      if (hdf5::require_sources(opened.dataset(data_set)).files.size() > 1) return true;
+  return false;
+}
 
 std::optional<std::string> staged_copy(const std::string& file, const std::string& folder) {
   const std::string copy = copy_path(file, folder);

@@ -1,17 +1,13 @@
 #include "src/train/run/stage_data.h"
 
-#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 
-#include "io/dataset/layouts/open_rows.h"
 #include "io/dataset/source_files.h"
 #include "io/file/staged_copies.h"
-#include "io/hdf5/hdf5.h"
-#include "io/hdf5/sources/sources.h"
 #include "io/stage/stage.h"
 #include "src/core/counted.h"
 #include "src/core/log.h"
@@ -27,16 +23,6 @@ double seconds_staging_since(StageClock::time_point start) {
 }
 
 double mebibytes(int64_t bytes) { return static_cast<double>(bytes) / 0x1p20; }
-
-/// Whether one of these data sets has values in other files than `file`.
-bool needs_other_files(const std::string& file, const std::vector<std::string>& names) {
-  const hdf5::Lock lock;
-  const hdf5::File opened = hdf5::File::open(file);
-  for (const std::string& name : names)
-    for (const std::string& data_set : open_rows(file, name)->data_sets())
-      if (hdf5::require_sources(opened.dataset(data_set)).files.size() > 1) return true;
-  return false;
-}
 
 /// Those files of the sources that can be copied alone; warns about the others.
 std::set<std::string> files_to_stage(const std::vector<const DataSource*>& sources, TargetTask task) {

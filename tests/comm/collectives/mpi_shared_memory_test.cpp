@@ -29,5 +29,13 @@ TEST(SharedMemory, ShowsEachRankWhatTheOthersWrite) {
   }
 }
 
+TEST(SharedMemory, TheRanksOfAMachineAreInOrder) {
+  World& world = test_world();
+  const std::vector<int> ranks = ranks_of_machine(world);
+  ASSERT_EQ(ranks.size(), static_cast<size_t>(world.local_size()));
+  EXPECT_EQ(ranks[static_cast<size_t>(world.local_rank())], world.rank());
+  for (size_t i = 1; i < ranks.size(); ++i) EXPECT_LT(ranks[i - 1], ranks[i]);
+}
+
 }  // namespace
 }  // namespace lockstep

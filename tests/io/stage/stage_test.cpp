@@ -12,6 +12,7 @@
 #include "io/stage/piecewise_copy.h"
 #include "tests/io/data_files.h"
 #include "tests/io/files.h"
+#include "tests/io/hdf5/source_files.h"
 #include "tests/io/limited_disk.h"
 
 namespace lockstep {
@@ -151,6 +152,15 @@ TEST_F(Staging, AFolderThatCannotBeMadeIsAnError) {
   make_file("x.h5", 10);
   EXPECT_THAT(error_of([&] { stage_files({work / "x.h5"}, {.folder = work / "x.h5/local"}); }),
               HasSubstr("data.stage: cannot create " + (work / "x.h5/local")));
+}
+
+TEST_F(Staging, TellsFilesThatNeedOthers) {
+  put(work / "a.h5", "/x", {10}, counting<double>(10));
+  put_virtual(work / "v.h5", "/x", 10, {{"a.h5", "/x", 0, 10}});
+  put(work / "v.h5", "/y", {10}, counting<double>(10));
+  EXPECT_FALSE(needs_other_files(work / "a.h5", {"/x"}));
+  EXPECT_TRUE(needs_other_files(work / "v.h5", {"/y", "/x"}));
+  EXPECT_FALSE(needs_other_files(work / "v.h5", {"/y"}));
 }
 
 TEST_F(Staging, AnOriginalThatChangesMeanwhileIsAnError) {

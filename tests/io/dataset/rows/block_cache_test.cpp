@@ -1,6 +1,9 @@
 #include "io/dataset/rows/block_cache.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -268,6 +271,34 @@ TEST(BlockCache, WaitsForASlotIfAllAreInUse) {
     EXPECT_TRUE(await([&] { return is_there.load(); }));
   }
   third.join();
+}
+
+TEST(MachineLock, AProcessThatDiesWithItIsAnErrorForTheOthers) {
+  void* const memory =
+      ::mmap(nullptr, sizeof(MachineLock), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  auto* const lock = static_cast<MachineLock*>(memory);
+  lock->initialize();
+  lock->lock();
+  lock->unlock();
+  const pid_t child = fork();
+  if (child == 0) {
+    lock->lock();
+    _exit(0);
+  }
+  ASSERT_EQ(waitpid(child, nullptr, 0), child);
+  for (int time = 0; time < 2; ++time) {
+    try {
+      lock->lock();
+      ADD_FAILURE() << "took the lock";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::lost);
+      EXPECT_EQ(std::string(error.what()),
+                "another rank of this machine died while it held the cache that they share.");
+    }
+  }
+  EXPECT_FALSE(lock->acquire());
+  ::munmap(memory, sizeof(MachineLock));
 }
 
 /// Ranks of a machine, as threads, each with its own object over the same memory.
