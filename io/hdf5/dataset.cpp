@@ -5,6 +5,7 @@
 #include "io/hdf5/chunks/chunk_reader.h"
 #include "io/hdf5/crash_report.h"
 #include "io/hdf5/element_type.h"
+#include "io/hdf5/elements/heap_reader.h"
 #include "io/hdf5/hdf5.h"
 #include "src/core/activity.h"
 
@@ -51,6 +52,16 @@ bool has_variable_strings(hid_t type) {
   return false;
 }
 
+/// Bytes in the file of a reference to a value of variable length: a number of items, an address and an
+/// index. libhdf5 gives the size in memory.
+size_t reference_bytes(hid_t dataset) {
+  const Id file(H5Iget_file_id(dataset));
+  const Id properties(H5Fget_create_plist(file.get()));
+  size_t address = sizeof(haddr_t), length = 0;
+  if (properties) H5Pget_sizes(properties.get(), &address, &length);
+  return 4 + address + 4;
+}
+
 }  // namespace
 
 Dataset::Dataset(const std::string& file, const std::string& name, Id id)
@@ -73,6 +84,7 @@ Dataset::Dataset(const std::string& file, const std::string& name, Id id)
       fail(ExitCode::data, "{} claims more elements than any file can hold: its header is damaged.", where());
   }
   type_ = element_type(type_id_.get());
+  if (has_variable_length(type_id_.get())) type_.bytes = reference_bytes(id_.get());
   switch (H5Pget_layout(properties.get())) {
     case H5D_COMPACT:
       layout_ = "compact";
@@ -123,7 +135,7 @@ Dataset::Dataset(const std::string& file, const std::string& name, Id id)
                   H5Tdetect_class(type_id_.get(), H5T_REFERENCE) <= 0 &&
                   !has_variable_strings(type_id_.get());
   if (type_.kind != ElementType::Kind::other) number_ = number_type(type_id_.get());
-  if (holds_values_) chunk_map_ = ChunkMap::of(*this);
+  if (holds_values_ || has_variable_length(type_id_.get())) chunk_map_ = ChunkMap::of(*this);
   H5Eclear2(H5E_DEFAULT);
 }
 

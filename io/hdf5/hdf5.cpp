@@ -210,6 +210,15 @@ bool File::contains(const std::string& name) const {
   return H5Oexists_by_name(id_.get(), name.c_str(), H5P_DEFAULT) > 0;
 }
 
+bool File::contains_dataset(const std::string& name) const {
+  const Lock lock;
+  if (!contains(name)) return false;
+  const Id object(H5Oopen(id_.get(), name.c_str(), H5P_DEFAULT));
+  const bool is_dataset = object && H5Iget_type(object.get()) == H5I_DATASET;
+  H5Eclear2(H5E_DEFAULT);
+  return is_dataset;
+}
+
 std::vector<std::string> File::dataset_names(size_t limit) const {
   std::vector<std::string> names;
   for (Named& named : list_names(*this, limit)) {

@@ -191,6 +191,8 @@ class File {
 
   const std::string& path() const { return path_; }
   bool contains(const std::string& name) const;
+  /// Whether it contains a data set, rather than a group, of this name.
+  bool contains_dataset(const std::string& name) const;
   /// Every name ("/train/x") that leads to a data set, also through links, in name order; at most `limit`
   /// (hdf5/sources/links.h).
   std::vector<std::string> dataset_names(size_t limit = 1000) const;
@@ -209,6 +211,9 @@ class File {
   void set_attribute(const std::string& object, const std::string& name, int64_t value);
   void set_attribute(const std::string& object, const std::string& name, double value);
   void set_attribute(const std::string& object, const std::string& name, const std::string& value);
+  /// As an array of strings.
+  void set_attribute(const std::string& object, const std::string& name,
+                     const std::vector<std::string>& values);
   /// None if the object has no such attribute; throws Error(data) if the attribute has another type.
   std::optional<int64_t> integer_attribute(const std::string& object, const std::string& name) const;
   std::optional<double> real_attribute(const std::string& object, const std::string& name) const;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include "io/hdf5/hdf5.h"
 
@@ -30,10 +31,9 @@ Id find_attribute(hid_t file, const std::string& object, const std::string& name
 }
 
 bool write_attribute(hid_t file, const std::string& object, const std::string& name, hid_t type,
-                     const void* value) {
+                     const void* value, const Id& space = Id(H5Screate(H5S_SCALAR))) {
   if (H5Aexists_by_name(file, object.c_str(), name.c_str(), H5P_DEFAULT) > 0)
     H5Adelete_by_name(file, object.c_str(), name.c_str(), H5P_DEFAULT);
-  const Id space(H5Screate(H5S_SCALAR));
   const Id attribute(H5Acreate_by_name(file, object.c_str(), name.c_str(), type, space.get(), H5P_DEFAULT,
                                        H5P_DEFAULT, H5P_DEFAULT));
   return attribute && H5Awrite(attribute.get(), type, value) >= 0;
@@ -120,6 +120,19 @@ void File::set_attribute(const std::string& object, const std::string& name, dou
 void File::set_attribute(const std::string& object, const std::string& name, const std::string& value) {
   const Lock lock;
   if (!write_attribute(id_.get(), object, name, string_type(value.size()).get(), value.c_str()))
+    fail_to("write attribute " + name);
+}
+
+void File::set_attribute(const std::string& object, const std::string& name,
+                         const std::vector<std::string>& values) {
+  const Lock lock;
+  const Id type(H5Tcopy(H5T_C_S1));
+  H5Tset_size(type.get(), H5T_VARIABLE);
+  H5Tset_cset(type.get(), H5T_CSET_UTF8);
+  std::vector<const char*> texts;
+  for (const std::string& value : values) texts.push_back(value.c_str());
+  const Id space = simple_space(std::array{static_cast<int64_t>(values.size())});
+  if (!write_attribute(id_.get(), object, name, type.get(), texts.data(), space))
     fail_to("write attribute " + name);
 }
 

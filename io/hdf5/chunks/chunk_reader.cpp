@@ -6,6 +6,7 @@
 
 #include "io/hdf5/chunks/chunk_bytes.h"
 #include "io/hdf5/crash_report.h"
+#include "io/hdf5/elements/heap_reader.h"
 #include "io/hdf5/filters/filters.h"
 
 namespace lockstep::hdf5 {
@@ -111,6 +112,8 @@ const std::byte* ChunkReader::values_of(const Extents& cell, std::span<std::byte
 
 std::vector<std::byte> ChunkReader::fill_value() {
   std::vector<std::byte> stored(element_bytes_), value(out_bytes_);
+  // A value of variable length would be given as an address in memory; an empty one is stored as zeros.
+  if (!dtype_ && has_variable_length(dataset_.type_id())) return value;
   {
     const Lock lock;
     const Id properties(H5Dget_create_plist(dataset_.id()));
