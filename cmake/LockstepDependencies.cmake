@@ -22,6 +22,9 @@ foreach(library deflate zstd lz4 blosc)
   find_library(${name}_LIBRARY ${library} REQUIRED)
   list(APPEND decoder_libraries ${${name}_LIBRARY})
 endforeach()
+# Decoders of images in data sets, which a build can do without.
+find_package(JPEG)
+find_package(PNG)
 
 add_library(lockstep_dependencies INTERFACE)
 target_include_directories(lockstep_dependencies SYSTEM INTERFACE ${MPI_C_INCLUDE_DIRS} ${HDF5_C_INCLUDE_DIRS})
@@ -30,3 +33,8 @@ target_compile_definitions(lockstep_dependencies INTERFACE OMPI_SKIP_MPICXX=1 H5
 target_link_libraries(lockstep_dependencies INTERFACE
   ${MPI_C_LIBRARIES} ${HDF5_C_LIBRARIES} ${DNNL_LIBRARY} OpenMP::OpenMP_CXX fmt::fmt spdlog::spdlog CLI11::CLI11
   nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus ZLIB::ZLIB ${decoder_libraries} ${XXHASH_LIBRARY} Threads::Threads ${CMAKE_DL_LIBS})
+foreach(library JPEG PNG)
+  if(${library}_FOUND)
+    target_link_libraries(lockstep_dependencies INTERFACE ${library}::${library})
+  endif()
+endforeach()
