@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "io/dataset/layouts/sequence_rows.h"
 #include "io/dataset/rows/block_cache.h"
 #include "io/dataset/rows/joined_rows.h"
 #include "io/dataset/rows/memory_rows.h"
@@ -10,11 +11,14 @@
 
 namespace lockstep {
 
-Column::Column(const std::vector<std::string>& files, const std::string& name, const RowLayout& layout,
+Column::Column(const std::vector<std::string>& files, const std::string& name, const RowLayout& given,
                const RowSlice& slice)
-    : name_(name) {
+    : name_(name), names_(given.names) {
   INVARIANT(!files.empty(), "a data source without files");
   const hdf5::Lock lock;
+  RowLayout layout = given;
+  // Sequences are padded to the longest one of all files.
+  if (layout.length == 0 && files.size() > 1) layout.length = longest_sequence(files, name);
   for (const std::string& path : files) {
     std::unique_ptr<StoredRows> stored = open_rows(path, name, layout);
     const std::string where = stored->where();
@@ -33,6 +37,7 @@ Column::Column(const std::vector<std::string>& files, const std::string& name, c
       fail(ExitCode::data, "{} holds {}, but {} holds {}. All files of a data set must agree.", where,
            type.name, parts_[0].path, stored_.name);
     }
+    is_padded_ = is_padded_ || stored->facts().is_padded;
     const int64_t rows = stored->rows();
     if (rows > (INT64_MAX >> 4) - rows_) fail(ExitCode::data, "{} claims too many samples.", where);
     parts_.push_back({path, rows_, rows, std::move(stored)});

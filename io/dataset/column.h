@@ -42,9 +42,15 @@ class Column {
   size_t files() const { return parts_.size(); }
   const std::string& file(size_t index) const { return parts_[index].path; }
   int64_t rows_in_file(size_t index) const { return parts_[index].rows; }
+  /// See StoredRows::keys(). Call before load().
+  const std::vector<std::string>& keys_in_file(size_t index) const { return parts_[index].stored->keys(); }
   const std::string& name() const { return name_; }
   /// See RowFacts::notes; of the first file.
   const std::vector<std::string>& notes() const { return notes_; }
+  /// See RowLayout::names.
+  const TargetNames& names() const { return names_; }
+  /// See RowFacts::is_padded; of any file.
+  bool is_padded() const { return is_padded_; }
   const StoredBlocks& blocks() const { return blocks_; }
   bool in_memory() const { return in_memory_; }
   /// The number of ranks that share the rows in memory.
@@ -102,6 +108,8 @@ class Column {
   void keep(const RowSlice& slice);
 
   std::string name_;
+  TargetNames names_;
+  bool is_padded_ = false;
   std::vector<std::string> notes_;
   std::vector<Part> parts_;
   int64_t rows_ = 0;

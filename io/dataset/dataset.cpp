@@ -45,6 +45,9 @@ class Hdf5Dataset final : public Dataset {
   TargetKind target_kind() const override { return targets_ ? targets_->kind() : TargetKind::none; }
   const Shape& y_shape() const override { return y_shape_; }
   int64_t classes() const override { return targets_ ? targets_->classes() : 0; }
+  const ClassNames& class_names() const override {
+    return targets_ ? targets_->class_names() : Dataset::class_names();
+  }
   Understood understood() const override {
     return {.first_label = targets_ ? targets_->first_label() : 0, .sample_axis = sample_axis_};
   }
@@ -247,6 +250,7 @@ uint64_t Hdf5Dataset::fingerprint() const {
                                      to_string(x_dtype()), targets_ ? targets_->column().name() : "",
                                      static_cast<int>(target_kind()), to_string(y_shape()), classes_seen());
   if (windows_) identity += fmt::format(" windows every {}", windows_->stride());
+  for (const std::string& name : class_names()) identity += "\n" + name;
   return fingerprint_of(*this, identity);
 }
 
@@ -259,6 +263,11 @@ std::string Hdf5Dataset::describe() const {
 }
 
 }  // namespace
+
+const ClassNames& Dataset::class_names() const {
+  static const ClassNames none;
+  return none;
+}
 
 std::optional<SourceFacts> Dataset::facts() const { return std::nullopt; }
 
@@ -304,6 +313,13 @@ std::vector<std::string> names_read(const DataSource& source, TargetTask task) {
   return {source.x, source.y};
 }
 
+void pad_like(DatasetOptions& options, const Shape& x, const Shape& y) {
+  // A sequence of tokens has one more than a sample, whose targets are one position later.
+  const int64_t more = options.task == TargetTask::tokens ? 1 : 0;
+  options.x_length = x.rank() > 0 ? x[0] + more : 0;
+  options.y_length = y.rank() > 0 ? y[0] : 0;
+}
+
 std::unique_ptr<Dataset> open_dataset(const DataSource& meant, const DatasetOptions& options) {
   DataSource source = meant;
   source.files = matching_files(meant.files);
@@ -322,7 +338,8 @@ std::unique_ptr<Dataset> open_dataset(const DataSource& meant, const DatasetOpti
     source.y.clear();  // not read, and it need not exist
     return open_next_tokens(source, options);
   }
-  auto dataset = std::make_unique<Hdf5Dataset>(source, layout_of(source, options.understood), options);
+  auto dataset =
+      std::make_unique<Hdf5Dataset>(source, layout_of(source, options.understood, options), options);
   for (const std::string& note : dataset->notes()) log_info("{}", note);
   return dataset;
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "io/dataset/class_names.h"
 #include "io/dataset/machine_memory.h"
 #include "io/dataset/reading_order.h"
 #include "io/dataset/row_slice.h"
@@ -94,6 +95,8 @@ class Dataset {
   virtual int64_t classes() const = 0;
   /// What other data of the same run has to be read like.
   virtual Understood understood() const { return {}; }
+  /// The names of the classes, if the targets are stored with names; else empty.
+  virtual const ClassNames& class_names() const;
   /// The class of a sample; -1 if it has none, or is ignored, or if there is not one class per sample.
   virtual int64_t label(int64_t /*index*/) const { return -1; }
   /// Number of targets of each class, without ignored ones; empty unless they were counted.
@@ -141,6 +144,10 @@ struct DatasetOptions {
   TargetTask task = TargetTask::automatic;
   int64_t classes = 0;  ///< number of classes, above every label; 0: largest label + 1
   std::optional<TargetKind> kind = std::nullopt;  ///< if known from other data, such as the training data
+  ClassNames class_names = {};  ///< with `kind`: of the other data's classes; others are unknown
+  /// Lengths to which sequences of variable length are padded; 0: that of the longest.
+  int64_t x_length = 0, y_length = 0;
+  std::optional<double> missing = std::nullopt;         ///< what NaN and missing values in x are read as
   std::optional<int64_t> ignored_label = std::nullopt;  ///< a label that stands for no class
   /// Of the training data, if this is other data. Not set: the first label is 1 if the labels are 1, 2, ...,
   /// C, each of which occurs, and C is `classes` if that is set; else 0.
@@ -154,6 +161,9 @@ struct DatasetOptions {
   bool probe = true;   ///< check the files in a child process first; one rank of several is enough
   bool finite = true;  ///< reject NaN and infinities of x; false: deliver them
 };
+
+/// Pads sequences to the lengths of other data, given the shapes of its samples and targets.
+void pad_like(DatasetOptions& options, const Shape& x, const Shape& y);
 
 /// Opens and checks a data set. Each file is first probed in a child process with limits on time and memory,
 /// because libhdf5 can crash or hang on a damaged file. x and y must have the same length, labels must be in

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "io/dataset/source_layout.h"
@@ -9,6 +10,7 @@
 #include "io/dataset/targets.h"
 #include "io/dataset/token_windows.h"
 #include "src/core/error.h"
+#include "src/core/log.h"
 
 namespace lockstep {
 
@@ -33,21 +35,26 @@ void require_sequences(const Column& column) {
 }
 
 /// Options with which Targets reads the rows: as classes at T positions. Each id but the last of a row is
-/// also an input of the network, so no label may be ignored before its range is checked.
-DatasetOptions options_of_ids(DatasetOptions options) {
+/// also an input of the network, so no label may be ignored before its range is checked, except in padding.
+DatasetOptions options_of_ids(DatasetOptions options, bool are_padded) {
   options.task = TargetTask::tokens;
-  options.ignored_label.reset();
+  options.y_length = options.x_length;
+  if (!are_padded) options.ignored_label.reset();
   return options;
 }
 
-std::unique_ptr<Column> open_ids(const DataSource& source) {
-  return std::make_unique<Column>(source.files, source.x, layout_of(source, {}).x, source.rows);
+std::unique_ptr<Column> open_ids(const DataSource& source, const DatasetOptions& options) {
+  RowLayout layout = layout_of(source, {}, options).x;
+  layout.padding = static_cast<double>(options.ignored_label.value_or(0));
+  layout.are_targets = true;
+  return std::make_unique<Column>(source.files, source.x, layout, source.rows);
 }
 
 class NextTokens final : public Dataset {
  public:
-  NextTokens(const DataSource& source, const DatasetOptions& options)
-      : ids_(open_ids(source), options_of_ids(options)),
+  NextTokens(const DataSource& source, const DatasetOptions& options, bool are_padded)
+      : ids_(open_ids(source, options), options_of_ids(options, are_padded)),
+        padding_(are_padded ? options.ignored_label : std::nullopt),
         shape_{ids_.shape()[0] - 1},
         budget_(options.memory_budget) {
     if (ids_.bytes() <= budget_)
@@ -69,8 +76,11 @@ class NextTokens final : public Dataset {
     ids_.read(indices, reinterpret_cast<std::byte*>(rows.data()));
     const size_t bytes = (length - 1) * sizeof(int32_t);
     for (size_t i = 0; i < indices.size(); ++i) {
-      std::memcpy(x + i * bytes, &rows[i * length], bytes);
       if (y != nullptr) std::memcpy(y + i * bytes, &rows[i * length + 1], bytes);
+      // No target follows padding, so that any id will do as its input.
+      if (padding_)
+        std::replace(&rows[i * length], &rows[i * length] + length, static_cast<int32_t>(*padding_), 0);
+      std::memcpy(x + i * bytes, &rows[i * length], bytes);
     }
   }
 
@@ -93,7 +103,8 @@ class NextTokens final : public Dataset {
 
  private:
   Targets ids_;
-  Shape shape_;  ///< of x and of y
+  std::optional<int64_t> padding_;  ///< of sequences of variable length
+  Shape shape_;                     ///< of x and of y
   int64_t budget_;
 };
 
@@ -102,7 +113,8 @@ class NextTokens final : public Dataset {
 std::unique_ptr<Dataset> open_next_tokens(const DataSource& source, const DatasetOptions& options) {
   if (source.window > 0)
     fail(ExitCode::usage, "data.context, not window, cuts a sequence of tokens into windows.");
-  const Column column(source.files, source.x, layout_of(source, {}).x, source.rows);
+  const std::unique_ptr<Column> ids = open_ids(source, options);
+  const Column& column = *ids;
   if (options.context > 0 && column.row_shape().rank() == 0) return open_token_windows(source, options);
   require_sequences(column);
   if (options.context > 0)
@@ -110,7 +122,14 @@ std::unique_ptr<Dataset> open_next_tokens(const DataSource& source, const Datase
          "data.context = {} cuts one long sequence (N) into windows, but {}:{} holds sequences of {} tokens. "
          "Remove the key.",
          options.context, column.file(0), column.name(), column.row_shape()[0]);
-  return std::make_unique<NextTokens>(source, options);
+  if (column.is_padded() && options.ignored_label.value_or(0) >= 0)
+    fail(
+        ExitCode::data,
+        "{}:{} holds sequences of different lengths. Set train.ignore_label = -1, or another negative number, "
+        "which the targets in their padding get.",
+        column.file(0), column.name());
+  for (const std::string& note : column.notes()) log_info("{}", note);
+  return std::make_unique<NextTokens>(source, options, column.is_padded());
 }
 
 }  // namespace lockstep

@@ -43,7 +43,7 @@ void require_finite(const Column& column, const std::byte* rows, int64_t first, 
   if (at >= 0)
     fail(ExitCode::data,
          "{} holds NaN or infinity (value {} of the sample). Remove or repair such samples: training on them "
-         "never recovers.",
+         "never recovers. If NaN means a missing value of x, data.missing = NUMBER replaces it.",
          column.where(first + at / row_values), at % row_values);
 }
 

@@ -25,7 +25,9 @@ std::string_view take_number(std::string_view& text) {
   return number;
 }
 
-bool is_before(const std::string& left, const std::string& right) {
+}  // namespace
+
+bool is_naturally_before(const std::string& left, const std::string& right) {
   std::string_view a = left, b = right;
   while (!a.empty() && !b.empty()) {
     if (is_digit(a[0]) && is_digit(b[0])) {
@@ -41,6 +43,8 @@ bool is_before(const std::string& left, const std::string& right) {
   return a.empty() != b.empty() ? a.empty() : left < right;
 }
 
+namespace {
+
 std::vector<std::string> matches_of(const std::string& pattern) {
   std::vector<std::string> files;
   glob_t found{};
@@ -50,7 +54,7 @@ std::vector<std::string> matches_of(const std::string& pattern) {
   if (status == GLOB_NOMATCH || (status == 0 && files.empty()))
     fail(ExitCode::data, "{}: no file matches this pattern.", pattern);
   if (status != 0) fail(ExitCode::data, "{}: a folder of this pattern cannot be read.", pattern);
-  std::ranges::sort(files, is_before);
+  std::ranges::sort(files, is_naturally_before);
   return files;
 }
 

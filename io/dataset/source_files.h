@@ -10,4 +10,7 @@ namespace lockstep {
 /// pattern. Throws Error(data) for a pattern that matches no file.
 std::vector<std::string> matching_files(const std::vector<std::string>& names);
 
+/// Natural order: numbers in names are compared as numbers, so that "part9" is before "part10".
+bool is_naturally_before(const std::string& left, const std::string& right);
+
 }  // namespace lockstep

@@ -1,15 +1,21 @@
 #include "io/dataset/source_layout.h"
 
+#include "io/dataset/target_names.h"
 #include "io/dataset/windows.h"
 
 namespace lockstep {
 
-SourceLayout layout_of(const DataSource& source, const std::optional<Understood>& understood) {
+SourceLayout layout_of(const DataSource& source, const std::optional<Understood>& understood,
+                       const DatasetOptions& options) {
   constexpr int kFirst = 0, kLast = -1;
   SourceLayout layout;
+  layout.x.length = options.x_length;
+  layout.x.missing = options.missing;
   layout.x.sample_axis = source.sample_axis.value_or(understood ? understood->sample_axis : kFirst);
   if (source.y.empty()) return layout;
-  const auto x = open_rows(source.files[0], source.x, layout.x), y = open_rows(source.files[0], source.y);
+  layout.y = layout_of_targets({}, source.files, source.y, options);
+  const auto x = open_rows(source.files[0], source.x, layout.x),
+             y = open_rows(source.files[0], source.y, layout.y);
   const auto last = [](const StoredRows& rows) {
     return rows.facts().axes.empty() ? rows.rows() : rows.facts().axes.back();
   };

@@ -12,7 +12,9 @@ struct SourceLayout {
 
 /// From what the source says and, where it says nothing, the extents in its first file: MATLAB's files have
 /// the samples on the last axis of x, and targets (1, N). understood: of the training data, which decides
-/// without targets. Throws Error(data) as open_rows() does.
-SourceLayout layout_of(const DataSource& source, const std::optional<Understood>& understood);
+/// without targets. From options: names of classes, lengths of sequences and missing values. Throws
+/// Error(data) as open_rows() does.
+SourceLayout layout_of(const DataSource& source, const std::optional<Understood>& understood,
+                       const DatasetOptions& options = {});
 
 }  // namespace lockstep

@@ -33,6 +33,7 @@ class SplitDataset final : public Dataset {
   const Shape& y_shape() const override { return whole_->y_shape(); }
   int64_t classes() const override { return whole_->classes(); }
   Understood understood() const override { return whole_->understood(); }
+  const ClassNames& class_names() const override { return whole_->class_names(); }
   int64_t label(int64_t index) const override { return whole_->label(sample_of_whole(index)); }
   std::vector<int64_t> class_targets() const override { return whole_->class_targets(); }
 

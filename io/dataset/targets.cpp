@@ -5,7 +5,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "io/dataset/source_files.h"
 #include "io/dataset/target_look.h"
+#include "io/dataset/target_names.h"
 #include "src/core/counted.h"
 
 namespace lockstep {
@@ -74,7 +76,22 @@ Targets::Targets(std::unique_ptr<Column> column, const DatasetOptions& options, 
       may_begin_with_1_(!options.understood && !options.kind && !are_tokens_),
       ignored_(options.ignored_label) {
   const Shape& row = column_->row_shape();
-  kind_ = find_kind(options, samples);
+  if (column_->is_padded() && !ignored_)
+    fail(ExitCode::data,
+         "{}:{} holds sequences of different lengths. Where targets are padded they have no class: set "
+         "train.ignore_label to a number that is none, such as -1.",
+         column_->file(0), column_->name());
+  kind_ = column_->names().are_stored ? TargetKind::classes : find_kind(options, samples);
+  if (kind_ == TargetKind::classes) class_names_ = column_->names().names;
+  if (!class_names_.empty()) {
+    declared_ = static_cast<int64_t>(class_names_.size());
+    may_begin_with_1_ = false;
+  }
+  if (column_->is_padded() && kind_ != TargetKind::classes)
+    fail(ExitCode::data,
+         "{}:{} holds sequences of different lengths, which can only be classes of positions (data.task = "
+         "\"classes\"). Store numbers to predict as (N, ...).",
+         column_->file(0), column_->name());
   // (N, 1) holds one number per sample, like (N).
   shape_ = row.rank() == 0 ? Shape{1} : row;
   if (kind_ == TargetKind::classes && row.elements() == 1) {
@@ -311,14 +328,32 @@ void Targets::read_labels_at_positions(std::span<const int64_t> indices, int32_t
 /// The remedy when x and y have different numbers of rows in a file.
 static std::string remedy_of_lengths(const Column& x) {
   if (x.row_shape().rank() == 0 && x.name().ends_with("/data"))
-    return "If these are the values of a sparse matrix (data, indices and indptr, as AnnData stores it), "
-           "store it dense, as (samples, values).";
+    return fmt::format(
+        "If these are the values of a sparse matrix (data, indices and indptr, as AnnData stores it), "
+        "name its group: x = \"{}\".",
+        x.name().substr(0, x.name().size() - 5));
   return "Each sample needs its target. If another axis of x than the first counts the samples, set sample_axis "
          "of the source.";
 }
 
+/// Of data sets that hold a sample each, the first without the other.
+static void require_same_keys(const Column& x, const Column& y, size_t file) {
+  const std::vector<std::string>&samples = x.keys_in_file(file), &targets = y.keys_in_file(file);
+  if (samples.empty() || targets.empty()) return;
+  const auto [sample, target] = std::ranges::mismatch(samples, targets);
+  if (sample == samples.end() && target == targets.end()) return;
+  // In natural order, whichever comes first is missing on the other side.
+  const bool lacks_target =
+      target == targets.end() || (sample != samples.end() && is_naturally_before(*sample, *target));
+  fail(ExitCode::data,
+       "{}: there is a data set for '{}' of {}, but none of {}. Each sample needs its target.", x.file(file),
+       printable(lacks_target ? *sample : *target), lacks_target ? x.name() : y.name(),
+       lacks_target ? y.name() : x.name());
+}
+
 void require_equal_lengths(const Column& x, const Column& y) {
   INVARIANT(x.files() == y.files() || x.rows() != y.rows(), "{} and {}", x.name(), y.name());
+  for (size_t i = 0; i < std::min(x.files(), y.files()); ++i) require_same_keys(x, y, i);
   for (size_t i = 0; i < std::min(x.files(), y.files()); ++i)
     if (x.rows_in_file(i) != y.rows_in_file(i))
       fail(ExitCode::data, "{}: {} has {}, but {} has {}. {}", x.file(i), x.name(),

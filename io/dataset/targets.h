@@ -15,6 +15,7 @@ namespace lockstep {
 ///
 /// The kind of a stored data set, unless options.kind gives it:
 ///   options.task = values or labels   -> values or labels
+///   names of classes, such as text    -> classes, numbered in the order of their names (find_target_names())
 ///   (N) or (N, 1)                     -> classes if options.classes is set, else kind_of_numbers()
 ///   more numbers per sample           -> kind_of_rows()
 class Targets {
@@ -31,6 +32,8 @@ class Targets {
   TargetKind kind() const { return kind_; }
   const Shape& shape() const { return shape_; }
   int64_t classes() const { return classes_; }
+  /// See Dataset::class_names().
+  const ClassNames& class_names() const { return class_names_; }
   /// See Understood. Labels are delivered as classes, from 0 on; the ignored one as it is.
   int64_t first_label() const { return first_label_; }
   /// A note (Dataset::notes()) if the labels were found to begin with 1; else "".
@@ -72,6 +75,7 @@ class Targets {
   void require_classes(const T* labels, int64_t first, int64_t count) const;
   [[noreturn]] void fail_no_class(int64_t row, double label, const std::string& text) const;
 
+  ClassNames class_names_;
   std::unique_ptr<Column> column_;
   bool are_tokens_;  ///< ids, which are inputs of the network too
   TargetKind kind_ = TargetKind::none;

@@ -28,6 +28,7 @@ PredictionWriter::PredictionWriter(const std::string& path, int64_t samples, con
   else
     file.create_dataset("/prediction", DType::i32,
                         (has_classes(answer) ? answer.positions : answer.values).batched(samples));
+  if (!answer.class_names.empty()) file.set_attribute("/prediction", "class_names", answer.class_names);
   if (has_probabilities(answer))
     file.create_dataset("/probabilities", DType::f32, answer.values.batched(samples));
 }

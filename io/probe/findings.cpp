@@ -86,7 +86,7 @@ void find_layout(const SourceFacts& facts, bool channels_first, std::vector<Find
 
 void find_unused_classes(const SourceFacts& facts, std::vector<Finding>& found) {
   const int64_t used = facts.labels.distinct(), classes = facts.outputs;
-  if (used == classes) return;
+  if (used == classes || !facts.class_names.empty()) return;  // a name says that the class exists
   found.push_back(
       {fmt::format(
            "the labels of {} go up to {}, which makes {} classes, of which {} ha{} a sample: "
@@ -100,6 +100,7 @@ void find_unused_classes(const SourceFacts& facts, std::vector<Finding>& found) 
 void find_large_class(const SourceFacts& facts, std::vector<Finding>& found) {
   const std::vector<int64_t>& counts = facts.labels.counts();
   const auto largest = std::ranges::max_element(counts);
+  const auto largest_class = static_cast<size_t>(largest - counts.begin());
   const double part = static_cast<double>(*largest) / static_cast<double>(facts.labels.samples());
   if (part < kLargePart) return;
   found.push_back(
@@ -108,7 +109,8 @@ void find_large_class(const SourceFacts& facts, std::vector<Finding>& found) {
            "accuracy: judge a model by the recall of each class, which lockstep eval prints, or by "
            "train.metrics = [\"balanced_accuracy\"], and weigh the classes with train.class_weights = "
            "\"balanced\" if the others matter as much",
-           100 * part, facts.y, largest - counts.begin()),
+           100 * part, facts.y,
+           facts.class_names.empty() ? std::to_string(largest_class) : facts.class_names[largest_class]),
        "train.class_weights"});
 }
 
@@ -146,6 +148,7 @@ SourceFacts facts_of(const Column& x, const Targets* targets) {
   facts.target_shape = targets->shape();
   facts.whole_floats =
       targets->kind() == TargetKind::classes && y.stored_type().kind == hdf5::ElementType::Kind::floating;
+  facts.class_names = targets->class_names();
   facts.labels = targets->counts();
   return facts;
 }

@@ -23,6 +23,7 @@ struct SourceFacts {
   int64_t outputs = 0;        ///< classes, or the numbers or labels of a sample
   Shape target_shape;         ///< as Dataset::y_shape()
   bool whole_floats = false;  ///< class numbers are stored as floating point
+  ClassNames class_names;     ///< Targets::class_names()
   LabelCounts labels;         ///< filled if the targets were counted
 };
 

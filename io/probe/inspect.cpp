@@ -6,8 +6,12 @@
 #include <limits>
 
 #include "io/dataset/label_counts.h"
+#include "io/dataset/layouts/image_rows.h"
 #include "io/dataset/layouts/open_rows.h"
 #include "io/dataset/layouts/plain_rows.h"
+#include "io/dataset/layouts/sequence_rows.h"
+#include "io/dataset/target_names.h"
+#include "io/hdf5/elements/text_reader.h"
 #include "io/hdf5/hdf5.h"
 #include "io/hdf5/sources/links.h"
 #include "io/hdf5/sources/sources.h"
@@ -21,11 +25,17 @@ namespace lockstep {
 namespace {
 
 constexpr double kLargestLabelShown = 9999;
+constexpr int64_t kTextRows = 4096;  // read at a time
 
 int64_t bytes_of_file(const std::string& path) {
   std::error_code error;
   const auto bytes = std::filesystem::file_size(path, error);
   return error ? 0 : static_cast<int64_t>(bytes);
+}
+
+/// Whether each row is a sequence or an image of its own.
+bool is_decoded_by_row(const hdf5::Dataset& dataset) {
+  return SequenceRows::holds_sequences(dataset) || ImageRows::holds_images(dataset);
 }
 
 DatasetDescription describe(const hdf5::Dataset& dataset, const std::string& link) {
@@ -50,7 +60,13 @@ DatasetDescription describe(const hdf5::Dataset& dataset, const std::string& lin
       require_rows(dataset);
       return result;
     }
-    require_rows_of_numbers(dataset);
+    // Text may be the names of classes.
+    if (hdf5::holds_text(dataset) && !dataset.name().ends_with("/x"))
+      require_rows(dataset);
+    else if (is_decoded_by_row(dataset))
+      open_rows(dataset.file(), dataset.name());
+    else
+      require_rows_of_numbers(dataset);
     result.usable = true;
     result.by_libhdf5 = dataset.why_by_libhdf5();
   } catch (const Error& e) {
@@ -106,13 +122,71 @@ struct Work {
   }
 };
 
-DatasetCheck check(const hdf5::Dataset& dataset, const std::string& link, const Work& work,
-                   std::vector<std::string>& problems) {
+/// Reads all text. If it is names of classes, which targets must be, counts them.
+void check_text(const hdf5::File& file, DatasetCheck& result, std::vector<std::string>& problems) {
+  const std::string& name = result.description.name;
+  try {
+    const std::optional<NamedValues> values = find_named_values(file, name);
+    const int64_t rows = values->values.extents()[0];
+    for (int64_t row = 0; row < rows; row += kTextRows) {
+      read_class_names(*values, row, std::min(kTextRows, rows - row), [](int64_t, std::string_view) {});
+      note_probe_progress();
+    }
+    result.values = values->values.elements();
+  } catch (const Error& e) {
+    problems.emplace_back(e.what());
+    return;
+  }
+  try {
+    TargetNames names = find_target_names({file.path()}, name, {});
+    NameCounts counts;
+    counts.add(*find_named_values(file, name));
+    result.class_names = std::move(names.names);
+    result.label_counts = counts.counts();
+  } catch (const Error&) {
+    // Some other text; of targets, check_groups() says so.
+  }
+}
+
+/// Reads all sequences or images.
+void check_each_row(const hdf5::Dataset& dataset, std::vector<std::string>& problems) {
+  try {
+    const std::unique_ptr<StoredRows> rows = open_rows(dataset.file(), dataset.name());
+    const auto row_bytes = static_cast<size_t>(rows->facts().shape.elements()) * sizeof(double);
+    const int64_t piece = rows->rows_of_a_piece(row_bytes);
+    std::vector<double> values;
+    for (int64_t first = 0; first < rows->rows(); first += piece) {
+      const int64_t count = std::min(piece, rows->rows() - first);
+      values.resize(static_cast<size_t>(count * rows->facts().shape.elements()));
+      rows->read_rows(first, count, DType::f64, reinterpret_cast<std::byte*>(values.data()));
+      note_probe_progress();
+      const auto bad = std::ranges::find_if(values, [](double value) { return !std::isfinite(value); });
+      if (bad == values.end()) continue;
+      problems.push_back(fmt::format("{} holds NaN or infinity, the first in sample {}.", dataset.where(),
+                                     first + (bad - values.begin()) / rows->facts().shape.elements()));
+      return;
+    }
+  } catch (const Error& e) {
+    problems.emplace_back(e.what());
+  }
+}
+
+DatasetCheck check(const hdf5::File& file, const hdf5::Dataset& dataset, const std::string& link,
+                   const Work& work, std::vector<std::string>& problems) {
   DatasetCheck result;
   result.description = describe(dataset, link);
   if (result.description.broken) problems.push_back(result.description.problem);
   if (!result.description.usable) return result;
   if (!result.description.written) return result;
+  if (hdf5::holds_text(dataset)) {
+    check_text(file, result, problems);
+    return result;
+  }
+  if (is_decoded_by_row(dataset)) {
+    check_each_row(dataset, problems);
+    result.values = dataset.elements();
+    return result;
+  }
   Statistics statistics;
   statistics.scalar = dataset.elements() == dataset.extents()[0];
   int64_t first_bad = -1;
@@ -178,16 +252,23 @@ void require_something_to_train_on(FileCheck& result) {
   bool is_usable = false;
   for (const DatasetCheck& dataset : result.datasets) {
     const DatasetDescription& description = dataset.description;
-    is_usable = is_usable || description.usable || !description.usable_as.empty();
+    is_usable =
+        is_usable || (description.usable && description.type != "string") || !description.usable_as.empty();
     const bool is_named_so = description.name.ends_with("/x") || description.name.ends_with("/y");
     if (!description.usable && description.usable_as.empty() && !description.broken &&
         (is_named_so || description.unreadable))
       result.problems.push_back(description.problem);
   }
   if (is_usable || !result.problems.empty()) return;
-  result.problems.push_back(result.datasets.empty()
-                                ? fmt::format("{} holds no data sets.", result.path)
-                                : "nothing can be trained on: " + result.datasets[0].description.problem);
+  if (result.datasets.empty()) {
+    result.problems.push_back(fmt::format("{} holds no data sets.", result.path));
+    return;
+  }
+  const DatasetDescription& first = result.datasets[0].description;
+  result.problems.push_back(
+      "nothing can be trained on: " +
+      (first.usable ? fmt::format("{}:{} holds text, and samples are numbers.", result.path, first.name)
+                    : first.problem));
 }
 
 }  // namespace
@@ -211,7 +292,7 @@ FileCheck check_here(const std::string& path) {
                    [&](const hdf5::Dataset& dataset, const std::string&) { work.all += bytes_of(dataset); });
   for_each_dataset(file, result.problems, result.problems,
                    [&](const hdf5::Dataset& dataset, const std::string& link) {
-                     result.datasets.push_back(check(dataset, link, work, result.problems));
+                     result.datasets.push_back(check(file, dataset, link, work, result.problems));
                      work.done += bytes_of(dataset);
                    });
   require_something_to_train_on(result);
@@ -253,7 +334,8 @@ void to_json(nlohmann::json& json, const DatasetCheck& value) {
           {"min", value.min},
           {"max", value.max},
           {"mean", value.mean},
-          {"label_counts", value.label_counts}};
+          {"label_counts", value.label_counts},
+          {"class_names", value.class_names}};
 }
 
 void to_json(nlohmann::json& json, const GroupCheck& value) {
@@ -296,6 +378,7 @@ static void from_json(const nlohmann::json& json, DatasetCheck& value) {
   json.at("max").get_to(value.max);
   json.at("mean").get_to(value.mean);
   json.at("label_counts").get_to(value.label_counts);
+  json.at("class_names").get_to(value.class_names);
 }
 
 static void from_json(const nlohmann::json& json, GroupCheck& value) {

@@ -49,6 +49,8 @@ struct DatasetCheck {
   /// How often 0, 1, 2, ... occurs, if training treats such targets as classes (kind_of_numbers) and they are
   /// 0 to 9999.
   std::vector<int64_t> label_counts;
+  /// The names of these classes, if they are stored with names.
+  std::vector<std::string> class_names;
 };
 
 /// How training would use the data sets x and y of a group.

@@ -85,6 +85,7 @@ void look_at_dataset(const hdf5::File& file, const std::string& name, std::vecto
   const hdf5::Dataset dataset = hdf5::open_to_walk(file, name);
   for (std::string& warning : hdf5::require_sources(dataset, /*thorough=*/true, /*decode=*/true).warnings)
     warnings.push_back(std::move(warning));
+  if (dataset.extents().empty()) return;  // a sample in a data set of its own
   require_rows(dataset);
   hdf5::require_plausible_chunks(dataset);
   note_probe_progress();
@@ -99,7 +100,8 @@ void look_at_dataset(const hdf5::File& file, const std::string& name, std::vecto
 
 /// The same with the data sets that `name` means.
 void look_at(const hdf5::File& file, const std::string& name, std::vector<std::string>& warnings) {
-  for (const std::string& data_set : open_rows(file.path(), name)->data_sets())
+  const std::optional<NamedValues> named = find_named_values(file, name);
+  for (const std::string& data_set : named ? named->data_sets() : open_rows(file.path(), name)->data_sets())
     look_at_dataset(file, data_set, warnings);
 }
 

@@ -14,8 +14,8 @@
 #include <set>
 #include <system_error>
 
-#include "io/file/atomic_file.h"
 #include "io/dataset/layouts/open_rows.h"
+#include "io/file/atomic_file.h"
 #include "io/hdf5/hdf5.h"
 #include "io/hdf5/sources/sources.h"
 #include "io/stage/piecewise_copy.h"

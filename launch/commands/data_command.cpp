@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 
+#include "io/dataset/class_names.h"
 #include "io/import/import_cifar10.h"
 #include "io/import/import_mnist.h"
 #include "io/import/import_text.h"
@@ -174,6 +175,14 @@ int run_info(const std::string& file, bool json) {
 
 constexpr size_t kClassesShown = 100;
 
+/// "cat 12, dog 7", at most 20.
+std::string names_and_counts(const DatasetCheck& dataset) {
+  ClassNames texts;
+  for (size_t i = 0; i < dataset.class_names.size(); ++i)
+    texts.push_back(fmt::format("{} {}", dataset.class_names[i], dataset.label_counts.at(i)));
+  return names_in_words(texts);
+}
+
 int run_check(const Program& program, const std::string& file, bool json) {
   constexpr double kSeconds = 20;
   if (json) log_information_to_stderr();
@@ -186,16 +195,20 @@ int run_check(const Program& program, const std::string& file, bool json) {
     std::vector<std::vector<std::string>> rows{
         {"data set", "shape", "type", "min", "max", "mean", "not finite"}};
     for (const DatasetCheck& dataset : check.datasets) {
-      const auto number = [&](double value) {
-        return dataset.values > 0 ? fmt::format("{:.4g}", value) : "-";
-      };
+      const std::string& type = dataset.description.type;
+      const bool has_numbers =
+          dataset.values > 0 && type != "string" && type != "variable-length" && type != "opaque";
+      const auto number = [&](double value) { return has_numbers ? fmt::format("{:.4g}", value) : "-"; };
       rows.push_back({dataset.description.name, shape_text(dataset.description.shape),
                       dataset.description.type, number(dataset.min), number(dataset.max),
                       number(dataset.mean), readable_count(dataset.not_finite)});
     }
     print_table(rows, {false, false, false, true, true, true, true});
     for (const DatasetCheck& dataset : check.datasets) {
-      if (const std::vector<int64_t>& counts = dataset.label_counts; !counts.empty())
+      if (!dataset.class_names.empty())
+        print_text("{}: names of {}, with their samples: {}\n", printable(dataset.description.name),
+                   counted(dataset.class_names.size(), "class", "classes"), names_and_counts(dataset));
+      else if (const std::vector<int64_t>& counts = dataset.label_counts; !counts.empty())
         print_text("{}: classes 0 to {}, samples of each: {}{}\n", printable(dataset.description.name),
                    counts.size() - 1,
                    fmt::join(std::span(counts).first(std::min(counts.size(), kClassesShown)), " "),

@@ -27,7 +27,13 @@ MetricNeeds needs_of_report(const Objective& objective) {
 /// "class" or "label": the subject of a row of the table.
 const char* row_name(const Objective& objective) { return objective.classifies() ? "class" : "label"; }
 
-Json json_of(const Evaluator::Tables& result, const Objective& objective) {
+/// The name of a class, or its number if it has none.
+std::string name_of(const ClassNames& names, int64_t number) {
+  const auto at = static_cast<size_t>(number);
+  return at < names.size() ? names[at] : std::to_string(number);
+}
+
+Json json_of(const Evaluator::Tables& result, const Objective& objective, const ClassNames& names) {
   Json json;
   for (const Evaluation::Value& metric : result.evaluation.metrics) json[metric.name] = metric.value;
   if (objective.kind() == TargetKind::values) return json;
@@ -40,6 +46,7 @@ Json json_of(const Evaluator::Tables& result, const Objective& objective) {
                     {"recall", number(scores.recall)},
                     {"f1", number(scores.f1)},
                     {"iou", number(scores.iou)}});
+    if (!names.empty()) rows.back()["name"] = name_of(names, static_cast<int64_t>(rows.size()) - 1);
     if (!result.tables.areas.empty()) rows.back()["auc"] = number(scores.auc);
   }
   json[objective.classifies() ? "classes" : "labels"] = rows;
@@ -53,7 +60,7 @@ Json json_of(const Evaluator::Tables& result, const Objective& objective) {
   return json;
 }
 
-void print_classes(const Evaluator::Tables& result, const Objective& objective) {
+void print_classes(const Evaluator::Tables& result, const Objective& objective, const ClassNames& names) {
   const auto percent = [](std::optional<double> value) {
     return value ? fmt::format("{:.2f} %", 100 * *value) : std::string("-");
   };
@@ -64,21 +71,23 @@ void print_classes(const Evaluator::Tables& result, const Objective& objective) 
   const bool has_areas = !result.tables.areas.empty();
   if (has_areas) rows[0].emplace_back("auc");
   for (const ClassScores& scores : class_scores(result.tables)) {
-    rows.push_back({std::to_string(rows.size() - 1), readable_count(scores.samples),
+    rows.push_back({name_of(names, static_cast<int64_t>(rows.size()) - 1), readable_count(scores.samples),
                     percent(scores.precision), percent(scores.recall), number(scores.f1)});
     if (has_areas) rows.back().push_back(number(scores.auc));
   }
   print_text("\n");
-  print_table(rows, std::vector<bool>(rows[0].size(), true));
+  std::vector<bool> to_right(rows[0].size(), true);
+  to_right[0] = names.empty();
+  print_table(rows, to_right);
 }
 
 /// One row per class: the predictions of its samples.
-void print_matrix(const MetricTables& tables) {
+void print_matrix(const MetricTables& tables, const ClassNames& names) {
   const int64_t classes = tables.classes();
   std::vector<std::vector<std::string>> rows(1, {"class"});
-  for (int64_t p = 0; p < classes; ++p) rows[0].push_back(fmt::format("as {}", p));
+  for (int64_t p = 0; p < classes; ++p) rows[0].push_back("as " + name_of(names, p));
   for (int64_t t = 0; t < classes; ++t) {
-    rows.push_back({std::to_string(t)});
+    rows.push_back({name_of(names, t)});
     for (int64_t p = 0; p < classes; ++p)
       rows.back().push_back(std::to_string(tables.confusion[static_cast<size_t>(t * classes + p)]));
   }
@@ -93,7 +102,9 @@ void print_matrix(const MetricTables& tables) {
     return;
   }
   print_text("\n");
-  print_table(rows, std::vector<bool>(rows[0].size(), true));
+  std::vector<bool> to_right(rows[0].size(), true);
+  to_right[0] = names.empty();
+  print_table(rows, to_right);
 }
 
 int run_eval(Program& program, const EvalArguments& arguments) {
@@ -102,6 +113,7 @@ int run_eval(Program& program, const EvalArguments& arguments) {
   TrainedModel model(world, arguments.from, arguments.device);
   const std::unique_ptr<Dataset> dataset = model.open(world, arguments.data, /*with_targets=*/true);
   const Objective& objective = model.task().objective();
+  const ClassNames& names = model.task().data().class_names;
   const Evaluator::Tables result =
       model.evaluator().evaluate_with_tables(world, *dataset, needs_of_report(objective));
   if (world.rank() != 0) return 0;
@@ -112,7 +124,7 @@ int run_eval(Program& program, const EvalArguments& arguments) {
               {"data", dataset->describe_stored()},
               {"samples", evaluation.samples},
               {"loss", evaluation.loss}};
-    json.update(json_of(result, objective));
+    json.update(json_of(result, objective, names));
     print_json(json);
     return 0;
   }
@@ -123,8 +135,8 @@ int run_eval(Program& program, const EvalArguments& arguments) {
         "{:<10}  {}\n", metric.name,
         metric.is_share ? fmt::format("{:.2f} %", 100 * metric.value) : fmt::format("{:.6f}", metric.value));
   if (objective.kind() == TargetKind::values) return 0;
-  print_classes(result, objective);
-  if (!result.tables.confusion.empty()) print_matrix(result.tables);
+  print_classes(result, objective, names);
+  if (!result.tables.confusion.empty()) print_matrix(result.tables, names);
   return 0;
 }
 

@@ -53,7 +53,8 @@ int run_predict(Program& program, const PredictArguments& arguments) {
       .kind = objective.kind(),
       .positions = objective.kind() == TargetKind::classes ? objective.target_shape() : Shape{},
       .values = has_classes ? Shape{objective.outputs()} : objective.target_shape(),
-      .first_label = model.task().data().understood.first_label};
+      .first_label = model.task().data().understood.first_label,
+      .class_names = model.task().data().class_names};
   refuse_to_replace_input(arguments.out, model, arguments.data);
   PredictionWriter writer(arguments.out, dataset->size(), answer);
   model.evaluator().predict(*dataset,

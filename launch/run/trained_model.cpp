@@ -93,12 +93,15 @@ std::unique_ptr<Dataset> TrainedModel::open(World& world, const DataArguments& a
                      .task = target_task(options),
                      .classes = task().objective().classifies() ? task().objective().outputs() : 0,
                      .kind = task().objective().kind(),
+                     .class_names = task().data().class_names,
+                     .missing = options.data.missing,
                      .ignored_label = options.train.ignore_label,
                      .understood = task().data().understood,
                      .context = options.data.context,
                      .stride = is_part(arguments) ? options.data.stride : 0,  // to find the same parts again
                      .machine = &machine,
                      .probe = world.local_rank() == 0};
+  pad_like(how, task().data().x_shape, task().data().y_shape);
   DataSource source = source_of(arguments);
   if (!arguments.x.empty()) source.x = arguments.x;
   if (!arguments.y.empty()) source.y = arguments.y;

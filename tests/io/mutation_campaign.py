@@ -12,10 +12,12 @@ import pathlib
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
 import time
+import zlib
 
 try:
     import h5py
@@ -88,6 +90,67 @@ def write_virtual(path, chance):
     return files
 
 
+def write_names(path, chance):
+    """Classes as strings of variable length, behind a filter."""
+    with h5py.File(path, "w") as file:
+        file["train/x"] = samples(chance).astype("f4")
+        file.create_dataset("train/y", data=[["cat", "dog", "bee"][c] for c in classes()], chunks=(8,),
+                            dtype=h5py.string_dtype(), compression="gzip")
+    return [path]
+
+
+def write_sequences(path, chance):
+    with h5py.File(path, "w") as file:
+        x = file.create_dataset("train/x", (ROWS,), h5py.vlen_dtype("f4"), chunks=(8,))
+        for row, values in enumerate(samples(chance).astype("f4")):
+            x[row] = values[:chance.randrange(1, VALUES + 1)]
+        file["train/y"] = classes()
+    return [path]
+
+
+def write_sparse(path, chance):
+    """CSR, as AnnData has it."""
+    rows = [sorted(chance.sample(range(VALUES), chance.randrange(VALUES))) for _ in range(ROWS)]
+    columns = numpy.array([column for row in rows for column in row], "i4")
+    with h5py.File(path, "w") as file:
+        x = file.create_group("train/x")
+        x.attrs["encoding-type"] = "csr_matrix"
+        x.attrs["shape"] = (ROWS, VALUES)
+        x.create_dataset("data", data=columns.astype("f4") / 3, chunks=(16,), compression="gzip")
+        x["indices"] = columns
+        x["indptr"] = numpy.cumsum([0] + [len(row) for row in rows])
+        file["train/y"] = classes()
+    return [path]
+
+
+def png(values):
+    """An image of one row of gray pixels."""
+    def part(name, content):
+        checked = name + content
+        return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+    header = struct.pack(">IIBBBBB", len(values), 1, 8, 0, 0, 0, 0)
+    pixels = zlib.compress(b"\0" + bytes(int(value) for value in values))
+    return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", header) + part(b"IDAT", pixels) + part(b"IEND", b"")
+
+
+def write_images(path, chance):
+    with h5py.File(path, "w") as file:
+        x = file.create_dataset("train/x", (ROWS,), h5py.vlen_dtype("u1"))
+        for row, values in enumerate(samples(chance)):
+            x[row] = numpy.frombuffer(png(values), "u1")
+        file["train/y"] = classes()
+    return [path]
+
+
+def write_packed(path, chance):
+    """Numbers by the CF conventions."""
+    write(path, chance, "i2", chunks=(8, VALUES), compression="gzip")
+    with h5py.File(path, "r+") as file:
+        file["train/x"].attrs.update(scale_factor=numpy.float32(0.1), add_offset=numpy.float32(3),
+                                     _FillValue=numpy.int16(-9))
+    return [path]
+
+
 WRITERS = {
     "contiguous": lambda path, chance: write(path, chance),
     "chunked": lambda path, chance: write(path, chance, "u1", chunks=(7, 5)),
@@ -100,6 +163,11 @@ WRITERS = {
     "nbit": write_nbit,
     "scale-offset": lambda path, chance: write(path, chance, "i4", chunks=(8, VALUES), scaleoffset=0),
     "virtual": write_virtual,
+    "names": write_names,
+    "sequences": write_sequences,
+    "sparse": write_sparse,
+    "images": write_images,
+    "packed": write_packed,
     "latest": lambda path, chance: write(path, chance, "f4", probabilities(), NEWER, chunks=(8, 5),
                                          compression="gzip"),
 }

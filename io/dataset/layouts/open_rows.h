@@ -1,15 +1,23 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "io/dataset/class_names.h"
 #include "io/dataset/rows/stored_rows.h"
 
 namespace lockstep {
 
 /// What a config says about the rows of a data set that its file does not say.
 struct RowLayout {
-  int sample_axis = 0;  ///< the axis that counts the samples; negative: from the last
+  int sample_axis = 0;     ///< the axis that counts the samples; negative: from the last
+  TargetNames names = {};  ///< of the classes, if the rows are targets
+  int64_t length = 0;  ///< of sequences of variable length, which are padded to it; 0: that of the longest
+  double padding = 0;
+  std::optional<double> missing = std::nullopt;  ///< what NaN and missing values are read as; none: as NaN
+  /// Whether the rows are targets: integers with a _FillValue keep it, because it may be a label to ignore.
+  bool are_targets = false;
 
   bool operator==(const RowLayout&) const = default;
 };

@@ -104,10 +104,10 @@ void require_rows(const hdf5::Dataset& dataset) {
 void require_rows_of_numbers(const hdf5::Dataset& dataset) {
   if (!dataset.has_data()) return require_rows(dataset);
   if (dataset.type().name == "string")
-    fail(ExitCode::data,
-         "{} holds text (strings); samples and targets must be numbers. If these are names of classes, "
-         "store class numbers 0, 1, 2, ... instead.",
-         dataset.where());
+    fail(
+        ExitCode::data,
+        "{} holds text (strings). Samples must be numbers; so must targets, unless they are names of classes.",
+        dataset.where());
   if (dataset.type().name == "compound") fail_for_table(dataset);
   if (dataset.type().kind == hdf5::ElementType::Kind::other)
     fail(ExitCode::data,

@@ -35,6 +35,8 @@ struct RowFacts {
   size_t read_bytes = 0;
   /// Whether libhdf5 reads the values, under its lock.
   bool by_libhdf5 = false;
+  /// Whether rows shorter than `shape` were filled up with RowLayout::padding.
+  bool is_padded = false;
   /// What was understood of the file and may surprise its owner, one sentence each without a full stop: it
   /// is said at the start of a run.
   std::vector<std::string> notes = {};
@@ -63,6 +65,13 @@ class StoredRows {
   virtual const hdf5::Dataset* plain() const { return nullptr; }
   /// The names of the data sets that hold the values, to be examined in a child process before they are read.
   virtual std::vector<std::string> data_sets() const = 0;
+
+  /// What the * of a pattern stand for in the name of each row's data set (SeparateRows); empty if one data
+  /// set holds all rows.
+  virtual const std::vector<std::string>& keys() const {
+    static const std::vector<std::string> none;
+    return none;
+  }
 
   /// Reads rows one after another into `out`, row-major, converted to `dtype`. Runs are in order, do not
   /// overlap and are inside [0, rows()). dtype: as for hdf5::Dataset, any that facts().type converts to.

@@ -74,6 +74,17 @@ void add_data(std::vector<Option>& table) {
            integer("data.stride", FIELD(data.stride), 0, int64_t{1} << 30,
                    "tokens: distance of two windows of data.context tokens in data.train; 0: side "
                    "by side")));
+  table.push_back(integer("data.length", FIELD(data.length), 0, int64_t{1} << 28,
+                          "length to which sequences of variable length are padded, at least that of the "
+                          "longest; 0: the longest in data.train"));
+  table.push_back(
+      with("data.task", numbers,
+           {.key = "data.missing",
+            .type = "none | number",
+            .help = "what missing values in x are read as: NaN, and _FillValue and missing_value of the CF "
+                    "conventions; none: they are errors",
+            .set = [](Config& config, const GivenValue& given) { config.data.missing = read_missing(given); },
+            .get = [](const Config& config) { return missing_text(config.data.missing); }}));
   table.push_back(with("data.task", numbers,
                        one_of("data.layout", FIELD(data.layout), {"channels_last", "channels_first"},
                               "axis order in which samples with channels are stored")));

@@ -214,4 +214,13 @@ std::string toml_text(Shuffle shuffle) {
   return shuffle == Shuffle::off ? toml_text(false) : toml_text(kShuffles[static_cast<size_t>(shuffle)]);
 }
 
+std::optional<double> read_missing(const GivenValue& given) {
+  if (is_word(given, "none")) return std::nullopt;
+  return read_number(given);
+}
+
+std::string missing_text(const std::optional<double>& missing) {
+  return missing ? toml_text(*missing) : toml_text(std::string("none"));
+}
+
 }  // namespace lockstep

@@ -27,4 +27,8 @@ std::string toml_text(const Normalize& normalize);
 Shuffle read_shuffle(const GivenValue& given);
 std::string toml_text(Shuffle shuffle);
 
+/// "none" or a finite number.
+std::optional<double> read_missing(const GivenValue& given);
+std::string missing_text(const std::optional<double>& missing);
+
 }  // namespace lockstep

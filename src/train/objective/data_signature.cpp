@@ -28,6 +28,7 @@ DataSignature signature_of(const Dataset& dataset, bool counts_classes) {
       .y_shape = dataset.y_shape(),
       .outputs = has_classes || kind == TargetKind::none ? dataset.classes() : dataset.y_shape().elements(),
       .class_targets = counts_classes ? dataset.class_targets() : std::vector<int64_t>{},
+      .class_names = dataset.class_names(),
       .mean = {},
       .std = {},
       .understood = dataset.understood()};
@@ -42,6 +43,7 @@ std::string to_json(const DataSignature& signature) {
                       {"y_shape", extents_of(signature.y_shape)},
                       {"outputs", signature.outputs}};
   if (!signature.class_targets.empty()) json["class_targets"] = signature.class_targets;
+  if (!signature.class_names.empty()) json["class_names"] = signature.class_names;
   if (!signature.mean.empty()) {
     json["mean"] = signature.mean;
     json["std"] = signature.std;
@@ -64,6 +66,7 @@ DataSignature parse_signature(const std::string& text) {
             .y_shape = Shape(json.at("y_shape").get<std::vector<int64_t>>()),
             .outputs = json.at("outputs").get<int64_t>(),
             .class_targets = json.value("class_targets", std::vector<int64_t>{}),
+            .class_names = json.value("class_names", ClassNames{}),
             .mean = json.value("mean", std::vector<double>{}),
             .std = json.value("std", std::vector<double>{}),
             .understood = {.first_label = json.value("first_label", int64_t{0}),

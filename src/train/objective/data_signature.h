@@ -17,6 +17,7 @@ struct DataSignature {
   Shape y_shape;                            ///< one sample's targets as stored: () for one class
   int64_t outputs = 0;                      ///< number of classes, or of numbers or labels per sample
   std::vector<int64_t> class_targets = {};  ///< number of targets of each class; empty unless counted
+  ClassNames class_names = {};              ///< Dataset::class_names()
   /// Of the stored values of each channel (measure_moments()); empty unless measured.
   std::vector<double> mean = {}, std = {};
   Understood understood = {};

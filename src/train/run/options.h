@@ -84,7 +84,9 @@ struct TrainOptions {
     TargetTask task = TargetTask::automatic;
     int64_t classes = 0;  ///< 0: determined from the training data
     int64_t context = 0;  ///< tokens: length of the windows of one long sequence; 0: sequences are rows
-    int64_t stride = 0;   ///< tokens: distance of two windows of the training data; 0: context
+    int64_t length = 0;   ///< to which sequences of variable length are padded; 0: that of the longest
+    std::optional<double> missing;  ///< what NaN and missing values are read as; none: an error
+    int64_t stride = 0;             ///< tokens: distance of two windows of the training data; 0: context
     Layout layout = Layout::channels_last;
     int64_t memory_budget = int64_t{4} << 30;  ///< bytes per rank
     std::string stage;  ///< absolute; folder of each machine to which the files are copied first; empty: none

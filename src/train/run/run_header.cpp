@@ -33,10 +33,12 @@ std::string describe_task(const TrainOptions& options, const Task& task,
   std::string text = fmt::format("task: {}", tokens ? "the next token, " : "") +
                      task_in_words(data.target_kind, data.outputs, data.y_shape, objective.describe_loss());
   if (options.data.task == TargetTask::automatic && options.train.loss == Loss::automatic &&
-      options.data.classes == 0)
+      options.data.classes == 0 && data.class_names.empty())
     text += fmt::format(" ({}if they are {}, set data.task = \"{}\")",
                         facts && facts->whole_floats ? "the floats take few integer values; " : "",
                         values ? "classes" : "numbers to predict", values ? "classes" : "values");
+  if (!data.class_names.empty())
+    text += fmt::format("\nclass names, from 0 on: {}", names_in_words(data.class_names));
   text +=
       fmt::format("\nsamples: {} {}, read as {}", to_string(data.x_shape),
                   facts ? facts->x_stored.name : to_string(data.x_dtype),

@@ -51,6 +51,9 @@ DatasetOptions training_data_options(const TrainOptions& options) {
           .task = target_task(options),
           .classes = options.data.classes,
           .kind = std::nullopt,
+          .x_length = options.data.length,
+          .y_length = options.data.length,
+          .missing = options.data.missing,
           .ignored_label = options.train.ignore_label,
           .understood = std::nullopt,
           .context = options.data.context,
@@ -89,6 +92,8 @@ TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<
   dataset_options.kind = whole->target_kind();
   dataset_options.classes = whole->classes();
   dataset_options.understood = whole->understood();
+  dataset_options.class_names = whole->class_names();
+  pad_like(dataset_options, whole->x_shape(), whole->y_shape());
   // Evaluation counts every token once.
   dataset_options.stride = 0;
   if (options.data.validation) {

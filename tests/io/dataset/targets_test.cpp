@@ -210,16 +210,15 @@ TEST(Dataset, SparseMatricesAreNamed) {
   const auto error = [&](const std::string& x, const std::string& y) {
     return error_of([&] { open_dataset({{path}, x, y}, {}); });
   };
-  EXPECT_THAT(error("/sparse/data", "/labels"), HasSubstr("a sparse matrix"));
+  EXPECT_THAT(error("/sparse/data", "/labels"), HasSubstr("name its group: x = \"/sparse\""));
 }
 
-TEST(Dataset, ClassNamesAsTextAreRefusedWithWhatToStore) {
+TEST(Dataset, ClassesMayBeText) {
   const std::string path = LOCKSTEP_SHARED_DATA "/hdf5-trials/strings.h5";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is absent";
-  EXPECT_THAT(error_of([&] {
-                open_dataset({{path}, "/train/x", "/train/y"}, {});
-              }),
-              HasSubstr("/train/y holds text (strings); samples and targets must be numbers. If these are"));
+  for (const std::string name : {"/train/y", "/train/names"})
+    EXPECT_GE(open_dataset({{path}, "/train/x", name}, {.task = TargetTask::classes})->class_names().size(),
+              3u);
 }
 
 TEST(Split, SaysWhichFractionsWouldDo) {

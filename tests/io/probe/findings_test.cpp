@@ -1,9 +1,11 @@
 #include "io/probe/findings.h"
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "io/probe/inspect.h"
-#include "tests/io/data_files.h"
+#include "tests/io/text_files.h"
 
 namespace lockstep {
 namespace {
@@ -136,10 +138,39 @@ TEST_F(Findings, CheckOfAFileRefusesLabelsThatATrainingRefuses) {
   EXPECT_THAT(check_file(path()).problems, ElementsAre(HasSubstr("/y: sample 0 has the label -1")));
 }
 
-TEST_F(Findings, CheckOfAFileNamesAProblemOnce) {
+TEST_F(Findings, CheckOfAFileCountsClassesByName) {
   const std::string file = LOCKSTEP_SHARED_DATA "/hdf5-trials/strings.h5";
   if (!std::filesystem::exists(file)) GTEST_SKIP() << file << " is absent";
-  EXPECT_THAT(check_file(file).problems, ElementsAre(HasSubstr("/train/y holds text")));
+  const FileCheck check = check_file(file);
+  EXPECT_THAT(check.problems, IsEmpty());
+  const auto y =
+      std::ranges::find(check.datasets, "/train/y", [](const auto& of) { return of.description.name; });
+  ASSERT_NE(y, check.datasets.end());
+  EXPECT_THAT(y->class_names, ElementsAre("cat", "cow", "dog", "hen"));
+  EXPECT_EQ(y->label_counts.size(), 4u);
+  ASSERT_THAT(check.groups, SizeIs(1));
+  EXPECT_EQ(check.groups[0].task, "classification, 4 classes, cross-entropy");
+}
+
+TEST_F(Findings, CheckOfAFileReadsSequences) {
+  const hdf5::Id type(H5Tvlen_create(H5T_NATIVE_FLOAT));
+  std::vector<float> values = {1, 2, NAN};
+  const std::vector<hvl_t> good = {{2, values.data()}, {1, values.data()}},
+                           bad = {{1, values.data()}, {3, values.data()}};
+  put_elements(path(), "/train/x", {2}, type.get(), good.data());
+  put(path(), "/train/y", {2}, std::vector<int32_t>{0, 1});
+  const FileCheck check = check_file(path());
+  EXPECT_THAT(check.problems, IsEmpty());
+  EXPECT_THAT(check.groups, SizeIs(1));
+  put_elements(path(), "/bad", {2}, type.get(), bad.data());
+  EXPECT_THAT(check_file(path()).problems,
+              ElementsAre(HasSubstr("/bad holds NaN or infinity, the first in sample 1.")));
+}
+
+TEST_F(Findings, CheckOfAFileNamesAProblemOnce) {
+  put(path(), "/x", {4, 2}, counting<uint8_t>(8));
+  put_text(path(), "/y", {4}, {"a", "", "b", "a"});
+  EXPECT_THAT(check_file(path()).problems, ElementsAre(HasSubstr("/y: sample 1 has an empty text")));
 }
 
 TEST_F(Findings, CheckOfAFileTellsValuesFromProbabilitiesAndSeriesFromSamples) {

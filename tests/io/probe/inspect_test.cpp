@@ -90,12 +90,13 @@ TEST(Inspect, WhatCannotBeReadOrTrainedOnIsAProblem) {
   EXPECT_THAT(check_file(path).problems, ElementsAre(HasSubstr("a.h5 holds no data sets.")));
   put_other(path, "/names", true);
   EXPECT_THAT(check_file(path).problems,
-              ElementsAre(AllOf(HasSubstr("nothing can be trained on: "), HasSubstr("string"))));
-  // Text beside the data is no fault of it, unless it stands where samples or targets are looked for.
+              ElementsAre(AllOf(HasSubstr("nothing can be trained on: "), HasSubstr("/names holds text"))));
+  // Text beside the data is no fault of it, unless it stands where targets are looked for and is no name of a
+  // class.
   put(path, "/train/x", {4}, counting<float>(4));
   EXPECT_THAT(check_file(path).problems, IsEmpty());
   put_other(path, "/train/y", true);
-  EXPECT_THAT(check_file(path).problems, ElementsAre(AllOf(HasSubstr("/train/y"), HasSubstr("string"))));
+  EXPECT_THAT(check_file(path).problems, ElementsAre(HasSubstr("/train/y: sample 0 has an empty text")));
   put_other(path, "/packed", false);
   EXPECT_THAT(check_file(path).problems, SizeIs(2));
   EXPECT_THAT(check_file(path).problems[0], HasSubstr("a.h5:/packed is compressed with the filter zfp"));
