@@ -62,9 +62,9 @@ std::vector<Event> events(int64_t count) {
 }
 
 /// Writes elements of any type, as they lie in memory.
-void put_elements(const std::string& path, const std::string& name, hid_t memory, hid_t stored,
-                  const std::vector<hsize_t>& extents, const void* values,
-                  const std::vector<hsize_t>& chunk = {}, bool deflate = false) {
+void put_records(const std::string& path, const std::string& name, hid_t memory, hid_t stored,
+                 const std::vector<hsize_t>& extents, const void* values,
+                 const std::vector<hsize_t>& chunk = {}, bool deflate = false) {
   const hdf5::Lock lock;
   if (!std::filesystem::exists(path)) hdf5::File::create(path);
   const hdf5::File file = hdf5::File::open_for_writing(path);
@@ -95,8 +95,8 @@ class RecordRowsOfFile : public testing::Test {
       const std::string path = folder_ / (std::to_string(++count_) + ".h5");
       put(path, "/plain", row.batched(kRows), plain);
       const std::vector<hsize_t> chunk = storage == 0 ? std::vector<hsize_t>{} : std::vector<hsize_t>{64};
-      put_elements(path, "/t.able", type.get(), storage == 1 ? packed.get() : type.get(), {kRows}, all.data(),
-                   chunk, storage == 2);
+      put_records(path, "/t.able", type.get(), storage == 1 ? packed.get() : type.get(), {kRows}, all.data(),
+                  chunk, storage == 2);
       expect_same_samples({.files = {path}, .x = "/t.able." + fields, .y = ""},
                           {.files = {path}, .x = "/plain", .y = ""});
     }
@@ -133,7 +133,7 @@ TEST_F(RecordRowsOfFile, TheTypeHoldsAllFields) {
   const std::string path = folder_ / "a.h5";
   const std::vector<Event> all = events(3);
   const hdf5::Id type = event_type();
-  put_elements(path, "/t", type.get(), type.get(), {3}, all.data());
+  put_records(path, "/t", type.get(), type.get(), {3}, all.data());
   const auto type_of = [&](const std::string& fields) {
     return open_rows(path, "/t." + fields)->facts().type.name;
   };
@@ -148,7 +148,7 @@ TEST_F(RecordRowsOfFile, ATableAsTargets) {
   const std::string path = folder_ / "a.h5";
   const std::vector<Event> all = events(kRows);
   const hdf5::Id type = event_type();
-  put_elements(path, "/t", type.get(), type.get(), {kRows}, all.data());
+  put_records(path, "/t", type.get(), type.get(), {kRows}, all.data());
   const DataSource source{.files = {path}, .x = "/t.energy,point", .y = "/t.flag"};
   for (const bool probe : {false, true}) {
     const auto data = open_dataset(source, {.probe = probe});
@@ -165,7 +165,7 @@ TEST_F(RecordRowsOfFile, ADamagedChunkIsNamed) {
   const std::string path = folder_ / "a.h5";
   const std::vector<Event> all = events(kRows);
   const hdf5::Id type = event_type();
-  put_elements(path, "/t", type.get(), type.get(), {kRows}, all.data(), {64}, true);
+  put_records(path, "/t", type.get(), type.get(), {kRows}, all.data(), {64}, true);
   {
     const hdf5::Lock lock;
     const hdf5::File file = hdf5::File::open_for_writing(path);
@@ -188,7 +188,7 @@ TEST_F(RecordRowsOfFile, ABareTableAndUnknownFieldsAreExplained) {
   const std::string path = folder_ / "a.h5";
   const std::vector<Event> all = events(3);
   const hdf5::Id type = event_type();
-  put_elements(path, "/t", type.get(), type.get(), {3}, all.data());
+  put_records(path, "/t", type.get(), type.get(), {3}, all.data());
   put(path, "/plain", {3}, counting<float>(3));
   EXPECT_THAT(
       error_of([&] { open_rows(path, "/t"); }),
@@ -215,7 +215,7 @@ TEST_F(RecordRowsOfFile, ComplexNumbersAreTwoChannels) {
       H5Tinsert(compound, real, 0, compound == type.get() ? H5T_NATIVE_FLOAT : swapped.get());
       H5Tinsert(compound, imaginary, 4, compound == type.get() ? H5T_NATIVE_FLOAT : swapped.get());
     }
-    put_elements(path, "/c", type.get(), big_endian.get(), {40, 6}, values.data(), {16, 6}, true);
+    put_records(path, "/c", type.get(), big_endian.get(), {40, 6}, values.data(), {16, 6}, true);
     put(path, "/plain", {40, 6, 2}, values);
     expect_same_samples({.files = {path}, .x = "/c", .y = ""}, {.files = {path}, .x = "/plain", .y = ""});
     EXPECT_THAT(open_rows(path, "/c")->facts().notes,
@@ -238,8 +238,8 @@ TEST_F(RecordRowsOfFile, BooleansAndBitFieldsAreIntegers) {
     SCOPED_TRACE(storage);
     const std::string path = folder_ / (std::to_string(++count_) + ".h5");
     const std::vector<hsize_t> chunk = storage == 0 ? std::vector<hsize_t>{} : std::vector<hsize_t>{10, 7};
-    put_elements(path, "/bools", boolean.get(), boolean.get(), {100, 7}, bytes.data(), chunk, storage == 2);
-    put_elements(path, "/bits", H5T_NATIVE_B16, H5T_STD_B16BE, {100, 7}, words.data(), chunk, storage == 2);
+    put_records(path, "/bools", boolean.get(), boolean.get(), {100, 7}, bytes.data(), chunk, storage == 2);
+    put_records(path, "/bits", H5T_NATIVE_B16, H5T_STD_B16BE, {100, 7}, words.data(), chunk, storage == 2);
     put(path, "/words", {100, 7}, std::vector<int32_t>(words.begin(), words.end()));
     put(path, "/bytes", {100, 7}, std::vector<int32_t>(bytes.begin(), bytes.end()));
     expect_same_samples({.files = {path}, .x = "/bools", .y = ""}, {.files = {path}, .x = "/bytes", .y = ""});
