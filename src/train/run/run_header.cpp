@@ -80,6 +80,36 @@ std::string describe_sums(const RunFacts& run) {
                                           : "");
 }
 
+/// Of samples and targets that are held in memory.
+int64_t bytes_in_memory(const Dataset& data) {
+  if (!data.in_memory()) return 0;
+  const int64_t of_targets =
+      data.target_kind() == TargetKind::none ? 0 : data.y_shape().elements() * int64_t{sizeof(float)};
+  return data.size() *
+         (data.x_shape().elements() * static_cast<int64_t>(size_of(data.x_dtype())) + of_targets);
+}
+
+std::string describe_memory(const RunFacts& run) {
+  int64_t data = bytes_in_memory(*run.data.train), chunks = run.data.train->cache_use().bytes;
+  // The parts of a split data set share its cache.
+  const bool is_split = run.options.data.validation_split > 0 && !run.options.data.validation;
+  for (const Dataset* other : {run.data.validation.get(), run.data.test.get()}) {
+    if (other == nullptr) continue;
+    data += bytes_in_memory(*other);
+    if (!is_split || other != run.data.validation.get()) chunks += other->cache_use().bytes;
+  }
+  std::string text =
+      fmt::format("memory: {:.1f} MiB for buffers", mib(static_cast<size_t>(run.buffers.host)));
+  if (run.buffers.device > 0)
+    text += fmt::format(" and {:.1f} MiB on the GPU", mib(static_cast<size_t>(run.buffers.device)));
+  text += " on each rank";
+  if (run.data.validation || run.data.test) text += ", evaluations apart";
+  if (data > 0) text += fmt::format("; {:.1f} MiB for data", mib(static_cast<size_t>(data)));
+  if (chunks > 0)
+    text += fmt::format("; up to {:.1f} MiB for decoded chunks", mib(static_cast<size_t>(chunks)));
+  return text;
+}
+
 std::string describe_batches(const RunFacts& run) {
   const Batching& batching = run.setup.batching;
   const std::string text =
@@ -117,6 +147,7 @@ std::string describe_run(const RunFacts& run) {
   if (run.ranks > 1) lines.push_back(describe_sums(run));
   lines.push_back(fmt::format("checkpoints: written in the background from {:.1f} MiB of rank 0's memory",
                               mib(run.snapshot_bytes)));
+  lines.push_back(describe_memory(run));
   lines.push_back(describe_batches(run));
   return fmt::format("{}", fmt::join(lines, "\n"));
 }

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "src/device/buffer.h"
 #include "src/train/checkpoint/initial_values.h"
 #include "src/train/run/options.h"
 #include "src/train/run/setup.h"
@@ -20,11 +21,12 @@ struct RunFacts {
   const std::optional<InitialValues>& initial;  ///< from a checkpoint
   int ranks = 1;
   size_t snapshot_bytes = 0;  ///< memory of rank 0 for checkpoints
+  BufferBytes buffers = {};   ///< planned for rank 0, without those of evaluations
   int64_t total_steps = 0, steps_per_epoch = 0;
 };
 
 /// The header of a run for the log, one line per subject: data, task, model, all-reduces, checkpoints,
-/// batches.
+/// memory, batches.
 std::string describe_run(const RunFacts& run);
 
 /// "outputs: scores (main, loss x 1), aux (loss x 0.3)"; "" where the loss is that of one output.

@@ -307,16 +307,18 @@ const std::optional<SourceFacts>& Trainer::facts() const {
 }
 
 std::string Trainer::describe() const {
-  return describe_run({.options = options_,
-                       .order = order_,
-                       .data = data_,
-                       .facts = facts(),
-                       .setup = setup_,
-                       .initial = initial_,
-                       .ranks = world_.size(),
-                       .snapshot_bytes = checkpoints_.snapshot_bytes(),
-                       .total_steps = total_steps_,
-                       .steps_per_epoch = sampler_.steps_per_epoch()});
+  return describe_run(
+      {.options = options_,
+       .order = order_,
+       .data = data_,
+       .facts = facts(),
+       .setup = setup_,
+       .initial = initial_,
+       .ranks = world_.size(),
+       .snapshot_bytes = checkpoints_.snapshot_bytes(),
+       .buffers = planned_memory(options_, setup_, data_, nullptr, world_).on(exec_.on_cuda()),
+       .total_steps = total_steps_,
+       .steps_per_epoch = sampler_.steps_per_epoch()});
 }
 
 std::vector<Finding> Trainer::findings() const {
