@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -12,6 +13,8 @@
 #include "io/dataset/label_counts.h"
 #include "io/dataset/layouts/image_rows.h"
 #include "io/dataset/layouts/open_rows.h"
+#include "io/dataset/layouts/record_fields.h"
+#include "io/dataset/layouts/record_rows.h"
 #include "io/dataset/layouts/sequence_rows.h"
 #include "io/dataset/target_names.h"
 #include "io/hdf5/elements/text_reader.h"
@@ -77,27 +80,46 @@ void check_text(const hdf5::File& file, DatasetCheck& result, std::vector<std::s
   }
 }
 
-/// Reads all sequences or images.
-void check_each_row(const hdf5::Dataset& dataset, std::vector<std::string>& problems) {
-  try {
-    const std::unique_ptr<StoredRows> rows = open_rows(dataset.file(), dataset.name());
-    const auto row_bytes = static_cast<size_t>(rows->facts().shape.elements()) * sizeof(double);
-    const int64_t piece = rows->rows_of_a_piece(row_bytes);
-    std::vector<double> values;
-    for (int64_t first = 0; first < rows->rows(); first += piece) {
-      const int64_t count = std::min(piece, rows->rows() - first);
-      values.resize(static_cast<size_t>(count * rows->facts().shape.elements()));
-      rows->read_rows(first, count, DType::f64, reinterpret_cast<std::byte*>(values.data()));
-      note_probe_progress();
-      const auto bad = std::ranges::find_if(values, [](double value) { return !std::isfinite(value); });
-      if (bad == values.end()) continue;
-      problems.push_back(fmt::format("{} holds NaN or infinity, the first in sample {}.", dataset.where(),
-                                     first + (bad - values.begin()) / rows->facts().shape.elements()));
-      return;
-    }
-  } catch (const Error& e) {
-    problems.emplace_back(e.what());
+/// Reads all rows. where: names a value by its place in its row.
+void check_rows(const StoredRows& rows, const std::function<std::string(int64_t)>& where,
+                std::vector<std::string>& problems) {
+  const int64_t width = rows.facts().shape.elements();
+  const int64_t piece = rows.rows_of_a_piece(static_cast<size_t>(width) * sizeof(double));
+  std::vector<double> values;
+  for (int64_t first = 0; first < rows.rows(); first += piece) {
+    const int64_t count = std::min(piece, rows.rows() - first);
+    values.resize(static_cast<size_t>(count * width));
+    rows.read_rows(first, count, DType::f64, reinterpret_cast<std::byte*>(values.data()));
+    note_probe_progress();
+    const auto bad = std::ranges::find_if(values, [](double value) { return !std::isfinite(value); });
+    if (bad == values.end()) continue;
+    const int64_t place = bad - values.begin();
+    problems.push_back(fmt::format("{} holds NaN or infinity, the first in sample {}.", where(place % width),
+                                   first + place / width));
+    return;
   }
+}
+
+/// Sequences, images, or complex numbers.
+void check_each_row(const hdf5::Dataset& dataset, std::vector<std::string>& problems) {
+  const std::unique_ptr<StoredRows> rows = open_rows(dataset.file(), dataset.name());
+  check_rows(
+      *rows, [&](int64_t) { return dataset.where(); }, problems);
+}
+
+/// All numbers of a table.
+void check_table(const hdf5::Dataset& dataset, std::vector<std::string>& problems) {
+  std::vector<RecordField> fields = fields_of(dataset);
+  std::erase_if(fields, [](const RecordField& field) { return !field.number; });
+  hdf5::File file = hdf5::File::open(dataset.file());
+  hdf5::Dataset own = file.dataset(dataset.name(), 0);
+  const RecordRows rows(std::move(file), dataset.name(), std::move(own), fields, 0);
+  const auto where = [&](int64_t place) {
+    size_t field = 0;
+    while (place >= fields[field].count()) place -= fields[field++].count();
+    return fmt::format("{}.{}", dataset.where(), printable(fields[field].name));
+  };
+  check_rows(rows, where, problems);
 }
 
 }  // namespace
@@ -125,15 +147,21 @@ DatasetCheck check_dataset(const hdf5::File& file, const hdf5::Dataset& dataset,
   DatasetCheck result;
   result.description = std::move(description);
   if (result.description.broken) problems.push_back(result.description.problem);
-  if (!result.description.usable) return result;
   if (!result.description.written) return result;
-  if (hdf5::holds_text(dataset)) {
-    check_text(file, result, problems);
+  const bool is_record = !result.description.usable_as.empty();
+  if (is_record || (result.description.usable && is_decoded_by_row(dataset))) {
+    try {
+      const bool is_table = is_record && !is_complex(dataset.type());
+      is_table ? check_table(dataset, problems) : check_each_row(dataset, problems);
+      result.values = dataset.elements();
+    } catch (const Error& e) {
+      problems.emplace_back(e.what());
+    }
     return result;
   }
-  if (is_decoded_by_row(dataset)) {
-    check_each_row(dataset, problems);
-    result.values = dataset.elements();
+  if (!result.description.usable) return result;
+  if (hdf5::holds_text(dataset)) {
+    check_text(file, result, problems);
     return result;
   }
   Statistics statistics;

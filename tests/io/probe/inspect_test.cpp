@@ -45,6 +45,36 @@ TEST(Inspect, ReportsHowMuchOfAFileHasBeenRead) {
   }
 }
 
+TEST(Inspect, ReadsTheColumnsOfTables) {
+  struct Event {
+    double energy;
+    int32_t hits[2];
+    float charge;
+  };
+  const TemporaryFolder folder;
+  {
+    const hdf5::Lock lock;
+    const hdf5::Id type(H5Tcreate(H5T_COMPOUND, sizeof(Event)));
+    const hsize_t two = 2, three = 3;
+    const hdf5::Id pair(H5Tarray_create2(H5T_NATIVE_INT32, 1, &two)),
+        space(H5Screate_simple(1, &three, nullptr));
+    H5Tinsert(type.get(), "energy", HOFFSET(Event, energy), H5T_NATIVE_DOUBLE);
+    H5Tinsert(type.get(), "hits", HOFFSET(Event, hits), pair.get());
+    H5Tinsert(type.get(), "charge", HOFFSET(Event, charge), H5T_NATIVE_FLOAT);
+    const Event good[3] = {{1, {2, 3}, 4}, {5, {6, 7}, 8}, {9, {0, 1}, 2}};
+    const Event bad[3] = {{1, {2, 3}, 4}, {5, {6, 7}, INFINITY}, {9, {0, 1}, NAN}};
+    const hdf5::File file = hdf5::File::create(folder / "a.h5");
+    for (const auto& [name, events] : {std::pair("/bad", bad), std::pair("/good", good)}) {
+      const hdf5::Id id(
+          H5Dcreate2(file.id(), name, type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+      ASSERT_GE(H5Dwrite(id.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, events), 0);
+    }
+  }
+  const FileCheck check = check_file(folder / "a.h5");
+  EXPECT_THAT(check.problems,
+              ElementsAre(HasSubstr("/bad.charge holds NaN or infinity, the first in sample 1.")));
+}
+
 TEST(Inspect, LooksAtAllOfManyDatasets) {
   const TemporaryFolder folder;
   {
