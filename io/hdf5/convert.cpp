@@ -65,7 +65,8 @@ To converted(From value) {
 template <typename From, bool kSwap, typename To>
 void convert(const std::byte* from, size_t count, std::byte* to) {
   if constexpr (std::is_same_v<From, To> && (!kSwap || sizeof(From) == 1)) {
-    std::memcpy(to, from, count * sizeof(To));
+    // memcpy() takes no null pointers, not even for an empty sequence.
+    if (count > 0) std::memcpy(to, from, count * sizeof(To));
   } else {
     for (size_t i = 0; i < count; ++i) {
       const To value = converted<To>(load<From, kSwap>(from + i * sizeof(From)));

@@ -119,6 +119,11 @@ TEST(Convert, GivesWhatH5TconvertGives) {
   EXPECT_EQ(compared, 14 * 5 + 8 * 2 + 4);
 }
 
+TEST(Convert, TakesNoPointersIfThereAreNoNumbers) {
+  conversion({Number::f32, false}, DType::f32)(nullptr, 0, nullptr);
+  conversion({Number::u16, true}, DType::f64)(nullptr, 0, nullptr);
+}
+
 TEST(Convert, LeavesOtherNumbersToLibhdf5) {
   const Lock lock;
   const Id narrow(H5Tcopy(H5T_STD_I32LE)), odd(H5Tcopy(H5T_STD_U32LE)), wide(H5Tcopy(H5T_NATIVE_LDOUBLE));
