@@ -40,11 +40,14 @@ void require_finite(const Column& column, const std::byte* rows, int64_t first, 
     default:
       return;
   }
-  if (at >= 0)
-    fail(ExitCode::data,
-         "{} holds NaN or infinity (value {} of the sample). Remove or repair such samples: training on them "
-         "never recovers. If NaN means a missing value of x, data.missing = NUMBER replaces it.",
-         column.where(first + at / row_values), at % row_values);
+  if (at < 0) return;
+  // Which number means a missing value, for example.
+  std::string notes;
+  for (const std::string& note : column.notes()) notes += fmt::format(" {}.", note);
+  fail(ExitCode::data,
+       "{} holds NaN or infinity (value {} of the sample).{} Remove or repair such samples: training on them "
+       "never recovers. If NaN means a missing value of x, data.missing = NUMBER replaces it.",
+       column.where(first + at / row_values), at % row_values, notes);
 }
 
 }  // namespace lockstep

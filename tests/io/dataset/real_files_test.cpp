@@ -10,6 +10,7 @@
 namespace lockstep {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 TEST(Dataset, ReadsTheCatImagesAsTheyAre) {
@@ -31,9 +32,16 @@ TEST(Dataset, ReadsChecksummedCompressedAndNetCdfFiles) {
       open_dataset({{folder + "/H-H1_LOSC_4_V2-1126259446-32.hdf5"}, "/strain/Strain", ""}, {});
   EXPECT_EQ(strain->size(), 131072);
   EXPECT_EQ(strain->x_dtype(), DType::f64);
-  const auto basins = open_dataset({{folder + "/basin_mask.nc"}, "/basin", ""}, {});
+  const DataSource mask{{folder + "/basin_mask.nc"}, "/basin", ""};
+  EXPECT_THAT(error_of([&] { open_dataset(mask, {}); }),
+              AllOf(HasSubstr("/basin: sample 0 holds NaN or infinity"),
+                    HasSubstr("-100 means a missing value"), HasSubstr("data.missing")));
+  const auto basins = open_dataset(mask, {.missing = 0});
   EXPECT_EQ(basins->x_shape(), Shape({180, 360}));
   EXPECT_EQ(basins->x_dtype(), DType::f32);
+  const std::vector<float> codes = all_x<float>(*basins);
+  EXPECT_EQ(*std::min_element(codes.begin(), codes.end()), 0);
+  EXPECT_EQ(*std::max_element(codes.begin(), codes.end()), 58);
   const auto counts = open_dataset({{folder + "/10x_filtered_feature_bc_matrix.h5"}, "/matrix/data", ""}, {});
   EXPECT_EQ(counts->size(), 23866);
   const std::vector<float> values = all_x<float>(*counts);
