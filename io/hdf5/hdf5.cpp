@@ -85,6 +85,21 @@ void require_readable_file(const std::string& path) {
 
 bool contains_text(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
+/// A thread's use of the library's error stack, of which a thread-safe library has one for each thread. It is
+/// printed by default; here it becomes the text of an Error.
+class ErrorStack {
+ public:
+  ErrorStack() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+  ErrorStack(const ErrorStack&) = delete;
+  ErrorStack& operator=(const ErrorStack&) = delete;
+  /// Messages left behind by a thread would keep the library from closing at exit. Does not wait for the
+  /// lock: a process may end while another thread holds it.
+  ~ErrorStack() {
+    const std::unique_lock lock(library_mutex(), std::try_to_lock);
+    if (lock) H5Eclear2(H5E_DEFAULT);
+  }
+};
+
 }  // namespace
 
 Lock::Lock() : lock_(library_mutex()) {
@@ -93,12 +108,9 @@ Lock::Lock() : lock_(library_mutex()) {
     register_filters();
     return done;
   }();
-  // The library prints its error stack by default; here it becomes the text of an Error. A thread-safe
-  // library has a stack, and this setting, for each thread. It is reset only when the library is closed,
-  // which never happens.
-  thread_local const bool silent = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
+  thread_local const ErrorStack stack;
   static_cast<void>(open);
-  static_cast<void>(silent);
+  static_cast<void>(stack);
 }
 
 Id::~Id() {
