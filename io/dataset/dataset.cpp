@@ -63,8 +63,9 @@ std::vector<std::string> names_read(const DataSource& source, TargetTask task) {
 void pad_like(DatasetOptions& options, const Shape& x, const Shape& y) {
   // A sequence of tokens has one more than a sample, whose targets are one position later.
   const int64_t more = options.task == TargetTask::tokens ? 1 : 0;
-  options.x_length = x.rank() > 0 ? x[0] + more : 0;
-  options.y_length = y.rank() > 0 ? y[0] : 0;
+  // The last axis: those before it are of windows of sequences.
+  options.x_length = x.rank() > 0 ? x[-1] + more : 0;
+  options.y_length = y.rank() > 0 ? y[-1] : 0;
 }
 
 std::unique_ptr<Dataset> open_dataset(const DataSource& meant, const DatasetOptions& options) {

@@ -58,6 +58,10 @@ ClassNames read_all_names(const std::vector<std::string>& files, const std::stri
 TargetNames find_target_names(const std::vector<std::string>& files, const std::string& name,
                               const DatasetOptions& options) {
   const FirstLook look = look_at_names(files, name);
+  if (!look.any && !options.class_names.empty())
+    fail(ExitCode::data,
+         "{}:{} holds no names of classes, but the training data had them: {}. Store these names, too.",
+         files[0], name, names_in_words(options.class_names));
   if (!look.any) return {};
   const bool may_be_classes =
       options.kind ? *options.kind == TargetKind::classes

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "launch/commands/command_line.h"
 #include "launch/commands/program.h"
@@ -14,5 +15,7 @@ void add_stats(Command data, Program& program);
 /// Checks an output path: its name must match the format, and an existing file is replaced only on request.
 /// Throws Error(usage).
 void check_result(const std::string& out, bool force);
+/// Throws Error(usage) if an output path means one of the input files, also through links.
+void refuse_to_replace(const std::string& out, const std::vector<std::string>& inputs);
 
 }  // namespace lockstep

@@ -33,6 +33,14 @@ void check_result(const std::string& out, bool force) {
     fail(ExitCode::usage, "{} exists already. Name another file, or add --force to replace it.", out);
 }
 
+void refuse_to_replace(const std::string& out, const std::vector<std::string>& inputs) {
+  for (const std::string& input : inputs) {
+    std::error_code status;
+    if (std::filesystem::equivalent(out, input, status))
+      fail(ExitCode::usage, "{} is {}, an input. Name another file to write.", out, input);
+  }
+}
+
 namespace {
 
 /// Reports bytes handled.

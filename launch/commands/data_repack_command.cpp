@@ -65,6 +65,7 @@ int run_repack(const Program& program, RepackArguments& arguments) {
   if (codec == std::end(codecs))
     fail(ExitCode::usage, "--codec {}: unknown codec. Known: auto, none, deflate.", arguments.codec);
   check_result(arguments.out, arguments.force);
+  refuse_to_replace(arguments.out, {arguments.in});
   if (arguments.json) log_information_to_stderr();
   RepackOptions& options = arguments.options;
   options.codec = codec->second;

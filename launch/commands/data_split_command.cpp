@@ -121,6 +121,7 @@ int run_split(const Program& program, SplitArguments& arguments) {
   if (options.by_class && source.y.empty())
     fail(ExitCode::usage, "--by-class needs the classes: name their data set with --y.");
   check_result(arguments.out, arguments.force);
+  refuse_to_replace(arguments.out, source.files);
   if (arguments.json) log_information_to_stderr();
   // A damaged file ends the child that looks at it, not this process.
   probe_files(source.files, names_read(source, TargetTask::automatic));

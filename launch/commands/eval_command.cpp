@@ -27,26 +27,31 @@ MetricNeeds needs_of_report(const Objective& objective) {
 /// "class" or "label": the subject of a row of the table.
 const char* row_name(const Objective& objective) { return objective.classifies() ? "class" : "label"; }
 
-/// The name of a class, or its number if it has none.
-std::string name_of(const ClassNames& names, int64_t number) {
-  const auto at = static_cast<size_t>(number);
-  return at < names.size() ? names[at] : std::to_string(number);
-}
+/// What a data set calls its classes.
+struct Labels {
+  const ClassNames& names;  ///< empty: they have none
+  int64_t first = 0;        ///< the label of class 0
 
-Json json_of(const Evaluator::Tables& result, const Objective& objective, const ClassNames& names) {
+  std::string of(int64_t number) const {
+    const auto at = static_cast<size_t>(number);
+    return at < names.size() ? names[at] : std::to_string(first + number);
+  }
+};
+
+Json json_of(const Evaluator::Tables& result, const Objective& objective, const Labels& labels) {
   Json json;
   for (const Evaluation::Value& metric : result.evaluation.metrics) json[metric.name] = metric.value;
   if (objective.kind() == TargetKind::values) return json;
   const auto number = [](std::optional<double> value) { return value ? Json(*value) : Json(); };
   Json rows = Json::array(), matrix = Json::array();
   for (const ClassScores& scores : class_scores(result.tables)) {
-    rows.push_back({{row_name(objective), rows.size()},
+    rows.push_back({{row_name(objective), labels.first + static_cast<int64_t>(rows.size())},
                     {"samples", scores.samples},
                     {"precision", number(scores.precision)},
                     {"recall", number(scores.recall)},
                     {"f1", number(scores.f1)},
                     {"iou", number(scores.iou)}});
-    if (!names.empty()) rows.back()["name"] = name_of(names, static_cast<int64_t>(rows.size()) - 1);
+    if (!labels.names.empty()) rows.back()["name"] = labels.of(static_cast<int64_t>(rows.size()) - 1);
     if (!result.tables.areas.empty()) rows.back()["auc"] = number(scores.auc);
   }
   json[objective.classifies() ? "classes" : "labels"] = rows;
@@ -60,7 +65,7 @@ Json json_of(const Evaluator::Tables& result, const Objective& objective, const 
   return json;
 }
 
-void print_classes(const Evaluator::Tables& result, const Objective& objective, const ClassNames& names) {
+void print_classes(const Evaluator::Tables& result, const Objective& objective, const Labels& labels) {
   const auto percent = [](std::optional<double> value) {
     return value ? fmt::format("{:.2f} %", 100 * *value) : std::string("-");
   };
@@ -71,23 +76,23 @@ void print_classes(const Evaluator::Tables& result, const Objective& objective, 
   const bool has_areas = !result.tables.areas.empty();
   if (has_areas) rows[0].emplace_back("auc");
   for (const ClassScores& scores : class_scores(result.tables)) {
-    rows.push_back({name_of(names, static_cast<int64_t>(rows.size()) - 1), readable_count(scores.samples),
+    rows.push_back({labels.of(static_cast<int64_t>(rows.size()) - 1), readable_count(scores.samples),
                     percent(scores.precision), percent(scores.recall), number(scores.f1)});
     if (has_areas) rows.back().push_back(number(scores.auc));
   }
   print_text("\n");
   std::vector<bool> to_right(rows[0].size(), true);
-  to_right[0] = names.empty();
+  to_right[0] = labels.names.empty();
   print_table(rows, to_right);
 }
 
 /// One row per class: the predictions of its samples.
-void print_matrix(const MetricTables& tables, const ClassNames& names) {
+void print_matrix(const MetricTables& tables, const Labels& labels) {
   const int64_t classes = tables.classes();
   std::vector<std::vector<std::string>> rows(1, {"class"});
-  for (int64_t p = 0; p < classes; ++p) rows[0].push_back("as " + name_of(names, p));
+  for (int64_t p = 0; p < classes; ++p) rows[0].push_back("as " + labels.of(p));
   for (int64_t t = 0; t < classes; ++t) {
-    rows.push_back({name_of(names, t)});
+    rows.push_back({labels.of(t)});
     for (int64_t p = 0; p < classes; ++p)
       rows.back().push_back(std::to_string(tables.confusion[static_cast<size_t>(t * classes + p)]));
   }
@@ -103,7 +108,7 @@ void print_matrix(const MetricTables& tables, const ClassNames& names) {
   }
   print_text("\n");
   std::vector<bool> to_right(rows[0].size(), true);
-  to_right[0] = names.empty();
+  to_right[0] = labels.names.empty();
   print_table(rows, to_right);
 }
 
@@ -113,7 +118,8 @@ int run_eval(Program& program, const EvalArguments& arguments) {
   TrainedModel model(world, arguments.from, arguments.device);
   const std::unique_ptr<Dataset> dataset = model.open(world, arguments.data, /*with_targets=*/true);
   const Objective& objective = model.task().objective();
-  const ClassNames& names = model.task().data().class_names;
+  const DataSignature& trained = model.task().data();
+  const Labels labels{trained.class_names, trained.understood.first_label};
   const Evaluator::Tables result =
       model.evaluator().evaluate_with_tables(world, *dataset, needs_of_report(objective));
   if (world.rank() != 0) return 0;
@@ -124,7 +130,7 @@ int run_eval(Program& program, const EvalArguments& arguments) {
               {"data", dataset->describe_stored()},
               {"samples", evaluation.samples},
               {"loss", evaluation.loss}};
-    json.update(json_of(result, objective, names));
+    json.update(json_of(result, objective, labels));
     print_json(json);
     return 0;
   }
@@ -135,8 +141,8 @@ int run_eval(Program& program, const EvalArguments& arguments) {
         "{:<10}  {}\n", metric.name,
         metric.is_share ? fmt::format("{:.2f} %", 100 * metric.value) : fmt::format("{:.6f}", metric.value));
   if (objective.kind() == TargetKind::values) return 0;
-  print_classes(result, objective, names);
-  if (!result.tables.confusion.empty()) print_matrix(result.tables, names);
+  print_classes(result, objective, labels);
+  if (!result.tables.confusion.empty()) print_matrix(result.tables, labels);
   return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "io/dataset/source_files.h"
 #include "io/export/prediction_writer.h"
 #include "launch/commands/command_line.h"
+#include "launch/commands/data.h"
 #include "launch/commands/program.h"
 #include "launch/config/file_format.h"
 #include "launch/report/report.h"
@@ -18,18 +19,6 @@ struct PredictArguments {
   TrainedModel::DataArguments data;
   bool force = false;
 };
-
-/// --force replaces an older output file, but never an input file.
-void refuse_to_replace_input(const std::string& out, const TrainedModel& model,
-                             const TrainedModel::DataArguments& data) {
-  std::vector<std::string> inputs = matching_files(model.source_of(data).files);
-  inputs.push_back(model.checkpoint_path());
-  for (const std::string& input : inputs) {
-    std::error_code status;
-    if (std::filesystem::equivalent(out, input, status))
-      fail(ExitCode::usage, "--out {}: that is {}, an input. Name another file.", out, input);
-  }
-}
 
 std::vector<int64_t> stored_rows(const Dataset& dataset) {
   std::vector<int64_t> rows(static_cast<size_t>(dataset.size()));
@@ -55,7 +44,10 @@ int run_predict(Program& program, const PredictArguments& arguments) {
       .values = has_classes ? Shape{objective.outputs()} : objective.target_shape(),
       .first_label = model.task().data().understood.first_label,
       .class_names = model.task().data().class_names};
-  refuse_to_replace_input(arguments.out, model, arguments.data);
+  // --force replaces an older output file, but never an input file.
+  std::vector<std::string> inputs = matching_files(model.source_of(arguments.data).files);
+  inputs.push_back(model.checkpoint_path());
+  refuse_to_replace(arguments.out, inputs);
   PredictionWriter writer(arguments.out, dataset->size(), answer);
   model.evaluator().predict(*dataset,
                             [&](int64_t first, ConstTensor outputs) { writer.write(first, outputs); });

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "launch/commands/command_line.h"
 #include "launch/config/config_value.h"
@@ -88,7 +89,9 @@ std::unique_ptr<Dataset> TrainedModel::open(World& world, const DataArguments& a
     fail(ExitCode::usage, "--split {}: unknown split{}", arguments.split,
          suggestion(arguments.split, splits, value_synonyms("--split")));
   const TrainOptions& options = config_;
-  const MachineMemory machine = machine_memory(world);
+  // Predictions are those of rank 0 alone; sharing memory is collective.
+  std::optional<MachineMemory> machine;
+  if (with_targets) machine = machine_memory(world);
   DatasetOptions how{.memory_budget = options.data.memory_budget,
                      .task = target_task(options),
                      .classes = task().objective().classifies() ? task().objective().outputs() : 0,
@@ -99,7 +102,7 @@ std::unique_ptr<Dataset> TrainedModel::open(World& world, const DataArguments& a
                      .understood = task().data().understood,
                      .context = options.data.context,
                      .stride = is_part(arguments) ? options.data.stride : 0,  // to find the same parts again
-                     .machine = &machine,
+                     .machine = machine ? &*machine : nullptr,
                      .probe = world.local_rank() == 0};
   pad_like(how, task().data().x_shape, task().data().y_shape);
   DataSource source = source_of(arguments);

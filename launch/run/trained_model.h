@@ -42,6 +42,7 @@ class TrainedModel {
   };
   /// The source of that data.
   DataSource source_of(const DataArguments& arguments) const;
+  /// with_targets: collective; without, each rank opens the data for itself.
   std::unique_ptr<Dataset> open(World& world, const DataArguments& arguments, bool with_targets) const;
   /// Whether the data is one of the two parts into which data.validation_split divides the training data.
   bool is_part(const DataArguments& arguments) const;

@@ -29,7 +29,7 @@ void for_each_tap(const ConvAxis& axis, int64_t output, Use use) {
 void unfold(const ConvSpec& spec, const std::byte* data, size_t pixel, std::byte* to) {
   std::array<ConvAxis, ConvAxes::kMax> axes;
   std::copy(spec.axes.begin(), spec.axes.end(), axes.end() - spec.axes.count());
-  const auto& [a, b, c] = axes;
+  const ConvAxis &a = axes[0], &b = axes[1], &c = axes[2];
   for (int64_t sample = 0; sample < spec.samples; ++sample)
     for (int64_t i = 0; i < a.outputs(); ++i)
       for (int64_t j = 0; j < b.outputs(); ++j)

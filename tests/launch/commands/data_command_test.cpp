@@ -97,6 +97,17 @@ TEST_F(DataCommand, SplitRefusesPartsThatMakeNoSense) {
   EXPECT_EQ(left_behind(), std::vector<std::string>{"a.h5"});
 }
 
+TEST_F(DataCommand, SplitAndRepackDoNotReplaceTheirInput) {
+  std::filesystem::create_symlink("a.h5", path("link.h5"));
+  for (const std::string out : {"a.h5", "link.h5"})
+    for (const std::string& words :
+         {"split a.h5 " + out + " --parts train=0.5,test=0.5", "repack a.h5 " + out}) {
+      const Outcome refused = run("data " + words + " --force");
+      EXPECT_EQ(refused.exit_code, 2) << words;
+      EXPECT_THAT(refused.err, HasSubstr(out + " is a.h5, an input. Name another file to write."));
+    }
+}
+
 TEST_F(DataCommand, InfoGroupsWhatIsAlikeAndLosesNothing) {
   {
     const hdf5::Lock lock;

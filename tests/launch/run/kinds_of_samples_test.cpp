@@ -76,8 +76,14 @@ TEST_F(KindsOfSamples, ClassesMayBeNames) {
   EXPECT_EQ(report["classes"][1]["name"], "cow");
   EXPECT_EQ(report["classes"][1]["samples"], 30);
 
+  // Numbers may be those of another order.
+  const ProgramResult no_names = run({"eval", folder_ / "run", "--data", path() + ":/numbers"});
+  EXPECT_EQ(no_names.exit_code, 3);
+  EXPECT_THAT(no_names.err, HasSubstr("holds no names of classes, but the training data had them: cat, cow"));
+
+  // Rank 0 alone predicts.
   const std::string out = folder_ / "out.h5";
-  ASSERT_EQ(run({"predict", folder_ / "run", "--data", path() + ":/test", "--out", out}).exit_code, 0);
+  ASSERT_EQ(run({"predict", folder_ / "run", "--data", path() + ":/test", "--out", out}, 2).exit_code, 0);
   {
     const hdf5::Lock lock;
     const hdf5::File file = hdf5::File::open(out);

@@ -79,6 +79,7 @@ TEST_F(LayoutRun, AFileOfMatlabTrainsAsAPlainCopyDoes) {
   // Without targets, too, samples are on the last axis, and predictions are labels of the file.
   const ProgramResult evaluated = run({"eval", folder_ / "matlab", "--split", "train", "--json"});
   EXPECT_EQ(parse_json(evaluated.out)["samples"], kSamples) << evaluated.err;
+  EXPECT_EQ(parse_json(evaluated.out)["classes"][0]["class"], 1);
   const std::string out = folder_ / "p.h5";
   const ProgramResult predicted = run({"predict", folder_ / "matlab", "--split", "train", "--out", out});
   ASSERT_EQ(predicted.exit_code, 0) << predicted.err;
