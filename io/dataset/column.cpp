@@ -85,9 +85,13 @@ void Column::give_out(DType dtype, Check check) {
 RowFormat Column::format_of(const Part& part) const {
   RowFormat format{dtype_, row_bytes_, nullptr};
   if (check_)
-    format.check = [this, before = part.first - part.skipped](const std::byte* rows, int64_t first,
-                                                              int64_t count) {
-      check_(*this, rows, before + first, count);
+    format.check = [this, used = RowRange{part.skipped, part.rows}, before = part.first - part.skipped](
+                       const std::byte* rows, int64_t first, int64_t count) {
+      // A block may also hold rows that are left out, good or bad.
+      const int64_t begin = std::max(first, used.first),
+                    end = std::min(first + count, used.first + used.count);
+      if (begin < end)
+        check_(*this, rows + static_cast<size_t>(begin - first) * row_bytes_, before + begin, end - begin);
     };
   return format;
 }

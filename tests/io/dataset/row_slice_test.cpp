@@ -65,6 +65,22 @@ TEST(RowSlice, CountsThroughAllFiles) {
   }
 }
 
+TEST(RowSlice, LeavesOutBadRowsOfTheSameChunk) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "a.h5";
+  constexpr int64_t kRows = 40, kWidth = 3;
+  std::vector<float> x = counting<float>(kRows * kWidth);
+  const std::vector<float> good(x.begin() + 5 * kWidth, x.begin() + 37 * kWidth);
+  for (const int64_t bad : {2, 38}) x[static_cast<size_t>(bad * kWidth)] = INFINITY;
+  put(path, "/x", {kRows, kWidth}, x, {.chunk = {8, kWidth}, .deflate = 1});
+  for (const int64_t budget : {int64_t{1} << 20, int64_t{1}}) {
+    const auto data = open_dataset({.files = {path}, .x = "/x", .y = "", .rows = *parse_row_slice("5:37")},
+                                   {.memory_budget = budget, .probe = false});
+    EXPECT_EQ(data->in_memory(), budget > 1);
+    EXPECT_EQ(all_x<float>(*data), good);
+  }
+}
+
 TEST(RowSlice, AppliesToTargetsAndErrorsNameTheRowOfTheFile) {
   const TemporaryFolder folder;
   const std::string path = folder / "a.h5";
