@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "io/dataset/dataset.h"
 #include "launch/commands/command_line.h"
 #include "launch/commands/program.h"
 
@@ -11,6 +12,17 @@ namespace lockstep {
 void add_repack(Command data, Program& program);
 void add_split(Command data, Program& program);
 void add_stats(Command data, Program& program);
+
+/// The samples that a command works on.
+struct SourceArguments {
+  std::string source, x, y;
+
+  /// Throws Error(usage).
+  DataSource parsed() const;
+};
+
+/// Adds the argument SOURCE and the options --x and --y.
+void add_source(Command command, SourceArguments& arguments);
 
 /// Checks an output path: its name must match the format, and an existing file is replaced only on request.
 /// Throws Error(usage).

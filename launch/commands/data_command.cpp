@@ -27,6 +27,21 @@
 
 namespace lockstep {
 
+DataSource SourceArguments::parsed() const {
+  DataSource parsed = parse_data_source(source, "train");
+  if (!x.empty()) parsed.x = x;
+  if (!x.empty() || !y.empty()) parsed.y = y;
+  return parsed;
+}
+
+void add_source(Command command, SourceArguments& arguments) {
+  command.add("SOURCE", arguments.source, "FILE.h5:/GROUP, with the data sets x and y; default group: /train")
+      .required();
+  command.add("--x", arguments.x, "Another name of x, such as /images; without --y there are no targets")
+      .type("NAME");
+  command.add("--y", arguments.y, "Another name of y").type("NAME");
+}
+
 void check_result(const std::string& out, bool force) {
   check_file_format("OUT", out, "HDF5");
   if (!force && std::filesystem::exists(out))

@@ -23,7 +23,8 @@ namespace lockstep {
 namespace {
 
 struct SplitArguments {
-  std::string source, out, parts, x, y;
+  SourceArguments source;
+  std::string out, parts;
   uint64_t memory = uint64_t{256} << 20;
   SplitOptions options;
   bool force = false, json = false;
@@ -115,9 +116,7 @@ int run_split(const Program& program, SplitArguments& arguments) {
   options.parts = parse_parts(arguments.parts);
   options.memory_bytes = static_cast<int64_t>(arguments.memory);
   if (options.threads == 0) options.threads = static_cast<int>(usable_cores().size());
-  DataSource source = parse_data_source(arguments.source, "train");
-  if (!arguments.x.empty()) source.x = arguments.x;
-  if (!arguments.x.empty() || !arguments.y.empty()) source.y = arguments.y;
+  const DataSource source = arguments.source.parsed();
   if (options.by_class && source.y.empty())
     fail(ExitCode::usage, "--by-class needs the classes: name their data set with --y.");
   check_result(arguments.out, arguments.force);
@@ -126,12 +125,12 @@ int run_split(const Program& program, SplitArguments& arguments) {
   // A damaged file ends the child that looks at it, not this process.
   probe_files(source.files, names_read(source, TargetTask::automatic));
   hdf5::report_crashes();
-  WorkProgress progress("split " + arguments.source, program.environment());
+  WorkProgress progress("split " + arguments.source.source, program.environment());
   options.progress = [&](int64_t done, int64_t all) { progress.show(done, all); };
   const SplitResult result = split_file(source, arguments.out, options);
   progress.clear();
   if (arguments.json) {
-    Json report = {{"in", arguments.source}, {"out", arguments.out}};
+    Json report = {{"in", arguments.source.source}, {"out", arguments.out}};
     report.update(as_json(result));
     print_json(report);
   } else {
@@ -147,9 +146,7 @@ void add_split(Command data, Program& program) {
   Command command =
       data.add_command("split", "Divide the samples of a group into parts, each a group of a new file");
   auto arguments = std::make_shared<SplitArguments>();
-  command
-      .add("SOURCE", arguments->source, "FILE.h5:/GROUP, with the data sets x and y; default group: /train")
-      .required();
+  add_source(command, arguments->source);
   command.add("OUT", arguments->out, "The HDF5 file to write").required();
   command
       .add("--parts", arguments->parts,
@@ -158,9 +155,6 @@ void add_split(Command data, Program& program) {
       .required();
   command.add_flag("--by-class", arguments->options.by_class, "Give each part its share of each class");
   command.add("--seed", arguments->options.seed, "Seed of the choice; default: 1");
-  command.add("--x", arguments->x, "Another name of x, such as /images; without --y there are no targets")
-      .type("NAME");
-  command.add("--y", arguments->y, "Another name of y").type("NAME");
   command.add_size("--memory", arguments->memory, "Memory for samples; default: 256M");
   arguments->options.threads = 0;
   command.add("--threads", arguments->options.threads, "Threads that compress; default: all cores")

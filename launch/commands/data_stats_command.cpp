@@ -13,7 +13,7 @@ namespace lockstep {
 namespace {
 
 struct StatsArguments {
-  std::string source, x, y;
+  SourceArguments source;
   int threads = 0;
   bool channels_first = false, json = false;
 };
@@ -22,15 +22,8 @@ int run_stats(const Program& program, const StatsArguments& arguments) {
   // Of what is read once, only the blocks that threads are working on need to be kept.
   constexpr int64_t kMemory = int64_t{256} << 20;
   if (arguments.json) log_information_to_stderr();
-  DataSource source = parse_data_source(arguments.source, "train");
-  if (!arguments.x.empty()) {
-    source.x = arguments.x;
-    source.y = arguments.y;
-  } else if (!arguments.y.empty()) {
-    source.y = arguments.y;
-  }
-  const auto dataset = open_dataset(source, {.memory_budget = kMemory, .finite = false});
-  WorkProgress progress("stats " + arguments.source, program.environment());
+  const auto dataset = open_dataset(arguments.source.parsed(), {.memory_budget = kMemory, .finite = false});
+  WorkProgress progress("stats " + arguments.source.source, program.environment());
   const DataStatistics statistics = measure_statistics(
       *dataset,
       {.channels_first = arguments.channels_first,
@@ -50,12 +43,7 @@ void add_stats(Command data, Program& program) {
   Command command =
       data.add_command("stats", "Mean, deviation, range and histogram of each channel, and classes");
   auto arguments = std::make_shared<StatsArguments>();
-  command
-      .add("SOURCE", arguments->source, "FILE.h5:/GROUP, with the data sets x and y; default group: /train")
-      .required();
-  command.add("--x", arguments->x, "Another name of x, such as /images; without --y there are no targets")
-      .type("NAME");
-  command.add("--y", arguments->y, "Another name of y").type("NAME");
+  add_source(command, arguments->source);
   command.add_flag("--channels-first", arguments->channels_first,
                    "The channels are the first axis of a sample, not the last");
   command.add("--threads", arguments->threads, "Threads that read; default: all cores")

@@ -82,8 +82,9 @@ def fault_of(lockstep, folder, trial, run):
     """What is wrong with the outcome of a trial; "" if nothing is."""
     name, command, code, patterns = trial[:4]
     try:
-        done = subprocess.run(words(str(lockstep), command, folder / name, run, *trial[4:]), stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, errors="replace", timeout=SECONDS, cwd=run.parent)
+        done = subprocess.run(words(str(lockstep), command, folder / name, run, *trial[4:]),
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+                              timeout=SECONDS, cwd=run.parent)
     except subprocess.TimeoutExpired:
         return f"took more than {SECONDS} s"
     output = done.stdout + done.stderr

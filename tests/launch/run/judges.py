@@ -35,7 +35,8 @@ def area(scores, positive):
 
 
 def near(scores, positive):
-    """The share of pairs whose scores differ by no more than their rounding: so much of the area is unsure."""
+    """The share of pairs whose scores differ by no more than their rounding: so much of the area is
+    unsure."""
     p, n = scores[positive].astype(float)[:, None], scores[~positive].astype(float)[None, :]
     return (abs(p - n) <= 2 ** -22 * np.maximum(abs(p), abs(n))).mean()
 
