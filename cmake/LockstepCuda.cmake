@@ -91,7 +91,7 @@ endif()
 set(LOCKSTEP_WITH_CUDA ON)
 target_include_directories(lockstep_cuda SYSTEM INTERFACE ${CUDNN_INCLUDE_DIR} ${NCCL_INCLUDE_DIR}
                                                           ${CUDAToolkit_INCLUDE_DIRS})
-# Not cuBLASLt: src/device/cublas_lt.cpp loads it at its first use, from here when the loader does not find it.
+# Not cuBLASLt: src/device/libraries/cublas_lt.cpp loads it at its first use, from here when the loader does not find it.
 target_link_libraries(lockstep_cuda INTERFACE CUDA::cudart_static ${CUDNN_LIBRARY} ${NCCL_LIBRARY})
 get_target_property(CUBLASLT_LIBRARY CUDA::cublasLt IMPORTED_LOCATION)
 # CMake 3.25 does not know the C++20 flag of nvcc 13, so it is passed by hand; unless told that the standard is not

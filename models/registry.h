@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "src/core/range.h"
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 #include "src/graph/graph.h"
 #include "src/graph/network_output.h"
 

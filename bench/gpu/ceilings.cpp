@@ -16,7 +16,7 @@
 
 #include "bench/gpu/random_values.h"
 #include "src/core/error.h"
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 #include "src/device/device.h"
 #include "src/device/elementwise.h"
 #include "src/device/replay.h"

@@ -17,7 +17,7 @@
 
 #include "bench/gpu/conv_shapes.h"
 #include "bench/gpu/random_values.h"
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 #include "src/device/cuda_context.h"
 #include "src/device/device.h"
 #include "src/device/timestamp.h"

@@ -10,7 +10,7 @@
 #include "io/probe/probe.h"
 #include "src/core/error.h"
 #include "src/core/hash.h"
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 
 namespace lockstep {
 

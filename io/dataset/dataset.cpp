@@ -1,9 +1,9 @@
 #include "io/dataset/dataset.h"
 
-#include "io/dataset/next_tokens.h"
 #include "io/dataset/open_samples.h"
 #include "io/dataset/source_files.h"
 #include "io/dataset/source_layout.h"
+#include "io/dataset/windows/next_tokens.h"
 #include "io/hdf5/crash_report.h"
 #include "io/probe/findings.h"
 #include "io/probe/probe.h"

@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "io/dataset/class_names.h"
 #include "io/dataset/machine_memory.h"
 #include "io/dataset/reading_order.h"
 #include "io/dataset/row_slice.h"
 #include "io/dataset/stored_blocks.h"
 #include "io/dataset/stored_samples.h"
+#include "io/dataset/targets/class_names.h"
 #include "src/tensor/tensor.h"
 
 namespace lockstep {

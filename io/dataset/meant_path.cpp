@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 
 namespace lockstep {
 

@@ -5,8 +5,8 @@
 
 #include "io/dataset/column.h"
 #include "io/dataset/stored_facts.h"
-#include "io/dataset/targets.h"
-#include "io/dataset/windows.h"
+#include "io/dataset/targets/targets.h"
+#include "io/dataset/windows/windows.h"
 #include "io/probe/findings.h"
 #include "src/core/counted.h"
 #include "src/core/log.h"

@@ -1,7 +1,7 @@
 #include "io/dataset/source_layout.h"
 
-#include "io/dataset/target_names.h"
-#include "io/dataset/windows.h"
+#include "io/dataset/targets/target_names.h"
+#include "io/dataset/windows/windows.h"
 
 namespace lockstep {
 

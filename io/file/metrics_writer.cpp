@@ -9,8 +9,8 @@
 
 #include "io/file/atomic_file.h"
 #include "src/core/error.h"
-#include "src/core/json.h"
 #include "src/core/log.h"
+#include "src/core/text/json.h"
 
 namespace lockstep {
 namespace {

@@ -17,7 +17,7 @@
 #include "io/hdf5/registered_filters.h"
 #include "io/hdf5/sources/links.h"
 #include "io/hdf5/sources/raw_files.h"
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 
 namespace lockstep::hdf5 {
 

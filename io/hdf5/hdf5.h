@@ -13,7 +13,7 @@
 #include "io/hdf5/chunks/chunk_map.h"
 #include "io/hdf5/convert.h"
 #include "io/hdf5/filters/pipeline.h"
-#include "src/core/printable.h"
+#include "src/core/text/printable.h"
 #include "src/tensor/tensor.h"
 
 /// A thin, owning wrapper of the C library: silent error stack, one lock, and every failure is an Error(data)

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "io/checkpoint/atomic_hdf5.h"
-#include "io/dataset/labelled_group.h"
+#include "io/dataset/targets/labelled_group.h"
 #include "src/core/error.h"
 
 namespace lockstep {

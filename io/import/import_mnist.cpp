@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "io/checkpoint/atomic_hdf5.h"
-#include "io/dataset/labelled_group.h"
+#include "io/dataset/targets/labelled_group.h"
 #include "io/import/idx.h"
 #include "src/core/error.h"
 

@@ -10,13 +10,13 @@
 #include <string_view>
 #include <utility>
 
-#include "io/dataset/label_counts.h"
 #include "io/dataset/layouts/image_rows.h"
 #include "io/dataset/layouts/open_rows.h"
 #include "io/dataset/layouts/record_fields.h"
 #include "io/dataset/layouts/record_rows.h"
 #include "io/dataset/layouts/sequence_rows.h"
-#include "io/dataset/target_names.h"
+#include "io/dataset/targets/label_counts.h"
+#include "io/dataset/targets/target_names.h"
 #include "io/hdf5/elements/text_reader.h"
 #include "io/hdf5/sources/sources.h"
 #include "io/hdf5/walk.h"

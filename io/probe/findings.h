@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "io/dataset/column.h"
-#include "io/dataset/label_counts.h"
-#include "io/dataset/targets.h"
+#include "io/dataset/targets/label_counts.h"
+#include "io/dataset/targets/targets.h"
 #include "io/probe/finding.h"
 
 namespace lockstep {

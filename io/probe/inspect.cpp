@@ -13,7 +13,7 @@
 #include "io/probe/check_dataset.h"
 #include "io/probe/check_groups.h"
 #include "io/probe/probe.h"
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 
 namespace lockstep {
 

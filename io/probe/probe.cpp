@@ -17,7 +17,7 @@
 #include <thread>
 
 #include "src/core/error.h"
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 
 namespace lockstep {
 

@@ -19,7 +19,7 @@
 #include "io/hdf5/walk.h"
 #include "io/probe/inspect.h"
 #include "io/probe/probe.h"
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 
 // A sanitizer reserves terabytes of address space, which the limit would not allow.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

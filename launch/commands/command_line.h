@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 
 // CLI11 parses the command line. Its header is slow to compile, so only command_line.cpp and mistakes.cpp
 // include it.

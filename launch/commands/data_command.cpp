@@ -5,7 +5,7 @@
 #include <functional>
 #include <span>
 
-#include "io/dataset/class_names.h"
+#include "io/dataset/targets/class_names.h"
 #include "io/import/import_cifar10.h"
 #include "io/import/import_mnist.h"
 #include "io/import/import_text.h"
@@ -21,9 +21,9 @@
 #include "launch/report/work_progress.h"
 #include "src/core/counted.h"
 #include "src/core/error.h"
-#include "src/core/json.h"
 #include "src/core/log.h"
-#include "src/core/printable.h"
+#include "src/core/text/json.h"
+#include "src/core/text/printable.h"
 
 namespace lockstep {
 

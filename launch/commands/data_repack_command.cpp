@@ -12,9 +12,9 @@
 #include "launch/report/work_progress.h"
 #include "src/core/cores.h"
 #include "src/core/error.h"
-#include "src/core/json.h"
 #include "src/core/log.h"
-#include "src/core/printable.h"
+#include "src/core/text/json.h"
+#include "src/core/text/printable.h"
 
 namespace lockstep {
 

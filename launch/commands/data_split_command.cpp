@@ -16,7 +16,7 @@
 #include "src/core/counted.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
-#include "src/core/printable.h"
+#include "src/core/text/printable.h"
 
 namespace lockstep {
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "launch/config/familiar_keys.h"
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 
 namespace lockstep {
 

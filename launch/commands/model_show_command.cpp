@@ -22,7 +22,7 @@
 #include "launch/run/trained_model.h"
 #include "src/core/counted.h"
 #include "src/core/error.h"
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 #include "src/device/device.h"
 #include "src/device/devices.h"
 #include "src/graph/parameters.h"

@@ -25,8 +25,8 @@
 #include "launch/run/run_folder.h"
 #include "launch/run/trained_model.h"
 #include "src/core/console.h"
-#include "src/core/json.h"
 #include "src/core/log.h"
+#include "src/core/text/json.h"
 #include "src/ops/supported.h"
 #include "src/train/run/trainer.h"
 

@@ -9,7 +9,7 @@
 
 #include "launch/config/familiar_values.h"
 #include "models/file/toml_advice.h"
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 
 namespace lockstep {
 

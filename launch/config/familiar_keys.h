@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 
 namespace lockstep {
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "io/dataset/dataset.h"
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 
 namespace lockstep {
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 
 namespace lockstep {
 

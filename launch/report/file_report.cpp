@@ -11,7 +11,7 @@
 
 #include "launch/report/report.h"
 #include "src/core/counted.h"
-#include "src/core/printable.h"
+#include "src/core/text/printable.h"
 
 namespace lockstep {
 

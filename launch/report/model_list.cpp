@@ -6,7 +6,7 @@
 #include "launch/config/model_keys.h"
 #include "src/core/counted.h"
 #include "src/core/error.h"
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 #include "src/graph/parameters.h"
 
 namespace lockstep {

@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <sstream>
 
-#include "src/core/printable.h"
+#include "src/core/text/printable.h"
 
 namespace lockstep {
 

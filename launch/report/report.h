@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "src/core/console.h"
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 
 namespace lockstep {
 

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "src/core/counted.h"
-#include "src/core/printable.h"
+#include "src/core/text/printable.h"
 
 namespace lockstep {
 

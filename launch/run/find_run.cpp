@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 
 namespace lockstep {
 

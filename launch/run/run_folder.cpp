@@ -8,8 +8,8 @@
 #include <filesystem>
 
 #include "io/file/atomic_file.h"
-#include "src/core/json.h"
 #include "src/core/log.h"
+#include "src/core/text/json.h"
 
 namespace lockstep {
 

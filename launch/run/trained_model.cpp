@@ -11,7 +11,7 @@
 #include "launch/run/choose_device.h"
 #include "launch/run/find_run.h"
 #include "src/core/log.h"
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 #include "src/train/checkpoint/snapshot.h"
 #include "src/train/objective/objective.h"
 #include "src/train/run/machine_memory.h"

@@ -4,8 +4,8 @@
 #include <charconv>
 
 #include "src/core/error.h"
-#include "src/core/suggest.h"
-#include "src/core/trimmed.h"
+#include "src/core/text/suggest.h"
+#include "src/core/text/trimmed.h"
 
 namespace lockstep {
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 
 namespace lockstep {
 

@@ -15,7 +15,7 @@
 #include "models/file/value_reader.h"
 #include "models/registry.h"
 #include "src/core/error.h"
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 
 namespace lockstep {
 

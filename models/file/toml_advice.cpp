@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <sstream>
 
-#include "src/core/trimmed.h"
+#include "src/core/text/trimmed.h"
 
 namespace lockstep {
 

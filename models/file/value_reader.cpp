@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "models/file/layer_synonyms.h"
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 #include "src/graph/layers/layers.h"
 
 namespace lockstep {

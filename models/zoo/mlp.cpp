@@ -4,7 +4,7 @@
 
 #include "models/zoo/architectures.h"
 #include "src/core/error.h"
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 #include "src/graph/layers/layers.h"
 
 namespace lockstep {

@@ -11,7 +11,7 @@
 
 #include "src/core/console.h"
 #include "src/core/error.h"
-#include "src/core/printable.h"
+#include "src/core/text/printable.h"
 
 namespace lockstep {
 

@@ -1,7 +1,7 @@
 #include "src/device/cuda_context.h"
 
 #include "src/device/exec.h"
-#include "src/device/launch.h"
+#include "src/device/kernels/launch.h"
 
 namespace lockstep {
 

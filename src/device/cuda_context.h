@@ -1,9 +1,9 @@
 #pragma once
 
 #include "src/device/cuda_check.h"
-#include "src/device/cudnn_plan.h"
-#include "src/device/handle.h"
-#include "src/device/library_check.h"
+#include "src/device/libraries/cudnn_plan.h"
+#include "src/device/libraries/handle.h"
+#include "src/device/libraries/library_check.h"
 
 namespace lockstep {
 

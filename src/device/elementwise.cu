@@ -2,7 +2,7 @@
 
 #include "src/core/error.h"
 #include "src/device/elementwise_kernels.h"
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/previous_kernel.h"
 
 namespace lockstep::cuda {
 

@@ -2,8 +2,8 @@
 
 // Elementwise kernels over flat arrays of T, which converts from and to float, for .cu files. F is a small
 // struct with a __device__ operator() of floats.
-#include "src/device/launch.h"
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/launch.h"
+#include "src/device/kernels/previous_kernel.h"
 
 namespace lockstep::cuda {
 

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "src/device/handle.h"
+#include "src/device/libraries/handle.h"
 
 namespace lockstep {
 

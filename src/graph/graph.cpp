@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "src/core/error.h"
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 #include "src/tensor/real.h"
 
 namespace lockstep {

@@ -6,7 +6,7 @@
 #include <span>
 
 #include "src/core/error.h"
-#include "src/core/wildcard.h"
+#include "src/core/text/wildcard.h"
 
 namespace lockstep {
 

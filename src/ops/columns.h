@@ -6,9 +6,9 @@
 #include <bit>
 #include <type_traits>
 
-#include "src/device/adjacent.h"
-#include "src/device/launch.h"
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/adjacent.h"
+#include "src/device/kernels/launch.h"
+#include "src/device/kernels/previous_kernel.h"
 
 namespace lockstep::cuda {
 

@@ -1,8 +1,8 @@
 #include "src/ops/fingerprint.h"
 
-#include "src/device/block_reduce.h"
-#include "src/device/launch.h"
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/block_reduce.h"
+#include "src/device/kernels/launch.h"
+#include "src/device/kernels/previous_kernel.h"
 #include "src/ops/cuda_ops.h"
 
 namespace lockstep::cuda {

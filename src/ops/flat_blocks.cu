@@ -1,7 +1,7 @@
 #include "src/ops/flat_blocks.h"
 
-#include "src/device/launch.h"
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/launch.h"
+#include "src/device/kernels/previous_kernel.h"
 #include "src/ops/cuda_ops.h"
 
 namespace lockstep::cuda {

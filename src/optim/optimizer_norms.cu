@@ -1,6 +1,6 @@
-#include "src/device/last_block.h"
-#include "src/device/launch.h"
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/last_block.h"
+#include "src/device/kernels/launch.h"
+#include "src/device/kernels/previous_kernel.h"
 #include "src/optim/optimizer_kernels.h"
 
 // What needs norms: clipping, LARS and LAMB.

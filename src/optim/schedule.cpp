@@ -8,7 +8,7 @@
 
 #include "src/core/counted.h"
 #include "src/core/error.h"
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 
 namespace lockstep {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "src/core/error.h"
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 #include "src/device/with_cuda.h"
 
 namespace lockstep {

@@ -10,8 +10,8 @@
 
 #include "src/device/buffer.h"
 #include "src/device/device.h"
-#include "src/device/launch.h"
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/launch.h"
+#include "src/device/kernels/previous_kernel.h"
 #include "src/device/replay.h"
 #include "src/ops/matmul/matmul.h"
 #include "tests/support/on_gpu.h"

@@ -10,7 +10,7 @@
 #include "src/core/error.h"
 #include "src/core/hash.h"
 #include "src/core/rng.h"
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 #include "src/core/thread_pool.h"
 
 namespace lockstep {

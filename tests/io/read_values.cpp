@@ -8,7 +8,7 @@
 
 #include "io/dataset/layouts/plain_rows.h"
 #include "io/hdf5/sources/sources.h"
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 
 namespace lockstep {
 namespace {

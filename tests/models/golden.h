@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "models/registry.h"
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 #include "src/optim/optimizer.h"
 #include "src/tensor/shape.h"
 #include "src/train/objective/data_signature.h"

@@ -13,7 +13,7 @@
 #include <tuple>
 #include <vector>
 
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 #include "tests/models/golden.h"
 #include "tests/models/parity_run.h"
 #include "tests/support/backend.h"

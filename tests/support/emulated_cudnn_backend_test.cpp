@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "src/device/cuda_context.h"
-#include "src/device/cudnn_plan.h"
 #include "src/device/devices.h"
+#include "src/device/libraries/cudnn_plan.h"
 #include "tests/support/backend.h"
 #include "tests/support/emulator/cudnn_backend.h"
 

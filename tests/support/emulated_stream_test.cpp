@@ -10,9 +10,9 @@
 #include <thread>
 #include <vector>
 
-#include "src/device/handle.h"
-#include "src/device/launch.h"
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/launch.h"
+#include "src/device/kernels/previous_kernel.h"
+#include "src/device/libraries/handle.h"
 #include "tests/support/emulator/stream.h"
 
 namespace lockstep {

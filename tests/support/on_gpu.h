@@ -4,9 +4,9 @@
 #include <numeric>
 #include <vector>
 
-#include "src/device/handle.h"
-#include "src/device/launch.h"
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/launch.h"
+#include "src/device/kernels/previous_kernel.h"
+#include "src/device/libraries/handle.h"
 #include "tests/support/emulator/error.h"
 
 namespace lockstep {

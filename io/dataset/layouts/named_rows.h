@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "io/dataset/class_names.h"
 #include "io/dataset/rows/stored_rows.h"
+#include "io/dataset/targets/class_names.h"
 
 namespace lockstep {
 

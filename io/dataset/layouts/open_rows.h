@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
-#include "io/dataset/class_names.h"
 #include "io/dataset/rows/stored_rows.h"
+#include "io/dataset/targets/class_names.h"
 
 namespace lockstep {
 

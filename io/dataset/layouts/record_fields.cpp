@@ -5,7 +5,7 @@
 
 #include "io/hdf5/element_type.h"
 #include "src/core/error.h"
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 
 namespace lockstep {
 

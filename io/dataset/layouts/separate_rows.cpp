@@ -10,7 +10,7 @@
 #include "io/hdf5/chunks/read_driver.h"
 #include "io/hdf5/convert.h"
 #include "src/core/activity.h"
-#include "src/core/wildcard.h"
+#include "src/core/text/wildcard.h"
 
 namespace lockstep {
 

@@ -13,7 +13,7 @@
 #include "launch/config/familiar_values.h"
 #include "launch/config/option_table.h"
 #include "launch/config/values/lists.h"
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 
 // Functions that build the rows of the option table, one for each kind of value.
 

@@ -1,6 +1,6 @@
 #include <vector>
 
-#include "io/dataset/label_counts.h"
+#include "io/dataset/targets/label_counts.h"
 #include "launch/config/options/build_option.h"
 #include "launch/config/options/sections.h"
 #include "launch/config/values/augment_values.h"

@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "launch/config/familiar_values.h"
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 #include "src/train/augment/kinds.h"
 
 namespace lockstep {

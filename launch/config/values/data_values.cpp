@@ -6,7 +6,7 @@
 
 #include "launch/config/familiar_values.h"
 #include "launch/config/values/lists.h"
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 
 namespace lockstep {
 

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "launch/config/familiar_values.h"
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 #include "src/train/objective/metrics.h"
 
 namespace lockstep {

@@ -2,8 +2,8 @@
 #include <set>
 
 #include "src/core/error.h"
-#include "src/core/suggest.h"
-#include "src/core/wildcard.h"
+#include "src/core/text/suggest.h"
+#include "src/core/text/wildcard.h"
 #include "src/graph/rewrites/rewrites.h"
 
 namespace lockstep {

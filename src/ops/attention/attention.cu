@@ -1,6 +1,6 @@
-#include "src/device/block_reduce.h"
-#include "src/device/launch.h"
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/block_reduce.h"
+#include "src/device/kernels/launch.h"
+#include "src/device/kernels/previous_kernel.h"
 #include "src/ops/attention/attention_tensor_core.h"
 #include "src/ops/cuda_ops.h"
 

@@ -1,4 +1,4 @@
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/previous_kernel.h"
 #include "src/ops/attention/attention_tensor_core.h"
 
 namespace lockstep::cuda {

@@ -4,7 +4,7 @@
 #include <concepts>
 #include <type_traits>
 
-#include "src/device/tensor_core.h"
+#include "src/device/kernels/tensor_core.h"
 #include "src/ops/attention/attention_tiles.h"
 
 namespace lockstep::cuda {

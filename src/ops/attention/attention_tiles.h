@@ -2,7 +2,7 @@
 
 // What the kernels of attention share, for .cu files.
 #include "src/core/rng.h"
-#include "src/device/launch.h"
+#include "src/device/kernels/launch.h"
 #include "src/ops/attention/attention.h"
 #include "src/tensor/real.h"
 

@@ -9,7 +9,7 @@
 #include "src/core/log.h"
 #include "src/device/compatibility.h"
 #include "src/device/cuda_context.h"
-#include "src/device/launch.h"
+#include "src/device/kernels/launch.h"
 #include "src/ops/conv/conv_cuda.h"
 #include "src/ops/conv/conv_kernels.h"
 #include "src/ops/conv/conv_legacy.h"

@@ -1,8 +1,8 @@
 #include <algorithm>
 
-#include "src/device/launch.h"
-#include "src/device/long_sum.h"
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/launch.h"
+#include "src/device/kernels/long_sum.h"
+#include "src/device/kernels/previous_kernel.h"
 #include "src/ops/conv/conv_geometry.h"
 #include "src/ops/conv/conv_kernels.h"
 #include "src/tensor/real.h"

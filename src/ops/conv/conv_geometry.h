@@ -3,7 +3,7 @@
 // The shapes of a convolution for its kernels. For .cu files.
 #include <cstdint>
 
-#include "src/device/launch.h"
+#include "src/device/kernels/launch.h"
 #include "src/ops/conv/conv.h"
 
 namespace lockstep::cuda {

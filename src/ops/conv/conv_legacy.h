@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <optional>
 
-#include "src/device/cudnn_plan.h"
-#include "src/device/handle.h"
+#include "src/device/libraries/cudnn_plan.h"
+#include "src/device/libraries/handle.h"
 #include "src/ops/conv/conv.h"
 
 namespace lockstep::cuda {

@@ -1,6 +1,6 @@
 #include "src/ops/loss/elementwise_loss.h"
 
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/previous_kernel.h"
 #include "src/ops/loss/loss_kernels.h"
 #include "src/tensor/real.h"
 

@@ -1,6 +1,6 @@
 #include <climits>
 
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/previous_kernel.h"
 #include "src/ops/loss/loss_kernels.h"
 #include "src/tensor/real.h"
 

@@ -1,9 +1,9 @@
 #pragma once
 
 // What the losses' kernels share, for .cu files.
-#include "src/device/block_reduce.h"
-#include "src/device/last_block.h"
-#include "src/device/launch.h"
+#include "src/device/kernels/block_reduce.h"
+#include "src/device/kernels/last_block.h"
+#include "src/device/kernels/launch.h"
 #include "src/ops/cuda_ops.h"
 
 namespace lockstep::cuda {

@@ -1,4 +1,4 @@
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/previous_kernel.h"
 #include "src/ops/norm/batch_norm_cuda.h"
 
 namespace lockstep::cuda {

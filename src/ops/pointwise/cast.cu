@@ -1,4 +1,4 @@
-#include "src/device/launch.h"
+#include "src/device/kernels/launch.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/narrow.h"
 

@@ -1,6 +1,6 @@
 #include "src/core/rng.h"
 #include "src/device/elementwise_kernels.h"
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/previous_kernel.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/real.h"
 

@@ -1,7 +1,7 @@
-#include "src/device/block_reduce.h"
-#include "src/device/launch.h"
-#include "src/device/long_sum.h"
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/block_reduce.h"
+#include "src/device/kernels/launch.h"
+#include "src/device/kernels/long_sum.h"
+#include "src/device/kernels/previous_kernel.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/real.h"
 

@@ -1,5 +1,5 @@
 #include "src/device/elementwise_kernels.h"
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/previous_kernel.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/real.h"
 

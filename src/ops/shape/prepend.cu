@@ -1,4 +1,4 @@
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/previous_kernel.h"
 #include "src/ops/columns.h"
 #include "src/ops/cuda_ops.h"
 #include "src/tensor/real.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 
 namespace lockstep {
 

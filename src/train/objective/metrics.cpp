@@ -8,7 +8,7 @@
 #include <limits>
 #include <utility>
 
-#include "src/core/suggest.h"
+#include "src/core/text/suggest.h"
 
 namespace lockstep {
 

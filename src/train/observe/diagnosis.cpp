@@ -9,8 +9,8 @@
 #include <span>
 
 #include "src/core/activity.h"
-#include "src/core/json.h"
 #include "src/core/log.h"
+#include "src/core/text/json.h"
 
 namespace lockstep {
 

@@ -7,7 +7,7 @@
 #include "comm/collectives/timed_communicator.h"
 #include "comm/collectives/world.h"
 #include "src/core/thread_pool.h"
-#include "src/device/engine_tuner.h"
+#include "src/device/libraries/engine_tuner.h"
 #include "src/train/checkpoint/snapshot.h"
 #include "src/train/run/evaluator.h"
 #include "src/train/run/options.h"

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 #include "tests/io/files.h"
 #include "tests/io/limited_disk.h"
 #include "tests/io/temporary_folder.h"

@@ -8,7 +8,7 @@
 #include <fstream>
 
 #include "io/probe/inspect.h"
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 #include "tests/io/data_files.h"
 #include "tests/support/binary.h"
 

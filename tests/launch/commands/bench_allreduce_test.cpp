@@ -3,7 +3,7 @@
 
 #include <sstream>
 
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/support/run_program.h"
 

@@ -4,7 +4,7 @@
 #include <sstream>
 
 #include "src/core/cores.h"
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 #include "src/device/devices.h"
 #include "tests/launch/commands/command_line.h"
 #include "tests/support/run_program.h"

@@ -5,7 +5,7 @@
 #include <sstream>
 
 #include "src/core/cores.h"
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 #include "tests/io/data_files.h"
 #include "tests/launch/commands/command_line.h"
 #include "tests/support/run_program.h"

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/support/run_program.h"
 

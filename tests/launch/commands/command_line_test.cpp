@@ -6,7 +6,7 @@
 #include <map>
 #include <sstream>
 
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 
 namespace lockstep {
 namespace {

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 #include "tests/io/data_files.h"
 #include "tests/launch/commands/command_line.h"
 

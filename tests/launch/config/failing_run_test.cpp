@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 #include "tests/launch/config/bad_input.h"
 #include "tests/launch/process/rank_processes.h"
 #include "tests/support/await.h"

@@ -6,7 +6,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/support/binary.h"
 #include "tests/support/run_program.h"

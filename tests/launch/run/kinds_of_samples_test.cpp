@@ -5,7 +5,7 @@
 #include <array>
 #include <fstream>
 
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 #include "tests/io/text_files.h"
 #include "tests/support/run_program.h"
 

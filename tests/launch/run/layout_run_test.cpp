@@ -4,7 +4,7 @@
 
 #include <fstream>
 
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 #include "tests/io/data_files.h"
 #include "tests/support/run_program.h"
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 #include "tests/io/data_files.h"
 #include "tests/support/run_program.h"
 

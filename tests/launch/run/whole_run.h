@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "io/checkpoint/checkpoint.h"
-#include "src/core/json.h"
+#include "src/core/text/json.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/support/run_program.h"
 

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/previous_kernel.h"
 #include "src/ops/loss/loss_kernels.h"
 #include "tests/support/backend.h"
 

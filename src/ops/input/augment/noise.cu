@@ -1,6 +1,6 @@
 #include "src/core/rng.h"
-#include "src/device/launch.h"
-#include "src/device/previous_kernel.h"
+#include "src/device/kernels/launch.h"
+#include "src/device/kernels/previous_kernel.h"
 #include "src/ops/input/augment/noise.h"
 
 namespace lockstep::cuda {

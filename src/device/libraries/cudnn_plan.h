@@ -1,0 +1,89 @@
+#pragma once
+
+// Convolutions through cuDNN's backend API: a descriptor of an operation, the engines that cuDNN offers for
+// it, and a plan made of one of them. Included only where cuDNN may be used.
+#include <cudnn.h>
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "src/device/libraries/handle.h"
+
+namespace lockstep {
+
+/// Owns a descriptor of the backend API.
+using CudnnDescriptor = Handle<cudnnBackendDescriptor_t, cudnnBackendDestroyDescriptor>;
+
+/// Engines and algorithms that need more scratch memory than this are skipped.
+inline constexpr size_t kCudnnWorkspaceLimit = size_t{512} << 20;
+
+/// Whether cuDNN supports the request. Throws for any other error than "not supported", which a fallback
+/// would hide.
+bool is_supported(cudnnStatus_t status);
+
+/// One direction of a cross-correlation, summed in float. All tensors are channels-last, without gaps.
+struct CudnnConvolution {
+  enum class Direction { forward, data_gradient, filter_gradient };
+
+  Direction direction = Direction::forward;
+  cudnnDataType_t type = CUDNN_DATA_FLOAT;  ///< of all three tensors
+  bool tf32 = false;                        ///< the factors of float may be rounded to ten bits
+  /// Of the data and the result: samples, channels, then the extent of each axis. Of the filters: their
+  /// number, the channels of one group, then the windows.
+  std::vector<int64_t> data, filters, result;
+  /// For each axis.
+  std::vector<int64_t> pad_before, pad_after, stride, dilation;
+  bool adds = false;  ///< to what is there, in place of overwriting it
+
+  auto operator<=>(const CudnnConvolution&) const = default;
+};
+
+/// An engine that is ready to run. Used only with the handle that it was planned for.
+class CudnnPlan {
+ public:
+  CudnnPlan(CudnnDescriptor config, CudnnDescriptor plan, size_t workspace_bytes);
+
+  size_t workspace_bytes() const { return workspace_bytes_; }
+
+  /// Enqueues on the handle's stream; does not wait. The direction says which of the three is overwritten, or
+  /// added to; the others are read. All four start at multiples of 16 bytes and do not overlap; `workspace`
+  /// may be null if it needs no bytes.
+  void run(cudnnHandle_t handle, const void* data, const void* filters, const void* result,
+           void* workspace) const;
+
+ private:
+  CudnnDescriptor config_, plan_;
+  size_t workspace_bytes_;
+};
+
+/// The plans made with one handle, so that equal layers share one.
+class CudnnPlans {
+ public:
+  /// The plan of the first engine, in the order of cuDNN's heuristics, which estimate the fastest, that gives
+  /// the same bits each time, rounds no more than `convolution` allows, fits kCudnnWorkspaceLimit, and is not
+  /// compiled at run time, which takes a second or two for each; or of the one that choose_by() chooses among
+  /// such engines. Null if there is none; valid as long as this object. Throws Error(bug) with cuDNN's
+  /// message if a call fails for another reason.
+  const CudnnPlan* find(cudnnHandle_t handle, const CudnnConvolution& convolution);
+
+  /// The engines among which choose_by() chooses, at most.
+  static constexpr size_t kMaxChoices = 8;
+  /// Returns the place of the plan to use. There is at least one.
+  using Choose = std::function<size_t(const CudnnConvolution&, const std::vector<CudnnPlan>&)>;
+  /// From here on, for convolutions that have no plan yet; empty: the first.
+  void choose_by(Choose choose) { choose_ = std::move(choose); }
+
+ private:
+  std::optional<CudnnPlan> make(cudnnHandle_t handle, const CudnnConvolution& convolution) const;
+
+  Choose choose_;
+  std::map<CudnnConvolution, std::optional<CudnnPlan>> plans_;
+};
+
+}  // namespace lockstep

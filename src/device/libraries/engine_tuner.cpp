@@ -1,0 +1,105 @@
+#include "src/device/libraries/engine_tuner.h"
+
+#include <fmt/ranges.h>
+
+#include <chrono>
+#include <limits>
+#include <sstream>
+#include <utility>
+#include <vector>
+
+#include "src/core/counted.h"
+#include "src/core/error.h"
+#include "src/core/hash.h"
+
+namespace lockstep {
+
+EngineTuner::EngineTuner(Exec exec, const std::string& known, Ranks ranks)
+    : exec_(exec), ranks_(std::move(ranks)), known_text_(known) {
+  start();
+  std::istringstream lines(known);
+  std::getline(lines, known_device_);
+  uint64_t convolution = 0;
+  size_t place = 0;
+  if (known_device_ == device_)
+    while (lines >> std::hex >> convolution >> std::dec >> place) known_[convolution] = place;
+}
+
+EngineTuner::~EngineTuner() { stop(); }
+
+size_t EngineTuner::choose(const std::string& convolution, size_t engines, const Seconds& seconds) {
+  if (engines == 1) return 0;
+  const uint64_t hash = hash_name(convolution);
+  if (const auto found = known_.find(hash); found != known_.end() && found->second < engines) {
+    ++taken_;
+    return chosen_[hash] = found->second;
+  }
+  const auto started = std::chrono::steady_clock::now();
+  const size_t own = ranks_.measures ? measure(engines, seconds) : 0;
+  std::istringstream answer(ranks_.broadcast(fmt::format("{} {}", own, convolution)));
+  size_t place = 0;
+  std::string of;
+  std::getline(answer >> place >> std::ws, of);
+  INVARIANT(of == convolution && place < engines,
+            "ranks plan other convolutions: one of {} engines is to be chosen for '{}', but rank 0 chose {} "
+            "for '{}'",
+            engines, convolution, place, of);
+  tuning_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  return chosen_[hash] = place;
+}
+
+size_t EngineTuner::measure(size_t engines, const Seconds& seconds) {
+  constexpr double kFails = std::numeric_limits<double>::infinity();
+  size_t fastest = 0;
+  double least = kFails, first = kFails;
+  for (size_t place = 0; place < engines; ++place) {
+    const double its = seconds(place, least);
+    if (place == 0) first = its;
+    if (its >= least) continue;
+    least = its;
+    fastest = place;
+  }
+  ++timed_;
+  timed_engines_ += engines;
+  if (fastest != 0) ++other_than_first_;
+  if (first < kFails) {
+    chosen_seconds_ += least;
+    first_seconds_ += first;
+  }
+  return fastest;
+}
+
+std::string EngineTuner::text() const {
+  if (!exec_.on_cuda()) return known_text_;
+  std::string text = device_ + "\n";
+  for (const auto& [convolution, place] : chosen_) text += fmt::format("{:016x} {}\n", convolution, place);
+  return text;
+}
+
+std::string EngineTuner::describe() const {
+  if (!exec_.on_cuda()) return "there is nothing to choose on the CPU";
+  std::vector<std::string> parts;
+  if (!known_device_.empty() && known_device_ != device_)
+    parts.push_back(fmt::format("the run that is resumed chose for {}", known_device_));
+  if (taken_ > 0)
+    parts.push_back(
+        fmt::format("took the engines of {} from the run that is resumed", counted(taken_, "convolution")));
+  if (timed_ > 0)
+    parts.push_back(
+        fmt::format("timed {} of cuDNN for {} in {:.1f} s; {} not on cuDNN's first choice, which "
+                    "makes all of them take {:.3f} ms instead of {:.3f}",
+                    counted(timed_engines_, "engine"), counted(timed_, "convolution"), tuning_seconds_,
+                    other_than_first_ == 1 ? "1 runs" : fmt::format("{} run", other_than_first_),
+                    1e3 * chosen_seconds_, 1e3 * first_seconds_));
+  if (taken_ + timed_ == 0) parts.emplace_back("no convolution has more than one engine");
+  return fmt::format("{}", fmt::join(parts, "; "));
+}
+
+#ifndef LOCKSTEP_HAVE_CUDA
+
+void EngineTuner::start() {}
+void EngineTuner::stop() {}
+
+#endif
+
+}  // namespace lockstep
