@@ -1,6 +1,8 @@
 #include "io/dataset/order/permutation.h"
 
 #include <bit>
+#include <numeric>
+#include <vector>
 
 #include "src/core/error.h"
 
@@ -28,23 +30,47 @@ uint64_t Permutation::scrambled(uint64_t round, uint64_t half) const {
   return mix(key_ + round * 0x9e3779b97f4a7c15ull + half) >> 32;
 }
 
+/// A Feistel network (Luby and Rackoff 1988), which permutes all numbers of 2 half_bits.
+uint64_t Permutation::step(uint64_t value) const {
+  const uint64_t mask = (uint64_t{1} << half_bits_) - 1;
+  uint64_t left = value >> half_bits_, right = value & mask;
+  for (uint64_t round = 1; round <= kRounds; ++round) {
+    const uint64_t next = left ^ (scrambled(round, right) & mask);
+    left = right;
+    right = next;
+  }
+  return left << half_bits_ | right;
+}
+
 uint64_t Permutation::operator()(uint64_t position) const {
   INVARIANT(position < n_, "position {} of a permutation of {}", position, n_);
   if (half_bits_ == 0) return position;
-  // A Feistel network (Luby and Rackoff 1988) permutes all numbers of 2 half_bits; walking its cycle until
-  // the number is below n (Black and Rogaway 2002, "Ciphers with arbitrary finite domains") permutes [0, n).
-  const uint64_t mask = (uint64_t{1} << half_bits_) - 1;
+  // Walking its cycle until the number is below n (Black and Rogaway 2002, "Ciphers with arbitrary finite
+  // domains") permutes [0, n).
   uint64_t value = position;
-  do {
-    uint64_t left = value >> half_bits_, right = value & mask;
-    for (uint64_t round = 1; round <= kRounds; ++round) {
-      const uint64_t next = left ^ (scrambled(round, right) & mask);
-      left = right;
-      right = next;
-    }
-    value = left << half_bits_ | right;
-  } while (value >= n_);
+  do value = step(value);
+  while (value >= n_);
   return value;
+}
+
+void Permutation::map(uint64_t first, std::span<int64_t> indices) const {
+  INVARIANT(first <= n_ && indices.size() <= n_ - first, "positions [{}, {}) of a permutation of {}", first,
+            first + indices.size(), n_);
+  std::iota(indices.begin(), indices.end(), static_cast<int64_t>(first));
+  if (half_bits_ == 0) return;
+  // The same walks, a step of each at a time, so that no step waits for the one before.
+  std::vector<size_t> walking(indices.size());
+  std::iota(walking.begin(), walking.end(), size_t{0});
+  while (!walking.empty()) {
+    size_t left = 0;
+    for (const size_t i : walking) {
+      const uint64_t value = step(static_cast<uint64_t>(indices[i]));
+      indices[i] = static_cast<int64_t>(value);
+      walking[left] = i;
+      left += value >= n_ ? 1 : 0;
+    }
+    walking.resize(left);
+  }
 }
 
 uint64_t Permutation::position_of(uint64_t index) const {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "io/dataset/order/class_order.h"
@@ -38,8 +39,12 @@ class Sampler {
   int64_t valid(int64_t step_in_epoch) const;
   /// The sample in slot [0, global_batch) of a step, or -1 for padding after a short last batch.
   int64_t sample(int64_t epoch, int64_t step_in_epoch, int64_t slot) const;
+  /// Those of the slots from `first_slot` on, faster than one by one.
+  void samples(int64_t epoch, int64_t step_in_epoch, int64_t first_slot, std::span<int64_t> out) const;
 
  private:
+  uint64_t key_of(int64_t epoch) const;
+
   uint64_t seed_;
   int64_t samples_, global_batch_;
   Order::Kind kind_;

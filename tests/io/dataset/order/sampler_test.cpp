@@ -56,6 +56,26 @@ TEST(Sampler, EpochsAndSeedsDifferAndRepeat) {
   }
 }
 
+TEST(Sampler, GivesManySlotsAsItGivesThemOneByOne) {
+  const Order orders[] = {{Order::Kind::stored},
+                          {Order::Kind::full},
+                          {.kind = Order::Kind::windows, .windows = {2, 5, 3}, .parts = {1001}}};
+  for (const Order& order : orders) {
+    for (const int64_t samples : {1, 2, 64, 1001}) {
+      if (order.kind == Order::Kind::windows && samples != 1001) continue;
+      const Sampler sampler(4, samples, 24, order);
+      for (int64_t step = 0; step <= sampler.steps_per_epoch(); ++step) {
+        for (const int64_t first : {0, 8, 23}) {
+          std::vector<int64_t> many(static_cast<size_t>(24 - first), -7);
+          sampler.samples(3, step, first, many);
+          for (size_t i = 0; i < many.size(); ++i)
+            ASSERT_EQ(many[i], sampler.sample(3, step, first + static_cast<int64_t>(i)));
+        }
+      }
+    }
+  }
+}
+
 TEST(Sampler, UnshuffledIsTheIdentityAndTheLastBatchIsShort) {
   const Sampler sampler(1, 10, 4, {Order::Kind::stored});
   EXPECT_EQ(sampler.steps_per_epoch(), 3);
