@@ -44,7 +44,9 @@ FileActivity::~FileActivity() {
 std::string FileActivity::describe() const {
   std::string text(file_);
   if (!dataset_.empty()) text += fmt::format(":{}", dataset_);
-  if (count_ > 0) text += fmt::format(", rows {} to {}", first_, first_ + count_ - 1);
+  const int64_t first = first_.load(std::memory_order_relaxed),
+                count = count_.load(std::memory_order_relaxed);
+  if (count > 0) text += fmt::format(", rows {} to {}", first, first + count - 1);
   return text;
 }
 

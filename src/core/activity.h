@@ -102,7 +102,7 @@ class CollectiveScope {
   CollectiveScope& operator=(const CollectiveScope&) = delete;
 };
 
-/// One call that reads or writes a file, and may block if the file system hangs.
+/// Calls that read or write a file, and may block if the file system hangs.
 class FileActivity {
  public:
   /// Rows [first, first + count) of a data set; the names outlive the scope.
@@ -111,11 +111,17 @@ class FileActivity {
   ~FileActivity();
   FileActivity(const FileActivity&) = delete;
   FileActivity& operator=(const FileActivity&) = delete;
+  /// The next call concerns these rows; costs less than another object.
+  void move_to(int64_t first, int64_t count) {
+    first_.store(first, std::memory_order_relaxed);
+    count_.store(count, std::memory_order_relaxed);
+    activity().progress();
+  }
   std::string describe() const;
 
  private:
   std::string_view file_, dataset_;
-  int64_t first_, count_;
+  std::atomic<int64_t> first_, count_;
 };
 
 /// What a process in this phase does: "computes micro-batch 3", "reduces bucket 0".

@@ -88,6 +88,10 @@ TEST(Activity, TellsTheOldestOpenFileOperation) {
   std::thread([&] { others.push_back(std::make_unique<FileActivity>("b.h5", "/x", 0, 0)); }).join();
   others.push_back(std::make_unique<FileActivity>("runs/x/checkpoints/best.h5"));
   EXPECT_EQ(activity().snapshot().file, "a.h5:/train/x, rows 128 to 191") << "it has taken the longest";
+  const uint64_t before = activity().snapshot().progress;
+  first->move_to(192, 8);
+  EXPECT_EQ(activity().snapshot().file, "a.h5:/train/x, rows 192 to 199");
+  EXPECT_GT(activity().snapshot().progress, before);
   first.reset();
   EXPECT_EQ(activity().snapshot().file, "b.h5:/x");
   others.erase(others.begin());

@@ -21,6 +21,8 @@ class ContiguousRows final : public RowSource {
  private:
   /// Where a row begins among the values.
   uint64_t offset_of(int64_t row) const { return static_cast<uint64_t>(row) * format_.row_bytes; }
+  /// Reads the rows from `first` on if they are in the page cache; else returns false.
+  bool is_read_from_cache(std::span<const iovec> pieces, int64_t first) const;
   /// Lets the system start to read these rows, which are sorted.
   void ask_for(std::span<const RowRequest> wanted) const;
   /// Reads rows [first, first + count) into these pieces of memory, in order. Modifies `pieces`.

@@ -127,11 +127,12 @@ void ChunkMap::fail_reading(const std::string& problem, uint64_t offset) const {
       file_, name_, offset, problem);
 }
 
-bool ChunkMap::is_cached(const ChunkPlace& place, uint64_t first) const {
-  std::byte byte;
-  const iovec piece{&byte, 1};
+bool ChunkMap::read_cached(const ChunkPlace& place, uint64_t first, std::span<const iovec> pieces) const {
+  size_t bytes = 0;
+  for (const iovec& piece : pieces) bytes += piece.iov_len;
   // Zero too may mean that it would have to wait: a bug of Linux 5.9 and 5.10.
-  return preadv2(descriptor_, &piece, 1, static_cast<off_t>(place.address + first), RWF_NOWAIT) == 1;
+  return preadv2(descriptor_, pieces.data(), static_cast<int>(pieces.size()),
+                 static_cast<off_t>(place.address + first), RWF_NOWAIT) == static_cast<ssize_t>(bytes);
 }
 
 void ChunkMap::ask_for(const ChunkPlace& place, uint64_t first, uint64_t count) const {

@@ -43,8 +43,9 @@ class ChunkMap {
   void read(const ChunkPlace& place, uint64_t first, std::span<std::byte> out) const;
   /// The same into several pieces of memory, which are modified.
   void read(const ChunkPlace& place, uint64_t first, std::span<iovec> pieces) const;
-  /// Whether reading stored byte `first` of a chunk need not wait. Also false if the file system cannot tell.
-  bool is_cached(const ChunkPlace& place, uint64_t first) const;
+  /// The same if it need not wait; else returns false, also if the file system cannot tell, and may have read
+  /// a part. Does not modify `pieces`.
+  bool read_cached(const ChunkPlace& place, uint64_t first, std::span<const iovec> pieces) const;
   /// Lets the system start to read these stored bytes of a chunk.
   void ask_for(const ChunkPlace& place, uint64_t first, uint64_t count) const;
 
