@@ -40,7 +40,7 @@ Column::Column(const std::vector<std::string>& files, const std::string& name, c
     is_padded_ = is_padded_ || stored->facts().is_padded;
     const int64_t rows = stored->rows();
     if (rows > (INT64_MAX >> 4) - rows_) fail(ExitCode::data, "{} claims too many samples.", where);
-    parts_.push_back({path, rows_, rows, std::move(stored)});
+    parts_.push_back({.path = path, .first = rows_, .rows = rows, .stored = std::move(stored)});
     rows_ += rows;
   }
   if (!slice.is_all()) keep(slice);
@@ -63,7 +63,11 @@ void Column::keep(const RowSlice& slice) {
     const int64_t first = std::max(part.first, kept.first),
                   end = std::min(part.first + part.rows, kept.first + kept.count);
     if (first >= end) continue;
-    parts.push_back({part.path, rows_, end - first, std::move(part.stored), first - part.first});
+    parts.push_back({.path = part.path,
+                     .first = rows_,
+                     .rows = end - first,
+                     .stored = std::move(part.stored),
+                     .skipped = first - part.first});
     rows_ += end - first;
   }
   parts_ = std::move(parts);
@@ -112,12 +116,14 @@ int64_t Column::key_of_first_block(const Part& part) const {
   return blocks_.block_of(part.first) - part.skipped / part.stored->facts().block_rows;
 }
 
-void Column::stream(int64_t cache_bytes, const MachineMemory* machine) {
-  const auto cache = std::make_shared<BlockCache>(cache_bytes);
+void Column::stream(int64_t cache_bytes, const MachineMemory* machine, int readers) {
+  const auto cache = std::make_shared<BlockCache>(cache_bytes, readers);
   auto joined = std::make_unique<JoinedRows>();
-  for (const Part& part : parts_)
-    joined->append(stream_rows(*part.stored, format_of(part), cache, key_of_first_block(part)), part.rows,
-                   part.skipped);
+  for (Part& part : parts_) {
+    auto source = stream_rows(*part.stored, format_of(part), cache, key_of_first_block(part));
+    part.blocks = source->has_blocks() ? source.get() : nullptr;
+    joined->append(std::move(source), part.rows, part.skipped);
+  }
   cache->allocate(machine);
   if (cache->slots() > 0) cache_ = cache;
   source_ = std::move(joined);
@@ -125,7 +131,14 @@ void Column::stream(int64_t cache_bytes, const MachineMemory* machine) {
 
 std::unique_ptr<Expectation> Column::expect(ReadingOrder order) const {
   if (!cache_) return nullptr;
-  return cache_->expect(std::move(order), [this](int64_t row) { return blocks_.block_of(row); });
+  return cache_->expect(
+      std::move(order),
+      [this](int64_t row) { return part_of(row).blocks != nullptr ? blocks_.block_of(row) : -1; },
+      [this](int64_t block, std::span<std::byte> memory) {
+        const int64_t row = blocks_.rows_of(block).first;
+        const Part& part = part_of(row);
+        part.blocks->make_block(row - part.first + part.skipped, memory);
+      });
 }
 
 StoredSamples Column::stored_samples() const {

@@ -69,9 +69,9 @@ class Column {
   /// the work, if they can; null: each holds its own.
   void load(const MachineMemory* machine = nullptr);
   /// Leaves the rows in the files; at most cache_bytes of decompressed blocks are kept for each rank, or one
-  /// block for the thread that reads it and one for another. machine: its ranks share them, if they can;
-  /// null: each has its own.
-  void stream(int64_t cache_bytes, const MachineMemory* machine = nullptr);
+  /// block for each of its `readers`, the threads that read at once, and another one. machine: its ranks
+  /// share them, if they can; null: each has its own.
+  void stream(int64_t cache_bytes, const MachineMemory* machine = nullptr, int readers = 1);
   /// See Dataset::expect(); of rows. Null unless blocks are cached.
   std::unique_ptr<Expectation> expect(ReadingOrder order) const;
   /// The cache of decompressed blocks when streamed; null if there is none.
@@ -99,6 +99,7 @@ class Column {
     int64_t first = 0, rows = 0;         ///< among the rows of all files
     std::unique_ptr<StoredRows> stored;  ///< null once the rows are in memory
     int64_t skipped = 0;                 ///< rows of the file before those
+    const RowSource* blocks = nullptr;   ///< when streamed: its source if that has blocks
   };
   const Part& part_of(int64_t row) const;
   RowFormat format_of(const Part& part) const;

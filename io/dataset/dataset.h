@@ -111,6 +111,8 @@ class Dataset {
   /// XXH3 of what identifies the data: names, shapes, types, sizes and a selection of samples, rather than
   /// every byte.
   virtual uint64_t fingerprint() const = 0;
+  /// See DatasetOptions::readers.
+  virtual int readers() const { return 1; }
   /// Whether read() copies from memory rather than from files.
   virtual bool in_memory() const = 0;
   /// How read() gets samples: a RowSource::route(); several if the files differ; "" if it is none of them.
@@ -141,6 +143,9 @@ struct DatasetOptions {
   /// Bytes of memory in this process. A data set that fits is read into memory once; a larger one is
   /// streamed.
   int64_t memory_budget = int64_t{4} << 30;
+  /// Threads that will read at once (Loader::Options::threads): when streamed, each can decode a block,
+  /// whatever the budget.
+  int readers = 1;
   TargetTask task = TargetTask::automatic;
   int64_t classes = 0;  ///< number of classes, above every label; 0: largest label + 1
   std::optional<TargetKind> kind = std::nullopt;  ///< if known from other data, such as the training data

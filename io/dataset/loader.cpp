@@ -55,6 +55,10 @@ struct Loader::Impl {
   int64_t sample_of(int64_t number, int64_t slot_of_batch) const;
   void fill(int64_t number, Slot& slot) const;
   void serve();
+  bool has_work() const {
+    return stop || to_fill >= batches || to_fill < finished + static_cast<int64_t>(slots.size());
+  }
+  bool read_ahead(std::unique_lock<std::mutex>& lock);
   const Batch* next();
   Slot& slot_of(int64_t number) { return slots[static_cast<size_t>(number) % slots.size()]; }
 
@@ -73,6 +77,7 @@ struct Loader::Impl {
   int64_t to_give = 0;               ///< the next batch that next() returns
   int64_t finished = 0;              ///< batches before this one are no longer used by the caller
   int64_t assembled = 0;             ///< batches before this one have been assembled
+  Seconds ahead;                     ///< spent by read_ahead() and not yet in `seconds`
   bool stop = false;
   std::unique_ptr<Expectation> expectation;  ///< may be null
   std::vector<std::thread> threads;
@@ -141,11 +146,10 @@ void Loader::Impl::fill(int64_t number, Slot& slot) const {
   batch.step_in_epoch = step % steps;
   batch.global_valid = sampler.valid(batch.step_in_epoch);
   slot.indices.clear();
-  int64_t* index = batch.sample_index.data<int64_t>();
-  for (int64_t row = 0; row < options.rows; ++row) {
-    index[row] = sample_of(number, options.first_slot + row);
-    if (index[row] >= 0) slot.indices.push_back(index[row]);
-  }
+  const std::span<int64_t> samples(batch.sample_index.data<int64_t>(), static_cast<size_t>(options.rows));
+  sampler.samples(batch.epoch, batch.step_in_epoch, options.first_slot, samples);
+  for (const int64_t sample : samples)
+    if (sample >= 0) slot.indices.push_back(sample);
   auto* x = static_cast<std::byte*>(batch.x.raw());
   auto* y = static_cast<std::byte*>(batch.y.raw());
   dataset.read(slot.indices, x, y);
@@ -161,9 +165,8 @@ void Loader::Impl::fill(int64_t number, Slot& slot) const {
 void Loader::Impl::serve() {
   std::unique_lock lock(mutex);
   for (;;) {
-    released.wait(lock, [this] {
-      return stop || to_fill >= batches || to_fill < finished + static_cast<int64_t>(slots.size());
-    });
+    while (!has_work())
+      if (!read_ahead(lock)) released.wait(lock);
     if (stop || to_fill >= batches) return;
     const int64_t number = to_fill++;
     Slot& slot = slot_of(number);
@@ -187,6 +190,21 @@ void Loader::Impl::serve() {
   }
 }
 
+/// With all batches assembled, prepares what those after them need. Releases the lock meanwhile. False if
+/// there is nothing to prepare.
+bool Loader::Impl::read_ahead(std::unique_lock<std::mutex>& lock) {
+  if (!expectation) return false;
+  lock.unlock();
+  const Clock::time_point begin = Clock::now();
+  const double ran_before = thread_seconds();
+  const bool has_read = expectation->read_ahead();
+  const double took = seconds_since(begin), ran = std::min(took, thread_seconds() - ran_before);
+  lock.lock();
+  ahead.decode += ran;
+  ahead.read += took - ran;
+  return has_read;
+}
+
 const Batch* Loader::Impl::next() {
   if (to_give >= batches) return nullptr;
   const Clock::time_point begin = Clock::now();
@@ -205,6 +223,9 @@ const Batch* Loader::Impl::next() {
     filled.wait(lock, [&] { return slot.ready; });
     if (slot.failure) std::rethrow_exception(slot.failure);
     ++to_give;
+    const Seconds before = std::exchange(ahead, {});
+    seconds.read += before.read;
+    seconds.decode += before.decode;
   }
   seconds.waited += seconds_since(begin);
   seconds.read += slot.read_seconds;

@@ -63,9 +63,9 @@ class Loader {
   /// Totals since the start.
   struct Seconds {
     double waited = 0;  ///< time in which next() blocked its caller
-    /// Time to assemble the batches that next() has returned. read: the thread was blocked, waiting for
-    /// bytes, for the lock of libhdf5 or for a core. decode: it was running (decompressing, converting,
-    /// gathering).
+    /// Time to assemble the batches that next() has returned, and to prepare those after them. read: the
+    /// thread was blocked, waiting for bytes, for the lock of libhdf5 or for a core. decode: it was running
+    /// (decompressing, converting, gathering).
     double read = 0, decode = 0;
   };
   Seconds seconds() const;

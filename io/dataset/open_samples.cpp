@@ -21,7 +21,8 @@ class Hdf5Dataset final : public Dataset {
   Hdf5Dataset(const DataSource& source, const SourceLayout& layout, const DatasetOptions& options)
       : x_(source.files, source.x, layout.x, source.rows),
         x_shape_(x_.row_shape()),
-        sample_axis_(layout.x.sample_axis) {
+        sample_axis_(layout.x.sample_axis),
+        readers_(options.readers) {
     x_.give_out(x_.natural_dtype(), options.finite ? Column::Check(require_finite) : nullptr);
     if (source.window > 0) cut_windows(source);
     if (!source.y.empty()) {
@@ -32,7 +33,7 @@ class Hdf5Dataset final : public Dataset {
       y_shape_ = targets_->shape();
       if (target_rows_ == TargetRows::all) y_shape_ = y_shape_.batched(windows_->length());
     }
-    place_in_memory(options.memory_budget, options.machine);
+    place_in_memory(options);
   }
 
   int64_t size() const override { return windows_ ? windows_->count() : x_.rows(); }
@@ -53,6 +54,7 @@ class Hdf5Dataset final : public Dataset {
   void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const override;
 
   uint64_t fingerprint() const override;
+  int readers() const override { return readers_; }
   bool in_memory() const override { return x_.in_memory(); }
   std::unique_ptr<Expectation> expect(const ReadingOrder& order) const override;
   CacheUse cache_use() const override {
@@ -76,7 +78,7 @@ class Hdf5Dataset final : public Dataset {
   }
   void cut_windows(const DataSource& source);
   TargetRows target_rows_of(const Column& y, WindowTarget wanted) const;
-  void place_in_memory(int64_t budget, const MachineMemory* machine);
+  void place_in_memory(const DatasetOptions& options);
   /// An order of windows as one of the rows that are read for each: all, or the last.
   ReadingOrder in_rows(const ReadingOrder& order, bool last) const;
 
@@ -87,6 +89,7 @@ class Hdf5Dataset final : public Dataset {
   TargetRows target_rows_ = TargetRows::last;
   std::unique_ptr<Targets> targets_;
   int64_t budget_ = 0;
+  int readers_;
 };
 
 void Hdf5Dataset::cut_windows(const DataSource& source) {
@@ -190,8 +193,9 @@ std::optional<SourceFacts> Hdf5Dataset::facts() const {
   return facts;
 }
 
-void Hdf5Dataset::place_in_memory(int64_t budget, const MachineMemory* machine) {
-  budget_ = budget;
+void Hdf5Dataset::place_in_memory(const DatasetOptions& options) {
+  const int64_t budget = budget_ = options.memory_budget;
+  const MachineMemory* const machine = options.machine;
   const int64_t row_bytes = static_cast<int64_t>(x_.row_bytes());
   // Division cannot overflow: a malicious header may claim more bytes than 64 bits can count.
   const int64_t y_bytes = targets_ ? targets_->bytes() : 0;
@@ -206,9 +210,9 @@ void Hdf5Dataset::place_in_memory(int64_t budget, const MachineMemory* machine) 
     if (y_fits)
       targets_->load(machine);
     else
-      targets_->stream(budget / 4, machine);
+      targets_->stream(budget / 4, machine, options.readers);
   }
-  x_.stream(budget - (y_fits ? y_bytes : budget / 4), machine);
+  x_.stream(budget - (y_fits ? y_bytes : budget / 4), machine, options.readers);
 }
 
 ReadingOrder Hdf5Dataset::in_rows(const ReadingOrder& order, bool last) const {
@@ -230,6 +234,7 @@ std::unique_ptr<Expectation> Hdf5Dataset::expect(const ReadingOrder& order) cons
       if (x) x->has_read(steps);
       if (y) y->has_read(steps);
     }
+    bool read_ahead() override { return (x && x->read_ahead()) || (y && y->read_ahead()); }
   };
   auto both = std::make_unique<Both>();
   both->x = x_.expect(windows_ ? in_rows(order, /*last=*/false) : order);

@@ -22,6 +22,9 @@ class Expectation {
   virtual ~Expectation() = default;
   /// This rank has read its part of the first `steps` steps.
   virtual void has_read(int64_t steps) = 0;
+  /// Prepares a part of what will be read soonest, for a thread that has nothing else to do. False if that is
+  /// done already, as far as there is memory for it.
+  virtual bool read_ahead() { return false; }
 };
 
 }  // namespace lockstep

@@ -55,6 +55,7 @@ class SplitDataset final : public Dataset {
     return whole_->expect(of_whole);
   }
   CacheUse cache_use() const override { return whole_->cache_use(); }
+  int readers() const override { return whole_->readers(); }
 
   uint64_t fingerprint() const override {
     StreamingHash hash;

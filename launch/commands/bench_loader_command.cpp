@@ -103,7 +103,9 @@ int run_bench_loader(Program& program, const LoaderArguments& arguments) {
     fail(ExitCode::usage, "a batch of {} does not divide over {}. Use --batch {}.", global_batch,
          counted(world.size(), "rank"), (global_batch / world.size() + 1) * world.size());
   const DataSource source = source_of(arguments, config);
-  const DatasetOptions options = training_data_options(config);
+  DatasetOptions options = training_data_options(config);
+  const std::vector<int> threads = threads_of(arguments);
+  options.readers = std::ranges::max(threads);
 
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
@@ -111,7 +113,7 @@ int run_bench_loader(Program& program, const LoaderArguments& arguments) {
   const double open_seconds = std::chrono::duration<double>(Clock::now() - start).count();
   const Order order = order_of_run(config.data, *dataset, global_batch, nullptr);
   const Sampler sampler(config.run.seed, dataset->size(), global_batch, order);
-  const LoadingPlan plan{threads_of(arguments), global_batch, arguments.seconds, source.files};
+  const LoadingPlan plan{threads, global_batch, arguments.seconds, source.files};
   LoadingResult result{.data = dataset->describe(),
                        .route = dataset->route(),
                        .rows = dataset->size(),

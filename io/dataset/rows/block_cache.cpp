@@ -28,8 +28,8 @@ struct BlockCache::OfRank {
 /// An order that this rank follows.
 class BlockCache::Following final : public Expectation {
  public:
-  Following(BlockCache& cache, ReadingOrder order, std::function<int64_t(int64_t)> block_of)
-      : cache_(cache), order_(std::move(order)), block_of_(std::move(block_of)) {
+  Following(BlockCache& cache, ReadingOrder order, std::function<int64_t(int64_t)> block_of, MakeAny make)
+      : cache_(cache), order_(std::move(order)), block_of_(std::move(block_of)), make_(std::move(make)) {
     const Locked lock(cache_.shared_->lock);
     cache_.following_.push_back(this);
     cache_.start_era();
@@ -53,12 +53,19 @@ class BlockCache::Following final : public Expectation {
     cache_.advance();
   }
 
+  bool read_ahead() override {
+    if (!cache_.shared_->lock.acquire()) return false;
+    Locked lock(cache_.shared_->lock, std::adopt_lock);
+    return cache_.make_ahead(lock);
+  }
+
  private:
   friend class BlockCache;
 
   BlockCache& cache_;
   ReadingOrder order_;
   std::function<int64_t(int64_t)> block_of_;
+  MakeAny make_;
   int64_t read_ = 0;
 };
 
@@ -77,7 +84,7 @@ void BlockCache::allocate(const MachineMemory* machine) {
   const auto take = [&](int ranks) {
     ranks_ = ranks;
     const int64_t fitting = capacity_ / static_cast<int64_t>(block_bytes_) * ranks;
-    slots_ = std::min({std::max<int64_t>(fitting, 2 * ranks), admitted_, int64_t{1} << 30});
+    slots_ = std::min({std::max<int64_t>(fitting, (readers_ + 1) * ranks), admitted_, int64_t{1} << 30});
     divide(nullptr);
   };
   if (machine != nullptr) {
@@ -131,13 +138,17 @@ BlockCache::Block BlockCache::find(int64_t key) {
 
 BlockCache::Block BlockCache::get(int64_t key, const Make& make) {
   Locked lock(shared_->lock);
-  const int32_t slot = wait_for_slot(key);
+  const int32_t slot = wait_for_slot(lock, key);
+  if ((*table_)[slot].block != key) return make_in(lock, slot, key, make, /*ahead=*/false);
+  table_->touch(slot);
+  return {this, slot};
+}
+
+/// Makes a block in a slot with a pin for it, and releases the lock.
+BlockCache::Block BlockCache::make_in(Locked& lock, int32_t slot, int64_t key, const Make& make, bool ahead) {
   SlotTable::Slot& found = (*table_)[slot];
-  if (found.block == key) {
-    table_->touch(slot);
-    return {this, slot};
-  }
   table_->assign(slot, key);
+  if (ahead) table_->set_ahead(slot);
   found.being_made = true;
   Block block(this, slot);
   lock.unlock();
@@ -147,6 +158,7 @@ BlockCache::Block BlockCache::get(int64_t key, const Make& make) {
     if (is_made) {
       ++shared_->made;
       table_->touch(slot);
+      if (ahead) table_->set_ahead(slot);
       if (shared_->looks_ahead) table_->set_next_use(slot, uses_->next_use(key));
     } else {
       table_->assign(slot, -1);
@@ -165,13 +177,13 @@ BlockCache::Block BlockCache::get(int64_t key, const Make& make) {
 }
 
 /// A slot with a pin for the caller: the block's, once it is there, or else one in which to make it.
-int32_t BlockCache::wait_for_slot(int64_t key) {
+int32_t BlockCache::wait_for_slot(Locked& lock, int64_t key) {
   for (;;) {
     int32_t slot = table_->find(key);
     if (slot >= 0) {
       SlotTable::Slot& found = (*table_)[slot];
       ++found.pins;  // so that the block is not given up before this thread has seen it
-      while (found.block == key && found.being_made) wait();
+      while (found.block == key && found.being_made) wait(lock);
       if (found.block == key) return slot;
       --found.pins;
       if (shared_->waiting > 0) shared_->lock.wake_all();
@@ -186,14 +198,45 @@ int32_t BlockCache::wait_for_slot(int64_t key) {
       ++(*table_)[slot].pins;
       return slot;
     }
-    wait();
+    wait(lock);
   }
 }
 
-void BlockCache::wait() {
+/// May return before anything has changed.
+void BlockCache::wait(Locked& lock) {
+  if (make_ahead(lock)) return;
   ++shared_->waiting;
   shared_->lock.wait();
   --shared_->waiting;
+}
+
+/// Makes the first block in the order that is missing, in place of one that is used later. False if there is
+/// none. Releases the lock meanwhile.
+bool BlockCache::make_ahead(Locked& lock) {
+  const OfRank& mine = of_ranks_[static_cast<size_t>(rank_)];
+  if (!makes_ahead_ || following_.empty() || !following_.back()->make_ || mine.era != shared_->era ||
+      table_->ahead() >= readers_ * ranks_)
+    return false;
+  int32_t slot = table_->find_dispensable();
+  if (slot < 0 || (slots_ == admitted_ && (*table_)[slot].block >= 0)) return false;
+  look_ahead();
+  const auto use = uses_->first([&](int64_t block) { return table_->find(block) < 0; });
+  slot = table_->find_dispensable();
+  if (!use || ((*table_)[slot].block >= 0 && (*table_)[slot].next_use <= use->step)) return false;
+  ++(*table_)[slot].pins;
+  // A copy: an order may end meanwhile.
+  const auto make = [&, make_any = following_.back()->make_](std::span<std::byte> block) {
+    make_any(use->block, block);
+  };
+  try {
+    make_in(lock, slot, use->block, make, /*ahead=*/true);
+    lock.lock();
+  } catch (...) {
+    // Whoever needs the block will make it, and report what is wrong with it.
+    lock.lock();
+    makes_ahead_ = false;
+  }
+  return true;
 }
 
 void BlockCache::release(int32_t slot) noexcept {
@@ -204,9 +247,10 @@ void BlockCache::release(int32_t slot) noexcept {
 }
 
 std::unique_ptr<Expectation> BlockCache::expect(ReadingOrder order,
-                                                std::function<int64_t(int64_t sample)> block_of) {
-  if (slots_ == admitted_) return nullptr;
-  return std::make_unique<Following>(*this, std::move(order), std::move(block_of));
+                                                std::function<int64_t(int64_t sample)> block_of,
+                                                MakeAny make) {
+  if (slots_ == admitted_ && !make) return nullptr;
+  return std::make_unique<Following>(*this, std::move(order), std::move(block_of), std::move(make));
 }
 
 /// This rank has begun or ended an order.
@@ -218,8 +262,10 @@ void BlockCache::start_era() {
   shared_->era = mine.era;
   shared_->now = std::ranges::min(of_ranks_, {}, &OfRank::read).read;
   if (!std::exchange(shared_->looks_ahead, false)) return;
-  for (int32_t slot = 0; slot < static_cast<int32_t>(slots_); ++slot)
+  for (int32_t slot = 0; slot < static_cast<int32_t>(slots_); ++slot) {
     table_->set_next_use(slot, SlotTable::kNever);
+    table_->clear_ahead(slot);
+  }
 }
 
 /// Some rank has read a step.
@@ -265,8 +311,9 @@ NextUses::Step BlockCache::uses_of(const Following& followed) const {
       for (int64_t slot = first; slot < first + order.rows; ++slot) {
         const int64_t sample = order.sample(step, slot);
         if (sample < 0) continue;
-        const int64_t last = followed.block_of_(sample + order.run - 1);
-        for (int64_t block = followed.block_of_(sample); block <= last; ++block) use(block);
+        const int64_t first_block = followed.block_of_(sample),
+                      last_block = followed.block_of_(sample + order.run - 1);
+        for (int64_t block = first_block; block >= 0 && block <= last_block; ++block) use(block);
       }
     }
   };

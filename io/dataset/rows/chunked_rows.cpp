@@ -38,6 +38,10 @@ void ChunkedRows::decode(int64_t first, std::span<std::byte> block) const {
   format_.require_good(block.data(), first, count);
 }
 
+void ChunkedRows::make_block(int64_t row, std::span<std::byte> block) const {
+  stored_.read_unchanged([&] { decode(row / block_rows_ * block_rows_, block); });
+}
+
 void ChunkedRows::read(std::span<RowRequest> wanted) const {
   sort_by_row(wanted);
   const auto block_of = [&](const RowRequest& request) { return request.row / block_rows_; };

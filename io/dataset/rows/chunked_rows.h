@@ -21,6 +21,8 @@ class ChunkedRows final : public RowSource {
   static bool fits(const StoredRows& stored, size_t row_bytes, int64_t cache_bytes);
 
   void read(std::span<RowRequest> wanted) const override;
+  bool has_blocks() const override { return true; }
+  void make_block(int64_t row, std::span<std::byte> block) const override;
   double decoded_bytes_per_row() const override;
   std::string route() const override { return "chunked"; }
 

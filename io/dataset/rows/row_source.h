@@ -41,6 +41,10 @@ class RowSource {
   /// Copies each requested row. Requests may be in any order and contain a row more than once; they are
   /// modified. Throws Error(data) that names the file, the data set and the rows.
   virtual void read(std::span<RowRequest> wanted) const = 0;
+  /// Whether it reads blocks through a BlockCache.
+  virtual bool has_blocks() const { return false; }
+  /// If so, decodes the block that contains a row, as the cache keeps it.
+  virtual void make_block(int64_t /*row*/, std::span<std::byte> /*block*/) const {}
   /// See StoredRows::decoded_bytes_per_row().
   virtual double decoded_bytes_per_row() const { return 0; }
   /// "memory", "contiguous", "chunked", "uncached" or "libhdf5"; several if the files differ.

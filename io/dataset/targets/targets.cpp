@@ -293,8 +293,8 @@ void Targets::load(const MachineMemory* machine) {
   if (!is_one_class()) column_->load(machine);
 }
 
-void Targets::stream(int64_t cache_bytes, const MachineMemory* machine) {
-  if (!is_one_class()) column_->stream(cache_bytes, machine);
+void Targets::stream(int64_t cache_bytes, const MachineMemory* machine, int readers) {
+  if (!is_one_class()) column_->stream(cache_bytes, machine, readers);
 }
 
 void Targets::read(std::span<const int64_t> indices, std::byte* out) const {

@@ -53,7 +53,7 @@ class Targets {
   /// Reads everything into memory, or streams it from the files; see Column. One class per sample is always
   /// in memory.
   void load(const MachineMemory* machine = nullptr);
-  void stream(int64_t cache_bytes, const MachineMemory* machine = nullptr);
+  void stream(int64_t cache_bytes, const MachineMemory* machine = nullptr, int readers = 1);
   void read(std::span<const int64_t> indices, std::byte* out) const;
 
  private:

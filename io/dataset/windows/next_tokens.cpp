@@ -60,7 +60,7 @@ class NextTokens final : public Dataset {
     if (ids_.bytes() <= budget_)
       ids_.load(options.machine);
     else
-      ids_.stream(budget_, options.machine);
+      ids_.stream(budget_, options.machine, options.readers);
   }
 
   int64_t size() const override { return ids_.column().rows(); }

@@ -43,7 +43,7 @@ class TokenWindows final : public Dataset {
     if (in_memory_)
       load();
     else
-      stream(/*counts=*/declared_ == 0 || !options.kind, options.machine);
+      stream(/*counts=*/declared_ == 0 || !options.kind, options);
     classes_ = declared_ > 0 ? declared_ : largest_ + 1;
   }
 
@@ -137,7 +137,7 @@ class TokenWindows final : public Dataset {
         ids_);
   }
 
-  void stream(bool counts, const MachineMemory* machine) {
+  void stream(bool counts, const DatasetOptions& options) {
     if (counts) for_each_id([](int64_t, int64_t) {});
     const bool are_bytes = column_.natural_dtype() == DType::u8;
     column_.give_out(are_bytes ? DType::u8 : DType::i32,
@@ -146,7 +146,7 @@ class TokenWindows final : public Dataset {
                          require_id(first + i, are_bytes ? static_cast<int64_t>(rows[i])
                                                          : reinterpret_cast<const int32_t*>(rows)[i]);
                      });
-    column_.stream(budget_, machine);
+    column_.stream(budget_, options.machine, options.readers);
   }
 
   /// The ids from `first` on.

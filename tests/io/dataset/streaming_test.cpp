@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "io/dataset/dataset.h"
+#include "io/dataset/loader.h"
 #include "tests/io/data_files.h"
+#include "tests/support/await.h"
 
 namespace lockstep {
 namespace {
@@ -70,6 +72,32 @@ TEST(Dataset, SaysThatStreamingIsSlowByWhatASampleDecompresses) {
   EXPECT_THAT(describe({16384, 256}, {{16384, 1}, 1}, 500 << 10), HasSubstr("slowly"));
   EXPECT_THAT(describe({16384, 256}, {{1, 256}, 1}, 100 << 10), testing::Not(HasSubstr("slowly")));
   EXPECT_THAT(describe({16384, 256}, {{512, 256}, 0}, 100 << 10), testing::Not(HasSubstr("slowly")));
+}
+
+// A chunk holds as many samples as eight batches.
+TEST(Dataset, DecodesTheNextChunksWhileBatchesAreNotWanted) {
+  const TemporaryFolder folder;
+  constexpr int64_t kRows = 512, kChunk = 64, kBatch = 8;
+  put(folder / "a.h5", "/x", {kRows, 3}, counting<float>(kRows * 3), {{kChunk, 3}, 2});
+  for (const int threads : {1, 2, 3}) {
+    SCOPED_TRACE(threads);
+    DatasetOptions options;
+    options.memory_budget = 0;
+    options.readers = threads;
+    options.probe = false;
+    const auto data = open_dataset({{folder / "a.h5"}, "/x", ""}, options);
+    EXPECT_EQ(data->cache_use().bytes, (threads + 1) * kChunk * 3 * int64_t{sizeof(float)});
+    const Sampler sampler(1, kRows, kBatch, {Order::Kind::stored});
+    Loader loader(Exec{}, *data, sampler, {.rows = kBatch, .last_epoch = 1, .threads = threads});
+    // That of the batches that are held, and one for each thread.
+    EXPECT_TRUE(await([&] { return data->cache_use().decoded == 1 + threads; }));
+    int64_t next = 0;
+    while (const Batch* batch = loader.next())
+      for (int64_t row = 0; row < kBatch; ++row)
+        EXPECT_EQ(batch->x.data<float>()[3 * row], static_cast<float>(3 * next++));
+    EXPECT_EQ(next, kRows);
+    EXPECT_EQ(data->cache_use().decoded, kRows / kChunk);
+  }
 }
 
 TEST(Dataset, StreamsFromSeveralThreads) {

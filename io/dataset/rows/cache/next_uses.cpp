@@ -30,6 +30,16 @@ int64_t NextUses::next_use(int64_t block) const {
   return first < 0 ? kUnknown : at(first).step;
 }
 
+std::optional<NextUses::Found> NextUses::first(const std::function<bool(int64_t)>& is_wanted) const {
+  constexpr int64_t kLooks = int64_t{1} << 13;
+  const Window& window = window_[0];
+  for (int64_t number = window.begin; number < std::min(window.end, window.begin + kLooks); ++number) {
+    const Use& use = at(static_cast<int32_t>(number % kUses));
+    if (is_wanted(use.block)) return Found{use.block, use.step};
+  }
+  return std::nullopt;
+}
+
 bool NextUses::append(int64_t block, int64_t step) {
   const int32_t first = first_of(block);
   if (first >= 0 && at(at(first).last).step == step) return false;
@@ -69,7 +79,11 @@ void NextUses::advance(int64_t step, int64_t end, int64_t uses_of_step, const St
     remove_first();
   }
   window.next_step = std::max(window.next_step, step);
-  while (window.next_step < end && window.end - window.begin + uses_of_step <= kUses) {
+  constexpr int64_t kUsesAtOnce = int64_t{1} << 13;
+  for (int64_t looked = 0;
+       window.next_step < end && looked <= kUsesAtOnce - std::min(uses_of_step, kUsesAtOnce) &&
+       window.end - window.begin + uses_of_step <= kUses;
+       looked += uses_of_step) {
     uses(window.next_step, [&](int64_t block) {
       if (append(block, window.next_step)) blocks.push_back(block);
     });

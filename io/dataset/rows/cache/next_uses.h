@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,15 +21,22 @@ class NextUses {
   using Step = std::function<void(int64_t step, const std::function<void(int64_t block)>& use)>;
 
   explicit NextUses(SharedArrays& arrays);
+  /// A use of a block in a step.
+  struct Found {
+    int64_t block, step;
+  };
+
   /// Forgets everything; the window begins with `step`.
   void start(int64_t step);
   /// Removes the steps before `step` from the window and adds as many uses as it has room for, of the steps
-  /// before `end`. uses_of_step: the most uses of a step. Calls `changed` for blocks whose next use has
-  /// changed.
+  /// before `end`, but only so many at a time that this takes less than a millisecond: the caller holds a
+  /// lock. uses_of_step: the most uses of a step. Calls `changed` for blocks whose next use has changed.
   void advance(int64_t step, int64_t end, int64_t uses_of_step, const Step& uses,
                const std::function<void(int64_t block)>& changed);
   /// The first step of the window in which the block is used, or kUnknown.
   int64_t next_use(int64_t block) const;
+  /// The first use, among the thousands at the beginning of the window, whose block is wanted.
+  std::optional<Found> first(const std::function<bool(int64_t block)>& is_wanted) const;
 
  private:
   /// A block in a step. Those of a block form a list, whose first one represents the block in its bucket.

@@ -1,6 +1,7 @@
 #include "io/dataset/rows/cache/slot_table.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace lockstep {
 
@@ -8,7 +9,7 @@ SlotTable::SlotTable(SharedArrays& arrays, int64_t slots)
     : slots_(arrays.take<Slot>(static_cast<size_t>(slots))),
       buckets_(arrays.take<int32_t>(static_cast<size_t>(2 * slots))),
       heap_(arrays.take<int32_t>(static_cast<size_t>(slots))),
-      uses_(arrays.take<int64_t>(1)) {}
+      counts_(arrays.take<Counts>(1)) {}
 
 void SlotTable::initialize() {
   std::ranges::fill(buckets_, -1);
@@ -18,6 +19,7 @@ void SlotTable::initialize() {
                  .used = 0,
                  .pins = 0,
                  .being_made = 0,
+                 .is_ahead = 0,
                  .next_of_bucket = -1,
                  .place = 0};
     put(static_cast<int32_t>(i), i);
@@ -42,6 +44,7 @@ void SlotTable::assign(int32_t slot, int64_t block) {
     while (*link != slot) link = &(*this)[*link].next_of_bucket;
     *link = changed.next_of_bucket;
   }
+  clear_ahead(slot);
   changed.block = block;
   changed.next_use = kNever;
   if (block >= 0) {
@@ -59,9 +62,18 @@ void SlotTable::set_next_use(int32_t slot, int64_t step) {
 }
 
 void SlotTable::touch(int32_t slot) {
-  (*this)[slot].used = ++uses_[0];
+  (*this)[slot].used = ++counts_[0].uses;
+  clear_ahead(slot);
   restore_order(slot);
 }
+
+void SlotTable::set_ahead(int32_t slot) {
+  clear_ahead(slot);
+  (*this)[slot].is_ahead = 1;
+  ++counts_[0].ahead;
+}
+
+void SlotTable::clear_ahead(int32_t slot) { counts_[0].ahead -= std::exchange((*this)[slot].is_ahead, 0); }
 
 bool SlotTable::goes_before(int32_t a, int32_t b) const {
   const Slot &one = (*this)[a], &other = (*this)[b];

@@ -20,6 +20,7 @@ class SlotTable {
     int64_t used;      ///< number of the last use of any slot
     int32_t pins;      ///< threads that use the block, make it or wait for it
     int32_t being_made;
+    int32_t is_ahead;               ///< made before it was requested, and not used since
     int32_t next_of_bucket, place;  ///< in the heap
   };
 
@@ -41,6 +42,11 @@ class SlotTable {
   void set_next_use(int32_t slot, int64_t step);
   /// Counts a use of the slot's block now.
   void touch(int32_t slot);
+  /// The slot's block was made before it was requested; the next touch() or assign() ends that.
+  void set_ahead(int32_t slot);
+  void clear_ahead(int32_t slot);
+  /// Number of slots with such blocks.
+  int64_t ahead() const { return counts_[0].ahead; }
 
  private:
   bool goes_before(int32_t a, int32_t b) const;
@@ -52,7 +58,11 @@ class SlotTable {
   std::span<Slot> slots_;
   std::span<int32_t> buckets_;  ///< the first slot of each, -1: none
   std::span<int32_t> heap_;     ///< slots, each before those at 2 i + 1 and 2 i + 2
-  std::span<int64_t> uses_;     ///< number of uses so far
+  struct Counts {
+    int64_t uses;   ///< so far
+    int64_t ahead;  ///< see ahead()
+  };
+  std::span<Counts> counts_;  ///< one
 };
 
 }  // namespace lockstep

@@ -165,6 +165,155 @@ TEST(BlockCache, NeedsNoOrderIfAllBlocksFit) {
   EXPECT_EQ(cache.expect({}, nullptr), nullptr);
 }
 
+/// A cache that makes the blocks of a known order ahead, one block a step.
+class AheadCache {
+ public:
+  AheadCache(int64_t slots, int readers, std::vector<int64_t> keys, int64_t blocks = 1000)
+      : cache(slots * static_cast<int64_t>(kBytes), readers), order(std::move(keys)) {
+    cache.admit(blocks, kBytes);
+    cache.allocate();
+    expectation = cache.expect(
+        {.steps = static_cast<int64_t>(order.size()),
+         .first_slot = 0,
+         .rows = 1,
+         .sample = [this](int64_t step, int64_t) { return order[static_cast<size_t>(step)]; }},
+        [](int64_t sample) { return sample; },
+        [this](int64_t key, std::span<std::byte> block) {
+          ahead.push_back(key);
+          filled_with(key)(block);
+        });
+  }
+  /// Makes as many blocks as it may, and returns them.
+  std::vector<int64_t> read_ahead() {
+    ahead.clear();
+    while (expectation->read_ahead()) {
+    }
+    return ahead;
+  }
+  /// Reads step after step. Returns whether the last one's block had to be made.
+  bool read_to(int64_t step) {
+    bool made = false;
+    for (; next <= step; ++next) {
+      const int64_t key = order[static_cast<size_t>(next)];
+      made = false;
+      const BlockCache::Block block = cache.get(key, [&](std::span<std::byte> memory) {
+        made = true;
+        filled_with(key)(memory);
+      });
+      EXPECT_EQ(std::memcmp(block.data(), &key, sizeof(key)), 0);
+      expectation->has_read(next + 1);
+    }
+    return made;
+  }
+
+  BlockCache cache;
+  const std::vector<int64_t> order;
+  std::vector<int64_t> ahead;
+  std::unique_ptr<Expectation> expectation;
+  int64_t next = 0;  ///< step
+};
+
+using Keys = std::vector<int64_t>;
+
+TEST(BlockCache, ReadsAheadABlockForEachReader) {
+  AheadCache cache(/*slots=*/0, /*readers=*/2, {1, 1, 2, 3, 4, 1, 5});
+  EXPECT_EQ(cache.cache.slots(), 3);
+  EXPECT_EQ(cache.read_ahead(), (Keys{1, 2}));
+  EXPECT_FALSE(cache.read_to(0));
+  EXPECT_EQ(cache.read_ahead(), Keys{3});
+  // 2 and 3 were not used yet.
+  EXPECT_FALSE(cache.read_to(1));
+  EXPECT_EQ(cache.read_ahead(), Keys{});
+  // In place of 2, which is not used again.
+  EXPECT_FALSE(cache.read_to(2));
+  EXPECT_EQ(cache.read_ahead(), Keys{4});
+  EXPECT_FALSE(cache.read_to(5));
+  EXPECT_EQ(cache.read_ahead(), Keys{5});
+  EXPECT_FALSE(cache.read_to(6));
+  EXPECT_EQ(cache.cache.made(), 5);
+}
+
+TEST(BlockCache, ReadsAheadNotForBlocksThatAreNeededSooner) {
+  AheadCache cache(/*slots=*/2, /*readers=*/1, {1, 2, 1, 2, 3});
+  EXPECT_TRUE(cache.read_to(0));
+  EXPECT_EQ(cache.read_ahead(), Keys{2});
+  EXPECT_FALSE(cache.read_to(1));
+  EXPECT_EQ(cache.read_ahead(), Keys{});
+  EXPECT_FALSE(cache.read_to(2));
+  EXPECT_EQ(cache.read_ahead(), Keys{3});
+  EXPECT_FALSE(cache.read_to(4));
+}
+
+TEST(BlockCache, ReadsAheadOnceIfAllBlocksFit) {
+  AheadCache cache(/*slots=*/3, /*readers=*/1, {1, 2, 3, 1, 2, 3}, /*blocks=*/3);
+  for (int64_t step = 0; step < 3; ++step) {
+    EXPECT_EQ(cache.read_ahead(), Keys{step + 1});
+    EXPECT_FALSE(cache.read_to(step));
+  }
+  EXPECT_EQ(cache.read_ahead(), Keys{});
+  EXPECT_FALSE(cache.read_to(5));
+  EXPECT_EQ(cache.cache.made(), 3);
+}
+
+// An idle thread could fill the cache with what is needed next, and would give up much that a cache without
+// it keeps: with room for half of the blocks half of all uses would miss.
+TEST(BlockCache, ReadingAheadHardlyMissesMoreThanTheBestChoice) {
+  constexpr int64_t kKeys = 40, kSteps = 1000;
+  Keys order;
+  for (int64_t i = 0; i < kSteps; ++i) {
+    const Permutation epoch(static_cast<uint64_t>(i / kKeys), static_cast<uint64_t>(kKeys));
+    order.push_back(static_cast<int64_t>(epoch(static_cast<uint64_t>(i % kKeys))));
+  }
+  AheadCache cache(/*slots=*/20, /*readers=*/2, order);
+  for (int64_t step = 0; step < kSteps; ++step) {
+    cache.read_ahead();
+    EXPECT_FALSE(cache.read_to(step));
+  }
+  EXPECT_LT(static_cast<double>(cache.cache.made()), 1.15 * static_cast<double>(best_misses(order, 20)));
+}
+
+TEST(BlockCache, AThreadThatWaitsMakesTheNextBlockMeanwhile) {
+  BlockCache cache(0, /*readers=*/2);
+  cache.admit(1000, kBytes);
+  cache.allocate();
+  std::atomic<bool> is_next_there = false;
+  const auto expectation = cache.expect(
+      {.steps = 100, .first_slot = 0, .rows = 1, .sample = [](int64_t step, int64_t) { return step / 4; }},
+      [](int64_t sample) { return sample; },
+      [&](int64_t key, std::span<std::byte> block) {
+        filled_with(key)(block);
+        if (key == 1) is_next_there = true;
+      });
+  std::thread other;
+  const auto first = cache.get(0, [&](std::span<std::byte> block) {
+    other = std::thread([&] { EXPECT_TRUE(cache.get(0, nullptr)); });
+    EXPECT_TRUE(await([&] { return is_next_there.load(); }));
+    filled_with(0)(block);
+  });
+  other.join();
+  EXPECT_TRUE(cache.find(1));
+}
+
+TEST(BlockCache, WhatFailsAheadIsLeftToWhoeverNeedsIt) {
+  BlockCache cache(0);
+  cache.admit(1000, kBytes);
+  cache.allocate();
+  int tried = 0;
+  const auto expectation = cache.expect(
+      {.steps = 9, .first_slot = 0, .rows = 1, .sample = [](int64_t step, int64_t) { return step; }},
+      [](int64_t sample) { return sample; },
+      [&](int64_t, std::span<std::byte>) {
+        ++tried;
+        fail(ExitCode::data, "damaged");
+      });
+  while (expectation->read_ahead()) {
+  }
+  EXPECT_EQ(tried, 1);
+  EXPECT_FALSE(cache.is_being_made(0));
+  EXPECT_FALSE(cache.find(0));
+  EXPECT_TRUE(cache.get(0, filled_with(0)));
+}
+
 TEST(BlockCache, KeepsABlockThatIsInUse) {
   OwnCache own(2);
   const BlockCache::Block held = own.cache.get(1, filled_with(1));
