@@ -100,6 +100,10 @@ RowFormat Column::format_of(const Part& part) const {
   return format;
 }
 
+void Column::keep_places(const hdf5::PlacesFolder& folder, const MachineMemory* machine) {
+  for (const Part& part : parts_) part.stored->keep_places(folder, machine);
+}
+
 void Column::load(const MachineMemory* machine) {
   auto memory = std::make_unique<MemoryRows>(rows_, row_bytes_, machine);
   for (Part& part : parts_) {

@@ -65,6 +65,8 @@ class Column {
   /// Sets the type in which rows are delivered and the check that they must pass. Call before load() or
   /// stream().
   void give_out(DType dtype, Check check);
+  /// See StoredRows::keep_places().
+  void keep_places(const hdf5::PlacesFolder& folder, const MachineMemory* machine);
   /// Reads and checks every row into memory and closes the files. machine: its ranks share that memory and
   /// the work, if they can; null: each holds its own.
   void load(const MachineMemory* machine = nullptr);

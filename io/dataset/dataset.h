@@ -13,6 +13,7 @@
 #include "io/dataset/stored_blocks.h"
 #include "io/dataset/stored_samples.h"
 #include "io/dataset/targets/class_names.h"
+#include "io/hdf5/chunks/kept_places.h"
 #include "src/tensor/tensor.h"
 
 namespace lockstep {
@@ -163,6 +164,8 @@ struct DatasetOptions {
   /// Holds data in memory, and caches what is streamed, once on a machine, not on each rank; null: on each
   /// rank. Used while opening only, which is then collective.
   const MachineMemory* machine = nullptr;
+  /// Where the places of the chunks of x are kept from run to run.
+  hdf5::PlacesFolder places = {};
   bool probe = true;   ///< check the files in a child process first; one rank of several is enough
   bool finite = true;  ///< reject NaN and infinities of x; false: deliver them
 };

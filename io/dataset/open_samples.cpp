@@ -196,6 +196,7 @@ std::optional<SourceFacts> Hdf5Dataset::facts() const {
 void Hdf5Dataset::place_in_memory(const DatasetOptions& options) {
   const int64_t budget = budget_ = options.memory_budget;
   const MachineMemory* const machine = options.machine;
+  x_.keep_places(options.places, machine);
   const int64_t row_bytes = static_cast<int64_t>(x_.row_bytes());
   // Division cannot overflow: a malicious header may claim more bytes than 64 bits can count.
   const int64_t y_bytes = targets_ ? targets_->bytes() : 0;

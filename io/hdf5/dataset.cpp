@@ -153,11 +153,13 @@ int64_t Dataset::stored_bytes() const {
 int64_t Dataset::chunks() const {
   if (chunk_.empty()) return 0;
   const Lock lock;
+  if (chunks_) return *chunks_;
   hsize_t count = 0;
   const Id space(H5Dget_space(id_.get()));
   if (H5Dget_num_chunks(id_.get(), space.get(), &count) < 0)
     fail(ExitCode::data, "{}: the index of its chunks is damaged: {}.", where(), last_error());
-  return static_cast<int64_t>(count);
+  chunks_ = static_cast<int64_t>(count);
+  return *chunks_;
 }
 
 int64_t Dataset::offset() const {

@@ -103,7 +103,7 @@ class Dataset {
   const std::string& layout() const { return layout_; }
   /// Size of the values in the file in bytes, after compression.
   int64_t stored_bytes() const;
-  /// Number of chunks that exist; walks the whole index. 0 unless chunked.
+  /// Number of chunks that exist; the first call walks the whole index. 0 unless chunked.
   int64_t chunks() const;
   /// Offset in the file at which the elements of a contiguous data set begin, in bytes; -1 if not yet
   /// allocated.
@@ -117,6 +117,8 @@ class Dataset {
   const std::optional<NumberType>& number() const { return number_; }
   /// Where the stored bytes lie; null if only libhdf5 can read them.
   const ChunkMap* chunk_map() const { return chunk_map_.get(); }
+  /// The same, to be kept (ChunkMap::keep()).
+  const std::shared_ptr<ChunkMap>& shared_chunk_map() const { return chunk_map_; }
   /// Whether libhdf5 reads the values, under its lock. Otherwise ChunkReader does.
   bool is_read_by_libhdf5() const { return !pipeline_ && (chunk_map_ == nullptr || !filters_.empty()); }
   /// Why libhdf5 reads the values: "virtual", "filter szip", ...; "" if it does not.
@@ -165,7 +167,8 @@ class Dataset {
   std::vector<Filter> filters_;
   std::optional<NumberType> number_;
   std::optional<filters::Pipeline> pipeline_;
-  std::shared_ptr<const ChunkMap> chunk_map_;
+  std::shared_ptr<ChunkMap> chunk_map_;
+  mutable std::optional<int64_t> chunks_;  ///< once counted; guarded by the Lock
   std::string layout_;
 };
 

@@ -15,6 +15,16 @@ void StoredRows::watch(const hdf5::Dataset& dataset) {
     if (std::ranges::find(watched_paths_, path) == watched_paths_.end())
       watched_paths_.push_back(std::move(path));
   if (watched_paths_.size() > known) watched_.emplace(watched_paths_);
+  if (const auto& map = dataset.shared_chunk_map(); map && map->is_large()) large_maps_.push_back(map);
+}
+
+void StoredRows::keep_places(const hdf5::PlacesFolder& folder, const MachineMemory* machine) {
+  for (const auto& map : large_maps_) {
+    const auto memory =
+        machine == nullptr ? nullptr : machine->allocate(map->entries() * sizeof(hdf5::ChunkEntry));
+    map->keep(folder, memory, /*loads=*/!memory || machine->rank == 0);
+    if (memory) machine->wait_for_all();
+  }
 }
 
 void StoredRows::read_rows(int64_t first, int64_t count, DType dtype, std::byte* out) const {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "io/dataset/machine_memory.h"
 #include "io/file/watched_files.h"
 #include "io/hdf5/hdf5.h"
 
@@ -92,6 +93,11 @@ class StoredRows {
   void read_unchanged(const std::function<void()>& read) const;
   void require_all_unchanged() const { watched_->require_all_unchanged(); }
 
+  /// Keeps the places of its chunks for later runs, and shares them with the ranks of `machine`, if there are
+  /// many and the ranks can: see ChunkMap::keep(). Collective if there is a machine. Call before rows are
+  /// read by several threads.
+  void keep_places(const hdf5::PlacesFolder& folder, const MachineMemory* machine);
+
  protected:
   StoredRows(hdf5::File file, std::string name) : file_(std::move(file)), name_(std::move(name)) {}
 
@@ -107,6 +113,7 @@ class StoredRows {
   std::string name_;
   std::vector<std::shared_ptr<void>> descriptors_;  ///< reserved for files that libhdf5 opens later
   std::vector<std::string> watched_paths_;
+  std::vector<std::shared_ptr<hdf5::ChunkMap>> large_maps_;
   std::optional<WatchedFiles> watched_;
 };
 

@@ -1,10 +1,12 @@
 #include "io/hdf5/chunks/chunk_map.h"
 
 #include <fcntl.h>
-
 #include <fmt/format.h>
+#include <sys/stat.h>
 
-#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <utility>
 
 #include "io/file/read_at.h"
 #include "io/hdf5/chunks/chunk_bytes.h"
@@ -12,12 +14,13 @@
 #include "io/hdf5/crash_report.h"
 #include "io/hdf5/filters/filters.h"
 #include "io/hdf5/hdf5.h"
+#include "src/core/hash.h"
 
 namespace lockstep::hdf5 {
 
 namespace {
 
-constexpr uint64_t kUnwritten = 1;  // no chunk lies in a file's first bytes
+constexpr uint64_t kUnwritten = ChunkEntry::kUnwritten;
 constexpr double kMaxEntries = 0x1p26;
 
 /// Whether chunks are of a possible size. Of chunks without filters, a damaged header may claim any.
@@ -29,7 +32,7 @@ bool has_possible_chunks(const Dataset& dataset) {
 
 }  // namespace
 
-std::shared_ptr<const ChunkMap> ChunkMap::of(const Dataset& dataset) {
+std::shared_ptr<ChunkMap> ChunkMap::of(const Dataset& dataset) {
   const bool is_contiguous = dataset.layout() == "contiguous";
   if ((dataset.layout() != "chunked" && !is_contiguous) || dataset.elements() == 0 ||
       dataset.extents().empty())
@@ -37,13 +40,13 @@ std::shared_ptr<const ChunkMap> ChunkMap::of(const Dataset& dataset) {
   if (!is_contiguous && !has_possible_chunks(dataset)) return nullptr;
   const int descriptor = descriptor_of(dataset.id());
   if (descriptor < 0) return nullptr;
-  if (!is_contiguous) return std::make_shared<const ChunkMap>(dataset, descriptor, std::nullopt);
+  if (!is_contiguous) return std::make_shared<ChunkMap>(dataset, descriptor, std::nullopt);
   const int64_t offset = dataset.offset();
   // A damaged header may promise more values than it has room for.
   const int64_t bytes = dataset.elements() * static_cast<int64_t>(dataset.type().bytes);
   if (offset < 0 || dataset.stored_bytes() != bytes || offset > INT64_MAX - bytes) return nullptr;
   const ChunkPlace place{static_cast<uint64_t>(offset), static_cast<uint64_t>(bytes), 0};
-  return std::make_shared<const ChunkMap>(dataset, descriptor, place);
+  return std::make_shared<ChunkMap>(dataset, descriptor, place);
 }
 
 ChunkMap::ChunkMap(const Dataset& dataset, int descriptor, std::optional<ChunkPlace> place)
@@ -59,8 +62,61 @@ ChunkMap::ChunkMap(const Dataset& dataset, int descriptor, std::optional<ChunkPl
     cells_.push_back((static_cast<hsize_t>(dataset.extents()[axis]) + chunk_[axis] - 1) / chunk_[axis]);
     entries *= static_cast<double>(cells_[axis]);
   }
-  if (entries <= kMaxEntries)
-    table_.reset(static_cast<Entry*>(std::calloc(static_cast<size_t>(entries), sizeof(Entry))));
+  if (entries > kMaxEntries) return;
+  table_.reset(static_cast<ChunkEntry*>(std::calloc(static_cast<size_t>(entries), sizeof(ChunkEntry))),
+               std::free);
+  if (table_) entries_ = static_cast<size_t>(entries);
+}
+
+PlacesOwner ChunkMap::owner() const {
+  struct stat status {};
+  if (fstat(descriptor_, &status) != 0) return {};
+  const auto nanoseconds = [](const timespec& time) {
+    return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  };
+  StreamingHash hash;
+  hash.update(std::as_bytes(std::span(name_)));
+  hash.update(std::as_bytes(std::span(chunk_)));
+  hash.update(std::as_bytes(std::span(cells_)));
+  return {.inode = status.st_ino,
+          .bytes = status.st_size,
+          .modified_ns = nanoseconds(status.st_mtim),
+          .changed_ns = nanoseconds(status.st_ctim),
+          .data_set = hash.digest(),
+          .entries = entries_};
+}
+
+void ChunkMap::keep(const PlacesFolder& folder, std::shared_ptr<std::byte[]> memory, bool loads) {
+  INVARIANT(is_large(), "{} chunks", entries_);
+  if (memory) table_ = {memory, reinterpret_cast<ChunkEntry*>(memory.get())};
+  if (folder.path.empty()) return;
+  const std::string path =
+      fmt::format("{}/{:016x}.places", folder.path, hash_name(fmt::format("{}:{}", file_, name_)));
+  kept_owner_ = owner();
+  if (loads && read_places(path, kept_owner_, {table_.get(), entries_})) known_before_ = count_known();
+  if (folder.saves) kept_ = path;
+}
+
+size_t ChunkMap::count_known() const {
+  size_t known = 0;
+  for (size_t i = 0; i < entries_; ++i) known += known_entry(table_[i]).address != 0 ? 1 : 0;
+  return known;
+}
+
+ChunkMap::~ChunkMap() {
+  // A file that has few of many places would hardly be faster to read than to be found again.
+  constexpr size_t kWorthFraction = 16;
+  if (kept_.empty()) return;
+  const size_t fresh = count_known() - known_before_;
+  if (fresh < kManyEntries / 2 || fresh < entries_ / kWorthFraction) return;
+  try {
+    const std::filesystem::path folder = std::filesystem::path(kept_).parent_path();
+    std::error_code ignored;
+    if (!std::filesystem::is_directory(folder.parent_path(), ignored)) return;
+    std::filesystem::create_directory(folder, ignored);
+    write_places(kept_, kept_owner_, {table_.get(), entries_});
+  } catch (const std::exception&) {
+  }
 }
 
 ChunkPlace ChunkMap::find(const std::vector<hsize_t>& cell) const {
@@ -68,18 +124,18 @@ ChunkPlace ChunkMap::find(const std::vector<hsize_t>& cell) const {
   if (!table_) return look_up(cell);
   size_t index = 0;
   for (size_t axis = 0; axis < cell.size(); ++axis) index = index * cells_[axis] + cell[axis];
-  Entry& entry = table_[index];
-  const std::atomic_ref known(entry.address);
-  if (const uint64_t address = known.load(std::memory_order_acquire); address != 0)
-    return {address, entry.bytes, entry.skipped};
+  ChunkEntry& entry = table_[index];
+  const auto known = [&] {
+    const ChunkEntry found = known_entry(entry);
+    return ChunkPlace{found.address, found.bytes, found.skipped};
+  };
+  if (const ChunkPlace place = known(); place.address != 0) return place;
   const Lock lock;
   // Another thread may have been faster.
-  if (const uint64_t address = known.load(std::memory_order_relaxed); address != 0)
-    return {address, entry.bytes, entry.skipped};
+  if (const ChunkPlace place = known(); place.address != 0) return place;
   const ChunkPlace place = look_up(cell);
-  entry.bytes = static_cast<uint32_t>(place.bytes);
-  entry.skipped = place.skipped;
-  known.store(place.address, std::memory_order_release);
+  // Another process may set the same values at the same time.
+  set_entry(entry, {place.address, static_cast<uint32_t>(place.bytes), place.skipped});
   return place;
 }
 

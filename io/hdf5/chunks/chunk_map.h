@@ -4,12 +4,14 @@
 #include <sys/uio.h>
 
 #include <cstdint>
-#include <cstdlib>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "io/hdf5/chunks/kept_places.h"
 
 namespace lockstep::hdf5 {
 
@@ -30,10 +32,24 @@ class ChunkMap {
   /// Null if libhdf5 has to read the values: they are virtual, in raw files or in the header; contiguous and
   /// never written; or in a file that read_driver() does not read, because this process writes it, it lives
   /// in memory, or $HDF5_DRIVER says otherwise.
-  static std::shared_ptr<const ChunkMap> of(const Dataset& dataset);
+  static std::shared_ptr<ChunkMap> of(const Dataset& dataset);
 
   /// place: of contiguous values.
   ChunkMap(const Dataset& dataset, int descriptor, std::optional<ChunkPlace> place);
+  /// Writes the table that keep() wants, unless that fails: the next run looks chunks up again.
+  ~ChunkMap();
+  ChunkMap(const ChunkMap&) = delete;
+  ChunkMap& operator=(const ChunkMap&) = delete;
+
+  /// Whether there are so many chunks that looking them up takes a noticeable time.
+  bool is_large() const { return entries_ >= kManyEntries; }
+  /// Of a large map, before other threads use it: takes the places that an earlier run left in `folder` for
+  /// the same file, if that has not changed since, and leaves those there that are known at the end, if many
+  /// of them are new. memory: entries() ChunkEntry, which begin with zeros and may be shared with other
+  /// processes: a chunk is then looked up in one of them, and one of them takes what an earlier run left, as
+  /// `loads` says; null: an own table.
+  void keep(const PlacesFolder& folder, std::shared_ptr<std::byte[]> memory, bool loads);
+  size_t entries() const { return entries_; }
 
   /// The place of the chunk in `cell`, counted in chunks along each axis. Throws Error(data) if the index is
   /// damaged, filters::BadChunk if the entry is.
@@ -50,16 +66,11 @@ class ChunkMap {
   void ask_for(const ChunkPlace& place, uint64_t first, uint64_t count) const;
 
  private:
-  /// An entry of the table, zero until the chunk is looked up. Its other members are written before
-  /// `address` and constant afterwards.
-  struct Entry {
-    uint64_t address;  ///< kUnwritten: of no chunk
-    uint32_t bytes, skipped;
-  };
-  struct Free {
-    void operator()(Entry* table) const { std::free(table); }
-  };
+  static constexpr size_t kManyEntries = size_t{1} << 16;
+
   ChunkPlace look_up(const std::vector<hsize_t>& cell) const;
+  size_t count_known() const;
+  PlacesOwner owner() const;
   [[noreturn]] void fail_reading(const std::string& problem, uint64_t offset) const;
 
   hid_t dataset_;
@@ -69,7 +80,11 @@ class ChunkMap {
   std::optional<ChunkPlace> contiguous_;
   /// One entry per chunk, in row-major order, in memory that takes no room until it is touched. Null if the
   /// data set claims so many that chunks are looked up each time.
-  std::unique_ptr<Entry[], Free> table_;
+  std::shared_ptr<ChunkEntry[]> table_;
+  size_t entries_ = 0;
+  std::string kept_;         ///< file of keep() to be written; empty: none
+  PlacesOwner kept_owner_;   ///< when keep() was called
+  size_t known_before_ = 0;  ///< places in the file
 };
 
 }  // namespace lockstep::hdf5
