@@ -15,6 +15,7 @@
 #include "src/train/checkpoint/snapshot.h"
 #include "src/train/objective/objective.h"
 #include "src/train/run/machine_memory.h"
+#include "src/train/run/train_data.h"
 
 namespace lockstep {
 
@@ -93,6 +94,7 @@ std::unique_ptr<Dataset> TrainedModel::open(World& world, const DataArguments& a
   std::optional<MachineMemory> machine;
   if (with_targets) machine = machine_memory(world);
   DatasetOptions how{.memory_budget = options.data.memory_budget,
+                     .readers = options.data.threads,
                      .task = target_task(options),
                      .classes = task().objective().classifies() ? task().objective().outputs() : 0,
                      .kind = task().objective().kind(),
@@ -103,6 +105,7 @@ std::unique_ptr<Dataset> TrainedModel::open(World& world, const DataArguments& a
                      .context = options.data.context,
                      .stride = is_part(arguments) ? options.data.stride : 0,  // to find the same parts again
                      .machine = machine ? &*machine : nullptr,
+                     .places = {places_folder(options.run.dir), /*saves=*/false},
                      .probe = world.local_rank() == 0};
   pad_like(how, task().data().x_shape, task().data().y_shape);
   DataSource source = source_of(arguments);

@@ -115,6 +115,9 @@ void add_data(std::vector<Option>& table) {
       "data.stage", FIELD(data.stage),
       "folder on storage of each machine, to which the data files are copied before the run, unless their "
       "copies are there, and from which they are read; if not set: files are read where they are")));
+  table.push_back(free_on_resume(
+      integer("data.threads", FIELD(data.threads), 1, 1024,
+              "threads of each rank that read and decode the samples ahead, beside those that compute")));
   table.push_back(free_on_resume(scalar(
       "data.memory_budget", "bytes",
       "memory per rank for each data set, in bytes or as text such as \"4 GiB\"; a larger data set is "

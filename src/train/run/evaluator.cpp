@@ -18,7 +18,8 @@ constexpr int64_t kRoundsBetweenLooks = 8;
 }  // namespace
 
 int loader_threads(const Dataset& dataset, Exec exec) {
-  return dataset.in_memory() && !exec.on_cuda() ? 0 : 1;
+  if (!dataset.in_memory()) return dataset.readers();
+  return exec.on_cuda() ? 1 : 0;
 }
 
 Evaluator::Inputs::Inputs(Exec exec, const Task& task, int64_t micro_batch, bool capture,

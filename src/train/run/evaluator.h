@@ -35,7 +35,8 @@ struct Evaluation {
   double watched(const std::string& name) const;
 };
 
-/// Number of threads that read ahead: none where the cores compute and the data is in memory.
+/// Number of threads that read ahead: Dataset::readers(), or if the data is in memory, one, or none where the
+/// cores compute.
 int loader_threads(const Dataset& dataset, Exec exec);
 
 /// Evaluates a model on a whole data set, in stored order. Every rank takes a part. The result does not

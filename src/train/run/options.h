@@ -89,6 +89,7 @@ struct TrainOptions {
     int64_t stride = 0;             ///< tokens: distance of two windows of the training data; 0: context
     Layout layout = Layout::channels_last;
     int64_t memory_budget = int64_t{4} << 30;  ///< bytes per rank
+    int threads = 1;    ///< of each rank that read and decode, beside those that compute
     std::string stage;  ///< absolute; folder of each machine to which the files are copied first; empty: none
     Shuffle shuffle = Shuffle::automatic;  ///< of the training samples
     ClassWeights sampling;                 ///< the shares of the classes in an epoch; none: as they are

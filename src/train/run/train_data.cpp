@@ -48,6 +48,7 @@ void require_inputs_and_targets(const std::string& key, const Dataset& dataset) 
 
 DatasetOptions training_data_options(const TrainOptions& options) {
   return {.memory_budget = options.data.memory_budget,
+          .readers = options.data.threads,
           .task = target_task(options),
           .classes = options.data.classes,
           .kind = std::nullopt,
@@ -59,6 +60,10 @@ DatasetOptions training_data_options(const TrainOptions& options) {
           .context = options.data.context,
           .stride = options.data.stride,
           .probe = false};
+}
+
+std::string places_folder(const std::string& run_dir) {
+  return run_dir.empty() ? "" : run_dir + "/chunk-places";
 }
 
 TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<Dataset> given) {
@@ -85,6 +90,7 @@ TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<
   const MachineMemory machine = machine_memory(world);
   DatasetOptions dataset_options = training_data_options(options);
   dataset_options.machine = &machine;
+  dataset_options.places = {places_folder(options.run.dir), /*saves=*/world.rank() == 0};
   std::unique_ptr<Dataset> whole =
       given ? std::move(given) : open_dataset(options.data.train, dataset_options);
   require_inputs_and_targets("data.train", *whole);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "comm/collectives/world.h"
 #include "io/dataset/dataset.h"
@@ -10,6 +11,9 @@ namespace lockstep {
 
 /// How data.train of a run is opened, except that no file is probed.
 DatasetOptions training_data_options(const TrainOptions& options);
+
+/// The folder in which a run keeps the places of chunks, see hdf5::ChunkMap::keep(); "" without a folder.
+std::string places_folder(const std::string& run_dir);
 
 /// The data sets of a run, opened and checked against each other.
 struct TrainData {

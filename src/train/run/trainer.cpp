@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "src/core/activity.h"
+#include "src/core/log.h"
 #include "src/core/peak_memory.h"
 #include "src/device/devices.h"
 #include "src/train/observe/divergence.h"
@@ -63,6 +64,8 @@ Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const Mod
                     setup_.tuner ? setup_.tuner->text() : ""}),
       clock_(exec, setup_.pool.lanes(), setup_.step, setup_.communicator, setup_.statistics.get()) {
   check_options(options_, data_, setup_);
+  if (world.rank() == 0 && !data_.train->in_memory())
+    pace_.emplace(setup_.batching.global_batch, loader_threads(*data_.train, exec_));
   if (resume)
     restore(*resume);
   else if (parts.initial)
@@ -97,6 +100,7 @@ EndEvent Trainer::run(const TrainObserver& observer, const StopConditions& condi
                            clock_.times_step()));
     clock_.end_step();
     note_durations();
+    compare_pace(loader);
     ++state_.position;
 
     const bool save_due = checkpoints_.due(state_.position) || asked_.save || asked_.stop;
@@ -191,6 +195,16 @@ void Trainer::fail_diverged(const StepMetrics& metrics) {
 void Trainer::note_durations() {
   stop_request_.step_took(clock_.step_seconds());
   if (checkpoints_.longest_seconds() > 0) stop_request_.checkpoint_took(checkpoints_.longest_seconds());
+}
+
+/// Says once whether the data can be read as fast as the model takes it.
+void Trainer::compare_pace(const Loader& loader) {
+  if (!pace_) return;
+  const std::optional<DataPace> pace = pace_->after_step(clock_.step_seconds(), loader.seconds());
+  if (!pace) return;
+  const std::string text =
+      pace_in_words(*pace, loader_threads(*data_.train, exec_), read_amplification(order_, *data_.train));
+  log_line(is_held_up(*pace) ? LogLevel::warning : LogLevel::info, text);
 }
 
 /// Whether the newest step's metrics are needed now.

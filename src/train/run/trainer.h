@@ -10,6 +10,7 @@
 #include "src/train/checkpoint/checkpointing.h"
 #include "src/train/checkpoint/initial_values.h"
 #include "src/train/control/stop_request.h"
+#include "src/train/observe/data_pace.h"
 #include "src/train/observe/step_clock.h"
 #include "src/train/run/events.h"
 #include "src/train/run/metric_watch.h"
@@ -66,6 +67,7 @@ class Trainer {
   void report(const std::optional<StepMetrics>& metrics);
   std::vector<OutputLoss> named(const std::vector<double>& output_losses) const;
   void note_durations();
+  void compare_pace(const Loader& loader);
   bool must_flush(bool save_due) const;
   bool end_epoch(const Loader& loader);
   void save(const Checkpointing::Files& files);
@@ -97,6 +99,7 @@ class Trainer {
   MetricWatch watch_;
   Checkpointing checkpoints_;
   StepClock clock_;
+  std::optional<DataPaceMeter> pace_;  ///< on rank 0, of streamed data
   std::optional<Evaluator> evaluator_;
   mutable std::optional<std::optional<SourceFacts>>
       facts_;  ///< of the training data; empty until first needed
