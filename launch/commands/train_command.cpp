@@ -145,6 +145,11 @@ TrainObserver observe(const Config& config, Progress& progress, MetricsWriter& m
                 metrics.write(metrics_line(event));
                 progress.step(event);
               },
+          .on_pace =
+              [&](const PaceEvent& event) {
+                metrics.write(metrics_line(event));
+                progress.pace(event);
+              },
           .on_epoch =
               [&, epochs](const EpochEvent& event) {
                 metrics.write(metrics_line(event));

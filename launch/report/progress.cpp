@@ -79,6 +79,11 @@ void Progress::step(const StepEvent& event) {
     log_info("{}", line);
 }
 
+void Progress::pace(const PaceEvent& event) {
+  clear();
+  log_line(is_held_up(event.pace) ? LogLevel::warning : LogLevel::info, event.text);
+}
+
 void Progress::epoch(const EpochEvent& event, int64_t epochs) {
   clear();
   std::string line = fmt::format("epoch {}{}  train loss {:.4f}", event.epoch,

@@ -17,6 +17,7 @@ class Progress {
   explicit Progress(const Environment& environment);
 
   void step(const StepEvent& event);
+  void pace(const PaceEvent& event);
   void epoch(const EpochEvent& event, int64_t epochs);
   void end(const EndEvent& event);
   /// Erases the line that is redrawn, so that other lines can be printed.

@@ -151,6 +151,14 @@ Json metrics_line(const StepEvent& event) {
   return line;
 }
 
+Json metrics_line(const PaceEvent& event) {
+  return {{"event", "pace"},
+          {"step", event.step},
+          {"read_samples_per_s", event.pace.read_per_s},
+          {"model_samples_per_s", event.pace.taken_per_s},
+          {"waited", event.pace.waited}};
+}
+
 Json metrics_line(const EpochEvent& event) {
   Json line{
       {"event", "epoch"}, {"epoch", event.epoch}, {"step", event.step}, {"train_loss", event.train_loss}};

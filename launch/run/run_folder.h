@@ -25,6 +25,7 @@ void make_run_folder(const std::string& folder, const std::string& config_text);
 
 /// Lines of metrics.jsonl (docs/reference.md).
 nlohmann::ordered_json metrics_line(const StepEvent& event);
+nlohmann::ordered_json metrics_line(const PaceEvent& event);
 nlohmann::ordered_json metrics_line(const EpochEvent& event);
 nlohmann::ordered_json metrics_line(const EndEvent& event);
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "src/train/observe/data_pace.h"
 #include "src/train/run/evaluator.h"
 #include "src/train/run/run_memory.h"
 #include "src/train/step/step_split.h"
@@ -29,6 +30,13 @@ struct StepEvent {
   double loss_scale = 0;    ///< of the next step; 0 unless it is scaled
   std::vector<OutputLoss> output_losses =
       {};  ///< empty unless there are several; their weighted sum is the loss
+};
+
+/// How fast streamed data is read, and how fast the model takes it: once, after the first steps of a process.
+struct PaceEvent {
+  int64_t step = 0;  ///< from 1
+  DataPace pace = {};
+  std::string text = {};  ///< for the log: a warning if is_held_up()
 };
 
 struct EpochEvent {
@@ -64,6 +72,7 @@ struct EndEvent {
 /// Receives the events of a run, for the progress bar and metrics.jsonl. Called on every rank.
 struct TrainObserver {
   std::function<void(const StepEvent&)> on_step;
+  std::function<void(const PaceEvent&)> on_pace;  ///< on rank 0
   std::function<void(const EpochEvent&)> on_epoch;
   std::function<void(const EndEvent&)> on_end;
 };

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "src/core/activity.h"
-#include "src/core/log.h"
 #include "src/core/peak_memory.h"
 #include "src/device/devices.h"
 #include "src/train/observe/divergence.h"
@@ -197,14 +196,15 @@ void Trainer::note_durations() {
   if (checkpoints_.longest_seconds() > 0) stop_request_.checkpoint_took(checkpoints_.longest_seconds());
 }
 
-/// Says once whether the data can be read as fast as the model takes it.
+/// Reports once whether the data can be read as fast as the model takes it.
 void Trainer::compare_pace(const Loader& loader) {
   if (!pace_) return;
   const std::optional<DataPace> pace = pace_->after_step(clock_.step_seconds(), loader.seconds());
-  if (!pace) return;
-  const std::string text =
-      pace_in_words(*pace, loader_threads(*data_.train, exec_), read_amplification(order_, *data_.train));
-  log_line(is_held_up(*pace) ? LogLevel::warning : LogLevel::info, text);
+  if (!pace || !observer_.on_pace) return;
+  observer_.on_pace({.step = state_.position + 1,
+                     .pace = *pace,
+                     .text = pace_in_words(*pace, loader_threads(*data_.train, exec_),
+                                           read_amplification(order_, *data_.train))});
 }
 
 /// Whether the newest step's metrics are needed now.

@@ -10,7 +10,6 @@
 #include "src/train/checkpoint/checkpointing.h"
 #include "src/train/checkpoint/initial_values.h"
 #include "src/train/control/stop_request.h"
-#include "src/train/observe/data_pace.h"
 #include "src/train/observe/step_clock.h"
 #include "src/train/run/events.h"
 #include "src/train/run/metric_watch.h"
