@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <utility>
 
@@ -136,7 +138,27 @@ ChunkPlace ChunkMap::find(const std::vector<hsize_t>& cell) const {
   const ChunkPlace place = look_up(cell);
   // Another process may set the same values at the same time.
   set_entry(entry, {place.address, static_cast<uint32_t>(place.bytes), place.skipped});
+  if (is_large()) look_up_beside(index);
   return place;
+}
+
+/// In random order, most of the time of a search goes into reading the node of the index that holds the
+/// place: those beside it are found in a tenth of that.
+void ChunkMap::look_up_beside(size_t index) const {
+  constexpr size_t kTogether = 16;
+  const size_t first = index / kTogether * kTogether;
+  std::vector<hsize_t> cell(cells_.size());
+  for (size_t other = first; other < std::min(first + kTogether, entries_); ++other) {
+    if (known_entry(table_[other]).address != 0) continue;
+    size_t rest = other;
+    for (size_t axis = cell.size(); axis-- > 0; rest /= cells_[axis]) cell[axis] = rest % cells_[axis];
+    try {
+      const ChunkPlace place = look_up(cell);
+      set_entry(table_[other], {place.address, static_cast<uint32_t>(place.bytes), place.skipped});
+    } catch (const std::exception&) {
+      // Whoever needs it will say what is wrong.
+    }
+  }
 }
 
 ChunkPlace ChunkMap::look_up(const std::vector<hsize_t>& cell) const {

@@ -69,6 +69,7 @@ class ChunkMap {
   static constexpr size_t kManyEntries = size_t{1} << 16;
 
   ChunkPlace look_up(const std::vector<hsize_t>& cell) const;
+  void look_up_beside(size_t index) const;
   size_t count_known() const;
   PlacesOwner owner() const;
   [[noreturn]] void fail_reading(const std::string& problem, uint64_t offset) const;

@@ -191,6 +191,11 @@ TEST_F(LargeChunkMap, SharesPlacesThroughMemory) {
   const uint64_t other = first.map().find({1000}).address;
   auto* const table = reinterpret_cast<ChunkEntry*>(memory.get());
   EXPECT_EQ(table[1000].address, other);
+  // With those beside it, in the same node of the index.
+  for (int64_t at = 992; at < 1008; ++at)
+    EXPECT_EQ(table[at].address, at == 1000 ? other : ChunkEntry::kUnwritten) << at;
+  EXPECT_EQ(table[991].address, 0u);
+  EXPECT_EQ(table[1008].address, 0u);
   table[3] = table[1000];
   EXPECT_EQ(second.map().find({3}).address, other);
 }
