@@ -56,7 +56,11 @@ class BlockCache::Following final : public Expectation {
   bool read_ahead() override {
     if (!cache_.shared_->lock.acquire()) return false;
     Locked lock(cache_.shared_->lock, std::adopt_lock);
-    return cache_.make_ahead(lock);
+    try {
+      return cache_.make_ahead(lock);
+    } catch (const Error&) {  // another rank died
+      return false;
+    }
   }
 
  private:
