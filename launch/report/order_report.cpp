@@ -45,12 +45,13 @@ void print_order_report(const Json& report) {
   std::vector<std::vector<std::string>> rows{{"data.shuffle", "mixes", "decodes", "distance", "labels"}};
   for (const Json& order : report.at("orders")) {
     const bool is_automatic = order.at("automatic");
+    const auto shuffle = order.at("shuffle").get<std::string>();
     rows.push_back(
-        {order.at("shuffle").get<std::string>() + (is_automatic ? " (auto)" : ""),
-         order.contains("runs_mixed")    ? fmt::format("{} x {}", order.at("runs_mixed").get<int64_t>(),
-                                                       order.at("samples_of_run").get<int64_t>())
-         : order.at("shuffle") == "full" ? "all"
-                                         : "-",
+        {shuffle + (is_automatic ? " (auto)" : ""),
+         order.contains("runs_mixed") ? fmt::format("{} x {}", order.at("runs_mixed").get<int64_t>(),
+                                                    order.at("samples_of_run").get<int64_t>())
+         : shuffle == "full"          ? "all"
+                                      : "-",
          fmt::format("{:.2f}", order.at("read_amplification").get<double>()),
          fmt::format("{:.2f}", order.at("distance").get<double>()),
          order.contains("label_variance") ? fmt::format("{:.2f}", order.at("label_variance").get<double>())
