@@ -208,7 +208,12 @@ bool Dataset::read_by_libhdf5(hid_t memory_space, hid_t file_space, size_t count
   const auto read_as = [&](hid_t type, void* to) {
     return H5Dread(id_.get(), type, memory_space, file_space, H5P_DEFAULT, to) >= 0;
   };
-  if (!dtype) return read_as(type_id_.get(), out);
+  if (!dtype) {
+    const bool is_read = read_as(type_id_.get(), out);
+    // Of records, only fields that hold their values are of use here.
+    if (is_read && !holds_values_) H5Dvlen_reclaim(type_id_.get(), memory_space, H5P_DEFAULT, out);
+    return is_read;
+  }
   // It does not convert bit fields.
   if (H5Tget_class(type_id_.get()) != H5T_BITFIELD) return read_as(memory_type(*dtype), out);
   std::vector<std::byte> bits(count * type_.bytes);

@@ -98,9 +98,20 @@ void look_at_dataset(const hdf5::File& file, const std::string& name, std::vecto
   note_probe_progress();
 }
 
+void read_all_names(const NamedValues& named) {
+  constexpr int64_t kRows = 4096;
+  const int64_t rows = named.values.extents()[0];
+  for (int64_t row = 0; row < rows; row += kRows) {
+    read_class_names(named, row, std::min(kRows, rows - row), [](int64_t, std::string_view) {});
+    note_probe_progress();
+  }
+}
+
 /// The same with the data sets that `name` means.
 void look_at(const hdf5::File& file, const std::string& name, std::vector<std::string>& warnings) {
   const std::optional<NamedValues> named = find_named_values(file, name);
+  // Strings in records are read by libhdf5, which trusts their lengths.
+  if (named && !named->field.empty() && !named->values.holds_values()) read_all_names(*named);
   for (const std::string& data_set : named ? named->data_sets() : open_rows(file.path(), name)->data_sets())
     look_at_dataset(file, data_set, warnings);
 }

@@ -35,7 +35,7 @@ NamedRows::NamedRows(hdf5::File opened, const std::string& name, const ClassName
                  .bytes = sizeof(int32_t),
                  .is_signed = true,
                  .big_endian = false,
-                 .name = stored.name,
+                 .name = values_.kind == NamedValues::Kind::text ? "string" : stored.name,
                  .exact = DType::i32};
 }
 

@@ -49,6 +49,22 @@ void add_field(hid_t type, const std::string& name, size_t offset, int depth,
   fields.push_back(std::move(field));
 }
 
+hdf5::Id find_field_type(hid_t type, const std::string& name, int depth) {
+  const int members =
+      H5Tget_class(type) == H5T_COMPOUND && depth < kMaxFieldDepth ? H5Tget_nmembers(type) : 0;
+  for (int index = 0; index < members; ++index) {
+    const auto member = static_cast<unsigned>(index);
+    char* const text = H5Tget_member_name(type, member);
+    const std::string own = text == nullptr ? "" : text;
+    H5free_memory(text);
+    if (own != name && !name.starts_with(own + ".")) continue;
+    hdf5::Id found(H5Tget_member_type(type, member));
+    if (own != name) found = find_field_type(found.get(), name.substr(own.size() + 1), depth + 1);
+    if (found) return found;
+  }
+  return {};
+}
+
 std::string trimmed(const std::string& text) {
   const size_t first = text.find_first_not_of(' ');
   return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(' ') - first + 1);
@@ -106,6 +122,11 @@ std::vector<RecordField> fields_of(const hdf5::Dataset& dataset) {
   return fields;
 }
 
+hdf5::Id type_of_field(const hdf5::Dataset& dataset, const std::string& name) {
+  const hdf5::Lock lock;
+  return find_field_type(dataset.type_id(), name, 0);
+}
+
 std::string fields_in_words(const std::vector<RecordField>& fields) {
   constexpr size_t kShown = 20;
   std::string text;
@@ -116,14 +137,17 @@ std::string fields_in_words(const std::vector<RecordField>& fields) {
 }
 
 std::string naming_fields(const hdf5::Dataset& dataset, const std::vector<RecordField>& fields) {
-  std::vector<std::string> numbers;
-  for (const RecordField& field : fields)
+  std::vector<std::string> numbers, texts;
+  for (const RecordField& field : fields) {
     if (field.number) numbers.push_back(printable(field.name));
+    if (field.type.name == "string") texts.push_back(printable(field.name));
+  }
   if (numbers.empty()) return "";
   const std::string before = printable(dataset.name()) + ".";
   std::string text = fmt::format("x = \"{}{}\"", before, numbers[0]);
   if (numbers.size() > 1)
     text += fmt::format(", or several side by side as x = \"{}{},{}\"", before, numbers[0], numbers[1]);
+  if (!texts.empty()) text += fmt::format("; names of classes as y = \"{}{}\"", before, texts[0]);
   return text;
 }
 

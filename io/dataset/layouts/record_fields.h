@@ -26,6 +26,9 @@ std::vector<RecordField> fields_of(const hdf5::Dataset& dataset);
 /// a nested one. Throws Error(data) if there is none of a name.
 std::vector<RecordField> fields_named(const hdf5::Dataset& dataset, const std::string& names);
 
+/// The type of one field of the elements, by its whole name; no identifier if there is none.
+hdf5::Id type_of_field(const hdf5::Dataset& dataset, const std::string& name);
+
 /// Throws Error(data) unless fields hold numbers that can be read here.
 void require_numbers(const hdf5::Dataset& dataset, const std::vector<RecordField>& fields);
 

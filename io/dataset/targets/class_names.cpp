@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "io/dataset/layouts/record_fields.h"
 #include "io/dataset/targets/label_counts.h"
 #include "io/hdf5/elements/text_reader.h"
 #include "src/core/text/printable.h"
@@ -17,12 +18,12 @@ constexpr size_t kMaxNamesBytes = size_t{256} << 20;  // of all names
 constexpr int64_t kNamePieceBytes = int64_t{4} << 20;
 
 /// The names of an enumeration's members by their values; empty for other types.
-std::map<int64_t, std::string> members_of(const hdf5::Dataset& dataset) {
+std::map<int64_t, std::string> members_of(const hdf5::Dataset& dataset, hid_t stored) {
   std::map<int64_t, std::string> members;
   const hdf5::Lock lock;
-  if (H5Tget_class(dataset.type_id()) != H5T_ENUM) return members;
+  if (H5Tget_class(stored) != H5T_ENUM) return members;
   // With values in the machine's order of bytes.
-  const hdf5::Id type(H5Tget_native_type(dataset.type_id(), H5T_DIR_ASCEND));
+  const hdf5::Id type(H5Tget_native_type(stored, H5T_DIR_ASCEND));
   const hdf5::Id integer(type ? H5Tget_super(type.get()) : H5I_INVALID_HID);
   if (!integer || H5Tget_size(integer.get()) > sizeof(int64_t))
     fail(ExitCode::data, "{} is damaged: its enumeration cannot be read: {}.", dataset.where(),
@@ -46,9 +47,54 @@ int64_t elements_of_row(const hdf5::Dataset& dataset) {
   return dataset.elements() / std::max<int64_t>(1, dataset.extents().at(0));
 }
 
+/// A field of records that is text or an enumeration; none if it is neither, or an array.
+std::optional<NamedValues> named_field(const hdf5::File& file, const RecordName& name) {
+  hdf5::Dataset dataset = file.dataset(name.data_set, 0);
+  const hdf5::Id type = type_of_field(dataset, name.fields);
+  if (!type || !dataset.has_data() || dataset.extents().empty()) return std::nullopt;
+  if (hdf5::text_place(type.get()))
+    return NamedValues{NamedValues::Kind::text, std::move(dataset), name.fields};
+  std::map<int64_t, std::string> members = members_of(dataset, type.get());
+  if (members.empty()) return std::nullopt;
+  return NamedValues{NamedValues::Kind::enumeration, std::move(dataset), name.fields, std::move(members)};
+}
+
+RecordField field_of(const NamedValues& values) {
+  const std::vector<RecordField> fields = fields_of(values.values);
+  const auto found = std::ranges::find(fields, values.field, &RecordField::name);
+  INVARIANT(found != fields.end(), "{}", values.where());
+  return *found;
+}
+
+hdf5::TextReader text_reader(const NamedValues& values) {
+  if (values.field.empty()) return hdf5::TextReader(values.values);
+  const hdf5::Id type = type_of_field(values.values, values.field);
+  return {values.values, hdf5::text_place(type.get(), field_of(values).offset).value()};
+}
+
+/// The values of an enumeration or of codes.
+std::vector<int64_t> read_numbers(const NamedValues& values, int64_t first, int64_t count) {
+  const hdf5::Dataset& dataset = values.values;
+  std::vector<int64_t> numbers(static_cast<size_t>(count * elements_of_row(dataset)));
+  if (values.field.empty()) {
+    dataset.read_rows(first, count, DType::i64, numbers.data());
+    return numbers;
+  }
+  const RecordField field = field_of(values);
+  require_numbers(dataset, {field});
+  const hdf5::Convert convert = hdf5::conversion(*field.number, DType::i64);
+  INVARIANT(convert != nullptr, "{} as int64", values.where());
+  std::vector<std::byte> records(numbers.size() * dataset.type().bytes);
+  dataset.read_rows(first, count, std::nullopt, records.data());
+  for (size_t i = 0; i < numbers.size(); ++i)
+    convert(records.data() + i * dataset.type().bytes + field.offset, 1,
+            reinterpret_cast<std::byte*>(&numbers[i]));
+  return numbers;
+}
+
 NamedValues categorical_values(const hdf5::File& file, const std::string& group) {
   NamedValues found{
-      NamedValues::Kind::categories, file.dataset(group + "/codes", 0), {}, group + "/categories"};
+      NamedValues::Kind::categories, file.dataset(group + "/codes", 0), "", {}, group + "/categories"};
   const hdf5::Dataset categories = file.dataset(found.categories, 0);
   if (!hdf5::holds_text(categories) || categories.extents().size() != 1)
     fail(ExitCode::data, "{} holds {}; names of classes must be a list of strings.", categories.where(),
@@ -78,6 +124,10 @@ ClassNames NamedValues::numbered() const {
   return list;
 }
 
+std::string NamedValues::where() const {
+  return field.empty() ? values.where() : fmt::format("{}.{}", values.where(), printable(field));
+}
+
 std::vector<std::string> NamedValues::data_sets() const {
   if (categories.empty()) return {values.name()};
   return {values.name(), categories};
@@ -86,6 +136,8 @@ std::vector<std::string> NamedValues::data_sets() const {
 std::optional<NamedValues> find_named_values(const hdf5::File& file, const std::string& name) {
   const hdf5::Lock lock;
   if (!file.contains_dataset(name)) {
+    if (const RecordName meant = record_name(file, name); !meant.fields.empty())
+      return named_field(file, meant);
     if (!file.contains_dataset(name + "/codes") || !file.contains_dataset(name + "/categories"))
       return std::nullopt;
     return categorical_values(file, name);
@@ -93,25 +145,23 @@ std::optional<NamedValues> find_named_values(const hdf5::File& file, const std::
   hdf5::Dataset dataset = file.dataset(name, 0);
   if (!dataset.has_data() || dataset.extents().empty()) return std::nullopt;
   if (hdf5::holds_text(dataset)) return NamedValues{NamedValues::Kind::text, std::move(dataset)};
-  std::map<int64_t, std::string> members = members_of(dataset);
+  std::map<int64_t, std::string> members = members_of(dataset, dataset.type_id());
   if (members.empty()) return std::nullopt;
-  return NamedValues{NamedValues::Kind::enumeration, std::move(dataset), std::move(members)};
+  return NamedValues{NamedValues::Kind::enumeration, std::move(dataset), "", std::move(members)};
 }
 
 void read_class_names(const NamedValues& values, int64_t first, int64_t count,
                       const std::function<void(int64_t, std::string_view)>& visit) {
-  if (values.kind == NamedValues::Kind::text)
-    return hdf5::TextReader(values.values).read(first, count, visit);
+  if (values.kind == NamedValues::Kind::text) return text_reader(values).read(first, count, visit);
   const int64_t in_row = elements_of_row(values.values);
-  std::vector<int64_t> numbers(static_cast<size_t>(count * in_row));
-  values.values.read_rows(first, count, DType::i64, numbers.data());
+  const std::vector<int64_t> numbers = read_numbers(values, first, count);
   for (int64_t element = 0; element < count * in_row; ++element) {
     const int64_t number = numbers[static_cast<size_t>(element)];
     const auto name = values.names.find(number);
     if (name == values.names.end())
       fail(ExitCode::data,
            "{}: sample {} has the value {}, which has no name there. Repair it, or leave out such samples.",
-           values.values.where(), first + element / in_row, number);
+           values.where(), first + element / in_row, number);
     visit(element, name->second);
   }
 }
@@ -135,20 +185,20 @@ void NameCounts::add(const NamedValues& values) {
             ExitCode::data,
             "{}: sample {} has an empty text where others have the name of a class. Name its class, or leave "
             "out such samples.",
-            dataset.where(), row);
+            values.where(), row);
       if (name.size() > kMaxNameBytes)
         fail(
             ExitCode::data,
             "{}: sample {} has a text of {} bytes, which is no name of a class. Targets are names of at most "
             "{} bytes, or numbers.",
-            dataset.where(), row, name.size(), kMaxNameBytes);
+            values.where(), row, name.size(), kMaxNameBytes);
       const auto [entry, is_new] = counts_.try_emplace(printable(name), 0);
       ++entry->second;
       if (!is_new) return;
       bytes_ += entry->first.size();
       if (static_cast<int64_t>(counts_.size()) > kMaxClasses || bytes_ > kMaxNamesBytes)
         fail(ExitCode::data, "{} holds more than {} different texts, so they are no names of classes.",
-             dataset.where(), counts_.size() - 1);
+             values.where(), counts_.size() - 1);
     });
   }
 }

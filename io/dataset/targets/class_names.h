@@ -33,11 +33,14 @@ struct NamedValues {
   };
   Kind kind = Kind::text;
   hdf5::Dataset values;
+  std::string field = "";                     ///< of the elements of `values`, if they are records: "label"
   std::map<int64_t, std::string> names = {};  ///< by value; empty: text
   std::string categories = "";                ///< name of that data set, if there is one
 
   /// The names, if their values are 0, 1, 2, ... without gaps; else empty.
   ClassNames numbered() const;
+  /// "a.h5:/table.label", to begin an error with.
+  std::string where() const;
   /// The names of all data sets read.
   std::vector<std::string> data_sets() const;
 };

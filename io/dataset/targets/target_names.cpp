@@ -25,7 +25,7 @@ FirstLook look_at_names(const std::vector<std::string>& files, const std::string
     if (!values) continue;
     ClassNames numbered = values->numbered();
     if (!look.any) {
-      look.where = values->values.where();
+      look.where = values->where();
       look.numbered = std::move(numbered);
     } else if (numbered != look.numbered) {
       look.numbered.clear();

@@ -137,5 +137,72 @@ TEST_F(NamedClasses, AreNoSamples) {
               HasSubstr(":/y holds text (strings). Samples must be numbers;"));
 }
 
+/// A table with the classes of its rows in fields of several types.
+void put_table(const std::string& path, const std::vector<std::string>& names) {
+  struct Row {
+    float energy;
+    char fixed[6];
+    char* variable;
+    struct {
+      int16_t kind;
+    } nested;
+  };
+  std::vector<std::string> kept = names;
+  std::vector<Row> rows;
+  for (std::string& name : kept) {
+    Row row{.energy = static_cast<float>(rows.size()), .fixed = {}, .variable = name.data(), .nested = {}};
+    name.copy(row.fixed, sizeof(row.fixed));
+    row.nested.kind = static_cast<int16_t>(name == "cat" ? 1 : 0);
+    rows.push_back(row);
+  }
+  const hdf5::Lock lock;
+  const hdf5::Id fixed(H5Tcopy(H5T_C_S1)), variable(H5Tcopy(H5T_C_S1)), kinds(H5Tenum_create(H5T_STD_I16BE)),
+      nested(H5Tcreate(H5T_COMPOUND, sizeof(int16_t))), type(H5Tcreate(H5T_COMPOUND, sizeof(Row)));
+  H5Tset_size(fixed.get(), sizeof(Row::fixed));
+  H5Tset_strpad(fixed.get(), H5T_STR_NULLPAD);
+  H5Tset_size(variable.get(), H5T_VARIABLE);
+  const uint8_t values[][2] = {{0, 0}, {0, 1}};  // big-endian
+  H5Tenum_insert(kinds.get(), "other", values[0]);
+  H5Tenum_insert(kinds.get(), "cat", values[1]);
+  const hdf5::Id native(H5Tget_native_type(kinds.get(), H5T_DIR_ASCEND));
+  H5Tinsert(nested.get(), "kind", 0, native.get());
+  H5Tinsert(type.get(), "energy", HOFFSET(Row, energy), H5T_NATIVE_FLOAT);
+  H5Tinsert(type.get(), "fixed", HOFFSET(Row, fixed), fixed.get());
+  H5Tinsert(type.get(), "variable", HOFFSET(Row, variable), variable.get());
+  H5Tinsert(type.get(), "nested", HOFFSET(Row, nested), nested.get());
+  put_elements(path, "/table", {static_cast<int64_t>(rows.size())}, type.get(), rows.data());
+}
+
+TEST(NamedRows, MayBeFieldsOfATable) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "a.h5";
+  put_table(path, {"dog", "cat", "cow", "cat", "dog", "cat"});
+  for (const std::string field : {"fixed", "variable"}) {
+    const auto data = open_dataset({{path}, "/table.energy", "/table." + field}, {});
+    EXPECT_THAT(data->class_names(), ElementsAre("cat", "cow", "dog")) << field;
+    EXPECT_THAT(all_y<int32_t>(*data), ElementsAre(2, 0, 1, 0, 2, 0)) << field;
+  }
+  const auto data = open_dataset({{path}, "/table.energy", "/table.nested.kind"}, {});
+  EXPECT_THAT(data->class_names(), ElementsAre("other", "cat"));
+  EXPECT_THAT(all_y<int32_t>(*data), ElementsAre(0, 1, 0, 1, 0, 1));
+  // Samples are numbers still.
+  EXPECT_THAT(error_of([&] {
+                open_dataset({{path}, "/table.fixed", ""}, {});
+              }),
+              HasSubstr("the field 'fixed' of"));
+}
+
+TEST(NamedRows, AFieldThatNamesAnUnknownClassIsNamedWhole) {
+  const TemporaryFolder folder;
+  put_table(folder / "a.h5", {"dog", "cat", "dog", "cat"});
+  put_table(folder / "b.h5", {"dog", "", "dog", "cat"});
+  const auto of = [&](const std::string& file, const DatasetOptions& options) {
+    return error_of([&] { open_dataset({{folder / file}, "/table.energy", "/table.variable"}, options); });
+  };
+  EXPECT_THAT(of("b.h5", {}), HasSubstr("b.h5:/table.variable: sample 1 has an empty text"));
+  EXPECT_THAT(of("a.h5", {.classes = 1, .kind = TargetKind::classes, .class_names = {"dog"}}),
+              HasSubstr("a.h5:/table.variable: sample 1 has the class 'cat', which is unknown"));
+}
+
 }  // namespace
 }  // namespace lockstep
