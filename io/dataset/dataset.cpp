@@ -86,7 +86,10 @@ std::unique_ptr<Dataset> open_dataset(const DataSource& meant, const DatasetOpti
     source.y.clear();  // not read, and it need not exist
     return open_next_tokens(source, options);
   }
-  return open_samples(source, layout_of(source, options.understood, options), options);
+  std::unique_ptr<Dataset> dataset =
+      open_samples(source, layout_of(source, options.understood, options), options);
+  for (const std::string& note : dataset->notes()) log_info("{}", note);
+  return dataset;
 }
 
 }  // namespace lockstep

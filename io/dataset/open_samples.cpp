@@ -9,7 +9,6 @@
 #include "io/dataset/windows/windows.h"
 #include "io/probe/findings.h"
 #include "src/core/counted.h"
-#include "src/core/log.h"
 
 namespace lockstep {
 
@@ -268,9 +267,7 @@ std::string Hdf5Dataset::describe() const {
 
 std::unique_ptr<Dataset> open_samples(const DataSource& source, const SourceLayout& layout,
                                       const DatasetOptions& options) {
-  auto dataset = std::make_unique<Hdf5Dataset>(source, layout, options);
-  for (const std::string& note : dataset->notes()) log_info("{}", note);
-  return dataset;
+  return std::make_unique<Hdf5Dataset>(source, layout, options);
 }
 
 }  // namespace lockstep

@@ -14,7 +14,7 @@
 namespace lockstep {
 
 AtomicFile::AtomicFile(std::string path)
-    : path_(std::move(path)), temporary_(fmt::format("{}.tmp-{}", path_, ::getpid())) {
+    : path_(std::move(path)), temporary_(fmt::format("{}.tmp-{}", path_, ::getpid())), noted_(temporary_) {
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor_ < 0) fail_with_errno("create the file");
 }

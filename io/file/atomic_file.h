@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "io/file/temporary_files.h"
+
 namespace lockstep {
 
 /// A file that appears complete or not at all: it is written under a temporary name in the same folder
@@ -29,6 +31,7 @@ class AtomicFile {
 
   std::string path_;
   std::string temporary_;
+  TemporaryFile noted_;
   int descriptor_ = -1;
 };
 

@@ -23,10 +23,14 @@ struct CheckProgress {
 /// Whether each row is a sequence or an image of its own.
 bool is_decoded_by_row(const hdf5::Dataset& dataset);
 
-/// Reads all values of a data set with this description. Adds a sentence to `problems` for each that there
-/// is.
+/// Reads all values of a data set with this description, as training does. Adds a sentence to `problems` for
+/// each that there is.
 DatasetCheck check_dataset(const hdf5::File& file, const hdf5::Dataset& dataset,
                            DatasetDescription description, const CheckProgress& progress,
                            std::vector<std::string>& problems);
+
+/// The same of a group that is a sparse matrix.
+DatasetCheck check_sparse_matrix(const hdf5::File& file, const std::string& group,
+                                 std::vector<std::string>& problems);
 
 }  // namespace lockstep

@@ -30,40 +30,60 @@ struct DatasetDescription {
   bool broken = false;       ///< not usable because its values cannot be read
   /// A sentence each: rows that were never written, ...
   std::vector<std::string> warnings;
+  std::vector<std::string> notes;  ///< what training understands of it: RowFacts::notes
+};
+
+/// Several data sets that a config names as one.
+struct ObjectDescription {
+  std::string name;                ///< "/X", "/data/*/obs"
+  std::string what;                ///< in words
+  std::vector<std::string> parts;  ///< the names of the data sets
+};
+
+/// Samples that a file holds, with their targets, as far as that is clear without reading them.
+struct SourceDescription {
+  std::string x = "", y = "", group = "";  ///< as in FoundSource
+  int64_t samples = 0;
+  std::vector<int64_t> shape = {};      ///< of a sample
+  std::string type = "";                ///< of its values
+  std::vector<std::string> notes = {};  ///< what training understands that is said of no data set
 };
 
 struct FileDescription {
-  std::string path;
+  std::string path = "";
   int64_t file_bytes = 0;
-  std::vector<DatasetDescription> datasets;  ///< in name order
-  std::vector<std::string> problems;         ///< one sentence for each data set that cannot be opened
-  std::vector<std::string> broken_links;     ///< one sentence for each broken link
+  std::vector<DatasetDescription> datasets = {};  ///< in name order
+  std::vector<ObjectDescription> objects = {};
+  std::vector<SourceDescription> sources = {};
+  std::vector<std::string> problems = {};      ///< one sentence for each data set that cannot be opened
+  std::vector<std::string> broken_links = {};  ///< one sentence for each broken link
 };
 
 /// The result of reading every value of a data set.
 struct DatasetCheck {
   DatasetDescription description;
-  int64_t values = 0;                 ///< values read; 0 if they are not numbers
+  int64_t values = 0;                 ///< values read
+  bool has_numbers = false;           ///< whether there is a finite number among them
   int64_t not_finite = 0;             ///< NaN and infinities
   double min = 0, max = 0, mean = 0;  ///< over the finite values
-  /// How often 0, 1, 2, ... occurs, if training treats such targets as classes (kind_of_numbers) and they are
-  /// 0 to 9999.
-  std::vector<int64_t> label_counts;
-  /// The names of these classes, if they are stored with names.
-  std::vector<std::string> class_names;
 };
 
-/// How training would use the data sets x and y of a group.
-struct GroupCheck {
-  std::string group;  ///< "/train"
-  std::string task;   ///< task_in_words()
-  std::vector<Finding> findings;
+/// How training uses a source.
+struct SourceCheck {
+  std::string source = "";                    ///< "/train", or "x = /X, y = /obs/cell_type" for other names
+  std::string data = "";                      ///< Dataset::describe_stored()
+  std::string task = "";                      ///< task_in_words(); "" without targets
+  int64_t first_label = 0;                    ///< Understood::first_label
+  std::vector<int64_t> class_targets = {};    ///< Dataset::class_targets()
+  std::vector<std::string> class_names = {};  ///< Dataset::class_names()
+  std::vector<std::string> notes = {};        ///< Dataset::notes()
+  std::vector<Finding> findings = {};
 };
 
 struct FileCheck {
   std::string path;
   std::vector<DatasetCheck> datasets;
-  std::vector<GroupCheck> groups;     ///< those with x and y
+  std::vector<SourceCheck> sources;   ///< those with targets
   std::vector<std::string> problems;  ///< one sentence each; empty if the file is valid
 };
 
@@ -71,9 +91,10 @@ struct FileCheck {
 /// or malicious as a whole. seconds: how long the child may run without progress.
 FileDescription describe_file(const std::string& path, double seconds = 20);
 
-/// Reads every value of every data set of numbers, in a child process, and reports problems: unreadable
-/// values, NaN and infinities, x and y of a group with different lengths, nothing to train on. Throws as
-/// describe_file does. progress: called several times a second with bytes of values read.
+/// Reads every value of every data set and sparse matrix, in a child process, and reports problems:
+/// unreadable values, NaN and infinities, an x and y of a group that training rejects, nothing to train on.
+/// Opens the sources that find_sources() finds as training does. Throws as describe_file does. progress:
+/// called several times a second with bytes of values read.
 FileCheck check_file(const std::string& path, double seconds = 20,
                      const std::function<void(int64_t done, int64_t all)>& progress = nullptr);
 
@@ -84,7 +105,7 @@ FileCheck check_here(const std::string& path);
 void to_json(nlohmann::json& json, const DatasetDescription& value);
 void to_json(nlohmann::json& json, const FileDescription& value);
 void to_json(nlohmann::json& json, const DatasetCheck& value);
-void to_json(nlohmann::json& json, const GroupCheck& value);
+void to_json(nlohmann::json& json, const SourceCheck& value);
 void to_json(nlohmann::json& json, const FileCheck& value);
 
 }  // namespace lockstep

@@ -12,6 +12,7 @@ namespace lockstep {
 OutputFile::OutputFile(const std::string& path)
     : path_(path),
       temporary_(fmt::format("{}.tmp-{}", path, ::getpid())),
+      noted_(temporary_),
       file_(hdf5::File::create(temporary_)) {}
 
 OutputFile::~OutputFile() {

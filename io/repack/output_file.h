@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "io/file/temporary_files.h"
 #include "io/hdf5/hdf5.h"
 
 namespace lockstep {
@@ -21,6 +22,7 @@ class OutputFile {
 
  private:
   std::string path_, temporary_;
+  TemporaryFile noted_;
   hdf5::File file_;
   bool is_renamed_ = false;
 };

@@ -6,27 +6,38 @@
 #include "io/dataset/dataset.h"
 #include "launch/commands/command_line.h"
 #include "launch/commands/program.h"
+#include "launch/config/config.h"
 
 namespace lockstep {
 
+void add_check(Command data, Program& program);
 void add_repack(Command data, Program& program);
 void add_split(Command data, Program& program);
 void add_stats(Command data, Program& program);
 
-/// The samples that a command works on.
+/// The samples that a command works on, and how they are read: SOURCE stands for data.train of a config, and
+/// --set for its keys.
 struct SourceArguments {
   std::string source, x, y;
+  std::vector<std::string> sets;
 
-  /// Throws Error(usage).
-  DataSource parsed() const;
+  /// What they make of a config. Throws Error(usage), and for a key that says nothing about reading data.
+  Config config() const;
+  /// data.train of such a config, with the names of files as they are given.
+  DataSource source_in(const Config& config) const;
+  /// Whether they name more than a file.
+  bool name_a_source() const;
 };
 
-/// Adds the argument SOURCE and the options --x and --y.
-void add_source(Command command, SourceArguments& arguments);
+/// Adds the argument SOURCE and the options --x, --y and --set.
+void add_source(Command command, SourceArguments& arguments, const std::string& help = "");
 
 /// Checks an output path: its name must match the format, and an existing file is replaced only on request.
 /// Throws Error(usage).
 void check_result(const std::string& out, bool force);
+/// Ends a command that examined a file with an error that lists its problems and names it once; 0 if there
+/// are none.
+int end_with_problems(const std::string& file, const std::vector<std::string>& problems);
 /// Throws Error(usage) if an output path means one of the input files, also through links.
 void refuse_to_replace(const std::string& out, const std::vector<std::string>& inputs);
 

@@ -5,7 +5,6 @@
 #include <functional>
 #include <span>
 
-#include "io/dataset/targets/class_names.h"
 #include "io/import/import_cifar10.h"
 #include "io/import/import_mnist.h"
 #include "io/import/import_text.h"
@@ -15,6 +14,7 @@
 #include "launch/commands/data.h"
 #include "launch/commands/program.h"
 #include "launch/config/file_format.h"
+#include "launch/process/stop_signals.h"
 #include "launch/report/file_report.h"
 #include "launch/report/order_report.h"
 #include "launch/report/report.h"
@@ -26,21 +26,6 @@
 #include "src/core/text/printable.h"
 
 namespace lockstep {
-
-DataSource SourceArguments::parsed() const {
-  DataSource parsed = parse_data_source(source, "train");
-  if (!x.empty()) parsed.x = x;
-  if (!x.empty() || !y.empty()) parsed.y = y;
-  return parsed;
-}
-
-void add_source(Command command, SourceArguments& arguments) {
-  command.add("SOURCE", arguments.source, "FILE.h5:/GROUP, with the data sets x and y; default group: /train")
-      .required();
-  command.add("--x", arguments.x, "Another name of x, such as /images; without --y there are no targets")
-      .type("NAME");
-  command.add("--y", arguments.y, "Another name of y").type("NAME");
-}
 
 void check_result(const std::string& out, bool force) {
   check_file_format("OUT", out, "HDF5");
@@ -54,6 +39,19 @@ void refuse_to_replace(const std::string& out, const std::vector<std::string>& i
     if (std::filesystem::equivalent(out, input, status))
       fail(ExitCode::usage, "{} is {}, an input. Name another file to write.", out, input);
   }
+}
+
+int end_with_problems(const std::string& file, const std::vector<std::string>& problems) {
+  constexpr size_t kShown = 5;
+  if (problems.empty()) return 0;
+  std::vector<std::string> shown(problems.begin(),
+                                 problems.begin() + static_cast<int64_t>(std::min(problems.size(), kShown)));
+  for (std::string& problem : std::span(shown).subspan(1))
+    if (problem.starts_with(file + ":")) problem.erase(0, problem.find_first_not_of(" :", file.size()));
+  const std::string more = problems.size() > kShown
+                               ? fmt::format(" And {}.", counted(problems.size() - kShown, "more problem"))
+                               : "";
+  fail(ExitCode::data, "{}{}", fmt::join(shown, " "), more);
 }
 
 namespace {
@@ -168,83 +166,14 @@ void add_import(Command data, Program& program) {
   add_import_text(import, program);
 }
 
-void print_warnings(const DatasetDescription& dataset) {
-  for (const std::string& warning : dataset.warnings) print_text("warning: {}\n", printable(warning));
-}
-
-/// Ends a command that examined a file with an error that lists its problems and names it once.
-int end_of(const std::string& file, const std::vector<std::string>& problems) {
-  constexpr size_t kShown = 5;
-  if (problems.empty()) return 0;
-  std::vector<std::string> shown(problems.begin(),
-                                 problems.begin() + static_cast<int64_t>(std::min(problems.size(), kShown)));
-  for (std::string& problem : std::span(shown).subspan(1))
-    if (problem.starts_with(file + ":")) problem.erase(0, problem.find_first_not_of(" :", file.size()));
-  const std::string more = problems.size() > kShown
-                               ? fmt::format(" And {}.", counted(problems.size() - kShown, "more problem"))
-                               : "";
-  fail(ExitCode::data, "{}{}", fmt::join(shown, " "), more);
-}
-
 int run_info(const std::string& file, bool json) {
   const FileDescription description = describe_file(file);
   if (json) {
     print_json(nlohmann::json(description));
-    return end_of(file, description.problems);
+    return end_with_problems(file, description.problems);
   }
   print_file(description);
-  return end_of(file, description.problems);
-}
-
-constexpr size_t kClassesShown = 100;
-
-/// "cat 12, dog 7", at most 20.
-std::string names_and_counts(const DatasetCheck& dataset) {
-  ClassNames texts;
-  for (size_t i = 0; i < dataset.class_names.size(); ++i)
-    texts.push_back(fmt::format("{} {}", dataset.class_names[i], dataset.label_counts.at(i)));
-  return names_in_words(texts);
-}
-
-int run_check(const Program& program, const std::string& file, bool json) {
-  constexpr double kSeconds = 20;
-  if (json) log_information_to_stderr();
-  FileCheck check;
-  with_progress(program, "check " + file,
-                [&](const Work& work) { check = check_file(file, kSeconds, work); });
-  if (json) {
-    print_json(nlohmann::json(check));
-  } else {
-    std::vector<std::vector<std::string>> rows{
-        {"data set", "shape", "type", "min", "max", "mean", "not finite"}};
-    for (const DatasetCheck& dataset : check.datasets) {
-      const std::string& type = dataset.description.type;
-      const bool has_numbers =
-          dataset.values > 0 && type != "string" && type != "variable-length" && type != "opaque";
-      const auto number = [&](double value) { return has_numbers ? fmt::format("{:.4g}", value) : "-"; };
-      rows.push_back({dataset.description.name, shape_text(dataset.description.shape),
-                      dataset.description.type, number(dataset.min), number(dataset.max),
-                      number(dataset.mean), readable_count(dataset.not_finite)});
-    }
-    print_table(rows, {false, false, false, true, true, true, true});
-    for (const DatasetCheck& dataset : check.datasets) {
-      if (!dataset.class_names.empty())
-        print_text("{}: names of {}, with their samples: {}\n", printable(dataset.description.name),
-                   counted(dataset.class_names.size(), "class", "classes"), names_and_counts(dataset));
-      else if (const std::vector<int64_t>& counts = dataset.label_counts; !counts.empty())
-        print_text("{}: classes 0 to {}, samples of each: {}{}\n", printable(dataset.description.name),
-                   counts.size() - 1,
-                   fmt::join(std::span(counts).first(std::min(counts.size(), kClassesShown)), " "),
-                   counts.size() > kClassesShown ? " ... (--json lists all)" : "");
-      print_warnings(dataset.description);
-    }
-    for (const GroupCheck& group : check.groups) {
-      print_text("{}: task: {}\n", printable(group.group), group.task);
-      for (const Finding& finding : group.findings)
-        print_text("{}: warning: {}\n", printable(group.group), printable(finding.text));
-    }
-  }
-  return end_of(file, check.problems);
+  return end_with_problems(file, description.problems);
 }
 
 void add_info(Command data, Program& program) {
@@ -281,23 +210,11 @@ void add_info(Command data, Program& program) {
   });
 }
 
-void add_check(Command data, Program& program) {
-  Command command = data.add_command("check", "Read every value and report problems");
-  struct Arguments {
-    std::string file;
-    bool json = false;
-  };
-  auto arguments = std::make_shared<Arguments>();
-  command.add("FILE", arguments->file, "An HDF5 file").required();
-  command.add_flag("--json", arguments->json, "Print JSON");
-  command.action(program,
-                 [&program, arguments] { return run_check(program, arguments->file, arguments->json); });
-}
-
 }  // namespace
 
 void add_data_command(Command app, Program& program) {
   Command data = app.add_group("data", "Create, convert and check data sets");
+  data.when_chosen(end_on_stop_signals);
   add_synth(data, program);
   add_import(data, program);
   add_info(data, program);

@@ -17,6 +17,7 @@
 #include "src/core/error.h"
 #include "src/core/log.h"
 #include "src/core/text/printable.h"
+#include "src/train/run/train_data.h"
 
 namespace lockstep {
 
@@ -66,6 +67,13 @@ std::vector<SplitPart> parse_parts(const std::string& text) {
   return parts;
 }
 
+/// A class as the file has it: by its name or label.
+std::string class_text(const SplitResult& result, int64_t number) {
+  if (number < 0) return "none";
+  return result.class_names.empty() ? std::to_string(number + result.first_label)
+                                    : result.class_names[static_cast<size_t>(number)];
+}
+
 /// How many samples of each class went into each part.
 void print_classes(const SplitResult& result) {
   constexpr size_t kClassesShown = 20;
@@ -79,7 +87,7 @@ void print_classes(const SplitResult& result) {
   std::vector<std::vector<std::string>> rows{std::move(heading)};
   for (const int64_t number : classes) {
     if (rows.size() > kClassesShown) break;
-    rows.push_back({number < 0 ? "none" : std::to_string(number)});
+    rows.push_back({class_text(result, number)});
     for (const SplitResult::Part& part : result.parts) {
       const auto found = part.classes.find(number);
       rows.back().push_back(readable_count(found == part.classes.end() ? 0 : found->second));
@@ -106,7 +114,8 @@ Json as_json(const SplitResult& result) {
   Json parts = Json::array();
   for (const SplitResult::Part& part : result.parts) {
     parts.push_back({{"name", part.name}, {"samples", part.samples}});
-    for (const auto& [number, count] : part.classes) parts.back()["classes"][std::to_string(number)] = count;
+    for (const auto& [number, count] : part.classes)
+      parts.back()["classes"][class_text(result, number)] = count;
   }
   return {{"parts", parts}, {"datasets", result.datasets}, {"left_out", result.left_out}};
 }
@@ -116,7 +125,9 @@ int run_split(const Program& program, SplitArguments& arguments) {
   options.parts = parse_parts(arguments.parts);
   options.memory_bytes = static_cast<int64_t>(arguments.memory);
   if (options.threads == 0) options.threads = static_cast<int>(usable_cores().size());
-  const DataSource source = arguments.source.parsed();
+  const Config config = arguments.source.config();
+  const DataSource& source = config.data.train;
+  options.reading = training_data_options(config);
   if (options.by_class && source.y.empty())
     fail(ExitCode::usage, "--by-class needs the classes: name their data set with --y.");
   check_result(arguments.out, arguments.force);

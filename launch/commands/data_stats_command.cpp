@@ -7,6 +7,7 @@
 #include "launch/report/work_progress.h"
 #include "src/core/cores.h"
 #include "src/core/log.h"
+#include "src/train/run/train_data.h"
 
 namespace lockstep {
 
@@ -22,7 +23,12 @@ int run_stats(const Program& program, const StatsArguments& arguments) {
   // Of what is read once, only the blocks that threads are working on need to be kept.
   constexpr int64_t kMemory = int64_t{256} << 20;
   if (arguments.json) log_information_to_stderr();
-  const auto dataset = open_dataset(arguments.source.parsed(), {.memory_budget = kMemory, .finite = false});
+  const Config config = arguments.source.config();
+  DatasetOptions options = training_data_options(config);
+  options.memory_budget = kMemory;
+  options.probe = true;
+  options.finite = false;
+  const auto dataset = open_dataset(config.data.train, options);
   WorkProgress progress("stats " + arguments.source.source, program.environment());
   const DataStatistics statistics = measure_statistics(
       *dataset,

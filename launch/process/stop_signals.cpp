@@ -9,7 +9,9 @@
 #include <csignal>
 #include <string_view>
 
+#include "io/file/temporary_files.h"
 #include "launch/process/hangup.h"
+#include "src/core/error.h"
 
 namespace lockstep {
 
@@ -47,20 +49,43 @@ void on_interrupt(const siginfo_t& info) {
   if (std::max(direct_interrupts.load(), forwarded_interrupts.load()) >= 2) _exit(128 + SIGINT);
 }
 
+void remove_drawn_line() {
+  if (!line_drawn.exchange(false)) return;
+  constexpr std::string_view kRemove = "\r\x1b[K";
+  [[maybe_unused]] const ssize_t written = write(STDOUT_FILENO, kRemove.data(), kRemove.size());
+}
+
 void on_signal(int signal, siginfo_t* info, void*) {
   const int error = errno;
   int none = 0;
   first_signal.compare_exchange_strong(none, signal);
   if (signal == SIGINT) on_interrupt(*info);
-  if (line_drawn.exchange(false)) {
-    constexpr std::string_view kRemove = "\r\x1b[K";
-    [[maybe_unused]] const ssize_t written = write(STDOUT_FILENO, kRemove.data(), kRemove.size());
-  }
+  remove_drawn_line();
   if (speaks_up.exchange(false)) speak(signal);
   errno = error;
 }
 
+void on_end(int signal) {
+  remove_temporary_files();
+  remove_drawn_line();
+  const auto* const found = std::ranges::find(kStopSignals, signal, &Named::signal);
+  // Not a standard stream: its buffer may be in use.
+  for (const std::string_view text :
+       {std::string_view("\nerror: stopped by "), std::string_view(found->name), std::string_view("\n")}) {
+    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
+  }
+  _exit(static_cast<int>(ExitCode::preempted));
+}
+
 }  // namespace
+
+void end_on_stop_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_end;
+  sigfillset(&action.sa_mask);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP})
+    if (signal != SIGHUP || !hangup_is_ignored()) sigaction(signal, &action, nullptr);
+}
 
 void take_stop_signals(bool speaks) {
   parent = getppid();

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <map>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -99,17 +100,25 @@ void print_listing(const std::vector<std::vector<std::string>>& rows) {
   }
 }
 
-void print_troubles(const AlikeDatasets& group) {
+/// What training makes of data sets, and what keeps it from it. parts: of objects, whose data sets need not
+/// be usable each.
+void print_troubles(const AlikeDatasets& group, const std::set<std::string>& parts) {
   const auto others = [](size_t count) {
     return count > 1 ? fmt::format(" (and {} alike)", counted(count - 1, "other")) : "";
   };
   const auto usable_otherwise = [](const DatasetDescription* dataset) { return !dataset->usable_as.empty(); };
   const auto unusable = [&](const DatasetDescription* dataset) {
-    return !dataset->usable && !usable_otherwise(dataset);
+    const bool is_part = !dataset->broken && parts.contains(dataset->name);
+    return !dataset->usable && !usable_otherwise(dataset) && !is_part;
   };
+  const auto noted = [](const DatasetDescription* dataset) { return !dataset->notes.empty(); };
   const auto warned = [](const DatasetDescription* dataset) { return !dataset->warnings.empty(); };
   if (const auto found = std::ranges::find_if(group.members, usable_otherwise); found != group.members.end())
     print_sentence(fmt::format("{} is usable as {}", (*found)->name, (*found)->usable_as));
+  if (const auto found = std::ranges::find_if(group.members, noted); found != group.members.end())
+    for (const std::string& note : (*found)->notes)
+      print_sentence(fmt::format("{}{}", note,
+                                 others(static_cast<size_t>(std::ranges::count_if(group.members, noted)))));
   if (const auto found = std::ranges::find_if(group.members, unusable); found != group.members.end())
     print_sentence(fmt::format("{} cannot be trained on: {}{}", (*found)->name, (*found)->problem,
                                others(static_cast<size_t>(std::ranges::count_if(group.members, unusable)))));
@@ -117,6 +126,32 @@ void print_troubles(const AlikeDatasets& group) {
     for (const std::string& warning : (*found)->warnings)
       print_sentence(fmt::format("warning: {}{}", warning,
                                  others(static_cast<size_t>(std::ranges::count_if(group.members, warned)))));
+}
+
+/// The name of what a config trains, validates or tests on, by the name of its group.
+const char* key_of(const SourceDescription& source) {
+  const std::string own = source.x.substr(0, source.x.rfind('/'));
+  if (own.find("test") != std::string::npos) return "test";
+  return own.find("val") != std::string::npos ? "validation" : "train";
+}
+
+/// The lines of a config that read what the file holds.
+void print_sources(const FileDescription& file) {
+  constexpr size_t kShown = 8;
+  if (file.sources.empty()) return;
+  print_text("In a config:\n  [data]\n");
+  for (const SourceDescription& source :
+       std::span(file.sources).first(std::min(kShown, file.sources.size()))) {
+    const std::string meant =
+        source.group.empty() || source.y.empty()
+            ? fmt::format("{{ files = \"{}\", x = \"{}\", y = \"{}\" }}", file.path, source.x, source.y)
+            : fmt::format("\"{}:{}\"", file.path, source.group);
+    print_text("  # {} of {} {}{}\n", counted(source.samples, "sample"), shape_text(source.shape),
+               source.type, source.y.empty() ? "; name their targets, y, or leave it empty to predict" : "");
+    print_text("  {} = {}\n", key_of(source), printable(meant));
+  }
+  if (file.sources.size() > kShown)
+    print_text("  # and {} more (--json lists all)\n", file.sources.size() - kShown);
 }
 
 }  // namespace
@@ -198,9 +233,17 @@ void print_file(const FileDescription& file) {
   print_listing(rows);
   if (groups.size() > kMaxLines)
     print_text("and {} (--json lists all)\n", counted(groups.size() - kMaxLines, "more line"));
+  std::set<std::string> parts;
+  for (const ObjectDescription& object : file.objects) parts.insert(object.parts.begin(), object.parts.end());
   for (const AlikeDatasets& group : std::span(groups).first(std::min(groups.size(), kMaxLines)))
-    print_troubles(group);
+    print_troubles(group, parts);
+  for (const ObjectDescription& object :
+       std::span(file.objects).first(std::min(file.objects.size(), kMaxLines)))
+    print_sentence(fmt::format("{}: {}", object.name, object.what));
+  for (const SourceDescription& source : file.sources)
+    for (const std::string& note : source.notes) print_sentence(note);
   for (const std::string& broken : file.broken_links) print_sentence(broken);
+  print_sources(file);
   const std::vector<std::string> slow = slow_layouts(groups);
   for (const std::string& line : slow) print_sentence(line);
   if (!slow.empty())

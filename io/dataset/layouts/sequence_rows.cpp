@@ -62,7 +62,7 @@ struct Lengths {
   int64_t shortest = INT64_MAX, longest = 0, longest_row = 0;
 };
 
-Lengths lengths_of(const hdf5::Dataset& dataset) {
+Lengths measured(const hdf5::Dataset& dataset) {
   Lengths lengths;
   for_each_references(dataset, [&](int64_t first, std::span<const std::byte> references) {
     const size_t bytes = dataset.type().bytes;
@@ -92,7 +92,7 @@ bool SequenceRows::holds_sequences(const hdf5::Dataset& dataset) {
 
 int64_t SequenceRows::longest(const hdf5::Dataset& dataset) {
   require_sequences(dataset);
-  return lengths_of(dataset).longest;
+  return measured(dataset).longest;
 }
 
 SequenceRows::SequenceRows(hdf5::File opened, const std::string& name, int64_t length, double padding)
@@ -103,13 +103,13 @@ SequenceRows::SequenceRows(hdf5::File opened, const std::string& name, int64_t l
   const hdf5::Lock lock;
   watch(dataset_);
   require_sequences(dataset_);
-  const Lengths lengths = lengths_of(dataset_);
+  const Lengths lengths = measured(dataset_);
   if (lengths.longest == 0)
     fail(ExitCode::data, "{} holds {} sequences, all of them empty.", where(), dataset_.extents()[0]);
   if (length > 0 && lengths.longest > length)
     fail(
         ExitCode::data,
-        "{}: sample {} is a sequence of {} values, but samples are padded to {}, the longest of the training data. Cut it, or "
+        "{}: sample {} is a sequence of {} values, but samples are padded to {}, by data.length or the longest of the training data. Cut it, or "
         "set data.length = {} to train with longer samples.",
         where(), lengths.longest_row, lengths.longest, length, lengths.longest);
   if (length == 0) length = lengths.longest;
@@ -153,6 +153,17 @@ void SequenceRows::for_each_sequence(std::span<const hdf5::RowRun> runs,
       }
     }
   }
+}
+
+std::vector<int64_t> SequenceRows::lengths_of(int64_t first, int64_t count) const {
+  if (!facts_.is_padded) return {};
+  const size_t bytes = dataset_.type().bytes;
+  std::vector<std::byte> references(static_cast<size_t>(count) * bytes);
+  dataset_.read_rows(first, count, std::nullopt, references.data());
+  std::vector<int64_t> lengths;
+  for (size_t at = 0; at < references.size(); at += bytes)
+    lengths.push_back(std::min(hdf5::items_of(std::span(references).subspan(at, bytes)), facts_.shape[0]));
+  return lengths;
 }
 
 void SequenceRows::read_runs(std::span<const hdf5::RowRun> runs, DType dtype, std::byte* out) const {

@@ -23,6 +23,7 @@ class SequenceRows final : public StoredRows {
   static int64_t longest(const hdf5::Dataset& dataset);
 
   std::vector<std::string> data_sets() const override { return {dataset_.name()}; }
+  std::vector<int64_t> lengths_of(int64_t first, int64_t count) const override;
   void read_runs(std::span<const hdf5::RowRun> runs, DType dtype, std::byte* out) const override;
 
  private:

@@ -112,6 +112,7 @@ UnpackedRows::UnpackedRows(hdf5::File opened, const std::string& name, Packing p
                         missing ? fmt::format(", read as {:g}", *missing) : "");
   if (!packing_.changes_values() && packing_.missing.empty())
     text = fmt::format("NaN in {} is read as {:g}", where(), missing_);
+  facts_.has_missing = !packing_.missing.empty();
   facts_.notes.push_back(std::move(text));
   facts_.read_bytes = static_cast<size_t>(facts_.shape.elements()) * sizeof(double);
   facts_.type = {.kind = hdf5::ElementType::Kind::floating,

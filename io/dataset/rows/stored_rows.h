@@ -38,6 +38,8 @@ struct RowFacts {
   bool by_libhdf5 = false;
   /// Whether rows shorter than `shape` were filled up with RowLayout::padding.
   bool is_padded = false;
+  /// Whether some stored values may stand for none, which are read as NaN or as RowLayout::missing.
+  bool has_missing = false;
   /// What was understood of the file and may surprise its owner, one sentence each without a full stop: it
   /// is said at the start of a run.
   std::vector<std::string> notes = {};
@@ -67,6 +69,9 @@ class StoredRows {
   /// The names of the data sets that hold the values, to be examined in a child process before they are read.
   virtual std::vector<std::string> data_sets() const = 0;
 
+  /// The numbers of values of rows [first, first + count) without the padding behind them; empty if no row is
+  /// padded.
+  virtual std::vector<int64_t> lengths_of(int64_t /*first*/, int64_t /*count*/) const { return {}; }
   /// What the * of a pattern stand for in the name of each row's data set (SeparateRows); empty if one data
   /// set holds all rows.
   virtual const std::vector<std::string>& keys() const {

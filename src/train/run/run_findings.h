@@ -9,6 +9,9 @@
 
 namespace lockstep {
 
+/// How a run with these options reads its training data.
+Reading reading_of(const TrainOptions& options);
+
 /// Properties of the training data, and of batches for it, that are allowed but probably unintended.
 std::vector<Finding> run_findings(const TrainOptions& options, const std::optional<SourceFacts>& facts,
                                   int64_t samples, const Batching& batching);

@@ -119,15 +119,15 @@ TEST_F(Findings, FloatsOfMinusOneAndOneMayBeClasses) {
 TEST_F(Findings, CheckOfAFileFindsWhatATrainingFinds) {
   of({4, 4}, counting<float>(kSamples * 16, 256), cycling({1, 2, 3}));
   const FileCheck check = check_file(path());
-  ASSERT_THAT(check.groups, SizeIs(1));
-  EXPECT_EQ(check.groups[0].group, "/1");
-  EXPECT_EQ(check.groups[0].task, "classification, 3 classes, cross-entropy");
+  ASSERT_THAT(check.sources, SizeIs(1));
+  EXPECT_EQ(check.sources[0].source, "/1");
+  EXPECT_EQ(check.sources[0].task, "classification, 3 classes, cross-entropy");
   const auto data = open_dataset({{path()}, "/1/x", "/1/y"}, {});
   const std::vector<Finding> expected = findings_of(*data->facts(), {});
-  ASSERT_EQ(check.groups[0].findings.size(), expected.size());
+  ASSERT_EQ(check.sources[0].findings.size(), expected.size());
   for (size_t i = 0; i < expected.size(); ++i) {
-    EXPECT_EQ(check.groups[0].findings[i].text, expected[i].text);
-    EXPECT_EQ(check.groups[0].findings[i].key, expected[i].key);
+    EXPECT_EQ(check.sources[0].findings[i].text, expected[i].text);
+    EXPECT_EQ(check.sources[0].findings[i].key, expected[i].key);
   }
   EXPECT_THAT(check.problems, IsEmpty());
 }
@@ -143,13 +143,10 @@ TEST_F(Findings, CheckOfAFileCountsClassesByName) {
   if (!std::filesystem::exists(file)) GTEST_SKIP() << file << " is absent";
   const FileCheck check = check_file(file);
   EXPECT_THAT(check.problems, IsEmpty());
-  const auto y =
-      std::ranges::find(check.datasets, "/train/y", [](const auto& of) { return of.description.name; });
-  ASSERT_NE(y, check.datasets.end());
-  EXPECT_THAT(y->class_names, ElementsAre("cat", "cow", "dog", "hen"));
-  EXPECT_EQ(y->label_counts.size(), 4u);
-  ASSERT_THAT(check.groups, SizeIs(1));
-  EXPECT_EQ(check.groups[0].task, "classification, 4 classes, cross-entropy");
+  ASSERT_THAT(check.sources, SizeIs(1));
+  EXPECT_THAT(check.sources[0].class_names, ElementsAre("cat", "cow", "dog", "hen"));
+  EXPECT_EQ(check.sources[0].class_targets.size(), 4u);
+  EXPECT_EQ(check.sources[0].task, "classification, 4 classes, cross-entropy");
 }
 
 TEST_F(Findings, CheckOfAFileReadsSequences) {
@@ -161,10 +158,10 @@ TEST_F(Findings, CheckOfAFileReadsSequences) {
   put(path(), "/train/y", {2}, std::vector<int32_t>{0, 1});
   const FileCheck check = check_file(path());
   EXPECT_THAT(check.problems, IsEmpty());
-  EXPECT_THAT(check.groups, SizeIs(1));
+  EXPECT_THAT(check.sources, SizeIs(1));
   put_elements(path(), "/bad", {2}, type.get(), bad.data());
   EXPECT_THAT(check_file(path()).problems,
-              ElementsAre(HasSubstr("/bad holds NaN or infinity, the first in sample 1.")));
+              ElementsAre(HasSubstr("/bad holds NaN or infinity in 1 of 4 values, the first in sample 1.")));
 }
 
 TEST_F(Findings, CheckOfAFileNamesAProblemOnce) {
@@ -180,13 +177,12 @@ TEST_F(Findings, CheckOfAFileTellsValuesFromProbabilitiesAndSeriesFromSamples) {
   put(path(), "/series/y", {4}, std::vector<int64_t>{0, 1, 0, 1});
   const FileCheck check = check_file(path());
   EXPECT_THAT(check.problems, IsEmpty());
-  ASSERT_THAT(check.groups, SizeIs(2));
-  EXPECT_THAT(check.groups[0].findings, IsEmpty());
-  EXPECT_EQ(check.groups[0].task, "regression, 2 values, mean squared error");
-  ASSERT_THAT(check.groups[1].findings, SizeIs(1));
-  EXPECT_THAT(
-      check.groups[1].findings[0].text,
-      HasSubstr("each sample of /series/x is a single number, and a network needs at least a vector"));
+  ASSERT_THAT(check.sources, SizeIs(2));
+  EXPECT_THAT(check.sources[0].findings, IsEmpty());
+  EXPECT_EQ(check.sources[0].task, "regression, 2 values, mean squared error");
+  ASSERT_THAT(check.sources[1].findings, SizeIs(1));
+  EXPECT_THAT(check.sources[1].findings[0].text,
+              HasSubstr("/series/x is a single number, and a network needs at least a vector"));
 }
 
 }  // namespace

@@ -71,8 +71,9 @@ TEST(Inspect, ReadsTheColumnsOfTables) {
     }
   }
   const FileCheck check = check_file(folder / "a.h5");
-  EXPECT_THAT(check.problems,
-              ElementsAre(HasSubstr("/bad.charge holds NaN or infinity, the first in sample 1.")));
+  EXPECT_THAT(
+      check.problems,
+      ElementsAre(HasSubstr("/bad.charge holds NaN or infinity in 2 of 12 values, the first in sample 1.")));
 }
 
 TEST(Inspect, LooksAtAllOfManyDatasets) {

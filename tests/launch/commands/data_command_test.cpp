@@ -132,5 +132,53 @@ TEST_F(DataCommand, InfoGroupsWhatIsAlikeAndLosesNothing) {
   EXPECT_THAT(run("data info a.h5").out, Not(HasSubstr("repack")));
 }
 
+TEST_F(DataCommand, InfoSaysWhatTrainingMakesOfEachLayout) {
+  EXPECT_THAT(run("data info a.h5").out,
+              HasSubstr("  # 60 samples of (4, 4) uint8\n  train = \"a.h5:/train\"\n"));
+  for (int i = 0; i < 5; ++i) {
+    put(path("b.h5"), fmt::format("/data/{}/obs", i), {2, 3}, counting<float>(6));
+    put(path("b.h5"), fmt::format("/data/{}/label", i), {1}, std::vector<int64_t>{i % 2});
+  }
+  put(path("b.h5"), "/packed", {4, 2}, counting<int32_t>(8));
+  put(path("b.h5"), "/images", {7, 3, 9}, counting<float>(189));
+  put(path("b.h5"), "/classes", {1, 9}, counting<double>(9, 3));
+  {
+    hdf5::File file = hdf5::File::open_for_writing(path("b.h5"));
+    file.set_attribute("/packed", "scale_factor", 0.5);
+  }
+  const std::string info = run("data info b.h5").out;
+  EXPECT_THAT(info, AllOf(HasSubstr("/packed holds int32 that stand for other numbers (CF conventions)"),
+                          HasSubstr("/data/*/obs: a data set for each of 5 samples, (2, 3) float32"),
+                          HasSubstr("/images (7, 3, 9) has its samples on the last axis"),
+                          HasSubstr("{ files = \"b.h5\", x = \"/data/*/obs\", y = \"/data/*/label\" }"),
+                          HasSubstr("{ files = \"b.h5\", x = \"/images\", y = \"/classes\" }")));
+  // Such a line trains.
+  const std::string model =
+      " --set model.name=mlp --set run.device=cpu --set train.steps=1 "
+      "--set train.global_batch=4 --run run";
+  EXPECT_EQ(run("train --set 'data.train={ files = \"b.h5\", x = \"/images\", y = \"/classes\" }'" + model)
+                .exit_code,
+            0);
+  EXPECT_EQ(parse_json(run("data info b.h5 --json").out)["sources"].size(), 2u);
+}
+
+TEST_F(DataCommand, CheckTakesTheKeysOfAConfig) {
+  put(path("b.h5"), "/images", {4, 2}, std::vector<float>{0, 1, 2, NAN, 4, 5, 6, 7});
+  put(path("b.h5"), "/labels", {4}, std::vector<int64_t>{0, 255, 1, 2});
+  const std::string check = "data check b.h5 --x /images --y /labels";
+  const Outcome refused = run(check);
+  EXPECT_EQ(refused.exit_code, 3);
+  EXPECT_THAT(refused.err, HasSubstr("/images: sample 1 holds NaN"));
+  const Outcome checked = run(check + " --set data.missing=0 --set train.ignore_label=255");
+  EXPECT_EQ(checked.exit_code, 0) << checked.err;
+  EXPECT_THAT(checked.out, AllOf(HasSubstr("task: classification, 3 classes"),
+                                 HasSubstr("classes 0 to 2, targets of each: 1 1 1\n")));
+  const Outcome wrong = run(check + " --set train.epochs=3");
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("'train.epochs' does not say how data is read"));
+  EXPECT_THAT(run("data check a.h5:/train").out, HasSubstr("targets of each: 20 20 20"));
+  EXPECT_THAT(run("data check a.h5").out, HasSubstr("targets of each: 20 20 20"));
+}
+
 }  // namespace
 }  // namespace lockstep
