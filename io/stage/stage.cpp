@@ -1,13 +1,9 @@
 #include "io/stage/stage.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -19,9 +15,8 @@
 #include "io/hdf5/hdf5.h"
 #include "io/hdf5/sources/sources.h"
 #include "io/stage/piecewise_copy.h"
+#include "io/stage/stage_folder.h"
 #include "src/core/error.h"
-#include "src/core/hash.h"
-#include "src/core/log.h"
 
 namespace lockstep {
 
@@ -34,21 +29,6 @@ std::string size_in_words(int64_t bytes) {
   return size < 0x1p30 ? fmt::format("{:.1f} MiB", size / 0x1p20) : fmt::format("{:.1f} GiB", size / 0x1p30);
 }
 
-std::string full_path(const std::string& file) {
-  std::error_code error;
-  const fs::path path = fs::canonical(file, error);
-  return error ? file : path.string();
-}
-
-/// Where the copy of a file lies. Files of one name in different folders have different copies.
-std::string copy_path(const std::string& file, const std::string& folder) {
-  const std::string path = full_path(file);
-  StreamingHash hash;
-  hash.update(std::as_bytes(std::span(path)));
-  return (fs::path(folder) / fmt::format("{:016x}-{}", hash.digest(), fs::path(path).filename().string()))
-      .string();
-}
-
 std::string record_path(const std::string& copy) { return copy + ".json"; }
 
 /// What is recorded beside a finished copy. If one of these has changed, the copy is made again.
@@ -58,28 +38,6 @@ nlohmann::json record_of(const std::string& file, const FileState& original, con
           {"modified_ns", original.modified_ns},
           {"copy_modified_ns", copy.modified_ns}};
 }
-
-/// Holds a folder against other processes that stage to it.
-class FolderLock {
- public:
-  explicit FolderLock(const std::string& folder) {
-    const std::string path = (fs::path(folder) / ".lockstep-stage").string();
-    descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (descriptor_ < 0)
-      fail(ExitCode::data, "data.stage: cannot write to {}: {}. Choose a folder that you may write to.",
-           folder, std::generic_category().message(errno));
-    if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return;
-    log_info("data.stage: waiting for another process that copies to {}", folder);
-    while (::flock(descriptor_, LOCK_EX) != 0 && errno == EINTR) {
-    }
-  }
-  ~FolderLock() { ::close(descriptor_); }
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
-
- private:
-  int descriptor_ = -1;
-};
 
 /// Bytes that a file takes on its disk, which are fewer than its size if not all of it was written.
 int64_t allocated_bytes(const std::string& path) {
@@ -110,7 +68,7 @@ bool needs_other_files(const std::string& file, const std::vector<std::string>& 
 }
 
 std::optional<std::string> staged_copy(const std::string& file, const std::string& folder) {
-  const std::string copy = copy_path(file, folder);
+  const std::string copy = stage_path(file, folder);
   const FileState original = FileState::of(file), copied = FileState::of(copy);
   if (!copied.exists || copied.bytes != original.bytes) return std::nullopt;
   std::ifstream text(record_path(copy));
@@ -122,12 +80,8 @@ std::optional<std::string> staged_copy(const std::string& file, const std::strin
 }
 
 StageResult stage_files(const std::vector<std::string>& files, const StageOptions& options) {
-  std::error_code error;
-  fs::create_directories(options.folder, error);
-  if (error)
-    fail(ExitCode::data, "data.stage: cannot create {}: {}. Choose a folder that you may write to.",
-         options.folder, error.message());
-  const FolderLock lock(options.folder);
+  create_stage_folder(options.folder);
+  const StageFolderLock lock(options.folder);
 
   StageResult result;
   std::vector<std::string> unfinished;
@@ -137,7 +91,8 @@ StageResult stage_files(const std::vector<std::string>& files, const StageOption
     result.bytes += bytes;
     if (staged_copy(file, options.folder)) continue;
     unfinished.push_back(file);
-    const std::string path = copy_path(file, options.folder);
+    const std::string path = stage_path(file, options.folder);
+    std::error_code error;
     fs::remove(record_path(path), error);
     // An old copy is replaced only when the new one is complete.
     missing += std::max<int64_t>(0, bytes - allocated_bytes(path + ".part"));
@@ -147,7 +102,7 @@ StageResult stage_files(const std::vector<std::string>& files, const StageOption
   int64_t done = result.bytes;
   for (const std::string& file : unfinished) done -= FileState::of(file).bytes;
   for (const std::string& file : unfinished) {
-    const std::string path = copy_path(file, options.folder);
+    const std::string path = stage_path(file, options.folder);
     PiecewiseCopy copy(file, path);
     done += copy.original().bytes - copy.missing();
     result.copied += copy.missing();

@@ -34,7 +34,7 @@ struct LoaderArguments {
 };
 
 /// In the order of Shuffle.
-const std::vector<std::string> kShuffles{"auto", "full", "window", "chunk", "off"};
+const std::vector<std::string> kShuffles{"auto", "full", "window", "local", "chunk", "off"};
 
 DataSource source_of(const LoaderArguments& arguments, const Config& config) {
   DataSource source = arguments.data.empty() ? config.data.train : parse_data_source(arguments.data, "train");

@@ -36,10 +36,9 @@ constexpr Synonym kNormalizations[] = {
     {"stddev", "std"},
     {"sigma", "std"},
     {"imagenet", "", "write { mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225] }."}};
-constexpr Synonym kShuffles[] = {{"random", "full"},     {"global", "full"}, {"buffer", "window"},
-                                 {"local", "window"},    {"block", "chunk"}, {"chunks", "chunk"},
-                                 {"off", "false"},       {"none", "false"},  {"no", "false"},
-                                 {"sequential", "false"}};
+constexpr Synonym kShuffles[] = {{"random", "full"}, {"global", "full"},  {"buffer", "window"},
+                                 {"block", "chunk"}, {"chunks", "chunk"}, {"off", "false"},
+                                 {"none", "false"},  {"no", "false"},     {"sequential", "false"}};
 constexpr Synonym kAugmentations[] = {{"hflip", "flip"},
                                       {"horizontal_flip", "flip"},
                                       {"random_horizontal_flip", "flip"},

@@ -6,7 +6,7 @@
 
 #include "io/dataset/layouts/plain_rows.h"
 #include "io/dataset/source_files.h"
-#include "io/file/read_at.h"
+#include "io/file/kept_file.h"
 #include "io/hdf5/chunks/read_driver.h"
 #include "io/hdf5/convert.h"
 #include "src/core/activity.h"
@@ -123,6 +123,7 @@ SeparateRows::SeparateRows(hdf5::File opened, const std::string& pattern)
   watch(first_);
   require_numbers(first_);
   descriptor_ = is_stored_in_one_piece(first_) ? hdf5::descriptor_of(first_.id()) : -1;
+  kept_ = kept_file(descriptor_);
   stored_bytes_ = static_cast<size_t>(first_.elements()) * first_.type().bytes;
   facts_.rows = static_cast<int64_t>(names_.size());
   facts_.shape = Shape(first_.extents());
@@ -190,7 +191,7 @@ void SeparateRows::read_row(size_t row, DType dtype, std::byte* out) const {
   const auto stored = in_place ? nullptr : std::make_unique_for_overwrite<std::byte[]>(stored_bytes_);
   std::byte* to = in_place ? out : stored.get();
   const std::string problem =
-      read_at(descriptor_, static_cast<int64_t>(address), std::span(to, stored_bytes_));
+      read_through(kept_.get(), descriptor_, static_cast<int64_t>(address), std::span(to, stored_bytes_));
   if (!problem.empty())
     fail(ExitCode::data, "{}:{} cannot be read: {}. The file is damaged.", path(), printable(name), problem);
   if (!in_place) convert(stored.get(), elements, out);

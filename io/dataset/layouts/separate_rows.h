@@ -1,11 +1,14 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "io/dataset/rows/stored_rows.h"
 
 namespace lockstep {
+
+class KeptFile;
 
 /// A data set for each sample, named by a pattern: "/data/*/obs". All have the same shape and type.
 class SeparateRows final : public StoredRows {
@@ -30,8 +33,9 @@ class SeparateRows final : public StoredRows {
 
   std::vector<std::string> names_, keys_;  ///< of each row
   hdf5::Dataset first_;
-  int descriptor_ = -1;      ///< of the first row's file
-  size_t stored_bytes_ = 0;  ///< of a row
+  int descriptor_ = -1;             ///< of the first row's file
+  std::shared_ptr<KeptFile> kept_;  ///< its copy, through which it is read; null: none
+  size_t stored_bytes_ = 0;         ///< of a row
   std::vector<Place> places_;
   std::vector<std::string> to_examine_;
 };

@@ -66,9 +66,10 @@ Order choose_order(Shuffle wanted, const Dataset& dataset, int64_t global_batch,
   if (wanted == Shuffle::full ||
       (wanted == Shuffle::automatic && samples.decoded_bytes <= kMaxAmplification * bytes_used(samples)))
     return {Order::Kind::full};
-  return window_order(choose_windows(samples, dataset.size(), global_batch, static_cast<double>(window_bytes),
-                                     wanted == Shuffle::chunk),
-                      dataset);
+  WindowShape shape = choose_windows(samples, dataset.size(), global_batch, static_cast<double>(window_bytes),
+                                     wanted == Shuffle::chunk);
+  shape.keeps_runs = wanted == Shuffle::local;
+  return window_order(shape, dataset);
 }
 
 Order window_order(const WindowShape& shape, const Dataset& dataset) {
@@ -129,9 +130,12 @@ std::string describe_order(const Order& order, const Dataset& dataset) {
       1.0, static_cast<double>(runs) * static_cast<double>(shape.run) / static_cast<double>(dataset.size()));
   const double read = read_amplification(order, dataset);
   return fmt::format(
-      "shuffled in windows: {} of {}, {:.2g} % of the data, {} mixed at a time; {}", counted(runs, "run"),
+      "shuffled in windows: {} of {}, {:.2g} % of the data, {} mixed at a time; {}{}", counted(runs, "run"),
       counted(shape.run, "stored sample"), 100 * mixed, runs == 1 ? "is" : "are",
-      read < 1.05 ? "each is read once" : fmt::format("decodes {:.2g} times what it uses", read));
+      read < 1.05 ? "each is read once" : fmt::format("decodes {:.2g} times what it uses", read),
+      shape.keeps_runs ? fmt::format("; each of {} of a batch has its own runs, the same in every epoch",
+                                     counted(shape.lanes, "part"))
+                       : "");
 }
 
 }  // namespace lockstep

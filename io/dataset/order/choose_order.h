@@ -13,6 +13,7 @@ enum class Shuffle {
   automatic,  ///< full, unless that would decode much more than is used; then window
   full,
   window,
+  local,  ///< the same, but each part of a batch has the same samples in every epoch
   chunk,  ///< a window of a single run: needs the least memory and mixes least
   off,    ///< as stored
 };

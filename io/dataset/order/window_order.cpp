@@ -11,7 +11,11 @@ namespace lockstep {
 namespace {
 
 /// Uses of an epoch's key.
-enum class Stream : uint64_t { runs, windows, left_over_runs, rest };
+enum class Stream : uint64_t { runs, windows, left_over_runs, rest, runs_of_lane };
+
+/// The key by which lanes that keep their runs get them. It is the same for all seeds, so that what a machine
+/// has kept of a data set serves other runs too.
+constexpr uint64_t kDealingKey = 0x6c61'6e65'73;  // "lanes"
 
 uint64_t key_of(uint64_t key, Stream stream, int64_t index = 0) {
   const Random4 words = philox(key, static_cast<uint64_t>(stream), static_cast<uint64_t>(index));
@@ -88,7 +92,11 @@ int64_t WindowOrder::left_over(uint64_t key, int64_t index) const {
 }
 
 int64_t WindowOrder::nth_run(uint64_t key, int64_t index) const {
-  return permuted(key_of(key, Stream::runs), runs_, index);
+  if (!shape_.keeps_runs) return permuted(key_of(key, Stream::runs), runs_, index);
+  if (const int64_t lane = runs_of_lane_ > 0 ? index / runs_of_lane_ : shape_.lanes; lane < shape_.lanes)
+    index = lane * runs_of_lane_ +
+            permuted(key_of(key, Stream::runs_of_lane, lane), runs_of_lane_, index % runs_of_lane_);
+  return permuted(kDealingKey, runs_, index);
 }
 
 int64_t WindowOrder::first_of_run(int64_t run) const {

@@ -9,8 +9,9 @@ namespace lockstep {
 struct WindowShape {
   /// Slots of a batch are dealt to lanes, which divide the batch size. Each lane reads runs of its own.
   int64_t lanes = 1;
-  int64_t run = 1;         ///< consecutive samples that are read together: whole blocks of the storage
-  int64_t runs_mixed = 1;  ///< runs of one lane whose samples are mixed: its window
+  int64_t run = 1;          ///< consecutive samples that are read together: whole blocks of the storage
+  int64_t runs_mixed = 1;   ///< runs of one lane whose samples are mixed: its window
+  bool keeps_runs = false;  ///< a lane has the same runs in every epoch, whatever the key
   bool operator==(const WindowShape&) const = default;
 };
 
@@ -20,6 +21,9 @@ struct WindowShape {
 /// lanes, so a batch has samples of lanes * runs_mixed runs, and ranks, which have different slots, read
 /// different runs. The windows of the lanes begin at different steps, so that new runs are needed at a steady
 /// rate rather than all at once.
+///
+/// If lanes keep their runs, these are dealt once and for all, and only their order within the lane changes.
+/// A rank, and so a machine, then reads the same part of the data in every epoch, except for a few samples.
 ///
 /// Samples of runs that cannot be dealt evenly, and those behind the last whole run of a file, are spread
 /// over the epoch, in stored order.

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "io/file/kept_file.h"
 #include "io/file/read_at.h"
 #include "io/hdf5/chunks/chunk_bytes.h"
 #include "io/hdf5/chunks/read_driver.h"
@@ -56,6 +57,7 @@ ChunkMap::ChunkMap(const Dataset& dataset, int descriptor, std::optional<ChunkPl
       file_(dataset.file()),
       name_(dataset.name()),
       descriptor_(descriptor),
+      copy_(kept_file(descriptor)),
       contiguous_(place) {
   if (contiguous_) return;
   double entries = 1;
@@ -94,9 +96,9 @@ void ChunkMap::keep(const PlacesFolder& folder, std::shared_ptr<std::byte[]> mem
   if (folder.path.empty()) return;
   const std::string path =
       fmt::format("{}/{:016x}.places", folder.path, hash_name(fmt::format("{}:{}", file_, name_)));
-  kept_owner_ = owner();
-  if (loads && read_places(path, kept_owner_, {table_.get(), entries_})) known_before_ = count_known();
-  if (folder.saves) kept_ = path;
+  places_owner_ = owner();
+  if (loads && read_places(path, places_owner_, {table_.get(), entries_})) known_before_ = count_known();
+  if (folder.saves) places_path_ = path;
 }
 
 size_t ChunkMap::count_known() const {
@@ -108,15 +110,15 @@ size_t ChunkMap::count_known() const {
 ChunkMap::~ChunkMap() {
   // A file that has few of many places would hardly be faster to read than to be found again.
   constexpr size_t kWorthFraction = 16;
-  if (kept_.empty()) return;
+  if (places_path_.empty()) return;
   const size_t fresh = count_known() - known_before_;
   if (fresh < kManyEntries / 2 || fresh < entries_ / kWorthFraction) return;
   try {
-    const std::filesystem::path folder = std::filesystem::path(kept_).parent_path();
+    const std::filesystem::path folder = std::filesystem::path(places_path_).parent_path();
     std::error_code ignored;
     if (!std::filesystem::is_directory(folder.parent_path(), ignored)) return;
     std::filesystem::create_directory(folder, ignored);
-    write_places(kept_, kept_owner_, {table_.get(), entries_});
+    write_places(places_path_, places_owner_, {table_.get(), entries_});
   } catch (const std::exception&) {
   }
 }
@@ -187,12 +189,14 @@ ChunkPlace ChunkMap::look_up(const std::vector<hsize_t>& cell) const {
 }
 
 void ChunkMap::read(const ChunkPlace& place, uint64_t first, std::span<std::byte> out) const {
-  const std::string problem = read_at(descriptor_, static_cast<int64_t>(place.address + first), out);
+  const std::string problem =
+      read_through(copy_.get(), descriptor_, static_cast<int64_t>(place.address + first), out);
   if (!problem.empty()) fail_reading(problem, place.address + first);
 }
 
 void ChunkMap::read(const ChunkPlace& place, uint64_t first, std::span<iovec> pieces) const {
-  const std::string problem = read_at(descriptor_, static_cast<int64_t>(place.address + first), pieces);
+  const std::string problem =
+      read_through(copy_.get(), descriptor_, static_cast<int64_t>(place.address + first), pieces);
   if (!problem.empty()) fail_reading(problem, place.address + first);
 }
 
@@ -209,14 +213,17 @@ bool ChunkMap::read_cached(const ChunkPlace& place, uint64_t first, std::span<co
   size_t bytes = 0;
   for (const iovec& piece : pieces) bytes += piece.iov_len;
   // Zero too may mean that it would have to wait: a bug of Linux 5.9 and 5.10.
+  // What a copy of the file lacks is to be written there when it is read.
+  if (copy_) return false;
   return preadv2(descriptor_, pieces.data(), static_cast<int>(pieces.size()),
                  static_cast<off_t>(place.address + first), RWF_NOWAIT) == static_cast<ssize_t>(bytes);
 }
 
 void ChunkMap::ask_for(const ChunkPlace& place, uint64_t first, uint64_t count) const {
   // Only a hint: if it fails, the bytes are read one after another.
-  posix_fadvise(descriptor_, static_cast<off_t>(place.address + first), static_cast<off_t>(count),
-                POSIX_FADV_WILLNEED);
+  const auto offset = static_cast<int64_t>(place.address + first), bytes = static_cast<int64_t>(count);
+  const int descriptor = copy_ && copy_->has(offset, bytes) ? copy_->copy_descriptor() : descriptor_;
+  posix_fadvise(descriptor, offset, bytes, POSIX_FADV_WILLNEED);
 }
 
 }  // namespace lockstep::hdf5

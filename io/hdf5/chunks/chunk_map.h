@@ -13,6 +13,10 @@
 
 #include "io/hdf5/chunks/kept_places.h"
 
+namespace lockstep {
+class KeptFile;
+}
+
 namespace lockstep::hdf5 {
 
 class Dataset;
@@ -77,15 +81,16 @@ class ChunkMap {
   hid_t dataset_;
   std::string file_, name_;
   int descriptor_;
+  std::shared_ptr<KeptFile> copy_;      ///< the file's copy, through which it is read; null: none
   std::vector<hsize_t> chunk_, cells_;  ///< elements per chunk, and chunks, along each axis
   std::optional<ChunkPlace> contiguous_;
   /// One entry per chunk, in row-major order, in memory that takes no room until it is touched. Null if the
   /// data set claims so many that chunks are looked up each time.
   std::shared_ptr<ChunkEntry[]> table_;
   size_t entries_ = 0;
-  std::string kept_;         ///< file of keep() to be written; empty: none
-  PlacesOwner kept_owner_;   ///< when keep() was called
-  size_t known_before_ = 0;  ///< places in the file
+  std::string places_path_;   ///< file of keep() to be written; empty: none
+  PlacesOwner places_owner_;  ///< when keep() was called
+  size_t known_before_ = 0;   ///< places in the file
 };
 
 }  // namespace lockstep::hdf5

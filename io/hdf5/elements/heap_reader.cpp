@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "io/file/read_at.h"
+#include "io/file/kept_file.h"
 #include "io/hdf5/chunks/read_driver.h"
 #include "io/hdf5/filters/filters.h"
 
@@ -17,8 +17,8 @@ namespace {
 constexpr uint64_t kMaxCollection = uint64_t{1} << 30;
 constexpr size_t kMarkBytes = 8;  // "GCOL", the version and three reserved bytes
 
-void read_heap(int descriptor, uint64_t address, std::span<std::byte> out) {
-  const std::string problem = read_at(descriptor, static_cast<int64_t>(address), out);
+void read_heap(KeptFile* kept, int descriptor, uint64_t address, std::span<std::byte> out) {
+  const std::string problem = read_through(kept, descriptor, static_cast<int64_t>(address), out);
   if (!problem.empty()) throw filters::BadChunk(problem);
 }
 
@@ -59,6 +59,7 @@ HeapReader::HeapReader(const Dataset& dataset) {
       H5Pget_userblock(properties.get(), &user_block) < 0)
     fail(ExitCode::data, "{}: its values of variable length cannot be located.", dataset.where());
   base_ = user_block;
+  kept_ = kept_file(descriptor_);
 }
 
 void HeapReader::load(uint64_t address) {
@@ -70,7 +71,7 @@ void HeapReader::load(uint64_t address) {
   if (address > file_bytes || base_ + header > file_bytes - address)
     throw filters::BadChunk(fmt::format("it refers to a heap at {}, beyond the end of the file", address));
   std::vector<std::byte> start(header);
-  read_heap(descriptor_, base_ + address, start);
+  read_heap(kept_.get(), descriptor_, base_ + address, start);
   if (std::memcmp(start.data(), "GCOL\1", 5) != 0)
     throw filters::BadChunk(fmt::format("it refers to {}, where no heap begins", address));
   const uint64_t bytes = number_at(start.data() + kMarkBytes, length_bytes_);
@@ -80,7 +81,7 @@ void HeapReader::load(uint64_t address) {
     throw filters::BadChunk(
         fmt::format("the heap at {} has {} bytes, and at most 1 GiB is supported", address, bytes));
   collection_.resize(bytes);
-  read_heap(descriptor_, base_ + address, collection_);
+  read_heap(kept_.get(), descriptor_, base_ + address, collection_);
 
   // Of an object: its index, a count of references, four reserved bytes, its size; then its bytes, padded.
   objects_.clear();

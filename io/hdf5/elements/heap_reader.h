@@ -2,10 +2,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "io/hdf5/hdf5.h"
+
+namespace lockstep {
+class KeptFile;
+}
 
 namespace lockstep::hdf5 {
 
@@ -36,7 +41,8 @@ class HeapReader {
   void load(uint64_t address);
 
   int descriptor_ = -1;
-  uint64_t base_ = 0;  ///< of addresses: the size of the user block
+  std::shared_ptr<KeptFile> kept_;  ///< the file's copy, through which it is read; null: none
+  uint64_t base_ = 0;               ///< of addresses: the size of the user block
   size_t address_bytes_ = 8, length_bytes_ = 8;
   uint64_t loaded_ = 0;  ///< address of the collection in memory; 0: none
   std::vector<std::byte> collection_;

@@ -90,17 +90,18 @@ void add_data(std::vector<Option>& table) {
                               "axis order in which samples with channels are stored")));
   table.push_back(
       {.key = "data.shuffle",
-       .type = "auto | full | window | chunk | false",
+       .type = "auto | full | window | local | chunk | false",
        .help = "order of the training samples: any (full), random chunks of which as many as fit into "
-               "data.shuffle_window are mixed (window), random chunks one by one (chunk), or as stored "
-               "(false); auto: full, or window where a full shuffle would decode chunks again and again",
+               "data.shuffle_window are mixed (window), the same with each part of a batch taken from the "
+               "same chunks in every epoch (local), random chunks one by one (chunk), or as stored (false); "
+               "auto: full, or window where a full shuffle would decode chunks again and again",
        .set = [](Config& config, const GivenValue& given) { config.data.shuffle = read_shuffle(given); },
        .get = [](const Config& config) { return toml_text(config.data.shuffle); }});
   table.push_back(
-      with("data.shuffle", {"auto", "window"},
+      with("data.shuffle", {"auto", "window", "local"},
            scalar("data.shuffle_window", "bytes",
-                  "samples that shuffle = \"window\" mixes at a time, in bytes or as text such as "
-                  "\"256 MiB\"; 0: half of data.memory_budget",
+                  "samples that shuffle = \"window\" or \"local\" mixes at a time, in bytes or as text such "
+                  "as \"256 MiB\"; 0: half of data.memory_budget",
                   FIELD(data.shuffle_window), read_bytes)));
   table.push_back(with(
       kTargets, {"classes"},
@@ -115,6 +116,10 @@ void add_data(std::vector<Option>& table) {
       "data.stage", FIELD(data.stage),
       "folder on storage of each machine, to which the data files are copied before the run, unless their "
       "copies are there, and from which they are read; if not set: files are read where they are")));
+  table.push_back(free_on_resume(one_of(
+      "data.stage_part", FIELD(data.stage_part), {"all", "used"},
+      "what each machine has in data.stage: all data files, copied before the run (all), or what its ranks "
+      "read, which they put there when they first read it (used)")));
   table.push_back(free_on_resume(
       integer("data.threads", FIELD(data.threads), 1, 1024,
               "threads of each rank that read and decode the samples ahead, beside those that compute")));

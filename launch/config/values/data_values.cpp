@@ -197,7 +197,7 @@ std::string toml_text(const Normalize& normalize) {
 namespace {
 
 /// In the order of Shuffle; the last is a flag, not a text.
-const std::vector<std::string> kShuffles{"auto", "full", "window", "chunk", "false"};
+const std::vector<std::string> kShuffles{"auto", "full", "window", "local", "chunk", "false"};
 
 }  // namespace
 

@@ -35,6 +35,12 @@ enum class DeviceChoice { automatic, cpu, cuda };
 
 enum class Layout { channels_last, channels_first };
 
+/// What each machine has in the folder data.stage.
+enum class StagePart {
+  all,  ///< all files, copied before the run
+  used  ///< what its ranks read, from when they first read it
+};
+
 /// What to do at a step whose loss or gradient is not finite.
 enum class OnNan { stop, skip };
 
@@ -90,7 +96,8 @@ struct TrainOptions {
     Layout layout = Layout::channels_last;
     int64_t memory_budget = int64_t{4} << 30;  ///< bytes per rank
     int threads = 1;    ///< of each rank that read and decode, beside those that compute
-    std::string stage;  ///< absolute; folder of each machine to which the files are copied first; empty: none
+    std::string stage;  ///< absolute; folder of each machine in which data is staged; empty: none
+    StagePart stage_part = StagePart::all;
     Shuffle shuffle = Shuffle::automatic;  ///< of the training samples
     ClassWeights sampling;                 ///< the shares of the classes in an epoch; none: as they are
     int64_t shuffle_window = 0;  ///< bytes of samples that Shuffle::window mixes; 0: half of memory_budget

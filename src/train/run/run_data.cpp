@@ -25,6 +25,7 @@ void RunData::add_to(Checkpoint& checkpoint) const {
   checkpoint.integers["order_lanes"] = order_.windows.lanes;
   checkpoint.integers["order_run"] = order_.windows.run;
   checkpoint.integers["order_runs_mixed"] = order_.windows.runs_mixed;
+  checkpoint.integers["order_keeps_runs"] = order_.windows.keeps_runs ? 1 : 0;
 }
 
 RunData::Changes RunData::since(const LoadedCheckpoint& from) const {
@@ -56,15 +57,20 @@ Order order_of_run(const TrainOptions::Data& options, const Dataset& train, int6
            "the keys.");
     return class_order(options.sampling.values, train);
   }
-  const bool is_automatic = options.shuffle == Shuffle::automatic || options.shuffle == Shuffle::window;
+  const bool is_automatic = options.shuffle == Shuffle::automatic || options.shuffle == Shuffle::window ||
+                            options.shuffle == Shuffle::local;
   // Checkpoints of earlier versions lack it, because those versions always shuffled fully.
   if (from != nullptr && is_automatic && from->checkpoint.integers.contains("order")) {
     const auto kind = static_cast<Order::Kind>(from->integer("order"));
     if (kind != Order::Kind::windows) return {kind};
+    const auto& integers = from->checkpoint.integers;
+    const auto keeps_runs = integers.find("order_keeps_runs");  // earlier versions lack it
     const WindowShape shape{from->integer("order_lanes"), from->integer("order_run"),
-                            from->integer("order_runs_mixed")};
-    // With --allow-changed the batch may be another one.
-    if (global_batch % shape.lanes == 0) return window_order(shape, train);
+                            from->integer("order_runs_mixed"),
+                            keeps_runs != integers.end() && keeps_runs->second != 0};
+    // With --allow-changed the batch or data.shuffle may be another one.
+    if (global_batch % shape.lanes == 0 && shape.keeps_runs == (options.shuffle == Shuffle::local))
+      return window_order(shape, train);
   }
   const int64_t window = options.shuffle_window > 0 ? options.shuffle_window : options.memory_budget / 2;
   return choose_order(options.shuffle, train, global_batch, window);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 
+#include "comm/collectives/shared_memory.h"
 #include "io/dataset/source_files.h"
 #include "io/file/staged_copies.h"
 #include "io/stage/stage.h"
@@ -60,12 +61,18 @@ class ProgressLines {
   double interval_ = 1;
 };
 
-}  // namespace
+/// Collective. Whether every machine has a whole copy of a file.
+bool is_staged_everywhere(World& world, const std::string& file, const std::string& folder) {
+  return !world.any(!staged_copy(file, folder).has_value());
+}
 
-void stage_data(World& world, const std::string& folder, const std::vector<const DataSource*>& sources,
-                TargetTask task) {
-  if (folder.empty()) return;
-  const std::vector<std::string> files = agree_on_files(world, sources, task);
+void read_from(const std::string& copy, const std::string& file) {
+  read_copy_instead(file, copy);
+  // The name under which it is watched for changes.
+  read_copy_instead(std::filesystem::canonical(file).string(), copy);
+}
+
+void copy_whole_files(World& world, const std::vector<std::string>& files, const std::string& folder) {
   if (world.local_rank() == 0) {
     const StageClock::time_point start = StageClock::now();
     const bool speaks = world.rank() == 0;
@@ -83,10 +90,69 @@ void stage_data(World& world, const std::string& folder, const std::vector<const
   for (const std::string& file : files) {
     const std::optional<std::string> copy = staged_copy(file, folder);
     if (!copy) fail(ExitCode::data, "{} changed while it was copied to {}.", file, folder);
-    read_copy_instead(file, *copy);
-    // The name under which it is watched for changes.
-    read_copy_instead(std::filesystem::canonical(file).string(), *copy);
+    read_from(*copy, file);
   }
+}
+
+std::unique_ptr<KeptFiles> keep_what_is_read(World& world, std::vector<std::string> files,
+                                             const std::string& folder, const MachineMemory& machine) {
+  std::erase_if(files, [&](const std::string& file) {
+    if (!is_staged_everywhere(world, file, folder)) return false;
+    read_from(*staged_copy(file, folder), file);
+    return true;
+  });
+  auto kept = std::make_unique<KeptFiles>(files, folder, machine);
+  if (world.rank() == 0)
+    log_info("data.stage: each machine keeps what it reads of {} ({:.1f} MiB) in {}; this one has {:.1f} MiB",
+             counted(files.size(), "file"), mebibytes(kept->bytes()), folder, mebibytes(kept->kept_bytes()));
+  return kept;
+}
+
+}  // namespace
+
+std::unique_ptr<KeptFiles> stage_data(World& world, const TrainOptions::Data& options,
+                                      const std::vector<const DataSource*>& sources, TargetTask task,
+                                      const MachineMemory& machine) {
+  if (options.stage.empty()) {
+    if (options.stage_part == StagePart::used && world.rank() == 0)
+      log_warning("data.stage_part has no effect without data.stage");
+    return nullptr;
+  }
+  const std::vector<std::string> files = agree_on_files(world, sources, task);
+  if (options.stage_part == StagePart::used) return keep_what_is_read(world, files, options.stage, machine);
+  copy_whole_files(world, files, options.stage);
+  return nullptr;
+}
+
+void log_share_read(World& world, const Order& order, int64_t rank_batch) {
+  const std::vector<int> ranks = ranks_of_machine(world);
+  double share = static_cast<double>(ranks.size()) / world.size();
+  const bool keeps_runs = order.kind == Order::Kind::windows && order.windows.keeps_runs;
+  if (keeps_runs) {
+    std::set<int64_t> lanes;
+    const int64_t slots_of_lane = rank_batch * world.size() / order.windows.lanes;
+    for (const int rank : ranks)
+      for (int64_t slot = rank * rank_batch; slot < (rank + 1) * rank_batch; ++slot)
+        lanes.insert(slot / slots_of_lane);
+    share = static_cast<double>(lanes.size()) / static_cast<double>(order.windows.lanes);
+  }
+  if (world.rank() > 0) return;
+  log_info("data.stage: this machine reads {:.0f} % of the training data in every epoch, {}", 100 * share,
+           keeps_runs || share == 1
+               ? "the same each time: from the second epoch on it has nearly all that it needs"
+               : "other samples each time, so that what it has grows up to all of the data; with "
+                 "data.shuffle = \"local\" they are the same each time");
+}
+
+void log_kept_reads(World& world, const KeptFiles& kept, const std::string& folder) {
+  double read[] = {static_cast<double>(kept.read_from_copies()),
+                   static_cast<double>(kept.read_from_originals())};
+  world.sum(read);
+  if (world.rank() > 0) return;
+  log_info(
+      "data.stage: {:.1f} MiB were read from {} and {:.1f} MiB from the original files; this machine has "
+      "{:.1f} of {:.1f} MiB by now",
+      read[0] / 0x1p20, folder, read[1] / 0x1p20, mebibytes(kept.kept_bytes()), mebibytes(kept.bytes()));
 }
 
 }  // namespace lockstep

@@ -86,8 +86,8 @@ TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<
   std::vector<const DataSource*> read;
   for (const auto& [key, source] : sources)
     if (source != nullptr) read.push_back(source);
-  stage_data(world, options.data.stage, read, task);
   const MachineMemory machine = machine_memory(world);
+  kept = stage_data(world, options.data, read, task, machine);
   DatasetOptions dataset_options = training_data_options(options);
   dataset_options.machine = &machine;
   dataset_options.places = {places_folder(options.run.dir), /*saves=*/world.rank() == 0};

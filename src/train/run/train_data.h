@@ -5,6 +5,7 @@
 
 #include "comm/collectives/world.h"
 #include "io/dataset/dataset.h"
+#include "io/stage/keep_files.h"
 #include "src/train/run/options.h"
 
 namespace lockstep {
@@ -17,6 +18,7 @@ std::string places_folder(const std::string& run_dir);
 
 /// The data sets of a run, opened and checked against each other.
 struct TrainData {
+  std::unique_ptr<KeptFiles> kept;  ///< null unless data.stage_part = "used"
   std::unique_ptr<Dataset> train, validation, test;
 
   /// Collective. given: replaces the training data, if not null. Throws Error(data), and

@@ -12,6 +12,7 @@
 #include "src/train/run/run_findings.h"
 #include "src/train/run/run_header.h"
 #include "src/train/run/run_settings.h"
+#include "src/train/run/stage_data.h"
 #include "src/train/run/start_checks.h"
 
 namespace lockstep {
@@ -65,6 +66,7 @@ Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const Mod
   check_options(options_, data_, setup_);
   if (world.rank() == 0 && !data_.train->in_memory())
     pace_.emplace(setup_.batching.global_batch, loader_threads(*data_.train, exec_));
+  if (data_.kept && !data_.train->in_memory()) log_share_read(world, order_, setup_.batching.rank_batch());
   if (resume)
     restore(*resume);
   else if (parts.initial)
@@ -283,6 +285,7 @@ EndEvent Trainer::finish(const Loader& loader) {
   event.steps = steps.steps;
   event.straggler = std::move(steps.straggler);
   if (observer_.on_end) observer_.on_end(event);
+  if (data_.kept) log_kept_reads(world_, *data_.kept, options_.data.stage);
   // The first rank that ends with a nonzero code ends the job.
   if (preempted_) world_.barrier();
   return event;

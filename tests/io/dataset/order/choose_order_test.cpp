@@ -51,6 +51,9 @@ TEST(ChooseOrder, MixesAsManyChunksAsFitWhereAFullShuffleDecodesMuchMore) {
   // One run if no more fit.
   EXPECT_EQ(choose_order(Shuffle::automatic, *data, 32, 1).windows, (WindowShape{1, 16, 1}));
   EXPECT_EQ(choose_order(Shuffle::chunk, *data, 32, kWindow).windows, (WindowShape{1, 16, 1}));
+  EXPECT_EQ(choose_order(Shuffle::local, *data, 32, kWindow).windows, (WindowShape{16, 16, 1, true}));
+  EXPECT_THAT(describe_order(choose_order(Shuffle::local, *data, 32, kWindow), *data),
+              testing::EndsWith("; each of 16 parts of a batch has its own runs, the same in every epoch"));
 }
 
 TEST(ChooseOrder, IsTheSameInMemoryAndStreamed) {

@@ -46,7 +46,8 @@ std::vector<Case> cases() {
       for (const int64_t lanes : {1, 2, 8, 32})
         for (const int64_t run : {1, 5, 16, 64})
           for (const int64_t mixed : {1, 3})
-            if (batch % lanes == 0) all.push_back({{lanes, run, mixed}, parts, batch});
+            for (const bool keeps_runs : {false, true})
+              if (batch % lanes == 0) all.push_back({{lanes, run, mixed, keeps_runs}, parts, batch});
   return all;
 }
 
@@ -89,6 +90,32 @@ TEST(WindowOrder, EpochsAndSeedsDifferAndRepeat) {
     for (size_t i = 0; i < first.size(); ++i) equal += first[i] == other[i] ? 1 : 0;
     EXPECT_LT(equal, 16);  // one on average
   }
+}
+
+// Each part of a batch comes from the same samples in every epoch and for every seed, but for those of runs
+// that no lane owns, and in another order.
+TEST(WindowOrder, LanesMayKeepTheirRuns) {
+  const Case c{{8, 16, 2, true}, {4096, 1000, 77}, 32};
+  const auto of_lane = [&](uint64_t seed, int64_t epoch, int64_t lane) {
+    const Sampler sampler = sampler_of(c, seed);
+    std::vector<int64_t> samples;
+    for (int64_t step = 0; step + 1 < sampler.steps_per_epoch(); ++step)
+      for (int64_t slot = lane * 4; slot < lane * 4 + 4; ++slot)
+        samples.push_back(sampler.sample(epoch, step, slot));
+    return samples;
+  };
+  for (int64_t lane = 0; lane < 8; ++lane) {
+    const std::vector<int64_t> first = of_lane(1, 0, lane);
+    const std::set<int64_t> in_first(first.begin(), first.end());
+    for (const std::vector<int64_t>& other : {of_lane(1, 1, lane), of_lane(5, 3, lane)}) {
+      EXPECT_NE(other, first);
+      const auto same =
+          std::ranges::count_if(other, [&](int64_t sample) { return in_first.contains(sample); });
+      EXPECT_GT(same, std::ssize(other) * 9 / 10) << lane;
+    }
+  }
+  const std::vector<int64_t> dealt_anew = epoch_of(sampler_of({{8, 16, 2}, c.parts, c.batch}), 32, 1);
+  EXPECT_NE(dealt_anew, epoch_of(sampler_of(c), 32, 1));
 }
 
 /// How often runs are fetched by ranks that each keep the `kept` runs used last.
