@@ -65,6 +65,8 @@ std::string launch_mistake(const LauncherFacts& facts, int size) {
       facts.slurm_tasks, size, facts.slurm_tasks);
 }
 
+constexpr int kMessageTag = 0x6c73;  // of send() and receive()
+
 void reduce_doubles(std::span<double> values, MPI_Op operation) {
   const PhaseScope waiting(Phase::wait);
   const auto n = static_cast<int64_t>(values.size());
@@ -169,6 +171,26 @@ std::vector<uint64_t> World::gather(uint64_t value) {
   std::vector<uint64_t> values(static_cast<size_t>(size_));
   CHECK(MPI_Allgather(&value, 1, MPI_UINT64_T, values.data(), 1, MPI_UINT64_T, MPI_COMM_WORLD));
   return values;
+}
+
+void World::send(std::span<const std::byte> message, int to) {
+  const PhaseScope waiting(Phase::wait);
+  const auto n = static_cast<int64_t>(message.size());
+  CHECK(MPI_Send(&n, 1, MPI_INT64_T, to, kMessageTag, MPI_COMM_WORLD));
+  for (int64_t i = 0; i < chunk_count(n, kMaxMpiElements); ++i)
+    CHECK(MPI_Send(message.data() + i * kMaxMpiElements, chunk_size(n, kMaxMpiElements, i), MPI_BYTE, to,
+                   kMessageTag, MPI_COMM_WORLD));
+}
+
+std::vector<std::byte> World::receive(int from) {
+  const PhaseScope waiting(Phase::wait);
+  int64_t n = 0;
+  CHECK(MPI_Recv(&n, 1, MPI_INT64_T, from, kMessageTag, MPI_COMM_WORLD, MPI_STATUS_IGNORE));
+  std::vector<std::byte> message(static_cast<size_t>(n));
+  for (int64_t i = 0; i < chunk_count(n, kMaxMpiElements); ++i)
+    CHECK(MPI_Recv(message.data() + i * kMaxMpiElements, chunk_size(n, kMaxMpiElements, i), MPI_BYTE, from,
+                   kMessageTag, MPI_COMM_WORLD, MPI_STATUS_IGNORE));
+  return message;
 }
 
 std::optional<int> World::find_different(uint64_t value) {

@@ -57,6 +57,10 @@ class World {
   std::string host_of(int rank);
   /// All-gathers a value: every rank's, in rank order.
   std::vector<uint64_t> gather(uint64_t value);
+  /// Sends a message of any length to a rank, which calls receive(); may return before. Not collective.
+  void send(std::span<const std::byte> message, int to);
+  /// Waits for the next message of a rank. Not collective.
+  std::vector<std::byte> receive(int from);
   /// The first rank whose value differs from rank 0's, if any.
   std::optional<int> find_different(uint64_t value);
 

@@ -187,7 +187,10 @@ File File::open(const std::string& path, unsigned flags) {
 
 File File::create(const std::string& path) {
   const Lock lock;
-  Id id(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, creation_access().get()));
+  // Without the time of its creation, the same content is the same bytes.
+  const Id properties(H5Pcreate(H5P_FILE_CREATE));
+  H5Pset_obj_track_times(properties.get(), false);
+  Id id(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, properties.get(), creation_access().get()));
   if (!id)
     fail(ExitCode::data,
          "cannot create {}: {}. Check that the folder exists, its permissions and the free space.", path,
@@ -303,7 +306,9 @@ void File::create_group(const std::string& name) {
   if (contains(name)) return;
   const Id links(H5Pcreate(H5P_LINK_CREATE));
   H5Pset_create_intermediate_group(links.get(), 1);
-  const Id group(H5Gcreate2(id_.get(), name.c_str(), links.get(), H5P_DEFAULT, H5P_DEFAULT));
+  const Id properties(H5Pcreate(H5P_GROUP_CREATE));
+  H5Pset_obj_track_times(properties.get(), false);
+  const Id group(H5Gcreate2(id_.get(), name.c_str(), links.get(), properties.get(), H5P_DEFAULT));
   if (!group) fail_to("create group " + name);
 }
 

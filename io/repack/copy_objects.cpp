@@ -27,8 +27,9 @@ class Copier {
   Copier(const hdf5::File& from, hdf5::File& to, const std::function<bool(const std::string&)>& rewrite)
       : from_(from), to_(to), rewrite_(rewrite) {}
 
+  /// Holds the lock only for calls of libhdf5, not while a data set is rewritten, which other threads may
+  /// help with.
   void run() {
-    const hdf5::Lock lock;
     copy_attributes(from_, "/", to_, "/");
     const H5O_info_t root = info_of("/");
     copied_.try_emplace({root.fileno, root.addr}, "/");
@@ -44,6 +45,17 @@ class Copier {
   [[noreturn]] void fail_at(const std::string& name) const { fail_to_copy(from_, name); }
 
   void copy_group(const std::string& group) {
+    for (const Link& link : links_of(group)) {
+      const std::string name = fmt::format("{}/{}", group == "/" ? "" : group, link.name);
+      if (link.type == H5L_TYPE_HARD)
+        copy_object(name);
+      else
+        copy_link(name);
+    }
+  }
+
+  std::vector<Link> links_of(const std::string& group) const {
+    const hdf5::Lock lock;
     std::vector<Link> links;
     const herr_t status = H5Literate_by_name(
         from_.id(), group.c_str(), H5_INDEX_NAME, H5_ITER_INC, nullptr,
@@ -53,16 +65,17 @@ class Copier {
         },
         &links, H5P_DEFAULT);
     if (status < 0) fail_at(group);
-    for (const Link& link : links) {
-      const std::string name = fmt::format("{}/{}", group == "/" ? "" : group, link.name);
-      if (link.type == H5L_TYPE_HARD)
-        copy_object(name);
-      else if (H5Lcopy(from_.id(), name.c_str(), to_.id(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT) < 0)
-        fail_at(name);
-    }
+    return links;
+  }
+
+  void copy_link(const std::string& name) {
+    const hdf5::Lock lock;
+    if (H5Lcopy(from_.id(), name.c_str(), to_.id(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT) < 0)
+      fail_at(name);
   }
 
   H5O_info_t info_of(const std::string& name) const {
+    const hdf5::Lock lock;
     H5O_info_t info{};
     if (H5Oget_info_by_name(from_.id(), name.c_str(), &info, H5P_DEFAULT) < 0) fail_at(name);
     return info;
@@ -71,18 +84,29 @@ class Copier {
   void copy_object(const std::string& name) {
     const H5O_info_t info = info_of(name);
     if (const auto [at, is_new] = copied_.try_emplace({info.fileno, info.addr}, name); !is_new) {
-      if (H5Lcreate_hard(to_.id(), at->second.c_str(), to_.id(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT) < 0)
-        fail_at(name);
+      link_again(at->second, name);
     } else if (info.type == H5O_TYPE_GROUP) {
       to_.create_group(name);
       copy_attributes(from_, name, to_, name);
       copy_group(name);
     } else if (info.type == H5O_TYPE_DATASET && rewrite_(name)) {
       copy_attributes(from_, name, to_, name);
-    } else if (const hdf5::InsideLibhdf5 inside(from_.path().c_str(), name.c_str());
-               H5Ocopy(from_.id(), name.c_str(), to_.id(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT) < 0) {
-      fail_at(name);
+    } else {
+      copy_whole(name);
     }
+  }
+
+  void link_again(const std::string& copy, const std::string& name) {
+    const hdf5::Lock lock;
+    if (H5Lcreate_hard(to_.id(), copy.c_str(), to_.id(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT) < 0)
+      fail_at(name);
+  }
+
+  void copy_whole(const std::string& name) {
+    const hdf5::Lock lock;
+    const hdf5::InsideLibhdf5 inside(from_.path().c_str(), name.c_str());
+    if (H5Ocopy(from_.id(), name.c_str(), to_.id(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT) < 0)
+      fail_at(name);
   }
 
   const hdf5::File& from_;

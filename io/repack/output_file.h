@@ -7,7 +7,8 @@
 
 namespace lockstep {
 
-/// A new HDF5 file under a temporary name, which is removed unless the file is committed.
+/// A new HDF5 file under a temporary name, which is removed unless the file is committed, also if a signal
+/// ends the process.
 class OutputFile {
  public:
   /// Throws Error(data) if it cannot be created.

@@ -2,15 +2,14 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <utility>
 
 #include "io/dataset/layouts/plain_rows.h"
-#include "io/dataset/order/permutation.h"
 #include "io/hdf5/filters/pipeline.h"
 #include "io/hdf5/sources/sources.h"
 #include "io/repack/copy_objects.h"
 #include "io/repack/encode_chunk.h"
+#include "io/repack/encoded_rows.h"
 #include "io/repack/output_file.h"
 #include "io/repack/raw_rows.h"
 #include "io/repack/row_writer.h"
@@ -71,8 +70,8 @@ int choose_level(RepackOptions::Codec codec, const std::vector<CodecTrial>& tria
 
 class Repacker {
  public:
-  Repacker(const hdf5::File& in, hdf5::File& out, const RepackOptions& options)
-      : in_(in), out_(out), options_(options), pool_(options.threads) {}
+  Repacker(const hdf5::File& in, hdf5::File& out, const RepackOptions& options, const RepackRanks& ranks)
+      : in_(in), out_(out), options_(options), ranks_(ranks), pool_(options.threads) {}
 
   std::vector<RepackedDataset> run() {
     for (const std::string& name : in_.dataset_names(SIZE_MAX)) all_ += bytes_to_rewrite(name);
@@ -109,54 +108,36 @@ class Repacker {
     if (options_.codec != RepackOptions::Codec::none) result.trials = try_codecs(rows, chunk_rows);
     result.level = choose_level(options_.codec, result.trials);
     if (result.level > 0) result.chunk_samples = chunk_rows;
-    RowWriter writer(out_, name, rows, rows.count(), {result.chunk_samples, result.level}, pool_);
-    write(rows, writer);
+    const RowStorage storage{result.chunk_samples, result.level};
+    RowWriter writer(out_, name, rows, rows.count(), storage, pool_);
+    write(rows, writer, storage);
     result.bytes_after = writer.stored_bytes();
     done_.push_back(std::move(result));
   }
 
   /// Writes all rows, in pieces that end at the end of a chunk.
-  void write(const RawRows& rows, RowWriter& writer) {
+  void write(const RawRows& rows, RowWriter& writer, const RowStorage& storage) {
     const auto row_bytes = static_cast<int64_t>(rows.row_bytes());
-    // Shuffling reads the whole data set for each piece, so pieces are as large as memory allows.
+    // Shuffling reads the whole data set for each piece, so pieces are as large as memory allows; but every
+    // rank shall have one.
     constexpr int64_t kPieceBytes = int64_t{64} << 20;
-    const int64_t wanted = (options_.shuffle ? options_.memory_bytes : kPieceBytes) / row_bytes;
-    const int64_t piece = std::max<int64_t>(1, wanted / writer.multiple()) * writer.multiple();
-    std::vector<std::byte> values;
-    for (int64_t first = 0; first < rows.count(); first += piece) {
-      const int64_t count = std::min(piece, rows.count() - first);
-      values.resize(static_cast<size_t>(count * row_bytes));
-      if (options_.shuffle)
-        gather(rows, first, count, values.data());
-      else
-        rows.read(first, count, values.data());
-      writer.append(values);
-      written_ += count * row_bytes;
+    const int64_t multiple = writer.multiple();
+    const int64_t allowed = (options_.shuffle ? options_.memory_bytes : kPieceBytes) / row_bytes / multiple;
+    const int64_t share = (rows.count() - 1) / ranks_.size / multiple + 1;
+    const int64_t piece_rows = std::clamp<int64_t>(allowed, 1, share) * multiple;
+    const RowRecipe recipe{storage, options_.shuffle, options_.seed};
+    PiecesOfRows pieces(rows, recipe, piece_rows, ranks_, pool_);
+    for (PiecesOfRows::Piece piece = pieces.next(); piece.rows > 0; piece = pieces.next()) {
+      writer.append(piece.rows, piece.encoded);
+      written_ += piece.rows * row_bytes;
       if (options_.progress) options_.progress(written_, all_);
-    }
-  }
-
-  /// Copies the rows that the shuffled data set has from `first` on.
-  void gather(const RawRows& rows, int64_t first, int64_t count, std::byte* out) const {
-    constexpr int64_t kReadBytes = int64_t{16} << 20;
-    const Permutation order(options_.seed, static_cast<uint64_t>(rows.count()));
-    const auto row_bytes = static_cast<int64_t>(rows.row_bytes());
-    const int64_t at_once = std::max<int64_t>(1, kReadBytes / row_bytes);
-    std::vector<std::byte> read(static_cast<size_t>(at_once * row_bytes));
-    for (int64_t begin = 0; begin < rows.count(); begin += at_once) {
-      const int64_t end = std::min(rows.count(), begin + at_once);
-      rows.read(begin, end - begin, read.data());
-      for (int64_t row = begin; row < end; ++row) {
-        const auto to = static_cast<int64_t>(order.position_of(static_cast<uint64_t>(row))) - first;
-        if (to >= 0 && to < count)
-          std::memcpy(out + to * row_bytes, read.data() + (row - begin) * row_bytes, rows.row_bytes());
-      }
     }
   }
 
   const hdf5::File& in_;
   hdf5::File& out_;
   const RepackOptions& options_;
+  const RepackRanks& ranks_;
   ThreadPool pool_;
   int64_t all_ = 0, written_ = 0;
   std::vector<RepackedDataset> done_;
@@ -165,12 +146,17 @@ class Repacker {
 }  // namespace
 
 std::vector<RepackedDataset> repack(const std::string& in, const std::string& out,
-                                    const RepackOptions& options) {
+                                    const RepackOptions& options, const RepackRanks& ranks) {
   const hdf5::File from = hdf5::File::open(in);
   OutputFile output(out);
-  std::vector<RepackedDataset> done = Repacker(from, output.file(), options).run();
+  std::vector<RepackedDataset> done = Repacker(from, output.file(), options, ranks).run();
+  dismiss_helpers(ranks);
   output.commit();
   return done;
+}
+
+void help_to_repack(const std::string& in, const RepackOptions& options, const RepackRanks& ranks) {
+  help_to_make_rows(in, ranks, options.threads);
 }
 
 }  // namespace lockstep

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "io/repack/repack_ranks.h"
+
 namespace lockstep {
 
 struct RepackOptions {
@@ -18,7 +20,7 @@ struct RepackOptions {
   bool shuffle = false;                      ///< put the samples in a random order, the same in all data sets
   uint64_t seed = 1;                         ///< of that order
   int64_t memory_bytes = int64_t{1} << 30;   ///< for samples, apart from what libhdf5 takes
-  int threads = 1;                           ///< that compress
+  int threads = 1;                           ///< of each rank, that compress
   /// Called as bytes of values are written, with those of all data sets.
   std::function<void(int64_t done, int64_t all)> progress = nullptr;
 };
@@ -40,8 +42,14 @@ struct RepackedDataset {
 
 /// Copies an HDF5 file so that training reads it fast: every data set of numbers with several samples is
 /// stored in chunks of whole samples, or contiguously. Everything else, attributes and links are copied as
-/// they are. `out` appears complete or not at all. Throws Error(data).
+/// they are. `out` appears complete or not at all. ranks: whose other processes call help_to_repack(); the
+/// file has the same bytes for any number of them. memory_bytes is that of each. Throws Error(data), also if
+/// another rank fails.
 std::vector<RepackedDataset> repack(const std::string& in, const std::string& out,
-                                    const RepackOptions& options);
+                                    const RepackOptions& options, const RepackRanks& ranks = {});
+
+/// What the ranks above 0 do meanwhile: reads and encodes for rank 0, to which it sends its errors. Returns
+/// when repack() has all rows.
+void help_to_repack(const std::string& in, const RepackOptions& options, const RepackRanks& ranks);
 
 }  // namespace lockstep

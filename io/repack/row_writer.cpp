@@ -11,6 +11,39 @@ namespace lockstep {
 
 using hdf5::Id;
 
+namespace {
+
+/// The chunks of rows; each is stored whole, and what lies behind the last row is zero.
+EncodedRows encode_chunks(std::span<const std::byte> rows, size_t chunk_bytes, size_t element_bytes,
+                          int level, ThreadPool& pool) {
+  EncodedRows encoded((rows.size() + chunk_bytes - 1) / chunk_bytes);
+  pool.run([&](int lane) {
+    for (size_t i = static_cast<size_t>(lane); i < encoded.size(); i += static_cast<size_t>(pool.lanes())) {
+      const auto chunk = rows.subspan(i * chunk_bytes, std::min(chunk_bytes, rows.size() - i * chunk_bytes));
+      if (chunk.size() == chunk_bytes) {
+        encoded[i] = encode_chunk(chunk, element_bytes, level);
+      } else {
+        std::vector<std::byte> whole(chunk_bytes);
+        std::ranges::copy(chunk, whole.begin());
+        encoded[i] = encode_chunk(whole, element_bytes, level);
+      }
+    }
+  });
+  return encoded;
+}
+
+}  // namespace
+
+EncodedRows encode_rows(std::vector<std::byte> rows, const RawRows& like, RowStorage storage,
+                        ThreadPool& pool) {
+  if (storage.chunk_rows > 0)
+    return encode_chunks(rows, static_cast<size_t>(storage.chunk_rows) * like.row_bytes(),
+                         like.element_bytes(), storage.level, pool);
+  EncodedRows contiguous;
+  contiguous.push_back(std::move(rows));
+  return contiguous;
+}
+
 RowWriter::RowWriter(hdf5::File& file, std::string name, const RawRows& like, int64_t rows,
                      RowStorage storage, ThreadPool& pool)
     : file_(file),
@@ -24,6 +57,7 @@ RowWriter::RowWriter(hdf5::File& file, std::string name, const RawRows& like, in
   const hdf5::Lock lock;
   const Id creation(H5Pcreate(H5P_DATASET_CREATE));
   const std::vector<hsize_t> extents(extents_.begin(), extents_.end());
+  H5Pset_obj_track_times(creation.get(), false);  // the same bytes whenever it is written
   if (storage_.chunk_rows > 0) {
     std::vector<hsize_t> chunk(extents);
     chunk[0] = static_cast<hsize_t>(storage_.chunk_rows);
@@ -39,11 +73,20 @@ RowWriter::RowWriter(hdf5::File& file, std::string name, const RawRows& like, in
 
 void RowWriter::append(std::span<const std::byte> rows) {
   if (rows.empty()) return;
+  const size_t chunk_bytes = static_cast<size_t>(storage_.chunk_rows) * row_bytes_;
   if (storage_.chunk_rows > 0)
-    append_chunks(rows);
+    append_chunks(encode_chunks(rows, chunk_bytes, element_bytes_, storage_.level, pool_));
   else
     append_contiguous(rows);
   next_ += static_cast<int64_t>(rows.size() / row_bytes_);
+}
+
+void RowWriter::append(int64_t rows, const EncodedRows& encoded) {
+  if (storage_.chunk_rows > 0)
+    append_chunks(encoded);
+  else
+    for (const std::vector<std::byte>& block : encoded) append_contiguous(block);
+  next_ += rows;
 }
 
 int64_t RowWriter::stored_bytes() const {
@@ -51,22 +94,7 @@ int64_t RowWriter::stored_bytes() const {
   return static_cast<int64_t>(H5Dget_storage_size(id_.get()));
 }
 
-void RowWriter::append_chunks(std::span<const std::byte> rows) {
-  const size_t chunk_bytes = static_cast<size_t>(storage_.chunk_rows) * row_bytes_;
-  std::vector<std::vector<std::byte>> encoded((rows.size() + chunk_bytes - 1) / chunk_bytes);
-  pool_.run([&](int lane) {
-    for (size_t i = static_cast<size_t>(lane); i < encoded.size(); i += static_cast<size_t>(pool_.lanes())) {
-      const auto chunk = rows.subspan(i * chunk_bytes, std::min(chunk_bytes, rows.size() - i * chunk_bytes));
-      if (chunk.size() == chunk_bytes) {
-        encoded[i] = encode_chunk(chunk, element_bytes_, storage_.level);
-      } else {
-        // Chunks are stored whole; what lies behind the last row is zero.
-        std::vector<std::byte> whole(chunk_bytes);
-        std::ranges::copy(chunk, whole.begin());
-        encoded[i] = encode_chunk(whole, element_bytes_, storage_.level);
-      }
-    }
-  });
+void RowWriter::append_chunks(const EncodedRows& encoded) {
   const hdf5::Lock lock;
   std::vector<hsize_t> offset(extents_.size(), 0);
   for (size_t i = 0; i < encoded.size(); ++i) {

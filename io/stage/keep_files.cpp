@@ -29,7 +29,7 @@ KeptFiles::KeptFiles(const std::vector<std::string>& files, const std::string& f
   }
   if (machine.allocate) table_ = machine.allocate(bytes);
   const bool is_shared = table_ != nullptr;
-  if (!is_shared) table_ = std::make_shared<std::byte[]>(bytes);
+  if (!is_shared) table_.reset(new std::byte[bytes]());  // aligned, which make_shared() need not do
   auto* const table = reinterpret_cast<uint8_t*>(table_.get());
   const auto table_of = [&](const Part& part) -> KeptFile::Table {
     return {{table + part.begin, part.pieces}, reinterpret_cast<uint32_t*>(table)};

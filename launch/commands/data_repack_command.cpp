@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <iterator>
 #include <memory>
+#include <span>
 #include <utility>
 
 #include "io/hdf5/crash_report.h"
@@ -15,6 +16,7 @@
 #include "src/core/log.h"
 #include "src/core/text/json.h"
 #include "src/core/text/printable.h"
+#include "src/train/run/run_settings.h"
 
 namespace lockstep {
 
@@ -58,20 +60,38 @@ void print(const std::vector<RepackedDataset>& datasets) {
   print_table(rows, {false, true, false, true, true, true});
 }
 
-int run_repack(const Program& program, RepackArguments& arguments) {
+/// The ranks that were started; this process alone without a launcher, for which MPI need not be initialized.
+RepackRanks ranks_of(Program& program) {
+  if (program.environment().launcher.launcher.empty()) return {};
+  World& world = program.world();
+  return {.rank = world.rank(),
+          .size = world.size(),
+          .send = [&world](std::span<const std::byte> message, int to) { world.send(message, to); },
+          .receive = [&world](int from) { return world.receive(from); }};
+}
+
+int run_repack(Program& program, RepackArguments& arguments) {
   const std::pair<const char*, Codec> codecs[] = {
       {"auto", Codec::automatic}, {"none", Codec::none}, {"deflate", Codec::deflate}};
   const auto* const codec = std::ranges::find(codecs, arguments.codec, [](const auto& c) { return c.first; });
   if (codec == std::end(codecs))
     fail(ExitCode::usage, "--codec {}: unknown codec. Known: auto, none, deflate.", arguments.codec);
-  check_result(arguments.out, arguments.force);
-  refuse_to_replace(arguments.out, {arguments.in});
   if (arguments.json) log_information_to_stderr();
+  const RepackRanks ranks = ranks_of(program);
   RepackOptions& options = arguments.options;
   options.codec = codec->second;
   options.chunk_bytes = static_cast<int64_t>(arguments.chunk);
   options.memory_bytes = static_cast<int64_t>(arguments.memory);
-  if (options.threads == 0) options.threads = static_cast<int>(usable_cores().size());
+  if (options.threads == 0)
+    options.threads = program.has_world() ? std::max(1, fair_share_of_cores(program.world()))
+                                          : static_cast<int>(usable_cores().size());
+  if (ranks.rank > 0) {
+    hdf5::report_crashes();
+    help_to_repack(arguments.in, options, ranks);
+    return 0;
+  }
+  check_result(arguments.out, arguments.force);
+  refuse_to_replace(arguments.out, {arguments.in});
   // A damaged file ends the child that looks at it, not this process.
   std::vector<std::string> names;
   for (const DatasetDescription& dataset : describe_file(arguments.in).datasets)
@@ -80,7 +100,7 @@ int run_repack(const Program& program, RepackArguments& arguments) {
   hdf5::report_crashes();
   WorkProgress progress("repack " + arguments.in, program.environment());
   options.progress = [&](int64_t done, int64_t all) { progress.show(done, all); };
-  const std::vector<RepackedDataset> datasets = repack(arguments.in, arguments.out, options);
+  const std::vector<RepackedDataset> datasets = repack(arguments.in, arguments.out, options, ranks);
   progress.clear();
   if (arguments.json) {
     Json report = {{"in", arguments.in}, {"out", arguments.out}, {"datasets", Json::array()}};
@@ -107,13 +127,17 @@ void add_repack(Command data, Program& program) {
   command.add_size("--chunk", arguments->chunk, "Size of a chunk, at least one sample; default: 256K");
   command.add_flag("--shuffle", arguments->options.shuffle, "Put the samples in a random order");
   command.add("--seed", arguments->options.seed, "Seed of that order; default: 1");
-  command.add_size("--memory", arguments->memory,
-                   "Memory for samples; --shuffle reads a larger data set several times; default: 1G");
+  command.add_size(
+      "--memory", arguments->memory,
+      "Memory of each rank for samples; --shuffle reads a larger data set several times; default: 1G");
   arguments->options.threads = 0;
-  command.add("--threads", arguments->options.threads, "Threads that compress; default: all cores")
+  command
+      .add("--threads", arguments->options.threads, "Threads of each rank that compress; default: all cores")
       .check(whole_number(1, 1024));
   command.add_flag("--force", arguments->force, "Replace OUT if it exists");
   command.add_flag("--json", arguments->json, "Print JSON");
+  command.footer(
+      "Several ranks share the work and write the same file: mpirun -np 4 lockstep data repack IN OUT");
   command.action(program, [&program, arguments] { return run_repack(program, *arguments); });
 }
 

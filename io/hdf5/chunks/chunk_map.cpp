@@ -210,11 +210,11 @@ void ChunkMap::fail_reading(const std::string& problem, uint64_t offset) const {
 }
 
 bool ChunkMap::read_cached(const ChunkPlace& place, uint64_t first, std::span<const iovec> pieces) const {
+  // What the copy lacks is to be written there.
+  if (copy_) return false;
   size_t bytes = 0;
   for (const iovec& piece : pieces) bytes += piece.iov_len;
   // Zero too may mean that it would have to wait: a bug of Linux 5.9 and 5.10.
-  // What a copy of the file lacks is to be written there when it is read.
-  if (copy_) return false;
   return preadv2(descriptor_, pieces.data(), static_cast<int>(pieces.size()),
                  static_cast<off_t>(place.address + first), RWF_NOWAIT) == static_cast<ssize_t>(bytes);
 }

@@ -14,10 +14,6 @@
 
 namespace lockstep {
 
-namespace {
-
-/// The number of cores that this rank may use, divided by the ranks of its machine that may use the same
-/// ones.
 int fair_share_of_cores(World& world) {
   const std::vector<int> cores = usable_cores();
   char machine[256] = {};
@@ -28,8 +24,6 @@ int fair_share_of_cores(World& world) {
   const auto sharing = std::min<int64_t>(std::ranges::count(all, own), world.local_size());
   return static_cast<int>(static_cast<int64_t>(cores.size()) / sharing);
 }
-
-}  // namespace
 
 int lanes_of(const TrainOptions& options, Exec exec, World& world) {
   int lanes = fair_share_of_cores(world);

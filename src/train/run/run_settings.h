@@ -9,9 +9,12 @@
 
 namespace lockstep {
 
-/// CPU threads per rank: run.threads, or the cores that it may use divided by the ranks of its machine that
-/// may use the same ones; one on CUDA. Collective; returns the minimum over the ranks, because it determines
-/// which rank evaluates which samples.
+/// Collective. The number of cores that this rank may use, divided by the ranks of its machine that may use
+/// the same ones; may be 0.
+int fair_share_of_cores(World& world);
+
+/// CPU threads per rank: run.threads, or fair_share_of_cores(); one on CUDA. Collective; returns the minimum
+/// over the ranks, because it determines which rank evaluates which samples.
 int lanes_of(const TrainOptions& options, Exec exec, World& world);
 
 /// How this run's steps all-reduce gradients. Collective; measures all-reduces if it has to choose the bucket

@@ -61,11 +61,6 @@ class ProgressLines {
   double interval_ = 1;
 };
 
-/// Collective. Whether every machine has a whole copy of a file.
-bool is_staged_everywhere(World& world, const std::string& file, const std::string& folder) {
-  return !world.any(!staged_copy(file, folder).has_value());
-}
-
 void read_from(const std::string& copy, const std::string& file) {
   read_copy_instead(file, copy);
   // The name under which it is watched for changes.
@@ -97,8 +92,9 @@ void copy_whole_files(World& world, const std::vector<std::string>& files, const
 std::unique_ptr<KeptFiles> keep_what_is_read(World& world, std::vector<std::string> files,
                                              const std::string& folder, const MachineMemory& machine) {
   std::erase_if(files, [&](const std::string& file) {
-    if (!is_staged_everywhere(world, file, folder)) return false;
-    read_from(*staged_copy(file, folder), file);
+    const std::optional<std::string> copy = staged_copy(file, folder);
+    if (world.any(!copy.has_value())) return false;
+    read_from(*copy, file);
     return true;
   });
   auto kept = std::make_unique<KeptFiles>(files, folder, machine);

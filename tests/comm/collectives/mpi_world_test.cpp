@@ -88,6 +88,23 @@ TEST(World, AnyHearsEveryRank) {
   world.barrier();
 }
 
+TEST(World, MessagesOfAnyLengthArriveInOrder) {
+  World& world = test_world();
+  const auto message = [](int rank, size_t length) {
+    std::vector<std::byte> bytes(length);
+    for (size_t i = 0; i < length; ++i) bytes[i] = std::byte((i * 7 + static_cast<size_t>(rank)) & 0xff);
+    return bytes;
+  };
+  for (int rank = 1; rank < world.size(); ++rank)
+    for (const size_t length : {size_t{0}, size_t{5}, size_t{3000000}, size_t{0}}) {
+      if (world.rank() == rank) world.send(message(rank, length), 0);
+      if (world.rank() == 0) {
+        EXPECT_TRUE(world.receive(rank) == message(rank, length)) << rank << ", " << length;
+      }
+    }
+  world.barrier();
+}
+
 TEST(World, GathersInRankOrder) {
   World& world = test_world();
   const std::vector<uint64_t> values =

@@ -3,8 +3,14 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <condition_variable>
+#include <csignal>
+#include <deque>
 #include <filesystem>
+#include <map>
+#include <mutex>
 #include <numeric>
+#include <thread>
 
 #include "tests/io/data_files.h"
 #include "tests/io/files.h"
@@ -111,6 +117,104 @@ TEST_F(Repack, ShufflesAllDataSetsAlikeHoweverLittleMemoryThereIs) {
   EXPECT_FALSE(std::ranges::is_sorted(orders[0]));
   std::ranges::sort(orders[0]);
   EXPECT_EQ(orders[0], counting<float>(1000));
+}
+
+/// Messages between threads that stand for ranks.
+class Mailboxes {
+ public:
+  RepackRanks of(int rank, int size) {
+    return {.rank = rank,
+            .size = size,
+            .send =
+                [this, rank](std::span<const std::byte> message, int to) {
+                  const std::scoped_lock lock(mutex_);
+                  messages_[{rank, to}].emplace_back(message.begin(), message.end());
+                  ++sent_[rank];
+                  arrived_.notify_all();
+                },
+            .receive =
+                [this, rank](int from) {
+                  std::unique_lock lock(mutex_);
+                  std::deque<std::vector<std::byte>>& box = messages_[{from, rank}];
+                  arrived_.wait(lock, [&] { return !box.empty(); });
+                  std::vector<std::byte> message = std::move(box.front());
+                  box.pop_front();
+                  return message;
+                }};
+  }
+  int sent_by(int rank) { return sent_[rank]; }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::map<std::pair<int, int>, std::deque<std::vector<std::byte>>> messages_;
+  std::map<int, int> sent_;
+};
+
+/// Repacks on threads that stand for ranks; returns the error, or "".
+std::string repack_on(int size, const std::string& in, const std::string& out, const RepackOptions& options,
+                      const std::string& in_of_helpers = "") {
+  Mailboxes mailboxes;
+  std::vector<std::thread> helpers;
+  for (int rank = 1; rank < size; ++rank)
+    helpers.emplace_back([&, rank] {
+      help_to_repack(in_of_helpers.empty() ? in : in_of_helpers, options, mailboxes.of(rank, size));
+    });
+  std::string problem;
+  try {
+    repack(in, out, options, mailboxes.of(0, size));
+    for (int rank = 1; rank < size; ++rank) EXPECT_GT(mailboxes.sent_by(rank), 2) << rank;
+  } catch (const Error& error) {
+    problem = error.what();
+    // A program would end here, and the other ranks with it.
+    for (int rank = 1; rank < size; ++rank) mailboxes.of(0, size).send({}, rank);
+  }
+  for (std::thread& helper : helpers) helper.join();
+  return problem;
+}
+
+TEST_F(Repack, WritesTheSameBytesOnAnyNumberOfRanks) {
+  for (const auto& [name, options] : std::map<std::string, RepackOptions>{
+           {"deflate", {.codec = RepackOptions::Codec::deflate, .chunk_bytes = 1000}},
+           {"none", {.codec = RepackOptions::Codec::none, .chunk_bytes = 1000}},
+           {"shuffled", {.chunk_bytes = 320, .shuffle = true, .seed = 5, .memory_bytes = 5000}}}) {
+    std::string of_one;
+    for (const int ranks : {1, 2, 4}) {
+      const std::string file = folder / fmt::format("{}-{}.h5", name, ranks);
+      EXPECT_EQ(repack_on(ranks, in, file, options), "");
+      const std::string bytes = content_of(file);
+      if (ranks == 1) of_one = bytes;
+      EXPECT_TRUE(bytes == of_one) << name << " on " << ranks << " ranks";
+    }
+  }
+  // Nor do they depend on the time.
+  const hdf5::Lock lock;
+  const hdf5::File file = hdf5::File::open(folder / "none-1.h5");
+  for (const char* object : {"/", "/train", "/train/x"}) {
+    H5O_info_t info{};
+    ASSERT_GE(H5Oget_info_by_name(file.id(), object, &info, H5P_DEFAULT), 0);
+    EXPECT_EQ(info.btime, 0) << object;
+  }
+}
+
+TEST_F(Repack, AnErrorOfAnotherRankIsOneOfRank0) {
+  EXPECT_THAT(repack_on(2, in, out, {.chunk_bytes = 320}, folder / "none.h5"), HasSubstr("none.h5"));
+  EXPECT_FALSE(fs::exists(out));
+}
+
+TEST_F(Repack, LeavesNothingBehindWhenASignalEndsIt) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    EXPECT_EXIT(repack(in, out, {.progress = [&](int64_t, int64_t) { std::raise(signal); }}),
+                testing::KilledBySignal(signal), "");
+    int64_t files = 0;
+    for ([[maybe_unused]] const auto& entry : fs::directory_iterator(folder.path())) ++files;
+    EXPECT_EQ(files, 1) << signal;
+  }
+  // Later, signals do what they did before.
+  repack(in, out, {});
+  struct sigaction action {};
+  ASSERT_EQ(sigaction(SIGINT, nullptr, &action), 0);
+  EXPECT_EQ(action.sa_handler, SIG_DFL);
 }
 
 TEST_F(Repack, LeavesNothingBehindWhenItFails) {
