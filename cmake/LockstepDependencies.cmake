@@ -22,6 +22,12 @@ foreach(library deflate zstd lz4 blosc)
   find_library(${name}_LIBRARY ${library} REQUIRED)
   list(APPEND decoder_libraries ${${name}_LIBRARY})
 endforeach()
+# The decoder of szip chunks, which a build can do without: libhdf5 then decodes them.
+find_path(AEC_INCLUDE_DIR libaec.h)
+find_library(AEC_LIBRARY aec)
+if(AEC_LIBRARY AND AEC_INCLUDE_DIR)
+  list(APPEND decoder_libraries ${AEC_LIBRARY})
+endif()
 # Decoders of images in data sets, which a build can do without.
 find_package(JPEG)
 find_package(PNG)

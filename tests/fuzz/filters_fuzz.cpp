@@ -10,8 +10,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace lockstep::filters;
   constexpr size_t kHeader = 8;
-  constexpr int kIds[] = {kDeflate, kShuffle, kFletcher32, kNbit,       kScaleOffset,
-                          kLzf,     kBlosc,   kLz4,        kBitshuffle, kZstd};
+  constexpr int kIds[] = {kDeflate, kShuffle, kFletcher32, kNbit, kScaleOffset, kLzf,
+                          kBlosc,   kLz4,     kBitshuffle, kZstd, kSzip};
   if (size < kHeader) return 0;
   const auto step = [&](size_t at) {
     const unsigned element = data[3] % 9, option = data[at] / std::size(kIds);
@@ -22,6 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (result.id == kNbit) result.settings = {8, option % 2, 0, 1, element, data[4] % 2u, data[5], data[6]};
     if (result.id == kScaleOffset)
       result.settings = {option, data[5] % 70u, 0, data[4] % 2u, element, 0, data[6] % 2u, 1, 7, 0};
+    if (result.id == kSzip) result.settings = {data[4], data[3] % 36u, data[5] % 68u, data[6] * 8u + option};
     return result;
   };
   std::vector<Step> steps = {step(0)};

@@ -40,6 +40,13 @@ size_t decode_blosc(std::span<const std::byte> in, std::span<std::byte> out);
 void decode_bitshuffle(std::span<const std::byte> in, std::span<const unsigned> settings,
                        std::span<std::byte> out);
 
+/// Whether this build has a decoder of szip: that of libaec.
+bool has_szip();
+/// Decodes data of HDF5's szip filter, if has_szip(). settings: of the filter, from the file. Returns the
+/// bytes written; throws as inflate does.
+size_t decode_szip(std::span<const std::byte> in, std::span<const unsigned> settings,
+                   std::span<std::byte> out);
+
 /// Undoes HDF5's byte shuffle: `in` holds the first byte of every element, then the second of every element,
 /// and so on; remaining bytes at the end stay in place. `out` has the size of `in`.
 void unshuffle(std::span<const std::byte> in, size_t element_bytes, std::span<std::byte> out);

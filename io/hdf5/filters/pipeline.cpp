@@ -41,6 +41,8 @@ size_t decode_step(const Step& step, std::span<const std::byte> in, std::span<st
       return decode_lz4(in, out);
     case kBlosc:
       return decode_blosc(in, out);
+    case kSzip:
+      return decode_szip(in, step.settings, out);
     case kBitshuffle:
       decode_bitshuffle(in, step.settings, out);
       break;
@@ -72,6 +74,8 @@ bool is_decoded_here(const Step& step) {
     case kBitshuffle:
     case kZstd:
       return true;
+    case kSzip:
+      return has_szip();
     case kNbit:
       return step.settings.size() > kNbitClass && step.settings[kNbitClass] == kNumber;
     default:

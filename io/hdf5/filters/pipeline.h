@@ -9,8 +9,8 @@
 namespace lockstep::filters {
 
 /// HDF5's identifiers of the filters that are decoded here.
-constexpr int kDeflate = 1, kShuffle = 2, kFletcher32 = 3, kNbit = 5, kScaleOffset = 6, kLzf = 32000,
-              kBlosc = 32001, kLz4 = 32004, kBitshuffle = 32008, kZstd = 32015;
+constexpr int kDeflate = 1, kShuffle = 2, kFletcher32 = 3, kSzip = 4, kNbit = 5, kScaleOffset = 6,
+              kLzf = 32000, kBlosc = 32001, kLz4 = 32004, kBitshuffle = 32008, kZstd = 32015;
 
 /// One filter of a chunked data set and its settings, as the file holds them.
 struct Step {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <random>
 
+#include "io/hdf5/filters/filters.h"
 #include "io/probe/inspect.h"
 #include "tests/io/data_files.h"
 
@@ -65,7 +66,7 @@ class RandomFile {
 
   void set_filters(hid_t properties, hid_t type, bool is_integer) {
     const size_t bits = 8 * H5Tget_size(type);
-    switch (below(11)) {
+    switch (below(12)) {
       case 0:
         H5Pset_deflate(properties, 4);
         break;
@@ -99,9 +100,23 @@ class RandomFile {
       case 8:
         H5Pset_shuffle(properties);
         break;
+      case 9:
+        if (can_be_szipped())
+          H5Pset_szip(properties, H5_SZIP_NN_OPTION_MASK, 2 * (1 + static_cast<unsigned>(below(4))));
+        break;
       default:
         break;
     }
+  }
+
+  /// Whether this build decodes szip and libhdf5 encodes it, which it does for blocks of at most a chunk.
+  bool can_be_szipped() const {
+    unsigned config = 0;
+    hsize_t elements = 1;
+    for (const hsize_t extent : chunk_) elements *= extent;
+    return filters::has_szip() && H5Zfilter_avail(H5Z_FILTER_SZIP) > 0 &&
+           H5Zget_filter_info(H5Z_FILTER_SZIP, &config) >= 0 &&
+           (config & H5Z_FILTER_CONFIG_ENCODE_ENABLED) != 0 && elements >= 8;
   }
 
   void write_box(hid_t dataset, hid_t space) {
@@ -308,6 +323,10 @@ TEST(ChunkReader, ReadsWhatOtherProgramsCompressedWithFiltersOfPlugins) {
   EXPECT_EQ(sum_of(hdf5::File::open(folder + "/plugin-filters/blosc.h5").dataset("/dset")), 499999500000.0);
   EXPECT_EQ(sum_of(hdf5::File::open(folder + "/plugin-filters/bitshuffle.h5").dataset("/entry/data/data")),
             1079334039595732.0);
+  if (filters::has_szip()) {
+    EXPECT_NEAR(sum_of(hdf5::File::open(folder + "/h5wasm/compressed.h5").dataset("/szip")),
+                5012.848641394026, 1e-6);
+  }
   int datasets = 0;
   for (const std::string name : {"/jhdf/lz4_datasets.hdf5", "/jhdf/bitshuffle_datasets.hdf5"}) {
     const hdf5::File file = hdf5::File::open(folder + name);

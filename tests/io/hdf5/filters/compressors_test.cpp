@@ -1,8 +1,12 @@
 #include <blosc.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <lz4.h>
 #include <zstd.h>
+#if __has_include(<libaec.h>)
+#include <libaec.h>
+#endif
 
 #include <cstring>
 #include <functional>
@@ -98,10 +102,54 @@ Bytes bitshuffle_of(const Bytes& values, size_t element, size_t block,
   return stream;
 }
 
+#if __has_include(<libaec.h>)
+
+constexpr unsigned kMsbFirst = 16, kPredicted = 32;
+
+/// What HDF5's szip filter writes with these settings: options, block, bits of a number, line.
+Bytes szip_of(const Bytes& values, const std::vector<unsigned>& settings) {
+  const unsigned block = settings[1], bits = settings[2], line = settings[3];
+  const bool is_shuffled = bits > 24;
+  const size_t number = bits / 8, pixel = is_shuffled ? 1 : number;
+  Bytes pixels(values);
+  const size_t numbers = values.size() / number;
+  for (size_t i = 0; is_shuffled && i < values.size(); ++i)
+    pixels[i % number * numbers + i / number] = values[i];
+  // Lines are padded to whole blocks, the last one first to a whole line, by repeating a pixel.
+  Bytes padded;
+  for (size_t at = 0; at < pixels.size(); at += line * pixel) {
+    const auto first = pixels.begin() + static_cast<std::ptrdiff_t>(at);
+    const size_t here = std::min(line * pixel, pixels.size() - at);
+    padded.insert(padded.end(), first, first + static_cast<std::ptrdiff_t>(here));
+    for (size_t i = here; i < (line + block - 1) / block * block * pixel; ++i)
+      padded.push_back(padded[padded.size() - pixel]);
+  }
+  Bytes stream(2 * padded.size() + 1000);
+  aec_stream encoder{};
+  encoder.next_in = reinterpret_cast<const unsigned char*>(padded.data());
+  encoder.avail_in = padded.size();
+  encoder.next_out = reinterpret_cast<unsigned char*>(stream.data());
+  encoder.avail_out = stream.size();
+  encoder.bits_per_sample = is_shuffled ? 8 : bits;
+  encoder.block_size = block;
+  encoder.rsi = (line + block - 1) / block;
+  encoder.flags = AEC_NOT_ENFORCE | ((settings[0] & kMsbFirst) != 0 ? AEC_DATA_MSB : 0u) |
+                  ((settings[0] & kPredicted) != 0 ? AEC_DATA_PREPROCESS : 0u);
+  EXPECT_EQ(aec_buffer_encode(&encoder), AEC_OK);
+  stream.resize(encoder.total_out);
+  Bytes stored;
+  for (unsigned i = 0; i < 4; ++i) stored.push_back(static_cast<std::byte>(values.size() >> 8 * i));
+  stored.insert(stored.end(), stream.begin(), stream.end());
+  return stored;
+}
+
+#endif
+
 struct Case {
   std::string name;
   Step step;
   Bytes values, stored;
+  bool ends_in_padding = false;  ///< which nobody misses
 };
 
 std::vector<Case> cases() {
@@ -119,6 +167,21 @@ std::vector<Case> cases() {
                        some,
                        blosc_of(some, compressor, shuffle)});
     }
+#if __has_include(<libaec.h>)
+    for (const unsigned bits : {8u, 16u, 32u, 64u}) {
+      const Bytes part(some.begin(), some.begin() + static_cast<std::ptrdiff_t>(some.size() / 8 * 8));
+      for (const unsigned line : {32u, 50u, 1024u}) {
+        for (const unsigned options : {0u, kPredicted, kPredicted | kMsbFirst}) {
+          const std::vector<unsigned> settings = {options, 8, bits, line};
+          all.push_back({fmt::format("szip {} {} {} {}", size, bits, line, options),
+                         {kSzip, settings},
+                         part,
+                         szip_of(part, settings),
+                         /*ends_in_padding=*/true});
+        }
+      }
+    }
+#endif
     for (const size_t element : {1, 2, 3, 4, 8}) {
       const auto bytes = static_cast<unsigned>(element);
       const Bytes part(some.begin(),
@@ -175,7 +238,9 @@ TEST(Compressors, RefuseAnotherSizeAndWhatIsCutShort) {
               HasSubstr("cut short"), HasSubstr("another size"), HasSubstr("cannot hold"));
     EXPECT_THAT(problem(one.stored, one.values.size() + 8), refused);
     EXPECT_THAT(problem(one.stored, one.values.size() - 8), refused);
-    for (const size_t left : {size_t{0}, size_t{3}, one.stored.size() / 2, one.stored.size() - 1})
+    const size_t size = one.stored.size();
+    for (const size_t left : {size_t{0}, size_t{3}, one.ends_in_padding ? size / 4 : size / 2,
+                              one.ends_in_padding ? 4 : size - 1})
       EXPECT_THAT(problem({one.stored.begin(), one.stored.begin() + static_cast<std::ptrdiff_t>(left)},
                           one.values.size()),
                   refused);
@@ -201,6 +266,19 @@ TEST(Compressors, DamagedBytesAreRefusedOrDecodedWithinTheirMemory) {
     }
   }
   EXPECT_GT(refused, 1000);
+}
+
+TEST(Compressors, SzipRefusesDamagedSettings) {
+  if (!has_szip()) GTEST_SKIP() << "this build has no decoder of szip";
+  const Bytes stored(64);
+  using Settings = std::vector<unsigned>;
+  for (const Settings& settings :
+       {Settings{}, Settings{0, 8, 8}, Settings{0, 0, 8, 32}, Settings{0, 7, 8, 32}, Settings{0, 34, 8, 64},
+        Settings{0, 8, 0, 32}, Settings{0, 8, 25, 32}, Settings{0, 8, 65, 32}, Settings{0, 8, 8, 0},
+        Settings{0, 8, 8, 7}, Settings{0, 8, 8, 8 * 128 + 1}}) {
+    Bytes out(16);
+    EXPECT_THROW(decode_szip(stored, settings, out), BadChunk);
+  }
 }
 
 TEST(Pipeline, TheLastStepWritesWhereValuesBelong) {
