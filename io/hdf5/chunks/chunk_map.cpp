@@ -17,6 +17,7 @@
 #include "io/hdf5/crash_report.h"
 #include "io/hdf5/filters/filters.h"
 #include "io/hdf5/hdf5.h"
+#include "io/hdf5/sources/raw_files.h"
 #include "src/core/hash.h"
 
 namespace lockstep::hdf5 {
@@ -36,7 +37,8 @@ bool has_possible_chunks(const Dataset& dataset) {
 }  // namespace
 
 std::shared_ptr<ChunkMap> ChunkMap::of(const Dataset& dataset) {
-  const bool is_contiguous = dataset.layout() == "contiguous";
+  const bool is_external = dataset.layout() == "external";
+  const bool is_contiguous = dataset.layout() == "contiguous" || is_external;
   if ((dataset.layout() != "chunked" && !is_contiguous) || dataset.elements() == 0 ||
       dataset.extents().empty())
     return nullptr;
@@ -44,19 +46,26 @@ std::shared_ptr<ChunkMap> ChunkMap::of(const Dataset& dataset) {
   const int descriptor = descriptor_of(dataset.id());
   if (descriptor < 0) return nullptr;
   if (!is_contiguous) return std::make_shared<ChunkMap>(dataset, descriptor, std::nullopt);
+  const int64_t bytes = dataset.elements() * static_cast<int64_t>(dataset.type().bytes);
+  if (is_external) {
+    std::shared_ptr<const FileParts> parts = open_raw_files(dataset);
+    const ChunkPlace values{0, static_cast<uint64_t>(bytes), 0};
+    return parts ? std::make_shared<ChunkMap>(dataset, descriptor, values, std::move(parts)) : nullptr;
+  }
   const int64_t offset = dataset.offset();
   // A damaged header may promise more values than it has room for.
-  const int64_t bytes = dataset.elements() * static_cast<int64_t>(dataset.type().bytes);
   if (offset < 0 || dataset.stored_bytes() != bytes || offset > INT64_MAX - bytes) return nullptr;
   const ChunkPlace place{static_cast<uint64_t>(offset), static_cast<uint64_t>(bytes), 0};
   return std::make_shared<ChunkMap>(dataset, descriptor, place);
 }
 
-ChunkMap::ChunkMap(const Dataset& dataset, int descriptor, std::optional<ChunkPlace> place)
+ChunkMap::ChunkMap(const Dataset& dataset, int descriptor, std::optional<ChunkPlace> place,
+                   std::shared_ptr<const FileParts> parts)
     : dataset_(dataset.id()),
       file_(dataset.file()),
       name_(dataset.name()),
       descriptor_(descriptor),
+      parts_(std::move(parts)),
       copy_(kept_file(descriptor)),
       contiguous_(place) {
   if (contiguous_) return;
@@ -190,28 +199,29 @@ ChunkPlace ChunkMap::look_up(const std::vector<hsize_t>& cell) const {
 
 void ChunkMap::read(const ChunkPlace& place, uint64_t first, std::span<std::byte> out) const {
   const std::string problem =
-      read_through(copy_.get(), descriptor_, static_cast<int64_t>(place.address + first), out);
+      parts_ ? parts_->read(place.address + first, out)
+             : read_through(copy_.get(), descriptor_, static_cast<int64_t>(place.address + first), out);
   if (!problem.empty()) fail_reading(problem, place.address + first);
 }
 
 void ChunkMap::read(const ChunkPlace& place, uint64_t first, std::span<iovec> pieces) const {
   const std::string problem =
-      read_through(copy_.get(), descriptor_, static_cast<int64_t>(place.address + first), pieces);
+      parts_ ? parts_->read(place.address + first, pieces)
+             : read_through(copy_.get(), descriptor_, static_cast<int64_t>(place.address + first), pieces);
   if (!problem.empty()) fail_reading(problem, place.address + first);
 }
 
 void ChunkMap::fail_reading(const std::string& problem, uint64_t offset) const {
   if (problem == kFileEndsEarly) throw filters::BadChunk(problem);
-  fail(
-      ExitCode::data,
-      "{}:{} cannot be read from byte {} of the file on: {}. The disk or the server that holds the file fails; "
-      "the file itself need not be damaged. Start again, from a checkpoint if there is one, when it works.",
-      file_, name_, offset, problem);
+  fail(ExitCode::data,
+       "{}:{} cannot be read from {} on: {}. The disk or the server that holds the file fails; "
+       "the file itself need not be damaged. Start again, from a checkpoint if there is one, when it works.",
+       file_, name_, parts_ ? parts_->describe(offset) : fmt::format("byte {} of the file", offset), problem);
 }
 
 bool ChunkMap::read_cached(const ChunkPlace& place, uint64_t first, std::span<const iovec> pieces) const {
-  // What the copy lacks is to be written there.
-  if (copy_) return false;
+  // What the copy lacks is to be written there; parts are several files.
+  if (copy_ || parts_) return false;
   size_t bytes = 0;
   for (const iovec& piece : pieces) bytes += piece.iov_len;
   // Zero too may mean that it would have to wait: a bug of Linux 5.9 and 5.10.
@@ -220,6 +230,7 @@ bool ChunkMap::read_cached(const ChunkPlace& place, uint64_t first, std::span<co
 }
 
 void ChunkMap::ask_for(const ChunkPlace& place, uint64_t first, uint64_t count) const {
+  if (parts_) return parts_->ask_for(place.address + first, count);
   // Only a hint: if it fails, the bytes are read one after another.
   const auto offset = static_cast<int64_t>(place.address + first), bytes = static_cast<int64_t>(count);
   const int descriptor = copy_ && copy_->has(offset, bytes) ? copy_->copy_descriptor() : descriptor_;

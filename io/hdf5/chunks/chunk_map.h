@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "io/file/file_parts.h"
 #include "io/hdf5/chunks/kept_places.h"
 
 namespace lockstep {
@@ -23,7 +24,7 @@ class Dataset;
 
 /// Where the stored bytes of a chunk lie in its file.
 struct ChunkPlace {
-  uint64_t address = 0;  ///< from the beginning of the file
+  uint64_t address = 0;  ///< from the beginning of the file; of values in raw files: of the first of these
   uint64_t bytes = 0;    ///< 0: the chunk was never written
   uint32_t skipped = 0;  ///< bit i: filter i was not applied to it
 };
@@ -33,13 +34,14 @@ struct ChunkPlace {
 /// lock. Safe to use from several threads. Must not outlive the data set, which keeps the file open.
 class ChunkMap {
  public:
-  /// Null if libhdf5 has to read the values: they are virtual, in raw files or in the header; contiguous and
-  /// never written; or in a file that read_driver() does not read, because this process writes it, it lives
-  /// in memory, or $HDF5_DRIVER says otherwise.
+  /// Null if libhdf5 has to read the values: they are virtual or in the header; contiguous and never written;
+  /// in raw files one of which cannot be opened; or in a file that read_driver() does not read, because this
+  /// process writes it, it lives in memory, or $HDF5_DRIVER says otherwise.
   static std::shared_ptr<ChunkMap> of(const Dataset& dataset);
 
-  /// place: of contiguous values.
-  ChunkMap(const Dataset& dataset, int descriptor, std::optional<ChunkPlace> place);
+  /// place: of contiguous values. parts: that hold them, if they lie in raw files.
+  ChunkMap(const Dataset& dataset, int descriptor, std::optional<ChunkPlace> place,
+           std::shared_ptr<const FileParts> parts = nullptr);
   /// Writes the table that keep() wants, unless that fails: the next run looks chunks up again.
   ~ChunkMap();
   ChunkMap(const ChunkMap&) = delete;
@@ -63,8 +65,8 @@ class ChunkMap {
   void read(const ChunkPlace& place, uint64_t first, std::span<std::byte> out) const;
   /// The same into several pieces of memory, which are modified.
   void read(const ChunkPlace& place, uint64_t first, std::span<iovec> pieces) const;
-  /// The same if it need not wait; else returns false, also if the file system cannot tell, and may have read
-  /// a part. Does not modify `pieces`.
+  /// The same if it need not wait; else returns false, also if the file system cannot tell, or of values in
+  /// raw files, and may have read a part. Does not modify `pieces`.
   bool read_cached(const ChunkPlace& place, uint64_t first, std::span<const iovec> pieces) const;
   /// Lets the system start to read these stored bytes of a chunk.
   void ask_for(const ChunkPlace& place, uint64_t first, uint64_t count) const;
@@ -81,8 +83,9 @@ class ChunkMap {
   hid_t dataset_;
   std::string file_, name_;
   int descriptor_;
-  std::shared_ptr<KeptFile> copy_;      ///< the file's copy, through which it is read; null: none
-  std::vector<hsize_t> chunk_, cells_;  ///< elements per chunk, and chunks, along each axis
+  std::shared_ptr<const FileParts> parts_;  ///< in place of the descriptor, if not null
+  std::shared_ptr<KeptFile> copy_;          ///< the file's copy, through which it is read; null: none
+  std::vector<hsize_t> chunk_, cells_;      ///< elements per chunk, and chunks, along each axis
   std::optional<ChunkPlace> contiguous_;
   /// One entry per chunk, in row-major order, in memory that takes no room until it is touched. Null if the
   /// data set claims so many that chunks are looked up each time.

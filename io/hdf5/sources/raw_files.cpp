@@ -57,6 +57,23 @@ std::string raw_prefix(hid_t dataset) {
   return choose_raw_folder(properties.get(), own_file(dataset)).property;
 }
 
+std::shared_ptr<const FileParts> open_raw_files(const Dataset& dataset) {
+  const Lock lock;
+  const Id properties(H5Dget_create_plist(dataset.id()));
+  const RawFolder folder = choose_raw_folder(properties.get(), own_file(dataset.id()));
+  const int64_t bytes = dataset.elements() * static_cast<int64_t>(dataset.type().bytes);
+  auto parts = std::make_shared<FileParts>();
+  for (const RawFile& file : raw_files_of(properties.get())) {
+    const int64_t needed = std::min(file.bytes, bytes - static_cast<int64_t>(parts->bytes()));
+    if (needed <= 0) continue;
+    if (file.offset < 0 || file.offset > INT64_MAX - needed ||
+        !parts->append(raw_path(folder, file.name), static_cast<uint64_t>(file.offset),
+                       static_cast<uint64_t>(needed)))
+      return nullptr;
+  }
+  return parts->bytes() == static_cast<uint64_t>(bytes) ? parts : nullptr;
+}
+
 std::string own_file(hid_t object) {
   const ssize_t length = H5Fget_name(object, nullptr, 0);
   std::string name(length > 0 ? static_cast<size_t>(length) : 0, '\0');

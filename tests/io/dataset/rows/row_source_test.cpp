@@ -131,11 +131,36 @@ TEST_F(RowSourceOf, ValuesOfOtherLayoutsAreReadByTheLibrary) {
   H5Pset_layout(compact.get(), H5D_COMPACT);
   put_with(path, H5T_IEEE_F32LE, compact, list(H5P_FILE_CREATE));
   expect_rows(path, "libhdf5");
-  const hdf5::Id raw = list(H5P_DATASET_CREATE);
-  const std::string raw_file = folder / "a.raw";
-  H5Pset_external(raw.get(), raw_file.c_str(), 0, kSourceRows * kSourceWidth * sizeof(float));
-  put_with(path, H5T_IEEE_F32LE, raw, list(H5P_FILE_CREATE));
-  expect_rows(path, "libhdf5");
+}
+
+/// Properties of values in three segments of two raw files, which divide rows and values.
+hdf5::Id in_raw_files(const TemporaryFolder& folder, size_t value_bytes) {
+  const size_t all = kSourceRows * kSourceWidth * value_bytes, first = all / 3 + 1;
+  hdf5::Id raw = list(H5P_DATASET_CREATE);
+  const std::string one = folder / "one.raw", two = folder / "two.raw";
+  H5Pset_external(raw.get(), one.c_str(), 7, first);
+  H5Pset_external(raw.get(), two.c_str(), 0, 100);
+  H5Pset_external(raw.get(), one.c_str(), static_cast<off_t>(first + 9), all - first - 100);
+  return raw;
+}
+
+TEST_F(RowSourceOf, ValuesInRawFilesAreReadThere) {
+  put_with(path, H5T_IEEE_F32LE, in_raw_files(folder, 4), list(H5P_FILE_CREATE));
+  expect_rows(path, "contiguous");
+  for (const hid_t type : {H5T_IEEE_F64BE, H5T_STD_I16LE}) {
+    put_with(path, type, in_raw_files(folder, type == H5T_STD_I16LE ? 2 : 8), list(H5P_FILE_CREATE));
+    expect_rows(path, "uncached");
+  }
+  const std::unique_ptr<StoredRows> stored = open_rows(path, "/x");
+  std::filesystem::resize_file(folder / "two.raw", 50);
+  EXPECT_THAT(error_of([&] {
+                stored->read_unchanged([&] {
+                  std::vector<float> values(kSourceRows * kSourceWidth);
+                  stored->read_rows(0, kSourceRows, DType::f32, reinterpret_cast<std::byte*>(values.data()));
+                });
+              }),
+              AllOf(HasSubstr("two.raw changed after it was opened"), HasSubstr("from 100 to 50 bytes")));
+  EXPECT_THAT(error_of([&] { open_rows(path, "/x"); }), HasSubstr("two.raw, which ends too early"));
 }
 
 TEST_F(RowSourceOf, ValuesThatWereNeverWrittenAreTheFillValue) {

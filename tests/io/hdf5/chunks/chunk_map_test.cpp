@@ -1,16 +1,18 @@
 #include "io/hdf5/chunks/chunk_map.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 #include <thread>
 
 #include "io/hdf5/filters/filters.h"
-#include "tests/io/data_files.h"
+#include "tests/io/hdf5/source_files.h"
 
 namespace lockstep {
 namespace {
@@ -169,6 +171,19 @@ TEST(ChunkMap, ChunksOfFilesOfOtherDriversAreLeftToLibhdf5) {
   memory.write("/x", {counting<float>(40).data(), DType::f32, {40}}, {{10}, 3});
   EXPECT_EQ(memory.dataset("/x").chunk_map(), nullptr);
   EXPECT_EQ(read(memory.dataset("/x")), counting<double>(40));
+}
+
+TEST(ChunkMap, ARawFileThatCannotBeOpenedIsLeftToLibhdf5) {
+  const TemporaryFolder folder;
+  std::ofstream(folder / "x.raw") << "abcd";
+  put_external(folder / "e.h5", "/x", 4, {"x.raw"}, 4);
+  EXPECT_NE(hdf5::File::open(folder / "e.h5").dataset("/x").chunk_map(), nullptr);
+  std::filesystem::remove(folder / "x.raw");
+  EXPECT_EQ(hdf5::File::open(folder / "e.h5").dataset("/x").chunk_map(), nullptr);
+  EXPECT_EQ(hdf5::File::open(folder / "e.h5").dataset("/x").why_by_libhdf5(), "raw files");
+  // Nobody writes to this pipe.
+  ASSERT_EQ(mkfifo((folder / "x.raw").c_str(), 0600), 0);
+  EXPECT_EQ(hdf5::File::open(folder / "e.h5").dataset("/x").chunk_map(), nullptr);
 }
 
 TEST(ChunkMap, ThreadsFindTheSamePlaces) {
