@@ -8,6 +8,7 @@
 #include "io/dataset/rows/block_cache.h"
 #include "src/core/counted.h"
 #include "src/core/hash.h"
+#include "src/core/text/readable_bytes.h"
 
 namespace lockstep {
 
@@ -20,17 +21,17 @@ std::string slowness(const Column& samples, double bytes) {
   const double decoded = samples.decoded_bytes_per_row();
   if (decoded < kFastBytes || decoded < kFastRatio * static_cast<double>(samples.row_bytes())) return "";
   return fmt::format(
-      ", slowly: reading a sample of {:.1f} KiB decompresses about {:.1f} MiB (raise data.memory_budget to "
+      ", slowly: reading a sample of {} decompresses about {} (raise data.memory_budget to "
       "{:.0f} MiB to hold the whole data set, or rewrite the file with fewer samples per chunk)",
-      static_cast<double>(samples.row_bytes()) / 0x1p10, decoded / 0x1p20, std::ceil(bytes / 0x1p20));
+      readable_bytes(static_cast<int64_t>(samples.row_bytes())),
+      readable_bytes(static_cast<int64_t>(decoded)), std::ceil(bytes / 0x1p20));
 }
 
 /// Of a cache that several ranks share: "; 8 share a cache of 64.0 MiB"; else "".
 std::string shared_cache(const Column& samples) {
   const CacheUse cache = cache_use_of({&samples});
   if (cache.shared_by == 1) return "";
-  return fmt::format("; {} share a cache of {:.1f} MiB", cache.shared_by,
-                     static_cast<double>(cache.bytes) / 0x1p20);
+  return fmt::format("; {} share a cache of {}", cache.shared_by, readable_bytes(cache.bytes));
 }
 
 }  // namespace
@@ -73,10 +74,9 @@ std::string stored_in_words(const Column& samples) {
 
 std::string place_in_words(const Column& samples, double bytes, int64_t budget) {
   if (!samples.in_memory())
-    return fmt::format("streamed (larger than the memory budget of {:.1f} MiB on each rank{}){}",
-                       static_cast<double>(budget) / 0x1p20, shared_cache(samples), slowness(samples, bytes));
-  const bool small = bytes < 0x1p20;
-  return fmt::format("in memory ({:.1f} {} {})", bytes / (small ? 0x1p10 : 0x1p20), small ? "KiB" : "MiB",
+    return fmt::format("streamed (larger than the memory budget of {} on each rank{}){}",
+                       readable_bytes(budget), shared_cache(samples), slowness(samples, bytes));
+  return fmt::format("in memory ({} {})", readable_bytes(static_cast<int64_t>(bytes)),
                      samples.shared_by() == 1
                          ? "on each rank"
                          : fmt::format("for the {} ranks of a machine", samples.shared_by()));

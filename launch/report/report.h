@@ -9,13 +9,12 @@
 
 #include "src/core/console.h"
 #include "src/core/text/json.h"
+#include "src/core/text/readable_bytes.h"
 
 namespace lockstep {
 
 using Json = nlohmann::ordered_json;
 
-/// "23.4 GiB", "512 B".
-std::string readable_bytes(int64_t bytes);
 /// "1,199,882".
 std::string readable_count(int64_t count);
 

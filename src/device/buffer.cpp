@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "src/core/error.h"
+#include "src/core/text/readable_bytes.h"
 #ifdef LOCKSTEP_HAVE_CUDA
 #include "src/device/cuda_context.h"
 #endif
@@ -57,9 +58,9 @@ std::byte* allocate_host(size_t bytes) {
   void* data = host_has(padded) ? std::aligned_alloc(kAlignment, padded) : nullptr;
   if (data == nullptr)
     fail(ExitCode::memory,
-         "out of host memory: {:.1f} MiB more were needed. Use a smaller model, train.micro_batch or "
+         "out of host memory: {} more were needed. Use a smaller model, train.micro_batch or "
          "data.memory_budget.",
-         static_cast<double>(bytes) / 0x1p20);
+         readable_bytes(static_cast<int64_t>(bytes)));
   std::memset(data, 0, padded);
   return static_cast<std::byte*>(data);
 }
@@ -77,9 +78,8 @@ Buffer::Buffer(Exec exec, Memory memory, size_t bytes) : bytes_(bytes) {
     const cudaError_t status = device ? cudaMalloc(&data, bytes) : cudaMallocHost(&data, bytes);
     if (status == cudaErrorMemoryAllocation) {
       static_cast<void>(cudaGetLastError());  // clears the error, which the next call would report again
-      fail(ExitCode::memory,
-           "out of {} memory: {:.1f} MiB more were needed. Use a smaller train.micro_batch.",
-           device ? "GPU" : "page-locked host", static_cast<double>(bytes) / 0x1p20);
+      fail(ExitCode::memory, "out of {} memory: {} more were needed. Use a smaller train.micro_batch.",
+           device ? "GPU" : "page-locked host", readable_bytes(static_cast<int64_t>(bytes)));
     }
     CHECK(status);
     data_ = static_cast<std::byte*>(data);

@@ -10,6 +10,7 @@
 #include "io/dataset/windows/windows.h"
 #include "src/core/counted.h"
 #include "src/core/error.h"
+#include "src/core/text/readable_bytes.h"
 
 namespace lockstep {
 
@@ -85,12 +86,10 @@ class TokenWindows final : public Dataset {
   std::string describe() const override {
     const std::string more =
         column_.files() > 1 ? fmt::format(" and {},", counted(column_.files() - 1, "more file")) : "";
-    const std::string place =
-        in_memory_ ? fmt::format("in memory ({:.1f} MiB on each rank)", static_cast<double>(bytes()) / 0x1p20)
-                   : fmt::format(
-                         "streamed (larger than the memory budget of {:.1f} MiB on each "
-                         "rank)",
-                         static_cast<double>(budget_) / 0x1p20);
+    const std::string place = in_memory_
+                                  ? fmt::format("in memory ({} on each rank)", readable_bytes(bytes()))
+                                  : fmt::format("streamed (larger than the memory budget of {} on each rank)",
+                                                readable_bytes(budget_));
     return fmt::format("{}:{}{} ({}) {}, {}, {} of {} tokens, one every {}", column_.file(0), column_.name(),
                        more, column_.rows(), column_.stored_type().name, place, counted(size_, "window"),
                        shape_[0], stride_);

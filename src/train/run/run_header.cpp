@@ -7,13 +7,14 @@
 
 #include "io/probe/findings.h"
 #include "src/core/counted.h"
+#include "src/core/text/readable_bytes.h"
 #include "src/train/run/tuning_line.h"
 
 namespace lockstep {
 
 namespace {
 
-double mib(size_t bytes) { return static_cast<double>(bytes) / 0x1p20; }
+std::string size_text(size_t bytes) { return readable_bytes(static_cast<int64_t>(bytes)); }
 
 std::string describe_data(const TrainData& data, const Order& order) {
   std::string text =
@@ -60,12 +61,12 @@ std::string describe_model(const RunFacts& run) {
   const TrainingSetup& setup = run.setup;
   const auto [least, most] = std::ranges::minmax(setup.optimizer_bytes);
   std::string text = fmt::format(
-      "model: {} parameters, {}; activations {:.1f} MiB, gradients {:.1f} MiB, optimizer {:.1f} MiB per rank",
+      "model: {} parameters, {}; activations {}, gradients {}, optimizer {} per rank",
       setup.parameters.layout().parameter_count,
-      describe_precision(setup.graph.precision(), setup.exec.on_cuda()), mib(setup.step.activation_bytes()),
-      mib(setup.step.gradient_bytes()), mib(most));
+      describe_precision(setup.graph.precision(), setup.exec.on_cuda()),
+      size_text(setup.step.activation_bytes()), size_text(setup.step.gradient_bytes()), size_text(most));
   if (setup.sharding)
-    text += fmt::format(" (sharded over {} ranks, at least {:.1f} MiB)", run.ranks, mib(least));
+    text += fmt::format(" (sharded over {} ranks, at least {})", run.ranks, size_text(least));
   return text;
 }
 
@@ -73,8 +74,8 @@ std::string describe_sums(const RunFacts& run) {
   const std::vector<Bucket>& buckets = run.setup.step.buckets();
   const auto longest = static_cast<size_t>(std::ranges::max(buckets, {}, &Bucket::size).size) * sizeof(float);
   const Wire wire = run.options.comm.gradients;
-  return fmt::format("all-reduces: {} bucket{} of up to {:.2f} MiB{}", buckets.size(),
-                     buckets.size() == 1 ? "" : "s", mib(longest),
+  return fmt::format("all-reduces: {} bucket{} of up to {}{}", buckets.size(), buckets.size() == 1 ? "" : "s",
+                     size_text(longest),
                      wire == Wire::bf16   ? ", sent as bf16"
                      : wire == Wire::fp16 ? ", sent as fp16"
                                           : "");
@@ -98,15 +99,14 @@ std::string describe_memory(const RunFacts& run) {
     data += bytes_in_memory(*other);
     if (!is_split || other != run.data.validation.get()) chunks += other->cache_use().bytes;
   }
-  std::string text =
-      fmt::format("memory: {:.1f} MiB for buffers", mib(static_cast<size_t>(run.buffers.host)));
+  std::string text = fmt::format("memory: {} for buffers", size_text(static_cast<size_t>(run.buffers.host)));
   if (run.buffers.device > 0)
-    text += fmt::format(" and {:.1f} MiB on the GPU", mib(static_cast<size_t>(run.buffers.device)));
+    text += fmt::format(" and {} on the GPU", size_text(static_cast<size_t>(run.buffers.device)));
   text += " on each rank";
   if (run.data.validation || run.data.test) text += ", evaluations apart";
-  if (data > 0) text += fmt::format("; {:.1f} MiB for data", mib(static_cast<size_t>(data)));
+  if (data > 0) text += fmt::format("; {} for data", size_text(static_cast<size_t>(data)));
   if (chunks > 0)
-    text += fmt::format("; up to {:.1f} MiB for decoded chunks", mib(static_cast<size_t>(chunks)));
+    text += fmt::format("; up to {} for decoded chunks", size_text(static_cast<size_t>(chunks)));
   return text;
 }
 
@@ -145,8 +145,8 @@ std::string describe_run(const RunFacts& run) {
   if (!tuning.empty()) lines.push_back(tuning);
   if (run.setup.tuner) lines.push_back("autotune: " + run.setup.tuner->describe());
   if (run.ranks > 1) lines.push_back(describe_sums(run));
-  lines.push_back(fmt::format("checkpoints: written in the background from {:.1f} MiB of rank 0's memory",
-                              mib(run.snapshot_bytes)));
+  lines.push_back(fmt::format("checkpoints: written in the background from {} of rank 0's memory",
+                              size_text(run.snapshot_bytes)));
   lines.push_back(describe_memory(run));
   lines.push_back(describe_batches(run));
   return fmt::format("{}", fmt::join(lines, "\n"));

@@ -133,7 +133,7 @@ TEST_F(BenchLoader, RanksOfAMachineDecodeEachBlockOnceIfTheyHaveRoomTogether) {
   EXPECT_EQ(together["cache_shared_by"], 4);
   EXPECT_EQ(together["cache_bytes"], 13 * 96);
   EXPECT_EQ(together["decoded_blocks"], 13);
-  EXPECT_THAT(together["data"].get<std::string>(), HasSubstr("4 share a cache of 0.0 MiB"));
+  EXPECT_THAT(together["data"].get<std::string>(), HasSubstr("4 share a cache of 1.2 KiB"));
 }
 
 TEST_F(BenchLoader, MeasuresEveryNumberOfThreadsUpToTheCores) {

@@ -65,7 +65,7 @@ TEST_F(TokenWindows, AreReadAlikeFromMemoryAndFromFilesOfAnyIntegers) {
   const auto streamed = open({.memory_budget = 900, .context = 7}, {"u8.h5"});
   EXPECT_EQ(memory->fingerprint(), streamed->fingerprint());
   EXPECT_NE(memory->fingerprint(), open({.context = 8}, {"u8.h5"})->fingerprint());
-  EXPECT_THAT(memory->describe(), AllOf(HasSubstr("/x (1000) uint8, in memory (0.0 MiB on each rank)"),
+  EXPECT_THAT(memory->describe(), AllOf(HasSubstr("/x (1000) uint8, in memory (1000 B on each rank)"),
                                         HasSubstr("142 windows of 7 tokens, one every 7")));
 }
 
