@@ -8,6 +8,8 @@
 #include <map>
 #include <set>
 
+#include "io/dataset/layouts/record_fields.h"
+
 namespace lockstep {
 
 namespace {
@@ -115,10 +117,8 @@ std::vector<Candidate> find_candidates(const std::vector<DatasetDescription>& da
 
 bool is_pattern(const Candidate& candidate) { return candidate.name.find('*') != std::string::npos; }
 
-/// Whether its name or its values say that these are targets.
-bool seems_target(const Candidate& candidate) {
-  if (candidate.names_classes) return true;
-  std::string own = candidate.name.substr(candidate.name.rfind('/') + 1);
+/// Whether a name says that these are targets.
+bool seems_target(std::string own) {
   std::ranges::transform(own, own.begin(), [](unsigned char c) { return std::tolower(c); });
   constexpr std::array kWords = {"label", "target", "class", "categor"};
   return own == "y" ||
@@ -126,6 +126,10 @@ bool seems_target(const Candidate& candidate) {
 }
 
 std::string group_of(const std::string& name) { return name.substr(0, name.rfind('/')); }
+
+bool seems_target(const Candidate& candidate) {
+  return candidate.names_classes || seems_target(candidate.name.substr(candidate.name.rfind('/') + 1));
+}
 
 /// The number of targets: (1, N) is the way of MATLAB to write N.
 int64_t targets_in(const Candidate& y) { return y.rows == 1 && y.last > 1 ? y.last : y.rows; }
@@ -158,6 +162,23 @@ const Candidate* find_samples(const std::vector<Candidate>& candidates, const Ca
 }
 
 }  // namespace
+
+FoundSource find_fields(const hdf5::Dataset& table) {
+  std::string y, x;
+  int64_t values = 0;
+  for (const RecordField& field : fields_of(table)) {
+    const bool is_text = field.type.name == "string";
+    if (y.empty() && field.extents.empty() &&
+        (is_text || (field.number && seems_target(field.name.substr(field.name.rfind('.') + 1)))))
+      y = field.name;
+    else if (field.number && field.count() > std::max<int64_t>(1, values))
+      x = field.name, values = field.count();
+    else if (field.number && values <= 1)
+      x += (x.empty() ? "" : ",") + field.name, values = 1;
+  }
+  if (x.empty() || y.empty()) return {};
+  return {table.name() + "." + x, table.name() + "." + y, ""};
+}
 
 std::vector<FoundObject> find_objects(const std::vector<DatasetDescription>& datasets) {
   const std::set<std::string> names = names_of(datasets);
@@ -192,6 +213,8 @@ std::vector<FoundSource> find_sources(const std::vector<DatasetDescription>& dat
     found.push_back({x.name, has(y) ? y : "", group.empty() ? "/" : group, is_last});
     if (has(y)) known.insert({x.name, y});
   }
+  for (const DatasetDescription& dataset : datasets)
+    if (!dataset.x_fields.empty()) found.push_back({dataset.x_fields, dataset.y_field, ""});
   for (const Candidate& y : candidates) {
     if (!seems_target(y) || known.contains(y.name)) continue;
     const Candidate* x = find_samples(candidates, y);

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "io/hdf5/hdf5.h"
 #include "io/probe/inspect.h"
 
 namespace lockstep {
@@ -16,6 +17,10 @@ struct FoundSource {
   /// Whether the last axis of x counts the samples, by the number of targets.
   bool is_last_axis = false;
 };
+
+/// The fields of a table that seem to be samples and targets: an array, or else all numbers side by side, and
+/// a field with such a name or with names of classes. Without names if there are no such fields.
+FoundSource find_fields(const hdf5::Dataset& table);
 
 /// Several data sets that a config names as one.
 struct FoundObject {

@@ -5,6 +5,7 @@
 
 #include "io/dataset/layouts/open_rows.h"
 #include "io/dataset/layouts/plain_rows.h"
+#include "io/dataset/layouts/record_fields.h"
 #include "io/dataset/layouts/unpacked_rows.h"
 #include "io/dataset/targets/class_names.h"
 #include "io/hdf5/elements/text_reader.h"
@@ -74,6 +75,9 @@ DatasetDescription describe(const hdf5::File& file, const hdf5::Dataset& dataset
     result.usable_as = usable_as(dataset);
     if (!result.usable_as.empty()) {
       require_rows(dataset);
+      const FoundSource fields = is_complex(dataset.type()) ? FoundSource() : find_fields(dataset);
+      result.x_fields = fields.x;
+      result.y_field = fields.y;
       return result;
     }
     // Text may be the names of classes.
@@ -234,6 +238,8 @@ void to_json(nlohmann::json& json, const DatasetDescription& value) {
           {"written", value.written},
           {"usable", value.usable},
           {"usable_as", value.usable_as},
+          {"x_fields", value.x_fields},
+          {"y_field", value.y_field},
           {"problem", value.problem},
           {"broken", value.broken},
           {"warnings", value.warnings},
@@ -303,6 +309,8 @@ static void from_json(const nlohmann::json& json, DatasetDescription& value) {
   json.at("written").get_to(value.written);
   json.at("usable").get_to(value.usable);
   json.at("usable_as").get_to(value.usable_as);
+  json.at("x_fields").get_to(value.x_fields);
+  json.at("y_field").get_to(value.y_field);
   json.at("problem").get_to(value.problem);
   json.at("broken").get_to(value.broken);
   json.at("warnings").get_to(value.warnings);

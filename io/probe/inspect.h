@@ -19,15 +19,16 @@ struct DatasetDescription {
   std::string layout;                ///< "contiguous", "chunked", "compact", "virtual", "external"
   std::vector<int64_t> chunk;        ///< empty unless chunked
   std::vector<std::string> filters;  ///< "shuffle", "deflate", ...
-  std::string by_libhdf5;    ///< why libhdf5 reads the values, one thread at a time; "" if it does not
-  int64_t stored_bytes = 0;  ///< in the file, after compression
-  int64_t value_bytes = 0;   ///< of one value in the file, not compressed
-  bool written = true;       ///< false: no value was ever stored, so all read as the fill value
-  bool usable = false;       ///< as x or as targets
-  std::string usable_as;     ///< how else than by its name (lockstep::usable_as()); "" if not at all
-  bool unreadable = false;   ///< it has values, but a filter is missing on this machine
-  std::string problem;       ///< why it is not usable, or ""
-  bool broken = false;       ///< not usable because its values cannot be read
+  std::string by_libhdf5;         ///< why libhdf5 reads the values, one thread at a time; "" if it does not
+  int64_t stored_bytes = 0;       ///< in the file, after compression
+  int64_t value_bytes = 0;        ///< of one value in the file, not compressed
+  bool written = true;            ///< false: no value was ever stored, so all read as the fill value
+  bool usable = false;            ///< as x or as targets
+  std::string usable_as;          ///< how else than by its name (lockstep::usable_as()); "" if not at all
+  std::string x_fields, y_field;  ///< of a table: find_fields(); "" if there are none
+  bool unreadable = false;        ///< it has values, but a filter is missing on this machine
+  std::string problem;            ///< why it is not usable, or ""
+  bool broken = false;            ///< not usable because its values cannot be read
   /// A sentence each: rows that were never written, ...
   std::vector<std::string> warnings;
   std::vector<std::string> notes;  ///< what training understands of it: RowFacts::notes

@@ -126,7 +126,13 @@ void print_column(const ColumnStatistics& column, const std::string& name, const
     print_text("--json has the histograms of the {} {}s\n", channels, channel);
 }
 
-void print_classes(const DataStatistics& statistics) {
+/// A class as the file has it: by its name or label.
+std::string class_text(const Dataset& dataset, size_t number) {
+  if (!dataset.class_names().empty()) return printable(dataset.class_names().at(number));
+  return std::to_string(static_cast<int64_t>(number) + dataset.understood().first_label);
+}
+
+void print_classes(const Dataset& dataset, const DataStatistics& statistics) {
   if (statistics.classes.empty()) return;
   int64_t all = 0, empty = 0;
   for (const int64_t count : statistics.classes) {
@@ -137,9 +143,9 @@ void print_classes(const DataStatistics& statistics) {
   const size_t shown = std::min(statistics.classes.size(), kRows + kHistograms);
   std::vector<std::vector<std::string>> rows{{"class", "targets", "share", ""}};
   for (size_t c = 0; c < shown; ++c)
-    rows.push_back({fmt::format("{}", c), readable_count(statistics.classes[c]),
+    rows.push_back({class_text(dataset, c), readable_count(statistics.classes[c]),
                     share_text(statistics.classes[c], all), bar(statistics.classes[c], largest)});
-  print_table(rows, {true, true, true, false});
+  print_table(rows, {dataset.class_names().empty(), true, true, false});
   if (shown < statistics.classes.size())
     print_text("and {} (--json lists all)\n",
                counted(statistics.classes.size() - shown, "more class", "more classes"));
@@ -166,7 +172,10 @@ Json statistics_json(const Dataset& dataset, const DataStatistics& statistics) {
   if (const auto normalize = normalize_of(dataset, statistics))
     report["normalize"] = {{"mean", normalize->first}, {"std", normalize->second}};
   if (dataset.target_kind() == TargetKind::classes)
-    report["y"] = {{"classes", statistics.classes}, {"ignored", statistics.ignored}};
+    report["y"] = {{"classes", statistics.classes},
+                   {"class_names", dataset.class_names()},
+                   {"first_label", dataset.understood().first_label},
+                   {"ignored", statistics.ignored}};
   else if (dataset.target_kind() != TargetKind::none)
     report["y"] = column_json(statistics.y);
   return report;
@@ -177,7 +186,7 @@ void print_statistics(const Dataset& dataset, const DataStatistics& statistics) 
   print_column(has_one_channel(dataset) ? as_one(statistics.x) : statistics.x, "x", "channel");
   if (dataset.target_kind() == TargetKind::classes) {
     print_text("\n");
-    print_classes(statistics);
+    print_classes(dataset, statistics);
   } else if (dataset.target_kind() != TargetKind::none) {
     print_text("\n");
     print_column(statistics.y, "y", "target");

@@ -62,13 +62,27 @@ bool TrainedModel::is_part(const DataArguments& arguments) const {
          !options.data.validation && options.data.validation_split > 0;
 }
 
+namespace {
+
+/// A config with the keys that arguments set.
+Config config_of(const TrainedModel::DataArguments& arguments) {
+  std::vector<std::string> sets;
+  if (!arguments.sample_axis.empty())
+    sets = {"data.train.files=other.h5", "data.train.sample_axis=" + arguments.sample_axis};
+  if (!arguments.missing.empty()) sets.push_back("data.missing=" + arguments.missing);
+  return load_config("", sets);
+}
+
+}  // namespace
+
 DataSource TrainedModel::source_of(const DataArguments& arguments) const {
   const TrainOptions& options = config_;
   if (!arguments.data.empty()) {
     DataSource source = parse_data_source(arguments.data, arguments.split);
     for (std::string& file : source.files) file = absolute_path(file, "");
     // The samples of other data are cut out of it as those of the run's were.
-    source.sample_axis = options.data.train.sample_axis;
+    source.sample_axis = arguments.sample_axis.empty() ? options.data.train.sample_axis
+                                                       : config_of(arguments).data.train.sample_axis;
     source.window = options.data.train.window;
     source.stride = options.data.train.stride;
     source.window_target = options.data.train.window_target;
@@ -93,20 +107,21 @@ std::unique_ptr<Dataset> TrainedModel::open(World& world, const DataArguments& a
   // Predictions are those of rank 0 alone; sharing memory is collective.
   std::optional<MachineMemory> machine;
   if (with_targets) machine = machine_memory(world);
-  DatasetOptions how{.memory_budget = options.data.memory_budget,
-                     .readers = options.data.threads,
-                     .task = target_task(options),
-                     .classes = task().objective().classifies() ? task().objective().outputs() : 0,
-                     .kind = task().objective().kind(),
-                     .class_names = task().data().class_names,
-                     .missing = options.data.missing,
-                     .ignored_label = options.train.ignore_label,
-                     .understood = task().data().understood,
-                     .context = options.data.context,
-                     .stride = is_part(arguments) ? options.data.stride : 0,  // to find the same parts again
-                     .machine = machine ? &*machine : nullptr,
-                     .places = {places_folder(options.run.dir), /*saves=*/false},
-                     .probe = world.local_rank() == 0};
+  DatasetOptions how{
+      .memory_budget = options.data.memory_budget,
+      .readers = options.data.threads,
+      .task = target_task(options),
+      .classes = task().objective().classifies() ? task().objective().outputs() : 0,
+      .kind = task().objective().kind(),
+      .class_names = task().data().class_names,
+      .missing = arguments.missing.empty() ? options.data.missing : config_of(arguments).data.missing,
+      .ignored_label = options.train.ignore_label,
+      .understood = task().data().understood,
+      .context = options.data.context,
+      .stride = is_part(arguments) ? options.data.stride : 0,  // to find the same parts again
+      .machine = machine ? &*machine : nullptr,
+      .places = {places_folder(options.run.dir), /*saves=*/false},
+      .probe = world.local_rank() == 0};
   pad_like(how, task().data().x_shape, task().data().y_shape);
   DataSource source = source_of(arguments);
   if (!arguments.x.empty()) source.x = arguments.x;
@@ -132,6 +147,14 @@ void add_data_options(Command command, TrainedModel::DataArguments& arguments) {
   command.add("--data", arguments.data, "FILE.h5 or FILE.h5:/GROUP; default: the run's own").type("");
   command.add("--split", arguments.split, "train, validation or test (default)").type("");
   command.add("--x", arguments.x, "Name of the samples' data set, if not GROUP/x").type("");
+  command
+      .add("--sample-axis", arguments.sample_axis,
+           "With --data: the axis of its samples that counts them, or last; default: as in training")
+      .type("AXIS");
+  command
+      .add("--missing", arguments.missing,
+           "What NaN and missing values are read as; default: data.missing of the training")
+      .type("NUMBER");
 }
 
 }  // namespace lockstep

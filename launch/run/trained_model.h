@@ -39,6 +39,7 @@ class TrainedModel {
   /// Error(data) if it does not fit the model.
   struct DataArguments {
     std::string data, split = "test", x, y;
+    std::string sample_axis, missing;  ///< as data.train.sample_axis and data.missing; "": as in training
   };
   /// The source of that data.
   DataSource source_of(const DataArguments& arguments) const;

@@ -65,6 +65,15 @@ TRIALS = [
     ("anndata_csr_like.h5ad", "train", DONE, [r"sparse matrix \(CSR\)", "class names, from 0 on: a, b, c, d"],
      ("/X", "/obs/cell_type")),
     ("anndata_csr_like.h5ad", "train", DATA, ["/X/data"]),
+    ("anndata_csr_like.h5ad", "info", DONE,
+     [r'x = "/X", y = "/obs/cell_type"', r"/X: \(64, 100\) float32, a sparse"]),
+    ("anndata_csr_like.h5ad", "check", DONE,
+     ["names of 4 classes, with their targets: a 16, b 16, c 16, d 16"]),
+    ("matlab_like.mat", "info", DONE,
+     [r"/X \(3, 8, 8, 64\) has its samples on the last axis", 'x = "/X", y = "/y"']),
+    ("matlab_like.mat", "check", DONE, ["classes 1 to 4, targets of each: 16 16 16 16"]),
+    ("compound.h5", "info", DONE, ['x = "/train.pixels", y = "/train.label"']),
+    ("compound.h5", "check", DONE, ["x = /train.pixels, y = /train.label: task: classification, 4 classes"]),
 ]
 
 

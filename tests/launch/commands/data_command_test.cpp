@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "src/core/text/json.h"
-#include "tests/io/data_files.h"
+#include "tests/io/text_files.h"
 #include "tests/launch/commands/command_line.h"
 
 namespace lockstep {
@@ -51,6 +51,16 @@ TEST_F(DataCommand, StatsGivesWhatAConfigNormalizesBy) {
   EXPECT_EQ(json["x"]["all"]["max"], 239);
   EXPECT_EQ(json["x"]["channels"].size(), 4u);
   EXPECT_NEAR(json["normalize"]["mean"][0].get<double>(), mean, 1e-15);
+}
+
+TEST_F(DataCommand, StatsNamesClasses) {
+  put_text(path("b.h5"), "/names", {4}, {"dog", "cat", "dog", "dog"});
+  put(path("b.h5"), "/values", {4, 2}, counting<float>(8));
+  put(path("b.h5"), "/from_one", {4}, std::vector<int32_t>{1, 2, 2, 1});
+  EXPECT_THAT(run("data stats b.h5 --x /values --y /names").out,
+              AllOf(HasSubstr("\ncat          1  25.00 %"), HasSubstr("\ndog          3  75.00 %")));
+  const Outcome from_one = run("data stats b.h5 --x /values --y /from_one --json");
+  EXPECT_EQ(parse_json(from_one.out)["y"]["first_label"], 1) << from_one.err;
 }
 
 TEST_F(DataCommand, StatsTakesOtherNamesAndSaysWhatIsMissing) {
@@ -152,6 +162,24 @@ TEST_F(DataCommand, InfoSaysWhatTrainingMakesOfEachLayout) {
                           HasSubstr("/images (7, 3, 9) has its samples on the last axis"),
                           HasSubstr("{ files = \"b.h5\", x = \"/data/*/obs\", y = \"/data/*/label\" }"),
                           HasSubstr("{ files = \"b.h5\", x = \"/images\", y = \"/classes\" }")));
+  {
+    struct Event {
+      float energy, charge;
+      int32_t label;
+    };
+    const std::vector<Event> events = {{1, 2, 0}, {3, 4, 1}, {5, 6, 0}, {7, 8, 1}};
+    const hdf5::Lock lock;
+    const hdf5::Id type(H5Tcreate(H5T_COMPOUND, sizeof(Event)));
+    H5Tinsert(type.get(), "energy", HOFFSET(Event, energy), H5T_NATIVE_FLOAT);
+    H5Tinsert(type.get(), "charge", HOFFSET(Event, charge), H5T_NATIVE_FLOAT);
+    H5Tinsert(type.get(), "label", HOFFSET(Event, label), H5T_NATIVE_INT32);
+    put_elements(path("c.h5"), "/events", {4}, type.get(), events.data());
+  }
+  EXPECT_THAT(
+      run("data info c.h5").out,
+      HasSubstr("# 4 samples of (2) float32\n"
+                "  train = { files = \"c.h5\", x = \"/events.energy,charge\", y = \"/events.label\" }"));
+  EXPECT_THAT(run("data check c.h5").out, HasSubstr("task: classification, 2 classes"));
   // Such a line trains.
   const std::string model =
       " --set model.name=mlp --set run.device=cpu --set train.steps=1 "
@@ -178,6 +206,29 @@ TEST_F(DataCommand, CheckTakesTheKeysOfAConfig) {
   EXPECT_THAT(wrong.err, HasSubstr("'train.epochs' does not say how data is read"));
   EXPECT_THAT(run("data check a.h5:/train").out, HasSubstr("targets of each: 20 20 20"));
   EXPECT_THAT(run("data check a.h5").out, HasSubstr("targets of each: 20 20 20"));
+}
+
+TEST_F(DataCommand, PredictTakesDataThatLiesOtherwise) {
+  put(path("b.h5"), "/images", {7, 3, 9}, counting<float>(189, 5));
+  put(path("b.h5"), "/labels", {9}, counting<int64_t>(9, 3));
+  ASSERT_EQ(
+      run("train --run run --set 'data.train={ files = \"b.h5\", x = \"/images\", y = \"/labels\" }' --set "
+          "model.name=mlp --set run.device=cpu --set train.steps=1 --set train.global_batch=4")
+          .exit_code,
+      0);
+  std::vector<float> other = counting<float>(105, 5);
+  other[30] = NAN;
+  put(path("c.h5"), "/x", {5, 7, 3}, other);
+  const std::string predict = "predict run --device cpu --data c.h5 --x /x --out p.h5";
+  // As in training, the samples would be on the last axis.
+  EXPECT_EQ(run(predict).exit_code, 3);
+  const Outcome nan = run(predict + " --sample-axis 0");
+  EXPECT_EQ(nan.exit_code, 3);
+  EXPECT_THAT(nan.err, HasSubstr("sample 1 holds NaN"));
+  const Outcome done = run(predict + " --sample-axis 0 --missing 0");
+  EXPECT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_THAT(done.out, HasSubstr("5 predictions"));
+  EXPECT_EQ(run(predict + " --sample-axis x").exit_code, 2);
 }
 
 }  // namespace
