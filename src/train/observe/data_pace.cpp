@@ -33,7 +33,8 @@ std::string remedy(const DataPace& pace, int threads, double amplification) {
         "decoded faster",
         threads);
   return fmt::format(
-      "The storage is slow: copy the files to each machine (data.stage), or raise data.threads (now {})",
+      "The readers wait for bytes, or for a core: copy the files to storage of each machine (data.stage), or "
+      "raise data.threads (now {})",
       threads);
 }
 
@@ -65,13 +66,12 @@ bool is_held_up(const DataPace& pace) {
 
 std::string pace_in_words(const DataPace& pace, int threads, double amplification) {
   const std::string read = per_second(pace.read_per_s), taken = per_second(pace.taken_per_s);
-  const std::string by = counted(threads, "thread");
+  const std::string by = counted(threads, "thread") + " on each rank";
   if (!is_held_up(pace))
-    return fmt::format("reading: {} of a rank can read {} samples/s, the model takes {}", by, read, taken);
+    return fmt::format("reading: {} samples/s are possible ({}), the model takes {}", read, by, taken);
   return fmt::format(
-      "steps wait {:.0f} % of their time for data: {} of each rank read {} samples/s together, the model could "
-      "take {}. {}.",
-      100 * pace.waited, by, read, taken, remedy(pace, threads, amplification));
+      "steps wait {:.0f} % of their time for data: {} samples/s are read ({}), the model could take {}. {}.",
+      100 * pace.waited, read, by, taken, remedy(pace, threads, amplification));
 }
 
 }  // namespace lockstep
