@@ -116,7 +116,8 @@ Loader::Impl::Impl(Exec exec, const Dataset& data, const Sampler& order, const O
       {.steps = known,
        .first_slot = options.first_slot,
        .rows = options.rows,
-       .sample = [this](int64_t number, int64_t slot_of_batch) { return sample_of(number, slot_of_batch); }});
+       .sample = [this](int64_t number, int64_t slot_of_batch) { return sample_of(number, slot_of_batch); },
+       .certain_steps = batches});
   for (int i = 0; i < options.threads; ++i) threads.emplace_back([this] { serve(); });
 }
 

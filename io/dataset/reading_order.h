@@ -14,6 +14,8 @@ struct ReadingOrder {
   /// The sample in a slot of a step; -1: none.
   std::function<int64_t(int64_t step, int64_t slot)> sample;
   int64_t run = 1;  ///< `sample` is the first of this many consecutive ones
+  /// The first steps, which are read for certain; nothing is prepared for those behind them.
+  int64_t certain_steps = INT64_MAX;
 };
 
 /// Announces a ReadingOrder while it exists. If there are several, the newest applies. Thread-safe.

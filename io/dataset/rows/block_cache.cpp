@@ -226,7 +226,8 @@ bool BlockCache::make_ahead(Locked& lock) {
   look_ahead();
   const auto use = uses_->first([&](int64_t block) { return table_->find(block) < 0; });
   slot = table_->find_dispensable();
-  if (!use || ((*table_)[slot].block >= 0 && (*table_)[slot].next_use <= use->step)) return false;
+  if (!use || use->step >= following_.back()->order_.certain_steps) return false;
+  if ((*table_)[slot].block >= 0 && (*table_)[slot].next_use <= use->step) return false;
   ++(*table_)[slot].pins;
   // A copy: an order may end meanwhile.
   const auto make = [&, make_any = following_.back()->make_](std::span<std::byte> block) {

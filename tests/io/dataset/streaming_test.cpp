@@ -89,6 +89,14 @@ TEST(Dataset, DecodesTheNextChunksWhileBatchesAreNotWanted) {
     const auto data = open_dataset({{folder / "a.h5"}, "/x", ""}, options);
     EXPECT_EQ(data->cache_use().bytes, (threads + 1) * kChunk * 3 * int64_t{sizeof(float)});
     const Sampler sampler(1, kRows, kBatch, {Order::Kind::stored});
+    {
+      Loader of_a_chunk(
+          Exec{}, *data, sampler,
+          {.rows = kBatch, .last_epoch = 1, .threads = threads, .max_batches = kChunk / kBatch});
+      while (of_a_chunk.next() != nullptr) {
+      }
+    }
+    EXPECT_EQ(data->cache_use().decoded, 1) << "nothing behind the last batch";
     Loader loader(Exec{}, *data, sampler, {.rows = kBatch, .last_epoch = 1, .threads = threads});
     // That of the batches that are held, and one for each thread.
     EXPECT_TRUE(await([&] { return data->cache_use().decoded == 1 + threads; }));

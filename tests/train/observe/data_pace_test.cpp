@@ -37,7 +37,7 @@ TEST(DataPaceMeter, ComparesWhatIsReadWithWhatIsTaken) {
   EXPECT_TRUE(fast->by_decoding);
   EXPECT_FALSE(is_held_up(*fast));
   EXPECT_EQ(pace_in_words(*fast, 2, 1),
-            "reading: 2 threads of a rank can read 4000 samples/s, the model takes 500");
+            "reading: 4000 samples/s are possible (2 threads on each rank), the model takes 500");
 
   const auto slow = pace_of(/*waited=*/0.1, /*read=*/0.04, /*decode=*/0.16, /*threads=*/1);
   EXPECT_NEAR(slow->read_per_s, 500, 1e-6);
@@ -46,15 +46,15 @@ TEST(DataPaceMeter, ComparesWhatIsReadWithWhatIsTaken) {
   EXPECT_TRUE(is_held_up(*slow));
   EXPECT_EQ(
       pace_in_words(*slow, 1, 1),
-      "steps wait 50 % of their time for data: 1 thread of each rank read 500 samples/s together, the "
-      "model could take 1000. Raise data.threads (now 1), if there are free cores, or let `lockstep data "
-      "repack` store what is decoded faster.");
+      "steps wait 50 % of their time for data: 500 samples/s are read (1 thread on each rank), the model "
+      "could take 1000. Raise data.threads (now 1), if there are free cores, or let `lockstep data repack` "
+      "store what is decoded faster.");
 }
 
 TEST(DataPaceMeter, NamesWhatHelps) {
   const DataPace pace{.read_per_s = 3.14159, .taken_per_s = 12345, .waited = 0.9, .by_decoding = false};
   EXPECT_THAT(pace_in_words(pace, 2, 1),
-              HasSubstr("read 3.1 samples/s together, the model could take 12000."));
+              HasSubstr("3.1 samples/s are read (2 threads on each rank), the model could take 12000."));
   EXPECT_THAT(pace_in_words(pace, 2, 1), HasSubstr("data.stage"));
   EXPECT_THAT(pace_in_words(pace, 2, 40), HasSubstr("decodes 40.0 times what it uses: set data.shuffle"));
 }
