@@ -1,7 +1,6 @@
 #pragma once
 
-// Convolutions through cuDNN's backend API: a descriptor of an operation, the engines that cuDNN offers for
-// it, and a plan made of one of them. Included only where cuDNN may be used.
+// Convolutions through cuDNN's backend API. Included only where cuDNN may be used.
 #include <cudnn.h>
 
 #include <compare>
@@ -13,19 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include "src/device/libraries/handle.h"
+#include "src/device/libraries/cudnn_graph.h"
 
 namespace lockstep {
-
-/// Owns a descriptor of the backend API.
-using CudnnDescriptor = Handle<cudnnBackendDescriptor_t, cudnnBackendDestroyDescriptor>;
-
-/// Engines and algorithms that need more scratch memory than this are skipped.
-inline constexpr size_t kCudnnWorkspaceLimit = size_t{512} << 20;
-
-/// Whether cuDNN supports the request. Throws for any other error than "not supported", which a fallback
-/// would hide.
-bool is_supported(cudnnStatus_t status);
 
 /// One direction of a cross-correlation, summed in float. All tensors are channels-last, without gaps.
 struct CudnnConvolution {
@@ -41,26 +30,18 @@ struct CudnnConvolution {
   std::vector<int64_t> pad_before, pad_after, stride, dilation;
   bool adds = false;  ///< to what is there, in place of overwriting it
 
+  /// The ids of the tensors for CudnnPlan::run(). The direction says which is overwritten, or added to.
+  static constexpr int64_t kData = 1, kFilters = 2, kResult = 3;
+
   auto operator<=>(const CudnnConvolution&) const = default;
 };
 
-/// An engine that is ready to run. Used only with the handle that it was planned for.
-class CudnnPlan {
- public:
-  CudnnPlan(CudnnDescriptor config, CudnnDescriptor plan, size_t workspace_bytes);
+/// In elements, without gaps; extents are of the samples, the channels and the axes.
+std::vector<int64_t> channels_last_strides(const std::vector<int64_t>& extents);
 
-  size_t workspace_bytes() const { return workspace_bytes_; }
-
-  /// Enqueues on the handle's stream; does not wait. The direction says which of the three is overwritten, or
-  /// added to; the others are read. All four start at multiples of 16 bytes and do not overlap; `workspace`
-  /// may be null if it needs no bytes.
-  void run(cudnnHandle_t handle, const void* data, const void* filters, const void* result,
-           void* workspace) const;
-
- private:
-  CudnnDescriptor config_, plan_;
-  size_t workspace_bytes_;
-};
+/// Adds the operation to a graph, between tensors of the convolution's extents and type.
+void add_convolution(CudnnGraph& graph, const CudnnConvolution& convolution, CudnnGraph::Tensor data,
+                     CudnnGraph::Tensor filters, CudnnGraph::Tensor result);
 
 /// The plans made with one handle, so that equal layers share one.
 class CudnnPlans {

@@ -98,8 +98,11 @@ void EngineTuner::start() {
           if (!memory) memory.emplace(exec_, convolution, plans);
           try {
             return time_run(exec_, limit, [&] {
-              plans[place].run(cuda.cudnn(), memory->data.data(), memory->filters.data(),
-                               memory->result.data(), memory->workspace.data());
+              plans[place].run(cuda.cudnn(),
+                               {{CudnnConvolution::kData, memory->data.data()},
+                                {CudnnConvolution::kFilters, memory->filters.data()},
+                                {CudnnConvolution::kResult, memory->result.data()}},
+                               memory->workspace.data());
             });
           } catch (const Error& error) {
             synchronize(exec_);  // throws if the GPU itself has failed

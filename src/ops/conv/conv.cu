@@ -77,7 +77,11 @@ struct Conv::Cuda::Impl {
 
   void run(const CudnnPlan& engine, const void* data, const void* filters, const void* result,
            Tensor workspace) const {
-    engine.run(exec.cuda->cudnn(), data, filters, result, library_workspace(workspace));
+    engine.run(exec.cuda->cudnn(),
+               {{CudnnConvolution::kData, data},
+                {CudnnConvolution::kFilters, filters},
+                {CudnnConvolution::kResult, result}},
+               library_workspace(workspace));
   }
   void* library_workspace(Tensor workspace) const {
     return static_cast<std::byte*>(workspace.raw()) + narrow_bytes;

@@ -39,7 +39,11 @@ class CudnnPlanTest : public testing::Test {
                                                                                                 : 1);
     copy(exec(), at(result == 0 ? 1 : 0), &left, sizeof left);
     copy(exec(), at(result == 2 ? 1 : 2), &right, sizeof right);
-    plan->run(context->cudnn(), at(0), at(1), at(2), at(3));
+    plan->run(context->cudnn(),
+              {{CudnnConvolution::kData, at(0)},
+               {CudnnConvolution::kFilters, at(1)},
+               {CudnnConvolution::kResult, at(2)}},
+              at(3));
     float value = 0;
     copy(exec(), &value, at(result), sizeof value);
     synchronize(exec());

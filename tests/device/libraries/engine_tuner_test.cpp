@@ -132,7 +132,11 @@ TEST_F(EngineTunerTest, ComputesTheSameAsTheFirstEngine) {
   for (CudnnPlans* const plans : {&untuned, &context->plans()}) {
     const CudnnPlan* const plan = plans->find(context->cudnn(), of_samples(2));
     ASSERT_NE(plan, nullptr);
-    plan->run(context->cudnn(), at(0), at(1), at(2), at(3));
+    plan->run(context->cudnn(),
+              {{CudnnConvolution::kData, at(0)},
+               {CudnnConvolution::kFilters, at(1)},
+               {CudnnConvolution::kResult, at(2)}},
+              at(3));
     std::vector<float>& result = results[plans == &untuned ? 0 : 1];
     result.resize(2 * 3 * 4 * 4);
     copy(exec(), result.data(), at(2), result.size() * sizeof(float));

@@ -36,7 +36,9 @@ enum cudnnDataType_t {
   CUDNN_DATA_FLOAT = 0,
   CUDNN_DATA_DOUBLE = 1,
   CUDNN_DATA_HALF = 2,
-  CUDNN_DATA_BFLOAT16 = 9
+  CUDNN_DATA_INT32 = 4,
+  CUDNN_DATA_BFLOAT16 = 9,
+  CUDNN_DATA_BOOLEAN = 11
 };
 enum cudnnMathType_t {
   CUDNN_DEFAULT_MATH = 0,  ///< allows TF32
