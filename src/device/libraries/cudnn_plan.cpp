@@ -1,5 +1,9 @@
 #include "src/device/libraries/cudnn_plan.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace lockstep {
@@ -71,6 +75,27 @@ CudnnGraph graph_of(cudnnHandle_t handle, const CudnnConvolution& convolution) {
   return graph;
 }
 
+/// All that distinguishes it from others.
+std::string in_words(const CudnnConvolution& c) {
+  constexpr const char* kDirections[] = {"forward", "data gradient", "filter gradient"};
+  const auto list = [](const std::vector<int64_t>& values) {
+    return fmt::format("{}", fmt::join(values, ","));
+  };
+  const char* const type = c.type == CUDNN_DATA_FLOAT      ? "fp32"
+                           : c.type == CUDNN_DATA_BFLOAT16 ? "bf16"
+                                                           : "fp16";
+  return fmt::format("{} in {}{} data {} filters {} result {} padding {}/{} stride {} dilation {}{}",
+                     kDirections[static_cast<size_t>(c.direction)], type, c.tf32 ? " as tf32" : "",
+                     list(c.data), list(c.filters), list(c.result), list(c.pad_before), list(c.pad_after),
+                     list(c.stride), list(c.dilation), c.adds ? " adds" : "");
+}
+
+size_t bytes_of(const CudnnConvolution& convolution, const std::vector<int64_t>& extents) {
+  int64_t elements = 1;
+  for (const int64_t extent : extents) elements *= extent;
+  return static_cast<size_t>(elements) * (convolution.type == CUDNN_DATA_FLOAT ? 4 : 2);
+}
+
 }  // namespace
 
 std::vector<int64_t> channels_last_strides(const std::vector<int64_t>& extents) {
@@ -98,16 +123,34 @@ void add_convolution(CudnnGraph& graph, const CudnnConvolution& convolution, Cud
 }
 
 const CudnnPlan* CudnnPlans::find(cudnnHandle_t handle, const CudnnConvolution& convolution) {
-  auto found = plans_.find(convolution);
-  if (found == plans_.end()) found = plans_.emplace(convolution, make(handle, convolution)).first;
+  auto found = convolutions_.find(convolution);
+  if (found == convolutions_.end())
+    found = convolutions_.emplace(convolution, make(handle, convolution)).first;
   return found->second ? &*found->second : nullptr;
 }
 
 std::optional<CudnnPlan> CudnnPlans::make(cudnnHandle_t handle, const CudnnConvolution& convolution) const {
+  const auto started = std::chrono::steady_clock::now();
   const CudnnEngineRules rules{.tensor_cores = convolution.type != CUDNN_DATA_FLOAT || convolution.tf32};
   std::vector<CudnnPlan> plans = make_plans(graph_of(handle, convolution), rules, choose_ ? kMaxChoices : 1);
   if (plans.empty()) return std::nullopt;
-  return std::move(plans[choose_ ? choose_(convolution, plans) : 0]);
+  if (!choose_) return std::move(plans.front());
+  const auto run = [&](size_t engine, const std::vector<void*>& memory) {
+    plans[engine].run(handle,
+                      {{CudnnConvolution::kData, memory[0]},
+                       {CudnnConvolution::kFilters, memory[1]},
+                       {CudnnConvolution::kResult, memory[2]}},
+                      memory[3]);
+  };
+  const EngineChoice choice{
+      .operation = in_words(convolution),
+      .engines = plans.size(),
+      .preparing_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(),
+      .bytes = {bytes_of(convolution, convolution.data), bytes_of(convolution, convolution.filters),
+                bytes_of(convolution, convolution.result),
+                std::ranges::max_element(plans, {}, &CudnnPlan::workspace_bytes)->workspace_bytes()},
+      .run = run};
+  return std::move(plans[choose_(choice)]);
 }
 
 }  // namespace lockstep

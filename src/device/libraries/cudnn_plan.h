@@ -6,13 +6,13 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "src/device/libraries/cudnn_graph.h"
+#include "src/device/libraries/engine_choice.h"
 
 namespace lockstep {
 
@@ -55,16 +55,14 @@ class CudnnPlans {
 
   /// The engines among which choose_by() chooses, at most.
   static constexpr size_t kMaxChoices = 8;
-  /// Returns the place of the plan to use. There is at least one.
-  using Choose = std::function<size_t(const CudnnConvolution&, const std::vector<CudnnPlan>&)>;
-  /// From here on, for convolutions that have no plan yet; empty: the first.
-  void choose_by(Choose choose) { choose_ = std::move(choose); }
+  /// From here on, for operations that have no plan yet; empty: the first.
+  void choose_by(ChooseEngine choose) { choose_ = std::move(choose); }
 
  private:
   std::optional<CudnnPlan> make(cudnnHandle_t handle, const CudnnConvolution& convolution) const;
 
-  Choose choose_;
-  std::map<CudnnConvolution, std::optional<CudnnPlan>> plans_;
+  ChooseEngine choose_;
+  std::map<CudnnConvolution, std::optional<CudnnPlan>> convolutions_;
 };
 
 }  // namespace lockstep

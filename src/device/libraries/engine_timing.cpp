@@ -1,5 +1,5 @@
 // The part of EngineTuner that needs a GPU.
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -24,39 +24,6 @@ std::string describe_device(int device) {
   return fmt::format("{} with {} multiprocessors, cuDNN {}", properties.name, properties.multiProcessorCount,
                      dotted_version(static_cast<int64_t>(cudnnGetVersion())));
 }
-
-/// All that distinguishes it from others.
-std::string in_words(const CudnnConvolution& c) {
-  constexpr const char* kDirections[] = {"forward", "data gradient", "filter gradient"};
-  const auto list = [](const std::vector<int64_t>& values) {
-    return fmt::format("{}", fmt::join(values, ","));
-  };
-  const char* const type = c.type == CUDNN_DATA_FLOAT      ? "fp32"
-                           : c.type == CUDNN_DATA_BFLOAT16 ? "bf16"
-                                                           : "fp16";
-  return fmt::format("{} in {}{} data {} filters {} result {} padding {}/{} stride {} dilation {}{}",
-                     kDirections[static_cast<size_t>(c.direction)], type, c.tf32 ? " as tf32" : "",
-                     list(c.data), list(c.filters), list(c.result), list(c.pad_before), list(c.pad_after),
-                     list(c.stride), list(c.dilation), c.adds ? " adds" : "");
-}
-
-size_t bytes_of(const CudnnConvolution& convolution, const std::vector<int64_t>& extents) {
-  int64_t elements = 1;
-  for (const int64_t extent : extents) elements *= extent;
-  return static_cast<size_t>(elements) * (convolution.type == CUDNN_DATA_FLOAT ? 4 : 2);
-}
-
-/// Memory of a convolution's size. It is zeros, because engines take the same time for any values.
-struct TimedMemory {
-  TimedMemory(Exec exec, const CudnnConvolution& convolution, const std::vector<CudnnPlan>& plans)
-      : data(exec, Memory::device, bytes_of(convolution, convolution.data)),
-        filters(exec, Memory::device, bytes_of(convolution, convolution.filters)),
-        result(exec, Memory::device, bytes_of(convolution, convolution.result)),
-        workspace(exec, Memory::device,
-                  std::ranges::max_element(plans, {}, &CudnnPlan::workspace_bytes)->workspace_bytes()) {}
-
-  Buffer data, filters, result, workspace;
-};
 
 /// Of one run, in a CUDA graph like that of a step, so that the host's time for each call does not count.
 double time_run(Exec exec, double limit, const std::function<void()>& run) {
@@ -91,26 +58,23 @@ void EngineTuner::start() {
   if (!exec_.on_cuda()) return;
   CudaContext& cuda = *exec_.cuda;
   device_ = describe_device(cuda.device());
-  cuda.plans().choose_by(
-      [this, &cuda](const CudnnConvolution& convolution, const std::vector<CudnnPlan>& plans) {
-        std::optional<TimedMemory> memory;
-        return choose(in_words(convolution), plans.size(), [&](size_t place, double limit) {
-          if (!memory) memory.emplace(exec_, convolution, plans);
-          try {
-            return time_run(exec_, limit, [&] {
-              plans[place].run(cuda.cudnn(),
-                               {{CudnnConvolution::kData, memory->data.data()},
-                                {CudnnConvolution::kFilters, memory->filters.data()},
-                                {CudnnConvolution::kResult, memory->result.data()}},
-                               memory->workspace.data());
-            });
-          } catch (const Error& error) {
-            synchronize(exec_);  // throws if the GPU itself has failed
-            log_warning("autotune: left out an engine for {}: {}", in_words(convolution), error.what());
-            return std::numeric_limits<double>::infinity();
-          }
-        });
-      });
+  cuda.plans().choose_by([this](const EngineChoice& choice) {
+    // Zeros, because engines take the same time for any values.
+    std::vector<Buffer> buffers;
+    std::vector<void*> memory;
+    return choose(choice, [&](size_t engine, double limit) {
+      if (buffers.empty())
+        for (const size_t bytes : choice.bytes)
+          memory.push_back(buffers.emplace_back(exec_, Memory::device, bytes).data());
+      try {
+        return time_run(exec_, limit, [&] { choice.run(engine, memory); });
+      } catch (const Error& error) {
+        synchronize(exec_);  // throws if the GPU itself has failed
+        log_warning("autotune: left out an engine for {}: {}", choice.operation, error.what());
+        return std::numeric_limits<double>::infinity();
+      }
+    });
+  });
 }
 
 void EngineTuner::stop() {

@@ -19,32 +19,34 @@ EngineTuner::EngineTuner(Exec exec, const std::string& known, Ranks ranks)
   start();
   std::istringstream lines(known);
   std::getline(lines, known_device_);
-  uint64_t convolution = 0;
+  uint64_t operation = 0;
   size_t place = 0;
   if (known_device_ == device_)
-    while (lines >> std::hex >> convolution >> std::dec >> place) known_[convolution] = place;
+    while (lines >> std::hex >> operation >> std::dec >> place) known_[operation] = place;
 }
 
 EngineTuner::~EngineTuner() { stop(); }
 
-size_t EngineTuner::choose(const std::string& convolution, size_t engines, const Seconds& seconds) {
+size_t EngineTuner::choose(const EngineChoice& choice, const Seconds& seconds) {
+  const size_t engines = choice.engines;
   if (engines == 1) return 0;
-  const uint64_t hash = hash_name(convolution);
+  const uint64_t hash = hash_name(choice.operation);
   if (const auto found = known_.find(hash); found != known_.end() && found->second < engines) {
     ++taken_;
     return chosen_[hash] = found->second;
   }
   const auto started = std::chrono::steady_clock::now();
   const size_t own = ranks_.measures ? measure(engines, seconds) : 0;
-  std::istringstream answer(ranks_.broadcast(fmt::format("{} {}", own, convolution)));
+  std::istringstream answer(ranks_.broadcast(fmt::format("{} {}", own, choice.operation)));
   size_t place = 0;
   std::string of;
   std::getline(answer >> place >> std::ws, of);
-  INVARIANT(of == convolution && place < engines,
-            "ranks plan other convolutions: one of {} engines is to be chosen for '{}', but rank 0 chose {} "
+  INVARIANT(of == choice.operation && place < engines,
+            "ranks plan other operations: one of {} engines is to be chosen for '{}', but rank 0 chose {} "
             "for '{}'",
-            engines, convolution, place, of);
-  tuning_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+            engines, choice.operation, place, of);
+  tuning_seconds_ += choice.preparing_seconds +
+                     std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   return chosen_[hash] = place;
 }
 
@@ -72,7 +74,7 @@ size_t EngineTuner::measure(size_t engines, const Seconds& seconds) {
 std::string EngineTuner::text() const {
   if (!exec_.on_cuda()) return known_text_;
   std::string text = device_ + "\n";
-  for (const auto& [convolution, place] : chosen_) text += fmt::format("{:016x} {}\n", convolution, place);
+  for (const auto& [operation, place] : chosen_) text += fmt::format("{:016x} {}\n", operation, place);
   return text;
 }
 
@@ -83,15 +85,13 @@ std::string EngineTuner::describe() const {
     parts.push_back(fmt::format("the run that is resumed chose for {}", known_device_));
   if (taken_ > 0)
     parts.push_back(
-        fmt::format("took the engines of {} from the run that is resumed", counted(taken_, "convolution")));
+        fmt::format("took the engines of {} from the run that is resumed", counted(taken_, "operation")));
   if (timed_ > 0)
-    parts.push_back(
-        fmt::format("timed {} of cuDNN for {} in {:.1f} s; {} not on cuDNN's first choice, which "
-                    "makes all of them take {:.3f} ms instead of {:.3f}",
-                    counted(timed_engines_, "engine"), counted(timed_, "convolution"), tuning_seconds_,
-                    other_than_first_ == 1 ? "1 runs" : fmt::format("{} run", other_than_first_),
-                    1e3 * chosen_seconds_, 1e3 * first_seconds_));
-  if (taken_ + timed_ == 0) parts.emplace_back("no convolution has more than one engine");
+    parts.push_back(fmt::format(
+        "timed {} for {} in {:.1f} s; {} changed to a faster one, so that all of them take {:.3f} ms instead of {:.3f}",
+        counted(timed_engines_, "engine"), counted(timed_, "operation"), tuning_seconds_, other_than_first_,
+        1e3 * chosen_seconds_, 1e3 * first_seconds_));
+  if (taken_ + timed_ == 0) parts.emplace_back("no operation has more than one engine");
   return fmt::format("{}", fmt::join(parts, "; "));
 }
 

@@ -77,7 +77,7 @@ struct TrainOptions {
     Precision precision = Precision::fp32;
     int threads = 0;  ///< CPU threads per rank; 0: the cores of this machine divided by its ranks
     bool capture = true;
-    bool autotune = false;         ///< time the engines of convolutions (EngineTuner)
+    bool autotune = false;         ///< time the engines of operations (EngineTuner)
     double wall_time_minutes = 0;  ///< time limit of this process; 0: none
   };
 

@@ -63,7 +63,7 @@ struct TrainingSetup : ModelSetup {
   Optimizer optimizer;
   std::vector<uint64_t> optimizer_bytes;  ///< of each rank, with what sharding takes
   std::optional<ReplicaCheck> replicas;   ///< empty for one rank, or if disabled
-  std::unique_ptr<EngineTuner> tuner;     ///< of the step's convolutions; null without run.autotune
+  std::unique_ptr<EngineTuner> tuner;     ///< of the step; null without run.autotune
   Step step;
 };
 

@@ -67,8 +67,8 @@ TEST_F(EngineTunerTest, TakesTheFastestEngineThatMayBeChosenAndRuns) {
   }
   convolution.tf32 = true;
   EXPECT_EQ(workspace(convolution), kFastestWorkspace);
-  EXPECT_THAT(tuner.describe(), StartsWith("timed 13 engines of cuDNN for 4 convolutions in "));
-  EXPECT_THAT(tuner.describe(), HasSubstr("4 run not on cuDNN's first choice"));
+  EXPECT_THAT(tuner.describe(), StartsWith("timed 13 engines for 4 operations in "));
+  EXPECT_THAT(tuner.describe(), HasSubstr("4 changed to a faster one"));
   EXPECT_EQ(workspace(of_samples(1)), kFirstWorkspace) << "the plan that there was";
   tuner.stop();
   EXPECT_EQ(workspace(of_samples(3)), kFirstWorkspace);
@@ -81,7 +81,7 @@ TEST_F(EngineTunerTest, KeepsTheFirstIfItIsTheFastest) {
   CudnnConvolution tf32 = of_samples(2);
   tf32.tf32 = true;
   EXPECT_EQ(workspace(tf32), kTensorCoreWorkspace);
-  EXPECT_THAT(tuner.describe(), HasSubstr("0 run not on cuDNN's first choice"));
+  EXPECT_THAT(tuner.describe(), HasSubstr("0 changed to a faster one"));
 }
 
 TEST_F(EngineTunerTest, EveryRankTakesTheChoiceOfRank0) {
@@ -95,7 +95,7 @@ TEST_F(EngineTunerTest, EveryRankTakesTheChoiceOfRank0) {
   EngineTuner second(exec(), "", after(sent));
   EXPECT_EQ(workspace(of_samples(2)), kFastestWorkspace);
   EXPECT_EQ(second.text(), first.text());
-  EXPECT_THROW(workspace(of_samples(3)), Error) << "rank 0 answers for another convolution";
+  EXPECT_THROW(workspace(of_samples(3)), Error) << "rank 0 answers for another operation";
 }
 
 TEST_F(EngineTunerTest, ARunThatResumesKeepsItsEngines) {
@@ -110,7 +110,7 @@ TEST_F(EngineTunerTest, ARunThatResumesKeepsItsEngines) {
   std::optional<EngineTuner> tuner(std::in_place, exec(), text, alone());
   EXPECT_EQ(workspace(of_samples(2)), kFastestWorkspace);
   EXPECT_EQ(tuner->text(), text);
-  EXPECT_EQ(tuner->describe(), "took the engines of 1 convolution from the run that is resumed");
+  EXPECT_EQ(tuner->describe(), "took the engines of 1 operation from the run that is resumed");
 
   context.emplace(0);
   tuner.emplace(exec(), "another GPU\n" + text.substr(text.find('\n') + 1), alone());

@@ -68,7 +68,7 @@ TEST_F(GpuRun, EnginesAreChosenOnceAndKeptWhenARunResumes) {
   std::vector<std::string> resume = tuned(6);
   resume.insert(resume.end(), {"--resume", "auto"});
   EXPECT_EQ(hash(train("tuned-parts", 2, resume, "cuda")), whole);
-  EXPECT_THAT(log("tuned-parts"), testing::HasSubstr("autotune: took the engines of 2 convolutions from"));
+  EXPECT_THAT(log("tuned-parts"), testing::HasSubstr("autotune: took the engines of 2 operations from"));
 }
 
 TEST_F(GpuRun, ShardedOnTwoAndResumedOnOneEndsInTheSameBits) {
