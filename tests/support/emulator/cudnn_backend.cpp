@@ -46,6 +46,41 @@ constexpr Rule kRules[] = {
     {CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, kMaxAxes},
     {CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, kMaxAxes},
     {CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, kMaxAxes},
+    {CUDNN_BACKEND_POINTWISE_DESCRIPTOR, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1},
+    {CUDNN_BACKEND_POINTWISE_DESCRIPTOR, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1},
+    {CUDNN_BACKEND_POINTWISE_DESCRIPTOR, CUDNN_ATTR_POINTWISE_AXIS, CUDNN_TYPE_INT64, 1, false},
+    {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1},
+    {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_XDESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1},
+    {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_BDESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, false},
+    {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_TDESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, false},
+    {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_YDESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1},
+    {CUDNN_BACKEND_MATMUL_DESCRIPTOR, CUDNN_ATTR_MATMUL_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1},
+    {CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR, CUDNN_ATTR_OPERATION_MATMUL_ADESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1},
+    {CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR, CUDNN_ATTR_OPERATION_MATMUL_BDESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1},
+    {CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR, CUDNN_ATTR_OPERATION_MATMUL_CDESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1},
+    {CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR, CUDNN_ATTR_OPERATION_MATMUL_DESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1},
+    {CUDNN_BACKEND_REDUCTION_DESCRIPTOR, CUDNN_ATTR_REDUCTION_OPERATOR, CUDNN_TYPE_REDUCTION_OPERATOR_TYPE,
+     1},
+    {CUDNN_BACKEND_REDUCTION_DESCRIPTOR, CUDNN_ATTR_REDUCTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1},
+    {CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR, CUDNN_ATTR_OPERATION_REDUCTION_XDESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1},
+    {CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR, CUDNN_ATTR_OPERATION_REDUCTION_YDESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1},
+    {CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR, CUDNN_ATTR_OPERATION_REDUCTION_DESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1},
+    {CUDNN_BACKEND_OPERATION_RESHAPE_DESCRIPTOR, CUDNN_ATTR_OPERATION_RESHAPE_XDESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1},
+    {CUDNN_BACKEND_OPERATION_RESHAPE_DESCRIPTOR, CUDNN_ATTR_OPERATION_RESHAPE_YDESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1},
     EMULATOR_OPERATION(CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
                        CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_, X, W, Y),
     EMULATOR_OPERATION(CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
@@ -54,7 +89,7 @@ constexpr Rule kRules[] = {
                        CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_, X, DW, DY),
     {CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1},
     {CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
-     1},
+     64},
     {CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH,
      CUDNN_TYPE_BACKEND_DESCRIPTOR, 1},
     {CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1},
@@ -78,13 +113,6 @@ size_t bytes_of(cudnnBackendAttributeType_t type) {
     default:
       return 4;
   }
-}
-
-/// The descriptor that an attribute refers to; null if it is not of the type.
-Descriptor* referred(const Descriptor& from, cudnnBackendAttributeName_t name,
-                     cudnnBackendDescriptorType_t type) {
-  Descriptor* const found = descriptors.find(from[name].as<cudnnBackendDescriptor_t>());
-  return found != nullptr && found->type == type ? found : nullptr;
 }
 
 bool all_at_least(const std::vector<int64_t>& values, int64_t least) {
@@ -147,6 +175,7 @@ cudnnStatus_t finalize_operation(Descriptor& d, const OperationNames& names) {
   const Descriptor& g = *geometry;
   const auto axes = g[CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS].as<size_t>();
   Task task{.handle = nullptr,
+            .program = nullptr,
             .direction = names.direction,
             .problem = {},
             .is_dense = true,
@@ -199,11 +228,24 @@ cudnnStatus_t finalize_operation(Descriptor& d, const OperationNames& names) {
   return CUDNN_STATUS_SUCCESS;
 }
 
+/// One convolution, or small operations.
 cudnnStatus_t finalize_graph(Descriptor& d) {
-  const Descriptor* const operation =
-      descriptors.find(d[CUDNN_ATTR_OPERATIONGRAPH_OPS].as<cudnnBackendDescriptor_t>());
-  if (operation == nullptr || !operation->task) return CUDNN_STATUS_BAD_PARAM;
-  d.task = operation->task;
+  const auto handles = d[CUDNN_ATTR_OPERATIONGRAPH_OPS].all<cudnnBackendDescriptor_t>();
+  Program program;
+  for (const cudnnBackendDescriptor_t handle : handles) {
+    const Descriptor* const operation = descriptors.find(handle);
+    if (operation == nullptr || !operation->is_finalized) return CUDNN_STATUS_BAD_PARAM;
+    if (operation->task) d.task = operation->task;
+    if (operation->operation) program.operations.push_back(*operation->operation);
+  }
+  if (d.task.has_value() + program.operations.size() != handles.size()) return CUDNN_STATUS_BAD_PARAM;
+  if (d.task && handles.size() > 1) return CUDNN_STATUS_NOT_SUPPORTED;  // by what is emulated
+  if (!d.task) {
+    if (!program.is_valid()) return CUDNN_STATUS_BAD_PARAM;
+    if (!program.is_supported()) return CUDNN_STATUS_NOT_SUPPORTED;
+    d.task = Task{};
+    d.task->program = std::make_shared<const Program>(std::move(program));
+  }
   d.task->handle = d[CUDNN_ATTR_OPERATIONGRAPH_HANDLE].as<cudnnHandle_t>();
   return contexts.find(d.task->handle) == nullptr ? CUDNN_STATUS_BAD_PARAM : CUDNN_STATUS_SUCCESS;
 }
@@ -253,7 +295,7 @@ cudnnStatus_t finalize(Descriptor& d) {
   }
   for (const OperationNames& names : kOperations)
     if (names.type == d.type) return finalize_operation(d, names);
-  return CUDNN_STATUS_NOT_SUPPORTED;  // the heuristics alone make engines here
+  return finalize_small_operation(d);
 }
 
 /// Writes as many of the values as there is room for; counts them all if there is none.
@@ -289,6 +331,13 @@ cudnnStatus_t give_engines(const Task& task, const std::vector<const Engine*>& e
 
 }  // namespace
 
+/// The descriptor that an attribute refers to; null if it is not of the type.
+Descriptor* referred(const Descriptor& from, cudnnBackendAttributeName_t name,
+                     cudnnBackendDescriptorType_t type) {
+  Descriptor* const found = descriptors.find(from[name].as<cudnnBackendDescriptor_t>());
+  return found != nullptr && found->type == type ? found : nullptr;
+}
+
 }  // namespace emulator::cudnn
 
 using namespace emulator::cudnn;
@@ -296,7 +345,7 @@ using namespace emulator::cudnn;
 cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type,
                                            cudnnBackendDescriptor_t* descriptor) {
   if (descriptor == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
-  *descriptor = descriptors.add({.type = type, .attributes = {}, .task = {}});
+  *descriptor = descriptors.add({.type = type, .attributes = {}, .task = {}, .operation = {}});
   return CUDNN_STATUS_SUCCESS;
 }
 

@@ -2,10 +2,12 @@
 
 // What is behind the descriptors of the emulated backend API of cuDNN.
 #include <map>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "tests/support/emulator/cudnn_convolution.h"
+#include "tests/support/emulator/cudnn_operations.h"
 
 namespace emulator::cudnn {
 
@@ -28,9 +30,10 @@ struct Attribute {
   }
 };
 
-/// What a graph computes: one convolution.
+/// What a graph computes: one convolution, or a program of small operations.
 struct Task {
   cudnnHandle_t handle;
+  std::shared_ptr<const Program> program = nullptr;  ///< null: the convolution
   Direction direction;
   Problem problem;
   /// Whether the tensors are channels-last without gaps.
@@ -56,13 +59,21 @@ struct Descriptor {
   cudnnBackendDescriptorType_t type;
   bool is_finalized = false;
   std::map<cudnnBackendAttributeName_t, Attribute> attributes;
-  std::optional<Task> task;        ///< of operations and of what is made from them
-  const Engine* engine = nullptr;  ///< of engines, their configurations and plans
+  std::optional<Task> task;            ///< of a convolution, and of graphs and what is made from them
+  std::optional<Operation> operation;  ///< a small one
+  const Engine* engine = nullptr;      ///< of engines, their configurations and plans
 
   const Attribute& operator[](cudnnBackendAttributeName_t name) const { return attributes.at(name); }
 };
 
 extern Handles<cudnnBackendDescriptor_t, Descriptor> descriptors;
+
+/// The descriptor that an attribute refers to; null if it is not of the type.
+Descriptor* referred(const Descriptor& from, cudnnBackendAttributeName_t name,
+                     cudnnBackendDescriptorType_t type);
+
+/// Finalizes a small operation, or a description that it refers to; NOT_SUPPORTED if it is neither.
+cudnnStatus_t finalize_small_operation(Descriptor& d);
 
 /// The engines that a mode of the heuristics offers for a task, the fastest first.
 std::vector<const Engine*> engines_for(const Task& task, cudnnBackendHeurMode_t mode);
@@ -70,7 +81,9 @@ std::vector<const Engine*> engines_for(const Task& task, cudnnBackendHeurMode_t 
 /// For tests: whether there are any engines from now on.
 void offer_engines(bool offered);
 
-/// For tests: how long an engine takes, by its place in the table of cudnn_engines.cpp.
+/// For tests: how long an engine takes, by its place in the tables of cudnn_engines.cpp, of convolutions and
+/// of programs.
 void set_milliseconds(size_t engine, int milliseconds);
+void set_milliseconds_of_programs(size_t engine, int milliseconds);
 
 }  // namespace emulator::cudnn

@@ -1,5 +1,6 @@
-// The engines of the emulated cuDNN, and how their plans run. Those that are offered first must not be
-// chosen, and compute another value, if they run at all. The last may be chosen, but fails when it runs.
+// The engines of the emulated cuDNN, and how their plans run. For convolutions, those that are offered first
+// must not be chosen, and compute another value, if they run at all. The last may be chosen, but fails when
+// it runs.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -32,6 +33,26 @@ Engine engines[] = {
     {.notes = kPlain, .mode = kFallback, .runs = false},
 };
 
+/// Of programs. All are compiled at run time, as the real ones for attention are; the last two may be chosen.
+Engine program_engines[] = {
+    {.notes = {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC},
+     .behavior = {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION},
+     .mode = kFirst},
+    {.notes = kTensorCore,
+     .behavior = {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION},
+     .mode = kFirst,
+     .workspace_bytes = kTooMuch},
+    {.notes = kTensorCore,
+     .behavior = {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION},
+     .mode = kFirst,
+     .milliseconds = 30},
+    {.notes = kTensorCore,
+     .behavior = {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION},
+     .mode = kFallback,
+     .workspace_bytes = 8192,
+     .milliseconds = 20},
+};
+
 /// Whether the emulated engine computes what it should.
 bool is_sound(const Engine& engine) {
   return engine.behavior.empty() && engine.workspace_bytes < kTooMuch &&
@@ -43,6 +64,7 @@ bool is_sound(const Engine& engine) {
 /// Engines here are for what the legacy convolutions are for too, along one axis as well, but without
 /// dilation, so that something is left to the legacy ones. (The real engines dilate.)
 bool is_computable(const Task& task) {
+  if (task.program) return true;
   const Problem& p = task.problem;
   const Numbers& dilation = p.convolution.dilation;
   return task.is_dense && !p.is_left_open() && p.convolution.mode == CUDNN_CROSS_CORRELATION &&
@@ -57,22 +79,68 @@ struct Run {
   const Descriptor& pack;
 };
 
+/// The pointer under an id; null if there is none.
+void* pointer_to(const Descriptor& pack, int64_t id) {
+  const auto& ids = pack[CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS].all<int64_t>();
+  const auto found = std::find(ids.begin(), ids.end(), id);
+  if (found == ids.end()) return nullptr;
+  return pack[CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS].as<void*>(static_cast<size_t>(found - ids.begin()));
+}
+
+/// Makes the work on the GPU's clock longer.
+void wait_for(cudaStream_t stream, int milliseconds) {
+  if (milliseconds > 0)
+    enqueue(stream, [=] { go_on_at(current_moment() + std::chrono::milliseconds(milliseconds)); });
+}
+
+cudnnStatus_t execute_program(const Run& run, void* workspace) {
+  const std::shared_ptr<const Program> program = run.plan.task->program;
+  const Engine& engine = *run.plan.engine;
+  Pointers memory;
+  for (const auto& [tensor, is_written] : program->in_memory()) {
+    void* const pointer = memory[tensor.id] = pointer_to(run.pack, tensor.id);
+    if (pointer == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
+    if (reinterpret_cast<intptr_t>(pointer) % tensor.alignment != 0)
+      return CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER;
+  }
+  HostNumbers numbers;
+  for (const GraphTensor& number : program->numbers()) {
+    const void* const pointer = pointer_to(run.pack, number.id);
+    if (pointer == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
+    numbers[number.id] = *static_cast<const float*>(pointer);
+  }
+  const cudaStream_t stream = contexts.find(run.handle)->stream;
+  if (stream == nullptr) return CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH;
+  if (overlaps(*program, memory)) return CUDNN_STATUS_BAD_PARAM;
+  const size_t scratch = engine.workspace_bytes;
+  const bool is_steady = !engine.has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC);
+  if (!launch(stream, [=] {
+        scribble(workspace, scratch);
+        run_program(*program, memory, numbers, is_steady);
+      }))
+    return CUDNN_STATUS_EXECUTION_FAILED;
+  wait_for(stream, engine.milliseconds);
+  return CUDNN_STATUS_SUCCESS;
+}
+
 cudnnStatus_t execute(const Run& run) {
   Task task = *run.plan.task;
   const Engine& engine = *run.plan.engine;
+  const auto given = run.pack.attributes.find(CUDNN_ATTR_VARIANT_PACK_WORKSPACE);
+  void* const workspace = given == run.pack.attributes.end() ? nullptr : given->second.as<void*>();
+  if (task.program) {
+    if (engine.workspace_bytes > 0 && workspace == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
+    return execute_program(run, workspace);
+  }
   const auto& ids = run.pack[CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS].all<int64_t>();
   void* memory[3];
   for (size_t i = 0; i < 3; ++i) {
-    const auto found = std::find(ids.begin(), ids.end(), task.ids[i]);
-    if (found == ids.end()) return CUDNN_STATUS_BAD_PARAM;
-    memory[i] =
-        run.pack[CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS].as<void*>(static_cast<size_t>(found - ids.begin()));
+    if (std::find(ids.begin(), ids.end(), task.ids[i]) == ids.end()) return CUDNN_STATUS_BAD_PARAM;
+    memory[i] = pointer_to(run.pack, task.ids[i]);
     if (memory[i] == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
     if (reinterpret_cast<intptr_t>(memory[i]) % task.alignments[i] != 0)
       return CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER;
   }
-  const auto given = run.pack.attributes.find(CUDNN_ATTR_VARIANT_PACK_WORKSPACE);
-  void* const workspace = given == run.pack.attributes.end() ? nullptr : given->second.as<void*>();
   if (engine.workspace_bytes > 0 && workspace == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
   if (!engine.runs) return CUDNN_STATUS_EXECUTION_FAILED;
   task.problem.convolution.math =
@@ -89,9 +157,7 @@ cudnnStatus_t execute(const Run& run) {
   const cudaStream_t stream = contexts.find(run.handle)->stream;
   const cudnnStatus_t status = start(stream, task.direction, task.problem, arguments, engine.workspace_bytes,
                                      !engine.has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC));
-  if (status == CUDNN_STATUS_SUCCESS && engine.milliseconds > 0)
-    enqueue(stream,
-            [ms = engine.milliseconds] { go_on_at(current_moment() + std::chrono::milliseconds(ms)); });
+  if (status == CUDNN_STATUS_SUCCESS) wait_for(stream, engine.milliseconds);
   return status;
 }
 
@@ -103,15 +169,25 @@ bool Engine::has(cudnnBackendNumericalNote_t note) const {
 
 std::vector<const Engine*> engines_for(const Task& task, cudnnBackendHeurMode_t mode) {
   std::vector<const Engine*> offered;
-  if (engines_offered && is_computable(task))
-    for (const Engine& engine : engines)
+  if (!engines_offered || !is_computable(task)) return offered;
+  const auto offer = [&](const auto& table) {
+    for (const Engine& engine : table)
       if (engine.mode == mode) offered.push_back(&engine);
+  };
+  if (task.program)
+    offer(program_engines);
+  else
+    offer(engines);
   return offered;
 }
 
 void offer_engines(bool offered) { engines_offered = offered; }
 
 void set_milliseconds(size_t engine, int milliseconds) { engines[engine].milliseconds = milliseconds; }
+
+void set_milliseconds_of_programs(size_t engine, int milliseconds) {
+  program_engines[engine].milliseconds = milliseconds;
+}
 
 }  // namespace emulator::cudnn
 
