@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <utility>
 
+#include "src/core/log.h"
 #include "src/device/libraries/library_check.h"
 
 namespace lockstep {
@@ -79,6 +80,17 @@ bool is_acceptable(const CudnnDescriptor& config, const CudnnEngineRules& rules)
     return false;
   return !has_numerical_note({CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS,
                               CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION});
+}
+
+/// Finalizes a plan. An engine that cannot be compiled is left out, because NVRTC may be missing, and all
+/// that runs such engines can do without them.
+bool can_be_made(const CudnnDescriptor& plan, const CudnnEngineRules& rules) {
+  const cudnnStatus_t status = cudnnBackendFinalize(plan.get());
+  if (!rules.compiled_at_run_time || ok(status) ||
+      CUDNN_STATUS_CATEGORY(status) == CUDNN_STATUS_NOT_SUPPORTED)
+    return is_supported(status);
+  log_warning("left out an engine of cuDNN that cannot be compiled: {}", describe(status));
+  return false;
 }
 
 }  // namespace
@@ -224,7 +236,7 @@ std::vector<CudnnPlan> make_plans(const CudnnGraph& graph, const CudnnEngineRule
       CudnnDescriptor plan = create(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
       set(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, graph.handle());
       refer(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config.get());
-      if (!is_supported(cudnnBackendFinalize(plan.get()))) continue;
+      if (!can_be_made(plan, rules)) continue;
       const auto bytes = static_cast<size_t>(cudnn::integer(plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
       if (bytes > kCudnnWorkspaceLimit) continue;
       plans.emplace_back(std::move(config), std::move(plan), bytes);

@@ -102,8 +102,8 @@ struct CudnnEngineRules {
 };
 
 /// The plans of the first `max_count` engines that may be chosen, in the order of cuDNN's heuristics, which
-/// estimate the fastest. None if cuDNN does not support the graph. Throws Error(bug) with cuDNN's message if
-/// a call fails for another reason.
+/// estimate the fastest. None if cuDNN does not support the graph. Leaves out, with a warning, engines that
+/// cannot be compiled. Throws Error(bug) with cuDNN's message if a call fails for another reason.
 std::vector<CudnnPlan> make_plans(const CudnnGraph& graph, const CudnnEngineRules& rules, size_t max_count);
 
 }  // namespace lockstep

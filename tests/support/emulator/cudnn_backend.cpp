@@ -266,6 +266,7 @@ cudnnStatus_t finalize_plan(Descriptor& d) {
     return CUDNN_STATUS_BAD_PARAM;
   d.task = config->task;
   d.engine = config->engine;
+  if (!d.engine->compiles) return CUDNN_STATUS_INTERNAL_ERROR_COMPILATION_FAILED;
   return d.engine->builds ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_NOT_SUPPORTED;
 }
 

@@ -48,6 +48,7 @@ struct Engine {
   std::vector<cudnnBackendBehaviorNote_t> behavior = {};
   cudnnBackendHeurMode_t mode;  ///< of the heuristics that offer it
   bool builds = true;           ///< whether a plan can be made of it
+  bool compiles = true;         ///< whether the compiler that this takes succeeds
   bool runs = true;             ///< whether the plan can be executed
   size_t workspace_bytes = 0;
   int milliseconds = 0;  ///< that it takes on the emulated GPU's clock, besides what it really takes

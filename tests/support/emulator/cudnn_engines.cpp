@@ -33,7 +33,8 @@ Engine engines[] = {
     {.notes = kPlain, .mode = kFallback, .runs = false},
 };
 
-/// Of programs. All are compiled at run time, as the real ones for attention are; the last two may be chosen.
+/// Of programs. All are compiled at run time, as the real ones for attention are; the third and the fourth
+/// may be chosen.
 Engine program_engines[] = {
     {.notes = {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC},
      .behavior = {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION},
@@ -51,6 +52,10 @@ Engine program_engines[] = {
      .mode = kFallback,
      .workspace_bytes = 8192,
      .milliseconds = 20},
+    {.notes = kTensorCore,
+     .behavior = {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION},
+     .mode = kFirst,
+     .compiles = false},
 };
 
 /// Whether the emulated engine computes what it should.

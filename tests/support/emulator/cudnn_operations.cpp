@@ -44,6 +44,13 @@ void for_each_position(const Extents& extents, Visit visit) {
   }
 }
 
+/// Calls visit(coordinates) for the start of each row, along the last axis.
+template <typename Visit>
+void for_each_row(Extents extents, Visit visit) {
+  extents.back() = 1;
+  for_each_position(extents, visit);
+}
+
 size_t offset(const Extents& at, const Extents& strides) {
   return static_cast<size_t>(std::inner_product(at.begin(), at.end(), strides.begin(), int64_t{0}));
 }
@@ -199,16 +206,28 @@ float apply(cudnnPointwiseMode_t mode, float x, float b, float condition) {
 
 Values map(const Operation& o, const std::vector<const Values*>& inputs) {
   Values result;
+  result.reserve(o.output.elements());
+  const int64_t length = o.output.extents.back();
   std::vector<Extents> strides;
   for (const GraphTensor& input : o.inputs) strides.push_back(strides_of_values(input));
-  for_each_position(o.output.extents, [&](const Extents& at) {
+  for_each_row(o.output.extents, [&](Extents at) {
     if (o.mode == CUDNN_POINTWISE_GEN_INDEX) {
-      result.push_back(static_cast<float>(at[static_cast<size_t>(o.axis)]));
+      int64_t& coordinate = at.back();
+      for (coordinate = 0; coordinate < length; ++coordinate)
+        result.push_back(static_cast<float>(at[static_cast<size_t>(o.axis)]));
       return;
     }
-    float operands[3] = {};
-    for (size_t i = 0; i < inputs.size(); ++i) operands[i] = (*inputs[i])[offset(at, strides[i])];
-    result.push_back(apply(o.mode, operands[0], operands[1], operands[2]));
+    const float* rows[3] = {};
+    int64_t steps[3] = {};
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      rows[i] = inputs[i]->data() + offset(at, strides[i]);
+      steps[i] = strides[i].back();
+    }
+    const auto operand = [&](size_t i, int64_t column) {
+      return rows[i] == nullptr ? 0.0f : rows[i][column * steps[i]];
+    };
+    for (int64_t column = 0; column < length; ++column)
+      result.push_back(apply(o.mode, operand(0, column), operand(1, column), operand(2, column)));
   });
   return result;
 }
@@ -216,12 +235,15 @@ Values map(const Operation& o, const std::vector<const Values*>& inputs) {
 Values reduce(const Operation& o, const Values& x) {
   const bool adds = o.reduction == CUDNN_REDUCE_TENSOR_ADD;
   std::vector<double> sums(o.output.elements(), adds ? 0 : -std::numeric_limits<double>::infinity());
-  const Extents strides = strides_of_values(o.output);
+  const Extents strides = strides_of_values(o.output), &extents = o.inputs[0].extents;
   const float* next = x.data();
-  for_each_position(o.inputs[0].extents, [&](const Extents& at) {
-    double& sum = sums[offset(at, strides)];
-    const double value = *next++;
-    sum = adds ? sum + value : std::isnan(value) ? value : std::max(sum, value);
+  for_each_row(extents, [&](const Extents& at) {
+    double* const row = &sums[offset(at, strides)];
+    for (int64_t column = 0; column < extents.back(); ++column) {
+      double& sum = row[column * strides.back()];
+      const double value = *next++;
+      sum = adds ? sum + value : std::isnan(value) ? value : std::max(sum, value);
+    }
   });
   return Values(sums.begin(), sums.end());
 }
@@ -244,15 +266,25 @@ Values multiply(const Operation& o, const Values& a, const Values& b) {
   return c;
 }
 
+/// Calls visit(offset) for each element, the last axis fastest.
+template <typename Visit>
+void for_each_element(const GraphTensor& tensor, Visit visit) {
+  for_each_row(tensor.extents, [&](const Extents& at) {
+    const size_t row = offset(at, tensor.strides);
+    const auto step = static_cast<size_t>(tensor.strides.back());
+    for (size_t column = 0; column < static_cast<size_t>(tensor.extents.back()); ++column)
+      visit(row + column * step);
+  });
+}
+
 /// The elements that are at the same place in memory.
 Values reshape(const Operation& o, const Values& x) {
   const GraphTensor& from = o.inputs[0];
   Values memory(static_cast<size_t>(from.largest_offset()) + 1, std::numeric_limits<float>::quiet_NaN());
   const float* next = x.data();
-  for_each_position(from.extents, [&](const Extents& at) { memory[offset(at, from.strides)] = *next++; });
+  for_each_element(from, [&](size_t at) { memory[at] = *next++; });
   Values y;
-  for_each_position(o.output.extents,
-                    [&](const Extents& at) { y.push_back(memory[offset(at, o.output.strides)]); });
+  for_each_element(o.output, [&](size_t at) { y.push_back(memory[at]); });
   return y;
 }
 
@@ -351,8 +383,8 @@ void run_program(const Program& program, const Pointers& memory, const HostNumbe
     if (tensor.place == GraphTensor::Place::number)
       v = {numbers.at(tensor.id)};
     else
-      for_each_position(tensor.extents, [&](const Extents& at) {
-        v.push_back(load(element_type(tensor.type), memory.at(tensor.id), offset(at, tensor.strides)));
+      for_each_element(tensor, [&, data = memory.at(tensor.id)](size_t at) {
+        v.push_back(load(element_type(tensor.type), data, at));
       });
     return &v;
   };
@@ -366,10 +398,9 @@ void run_program(const Program& program, const Pointers& memory, const HostNumbe
     for (float& value : result) value = rounded(o.output.type, value);
     if (o.output.place == GraphTensor::Place::memory) {
       const float* next = result.data();
-      for_each_position(o.output.extents, [&](const Extents& at) {
+      for_each_element(o.output, [&, data = memory.at(o.output.id)](size_t at) {
         const float value = *next++;
-        store(element_type(o.output.type), memory.at(o.output.id), offset(at, o.output.strides),
-              steady ? value : static_cast<float>(unsteady(value)));
+        store(element_type(o.output.type), data, at, steady ? value : static_cast<float>(unsteady(value)));
       });
     }
     values[o.output.id] = std::move(result);
