@@ -32,7 +32,7 @@ void activation_backward(Exec exec, const ActivationSpec& spec, ConstTensor save
 void add(Exec exec, ConstTensor a, ConstTensor b, Tensor y);
 
 void attention_forward(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, Tensor y,
-                       Tensor log_sums);
+                       Tensor log_sums, Tensor workspace);
 void attention_backward(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, ConstTensor y,
                         ConstTensor log_sums, ConstTensor dy, Tensor dqkv, Tensor workspace);
 

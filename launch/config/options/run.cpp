@@ -27,9 +27,10 @@ void add_run(std::vector<Option>& table) {
               "CPU threads per rank; 0: the available cores divided by the ranks on the machine")));
   table.push_back(free_on_resume(flag("run.capture", FIELD(run.capture),
                                       "capture the training step as a CUDA graph and replay it (GPU only)")));
-  table.push_back(flag("run.autotune", FIELD(run.autotune),
-                       "time cuDNN's engines for each convolution of the training step and take the fastest "
-                       "(GPU only); two runs may choose differently, so not with run.reproducible"));
+  table.push_back(
+      flag("run.autotune", FIELD(run.autotune),
+           "time the engines for convolutions and attention of the training step and take the fastest "
+           "(GPU only); two runs may choose differently, so not with run.reproducible"));
   table.push_back(free_on_resume(
       not_negative("run.wall_time_minutes", FIELD(run.wall_time_minutes),
                    "time limit in minutes; before it is reached, the run saves a checkpoint and exits with "

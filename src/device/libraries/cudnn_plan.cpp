@@ -90,6 +90,10 @@ std::string in_words(const CudnnConvolution& c) {
                      list(c.stride), list(c.dilation), c.adds ? " adds" : "");
 }
 
+double seconds_since(std::chrono::steady_clock::time_point started) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+}
+
 size_t bytes_of(const CudnnConvolution& convolution, const std::vector<int64_t>& extents) {
   int64_t elements = 1;
   for (const int64_t extent : extents) elements *= extent;
@@ -145,12 +149,52 @@ std::optional<CudnnPlan> CudnnPlans::make(cudnnHandle_t handle, const CudnnConvo
   const EngineChoice choice{
       .operation = in_words(convolution),
       .engines = plans.size(),
-      .preparing_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(),
+      .preparing_seconds = seconds_since(started),
       .bytes = {bytes_of(convolution, convolution.data), bytes_of(convolution, convolution.filters),
                 bytes_of(convolution, convolution.result),
                 std::ranges::max_element(plans, {}, &CudnnPlan::workspace_bytes)->workspace_bytes()},
       .run = run};
   return std::move(plans[choose_(choice)]);
+}
+
+const CudnnAttentionPlan* CudnnPlans::find(cudnnHandle_t handle, const CudnnAttention& attention,
+                                           const AttentionKernels& ours) {
+  auto found = attentions_.find(attention);
+  if (found == attentions_.end()) {
+    if (!choose_) return nullptr;
+    found = attentions_.emplace(attention, make(handle, attention, ours)).first;
+  }
+  return found->second ? &*found->second : nullptr;
+}
+
+std::optional<CudnnAttentionPlan> CudnnPlans::make(cudnnHandle_t handle, const CudnnAttention& attention,
+                                                   const AttentionKernels& ours) const {
+  const auto started = std::chrono::steady_clock::now();
+  std::vector<CudnnAttentionPlan> plans = make_plans(handle, attention);
+  size_t workspace_bytes = ours.workspace_bytes;
+  for (const CudnnAttentionPlan& plan : plans)
+    workspace_bytes = std::max(workspace_bytes, plan.workspace_bytes());
+  const auto rows = static_cast<size_t>(attention.samples * attention.heads * attention.positions);
+  const size_t y_bytes = rows * static_cast<size_t>(attention.width) * sizeof(uint16_t);
+  const bool is_backward = attention.direction == CudnnAttention::Direction::backward;
+  const auto run = [&](size_t engine, const std::vector<void*>& memory) {
+    const AttentionKernels::Memory m{memory[0], memory[1], memory[2], memory[3], memory[4], memory[5]};
+    if (engine == 0)
+      ours.run(m);
+    else if (is_backward)
+      plans[engine - 1].backward(handle, m.qkv, m.y, m.log_sums, m.dy, m.dqkv, m.workspace);
+    else
+      plans[engine - 1].forward(handle, m.qkv, m.y, m.log_sums, m.workspace);
+  };
+  const EngineChoice choice{.operation = in_words(attention),
+                            .engines = 1 + plans.size(),
+                            .preparing_seconds = seconds_since(started),
+                            .bytes = {3 * y_bytes, y_bytes, rows * sizeof(float), is_backward ? y_bytes : 0,
+                                      is_backward ? 3 * y_bytes : 0, workspace_bytes},
+                            .run = run};
+  const size_t place = choose_(choice);
+  if (place == 0) return std::nullopt;
+  return std::move(plans[place - 1]);
 }
 
 }  // namespace lockstep

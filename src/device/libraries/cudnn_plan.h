@@ -1,16 +1,19 @@
 #pragma once
 
-// Convolutions through cuDNN's backend API. Included only where cuDNN may be used.
+// Convolutions through cuDNN's backend API, and the plans that a GPU has. Included only where cuDNN may be
+// used.
 #include <cudnn.h>
 
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "src/device/libraries/cudnn_attention.h"
 #include "src/device/libraries/cudnn_graph.h"
 #include "src/device/libraries/engine_choice.h"
 
@@ -53,16 +56,34 @@ class CudnnPlans {
   /// message if a call fails for another reason.
   const CudnnPlan* find(cudnnHandle_t handle, const CudnnConvolution& convolution);
 
-  /// The engines among which choose_by() chooses, at most.
+  /// Our kernels for a direction of attention, with which plans of cuDNN are compared.
+  struct AttentionKernels {
+    /// On the device; the tensors are those of CudnnAttentionPlan.
+    struct Memory {
+      void *qkv, *y, *log_sums, *dy, *dqkv, *workspace;
+    };
+    size_t workspace_bytes;
+    std::function<void(const Memory&)> run;  ///< enqueues on the handle's stream
+  };
+  /// The plan that choose_by() has chosen in place of our kernels; null if that is none, if there is none, or
+  /// if nobody chooses: cuDNN is not asked then, because its engines are compiled at run time. Otherwise as
+  /// above.
+  const CudnnAttentionPlan* find(cudnnHandle_t handle, const CudnnAttention& attention,
+                                 const AttentionKernels& ours);
+
+  /// The engines of convolutions among which choose_by() chooses, at most.
   static constexpr size_t kMaxChoices = 8;
   /// From here on, for operations that have no plan yet; empty: the first.
   void choose_by(ChooseEngine choose) { choose_ = std::move(choose); }
 
  private:
   std::optional<CudnnPlan> make(cudnnHandle_t handle, const CudnnConvolution& convolution) const;
+  std::optional<CudnnAttentionPlan> make(cudnnHandle_t handle, const CudnnAttention& attention,
+                                         const AttentionKernels& ours) const;
 
   ChooseEngine choose_;
   std::map<CudnnConvolution, std::optional<CudnnPlan>> convolutions_;
+  std::map<CudnnAttention, std::optional<CudnnAttentionPlan>> attentions_;
 };
 
 }  // namespace lockstep

@@ -1,7 +1,10 @@
 #include "src/ops/attention/attention.h"
 
+#include <algorithm>
+
 #include "src/device/with_cuda.h"
 #include "src/ops/attention/attention_cpu.h"
+#include "src/ops/attention/attention_cudnn.h"
 #include "src/ops/check.h"
 #include "src/ops/cuda_ops.h"
 
@@ -23,6 +26,9 @@ void check(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, 
   const float rate = spec.dropout.rate;
   INVARIANT(rate >= 0 && rate < 1, "attention: dropout rate {} is not in [0, 1)", rate);
   if (rate > 0) expect(inputs.sample_index, DType::i64, {samples}, "attention: sample_index");
+  const bool has_engine = spec.engines.forward != nullptr || spec.engines.backward != nullptr;
+  INVARIANT(!has_engine || (rate == 0 && !inputs.mask),
+            "attention: an engine of cuDNN was chosen, which knows neither dropout nor a mask");
   expect(y, type, {samples, positions, shape[2] / 3}, "attention: y");
   expect(log_sums, DType::f32, {samples, spec.heads, positions}, "attention: log_sums");
   expect_workspace(workspace, attention_workspace_bytes(exec, spec, shape, type), "attention");
@@ -33,7 +39,18 @@ void check(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, 
 size_t attention_workspace_bytes(Exec exec, const AttentionSpec& spec, const Shape& qkv, DType type) {
   if (!exec.on_cuda()) return cpu::attention_workspace(spec, qkv, type);
   // A number for each row of the scores, in backward.
-  return static_cast<size_t>(qkv[0] * spec.heads * qkv[1]) * sizeof(float);
+  const size_t bytes = static_cast<size_t>(qkv[0] * spec.heads * qkv[1]) * sizeof(float);
+  if constexpr (kCuda) return std::max(bytes, cuda::workspace_bytes(spec.engines));
+  return bytes;
+}
+
+AttentionEngines choose_attention_engines(Exec exec, const AttentionSpec& spec, const Shape& qkv, DType type,
+                                          bool masked) {
+  if constexpr (kCuda) {
+    if (exec.on_cuda() && spec.dropout.rate == 0 && !masked && size_of(type) == 2 && qkv.elements() > 0)
+      return cuda::choose_attention_engines(exec, spec, qkv, type);
+  }
+  return {};
 }
 
 void attention_forward(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, Tensor y,
@@ -41,7 +58,7 @@ void attention_forward(Exec exec, const AttentionSpec& spec, const AttentionInpu
   check(exec, spec, inputs, y, log_sums, workspace);
   if (is_empty(y)) return;
   if constexpr (kCuda) {
-    if (exec.on_cuda()) return cuda::attention_forward(exec, spec, inputs, y, log_sums);
+    if (exec.on_cuda()) return cuda::attention_forward(exec, spec, inputs, y, log_sums, workspace);
   }
   cpu::attention_forward(spec, inputs, y, log_sums, workspace.raw());
 }

@@ -1,6 +1,7 @@
 #include "src/device/kernels/block_reduce.h"
 #include "src/device/kernels/launch.h"
 #include "src/device/kernels/previous_kernel.h"
+#include "src/ops/attention/attention_cudnn.h"
 #include "src/ops/attention/attention_tensor_core.h"
 #include "src/ops/cuda_ops.h"
 
@@ -81,7 +82,8 @@ void forward_with(Exec exec, const AttentionProblem<T>& problem, T* y, float* lo
 }  // namespace
 
 void attention_forward(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, Tensor y,
-                       Tensor log_sums) {
+                       Tensor log_sums, Tensor workspace) {
+  if (spec.engines.forward != nullptr) return engine_forward(exec, spec, inputs, y, log_sums, workspace);
   with_real(y.dtype(), [&]<Real T>(T) {
     const AttentionProblem<T> problem(spec, inputs);
     if constexpr (TwoBytes<T>) {

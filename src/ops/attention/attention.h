@@ -10,10 +10,21 @@
 
 namespace lockstep {
 
+/// A plan of cuDNN (src/device/libraries/cudnn_attention.h; incomplete in a CPU-only build).
+class CudnnAttentionPlan;
+
+/// What computes attention on a GPU in place of our kernels; null: our kernels. Valid as long as the
+/// CudaContext. Only for the shape and type for which it was chosen, without dropout and mask.
+struct AttentionEngines {
+  const CudnnAttentionPlan* forward = nullptr;
+  const CudnnAttentionPlan* backward = nullptr;
+};
+
 struct AttentionSpec {
   int64_t heads = 1;
-  bool causal = false;                       ///< whether a position reads only itself and earlier ones
-  DropoutSpec dropout = {.rate = 0};         ///< of the probabilities
+  bool causal = false;                ///< whether a position reads only itself and earlier ones
+  DropoutSpec dropout = {.rate = 0};  ///< of the probabilities
+  AttentionEngines engines = {};
   static constexpr int64_t kMaxWidth = 256;  ///< of a head
 };
 
@@ -48,6 +59,12 @@ void attention_forward(Exec exec, const AttentionSpec& spec, const AttentionInpu
 /// nothing.
 void attention_backward(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, ConstTensor y,
                         ConstTensor log_sums, ConstTensor dy, Tensor dqkv, Tensor workspace);
+
+/// The engines for qkv of this shape and type that run.autotune finds to be faster than our kernels
+/// (EngineTuner); none without it, and none with dropout or a mask. An engine's results have the same bits
+/// each time, but not those of our kernels; it rounds where they do.
+AttentionEngines choose_attention_engines(Exec exec, const AttentionSpec& spec, const Shape& qkv, DType type,
+                                          bool masked);
 
 /// Of both functions, for qkv of this shape and type.
 size_t attention_workspace_bytes(Exec exec, const AttentionSpec& spec, const Shape& qkv, DType type);

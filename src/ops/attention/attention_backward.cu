@@ -1,5 +1,6 @@
 #include "src/device/kernels/launch.h"
 #include "src/device/kernels/previous_kernel.h"
+#include "src/ops/attention/attention_cudnn.h"
 #include "src/ops/attention/attention_tensor_core.h"
 #include "src/ops/cuda_ops.h"
 
@@ -139,6 +140,8 @@ void backward_with(Exec exec, const Backward<T>& backward, T* dqkv) {
 
 void attention_backward(Exec exec, const AttentionSpec& spec, const AttentionInputs& inputs, ConstTensor y,
                         ConstTensor log_sums, ConstTensor dy, Tensor dqkv, Tensor workspace) {
+  if (spec.engines.backward != nullptr)
+    return engine_backward(exec, spec, inputs, y, log_sums, dy, dqkv, workspace);
   float* const dots = static_cast<float*>(workspace.raw());
   with_real(y.dtype(), [&]<Real T>(T) {
     const Backward<T> backward{AttentionProblem<T>(spec, inputs), y.data<T>(), dy.data<T>(),

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "src/core/error.h"
+#include "src/device/libraries/cudnn_attention.h"
 #include "src/device/libraries/cudnn_plan.h"
 #include "src/device/libraries/library_check.h"
 
@@ -118,6 +119,25 @@ TEST_P(CudnnEngines, EveryDirectionHasAPlanInEachPrecision) {
         if (plan == nullptr) continue;
         EXPECT_LE(plan->workspace_bytes(), kCudnnWorkspaceLimit) << layer.name;
       }
+}
+
+/// cuDNN accepts the graphs of attention anywhere, but has engines for them only with the driver's library,
+/// or with another that stands in for it.
+TEST_P(CudnnEngines, AttentionIsPlannedWhereThereIsADriver) {
+  bool has_driver = false;
+  if (void* const driver = dlopen("libcuda.so.1", RTLD_LAZY)) has_driver = dlclose(driver) == 0;
+  const CudnnAttention shapes[] = {
+      {.samples = 8, .positions = 1024, .heads = 12, .width = 64, .causal = true},
+      {.type = CUDNN_DATA_HALF, .samples = 2, .positions = 197, .heads = 3, .width = 40}};
+  for (CudnnAttention attention : shapes)
+    for (const auto direction : {CudnnAttention::Direction::forward, CudnnAttention::Direction::backward}) {
+      attention.direction = direction;
+      const auto plans = make_plans(graph_of(nullptr, attention), {.compiled_at_run_time = true}, 1);
+      if (has_driver) {
+        EXPECT_EQ(plans.size(), 1u) << in_words(attention);
+      }
+    }
+  if (!has_driver) GTEST_SKIP() << "graphs are accepted, but there is no libcuda.so.1 to plan them";
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <optional>
 #include <string>
 
@@ -12,6 +13,7 @@
 #include "src/device/cuda_context.h"
 #include "src/device/devices.h"
 #include "tests/support/emulator/cudnn_backend.h"
+#include "tests/support/emulator/stream.h"
 
 namespace lockstep {
 namespace {
@@ -21,6 +23,7 @@ using testing::StartsWith;
 
 /// The place of an engine in the emulator's table, and the workspaces by which they are told apart.
 constexpr size_t kFastest = 8;
+constexpr size_t kFirstForAttention = 2;
 constexpr size_t kFirstWorkspace = 0, kFastestWorkspace = 8192, kTensorCoreWorkspace = 4096;
 
 class EngineTunerTest : public testing::Test {
@@ -29,7 +32,10 @@ class EngineTunerTest : public testing::Test {
     if (find_devices().gpus.empty()) GTEST_SKIP() << "LOCKSTEP_EMULATED_GPUS is not set";
     context.emplace(0);
   }
-  void TearDown() override { emulator::cudnn::set_milliseconds(kFastest, 10); }
+  void TearDown() override {
+    emulator::cudnn::set_milliseconds(kFastest, 10);
+    emulator::cudnn::set_milliseconds_of_programs(kFirstForAttention, 30);
+  }
 
   Exec exec() { return {&*context}; }
   static EngineTuner::Ranks alone() {
@@ -51,6 +57,19 @@ class EngineTunerTest : public testing::Test {
             .pad_after = {1, 1},
             .stride = {1, 1},
             .dilation = {1, 1}};
+  }
+
+  /// What attention runs on, if our kernels take so long: "ours", or the workspace of cuDNN's engine.
+  std::string attention(CudnnAttention::Direction direction, int64_t samples, int our_milliseconds) {
+    const auto run = [=, this](const CudnnPlans::AttentionKernels::Memory&) {
+      emulator::enqueue(context->compute_stream(), [=] {
+        emulator::go_on_at(emulator::current_moment() + std::chrono::milliseconds(our_milliseconds));
+      });
+    };
+    const CudnnAttention problem{
+        .direction = direction, .samples = samples, .positions = 2, .heads = 1, .width = 8};
+    const CudnnAttentionPlan* const plan = context->plans().find(context->cudnn(), problem, {64, run});
+    return plan == nullptr ? "ours" : std::to_string(plan->workspace_bytes());
   }
 
   std::optional<CudaContext> context;
@@ -117,6 +136,32 @@ TEST_F(EngineTunerTest, ARunThatResumesKeepsItsEngines) {
   EXPECT_EQ(workspace(of_samples(2)), kFirstWorkspace);
   EXPECT_THAT(tuner->describe(), StartsWith("the run that is resumed chose for another GPU; timed 3"));
   tuner.reset();
+}
+
+TEST_F(EngineTunerTest, AttentionRunsOnTheFastestOfOurKernelsAndCudnnsEngines) {
+  constexpr auto kForward = CudnnAttention::Direction::forward,
+                 kBackward = CudnnAttention::Direction::backward;
+  EXPECT_EQ(attention(kForward, 1, 1000), "ours") << "without a tuner";
+  std::string text;
+  {
+    EngineTuner tuner(exec(), "", alone());
+    EXPECT_EQ(attention(kForward, 1, 10), "ours");
+    EXPECT_EQ(attention(kForward, 2, 25), "8192");
+    EXPECT_EQ(attention(kBackward, 2, 25), "8448") << "and a float for each row";
+    emulator::cudnn::set_milliseconds_of_programs(kFirstForAttention, 1);
+    EXPECT_EQ(attention(kForward, 3, 25), "0");
+    EXPECT_THAT(tuner.describe(), StartsWith("timed 12 engines for 4 operations in "));
+    EXPECT_THAT(tuner.describe(), HasSubstr("3 changed to a faster one"));
+    text = tuner.text();
+  }
+  EXPECT_EQ(attention(kForward, 4, 1000), "ours") << "without a tuner";
+
+  context.emplace(0);
+  EngineTuner tuner(exec(), text, alone());
+  EXPECT_EQ(attention(kForward, 1, 1000), "ours");
+  EXPECT_EQ(attention(kForward, 2, 1), "8192");
+  EXPECT_EQ(attention(kBackward, 2, 1), "8448");
+  EXPECT_EQ(tuner.describe(), "took the engines of 3 operations from the run that is resumed");
 }
 
 TEST_F(EngineTunerTest, ComputesTheSameAsTheFirstEngine) {

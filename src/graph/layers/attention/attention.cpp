@@ -16,6 +16,7 @@ class AttentionLayer final : public Layer {
 
   Value infer(std::span<const Value> inputs) override {
     const Shape& input = attention_input(inputs, spec_, 3);
+    masked_ = inputs.size() == 2;
     positions_ = input[0];
     channels_ = input[1] / 3;
     return {DType::f32, {positions_, channels_}};
@@ -30,10 +31,11 @@ class AttentionLayer final : public Layer {
     exec_ = preparation.exec;
     samples_ = preparation.samples;
     type_ = preparation.type;
+    spec_.engines = choose_attention_engines(exec_, spec_, qkv_shape(), type_, masked_);
   }
   std::vector<Value> saved() const override { return {{DType::f32, {samples_, spec_.heads, positions_}}}; }
   size_t workspace_bytes() const override {
-    return attention_workspace_bytes(exec_, spec_, {samples_, positions_, 3 * channels_}, type_);
+    return attention_workspace_bytes(exec_, spec_, qkv_shape(), type_);
   }
 
   void forward(const LayerContext& context) override {
@@ -50,7 +52,10 @@ class AttentionLayer final : public Layer {
   }
 
  private:
+  Shape qkv_shape() const { return {samples_, positions_, 3 * channels_}; }
+
   AttentionSpec spec_;
+  bool masked_ = false;
   int64_t positions_ = 0, channels_ = 0, samples_ = 0;
   DType type_ = DType::f32;
   Exec exec_;

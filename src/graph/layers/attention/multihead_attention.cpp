@@ -20,6 +20,7 @@ class MultiheadAttentionLayer final : public Layer {
     auto copy = std::make_unique<MultiheadAttentionLayer>(spec_, bias_);
     copy->positions_ = positions_;
     copy->channels_ = channels_;
+    copy->masked_ = masked_;
     return copy;
   }
 
@@ -27,6 +28,7 @@ class MultiheadAttentionLayer final : public Layer {
     const Shape& input = attention_input(inputs, spec_, 1);
     positions_ = input[0];
     channels_ = input[1];
+    masked_ = inputs.size() == 2;
     return {DType::f32, input};
   }
 
@@ -70,6 +72,7 @@ class MultiheadAttentionLayer final : public Layer {
     out.adds = p.adds;
     in_.emplace(exec_, in);
     out_.emplace(exec_, out);
+    spec_.engines = choose_attention_engines(exec_, spec_, qkv_shape(), type_, masked_);
   }
 
   std::vector<Value> saved() const override {
@@ -152,7 +155,7 @@ class MultiheadAttentionLayer final : public Layer {
   }
 
   AttentionSpec spec_;
-  bool bias_;
+  bool bias_, masked_ = false;
   int64_t positions_ = 0, channels_ = 0, samples_ = 0;
   DType type_ = DType::f32;
   Exec exec_;
