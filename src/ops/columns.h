@@ -75,6 +75,14 @@ struct OwnColumns {
   __device__ const auto& operator[](int k) const { return columns[k]; }
 };
 
+/// Whether a sum over a column is known before it is taken, so that nothing needs to be read for it:
+/// `is_known(column)` of the terms or of what finishes them, if they have it.
+template <typename Source>
+__device__ bool is_known(const Source& source, int64_t column) {
+  if constexpr (requires { source.is_known(column); }) return source.is_known(column);
+  return false;
+}
+
 /// Adds the Sums of all threads of equal threadIdx.x; the order is that of a tree. Each thread has kWidth of
 /// them. The result is in tile[0].
 template <int kWidth>
@@ -95,7 +103,8 @@ __device__ void add_over_rows(Sums (*tile)[kWidth]) {
 /// Sums two terms of each element over the chunk of rows selected by blockIdx.y: a Column of `terms` returns
 /// a Pair. A single chunk passes its sums to finish(column, sums); several store them in partial (columns,
 /// chunks). If `firsts` is not null, the first term of each element is also written there, and zero for rows
-/// that are not real; it may be one of the matrices.
+/// that are not real; it may be one of the matrices. Threads whose columns are all known read nothing, and
+/// their sums are not stored.
 template <int kWidth, typename Terms, typename Finish>
 __global__ void column_sums_kernel(Terms terms, Finish finish, int64_t rows, int64_t columns,
                                    int64_t rows_per_chunk, typename Terms::T* firsts, Sums* partial) {
@@ -105,10 +114,13 @@ __global__ void column_sums_kernel(Terms terms, Finish finish, int64_t rows, int
   const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
   const int64_t column = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) * kWidth;
   const int64_t end = min(int64_t{blockIdx.y + 1} * rows_per_chunk, rows);
-  const int64_t real_end = min(end, terms.real_rows(rows));
+  int64_t real_end = min(end, terms.real_rows(rows));
   const int64_t stride = blockDim.y;
   Sums sums[kWidth] = {};
   if (column < columns) {
+    bool knows_all = true;
+    for (int k = 0; k < kWidth; ++k) knows_all = knows_all && is_known(terms, column + k);
+    if (knows_all) real_end = 0;
     const OwnColumns<kWidth, Terms> own(terms, column);
     int64_t row = int64_t{blockIdx.y} * rows_per_chunk + threadIdx.y;
     while (row < real_end) {
@@ -142,7 +154,7 @@ __global__ void column_sums_kernel(Terms terms, Finish finish, int64_t rows, int
   for (int k = 0; k < kWidth; ++k) {
     if (gridDim.y == 1)
       finish(column + k, tile[thread][k]);
-    else
+    else if (!is_known(terms, column + k))
       partial[(column + k) * gridDim.y + blockIdx.y] = tile[thread][k];
   }
 }
@@ -156,7 +168,8 @@ __global__ void column_finish_kernel(Finish finish, int64_t columns, int64_t chu
   for (int64_t column = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) / 32; column < columns;
        column += warps) {
     Sums sum{};
-    for (int64_t chunk = lane; chunk < chunks; chunk += 32) {
+    const int64_t stored = is_known(finish, column) ? 0 : chunks;
+    for (int64_t chunk = lane; chunk < stored; chunk += 32) {
       sum.first += partial[column * chunks + chunk].first;
       sum.second += partial[column * chunks + chunk].second;
     }

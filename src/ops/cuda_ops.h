@@ -39,7 +39,7 @@ void attention_backward(Exec exec, const AttentionSpec& spec, const AttentionInp
 void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
                         ConstTensor scale, ConstTensor shift, ConstTensor running, Tensor y,
                         Tensor saved_mean, Tensor saved_inverse_std, Tensor sums,
-                        const BatchNormEpilogue& epilogue);
+                        const BatchNormEpilogue& epilogue, ConstTensor given);
 void batch_norm_backward(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
                          ConstTensor shift, ConstTensor saved_mean, ConstTensor saved_inverse_std, Tensor dy,
                          Tensor dx, Tensor dscale, Tensor dshift, const BatchNormEpilogueGradient& epilogue);

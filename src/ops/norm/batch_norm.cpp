@@ -265,7 +265,7 @@ void expect_epilogue(const BatchNormEpilogueGradient& epilogue, ConstTensor x, C
 void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
                         ConstTensor scale, ConstTensor shift, ConstTensor running, Tensor y,
                         Tensor saved_mean, Tensor saved_inverse_std, Tensor sums,
-                        const BatchNormEpilogue& epilogue) {
+                        const BatchNormEpilogue& epilogue, ConstTensor given) {
   INVARIANT(x.shape().rank() >= 2, "batch_norm: x {} has no batch or no channels", to_string(x.shape()));
   const int64_t channels = x.shape()[-1];
   expect(x, y.dtype(), y.shape(), "batch_norm: x");
@@ -276,11 +276,12 @@ void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, Co
   expect(saved_mean, DType::f32, {channels}, "batch_norm: saved_mean");
   expect(saved_inverse_std, DType::f32, {channels}, "batch_norm: saved_inverse_std");
   expect(sums, DType::f32, {2, channels}, "batch_norm: sums");
+  if (given) expect(given, DType::f32, {2, channels}, "batch_norm: given");
   expect_epilogue(epilogue, x);
   if constexpr (kCuda) {
     if (exec.on_cuda())
       return cuda::batch_norm_forward(exec, info, epsilon, x, scale, shift, running, y, saved_mean,
-                                      saved_inverse_std, sums, epilogue);
+                                      saved_inverse_std, sums, epilogue, given);
   }
   const cpu::Rows rows = cpu::rows_of(*info, x.shape());
   cpu::forward(rows, *info, epsilon, x, scale.data<float>(), shift.data<float>(), running.data<float>(), y,

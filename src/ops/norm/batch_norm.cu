@@ -23,6 +23,22 @@ struct StoreStatistics {
   }
 };
 
+/// The same where columns may be known from sums that are there.
+template <Real T>
+struct MissingMoments : Moments<T> {
+  GivenSums given;
+  __device__ bool is_known(int64_t column) const { return given.suffice(column); }
+};
+template <Real T>
+struct StoreGivenStatistics : StoreStatistics<T> {
+  GivenSums given;
+  __device__ bool is_known(int64_t column) const { return given.suffice(column); }
+  __device__ void operator()(int64_t column, Sums moments) const {
+    if (!is_known(column)) return StoreStatistics<T>::operator()(column, moments);
+    this->statistics.store(column, given.count(), given.mean(column), given.squares(column));
+  }
+};
+
 /// The epilogue of a normalized x: elements are x, and what is added.
 template <bool kAdds, bool kRelu>
 __device__ float finished(float normalized, const float* elements) {
@@ -176,22 +192,31 @@ void batch_norm_input_gradient(Exec exec, const MicroBatchInfo* info, ConstTenso
   });
 }
 
-void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
-                        ConstTensor scale, ConstTensor shift, ConstTensor running, Tensor y,
-                        Tensor saved_mean, Tensor saved_inverse_std, Tensor sums,
-                        const BatchNormEpilogue& epilogue) {
+void batch_norm_statistics(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
+                           ConstTensor running, Tensor mean, Tensor inverse_std, Tensor sums,
+                           ConstTensor given) {
   const Matrix matrix(x.shape());
   const Statistics statistics{info,
                               matrix.columns,
                               epsilon,
                               running.data<float>(),
-                              saved_mean.data<float>(),
-                              saved_inverse_std.data<float>(),
+                              mean.data<float>(),
+                              inverse_std.data<float>(),
                               sums.data<float>()};
   with_real(x.dtype(), [&]<Real T>(T) {
-    column_sums(exec, moments_of<T>(info, x), StoreStatistics<T>{x.data<T>(), matrix.positions, statistics},
+    const StoreStatistics<T> store{x.data<T>(), matrix.positions, statistics};
+    if (!given) return column_sums(exec, moments_of<T>(info, x), store, matrix.rows, matrix.columns);
+    const GivenSums known{info, x.shape()[0], matrix.positions, matrix.columns, given.data<float>()};
+    column_sums(exec, MissingMoments<T>{moments_of<T>(info, x), known}, StoreGivenStatistics<T>{store, known},
                 matrix.rows, matrix.columns);
   });
+}
+
+void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
+                        ConstTensor scale, ConstTensor shift, ConstTensor running, Tensor y,
+                        Tensor saved_mean, Tensor saved_inverse_std, Tensor sums,
+                        const BatchNormEpilogue& epilogue, ConstTensor given) {
+  batch_norm_statistics(exec, info, epsilon, x, running, saved_mean, saved_inverse_std, sums, given);
   batch_norm_apply(exec, info, x, scale, shift, saved_mean, saved_inverse_std, y, epilogue);
 }
 

@@ -31,11 +31,22 @@ struct BatchNormEpilogueGradient {
 /// divides them by the samples of the global batch. A channel of a single value has no variance: it
 /// contributes the variance in running (2, C), which therefore stays unchanged. Sums are taken in an order
 /// that depends only on the shape, and relative to a value near x, so that a large mean costs no digits.
+/// given (2, C) float or empty: for each channel the sums of x and of x^2 over all samples, padding included,
+/// as the convolution that has computed x adds them up on the way (ConvSpec::sums). On CUDA, x is then read
+/// for the statistics of a channel only where these sums do not tell them: if there is padding, which may
+/// hold any values, or if a mean of more than kMaxMeanOfSums standard deviations, or a number that is not
+/// finite, would cost digits of the variance. On the CPU they are not read.
 /// Enqueues; does not wait.
 void batch_norm_forward(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
                         ConstTensor scale, ConstTensor shift, ConstTensor running, Tensor y,
                         Tensor saved_mean, Tensor saved_inverse_std, Tensor sums,
-                        const BatchNormEpilogue& epilogue = {});
+                        const BatchNormEpilogue& epilogue = {}, ConstTensor given = {});
+
+/// variance = E(x^2) - mean^2: a relative error e of both sums becomes at most (1 + 3 * 4^2) e of the
+/// variance. cuDNN adds up in float, in parts: for e = 2^-18, 64 units in the last place, that is 2^-12 of
+/// the variance and 2^-13 of the standard deviation, where the elements of x are rounded to 2^-9 (bf16) or
+/// 2^-12 (fp16) of themselves.
+inline constexpr float kMaxMeanOfSums = 4;
 
 /// dx (N, ..., C) may be dy's memory unless dadded is, or empty; dscale and dshift (C) are overwritten. With
 /// a ReLU, dy may be overwritten.

@@ -49,6 +49,28 @@ Moments<T> moments_of(const MicroBatchInfo* info, ConstTensor x) {
   return {{{{x.data<T>()}, matrix.columns}, info, matrix.positions}};
 }
 
+/// Sums of x and x^2 that are there already (see lockstep::batch_norm_forward).
+struct GivenSums {
+  const MicroBatchInfo* info;
+  int64_t samples, positions, columns;
+  const float* sums;
+
+  __device__ double mean(int64_t column) const { return sums[column] / count(); }
+  /// Of the deviations from the mean.
+  __device__ double squares(int64_t column) const {
+    const double average = mean(column);
+    return fmax(0.0, sums[columns + column] - count() * average * average);
+  }
+  __device__ double count() const { return static_cast<double>(samples * positions); }
+  /// Whether they tell the statistics of a column. Not where a number is not finite.
+  __device__ bool suffice(int64_t column) const {
+    if (info->valid != samples) return false;
+    const double average = mean(column), mean_square = sums[columns + column] / count();
+    const double least = 1.0 / (kMaxMeanOfSums * kMaxMeanOfSums);
+    return isfinite(mean_square) && least * average * average <= mean_square - average * average;
+  }
+};
+
 /// The outputs of forward other than y (see lockstep::batch_norm_forward).
 struct Statistics {
   const MicroBatchInfo* info;
@@ -88,6 +110,11 @@ struct Normalization {
     return elements[1];
   }
 };
+
+/// What batch_norm_forward() computes first: everything but y.
+void batch_norm_statistics(Exec exec, const MicroBatchInfo* info, float epsilon, ConstTensor x,
+                           ConstTensor running, Tensor mean, Tensor inverse_std, Tensor sums,
+                           ConstTensor given);
 
 /// y = (x - mean) * inverse_std * scale + shift and the epilogue for real samples, zero after them.
 void batch_norm_apply(Exec exec, const MicroBatchInfo* info, ConstTensor x, ConstTensor scale,
