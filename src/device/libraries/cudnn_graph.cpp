@@ -195,10 +195,17 @@ CudnnGraph::Tensor CudnnGraph::index(Tensor x, int64_t axis, Tensor y) {
   return pointwise(CUDNN_POINTWISE_GEN_INDEX, axis, x, nullptr, nullptr, y);
 }
 
-CudnnGraph::Tensor CudnnGraph::reduce(cudnnReduceTensorOp_t how, Tensor x, Tensor y) {
+bool CudnnGraph::can_fix_order() { return CUDNN_VERSION >= 91100 && cudnnGetVersion() >= 91100; }
+
+CudnnGraph::Tensor CudnnGraph::reduce(cudnnReduceTensorOp_t how, Tensor x, Tensor y, bool in_fixed_order) {
   CudnnDescriptor reduction = create(CUDNN_BACKEND_REDUCTION_DESCRIPTOR);
   set(reduction, CUDNN_ATTR_REDUCTION_OPERATOR, how);
   set(reduction, CUDNN_ATTR_REDUCTION_COMP_TYPE, CUDNN_DATA_FLOAT);
+  INVARIANT(!in_fixed_order || can_fix_order(), "cuDNN {} cannot fix the order of a reduction",
+            cudnnGetVersion());
+#if CUDNN_VERSION >= 91100
+  if (in_fixed_order) set(reduction, CUDNN_ATTR_REDUCTION_IS_DETERMINISTIC, true);
+#endif
   CudnnDescriptor operation = create(CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR);
   refer(operation, CUDNN_ATTR_OPERATION_REDUCTION_XDESC, x);
   refer(operation, CUDNN_ATTR_OPERATION_REDUCTION_YDESC, y);

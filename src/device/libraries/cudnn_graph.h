@@ -69,8 +69,12 @@ class CudnnGraph {
   Tensor select(Tensor condition, Tensor x, Tensor otherwise, Tensor y);
   /// y = the coordinate on this axis of each element of x.
   Tensor index(Tensor x, int64_t axis, Tensor y);
-  /// y = x, combined along the axes on which y has an extent of 1.
-  Tensor reduce(cudnnReduceTensorOp_t how, Tensor x, Tensor y);
+  /// y = x, combined along the axes on which y has an extent of 1; where can_fix_order(), on request in the
+  /// same order each time.
+  Tensor reduce(cudnnReduceTensorOp_t how, Tensor x, Tensor y, bool in_fixed_order = false);
+  /// Since cuDNN 9.11. Other reductions over blocks may add in the order in which blocks arrive, and the
+  /// notes of engines do not say it.
+  static bool can_fix_order();
   /// y = x, with the extents and strides of y; in its type.
   Tensor reshape(Tensor x, Tensor y);
 

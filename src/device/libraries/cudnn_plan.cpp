@@ -75,6 +75,28 @@ CudnnGraph graph_of(cudnnHandle_t handle, const CudnnConvolution& convolution) {
   return graph;
 }
 
+/// The sums are taken one after the other, since cuDNN's own operation for both (GEN_STATS) adds floats in
+/// the order in which blocks arrive.
+CudnnGraph graph_with_sums(cudnnHandle_t handle, const CudnnConvolution& convolution) {
+  CudnnGraph graph(handle);
+  const auto tensor = [&](int64_t id, const std::vector<int64_t>& extents, cudnnDataType_t type) {
+    return graph.tensor(id, type, extents, channels_last_strides(extents));
+  };
+  const CudnnGraph::Tensor result = tensor(CudnnConvolution::kResult, convolution.result, convolution.type);
+  add_convolution(graph, convolution, tensor(CudnnConvolution::kData, convolution.data, convolution.type),
+                  tensor(CudnnConvolution::kFilters, convolution.filters, convolution.type), result);
+  std::vector<int64_t> channels(convolution.result.size(), 1);
+  channels[1] = convolution.result[1];
+  graph.reduce(CUDNN_REDUCE_TENSOR_ADD, result, tensor(CudnnSums::kSums, channels, CUDNN_DATA_FLOAT),
+               /*in_fixed_order=*/true);
+  const CudnnGraph::Tensor squares = graph.combine(
+      CUDNN_POINTWISE_MUL, result, result,
+      graph.between(CUDNN_DATA_FLOAT, convolution.result, channels_last_strides(convolution.result)));
+  graph.reduce(CUDNN_REDUCE_TENSOR_ADD, squares, tensor(CudnnSums::kSquares, channels, CUDNN_DATA_FLOAT),
+               /*in_fixed_order=*/true);
+  return graph;
+}
+
 /// All that distinguishes it from others.
 std::string in_words(const CudnnConvolution& c) {
   constexpr const char* kDirections[] = {"forward", "data gradient", "filter gradient"};
@@ -192,6 +214,41 @@ std::optional<CudnnAttentionPlan> CudnnPlans::make(cudnnHandle_t handle, const C
                             .bytes = {3 * y_bytes, y_bytes, rows * sizeof(float), is_backward ? y_bytes : 0,
                                       is_backward ? 3 * y_bytes : 0, workspace_bytes},
                             .run = run};
+  const size_t place = choose_(choice);
+  if (place == 0) return std::nullopt;
+  return std::move(plans[place - 1]);
+}
+
+const CudnnPlan* CudnnPlans::find_with_sums(cudnnHandle_t handle, const Summed& summed) {
+  auto found = summing_.find(summed.convolution);
+  if (found == summing_.end()) {
+    if (!choose_) return nullptr;
+    found = summing_.emplace(summed.convolution, make_with_sums(handle, summed)).first;
+  }
+  return found->second ? &*found->second : nullptr;
+}
+
+std::optional<CudnnPlan> CudnnPlans::make_with_sums(cudnnHandle_t handle, const Summed& summed) const {
+  if (!CudnnGraph::can_fix_order()) return std::nullopt;
+  const auto started = std::chrono::steady_clock::now();
+  const CudnnConvolution& convolution = summed.convolution;
+  std::vector<CudnnPlan> plans =
+      make_plans(graph_with_sums(handle, convolution), {.compiled_at_run_time = true}, kMaxSumming);
+  if (plans.empty()) return std::nullopt;
+  size_t workspace_bytes = summed.workspace_bytes;
+  for (const CudnnPlan& plan : plans) workspace_bytes = std::max(workspace_bytes, plan.workspace_bytes());
+  const auto run = [&](size_t engine, const std::vector<void*>& m) {
+    summed.run(engine == 0 ? nullptr : &plans[engine - 1], {m[0], m[1], m[2], m[3], m[4], m[5]});
+  };
+  const EngineChoice choice{
+      .operation = in_words(convolution) + " and batch norm statistics",
+      .engines = 1 + plans.size(),
+      .preparing_seconds = seconds_since(started),
+      .bytes = {bytes_of(convolution, convolution.data), bytes_of(convolution, convolution.filters),
+                bytes_of(convolution, convolution.result),
+                2 * static_cast<size_t>(convolution.result[1]) * sizeof(float), workspace_bytes,
+                summed.other_bytes},
+      .run = run};
   const size_t place = choose_(choice);
   if (place == 0) return std::nullopt;
   return std::move(plans[place - 1]);

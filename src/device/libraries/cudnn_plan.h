@@ -46,6 +46,13 @@ std::vector<int64_t> channels_last_strides(const std::vector<int64_t>& extents);
 void add_convolution(CudnnGraph& graph, const CudnnConvolution& convolution, CudnnGraph::Tensor data,
                      CudnnGraph::Tensor filters, CudnnGraph::Tensor result);
 
+/// A convolution that also adds up its result: ids, and operations after add_convolution(). Both sums are
+/// (channels) of float, over samples and positions: of the elements, and of their squares. cuDNN does not say
+/// whether it takes the elements before or after it rounds them.
+struct CudnnSums {
+  static constexpr int64_t kSums = 4, kSquares = 5;
+};
+
 /// The plans made with one handle, so that equal layers share one.
 class CudnnPlans {
  public:
@@ -71,8 +78,30 @@ class CudnnPlans {
   const CudnnAttentionPlan* find(cudnnHandle_t handle, const CudnnAttention& attention,
                                  const AttentionKernels& ours);
 
+  /// How a forward convolution is timed together with what reads the sums over its result.
+  struct Summed {
+    CudnnConvolution convolution;
+    size_t workspace_bytes;  ///< of the convolution without sums
+    size_t other_bytes;      ///< of memory for what reads them
+    /// On the device: sums are followed by squares.
+    struct Memory {
+      void *data, *filters, *result, *sums, *workspace, *other;
+    };
+    /// Enqueues both on the handle's stream; the convolution on this engine, which gives the sums, or, if it
+    /// is null, as without sums, for which x is read again.
+    std::function<void(const CudnnPlan* engine, const Memory&)> run;
+  };
+  /// The plan that choose_by() has chosen for a convolution with sums (CudnnSums), in place of one without;
+  /// null if that is faster, if cuDNN has no plan whose sums have the same bits each time, or if nobody
+  /// chooses: cuDNN is not asked then, because these engines are compiled at run time.
+  const CudnnPlan* find_with_sums(cudnnHandle_t handle, const Summed& summed);
+  /// Whether choose_by() chooses.
+  bool is_choosing() const { return static_cast<bool>(choose_); }
+
   /// The engines of convolutions among which choose_by() chooses, at most.
   static constexpr size_t kMaxChoices = 8;
+  /// Of those that give sums, each of which takes seconds to compile.
+  static constexpr size_t kMaxSumming = 2;
   /// From here on, for operations that have no plan yet; empty: the first.
   void choose_by(ChooseEngine choose) { choose_ = std::move(choose); }
 
@@ -80,9 +109,10 @@ class CudnnPlans {
   std::optional<CudnnPlan> make(cudnnHandle_t handle, const CudnnConvolution& convolution) const;
   std::optional<CudnnAttentionPlan> make(cudnnHandle_t handle, const CudnnAttention& attention,
                                          const AttentionKernels& ours) const;
+  std::optional<CudnnPlan> make_with_sums(cudnnHandle_t handle, const Summed& summed) const;
 
   ChooseEngine choose_;
-  std::map<CudnnConvolution, std::optional<CudnnPlan>> convolutions_;
+  std::map<CudnnConvolution, std::optional<CudnnPlan>> convolutions_, summing_;
   std::map<CudnnAttention, std::optional<CudnnAttentionPlan>> attentions_;
 };
 

@@ -29,6 +29,8 @@ void check_spec(const ConvSpec& spec) {
   INVARIANT(spec.groups > 0 && spec.channels % spec.groups == 0 && spec.filters % spec.groups == 0,
             "conv: {} groups do not divide {} channels and {} filters", spec.groups, spec.channels,
             spec.filters);
+  INVARIANT(!spec.sums || (!spec.bias && !spec.relu && !spec.transposed),
+            "conv: sums of what is not the result of the convolution");
   for (const ConvAxis& axis : spec.axes)
     INVARIANT(axis.window > 0 && axis.span() <= axis.padded() && axis.pad_before >= 0 && axis.pad_after >= 0,
               "conv: a window that spans {} is larger than a padded extent of {}", axis.span(),
@@ -108,13 +110,25 @@ size_t Conv::workspace_bytes() const {
   return dx_bytes() + with_backend([](const auto& backend) { return backend.workspace_bytes(); });
 }
 
-void Conv::forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace) {
+bool Conv::gives_sums() const {
+  if constexpr (kCuda) {
+    if (cuda_) return cuda_->gives_sums();
+  }
+  return false;
+}
+
+void Conv::forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace, Tensor sums) {
   expect(x, spec_.type, spec_.input(), "conv: x");
   expect(w, spec_.type, spec_.weights(), "conv: w");
   expect(y, spec_.type, spec_.output(), "conv: y");
   if (spec_.bias) expect(b, spec_.type, {spec_.features()}, "conv: b");
   expect_workspace(workspace, workspace_bytes(), "conv");
+  INVARIANT(static_cast<bool>(sums) == gives_sums(), "conv: sums are {} given", gives_sums() ? "" : "not");
+  if (sums) expect(sums, DType::f32, {2, spec_.features()}, "conv: sums");
   if (spec_.samples == 0) return;
+  if constexpr (kCuda) {
+    if (sums) return cuda_->convolve_with_sums(x, w, y, sums, workspace);
+  }
   if (!spec_.transposed) {
     with_backend([&](auto& backend) { backend.convolve(x, w, b, y, workspace); });
     return;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "src/core/log.h"
+#include "src/device/buffer.h"
 #include "src/device/compatibility.h"
 #include "src/device/cuda_context.h"
 #include "src/device/kernels/launch.h"
@@ -14,6 +15,7 @@
 #include "src/ops/conv/conv_kernels.h"
 #include "src/ops/conv/conv_legacy.h"
 #include "src/ops/cuda_ops.h"
+#include "src/ops/norm/batch_norm_cuda.h"
 #include "src/tensor/narrow.h"
 
 namespace lockstep {
@@ -73,15 +75,24 @@ struct Conv::Cuda::Impl {
     bool adds = false;  ///< the engine does, to what is there
   };
   Way plan(Direction direction);
+  /// After plan(forward).
+  const CudnnPlan* plan_sums() const;
+  /// Enqueues the convolution with sums on an engine.
+  void run_with_sums(const CudnnPlan& engine, const void* data, const void* filters, const void* result,
+                     float* sums, void* memory) const;
   const Way& way(Direction direction) const { return ways[static_cast<size_t>(direction)]; }
 
   void run(const CudnnPlan& engine, const void* data, const void* filters, const void* result,
            Tensor workspace) const {
+    run_engine(engine, data, filters, result, library_workspace(workspace));
+  }
+  void run_engine(const CudnnPlan& engine, const void* data, const void* filters, const void* result,
+                  void* memory) const {
     engine.run(exec.cuda->cudnn(),
                {{CudnnConvolution::kData, data},
                 {CudnnConvolution::kFilters, filters},
                 {CudnnConvolution::kResult, result}},
-               library_workspace(workspace));
+               memory);
   }
   void* library_workspace(Tensor workspace) const {
     return static_cast<std::byte*>(workspace.raw()) + narrow_bytes;
@@ -91,6 +102,7 @@ struct Conv::Cuda::Impl {
   ConvSpec spec;
   bool depthwise;  ///< our own kernels, in all directions
   std::array<Way, 3> ways;
+  const CudnnPlan* summing = nullptr;  ///< forward, with sums; null: without
   std::optional<cuda::LegacyConv> legacy;
   /// At the start of the workspace, for a gradient of the filters of two bytes, which is widened afterwards.
   /// It is summed in float, but all engines of cuDNN 9.19 and 9.26 that write it as float are compiled at run
@@ -105,6 +117,8 @@ Conv::Cuda::Impl::Impl(Exec on, const ConvSpec& shape)
   for (const Direction direction : {Direction::forward, Direction::filter_gradient, Direction::data_gradient})
     if (direction != Direction::data_gradient || spec.needs_dx || spec.transposed)
       ways[static_cast<size_t>(direction)] = plan(direction);
+  summing = plan_sums();
+  if (summing != nullptr) library_bytes = summing->workspace_bytes();
   for (const Way& way : ways)
     if (way.engine != nullptr) library_bytes = std::max(library_bytes, way.engine->workspace_bytes());
   if (legacy) library_bytes = std::max(library_bytes, legacy->workspace_bytes());
@@ -129,6 +143,50 @@ Conv::Cuda::Impl::Way Conv::Cuda::Impl::plan(Direction direction) {
   return way;
 }
 
+const CudnnPlan* Conv::Cuda::Impl::plan_sums() const {
+  const CudnnPlan* const plain = way(Direction::forward).engine;
+  CudnnPlans& plans = exec.cuda->plans();
+  if (!spec.sums || spec.type == DType::f32 || plain == nullptr || !plans.is_choosing()) return nullptr;
+  const int64_t channels = spec.filters;
+  if (channels % 4 != 0) return nullptr;  // the squares, behind the sums, start at a multiple of 16 bytes
+  const MicroBatchInfo all{.valid = static_cast<int32_t>(spec.samples), .weight = 1};
+  const Buffer info(exec, Memory::device, sizeof all);
+  copy(exec, info.data(), &all, sizeof all);
+  synchronize(exec);
+  // The sums are worth what a batch norm of the result saves.
+  const auto run = [&](const CudnnPlan* engine, const CudnnPlans::Summed::Memory& m) {
+    if (engine != nullptr)
+      run_with_sums(*engine, m.data, m.filters, m.result, static_cast<float*>(m.sums), m.workspace);
+    else
+      run_engine(*plain, m.data, m.filters, m.result, m.workspace);
+    float* const other = static_cast<float*>(m.other);
+    const auto part = [&](int64_t start, const Shape& shape) {
+      return Tensor(other + start * channels, DType::f32, shape);
+    };
+    cuda::batch_norm_statistics(
+        exec, reinterpret_cast<const MicroBatchInfo*>(info.data()), /*epsilon=*/1,
+        ConstTensor(m.result, spec.type, spec.result()), part(0, {2, channels}), part(2, {channels}),
+        part(3, {channels}), part(4, {2, channels}),
+        engine == nullptr ? ConstTensor{} : ConstTensor(m.sums, DType::f32, {2, channels}));
+  };
+  return plans.find_with_sums(exec.cuda->cudnn(),
+                              {.convolution = as_cudnn_convolution(spec, Direction::forward),
+                               .workspace_bytes = plain->workspace_bytes(),
+                               .other_bytes = static_cast<size_t>(6 * channels) * sizeof(float),
+                               .run = run});
+}
+
+void Conv::Cuda::Impl::run_with_sums(const CudnnPlan& engine, const void* data, const void* filters,
+                                     const void* result, float* sums, void* memory) const {
+  engine.run(exec.cuda->cudnn(),
+             {{CudnnConvolution::kData, data},
+              {CudnnConvolution::kFilters, filters},
+              {CudnnConvolution::kResult, result},
+              {CudnnSums::kSums, sums},
+              {CudnnSums::kSquares, sums + spec.filters}},
+             memory);
+}
+
 Conv::Cuda::Cuda(Exec exec, const ConvSpec& spec) : impl_(std::make_unique<Impl>(exec, spec)) {}
 
 Conv::Cuda::~Cuda() = default;
@@ -136,6 +194,15 @@ Conv::Cuda::~Cuda() = default;
 size_t Conv::Cuda::workspace_bytes() const { return impl_->narrow_bytes + impl_->library_bytes; }
 
 bool Conv::Cuda::adds_to_data() const { return impl_->way(Direction::data_gradient).adds; }
+
+bool Conv::Cuda::gives_sums() const { return impl_->summing != nullptr; }
+
+void Conv::Cuda::convolve_with_sums(ConstTensor data, ConstTensor w, Tensor result, Tensor sums,
+                                    Tensor workspace) {
+  const Impl& p = *impl_;
+  p.run_with_sums(*p.summing, data.raw(), w.raw(), result.raw(), sums.data<float>(),
+                  p.library_workspace(workspace));
+}
 
 void Conv::Cuda::convolve(ConstTensor data, ConstTensor w, ConstTensor b, Tensor result, Tensor workspace) {
   const Impl& p = *impl_;

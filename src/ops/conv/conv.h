@@ -60,6 +60,9 @@ struct ConvSpec {
   bool relu = false;        ///< forward stores max(0, .)
   bool needs_dx = true;     ///< false for a first layer: nobody reads the gradient of the data
   bool adds_to_dx = false;  ///< backward adds to what dx holds
+  /// forward may add up what it writes, where that is faster than to read it again: see Conv::gives_sums().
+  /// Without bias and ReLU, and not transposed.
+  bool sums = false;
   DType type = DType::f32;  ///< of x, w, b, y, dy and dx; dw and db are f32
   bool tf32 = false;        ///< CUDA may round the factors of f32 to ten bits after the point
 
@@ -88,10 +91,16 @@ class Conv {
   /// Bytes of scratch memory that forward and backward need; its contents mean nothing between calls.
   size_t workspace_bytes() const;
 
+  /// Whether forward gives the sums for a batch norm: only with the spec's sums, on CUDA, in two bytes, where
+  /// run.autotune has found an engine of cuDNN that is faster with them than reading y again.
+  bool gives_sums() const;
+
   /// x, w and y have the shapes input(), weights() and output() of the spec; b (features()) or empty; y
-  /// aliases nothing. Enqueues on the Exec of construction; does not wait. Throws Error(bug) on a mismatch of
+  /// aliases nothing. sums, if and only if gives_sums(): (2, features()) float out, over samples and
+  /// positions, of the elements of y, before or after they are rounded, and of their squares; the same bits
+  /// each time. Enqueues on the Exec of construction; does not wait. Throws Error(bug) on a mismatch of
   /// shapes or types.
-  void forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace);
+  void forward(ConstTensor x, ConstTensor w, ConstTensor b, Tensor y, Tensor workspace, Tensor sums = {});
 
   /// dy like y; with a ReLU, it becomes the gradient before it, for which y is read, which is empty
   /// otherwise. dx like x or empty; dw and db (or empty). They are overwritten, not added to, but for the

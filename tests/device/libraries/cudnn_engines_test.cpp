@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -138,6 +139,38 @@ TEST_P(CudnnEngines, AttentionIsPlannedWhereThereIsADriver) {
       }
     }
   if (!has_driver) GTEST_SKIP() << "graphs are accepted, but there is no libcuda.so.1 to plan them";
+}
+
+/// A convolution of ResNet-50 in bf16 that a batch norm follows.
+Layer summed(int64_t channels, int64_t filters, int64_t extent, int64_t window, int64_t stride) {
+  const std::vector<int64_t> axis = {extent, window, stride, window / 2, window / 2, 1};
+  return {"of ResNet-50", 64, channels, filters, 1, {axis, axis}};
+}
+
+TEST_P(CudnnEngines, SumsOverAResultHaveAPlanWhereTheirOrderCanBeFixed) {
+  // They are compiled at run time, for which cuDNN loads the driver's library, even to plan only.
+  void* const driver = dlopen("libcuda.so.1", RTLD_LAZY);
+  size_t asked = 0;
+  CudnnPlans plans;
+  plans.choose_by([&](const EngineChoice& choice) {
+    ++asked;
+    EXPECT_GT(choice.engines, 1u) << choice.operation;
+    return choice.engines - 1;
+  });
+  // One shape of each kind: a plan takes seconds.
+  const Layer layers[] = {summed(256, 64, 56, 1, 1), summed(128, 128, 56, 3, 2)};
+  for (const Layer& layer : layers) {
+    CudnnConvolution convolution = convolution_of(layer);
+    convolution.type = CUDNN_DATA_BFLOAT16;
+    const CudnnPlan* const plan = plans.find_with_sums(
+        nullptr, {.convolution = convolution, .workspace_bytes = 0, .other_bytes = 0, .run = {}});
+    EXPECT_EQ(plan != nullptr, driver != nullptr && CudnnGraph::can_fix_order()) << layer.filters;
+    // Sums of parts, which one block adds up in the end.
+    if (plan != nullptr)
+      EXPECT_GT(plan->workspace_bytes(), 2u * sizeof(float) * static_cast<size_t>(layer.filters));
+  }
+  EXPECT_EQ(asked, driver != nullptr && CudnnGraph::can_fix_order() ? std::size(layers) : 0u);
+  if (driver != nullptr) dlclose(driver);
 }
 
 }  // namespace

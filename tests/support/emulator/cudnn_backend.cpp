@@ -71,6 +71,7 @@ constexpr Rule kRules[] = {
     {CUDNN_BACKEND_REDUCTION_DESCRIPTOR, CUDNN_ATTR_REDUCTION_OPERATOR, CUDNN_TYPE_REDUCTION_OPERATOR_TYPE,
      1},
     {CUDNN_BACKEND_REDUCTION_DESCRIPTOR, CUDNN_ATTR_REDUCTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1},
+    {CUDNN_BACKEND_REDUCTION_DESCRIPTOR, CUDNN_ATTR_REDUCTION_IS_DETERMINISTIC, CUDNN_TYPE_BOOLEAN, 1, false},
     {CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR, CUDNN_ATTR_OPERATION_REDUCTION_XDESC,
      CUDNN_TYPE_BACKEND_DESCRIPTOR, 1},
     {CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR, CUDNN_ATTR_OPERATION_REDUCTION_YDESC,
@@ -176,6 +177,7 @@ cudnnStatus_t finalize_operation(Descriptor& d, const OperationNames& names) {
   const auto axes = g[CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS].as<size_t>();
   Task task{.handle = nullptr,
             .program = nullptr,
+            .convolves_first = false,
             .direction = names.direction,
             .problem = {},
             .is_dense = true,
@@ -228,7 +230,19 @@ cudnnStatus_t finalize_operation(Descriptor& d, const OperationNames& names) {
   return CUDNN_STATUS_SUCCESS;
 }
 
-/// One convolution, or small operations.
+/// Whether the emulated engines compute these operations on the result of a convolution, as the real ones for
+/// two bytes do: where it is forward, without groups, its channels are not odd ones, and nothing else is in
+/// memory that they read.
+bool is_epilogue(const Task& task, const Program& program) {
+  const auto in_memory = program.in_memory();
+  return task.direction == Direction::forward && task.problem.y.type != CUDNN_DATA_FLOAT &&
+         task.problem.convolution.groups == 1 && task.problem.x.c % 4 == 0 && task.problem.y.c % 4 == 0 &&
+         program.is_supported() && std::all_of(in_memory.begin(), in_memory.end(), [&](const auto& tensor) {
+           return tensor.second != (tensor.first.id == task.ids[2]);
+         });
+}
+
+/// One convolution, which operations on its result may follow, or small operations.
 cudnnStatus_t finalize_graph(Descriptor& d) {
   const auto handles = d[CUDNN_ATTR_OPERATIONGRAPH_OPS].all<cudnnBackendDescriptor_t>();
   Program program;
@@ -239,11 +253,13 @@ cudnnStatus_t finalize_graph(Descriptor& d) {
     if (operation->operation) program.operations.push_back(*operation->operation);
   }
   if (d.task.has_value() + program.operations.size() != handles.size()) return CUDNN_STATUS_BAD_PARAM;
-  if (d.task && handles.size() > 1) return CUDNN_STATUS_NOT_SUPPORTED;  // by what is emulated
-  if (!d.task) {
+  if (handles.size() > 1 || !d.task) {
     if (!program.is_valid()) return CUDNN_STATUS_BAD_PARAM;
-    if (!program.is_supported()) return CUDNN_STATUS_NOT_SUPPORTED;
-    d.task = Task{};
+    if (d.task ? !is_epilogue(*d.task, program) : !program.is_supported()) return CUDNN_STATUS_NOT_SUPPORTED;
+    if (d.task)
+      d.task->convolves_first = true;
+    else
+      d.task = Task{};
     d.task->program = std::make_shared<const Program>(std::move(program));
   }
   d.task->handle = d[CUDNN_ATTR_OPERATIONGRAPH_HANDLE].as<cudnnHandle_t>();

@@ -30,10 +30,12 @@ struct Attribute {
   }
 };
 
-/// What a graph computes: one convolution, or a program of small operations.
+/// What a graph computes: one convolution, a program of small operations, or a convolution and then a program
+/// that reads its result.
 struct Task {
   cudnnHandle_t handle;
   std::shared_ptr<const Program> program = nullptr;  ///< null: the convolution
+  bool convolves_first = false;                      ///< before the program
   Direction direction;
   Problem problem;
   /// Whether the tensors are channels-last without gaps.
@@ -82,9 +84,10 @@ std::vector<const Engine*> engines_for(const Task& task, cudnnBackendHeurMode_t 
 /// For tests: whether there are any engines from now on.
 void offer_engines(bool offered);
 
-/// For tests: how long an engine takes, by its place in the tables of cudnn_engines.cpp, of convolutions and
-/// of programs.
+/// For tests: how long an engine takes, by its place in the tables of cudnn_engines.cpp, of convolutions, of
+/// programs, and of convolutions with programs.
 void set_milliseconds(size_t engine, int milliseconds);
 void set_milliseconds_of_programs(size_t engine, int milliseconds);
+void set_milliseconds_of_epilogues(size_t engine, int milliseconds);
 
 }  // namespace emulator::cudnn

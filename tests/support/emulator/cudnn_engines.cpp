@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <iterator>
 
 #include "tests/support/emulator/cudnn_backend.h"
 #include "tests/support/emulator/stream.h"
@@ -58,9 +59,33 @@ Engine program_engines[] = {
      .compiles = false},
 };
 
+/// Of convolutions with a program, in place of reading the result again. The last two may be chosen, and are
+/// faster than a convolution alone.
+Engine epilogue_engines[] = {
+    {.notes = {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC}, .mode = kFirst},
+    {.notes = kTensorCore,
+     .behavior = {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION},
+     .mode = kFirst,
+     .workspace_bytes = kTooMuch},
+    {.notes = kTensorCore,
+     .behavior = {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION},
+     .mode = kFirst,
+     .milliseconds = 8},
+    {.notes = kTensorCore,
+     .behavior = {CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION},
+     .mode = kFallback,
+     .workspace_bytes = 16384,
+     .milliseconds = 4},
+};
+
+bool is_epilogue_engine(const Engine& engine) {
+  return std::any_of(std::begin(epilogue_engines), std::end(epilogue_engines),
+                     [&](const Engine& other) { return &other == &engine; });
+}
+
 /// Whether the emulated engine computes what it should.
 bool is_sound(const Engine& engine) {
-  return engine.behavior.empty() && engine.workspace_bytes < kTooMuch &&
+  return (engine.behavior.empty() || is_epilogue_engine(engine)) && engine.workspace_bytes < kTooMuch &&
          std::all_of(engine.notes.begin(), engine.notes.end(), [](cudnnBackendNumericalNote_t note) {
            return note == CUDNN_NUMERICAL_NOTE_TENSOR_CORE || note == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC;
          });
@@ -69,7 +94,7 @@ bool is_sound(const Engine& engine) {
 /// Engines here are for what the legacy convolutions are for too, along one axis as well, but without
 /// dilation, so that something is left to the legacy ones. (The real engines dilate.)
 bool is_computable(const Task& task) {
-  if (task.program) return true;
+  if (task.program && !task.convolves_first) return true;
   const Problem& p = task.problem;
   const Numbers& dilation = p.convolution.dilation;
   return task.is_dense && !p.is_left_open() && p.convolution.mode == CUDNN_CROSS_CORRELATION &&
@@ -118,7 +143,13 @@ cudnnStatus_t execute_program(const Run& run, void* workspace) {
   if (stream == nullptr) return CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH;
   if (overlaps(*program, memory)) return CUDNN_STATUS_BAD_PARAM;
   const size_t scratch = engine.workspace_bytes;
-  const bool is_steady = !engine.has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC);
+  // Over the blocks of a convolution, the real engines add as they arrive unless told otherwise, and have no
+  // note that says so.
+  const bool any_order =
+      run.plan.task->convolves_first &&
+      std::any_of(program->operations.begin(), program->operations.end(),
+                  [](const auto& o) { return o.kind == Operation::Kind::reduce && !o.in_fixed_order; });
+  const bool is_steady = !engine.has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC) && !any_order;
   if (!launch(stream, [=] {
         scribble(workspace, scratch);
         run_program(*program, memory, numbers, is_steady);
@@ -133,7 +164,7 @@ cudnnStatus_t execute(const Run& run) {
   const Engine& engine = *run.plan.engine;
   const auto given = run.pack.attributes.find(CUDNN_ATTR_VARIANT_PACK_WORKSPACE);
   void* const workspace = given == run.pack.attributes.end() ? nullptr : given->second.as<void*>();
-  if (task.program) {
+  if (task.program && !task.convolves_first) {
     if (engine.workspace_bytes > 0 && workspace == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
     return execute_program(run, workspace);
   }
@@ -162,7 +193,9 @@ cudnnStatus_t execute(const Run& run) {
   const cudaStream_t stream = contexts.find(run.handle)->stream;
   const cudnnStatus_t status = start(stream, task.direction, task.problem, arguments, engine.workspace_bytes,
                                      !engine.has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC));
-  if (status == CUDNN_STATUS_SUCCESS) wait_for(stream, engine.milliseconds);
+  if (status != CUDNN_STATUS_SUCCESS) return status;
+  if (task.program) return execute_program(run, workspace);
+  wait_for(stream, engine.milliseconds);
   return status;
 }
 
@@ -179,7 +212,9 @@ std::vector<const Engine*> engines_for(const Task& task, cudnnBackendHeurMode_t 
     for (const Engine& engine : table)
       if (engine.mode == mode) offered.push_back(&engine);
   };
-  if (task.program)
+  if (task.convolves_first)
+    offer(epilogue_engines);
+  else if (task.program)
     offer(program_engines);
   else
     offer(engines);
@@ -192,6 +227,10 @@ void set_milliseconds(size_t engine, int milliseconds) { engines[engine].millise
 
 void set_milliseconds_of_programs(size_t engine, int milliseconds) {
   program_engines[engine].milliseconds = milliseconds;
+}
+
+void set_milliseconds_of_epilogues(size_t engine, int milliseconds) {
+  epilogue_engines[engine].milliseconds = milliseconds;
 }
 
 }  // namespace emulator::cudnn

@@ -35,7 +35,8 @@ struct Operation {
   Kind kind;
   cudnnPointwiseMode_t mode = CUDNN_POINTWISE_IDENTITY;
   cudnnReduceTensorOp_t reduction = CUDNN_REDUCE_TENSOR_ADD;
-  int64_t axis = 0;  ///< of GEN_INDEX
+  int64_t axis = 0;             ///< of GEN_INDEX
+  bool in_fixed_order = false;  ///< of a reduction: on request
   bool computes_in_float = true;
   std::vector<GraphTensor> inputs;  ///< of a pointwise one x, b, and the condition
   GraphTensor output;

@@ -77,9 +77,11 @@ cudnnStatus_t finalize_reduction(Descriptor& d) {
   const Descriptor* const how =
       referred(d, CUDNN_ATTR_OPERATION_REDUCTION_DESC, CUDNN_BACKEND_REDUCTION_DESCRIPTOR);
   if (how == nullptr || !how->is_finalized) return CUDNN_STATUS_BAD_PARAM;
+  const auto order = how->attributes.find(CUDNN_ATTR_REDUCTION_IS_DETERMINISTIC);
   return finalize_with(d,
                        {.kind = Operation::Kind::reduce,
                         .reduction = (*how)[CUDNN_ATTR_REDUCTION_OPERATOR].as<cudnnReduceTensorOp_t>(),
+                        .in_fixed_order = order != how->attributes.end() && order->second.as<bool>(),
                         .computes_in_float = is_float(*how, CUDNN_ATTR_REDUCTION_COMP_TYPE),
                         .inputs = {},
                         .output = {}},
