@@ -40,7 +40,7 @@ Graph Graph::clone() const {
   for (const Node& node : nodes_)
     copy.nodes_.push_back({node.name, node.layer->clone(), node.inputs, node.output, node.adds,
                            node.activation, node.parameters_of, node.taken_from, node.segment, node.tuning,
-                           node.loss_weight, node.output_name, node.writes_f32});
+                           node.loss_weight, node.output_name, node.sums, node.writes_f32});
   return copy;
 }
 

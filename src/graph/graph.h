@@ -39,6 +39,7 @@ class Graph {
     std::map<std::string, Tuning> tuning = {};  ///< of its own parameters, by name; others have the default
     double loss_weight = 0;        ///< weight of its output's loss: see set_loss_weight(); 0: no output
     std::string output_name = {};  ///< of an output: the layer's name before rewrites; "": the same
+    bool sums = false;             ///< a batch norm can use sums over its output: see sum_up()
     bool writes_f32 = false;       ///< its output is f32 whatever the precision: see in_precision()
 
     /// The inputs that the layer knows of: without what is added.

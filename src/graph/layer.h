@@ -81,6 +81,9 @@ struct LayerTraits {
   bool is_maximum = false;         ///< of elements of a channel: ReLUs and biases may as well be behind it
   bool backward_in_place = false;  ///< gradient of input 0 may share the memory of the output's gradient
   bool adds_to_gradient = false;   ///< backward can add to that of input 0 (Preparation::adds_to_gradient)
+  /// forward can add up its output, which is not added to and has no activation, for a batch norm that reads
+  /// it (Preparation::sums), and that can use it.
+  bool gives_sums = false, takes_sums = false;
   /// Values per sample of each statistic that the layer takes over a micro-batch; 0: no statistics.
   int64_t statistics_per_sample = 0;
   /// If all parameters are frozen, backward gets no memory for their gradients and omits them; false: it gets
@@ -101,9 +104,13 @@ using JointSum = std::function<void(std::span<float> values)>;
 struct LayerContext {
   bool training = false;  ///< false for a layer that is completely frozen, also in backward
   const MicroBatchInfo* info = nullptr;
-  ConstTensor sample_index;                 ///< (N) int64
-  std::span<const ConstTensor> inputs;      ///< in backward only if backward_reads_input
-  ConstTensor added;                        ///< forward only, and only if it adds
+  ConstTensor sample_index;             ///< (N) int64
+  std::span<const ConstTensor> inputs;  ///< in backward only if backward_reads_input
+  ConstTensor added;                    ///< forward only, and only if it adds
+  /// forward only: (2, C) float, over samples and positions, padding included, of each channel and of its
+  /// square. Of the output, written by a layer that gives_sums(); of inputs[0], if that has been summed up.
+  Tensor output_sums;
+  ConstTensor input_sums;
   Tensor output;                            ///< in backward only if Graph::Node::backward_reads_output()
   std::span<const ConstTensor> parameters;  ///< in the order of Layer::parameters()
   std::span<const Tensor> states;           ///< in the order of Layer::states()
@@ -159,6 +166,8 @@ class Layer {
     std::optional<Activation> activation = {};
     /// backward adds the gradient of input 0 to what a later layer has left there. Only with the trait.
     bool adds_to_gradient = false;
+    /// Wanted: LayerContext::output_sums. Only with the trait.
+    bool sums = false;
     DType type = DType::f32;    ///< of inputs and gradients that are numbers
     DType output = DType::f32;  ///< of the output, if it is numbers
     bool tf32 = false;          ///< see Precision
@@ -169,6 +178,8 @@ class Layer {
   /// prepare().
   virtual std::vector<Value> saved() const { return {}; }
   virtual size_t workspace_bytes() const { return 0; }
+  /// Whether forward writes output_sums. Valid after prepare().
+  virtual bool gives_sums() const { return false; }
 
   /// Enqueues; does not wait.
   virtual void forward(const LayerContext& context) = 0;

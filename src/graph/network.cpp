@@ -25,6 +25,7 @@ Graph prepared(Exec exec, const Graph& graph, int64_t micro_batch, bool training
                          .adds = node.adds,
                          .activation = node.activation,
                          .adds_to_gradient = adds_to_gradient[i],
+                         .sums = training && node.sums,
                          .type = activation_type(graph.precision()),
                          .output = node.output.dtype,
                          .tf32 = graph.precision() == Precision::tf32});
@@ -68,7 +69,7 @@ struct Network::Action {
   bool runs = true, completes_node = false;
   std::vector<ConstTensor> inputs;
   ConstTensor added;
-  Tensor output, workspace, output_gradient, added_gradient;
+  Tensor output, workspace, output_sums, input_sums, output_gradient, added_gradient;
   std::vector<Tensor> saved, state_sums, input_gradients, parameter_gradients;
 };
 
@@ -129,6 +130,11 @@ Network::Action Network::bind(const Plan::Step& step) const {
   for (size_t k = 0; k < step.inputs.size(); ++k)
     action.inputs.emplace_back(tensor_at(step.inputs[k], batched(node.inputs[k])));
   action.output = tensor_at(step.output, batched(step.event.node + 1));
+  const auto sums = [&](const Plan::Placement& placement, int value) {
+    return placement.offset < 0 ? Tensor{} : tensor_at(placement, graph_.value(value).channel_sums());
+  };
+  action.output_sums = sums(step.output_sums, step.event.node + 1);
+  action.input_sums = sums(step.input_sums, node.inputs[0]);
   action.output_gradient = tensor_at(step.output_gradient, gradient(step.event.node + 1));
   action.workspace = tensor_at(step.workspace, {DType::u8, {step.workspace.bytes}});
   const std::vector<Value> saved = node.layer->saved();
@@ -195,6 +201,8 @@ LayerContext Network::context_of(const Action& action, const MicroBatch& batch) 
   context.sample_index = batch.sample_index;
   context.inputs = action.inputs;
   context.added = action.added;
+  context.output_sums = action.output_sums;
+  context.input_sums = action.input_sums;
   context.output = action.output;
   context.parameters = bound.parameters;
   context.states = bound.states;

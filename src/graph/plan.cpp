@@ -21,7 +21,7 @@ class Planner {
 
   struct Tensors {
     std::vector<int> inputs;
-    int output = -1, workspace = -1;
+    int output = -1, workspace = -1, output_sums = -1, input_sums = -1;
     std::vector<int> saved, state_sums;
     int output_gradient = -1;
     std::vector<int> input_gradients, parameter_gradients;
@@ -32,6 +32,7 @@ class Planner {
     find_last_uses();
     place_values();
     place_saved();
+    place_sums();
     place_gradients();
     place_scratch();
     return touched_;
@@ -148,6 +149,25 @@ class Planner {
         continue;
       }
       touched_[static_cast<size_t>(time)].saved = saved;
+    }
+  }
+
+  /// From the layer that sums up its output to those that read it, which may be recomputed without it.
+  void place_sums() {
+    std::vector<int> newest(static_cast<size_t>(graph_.output()) + 1, -1);  // by value
+    for (int time = 0; time < static_cast<int>(events_.size()); ++time) {
+      const Event& event = events_[static_cast<size_t>(time)];
+      if (!computes_value(event)) continue;
+      Tensors& touched = touched_[static_cast<size_t>(time)];
+      const Layer& layer = *node(event.node).layer;
+      const int sums = newest[static_cast<size_t>(node(event.node).inputs[0])];
+      if (sums >= 0 && layer.traits().takes_sums) {
+        use(sums, time);
+        touched.input_sums = sums;
+      }
+      if (layer.gives_sums())
+        touched.output_sums = newest[static_cast<size_t>(event.node) + 1] =
+            create(graph_.value(event.node + 1).channel_sums().bytes(), time);
     }
   }
 
@@ -295,6 +315,8 @@ Plan::Plan(const Graph& graph, int64_t n, bool training) {
                       .inputs = placements(t.inputs),
                       .output = placement(t.output),
                       .workspace = placement(t.workspace),
+                      .output_sums = placement(t.output_sums),
+                      .input_sums = placement(t.input_sums),
                       .saved = placements(t.saved),
                       .state_sums = placements(t.state_sums),
                       .output_gradient = placement(t.output_gradient),

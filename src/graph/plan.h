@@ -25,6 +25,7 @@ class Plan {
     bool runs = true;  ///< false for a reshape: its output is its input
     std::vector<Placement> inputs;
     Placement output, workspace;
+    Placement output_sums, input_sums;  ///< forward and recompute only: see LayerContext
     std::vector<Placement> saved;       ///< forward and recompute write it, backward reads it
     std::vector<Placement> state_sums;  ///< recompute only: what forward has added up is not touched
     // backward only

@@ -13,6 +13,9 @@ struct Value {
   /// The same for n samples, with a first axis of n.
   Value batched(int64_t n) const { return {dtype, shape.batched(n)}; }
 
+  /// Of each channel and of its square: LayerContext::output_sums.
+  Value channel_sums() const { return {DType::f32, {2, shape[-1]}}; }
+
   friend bool operator==(const Value&, const Value&) = default;
 };
 

@@ -29,8 +29,9 @@ void add_run(std::vector<Option>& table) {
                                       "capture the training step as a CUDA graph and replay it (GPU only)")));
   table.push_back(
       flag("run.autotune", FIELD(run.autotune),
-           "time the engines for convolutions and attention of the training step and take the fastest "
-           "(GPU only); two runs may choose differently, so not with run.reproducible"));
+           "time the engines for attention and for each convolution of the training step, alone and with "
+           "the statistics of a batch norm behind it, and take the fastest (GPU only); two runs may choose "
+           "differently, so not with run.reproducible"));
   table.push_back(free_on_resume(
       not_negative("run.wall_time_minutes", FIELD(run.wall_time_minutes),
                    "time limit in minutes; before it is reached, the run saves a checkpoint and exits with "

@@ -166,8 +166,9 @@ Graph fuse(Graph graph) {
   return Folding(std::move(graph)).run();
 }
 
-Graph rewrite(Graph graph, const std::vector<std::string>& recomputed, Precision precision) {
-  return in_precision(fuse(recompute(std::move(graph), recomputed)), precision);
+Graph rewrite(Graph graph, const std::vector<std::string>& recomputed, Precision precision, bool sums) {
+  Graph rewritten = in_precision(fuse(recompute(std::move(graph), recomputed)), precision);
+  return sums ? sum_up(std::move(rewritten)) : std::move(rewritten);
 }
 
 }  // namespace lockstep

@@ -33,8 +33,12 @@ Graph with_padded_output(Graph graph);
 /// the output of any other is converted. The gradients of outputs are narrow, too.
 Graph in_precision(Graph graph, Precision precision);
 
-/// Applies the rewrites that keep the output, but for its rounding, in order.
+/// Saves batch norms that take statistics a pass over memory: layers that can (LayerTraits::gives_sums) add
+/// up what such a norm reads, where that is faster (Layer::gives_sums()).
+Graph sum_up(Graph graph);
+
+/// Applies the rewrites that keep the output, but for its rounding, in order. sums: sum_up() too.
 Graph rewrite(Graph graph, const std::vector<std::string>& recomputed = {"none"},
-              Precision precision = Precision::fp32);
+              Precision precision = Precision::fp32, bool sums = false);
 
 }  // namespace lockstep

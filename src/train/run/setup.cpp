@@ -72,8 +72,11 @@ Graph make_graph(const TrainOptions& options, const Task& task, const ModelFacto
   check_outputs(graph, task.objective().network_output());
   // The ids that occur as inputs are those that are predicted.
   if (options.data.task == TargetTask::tokens) check_entries(graph, task.objective().outputs());
+  // Only the tuner finds out where sums are faster; and statistics over several micro-batches start with the
+  // sums of each, which are taken in another way.
+  const bool sums = options.run.autotune && task.exec().on_cuda() && !options.train.sync_batch_norm;
   return rewrite(tuned(std::move(graph), options.optimizer.tuning), options.train.recompute,
-                 options.run.precision);
+                 options.run.precision, sums);
 }
 
 }  // namespace

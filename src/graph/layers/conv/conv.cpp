@@ -106,8 +106,11 @@ class ConvLayer final : public Layer {
   }
 
   LayerTraits traits() const override {
-    return {
-        .backward_reads_input = true, .applies_relu = true, .adds_to_gradient = true, .skips_frozen = true};
+    return {.backward_reads_input = true,
+            .applies_relu = true,
+            .adds_to_gradient = true,
+            .gives_sums = !options_.bias && !kind_.transposed,
+            .skips_frozen = true};
   }
 
   int64_t flops() const override { return spec_.flops(); }
@@ -127,16 +130,19 @@ class ConvLayer final : public Layer {
     spec.needs_dx = preparation.needs_input_gradient;
     spec.adds_to_dx = preparation.adds_to_gradient;
     spec.relu = preparation.activation == Activation::relu;
+    spec.sums = preparation.sums;
     spec.type = preparation.type;
     spec.tf32 = preparation.tf32;
     op_.emplace(preparation.exec, spec);
   }
 
   size_t workspace_bytes() const override { return op_->workspace_bytes(); }
+  bool gives_sums() const override { return op_->gives_sums(); }
 
   void forward(const LayerContext& context) override {
     op_->forward(context.inputs[0], context.parameters[0],
-                 options_.bias ? context.parameters[1] : ConstTensor{}, context.output, context.workspace);
+                 options_.bias ? context.parameters[1] : ConstTensor{}, context.output, context.workspace,
+                 context.output_sums);
   }
 
   void backward(const LayerContext& context) override {

@@ -41,6 +41,7 @@ class BatchNormLayer final : public Layer {
             .applies_relu = true,
             .recovers_relu = true,
             .backward_in_place = true,
+            .takes_sums = true,
             .statistics_per_sample = positions_};
   }
   void prepare(const Preparation& preparation) override {
@@ -57,7 +58,8 @@ class BatchNormLayer final : public Layer {
     if (context.joint_sum != nullptr) return joint_forward(context, epsilon, epilogue);
     if (context.training) {
       batch_norm_forward(exec_, context.info, epsilon, x, scale, shift, context.states[0], context.output,
-                         context.saved[0], context.saved[1], context.state_sums[0], epilogue);
+                         context.saved[0], context.saved[1], context.state_sums[0], epilogue,
+                         context.input_sums);
       return;
     }
     batch_norm_inference(exec_, epsilon, x, scale, shift, running(context, 0), running(context, 1),
