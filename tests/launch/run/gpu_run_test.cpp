@@ -55,8 +55,8 @@ TEST_F(GpuRun, StoppedAndResumedEndsInTheSameBits) {
 
 TEST_F(GpuRun, EnginesAreChosenOnceAndKeptWhenARunResumes) {
   if (!has_gpus(2)) GTEST_SKIP() << "fewer than two GPUs";
-  // A convolution, one that sums up its result for the batch norm, and attention. The emulated cuDNN is faster
-  // with sums.
+  // A convolution, one that sums up its result for the batch norm, and attention. The emulated cuDNN is
+  // faster with sums.
   std::ofstream(*folder_ / "tuned.toml") << R"(
 [[layer]]
 kind = "conv2d"
