@@ -234,7 +234,6 @@ std::optional<CudnnPlan> CudnnPlans::make_with_sums(cudnnHandle_t handle, const 
   const CudnnConvolution& convolution = summed.convolution;
   std::vector<CudnnPlan> plans =
       make_plans(graph_with_sums(handle, convolution), {.compiled_at_run_time = true}, kMaxSumming);
-  if (plans.empty()) return std::nullopt;
   size_t workspace_bytes = summed.workspace_bytes;
   for (const CudnnPlan& plan : plans) workspace_bytes = std::max(workspace_bytes, plan.workspace_bytes());
   const auto run = [&](size_t engine, const std::vector<void*>& m) {

@@ -29,24 +29,32 @@ EngineTuner::~EngineTuner() { stop(); }
 
 size_t EngineTuner::choose(const EngineChoice& choice, const Seconds& seconds) {
   const size_t engines = choice.engines;
-  if (engines == 1) return 0;
   const uint64_t hash = hash_name(choice.operation);
-  if (const auto found = known_.find(hash); found != known_.end() && found->second < engines) {
-    ++taken_;
-    return chosen_[hash] = found->second;
-  }
+  const auto known = known_.find(hash);
+  const bool is_known = known != known_.end() && known->second < engines;
   const auto started = std::chrono::steady_clock::now();
-  const size_t own = ranks_.measures ? measure(engines, seconds) : 0;
+  const size_t own = is_known                         ? known->second
+                     : ranks_.measures && engines > 1 ? measure(engines, seconds)
+                                                      : 0;
+  // Also of a single engine: on another rank there may be more, as far as they are compiled at run time.
   std::istringstream answer(ranks_.broadcast(fmt::format("{} {}", own, choice.operation)));
   size_t place = 0;
   std::string of;
   std::getline(answer >> place >> std::ws, of);
-  INVARIANT(of == choice.operation && place < engines,
-            "ranks plan other operations: one of {} engines is to be chosen for '{}', but rank 0 chose {} "
-            "for '{}'",
-            engines, choice.operation, place, of);
-  tuning_seconds_ += choice.preparing_seconds +
-                     std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  INVARIANT(of == choice.operation, "ranks plan other operations: '{}', but rank 0 '{}'", choice.operation,
+            of);
+  if (place >= engines)
+    fail(
+        ExitCode::usage,
+        "run.autotune: cuDNN could not make the engine ready here on which rank 0 computes \"{}\". Install the "
+        "same driver, cuDNN and CUDA Toolkit on all machines, or set run.autotune = false.",
+        choice.operation);
+  if (engines == 1) return 0;
+  if (is_known)
+    ++taken_;
+  else
+    tuning_seconds_ += choice.preparing_seconds +
+                       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   return chosen_[hash] = place;
 }
 

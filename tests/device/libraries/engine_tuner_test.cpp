@@ -164,6 +164,31 @@ TEST_F(EngineTunerTest, AttentionRunsOnTheFastestOfOurKernelsAndCudnnsEngines) {
   EXPECT_EQ(tuner.describe(), "took the engines of 3 operations from the run that is resumed");
 }
 
+TEST_F(EngineTunerTest, ARankThatLacksTheEngineOfRank0SaysSo) {
+  // More rows than the limit for a workspace has room for: there are our kernels alone.
+  CudnnAttention problem{.direction = CudnnAttention::Direction::backward,
+                         .samples = 1,
+                         .positions = int64_t{1} << 28,
+                         .heads = 1,
+                         .width = 8};
+  const auto rank_0_takes = [](const std::string& place) -> EngineTuner::Broadcast {
+    return [=](const std::string& text) { return place + text.substr(text.find(' ')); };
+  };
+  {
+    EngineTuner tuner(exec(), "", {.measures = false, .broadcast = rank_0_takes("0")});
+    EXPECT_EQ(context->plans().find(context->cudnn(), problem, {64, nullptr}), nullptr);
+  }
+  EngineTuner tuner(exec(), "", {.measures = false, .broadcast = rank_0_takes("1")});
+  problem.samples = 2;
+  try {
+    context->plans().find(context->cudnn(), problem, {64, nullptr});
+    ADD_FAILURE() << "takes another engine than rank 0";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    EXPECT_THAT(error.what(), HasSubstr("run.autotune = false"));
+  }
+}
+
 TEST_F(EngineTunerTest, ComputesTheSameAsTheFirstEngine) {
   Buffer memory(exec(), Memory::device, 4 * 16384);
   const auto at = [&](size_t i) { return memory.as<std::byte>().data() + i * 16384; };
