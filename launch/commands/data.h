@@ -29,8 +29,9 @@ struct SourceArguments {
   bool name_a_source() const;
 };
 
-/// Adds the argument SOURCE and the options --x, --y and --set.
-void add_source(Command command, SourceArguments& arguments, const std::string& help = "");
+/// Adds the argument SOURCE, the options --x, --y and --set, and a footer, which may begin with more lines.
+void add_source(Command command, SourceArguments& arguments, const std::string& help = "",
+                const std::string& more = "");
 
 /// Checks an output path: its name must match the format, and an existing file is replaced only on request.
 /// Throws Error(usage).

@@ -157,7 +157,10 @@ void add_split(Command data, Program& program) {
   Command command =
       data.add_command("split", "Divide the samples of a group into parts, each a group of a new file");
   auto arguments = std::make_shared<SplitArguments>();
-  add_source(command, arguments->source);
+  add_source(command, arguments->source, "",
+             "What is stored as rows stays as it is stored: numbers, names of classes,\n"
+             "records, sequences, images, sparse matrices. Samples on another axis, columns of\n"
+             "a table and data sets for each sample become plain data sets x and y.\n");
   command.add("OUT", arguments->out, "The HDF5 file to write").required();
   command
       .add("--parts", arguments->parts,

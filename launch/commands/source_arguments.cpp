@@ -11,9 +11,9 @@ namespace lockstep {
 namespace {
 
 /// The keys that say how data is read.
-const std::array kKeys = {"data.train",     "data.task",         "data.classes", "data.context",
-                          "data.stride",    "data.length",       "data.missing", "data.layout",
-                          "data.normalize", "train.ignore_label"};
+const std::array kKeys = {"data.task",   "data.classes",   "data.context",
+                          "data.stride", "data.length",    "data.missing",
+                          "data.layout", "data.normalize", "train.ignore_label"};
 
 void require_reading_key(const std::string& set) {
   const std::string key = set.substr(0, set.find('='));
@@ -55,7 +55,8 @@ bool SourceArguments::name_a_source() const {
   return source.rfind(":/") != std::string::npos || !x.empty() || !y.empty() || !sets.empty();
 }
 
-void add_source(Command command, SourceArguments& arguments, const std::string& help) {
+void add_source(Command command, SourceArguments& arguments, const std::string& help,
+                const std::string& more) {
   command
       .add("SOURCE", arguments.source,
            help.empty() ? "FILE.h5:/GROUP, with the data sets x and y; default group: /train" : help)
@@ -64,9 +65,9 @@ void add_source(Command command, SourceArguments& arguments, const std::string& 
       .type("NAME");
   command.add("--y", arguments.y, "Another name of y").type("NAME");
   command.add_set(arguments.sets);
-  command.footer(
-      "--set takes the keys of a config that say how data is read: data.train.sample_axis=last, data.missing=0, "
-      "train.ignore_label=255, ...");
+  command.footer(more +
+                 "--set takes the keys of a config that say how data is read, such as\n"
+                 "data.train.sample_axis=last, data.missing=0 or train.ignore_label=255.");
 }
 
 }  // namespace lockstep
