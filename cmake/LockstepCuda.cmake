@@ -18,6 +18,7 @@ if(LOCKSTEP_CUDA STREQUAL "EMULATED")
   target_link_libraries(lockstep_cuda INTERFACE emulated_cuda)
   target_compile_definitions(lockstep_cuda INTERFACE LOCKSTEP_EMULATED_CUDA=1)
   set(CUBLASLT_LIBRARY $<TARGET_FILE:emulated_cuda>)
+  set(CUFILE_LIBRARY $<TARGET_FILE:emulated_cuda>)
   set(CMAKE_CUDA_ARCHITECTURES 90)
   # Kernels whose accesses are counted: by the calls that ThreadSanitizer has compilers insert, of whole vectors
   # rather than of their members.
@@ -94,6 +95,8 @@ target_include_directories(lockstep_cuda SYSTEM INTERFACE ${CUDNN_INCLUDE_DIR} $
 # Not cuBLASLt: src/device/libraries/cublas_lt.cpp loads it at its first use, from here when the loader does not find it.
 target_link_libraries(lockstep_cuda INTERFACE CUDA::cudart_static ${CUDNN_LIBRARY} ${NCCL_LIBRARY})
 get_target_property(CUBLASLT_LIBRARY CUDA::cublasLt IMPORTED_LOCATION)
+# Loaded if data.gpu_direct asks for it: it is a part of the CUDA Toolkit that few machines have.
+set(CUFILE_LIBRARY libcufile.so.0)
 # CMake 3.25 does not know the C++20 flag of nvcc 13, so it is passed by hand; unless told that the standard is not
 # required of it, CMake would take C++'s requirement over to CUDA and stop.
 set(CMAKE_CUDA_STANDARD 20)

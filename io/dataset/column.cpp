@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "io/dataset/dataset.h"
 #include "io/dataset/layouts/sequence_rows.h"
 #include "io/dataset/rows/block_cache.h"
+#include "io/dataset/rows/contiguous_rows.h"
 #include "io/dataset/rows/joined_rows.h"
 #include "io/dataset/rows/memory_rows.h"
 #include "src/core/counted.h"
@@ -163,6 +165,25 @@ const Column::Part& Column::part_of(int64_t row) const {
 std::string Column::where(int64_t row) const {
   const Part& part = part_of(row);
   return fmt::format("{}:{}: sample {}", part.path, name_, row - part.first + part.skipped);
+}
+
+std::vector<StoredRun> Column::stored_runs() const {
+  std::vector<StoredRun> runs;
+  for (const Part& part : parts_) {
+    if (in_memory_ || !ContiguousRows::fits(*part.stored, dtype_)) return {};
+    const hdf5::Dataset& dataset = *part.stored->plain();
+    const hdf5::ChunkMap& map = *dataset.chunk_map();
+    if (map.descriptor() < 0) return {};
+    const auto offset =
+        static_cast<int64_t>(map.find({}).address) + part.skipped * static_cast<int64_t>(row_bytes_);
+    runs.push_back(
+        {part.first, part.rows, map.descriptor(), offset, dataset.file(), dataset.name(), part.skipped});
+  }
+  return runs;
+}
+
+void Column::require_unchanged(int64_t row) const {
+  part_of(row).stored->read_unchanged([] {});
 }
 
 void Column::read(std::span<const int64_t> indices, std::byte* out) const {

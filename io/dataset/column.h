@@ -19,6 +19,8 @@
 
 namespace lockstep {
 
+struct StoredRun;
+
 /// The rows that one name means in one or more concatenated HDF5 files (open_rows()), held in memory or
 /// streamed. Safe to read from several threads at once.
 class Column {
@@ -85,6 +87,9 @@ class Column {
   /// The rows as samples; see StoredSamples.
   StoredSamples stored_samples() const;
 
+  /// See Dataset::stored_runs() and Dataset::require_unchanged(); of rows.
+  std::vector<StoredRun> stored_runs() const;
+  void require_unchanged(int64_t row) const;
   /// Copies row indices[i] to out + i row_bytes().
   void read(std::span<const int64_t> indices, std::byte* out) const;
   /// Calls visit(rows, first, count) for all rows in order, in pieces of a few MiB, converted to `dtype` and

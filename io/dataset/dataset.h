@@ -79,6 +79,15 @@ struct CacheUse {
       0;  ///< blocks that these ranks have decoded so far, again if they were given up meanwhile
 };
 
+/// Samples that lie one after another in a file, as they are delivered.
+struct StoredRun {
+  int64_t first = 0, samples = 0;  ///< [first, first + samples) of the data set
+  int descriptor = -1;             ///< of the open file
+  int64_t offset = 0;              ///< of the first sample in the file, in bytes
+  std::string file, name;          ///< and of the data set in it
+  int64_t row = 0;                 ///< of the first sample, in that data set
+};
+
 /// Random access to samples. Safe to call from several threads at once.
 class Dataset {
  public:
@@ -102,9 +111,14 @@ class Dataset {
   virtual int64_t label(int64_t /*index*/) const { return -1; }
   /// Number of targets of each class, without ignored ones; empty unless they were counted.
   virtual std::vector<int64_t> class_targets() const { return {}; }
-  /// Copies sample indices[i] to row i of x and y (y is null if there are no targets). Throws Error(data)
-  /// naming file and data set.
+  /// Copies sample indices[i] to row i of x and y (y is null if there are no targets; x may be null if there
+  /// are stored_runs()). Throws Error(data) naming file and data set.
   virtual void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const = 0;
+  /// Where all samples lie, in order, if x can be read from the files without read(), byte for byte. Empty if
+  /// it cannot, as what is in memory, compressed, or of another type. Values are not examined then.
+  virtual std::vector<StoredRun> stored_runs() const { return {}; }
+  /// Throws Error(data) if the file with a sample has changed since it was opened.
+  virtual void require_unchanged(int64_t /*index*/) const {}
   /// Announces what the ranks will read, until the result is destroyed: a cache then keeps what is needed
   /// soonest. Changes no sample. Null if nothing is cached.
   virtual std::unique_ptr<Expectation> expect(const ReadingOrder& order) const;

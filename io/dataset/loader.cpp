@@ -8,9 +8,14 @@
 #include <cstring>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "src/core/activity.h"
+#include "src/core/text/printable.h"
+#include "src/device/libraries/cufile.h"
 
 namespace lockstep {
 
@@ -43,6 +48,7 @@ BatchLayout::BatchLayout(size_t x_bytes, size_t y_bytes, int64_t rows)
 struct Loader::Impl {
   struct Slot {
     Buffer memory;
+    Buffer on_gpu;  ///< x, if it is read there
     Batch batch;
     std::vector<int64_t> indices;  ///< of the real rows
     std::exception_ptr failure;
@@ -54,6 +60,7 @@ struct Loader::Impl {
   ~Impl();
   int64_t sample_of(int64_t number, int64_t slot_of_batch) const;
   void fill(int64_t number, Slot& slot) const;
+  void read_to_gpu(const Slot& slot) const;
   void serve();
   bool has_work() const {
     return stop || to_fill >= batches || to_fill < finished + static_cast<int64_t>(slots.size());
@@ -68,6 +75,8 @@ struct Loader::Impl {
   size_t x_row_bytes, y_row_bytes;
   int64_t batches;  ///< total number
   std::vector<Slot> slots;
+  std::optional<FileToGpu> to_gpu;  ///< if x is read there
+  std::vector<StoredRun> runs;      ///< for it
   Seconds seconds;
 
   std::mutex mutex;
@@ -100,14 +109,25 @@ Loader::Impl::Impl(Exec exec, const Dataset& data, const Sampler& order, const O
   y_row_bytes = targets ? static_cast<size_t>(dataset.y_shape().elements()) * size_of(y_dtype) : 0;
 
   const size_t rows = static_cast<size_t>(options.rows);
-  const BatchLayout layout(rows * x_row_bytes, rows * y_row_bytes, options.rows);
+  if (options.gpu_direct) {
+    to_gpu.emplace(exec);
+    runs = dataset.stored_runs();
+    INVARIANT(!runs.empty(), "samples of {} do not lie in files as they are used", dataset.describe());
+  }
+  const BatchLayout layout(to_gpu ? 0 : rows * x_row_bytes, rows * y_row_bytes, options.rows);
   // Without threads no batch is prefetched.
   slots.resize(static_cast<size_t>(options.batches_held()));
   for (Slot& slot : slots) {
     slot.memory = Buffer(exec, Memory::pinned, layout.bytes);
     std::byte* const at = slot.memory.data();
-    slot.batch.block = {at, layout.bytes};
-    slot.batch.x = Tensor(at, dataset.x_dtype(), dataset.x_shape().batched(options.rows));
+    if (to_gpu) {
+      slot.on_gpu = Buffer(exec, Memory::device, rows * x_row_bytes);
+      to_gpu->add_destination(slot.on_gpu.data(), slot.on_gpu.size());
+    } else {
+      slot.batch.block = {at, layout.bytes};
+    }
+    slot.batch.x =
+        Tensor(to_gpu ? slot.on_gpu.data() : at, dataset.x_dtype(), dataset.x_shape().batched(options.rows));
     if (targets) slot.batch.y = Tensor(at + layout.y, y_dtype, dataset.y_shape().batched(options.rows));
     slot.batch.sample_index = Tensor(at + layout.sample_index, DType::i64, {options.rows});
     slot.indices.reserve(rows);
@@ -153,14 +173,43 @@ void Loader::Impl::fill(int64_t number, Slot& slot) const {
     if (sample >= 0) slot.indices.push_back(sample);
   auto* x = static_cast<std::byte*>(batch.x.raw());
   auto* y = static_cast<std::byte*>(batch.y.raw());
-  dataset.read(slot.indices, x, y);
+  if (to_gpu)
+    read_to_gpu(slot);
+  else
+    dataset.read(slot.indices, x, y);
   const size_t real = slot.indices.size(), padding = static_cast<size_t>(options.rows) - real;
-  std::memset(x + real * x_row_bytes, 0, padding * x_row_bytes);
+  if (to_gpu)
+    to_gpu->fill_zero(x + real * x_row_bytes, padding * x_row_bytes);
+  else
+    std::memset(x + real * x_row_bytes, 0, padding * x_row_bytes);
   if (y != nullptr) std::memset(y + real * y_row_bytes, 0, padding * y_row_bytes);
 
   const double took = seconds_since(begin);
   slot.decode_seconds = dataset.in_memory() ? took : std::min(took, thread_seconds() - ran_before);
   slot.read_seconds = took - slot.decode_seconds;
+}
+
+/// Reads the samples to the GPU, consecutive ones together, and the targets to the host.
+void Loader::Impl::read_to_gpu(const Slot& slot) const {
+  const std::vector<int64_t>& indices = slot.indices;
+  dataset.read(indices, nullptr, static_cast<std::byte*>(slot.batch.y.raw()));
+  for (size_t begin = 0, end; begin < indices.size(); begin = end) {
+    const int64_t first = indices[begin];
+    const StoredRun& run = *std::prev(std::ranges::upper_bound(runs, first, {}, &StoredRun::first));
+    end = begin + 1;
+    while (end < indices.size() && indices[end] == indices[end - 1] + 1 &&
+           indices[end] < run.first + run.samples)
+      ++end;
+    const auto count = static_cast<int64_t>(end - begin);
+    const FileActivity reading(run.file, run.name, run.row + first - run.first, count);
+    const int64_t offset = run.offset + (first - run.first) * static_cast<int64_t>(x_row_bytes);
+    const std::string problem = to_gpu->read(run.descriptor, offset, slot.on_gpu.data(), begin * x_row_bytes,
+                                             (end - begin) * x_row_bytes);
+    dataset.require_unchanged(first);
+    if (!problem.empty())
+      fail(ExitCode::data, "{}:{}: {} bytes from byte {} of the file on cannot be read to the GPU: {}.",
+           run.file, printable(run.name), (end - begin) * x_row_bytes, offset, problem);
+  }
 }
 
 void Loader::Impl::serve() {

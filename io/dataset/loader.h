@@ -21,7 +21,7 @@ struct BatchLayout {
 };
 
 /// One rank's part of a global batch, raw as stored, in pinned memory: `rows` rows, padding last (zeros,
-/// index -1).
+/// index -1). With Loader::Options::gpu_direct, x is in the memory of a GPU.
 struct Batch {
   int64_t epoch = 0;
   int64_t step_in_epoch = 0;
@@ -49,6 +49,8 @@ class Loader {
     int threads = 1;
     int depth = 4;                    ///< batches held at once, including the caller's; 1 if threads = 0
     int64_t max_batches = INT64_MAX;  ///< stops after this many
+    /// Reads x from the files into the memory of the GPU (FileToGpu). The data set has stored_runs().
+    bool gpu_direct = false;
 
     int batches_held() const { return threads == 0 ? 1 : depth; }
   };

@@ -52,6 +52,11 @@ class Hdf5Dataset final : public Dataset {
   std::vector<std::string> notes() const override;
   void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const override;
 
+  std::vector<StoredRun> stored_runs() const override {
+    return windows_ ? std::vector<StoredRun>{} : x_.stored_runs();
+  }
+  void require_unchanged(int64_t index) const override { x_.require_unchanged(index); }
+
   uint64_t fingerprint() const override;
   int readers() const override { return readers_; }
   bool in_memory() const override { return x_.in_memory(); }
@@ -142,7 +147,7 @@ std::vector<std::string> Hdf5Dataset::notes() const {
 void Hdf5Dataset::read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const {
   const bool with_targets = targets_ && y != nullptr;
   if (!windows_) {
-    x_.read(indices, x);
+    if (x != nullptr) x_.read(indices, x);
     if (with_targets) targets_->read(indices, y);
     return;
   }

@@ -57,6 +57,8 @@ class ChunkMap {
   void keep(const PlacesFolder& folder, std::shared_ptr<std::byte[]> memory, bool loads);
   size_t entries() const { return entries_; }
 
+  /// The open file in which places are; -1 for values in raw files.
+  int descriptor() const { return parts_ ? -1 : descriptor_; }
   /// The place of the chunk in `cell`, counted in chunks along each axis. Throws Error(data) if the index is
   /// damaged, filters::BadChunk if the entry is.
   ChunkPlace find(const std::vector<hsize_t>& cell) const;

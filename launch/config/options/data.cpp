@@ -123,6 +123,10 @@ void add_data(std::vector<Option>& table) {
   table.push_back(free_on_resume(
       integer("data.threads", FIELD(data.threads), 1, 1024,
               "threads of each rank that read and decode the samples ahead, beside those that compute")));
+  table.push_back(free_on_resume(
+      flag("data.gpu_direct", FIELD(data.gpu_direct),
+           "read training samples from contiguous data sets straight into the GPU's memory, by "
+           "GPUDirect Storage (libcufile); not verified on hardware")));
   table.push_back(free_on_resume(scalar(
       "data.memory_budget", "bytes",
       "memory per rank for each data set, in bytes or as text such as \"4 GiB\"; a larger data set is "

@@ -120,20 +120,23 @@ TrainingMemory training_memory(const MemoryFacts& facts) {
   const int busy = std::min(facts.lanes, batching.micro_batches);
   const bool evaluates = facts.evaluation_arena > 0;
   const int64_t evaluated = evaluates ? facts.lanes * facts.evaluation_batch : 0;
+  const int64_t read_ahead = facts.loader_batches * batching.rank_batch();
+  const bool gpu_direct = options.data.gpu_direct && facts.on_cuda;
   return {
       .weights = (layout.weights_size + layout.states_size) * kFloat + working_copy_bytes(facts),
       .gradients = gradient_buffers(batching.micro_batches, busy) * layout.reduced_size() * kFloat,
       .optimizer = optimizer_bytes(options.optimizer, layout.blocks, sharded ? facts.ranks : 1) +
                    (sharded ? sharding_bytes(layout, facts.ranks) : 0),
       .activations = busy * facts.training_arena,
-      .samples = input_sets(facts.on_cuda) * batching.rank_batch() * sample.all() + busy * facts.augmentation,
+      .samples = input_sets(facts.on_cuda) * batching.rank_batch() * sample.all() +
+                 (gpu_direct ? read_ahead * sample.x : 0) + busy * facts.augmentation,
       .evaluation = (evaluates ? facts.lanes * facts.evaluation_arena : 0) +
                     input_sets(facts.on_cuda) * evaluated * sample.all(),
       .communication = uses_nccl(facts) ? longest_all_reduce(facts) : 0,
       // MPI on a GPU: page-locked memory to which the bucket is copied, and the scratch itself.
       .staging = uses_nccl(facts) ? 0 : (facts.on_cuda ? 2 : 1) * longest_all_reduce(facts),
-      .loader = (facts.loader_batches * batching.rank_batch() + facts.evaluation_batches * evaluated) *
-                sample.all(),
+      .loader = (read_ahead + facts.evaluation_batches * evaluated) * sample.all() -
+                (gpu_direct ? read_ahead * sample.x : 0),
       .snapshot = (layout.weights_size + layout.states_size +
                    optimizer_states(options.optimizer) * layout.trained_size) *
                   kFloat,

@@ -15,16 +15,18 @@ namespace lockstep {
 /// that is held in memory (data.memory_budget), and what libraries allocate themselves.
 struct TrainingMemory {
   // In the memory of the backend, which is host memory on the CPU.
-  int64_t weights = 0;        ///< and running statistics
-  int64_t gradients = 0;      ///< of all micro-batches whose sums are held at the same time
-  int64_t optimizer = 0;      ///< state, of one rank if it is sharded
-  int64_t activations = 0;    ///< of all lanes, with their gradients and workspace
-  int64_t samples = 0;        ///< of a step (of two on CUDA), as stored, and augmented ones of all lanes
+  int64_t weights = 0;      ///< and running statistics
+  int64_t gradients = 0;    ///< of all micro-batches whose sums are held at the same time
+  int64_t optimizer = 0;    ///< state, of one rank if it is sharded
+  int64_t activations = 0;  ///< of all lanes, with their gradients and workspace
+  /// Of a step (of two on CUDA), as stored, and augmented ones of all lanes; with data.gpu_direct also those
+  /// of the batches that are read ahead.
+  int64_t samples = 0;
   int64_t evaluation = 0;     ///< activations and samples of validation and test
   int64_t communication = 0;  ///< scratch of all-reduces by NCCL
   // In host memory.
   int64_t staging = 0;   ///< scratch of all-reduces by MPI
-  int64_t loader = 0;    ///< batches that are read ahead
+  int64_t loader = 0;    ///< batches that are read ahead, without what is on the GPU
   int64_t snapshot = 0;  ///< the copy of the model from which checkpoints are written; only on rank 0
 
   int64_t total() const;

@@ -98,6 +98,7 @@ struct TrainOptions {
     int threads = 1;    ///< of each rank that read and decode, beside those that compute
     std::string stage;  ///< absolute; folder of each machine in which data is staged; empty: none
     StagePart stage_part = StagePart::all;
+    bool gpu_direct = false;               ///< read training samples from the files to the GPU (FileToGpu)
     Shuffle shuffle = Shuffle::automatic;  ///< of the training samples
     ClassWeights sampling;                 ///< the shares of the classes in an epoch; none: as they are
     int64_t shuffle_window = 0;  ///< bytes of samples that Shuffle::window mixes; 0: half of memory_budget

@@ -16,9 +16,11 @@ namespace {
 
 std::string size_text(size_t bytes) { return readable_bytes(static_cast<int64_t>(bytes)); }
 
-std::string describe_data(const TrainData& data, const Order& order) {
+std::string describe_data(const TrainOptions& options, const TrainData& data, const Order& order) {
   std::string text =
       fmt::format("data: {}\norder: {}", data.train->describe(), describe_order(order, *data.train));
+  if (options.data.gpu_direct)
+    text += "\nGPUDirect Storage: cuFile reads the training samples; this has not been verified on hardware";
   if (data.validation) text += fmt::format("\nvalidation: {}", data.validation->describe());
   if (data.test) text += fmt::format("\ntest: {}", data.test->describe());
   return text;
@@ -134,7 +136,7 @@ std::string describe_outputs(const Graph& graph) {
 }
 
 std::string describe_run(const RunFacts& run) {
-  std::vector<std::string> lines = {describe_data(run.data, run.order),
+  std::vector<std::string> lines = {describe_data(run.options, run.data, run.order),
                                     describe_task(run.options, run.setup.task, run.facts),
                                     describe_model(run)};
   if (const std::string augmentation = run.setup.step.augmenter().describe(); !augmentation.empty())

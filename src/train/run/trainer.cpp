@@ -121,7 +121,8 @@ Loader Trainer::make_loader() const {
                  .first_epoch = epoch_of(state_.position),
                  .first_step = state_.position % steps_per_epoch,
                  .last_epoch = (total_steps_ + steps_per_epoch - 1) / steps_per_epoch,
-                 .threads = loader_threads(*data_.train, exec_)});
+                 .threads = loader_threads(*data_.train, exec_),
+                 .gpu_direct = options_.data.gpu_direct});
 }
 
 void Trainer::start(const TrainObserver& observer, const StopConditions& conditions) {

@@ -103,6 +103,40 @@ outputs = "classes"
               testing::ContainsRegex("autotune: took the engines of [78] operations from"));
 }
 
+TEST_F(GpuRun, SamplesReadByGpuDirectStorageGiveTheSameBits) {
+  if (!has_gpus(1)) GTEST_SKIP() << "no GPU";
+#ifndef LOCKSTEP_EMULATED_CUDA
+  GTEST_SKIP() << "needs libcufile, and a file system that it supports";
+#endif
+  const std::string usual = hash(train("by-host", 1, settings(4), "cuda"));
+  const std::vector<std::string> direct = {"data.gpu_direct=true", "data.memory_budget=1"};
+  const json end = train("direct", 1, settings(4, direct), "cuda").back();
+  EXPECT_EQ(end["weights_hash"], usual);
+  const auto allocated = end["memory"]["allocated_device_bytes"].get<double>();
+  EXPECT_NEAR(allocated, end["memory"]["planned_device_bytes"].get<double>(), 0.05 * allocated);
+}
+
+TEST_F(GpuRun, GpuDirectStorageIsRefusedWithTheReason) {
+  const auto refusal = [](const std::string& device, const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"train"};
+    const std::vector<std::string> all = settings(1, more);
+    arguments.insert(arguments.end(), all.begin(), all.end());
+    const std::vector<std::string> data = set({"data.train=" + (*folder_ / "digits.h5") + ":/train",
+                                               "data.gpu_direct=true", "run.device=" + device});
+    arguments.insert(arguments.end(), data.begin(), data.end());
+    std::vector<std::string> command = lockstep_command(1, arguments);
+    command.insert(command.begin(), {"env", "LOCKSTEP_EMULATED_GPUS=4"});
+    const ProgramResult result = run_program(command, folder_->path());
+    EXPECT_EQ(result.exit_code, 2);
+    return result.err;
+  };
+  EXPECT_THAT(refusal("cpu", {}), testing::HasSubstr("data.gpu_direct = true needs a GPU"));
+  if (!has_gpus(1)) return;
+  EXPECT_THAT(refusal("cuda", {}), testing::HasSubstr("held in memory: data.memory_budget is larger"));
+  EXPECT_THAT(refusal("cuda", {"data.memory_budget=1", "data.validation_split=0.2"}),
+              testing::HasSubstr("a part of a data set"));
+}
+
 TEST_F(GpuRun, ShardedOnTwoAndResumedOnOneEndsInTheSameBits) {
   if (!has_gpus(2)) GTEST_SKIP() << "fewer than two GPUs";
   const std::vector<std::string> lamb = {"optimizer.name=lamb", "train.clip_norm=0.5",

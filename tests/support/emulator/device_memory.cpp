@@ -104,6 +104,16 @@ cudaError_t release(Allocations& allocations, void* pointer) {
 
 }  // namespace
 
+bool is_device_memory(const void* memory, size_t bytes) {
+  const std::lock_guard lock(runtime_lock());
+  const auto* address = static_cast<const std::byte*>(memory);
+  auto after = device_memory().upper_bound(address);
+  if (after == device_memory().begin()) return false;
+  --after;
+  const auto at = static_cast<size_t>(address - after->first);
+  return at <= after->second && bytes <= after->second - at;
+}
+
 HostCode::HostCode() : accesses_(std::exchange(accesses, 0)) { lock_memory(true); }
 HostCode::~HostCode() {
   accesses = accesses_;

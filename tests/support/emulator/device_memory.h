@@ -3,7 +3,12 @@
 // The memory of the emulated GPU: host memory, which AddressSanitizer guards and which code on the host may
 // not touch.
 
+#include <cstddef>
+
 namespace emulator {
+
+/// Whether these bytes lie in one allocation on the GPU.
+bool is_device_memory(const void* memory, size_t bytes);
 
 /// While one exists, work runs and may touch the memory of the GPU.
 class DeviceMemoryAccess {
