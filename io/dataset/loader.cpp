@@ -215,8 +215,9 @@ void Loader::Impl::read_to_gpu(const Slot& slot) const {
 void Loader::Impl::serve() {
   std::unique_lock lock(mutex);
   for (;;) {
+    // Work may have come while read_ahead() had released the lock.
     while (!has_work())
-      if (!read_ahead(lock)) released.wait(lock);
+      if (!read_ahead(lock) && !has_work()) released.wait(lock);
     if (stop || to_fill >= batches) return;
     const int64_t number = to_fill++;
     Slot& slot = slot_of(number);
