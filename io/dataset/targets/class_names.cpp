@@ -22,19 +22,19 @@ std::map<int64_t, std::string> members_of(const hdf5::Dataset& dataset, hid_t st
   std::map<int64_t, std::string> members;
   const hdf5::Lock lock;
   if (H5Tget_class(stored) != H5T_ENUM) return members;
-  // With values in the machine's order of bytes.
-  const hdf5::Id type(H5Tget_native_type(stored, H5T_DIR_ASCEND));
-  const hdf5::Id integer(type ? H5Tget_super(type.get()) : H5I_INVALID_HID);
-  if (!integer || H5Tget_size(integer.get()) > sizeof(int64_t))
-    fail(ExitCode::data, "{} is damaged: its enumeration cannot be read: {}.", dataset.where(),
-         hdf5::last_error());
-  for (int i = 0; i < H5Tget_nmembers(type.get()); ++i) {
+  // Not by H5Tget_native_type(): libhdf5 1.10 writes past its memory if the sizes differ in a damaged file.
+  const hdf5::Id integer(H5Tget_super(stored));
+  if (!integer || H5Tget_class(integer.get()) != H5T_INTEGER ||
+      H5Tget_size(integer.get()) > sizeof(int64_t) || H5Tget_size(integer.get()) != H5Tget_size(stored))
+    fail(ExitCode::data, "{} is damaged: its enumeration is no set of integers of its size.",
+         dataset.where());
+  for (int i = 0; i < H5Tget_nmembers(stored); ++i) {
     const auto member = static_cast<unsigned>(i);
     int64_t value = 0;
-    char* name = H5Tget_member_name(type.get(), member);
+    char* name = H5Tget_member_name(stored, member);
     const std::string text = name != nullptr ? printable(name) : "";
     H5free_memory(name);
-    if (H5Tget_member_value(type.get(), member, &value) < 0 ||
+    if (H5Tget_member_value(stored, member, &value) < 0 ||
         H5Tconvert(integer.get(), H5T_NATIVE_INT64, 1, &value, nullptr, H5P_DEFAULT) < 0)
       fail(ExitCode::data, "{} is damaged: its enumeration cannot be read: {}.", dataset.where(),
            hdf5::last_error());
