@@ -214,7 +214,7 @@ void add_info(Command data, Program& program) {
 
 void add_data_command(Command app, Program& program) {
   Command data = app.add_group("data", "Create, convert and check data sets");
-  data.when_chosen(end_on_stop_signals);
+  data.when_chosen([&program] { end_on_stop_signals(program.environment().rank_hint == 0); });
   add_synth(data, program);
   add_import(data, program);
   add_info(data, program);

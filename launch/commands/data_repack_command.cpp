@@ -137,7 +137,8 @@ void add_repack(Command data, Program& program) {
   command.add_flag("--force", arguments->force, "Replace OUT if it exists");
   command.add_flag("--json", arguments->json, "Print JSON");
   command.footer(
-      "Several ranks share the work and write the same file: mpirun -np 4 lockstep data repack IN OUT");
+      "Several ranks share the work and write the same file:\n"
+      "  mpirun -np 4 lockstep data repack IN OUT");
   command.action(program, [&program, arguments] { return run_repack(program, *arguments); });
 }
 

@@ -68,6 +68,7 @@ void on_signal(int signal, siginfo_t* info, void*) {
 void on_end(int signal) {
   remove_temporary_files();
   remove_drawn_line();
+  if (!speaks_up) _exit(static_cast<int>(ExitCode::preempted));
   const auto* const found = std::ranges::find(kStopSignals, signal, &Named::signal);
   // Not a standard stream: its buffer may be in use.
   for (const std::string_view text :
@@ -79,7 +80,8 @@ void on_end(int signal) {
 
 }  // namespace
 
-void end_on_stop_signals() {
+void end_on_stop_signals(bool speaks) {
+  speaks_up = speaks;
   struct sigaction action {};
   action.sa_handler = on_end;
   sigfillset(&action.sa_mask);

@@ -11,8 +11,9 @@ namespace lockstep {
 void take_stop_signals(bool speaks);
 
 /// From now on SIGTERM, SIGINT and SIGHUP (unless ignored by nohup) remove the temporary files of this
-/// process (io/file/temporary_files.h) and end it with ExitCode::preempted, after a line on standard error.
-void end_on_stop_signals();
+/// process (io/file/temporary_files.h) and end it with ExitCode::preempted; if `speaks`, after a line on
+/// standard error. (A launcher ends the other ranks after an error of one with SIGTERM.)
+void end_on_stop_signals(bool speaks);
 
 /// Tells whether standard output shows a line that is redrawn: the first signal erases it, because a launcher
 /// may kill this process before it can do so itself.

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <csignal>
 #include <deque>
 #include <filesystem>
 #include <map>
@@ -200,21 +199,6 @@ TEST_F(Repack, WritesTheSameBytesOnAnyNumberOfRanks) {
 TEST_F(Repack, AnErrorOfAnotherRankIsOneOfRank0) {
   EXPECT_THAT(repack_on(2, in, out, {.chunk_bytes = 320}, folder / "none.h5"), HasSubstr("none.h5"));
   EXPECT_FALSE(fs::exists(out));
-}
-
-TEST_F(Repack, LeavesNothingBehindWhenASignalEndsIt) {
-  for (const int signal : {SIGINT, SIGTERM}) {
-    EXPECT_EXIT(repack(in, out, {.progress = [&](int64_t, int64_t) { std::raise(signal); }}),
-                testing::KilledBySignal(signal), "");
-    int64_t files = 0;
-    for ([[maybe_unused]] const auto& entry : fs::directory_iterator(folder.path())) ++files;
-    EXPECT_EQ(files, 1) << signal;
-  }
-  // Later, signals do what they did before.
-  repack(in, out, {});
-  struct sigaction action {};
-  ASSERT_EQ(sigaction(SIGINT, nullptr, &action), 0);
-  EXPECT_EQ(action.sa_handler, SIG_DFL);
 }
 
 TEST_F(Repack, LeavesNothingBehindWhenItFails) {
