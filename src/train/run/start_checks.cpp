@@ -20,9 +20,10 @@ void check_gpu_direct(const TrainData& data, Exec exec) {
     fail(ExitCode::usage,
          "data.gpu_direct = true needs samples that are streamed from contiguous data sets, stored as they "
          "are used. Those of data.train are {}. Remove it, or see docs/config.md.",
-         train.in_memory()       ? "held in memory: data.memory_budget is larger"
-         : train.route().empty() ? "a part of a data set, or windows of it"
-                                 : fmt::format("read by the route '{}'", train.route()));
+         train.in_memory() ? "held in memory: data.memory_budget is larger"
+         : train.route().empty() || train.route() == "contiguous"
+             ? "a part of a data set, or windows of it"
+             : fmt::format("read by the route '{}'", train.route()));
   const FileToGpu works(exec);
 }
 

@@ -100,7 +100,7 @@ TEST_F(KindsOfSamples, ClassesMayBeNames) {
   const ProgramResult checked = run({"data", "check", path()});
   EXPECT_EQ(checked.exit_code, 0) << checked.err;
   EXPECT_THAT(checked.out,
-              AllOf(HasSubstr("/train/y: names of 3 classes, with their samples: cat 20, cow 20, dog 20\n"),
+              AllOf(HasSubstr("/train: names of 3 classes, with their targets: cat 20, cow 20, dog 20\n"),
                     HasSubstr("/train: task: classification, 3 classes, cross-entropy\n")));
   put_named("/other", {"dog", "bee"});
   const ProgramResult unknown = run({"eval", folder_ / "run", "--data", path() + ":/other"});
