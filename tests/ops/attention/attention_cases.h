@@ -2,6 +2,7 @@
 
 // Cases of attention, with what they should compute.
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,6 +13,9 @@
 #include "src/core/rng.h"
 #include "src/ops/attention/attention.h"
 #include "tests/support/harness/op_case.h"
+#include "tests/support/harness/op_compare.h"
+#include "tests/support/harness/op_expected.h"
+#include "tests/support/harness/op_run.h"
 #include "tests/support/harness/values.h"
 
 namespace lockstep::test {
@@ -202,6 +206,23 @@ inline std::string name_of(const AttentionCase& o) {
   return fmt::format("{} positions, {} heads of {}{}{}{}", o.positions, o.heads, o.width,
                      o.causal ? ", causal" : "", o.masked ? ", masked" : "",
                      o.dropout > 0 ? ", dropout" : "");
+}
+
+/// Compares the outputs and the gradient of two samples with those of the definition, and requires the same
+/// bits when they are computed once more.
+inline void expect_right_twice(Exec exec, const AttentionCase& o, DType type) {
+  Instance it{large_attention_case(o, 2).in(type), name_of(o) + " in " + to_string(type), {}};
+  it.inputs = inputs_of(it.op);
+  SCOPED_TRACE(it.where);
+  Values in;
+  for (const auto& [name, bytes] : it.inputs) in[name] = decode(it.op.operand(name).dtype, bytes);
+  OpRun run(exec, it.op, it.inputs);
+  run.forward();
+  const Bytes first = run.results();
+  compare_all(it, first, expected_of(it.op, in, it.where), it.op, true);
+  run.reset(0x3C);
+  run.forward();
+  expect_same_bits(it, run.results(), first, "the second time");
 }
 
 }  // namespace lockstep::test

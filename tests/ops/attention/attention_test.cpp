@@ -9,9 +9,6 @@
 #include "tests/ops/attention/attention_cases.h"
 #include "tests/support/backend.h"
 #include "tests/support/harness/op_case.h"
-#include "tests/support/harness/op_compare.h"
-#include "tests/support/harness/op_expected.h"
-#include "tests/support/harness/op_run.h"
 #include "tests/support/harness/values.h"
 
 namespace lockstep::test {
@@ -108,18 +105,7 @@ TEST_P(AttentionTest, TilesInTwoBytesAreRightAndGiveTheSameBitsEveryTime) {
   for (const DType type : {DType::bf16, DType::f16})
     for (const AttentionCase& o : options) {
       if (type == DType::f16 && !exec().on_cuda()) continue;
-      Instance it{large_attention_case(o, 2).in(type), name_of(o) + " in " + to_string(type), {}};
-      it.inputs = inputs_of(it.op);
-      SCOPED_TRACE(it.where);
-      Values in;
-      for (const auto& [name, bytes] : it.inputs) in[name] = decode(it.op.operand(name).dtype, bytes);
-      OpRun run(exec(), it.op, it.inputs);
-      run.forward();
-      const Bytes first = run.results();
-      compare_all(it, first, expected_of(it.op, in, it.where), it.op, true);
-      run.reset(0x3C);
-      run.forward();
-      expect_same_bits(it, run.results(), first, "the second time");
+      expect_right_twice(exec(), o, type);
     }
 }
 
