@@ -169,12 +169,15 @@ FoundSource find_fields(const hdf5::Dataset& table) {
   for (const RecordField& field : fields_of(table)) {
     const bool is_text = field.type.name == "string";
     if (y.empty() && field.extents.empty() &&
-        (is_text || (field.number && seems_target(field.name.substr(field.name.rfind('.') + 1)))))
+        (is_text || (field.number && seems_target(field.name.substr(field.name.rfind('.') + 1))))) {
       y = field.name;
-    else if (field.number && field.count() > std::max<int64_t>(1, values))
-      x = field.name, values = field.count();
-    else if (field.number && values <= 1)
-      x += (x.empty() ? "" : ",") + field.name, values = 1;
+    } else if (field.number && field.count() > std::max<int64_t>(1, values)) {
+      x = field.name;
+      values = field.count();
+    } else if (field.number && values <= 1) {
+      x += (x.empty() ? "" : ",") + field.name;
+      values = 1;
+    }
   }
   if (x.empty() || y.empty()) return {};
   return {table.name() + "." + x, table.name() + "." + y, ""};
