@@ -171,6 +171,8 @@ void SequenceRows::read_runs(std::span<const hdf5::RowRun> runs, DType dtype, st
   if (convert == nullptr)
     fail(ExitCode::data, "{} holds {}, which cannot be read as {}.", where(), facts_.type.name,
          to_string(dtype));
+  INVARIANT(dtype != DType::u8 || (padding_ >= 0 && padding_ <= UINT8_MAX), "bytes are padded with {}",
+            padding_);
   const auto padding = as_type(padding_, dtype);
   const size_t bytes = size_of(dtype), length = static_cast<size_t>(facts_.shape[0]);
   for_each_sequence(runs, [&](std::span<const std::byte> values) {

@@ -218,9 +218,10 @@ void Targets::require_classes(const T* labels, int64_t first, int64_t count) con
 }
 
 void Targets::open_classes_at_positions(bool count_all) {
-  // Bytes stay bytes in memory; read() widens them.
-  const DType natural = column_->natural_dtype();
-  const DType kept = natural == DType::u8 ? DType::u8 : column_->stores_integers() ? DType::i32 : DType::f32;
+  // Bytes stay bytes in memory, if what fills up short sequences is one, too; read() widens them.
+  const bool are_bytes = column_->natural_dtype() == DType::u8 &&
+                         (!column_->is_padded() || (*ignored_ >= 0 && *ignored_ <= UINT8_MAX));
+  const DType kept = are_bytes ? DType::u8 : column_->stores_integers() ? DType::i32 : DType::f32;
   column_->give_out(kept, [this](const Column& column, const std::byte* rows, int64_t first, int64_t count) {
     if (column.dtype() == DType::u8)
       require_classes(reinterpret_cast<const uint8_t*>(rows), first, count);

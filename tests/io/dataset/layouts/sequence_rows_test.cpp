@@ -89,6 +89,25 @@ TEST(SequenceRows, OfTokensHaveNoTargetInTheirPadding) {
               HasSubstr("Set train.ignore_label = -1"));
 }
 
+TEST(SequenceRows, OfBytesHaveNoTargetInTheirPaddingEither) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "a.h5";
+  put_sequences<uint8_t>(path, "/x", {{5, 6, 7, 8}, {9, 1}}, H5T_NATIVE_UINT8);
+  put_sequences<uint8_t>(path, "/y", {{2, 0, 1, 1}, {0, 1}}, H5T_NATIVE_UINT8);
+  for (const int64_t budget : {1 << 20, 1}) {
+    DatasetOptions options{.memory_budget = budget, .task = TargetTask::tokens, .ignored_label = -1};
+    EXPECT_THAT(all_y<int32_t>(*open_sequences({path}, "", options)), ElementsAre(6, 7, 8, 1, -1, -1));
+    EXPECT_THAT(all_x<int32_t>(*open_sequences({path}, "", options)), ElementsAre(5, 6, 7, 9, 1, 0));
+    options.task = TargetTask::classes;
+    EXPECT_THAT(all_y<int32_t>(*open_sequences({path}, "/y", options)),
+                ElementsAre(2, 0, 1, 1, 0, 1, -1, -1));
+    EXPECT_THAT(open_sequences({path}, "/y", options)->class_targets(), ElementsAre(2, 3, 1));
+    options.ignored_label = 255;
+    EXPECT_THAT(all_y<int32_t>(*open_sequences({path}, "/y", options)),
+                ElementsAre(2, 0, 1, 1, 0, 1, 255, 255));
+  }
+}
+
 TEST(SequenceRows, HoldNumbers) {
   const TemporaryFolder folder;
   put_sequences<float>(folder / "empty.h5", "/x", {{}, {}}, H5T_NATIVE_FLOAT);
