@@ -53,6 +53,8 @@ class Column {
   const TargetNames& names() const { return names_; }
   /// See RowFacts::is_padded; of any file.
   bool is_padded() const { return is_padded_; }
+  /// StoredRows::lengths_of() all rows; empty if each has as many values as row_shape(). Call before load().
+  std::vector<int64_t> lengths() const;
   const StoredBlocks& blocks() const { return blocks_; }
   bool in_memory() const { return in_memory_; }
   /// The number of ranks that share the rows in memory.

@@ -36,6 +36,23 @@ double thread_seconds() {
 
 size_t round_up(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
+/// One sample, or its targets, with `length` positions.
+Shape cut(const Shape& shape, int64_t length) {
+  std::vector<int64_t> extents(shape.extents().begin(), shape.extents().end());
+  extents[0] = length;
+  return Shape(extents);
+}
+
+/// Moves the start of each row to `to`, one behind the other; `to` is not behind `from`.
+void cut_rows(const Tensor& from, const Tensor& to) {
+  if (!from) return;
+  const auto rows = static_cast<size_t>(from.shape()[0]);
+  const size_t bytes = from.bytes() / rows, kept = to.bytes() / rows;
+  for (size_t row = 0; row < rows; ++row)
+    std::memmove(static_cast<std::byte*>(to.raw()) + row * kept,
+                 static_cast<const std::byte*>(from.raw()) + row * bytes, kept);
+}
+
 }  // namespace
 
 BatchLayout::BatchLayout(size_t x_bytes, size_t y_bytes, int64_t rows)
@@ -60,6 +77,8 @@ struct Loader::Impl {
   ~Impl();
   int64_t sample_of(int64_t number, int64_t slot_of_batch) const;
   void fill(int64_t number, Slot& slot) const;
+  void place(Slot& slot, int64_t length) const;
+  void cut_to(Slot& slot, int64_t length) const;
   void read_to_gpu(const Slot& slot) const;
   void serve();
   bool has_work() const {
@@ -72,6 +91,8 @@ struct Loader::Impl {
   const Dataset& dataset;
   Sampler sampler;
   Options options;
+  bool has_targets;
+  DType y_dtype;
   size_t x_row_bytes, y_row_bytes;
   int64_t batches;  ///< total number
   std::vector<Slot> slots;
@@ -102,11 +123,10 @@ Loader::Impl::Impl(Exec exec, const Dataset& data, const Sampler& order, const O
   const int64_t known =
       std::max<int64_t>(0, (options.last_epoch - options.first_epoch) * steps - options.first_step);
   batches = std::min(known, options.max_batches);
-  const bool labels = dataset.target_kind() == TargetKind::classes;
-  const DType y_dtype = labels ? DType::i32 : DType::f32;
-  const bool targets = dataset.target_kind() != TargetKind::none;
+  has_targets = dataset.target_kind() != TargetKind::none;
+  y_dtype = dataset.target_kind() == TargetKind::classes ? DType::i32 : DType::f32;
   x_row_bytes = static_cast<size_t>(dataset.x_shape().elements()) * size_of(dataset.x_dtype());
-  y_row_bytes = targets ? static_cast<size_t>(dataset.y_shape().elements()) * size_of(y_dtype) : 0;
+  y_row_bytes = has_targets ? static_cast<size_t>(dataset.y_shape().elements()) * size_of(y_dtype) : 0;
 
   const size_t rows = static_cast<size_t>(options.rows);
   if (options.gpu_direct) {
@@ -119,17 +139,10 @@ Loader::Impl::Impl(Exec exec, const Dataset& data, const Sampler& order, const O
   slots.resize(static_cast<size_t>(options.batches_held()));
   for (Slot& slot : slots) {
     slot.memory = Buffer(exec, Memory::pinned, layout.bytes);
-    std::byte* const at = slot.memory.data();
     if (to_gpu) {
       slot.on_gpu = Buffer(exec, Memory::device, rows * x_row_bytes);
       to_gpu->add_destination(slot.on_gpu.data(), slot.on_gpu.size());
-    } else {
-      slot.batch.block = {at, layout.bytes};
     }
-    slot.batch.x =
-        Tensor(to_gpu ? slot.on_gpu.data() : at, dataset.x_dtype(), dataset.x_shape().batched(options.rows));
-    if (targets) slot.batch.y = Tensor(at + layout.y, y_dtype, dataset.y_shape().batched(options.rows));
-    slot.batch.sample_index = Tensor(at + layout.sample_index, DType::i64, {options.rows});
     slot.indices.reserve(rows);
   }
   expectation = dataset.expect(
@@ -156,6 +169,33 @@ int64_t Loader::Impl::sample_of(int64_t number, int64_t slot_of_batch) const {
   return sampler.sample(options.first_epoch + step / steps, step % steps, slot_of_batch);
 }
 
+/// Divides the memory of a slot among the tensors of its batch. length: of samples that are sequences; 0: the
+/// data set's.
+void Loader::Impl::place(Slot& slot, int64_t length) const {
+  const bool cuts = length > 0, cuts_targets = cuts && dataset.has_class_at_each_position();
+  const Shape x = cuts ? cut(dataset.x_shape(), length) : dataset.x_shape();
+  const Shape y = cuts_targets ? cut(dataset.y_shape(), length) : dataset.y_shape();
+  const Tensor samples(to_gpu ? slot.on_gpu.data() : slot.memory.data(), dataset.x_dtype(),
+                       x.batched(options.rows));
+  const size_t y_bytes =
+      has_targets ? static_cast<size_t>(y.elements() * options.rows) * size_of(y_dtype) : 0;
+  const BatchLayout layout(to_gpu ? 0 : samples.bytes(), y_bytes, options.rows);
+  std::byte* const at = slot.memory.data();
+  slot.batch.x = samples;
+  if (has_targets) slot.batch.y = Tensor(at + layout.y, y_dtype, y.batched(options.rows));
+  slot.batch.sample_index = Tensor(at + layout.sample_index, DType::i64, {options.rows});
+  if (!to_gpu) slot.batch.block = {at, layout.bytes};
+}
+
+/// Leaves out what is behind `length` positions of each sample, which is padding.
+void Loader::Impl::cut_to(Slot& slot, int64_t length) const {
+  const Batch whole = slot.batch;
+  place(slot, length);
+  cut_rows(whole.x, slot.batch.x);
+  cut_rows(whole.y, slot.batch.y);
+  cut_rows(whole.sample_index, slot.batch.sample_index);
+}
+
 void Loader::Impl::fill(int64_t number, Slot& slot) const {
   const Clock::time_point begin = Clock::now();
   // Reading from memory never blocks, and this clock costs as much as gathering a small batch.
@@ -166,6 +206,7 @@ void Loader::Impl::fill(int64_t number, Slot& slot) const {
   batch.epoch = options.first_epoch + step / steps;
   batch.step_in_epoch = step % steps;
   batch.global_valid = sampler.valid(batch.step_in_epoch);
+  place(slot, 0);
   slot.indices.clear();
   const std::span<int64_t> samples(batch.sample_index.data<int64_t>(), static_cast<size_t>(options.rows));
   sampler.samples(batch.epoch, batch.step_in_epoch, options.first_slot, samples);
@@ -183,6 +224,8 @@ void Loader::Impl::fill(int64_t number, Slot& slot) const {
   else
     std::memset(x + real * x_row_bytes, 0, padding * x_row_bytes);
   if (y != nullptr) std::memset(y + real * y_row_bytes, 0, padding * y_row_bytes);
+  if (const int64_t length = sampler.length(batch.epoch, batch.step_in_epoch); length > 0)
+    cut_to(slot, length);
 
   const double took = seconds_since(begin);
   slot.decode_seconds = dataset.in_memory() ? took : std::min(took, thread_seconds() - ran_before);

@@ -26,9 +26,11 @@ struct Batch {
   int64_t epoch = 0;
   int64_t step_in_epoch = 0;
   int64_t global_valid = 0;  ///< real samples of the global batch
-  Tensor x;                  ///< (rows, ...) in the data set's dtype
-  Tensor y;                  ///< (rows) int32, or (rows, C) float32; empty without targets
-  Tensor sample_index;       ///< (rows) int64
+  /// (rows, ...) in the data set's dtype. Sequences, and the classes at their positions, have the length of
+  /// the batch (Sampler::length()).
+  Tensor x;
+  Tensor y;             ///< (rows) int32, or (rows, C) float32; empty without targets
+  Tensor sample_index;  ///< (rows) int64
   /// The memory of all three, with a BatchLayout; empty: they lie anywhere.
   std::span<const std::byte> block = {};
 };

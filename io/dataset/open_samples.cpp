@@ -32,6 +32,7 @@ class Hdf5Dataset final : public Dataset {
       y_shape_ = targets_->shape();
       if (target_rows_ == TargetRows::all) y_shape_ = y_shape_.batched(windows_->length());
     }
+    if (options.lengths && !windows_) lengths_ = measure_lengths();
     place_in_memory(options);
   }
 
@@ -49,6 +50,7 @@ class Hdf5Dataset final : public Dataset {
   }
   int64_t label(int64_t index) const override;
   std::vector<int64_t> class_targets() const override;
+  const std::vector<int64_t>& lengths() const override { return lengths_; }
   std::vector<std::string> notes() const override;
   void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const override;
 
@@ -82,6 +84,7 @@ class Hdf5Dataset final : public Dataset {
   }
   void cut_windows(const DataSource& source);
   TargetRows target_rows_of(const Column& y, WindowTarget wanted) const;
+  std::vector<int64_t> measure_lengths() const;
   void place_in_memory(const DatasetOptions& options);
   /// An order of windows as one of the rows that are read for each: all, or the last.
   ReadingOrder in_rows(const ReadingOrder& order, bool last) const;
@@ -92,6 +95,7 @@ class Hdf5Dataset final : public Dataset {
   std::optional<Windows> windows_;  ///< if samples are windows of rows of x_
   TargetRows target_rows_ = TargetRows::last;
   std::unique_ptr<Targets> targets_;
+  std::vector<int64_t> lengths_;
   int64_t budget_ = 0;
   int readers_;
 };
@@ -107,6 +111,15 @@ void Hdf5Dataset::cut_windows(const DataSource& source) {
     fail(ExitCode::data, "{}:{} has rows of {} axes, too many for windows of them.", x_.file(0), x_.name(),
          x_.row_shape().rank());
   x_shape_ = x_.row_shape().batched(source.window);
+}
+
+std::vector<int64_t> Hdf5Dataset::measure_lengths() const {
+  std::vector<int64_t> lengths = x_.lengths();
+  if (lengths.empty() || !targets_) return lengths;
+  const std::vector<int64_t> of_targets = targets_->column().lengths();
+  if (of_targets.empty()) return lengths;
+  for (size_t i = 0; i < lengths.size(); ++i) lengths[i] = std::max(lengths[i], of_targets[i]);
+  return lengths;
 }
 
 Hdf5Dataset::TargetRows Hdf5Dataset::target_rows_of(const Column& y, WindowTarget wanted) const {

@@ -77,7 +77,8 @@ void add_embedding(const ModelRequest& request, Encoder& model) {
     if (input.rank() == 3 && input[2] == 1) graph.add("vectors", layers::flatten({.first = 1}));
     graph.add("embedding", layers::linear({.outputs = model.width}));
   }
-  graph.add("positions", layers::positional_embedding({.init = Init::sinusoidal}));
+  graph.add("positions", layers::positional_embedding(
+                             {.positions = request.integer("context"), .init = Init::sinusoidal}));
   model.drop("dropout");
 }
 
@@ -120,6 +121,7 @@ std::vector<ModelEntry> zoo::transformer_models() {
                 {"dropout", "probability of zero in attention, and after each layer of a block", 0.1},
                 {"pre_norm", "normalize before attention and linear layers instead of after", false},
                 {"causal", "positions read only themselves and earlier ones", false},
+                {"context", "largest number of positions; 0: that of the samples", int64_t{0}},
                 {"vocabulary", "number of token ids; 0: as many as classes, for a class at each position",
                  int64_t{0}},
                 {"padding", "token id that fills up short sequences and is ignored; -1: none", int64_t{-1}}},

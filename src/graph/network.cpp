@@ -78,17 +78,21 @@ Network::Network(Network&&) noexcept = default;
 
 Tensor Network::tensor_at(const Plan::Placement& placement, const Value& value) const {
   if (placement.offset < 0) return {};
-  return {arena_.data() + placement.offset, value.dtype, value.shape};
+  return {arena_ + placement.offset, value.dtype, value.shape};
 }
 
 Network::Network(Exec exec, const Graph& graph, const Parameters& parameters, int64_t micro_batch,
-                 bool training)
+                 bool training, const Network* shares)
     : exec_(exec),
       micro_batch_(micro_batch),
       training_(training),
       graph_(prepared(exec, graph, micro_batch, training)),
       plan_(graph_, micro_batch, training),
-      arena_(exec, Memory::device, static_cast<size_t>(plan_.arena_bytes())) {
+      own_arena_(exec, Memory::device,
+                 shares != nullptr && shares->plan_.arena_bytes() >= plan_.arena_bytes()
+                     ? 0
+                     : static_cast<size_t>(plan_.arena_bytes())),
+      arena_(own_arena_.size() > 0 || shares == nullptr ? own_arena_.data() : shares->arena_) {
   const auto batched = [&](int value) { return graph_.value(value).batched(micro_batch); };
   const auto gradient = [&](int value) { return graph_.gradient(value).batched(micro_batch); };
   input_ = tensor_at(plan_.value(0), batched(0));

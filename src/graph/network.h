@@ -18,8 +18,10 @@ Plan plan_network(Exec exec, const Graph& graph, int64_t micro_batch, bool train
 /// networks (one a CPU thread, one for evaluation) share one set of Parameters. Used by one thread at a time.
 class Network {
  public:
-  /// parameters outlive the network and have the layout of `graph`.
-  Network(Exec exec, const Graph& graph, const Parameters& parameters, int64_t micro_batch, bool training);
+  /// parameters outlive the network and have the layout of `graph`. shares: computes in the arena of this
+  /// network, which outlives it, if that is large enough; the two take turns.
+  Network(Exec exec, const Graph& graph, const Parameters& parameters, int64_t micro_batch, bool training,
+          const Network* shares = nullptr);
   ~Network();
   Network(Network&&) noexcept;
 
@@ -65,7 +67,8 @@ class Network {
   void update_states(const MicroBatchInfo* info, std::span<float> reduced, const StepGuard* guard = nullptr);
 
   int64_t micro_batch() const { return micro_batch_; }
-  int64_t arena_bytes() const { return plan_.arena_bytes(); }
+  /// Of memory that is its own.
+  int64_t arena_bytes() const { return static_cast<int64_t>(own_arena_.size()); }
 
  private:
   struct Slice;
@@ -84,7 +87,8 @@ class Network {
   bool training_;
   Graph graph_;
   Plan plan_;
-  Buffer arena_;
+  Buffer own_arena_;
+  std::byte* arena_;
   Tensor input_;
   std::vector<Output> outputs_;
   int64_t output_metrics_offset_ = -1;  // in the reduced buffer

@@ -57,9 +57,10 @@ void for_each_references(const hdf5::Dataset& dataset, Visit visit) {
   }
 }
 
-/// The lengths of the shortest and the longest sequence, and the row of that.
+/// The lengths of the shortest and the longest sequence, the row of that, and the length of all.
 struct Lengths {
   int64_t shortest = INT64_MAX, longest = 0, longest_row = 0;
+  double sum = 0;
 };
 
 Lengths measured(const hdf5::Dataset& dataset) {
@@ -69,12 +70,24 @@ Lengths measured(const hdf5::Dataset& dataset) {
     for (size_t i = 0; i < references.size() / bytes; ++i) {
       const int64_t length = hdf5::items_of(references.subspan(i * bytes, bytes));
       lengths.shortest = std::min(lengths.shortest, length);
+      lengths.sum += static_cast<double>(length);
       if (length <= lengths.longest) continue;
       lengths.longest = length;
       lengths.longest_row = first + static_cast<int64_t>(i);
     }
   });
   return lengths;
+}
+
+/// What is said of sequences that are padded to `length` with `padding`.
+std::string note_on(const std::string& where, int64_t rows, const Lengths& lengths, int64_t length,
+                    double padding) {
+  const std::string text =
+      fmt::format("{} holds sequences of {} to {} values, which are padded to {} with {:g}", where,
+                  lengths.shortest, lengths.longest, length, padding);
+  const double share = 1 - lengths.sum / (static_cast<double>(rows) * static_cast<double>(length));
+  if (share < 0.25) return text;
+  return fmt::format("{}: {:.0f} % of the values are then padding (see data.buckets)", text, 100 * share);
 }
 
 void require_sequences(const hdf5::Dataset& dataset) {
@@ -124,10 +137,7 @@ SequenceRows::SequenceRows(hdf5::File opened, const std::string& name, int64_t l
   // A damaged length would claim memory for every row, so the longest sequence is read once.
   const hdf5::RowRun longest{lengths.longest_row, 1};
   for_each_sequence({&longest, 1}, [](std::span<const std::byte>) {});
-  if (facts_.is_padded)
-    facts_.notes.push_back(
-        fmt::format("{} holds sequences of {} to {} values, which are padded to {} with {:g}", where(),
-                    lengths.shortest, lengths.longest, length, padding));
+  if (facts_.is_padded) facts_.notes.push_back(note_on(where(), facts_.rows, lengths, length, padding));
 }
 
 void SequenceRows::for_each_sequence(std::span<const hdf5::RowRun> runs,

@@ -1,6 +1,7 @@
 #include "io/dataset/order/choose_order.h"
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 #include "src/core/counted.h"
@@ -104,9 +105,34 @@ Order class_order(const std::vector<double>& shares, const Dataset& dataset) {
               labels, shares.empty() ? std::vector<double>(classes, 1.0) : shares)};
 }
 
+Order length_order(const std::vector<int64_t>& bounds, const Dataset& dataset, int64_t global_batch) {
+  const std::vector<int64_t>& lengths = dataset.lengths();
+  if (lengths.empty())
+    fail(ExitCode::usage,
+         "data.buckets: {} holds no sequences of variable length. Remove the key, or see "
+         "docs/data-layouts.md.",
+         dataset.describe());
+  const int64_t longest = dataset.x_shape()[0];
+  if (dataset.has_class_at_each_position() && dataset.y_shape()[0] != longest)
+    fail(
+        ExitCode::usage,
+        "data.buckets: samples of {} are padded to {}, but their targets to {}. Set data.length to the larger "
+        "of the two.",
+        dataset.describe(), longest, dataset.y_shape()[0]);
+  if (bounds.back() >= longest)
+    fail(ExitCode::usage,
+         "data.buckets: {} is not below {}, to which samples are padded in any case. Remove it.",
+         bounds.back(), longest);
+  std::vector<int64_t> all = bounds;
+  all.push_back(longest);
+  return {.kind = Order::Kind::lengths,
+          .lengths = std::make_shared<LengthOrder>(lengths, std::move(all), global_batch)};
+}
+
 double read_amplification(const Order& order, const Dataset& dataset) {
   const StoredSamples samples = dataset.stored_samples();
-  if (order.kind == Order::Kind::full || order.kind == Order::Kind::classes)
+  if (order.kind == Order::Kind::full || order.kind == Order::Kind::classes ||
+      order.kind == Order::Kind::lengths)
     return std::max(1.0, samples.decoded_bytes / bytes_used(samples));
   if (order.kind == Order::Kind::stored) return 1;
   const WindowShape& shape = order.windows;
@@ -115,13 +141,32 @@ double read_amplification(const Order& order, const Dataset& dataset) {
   return begins_with_blocks ? 1 : (run + static_cast<double>(samples.block) - 1) / run;
 }
 
+namespace {
+
+/// "in batches of similar length, padded to 64 (12 steps), 128 (7) and 512 (2): ..."
+std::string describe_lengths(const LengthOrder& order) {
+  const std::vector<int64_t> batches = order.batches();
+  std::string text = "in batches of similar length, padded to ";
+  for (size_t i = 0; i < batches.size(); ++i)
+    text += fmt::format("{}{} ({})",
+                        i == 0                   ? ""
+                        : i + 1 < batches.size() ? ", "
+                                                 : " and ",
+                        order.bounds()[i], counted(batches[i], "step"));
+  return fmt::format("{}: {:.0f} % of the positions are padding, instead of {:.0f} %", text,
+                     100 * order.padding(), 100 * order.padding_to_last());
+}
+
+}  // namespace
+
 std::string describe_order(const Order& order, const Dataset& dataset) {
   if (order.kind == Order::Kind::stored) return "as stored, without shuffling";
   if (order.kind != Order::Kind::windows) {
     const double read = read_amplification(order, dataset);
-    const std::string text = order.kind == Order::Kind::full
-                                 ? "a full shuffle each epoch"
-                                 : "drawn by class, each class with its share (data.sampling)";
+    const std::string text = order.kind == Order::Kind::full ? "a full shuffle each epoch"
+                             : order.kind == Order::Kind::classes
+                                 ? "drawn by class, each class with its share (data.sampling)"
+                                 : describe_lengths(*order.lengths);
     return read < 1.05 ? text : fmt::format("{}, which decodes {:.1f} times what it uses", text, read);
   }
   const WindowShape& shape = order.windows;

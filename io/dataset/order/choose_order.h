@@ -27,6 +27,10 @@ Order window_order(const WindowShape& shape, const Dataset& dataset);
 /// the samples have one class each, or if the shares are of other classes.
 Order class_order(const std::vector<double>& shares, const Dataset& dataset);
 
+/// An order in batches that are padded to these lengths, ascending, or to that of all samples (LengthOrder).
+/// Throws Error(usage) if a length is not below that, or if the samples are no sequences of variable length.
+Order length_order(const std::vector<int64_t>& bounds, const Dataset& dataset, int64_t global_batch);
+
 /// One line about it for the log, with what it reads and mixes: "full shuffle", ...
 std::string describe_order(const Order& order, const Dataset& dataset);
 

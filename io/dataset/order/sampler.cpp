@@ -20,7 +20,8 @@ Sampler::Sampler(uint64_t seed, int64_t samples, int64_t global_batch, const Ord
       samples_(samples),
       global_batch_(global_batch),
       kind_(order.kind),
-      classes_(order.classes) {
+      classes_(order.classes),
+      lengths_(order.lengths) {
   INVARIANT(samples >= 0 && global_batch > 0, "{} samples in batches of {}", samples, global_batch);
   if (kind_ != Order::Kind::windows) return;
   INVARIANT(std::reduce(order.parts.begin(), order.parts.end()) == samples, "{} samples in parts of {}",
@@ -46,8 +47,13 @@ int64_t Sampler::sample(int64_t epoch, int64_t step_in_epoch, int64_t slot) cons
   const uint64_t key = key_of(epoch);
   if (kind_ == Order::Kind::windows) return windows_->sample(key, step_in_epoch, slot);
   if (kind_ == Order::Kind::classes) return classes_->sample(key, position);
+  if (kind_ == Order::Kind::lengths) return lengths_->sample(key, step_in_epoch, slot);
   const Permutation permutation(key, static_cast<uint64_t>(samples_));
   return static_cast<int64_t>(permutation(static_cast<uint64_t>(position)));
+}
+
+int64_t Sampler::length(int64_t epoch, int64_t step_in_epoch) const {
+  return lengths_ ? lengths_->length(key_of(epoch), step_in_epoch) : 0;
 }
 
 void Sampler::samples(int64_t epoch, int64_t step_in_epoch, int64_t first_slot,

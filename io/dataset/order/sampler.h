@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "io/dataset/order/class_order.h"
+#include "io/dataset/order/length_order.h"
 #include "io/dataset/order/window_order.h"
 
 namespace lockstep {
@@ -18,11 +19,13 @@ struct Order {
     full,     ///< any order is equally likely
     windows,  ///< see WindowOrder
     classes,  ///< see ClassOrder
+    lengths,  ///< see LengthOrder
   };
   Kind kind = Kind::full;
   WindowShape windows = {};
   std::vector<int64_t> parts = {};  ///< windows: see WindowOrder
   std::shared_ptr<const ClassOrder> classes = nullptr;
+  std::shared_ptr<const LengthOrder> lengths = nullptr;
 };
 
 /// Determines the samples of each step and rank. The order depends only on (seed, epoch) and on the size of
@@ -41,6 +44,8 @@ class Sampler {
   int64_t sample(int64_t epoch, int64_t step_in_epoch, int64_t slot) const;
   /// Those of the slots from `first_slot` on, faster than one by one.
   void samples(int64_t epoch, int64_t step_in_epoch, int64_t first_slot, std::span<int64_t> out) const;
+  /// The positions to which the samples of a step are padded; 0: as many as samples have at most.
+  int64_t length(int64_t epoch, int64_t step_in_epoch) const;
 
  private:
   uint64_t key_of(int64_t epoch) const;
@@ -49,6 +54,7 @@ class Sampler {
   int64_t samples_, global_batch_;
   Order::Kind kind_;
   std::shared_ptr<const ClassOrder> classes_;
+  std::shared_ptr<const LengthOrder> lengths_;
   std::optional<WindowOrder> windows_;
 };
 

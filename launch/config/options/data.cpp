@@ -78,6 +78,14 @@ void add_data(std::vector<Option>& table) {
                           "length to which sequences of variable length are padded, at least that of the "
                           "longest; 0: the longest in data.train"));
   table.push_back(
+      {.key = "data.buckets",
+       .type = "[LENGTH, ...]",
+       .help = "ascending lengths, below that of samples: sequences of variable length of data.train are "
+               "padded to the smallest that holds them, in batches of their own; not set: all are padded to "
+               "one length",
+       .set = [](Config& config, const GivenValue& given) { config.data.buckets = read_buckets(given); },
+       .get = [](const Config& config) { return toml_text(config.data.buckets); }});
+  table.push_back(
       with("data.task", numbers,
            {.key = "data.missing",
             .type = "none | number",

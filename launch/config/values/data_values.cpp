@@ -214,6 +214,25 @@ std::string toml_text(Shuffle shuffle) {
   return shuffle == Shuffle::off ? toml_text(false) : toml_text(kShuffles[static_cast<size_t>(shuffle)]);
 }
 
+std::vector<int64_t> read_buckets(const GivenValue& given) {
+  const toml::array* array = given.node.as_array();
+  if (array == nullptr)
+    given.reject("expects a list of lengths, such as [64, 128], found {}", kind_in_words(given.node));
+  std::vector<int64_t> lengths;
+  for (const toml::node& node : *array) {
+    const int64_t length = read_integer({node, given.key, given.where, given.folder, ""});
+    if (length < 1) given.reject("has the length {}; it must be at least 1", length);
+    if (!lengths.empty() && length <= lengths.back())
+      given.reject("must be ascending, but {} follows {}", length, lengths.back());
+    lengths.push_back(length);
+  }
+  return lengths;
+}
+
+std::string toml_text(const std::vector<int64_t>& lengths) {
+  return fmt::format("[{}]", fmt::join(lengths, ", "));
+}
+
 std::optional<double> read_missing(const GivenValue& given) {
   if (is_word(given, "none")) return std::nullopt;
   return read_number(given);

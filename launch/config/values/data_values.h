@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "launch/config/config_value.h"
 #include "src/train/run/options.h"
@@ -26,6 +28,10 @@ std::string toml_text(const Normalize& normalize);
 /// "auto", "full", "window", "chunk" or false; true is "auto".
 Shuffle read_shuffle(const GivenValue& given);
 std::string toml_text(Shuffle shuffle);
+
+/// Ascending lengths, at least 1, as a list, which may be empty.
+std::vector<int64_t> read_buckets(const GivenValue& given);
+std::string toml_text(const std::vector<int64_t>& lengths);
 
 /// "none" or a finite number.
 std::optional<double> read_missing(const GivenValue& given);

@@ -34,6 +34,16 @@ DataSignature signature_of(const Dataset& dataset, bool counts_classes) {
       .understood = dataset.understood()};
 }
 
+DataSignature with_length(const DataSignature& whole, int64_t length) {
+  DataSignature shorter = whole;
+  shorter.x_shape = {length};
+  // Each position is a channel.
+  if (!whole.mean.empty()) shorter.mean.resize(static_cast<size_t>(length));
+  if (!whole.std.empty()) shorter.std.resize(static_cast<size_t>(length));
+  if (whole.target_kind == TargetKind::classes && whole.y_shape.rank() == 1) shorter.y_shape = {length};
+  return shorter;
+}
+
 std::string to_json(const DataSignature& signature) {
   const auto kind =
       std::ranges::find(kTargetKinds, signature.target_kind, &std::pair<TargetKind, std::string>::first);

@@ -24,6 +24,8 @@ struct DataSignature {
 };
 /// counts_classes: whether to fill class_targets.
 DataSignature signature_of(const Dataset& dataset, bool counts_classes = false);
+/// The same for sequences of another, shorter length; see Dataset::lengths().
+DataSignature with_length(const DataSignature& whole, int64_t length);
 /// As JSON, and back. Throws Error(data) for a damaged text.
 std::string to_json(const DataSignature& signature);
 DataSignature parse_signature(const std::string& text);

@@ -91,6 +91,8 @@ struct TrainOptions {
     int64_t classes = 0;  ///< 0: determined from the training data
     int64_t context = 0;  ///< tokens: length of the windows of one long sequence; 0: sequences are rows
     int64_t length = 0;   ///< to which sequences of variable length are padded; 0: that of the longest
+    /// Ascending lengths, below that of samples, to which sequences are padded in batches of their own.
+    std::vector<int64_t> buckets;
     std::optional<double> missing;  ///< what NaN and missing values are read as; none: an error
     int64_t stride = 0;             ///< tokens: distance of two windows of the training data; 0: context
     Layout layout = Layout::channels_last;

@@ -55,21 +55,33 @@ Order order_of_run(const TrainOptions::Data& options, const Dataset& train, int6
       fail(ExitCode::usage,
            "data.sampling draws from all samples in any order: set data.shuffle = \"full\", or remove one of "
            "the keys.");
+    if (!options.buckets.empty())
+      fail(ExitCode::usage,
+           "data.sampling and data.buckets both determine which samples are in a batch: remove one of them.");
     return class_order(options.sampling.values, train);
+  }
+  if (!options.buckets.empty()) {
+    if (options.shuffle != Shuffle::automatic && options.shuffle != Shuffle::full)
+      fail(
+          ExitCode::usage,
+          "data.buckets takes the samples of each length in any order: set data.shuffle = \"full\", or remove "
+          "one of the keys.");
+    return length_order(options.buckets, train, global_batch);
   }
   const bool is_automatic = options.shuffle == Shuffle::automatic || options.shuffle == Shuffle::window ||
                             options.shuffle == Shuffle::local;
   // Checkpoints of earlier versions lack it, because those versions always shuffled fully.
   if (from != nullptr && is_automatic && from->checkpoint.integers.contains("order")) {
     const auto kind = static_cast<Order::Kind>(from->integer("order"));
-    if (kind != Order::Kind::windows) return {kind};
+    if (kind == Order::Kind::full || kind == Order::Kind::stored) return {kind};
     const auto& integers = from->checkpoint.integers;
     const auto keeps_runs = integers.find("order_keeps_runs");  // earlier versions lack it
     const WindowShape shape{from->integer("order_lanes"), from->integer("order_run"),
                             from->integer("order_runs_mixed"),
                             keeps_runs != integers.end() && keeps_runs->second != 0};
     // With --allow-changed the batch or data.shuffle may be another one.
-    if (global_batch % shape.lanes == 0 && shape.keeps_runs == (options.shuffle == Shuffle::local))
+    if (kind == Order::Kind::windows && global_batch % shape.lanes == 0 &&
+        shape.keeps_runs == (options.shuffle == Shuffle::local))
       return window_order(shape, train);
   }
   const int64_t window = options.shuffle_window > 0 ? options.shuffle_window : options.memory_budget / 2;

@@ -79,6 +79,45 @@ Graph make_graph(const TrainOptions& options, const Task& task, const ModelFacto
                  options.run.precision, sums);
 }
 
+/// Throws Error(usage) unless a graph for samples of `length` has these parameters.
+void require_same_parameters(const ParameterLayout& whole, const ParameterLayout& shorter, int64_t length,
+                             const Shape& samples) {
+  constexpr const char* kRemedy =
+      "data.buckets needs a model whose parameters do not depend on the length of its samples";
+  for (size_t i = 0; i < std::min(whole.parameters.size(), shorter.parameters.size()); ++i) {
+    const ParameterLayout::Slot &of_whole = whole.parameters[i], &of_shorter = shorter.parameters[i];
+    if (of_whole.name == of_shorter.name && of_whole.shape == of_shorter.shape) continue;
+    fail(ExitCode::usage,
+         "data.buckets: {} is {} for samples of {} positions, but {} for those of {}. {}, such as "
+         "a positional_embedding with `positions` or a transformer with model.context = {}.",
+         of_shorter.name, to_string(of_shorter.shape), length, to_string(of_whole.shape), samples[0], kRemedy,
+         samples[0]);
+  }
+  if (whole.ready_ends != shorter.ready_ends || whole.node_of_ready_end != shorter.node_of_ready_end ||
+      whole.states_size != shorter.states_size)
+    fail(ExitCode::usage, "data.buckets: the model has other layers for samples of {} positions. {}.", length,
+         kRemedy);
+}
+
+std::vector<ShorterModel> make_shorter_models(const TrainOptions& options, const ModelSetup& setup,
+                                              const ModelFactory& model) {
+  const DataSignature& data = setup.task.data();
+  if (!options.data.buckets.empty() && !options.data.augment.empty())
+    fail(ExitCode::usage, "data.buckets cannot be combined with data.augment. Remove one of them.");
+  std::vector<ShorterModel> models;
+  for (const int64_t length : options.data.buckets) {
+    // What is wrong with the data is said when its order is determined (length_order()).
+    if (data.x_shape.rank() != 1 || length >= data.x_shape[0]) break;
+    Task task(setup.exec, options, with_length(data, length));
+    Graph graph = make_graph(options, task, model);
+    task.fit_normalization(graph.shape(0));
+    graph = trained_graph(graph, task.objective());
+    require_same_parameters(setup.parameters.layout(), ParameterLayout(graph), length, data.x_shape);
+    models.push_back({length, std::move(task), std::move(graph)});
+  }
+  return models;
+}
+
 }  // namespace
 
 ModelSetup::ModelSetup(World& world, Exec e, const TrainOptions& options, const DataSignature& data,
@@ -103,6 +142,7 @@ TrainingSetup::TrainingSetup(World& world, Exec e, const TrainOptions& options, 
                              const std::string& engines)
     : ModelSetup(world, e, options, data, model),
       trained(trained_graph(graph, task.objective())),
+      shorter(make_shorter_models(options, *this, model)),
       needs(micro_batch_needs(exec, trained)),
       batching(plan_batches(options, world.size(), pool.lanes(), needs)),
       communicator(given ? std::move(given) : make_communicator(world, exec, options.communicator())),
@@ -115,7 +155,7 @@ TrainingSetup::TrainingSetup(World& world, Exec e, const TrainOptions& options, 
       replicas(make_replica_check(world, options, *this)),
       tuner(make_engine_tuner(world, exec, options, engines)),
       step({exec, pool, communicator, task, trained, parameters, optimizer, replica_check(),
-            communicator_for_statistics(options, *this), sharding ? &*sharding : nullptr},
+            communicator_for_statistics(options, *this), sharding ? &*sharding : nullptr, shorter},
            batching, step_options) {
   // Evaluation plans when it begins, and a rank may search for non-finite values alone.
   if (tuner) tuner->stop();

@@ -12,6 +12,7 @@
 #include "src/train/run/evaluator.h"
 #include "src/train/run/options.h"
 #include "src/train/step/batching.h"
+#include "src/train/step/shorter_model.h"
 #include "src/train/step/step.h"
 #include "src/train/step/task.h"
 
@@ -53,7 +54,8 @@ struct TrainingSetup : ModelSetup {
   void gather_weights();
   ReplicaCheck* replica_check() { return replicas ? &*replicas : nullptr; }
 
-  Graph trained;  ///< trained_graph()
+  Graph trained;                      ///< trained_graph()
+  std::vector<ShorterModel> shorter;  ///< of data.buckets
   MicroBatchNeeds needs;
   Batching batching;
   TimedCommunicator communicator;

@@ -185,13 +185,16 @@ std::vector<OutputLoss> Trainer::named(const std::vector<double>& output_losses)
 void Trainer::fail_diverged(const StepMetrics& metrics) {
   setup_.gather_weights();
   if (observer_.on_end) observer_.on_end(end_event("diverged", std::nullopt));
-  lockstep::fail_diverged(
-      {world_, exec_, setup_.task, setup_.graph, setup_.parameters, setup_.batching, sampler_, *data_.train},
-      {.metrics = metrics,
-       .lr = schedule_.lr(metrics.step - 1),
-       .in_a_row = state_.skipped.in_a_row,
-       .skips_steps = options_.train.on_nan == OnNan::skip,
-       .run_dir = options_.run.dir});
+  const int64_t at = metrics.step - 1, steps = sampler_.steps_per_epoch();
+  const ShorterModel* const shorter = model_for(sampler_.length(epoch_of(at), at % steps), setup_.shorter);
+  lockstep::fail_diverged({world_, exec_, shorter == nullptr ? setup_.task : shorter->task,
+                           shorter == nullptr ? setup_.graph : shorter->graph, setup_.parameters,
+                           setup_.batching, sampler_, *data_.train},
+                          {.metrics = metrics,
+                           .lr = schedule_.lr(metrics.step - 1),
+                           .in_a_row = state_.skipped.in_a_row,
+                           .skips_steps = options_.train.on_nan == OnNan::skip,
+                           .run_dir = options_.run.dir});
 }
 
 void Trainer::note_durations() {

@@ -27,20 +27,24 @@ ConstTensor MicroBatches::Rows::at(int64_t number) const {
   return {data + static_cast<size_t>(number) * of_one, dtype, shape};
 }
 
-MicroBatches::MicroBatches(Exec exec, const Task& task, int64_t rows, int64_t count)
+MicroBatches::MicroBatches(Exec exec, const Task& task, int64_t rows, int64_t count,
+                           const MicroBatches* shares)
     : x_{task.x_dtype(), task.raw_x_shape(rows), count},
       y_{task.objective().y_dtype(), task.objective().raw_y_shape(rows), count},
       sample_index_{DType::i64, {rows}, count} {
   const BatchLayout layout(x_.bytes(), y_.bytes(), rows * count);
-  block_ = Buffer(exec, Memory::device, layout.bytes);
-  x_.data = block_.data();
-  y_.data = block_.data() + layout.y;
-  sample_index_.data = block_.data() + layout.sample_index;
+  bytes_ = layout.bytes;
+  if (shares == nullptr) own_block_ = Buffer(exec, Memory::device, bytes_);
+  INVARIANT(shares == nullptr || shares->bytes_ >= bytes_, "{} bytes of samples in {}", bytes_,
+            shares->bytes_);
+  block_ = shares == nullptr ? own_block_.data() : shares->block_;
+  x_.data = block_;
+  y_.data = block_ + layout.y;
+  sample_index_.data = block_ + layout.sample_index;
 }
 
 void MicroBatches::load(CopyStream& copies, const Batch& batch, int64_t first) const {
-  if (first == 0 && batch.block.size() == block_.size())
-    return copies.copy(block_.data(), batch.block.data(), block_.size());
+  if (first == 0 && batch.block.size() == bytes_) return copies.copy(block_, batch.block.data(), bytes_);
   x_.load(copies, batch.x, first);
   y_.load(copies, batch.y, first);
   sample_index_.load(copies, batch.sample_index, first);

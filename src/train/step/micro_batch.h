@@ -31,7 +31,10 @@ constexpr int input_sets(bool on_cuda) { return on_cuda ? 2 : 1; }
 /// that a captured step reads new samples at each replay.
 class MicroBatches {
  public:
-  MicroBatches(Exec exec, const Task& task, int64_t rows, int64_t count);
+  /// shares: uses the memory of these, which outlive it and whose samples are at least as large; the two take
+  /// turns. Null: its own.
+  MicroBatches(Exec exec, const Task& task, int64_t rows, int64_t count,
+               const MicroBatches* shares = nullptr);
 
   /// Copies the rows of a batch from `first` on, as many as fit; in one copy, if it has a block and all of
   /// its rows fit. Enqueues: the batch must stay valid until the copy has run, and nothing that is still to
@@ -53,7 +56,9 @@ class MicroBatches {
   };
 
   Rows x_, y_, sample_index_;
-  Buffer block_;  // of all three
+  size_t bytes_;  // of all three
+  Buffer own_block_;
+  std::byte* block_;
 };
 
 /// Functions to call while a micro-batch is enqueued; null: none.

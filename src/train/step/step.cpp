@@ -12,38 +12,56 @@ namespace lockstep {
 
 namespace {
 
-std::vector<Network> make_networks(const Step::Parts& parts, int64_t micro_batch, int lanes) {
+int lanes_of(const Step::Parts& parts, const Batching& batching) {
+  return std::min(parts.pool.lanes(), batching.micro_batches);
+}
+
+/// shares: networks whose memory they use, one for each lane; null: their own.
+std::vector<Network> make_networks(const Step::Parts& parts, const Graph& graph, const Batching& batching,
+                                   const std::vector<Network>* shares) {
   std::vector<Network> networks;
+  const int lanes = lanes_of(parts, batching);
   networks.reserve(static_cast<size_t>(lanes));
   for (int lane = 0; lane < lanes; ++lane)
-    networks.emplace_back(parts.exec, parts.graph, parts.parameters, micro_batch, /*training=*/true);
+    networks.emplace_back(parts.exec, graph, parts.parameters, batching.micro_batch, /*training=*/true,
+                          shares == nullptr ? nullptr : &(*shares)[static_cast<size_t>(lane)]);
   return networks;
 }
 
 }  // namespace
+
+Step::Size::Size(const Parts& parts, const Batching& batching, const Task& of_samples, const Graph& graph,
+                 const Size* whole)
+    : task(of_samples),
+      networks(make_networks(parts, graph, batching, whole == nullptr ? nullptr : &whole->networks)),
+      augmenter(task, networks[0].input().shape().sample(), batching.micro_batch, batching.micro_batches,
+                static_cast<int>(networks.size()), Augmenter::Purpose::training,
+                input_sets(parts.exec.on_cuda())) {
+  for (int set = 0; set < input_sets(parts.exec.on_cuda()); ++set)
+    batches.emplace_back(parts.exec, task, batching.micro_batch, batching.micro_batches,
+                         whole == nullptr ? nullptr : &whole->batches[static_cast<size_t>(set)]);
+}
 
 Step::Step(const Parts& parts, const Batching& batching, const Options& options)
     : parts_(parts),
       batching_(batching),
       max_bad_steps_(options.max_bad_steps),
       scales_loss_(options.scales_loss),
-      networks_(
-          make_networks(parts, batching.micro_batch, std::min(parts.pool.lanes(), batching.micro_batches))),
       reduced_(parts.exec, Memory::device,
                static_cast<size_t>(parts.parameters.layout().reduced_size()) * sizeof(float)),
       reducer_(parts.exec, parts.communicator, reduced_.as<float>(),
                make_buckets(parts.parameters.layout().ready_ends, options.bucket_bytes),
-               batching.micro_batches, static_cast<int>(networks_.size()),
+               batching.micro_batches, lanes_of(parts, batching),
                {.wire = options.gradients,
                 .sharded = parts.sharding != nullptr,
                 .head = parts.parameters.layout().gradients_offset()}),
-      augmenter_(parts.task, networks_[0].input().shape().sample(), batching.micro_batch,
-                 batching.micro_batches, static_cast<int>(networks_.size()), Augmenter::Purpose::training,
-                 input_sets(parts.exec.on_cuda())),
       copies_(parts.exec),
       started_(parts.exec),
       has_batch_(parts.exec),
       done_(parts.exec) {
+  sizes_.emplace_back(parts, batching, parts.task, parts.graph, nullptr);
+  for (const ShorterModel& model : parts.shorter)
+    sizes_.emplace_back(parts, batching, model.task, model.graph, &sizes_[0]);
   if (parts.statistics != nullptr) statistics_.emplace(*parts.statistics);
   INVARIANT(parts.sharding == nullptr || parts.sharding->buckets() == reducer_.buckets(),
             "buckets of gradients and weights differ");
@@ -60,13 +78,15 @@ Step::Step(const Parts& parts, const Batching& batching, const Options& options)
   const size_t numbers_bytes =
       sizeof(Numbers) + static_cast<size_t>(batching.micro_batches) * sizeof(MicroBatchInfo);
   for (int set = 0; set < input_sets(parts.exec.on_cuda()); ++set)
-    inputs_.push_back({MicroBatches(parts.exec, parts.task, batching.micro_batch, batching.micro_batches),
-                       Buffer(parts.exec, Memory::device, numbers_bytes)});
+    numbers_.emplace_back(parts.exec, Memory::device, numbers_bytes);
   host_numbers_ = Buffer(parts.exec, Memory::pinned, numbers_bytes);
   guard_ = Buffer(parts.exec, Memory::device, sizeof(StepGuard));
   const auto metrics_floats = static_cast<size_t>(layout.verdict_offset() + StepVerdict::kFloats);
-  for (int turn = 0; turn < 2; ++turn)
-    turns_.emplace_back(parts.exec, options.capture, metrics_floats * sizeof(float), [this] { enqueue(); });
+  for (int turn = 0; turn < 2; ++turn) {
+    turns_.emplace_back(parts.exec, metrics_floats * sizeof(float));
+    for (size_t size = 0; size < sizes_.size(); ++size)
+      turns_.back().replays.emplace_back(parts.exec, options.capture, [this] { enqueue(); });
+  }
   resume(0, {.factor = scales_loss_ ? LossScale::kInitial : 0});
 }
 
@@ -128,6 +148,7 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
   const Turn& previous = turns_[static_cast<size_t>(turn_)];
   turn_ = 1 - turn_;
   Turn& turn = turns_[static_cast<size_t>(turn_)];
+  size_ = size_of_batch(batch);
 
   // On a GPU each event between two graphs takes time of its own.
   timed |= !parts_.exec.on_cuda();
@@ -140,7 +161,7 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
   // Here, because a replayed step does not call enqueue().
   if (parts_.sharding != nullptr && parts_.sharding->gathers_working_copy())
     parts_.parameters.set_whole_weights(false);
-  turn.replay.run();
+  turn.replays[static_cast<size_t>(size_)].run();
   if (timed) done_.record(Timestamp::Of::compute);
   turn.done.record();
 
@@ -153,6 +174,12 @@ std::optional<StepMetrics> Step::run(const Batch& batch, int64_t step, double lr
   return last;
 }
 
+int Step::size_of_batch(const Batch& batch) const {
+  if (sizes_.size() == 1) return 0;
+  const ShorterModel* const model = model_for(batch.x.shape()[1], parts_.shorter);
+  return model == nullptr ? 0 : 1 + static_cast<int>(model - parts_.shorter.data());
+}
+
 void Step::load(const Batch& batch, int64_t step, double lr, const Requests& requests) {
   const int64_t rank_start = parts_.communicator.rank() * batching_.rank_batch();
   for (int m = 0; m < batching_.micro_batches; ++m) {
@@ -163,9 +190,9 @@ void Step::load(const Batch& batch, int64_t step, double lr, const Requests& req
   }
   numbers_in(host_numbers_) = {.optimizer = parts_.optimizer.scalars(lr, step),
                                .requests = {requests.stop ? 1.0f : 0.0f, requests.save ? 1.0f : 0.0f}};
-  copies_.copy(inputs().numbers.data(), host_numbers_.data(), host_numbers_.size());
-  inputs().batch.load(copies_, batch);
-  augmenter_.load(copies_, batch, input_set());
+  copies_.copy(numbers().data(), host_numbers_.data(), host_numbers_.size());
+  size().batches[static_cast<size_t>(input_set())].load(copies_, batch);
+  size().augmenter.load(copies_, batch, input_set());
   copies_.join();
 }
 
@@ -199,13 +226,13 @@ void Step::wait_until(const std::function<bool()>& reached) {
 
 void Step::enqueue() {
   // Added to micro-batch 0's buffer, like a fingerprint; the other buffers have zeros there.
-  copy_few(parts_.exec, requests_in(reduced_.as<float>()).data(), numbers_in(inputs().numbers).requests,
+  copy_few(parts_.exec, requests_in(reduced_.as<float>()).data(), numbers_in(numbers()).requests,
            ParameterLayout::kRequestFloats);
   reducer_.begin();
   if (statistics_) statistics_->begin();
   next_micro_batch_ = 0;
   parts_.pool.run([this](int lane) {
-    if (static_cast<size_t>(lane) >= networks_.size()) return;
+    if (static_cast<size_t>(lane) >= size().networks.size()) return;
     try {
       compute_share(lane);
     } catch (...) {
@@ -233,9 +260,9 @@ void Step::enqueue() {
                                        .max_bad = max_bad_steps_,
                                        .verdict = verdict_in(reduced),
                                        .guard = guard});
-  networks_[0].update_states(infos_in(inputs().numbers), reduced, guard);
-  parts_.optimizer.update(&numbers_in(inputs().numbers).optimizer, parts_.parameters.trained_weights(),
-                          gradients(), guard, parts_.parameters.working_weights());
+  size().networks[0].update_states(infos_in(numbers()), reduced, guard);
+  parts_.optimizer.update(&numbers_in(numbers()).optimizer, parts_.parameters.trained_weights(), gradients(),
+                          guard, parts_.parameters.working_weights());
   if (parts_.sharding != nullptr) parts_.sharding->gather_update(parts_.parameters);
   const std::span<float> metrics = turns_[static_cast<size_t>(turn_)].metrics.as<float>();
   copy_few(parts_.exec, metrics.data(), reduced.data(), static_cast<int64_t>(metrics.size()));
@@ -248,7 +275,7 @@ void Step::compute_share(int lane) {
     return;
   }
   // In rounds, because all ranks must normalize the same micro-batches together.
-  const auto lanes = static_cast<int>(networks_.size());
+  const auto lanes = static_cast<int>(size().networks.size());
   for (int first = 0; first + lane < count; first += lanes) {
     const JointSum joint_sum = [&, in_round = std::min(lanes, count - first)](std::span<float> values) {
       statistics_->sum(parts_.exec, lane, in_round, values);
@@ -265,9 +292,9 @@ void Step::compute(int lane, int m, const JointSum* joint_sum) {
     if (const int bucket = bucket_of_node_[static_cast<size_t>(node)]; bucket >= 0)
       reducer_.bucket_ready(parts_.exec, m, bucket);
   };
-  MicroBatch batch = inputs().batch.at(m, infos_in(inputs().numbers) + m);
-  if (augmenter_.is_active()) batch.augmentation = {&augmenter_, lane, m, input_set()};
-  train(parts_.task, networks_[static_cast<size_t>(lane)], batch, reducer_.leaf(m), joint_sum,
+  MicroBatch batch = size().batches[static_cast<size_t>(input_set())].at(m, infos_in(numbers()) + m);
+  if (size().augmenter.is_active()) batch.augmentation = {&size().augmenter, lane, m, input_set()};
+  train(size().task, size().networks[static_cast<size_t>(lane)], batch, reducer_.leaf(m), joint_sum,
         {.gradients_done = reduce});
 }
 
@@ -277,7 +304,8 @@ std::span<float> Step::gradients() const {
 
 size_t Step::activation_bytes() const {
   size_t bytes = 0;
-  for (const Network& network : networks_) bytes += static_cast<size_t>(network.arena_bytes());
+  for (const Size& size : sizes_)
+    for (const Network& network : size.networks) bytes += static_cast<size_t>(network.arena_bytes());
   return bytes;
 }
 

@@ -22,6 +22,7 @@
 #include "src/train/step/batching.h"
 #include "src/train/step/micro_batch.h"
 #include "src/train/step/sharding.h"
+#include "src/train/step/shorter_model.h"
 #include "src/train/step/task.h"
 
 namespace lockstep {
@@ -64,6 +65,8 @@ class Step {
     /// micro-batch.
     Communicator* statistics = nullptr;
     const Sharding* sharding = nullptr;  ///< null: every rank updates all weights
+    /// For batches of shorter samples than those of `task`, which have the layout of `parameters`.
+    std::span<const ShorterModel> shorter = {};
   };
   struct Options {
     int64_t bucket_bytes = int64_t{1} << 20;
@@ -99,15 +102,20 @@ class Step {
   size_t gradient_bytes() const { return reduced_.size() + reducer_.bytes(); }
   /// The buckets that are all-reduced in one call each.
   const std::vector<Bucket>& buckets() const { return reducer_.buckets(); }
-  const Augmenter& augmenter() const { return augmenter_; }
+  const Augmenter& augmenter() const { return sizes_[0].augmenter; }
   /// As long as the trained weights. Between flush() and run() it may be used as scratch memory.
   std::span<float> gradients() const;
 
  private:
-  /// What one step reads, in the backend's memory at fixed addresses so that it can be replayed.
-  struct Inputs {
-    MicroBatches batch;
-    Buffer numbers;  ///< Numbers and, behind them, the MicroBatchInfo of each micro-batch
+  /// What computes batches of samples of one size.
+  struct Size {
+    /// whole: computes whole samples, in memory that this size shares with it; null: this one does.
+    Size(const Parts& parts, const Batching& batching, const Task& task, const Graph& graph,
+         const Size* whole);
+    const Task& task;
+    std::vector<Network> networks;  ///< one per lane
+    Augmenter augmenter;
+    std::vector<MicroBatches> batches;  ///< input_sets()
   };
   struct Numbers {
     OptimizerScalars optimizer;
@@ -116,15 +124,14 @@ class Step {
   /// Steps take turns: while the GPU computes one, the host prepares the next and reads the metrics of the
   /// one before.
   struct Turn {
-    Turn(Exec exec, bool capture, size_t metrics_bytes, std::function<void()> enqueue)
-        : metrics(exec, Memory::pinned, metrics_bytes),
-          done(exec),
-          replay(exec, capture, std::move(enqueue)) {}
+    Turn(Exec exec, size_t metrics_bytes) : metrics(exec, Memory::pinned, metrics_bytes), done(exec) {}
     Buffer metrics;  ///< the start of the reduced buffer after the step, in host memory
     Fence done;
-    Replay replay;
+    std::deque<Replay> replays;  ///< one for each of sizes_
   };
 
+  /// Of sizes_, that of a batch.
+  int size_of_batch(const Batch& batch) const;
   /// Copies everything that a step reads to the inputs of this turn, where later work sees it.
   void load(const Batch& batch, int64_t step, double lr, const Requests& requests);
   /// The step itself; runs directly or while being captured.
@@ -145,8 +152,10 @@ class Step {
     static_assert(sizeof(Numbers) % alignof(MicroBatchInfo) == 0);
     return reinterpret_cast<MicroBatchInfo*>(buffer.data() + sizeof(Numbers));
   }
-  int input_set() const { return turn_ % static_cast<int>(inputs_.size()); }
-  const Inputs& inputs() const { return inputs_[static_cast<size_t>(input_set())]; }
+  int input_set() const { return turn_ % static_cast<int>(numbers_.size()); }
+  /// Of the inputs of this turn: Numbers and, behind them, the MicroBatchInfo of each micro-batch.
+  const Buffer& numbers() const { return numbers_[static_cast<size_t>(input_set())]; }
+  Size& size() { return sizes_[static_cast<size_t>(size_)]; }
   StepVerdict* verdict_in(std::span<float> metrics) const;
   std::vector<double> output_losses_in(std::span<const float> metrics) const;
 
@@ -154,16 +163,18 @@ class Step {
   Batching batching_;
   int32_t max_bad_steps_;
   bool scales_loss_;
-  std::vector<Network> networks_;  // one per lane
-  Buffer reduced_;                 // see ParameterLayout
+  std::deque<Size> sizes_;  // of whole samples, and of Parts::shorter
+  int size_ = 0;            // of the newest step
+  Buffer reduced_;          // see ParameterLayout
   GradientReducer reducer_;
   std::optional<RoundReducer> statistics_;
   std::vector<int> bucket_of_node_;  // the bucket that a layer's gradients complete; -1: none
 
-  std::vector<Inputs> inputs_;  // input_sets()
-  Augmenter augmenter_;
+  // What a step reads is at fixed addresses in the backend's memory, so that it can be replayed: in
+  // Size::batches, and here.
+  std::vector<Buffer> numbers_;  // input_sets()
   Buffer guard_;
-  Buffer host_numbers_;  // page-locked; like Inputs::numbers
+  Buffer host_numbers_;  // page-locked; like numbers()
   CopyStream copies_;
   Timestamp started_, has_batch_, done_;  // of the newest step
   std::deque<Turn> turns_;                // two

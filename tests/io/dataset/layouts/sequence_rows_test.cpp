@@ -1,21 +1,16 @@
 #include "io/dataset/layouts/sequence_rows.h"
 
-#include "tests/io/text_files.h"
+#include <set>
+
+#include "io/dataset/loader.h"
+#include "io/dataset/order/choose_order.h"
+#include "tests/io/sequence_files.h"
 
 namespace lockstep {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-template <typename T>
-void put_sequences(const std::string& path, const std::string& name, std::vector<std::vector<T>> sequences,
-                   hid_t item, const hdf5::Storage& storage = {}) {
-  const hdf5::Id type(H5Tvlen_create(item));
-  std::vector<hvl_t> elements;
-  for (auto& sequence : sequences) elements.push_back({sequence.size(), sequence.data()});
-  put_elements(path, name, {static_cast<int64_t>(sequences.size())}, type.get(), elements.data(), storage);
-}
 
 std::unique_ptr<Dataset> open_sequences(const std::vector<std::string>& files, const std::string& y,
                                         DatasetOptions options = {}) {
@@ -89,6 +84,13 @@ TEST(SequenceRows, OfTokensHaveNoTargetInTheirPadding) {
               HasSubstr("Set train.ignore_label = -1"));
 }
 
+TEST(SequenceRows, HoldNumbers) {
+  const TemporaryFolder folder;
+  put_sequences<float>(folder / "empty.h5", "/x", {{}, {}}, H5T_NATIVE_FLOAT);
+  EXPECT_THAT(error_of([&] { open_sequences({folder / "empty.h5"}, ""); }),
+              HasSubstr("empty.h5:/x holds 2 sequences, all of them empty."));
+}
+
 TEST(SequenceRows, OfBytesHaveNoTargetInTheirPaddingEither) {
   const TemporaryFolder folder;
   const std::string path = folder / "a.h5";
@@ -108,11 +110,98 @@ TEST(SequenceRows, OfBytesHaveNoTargetInTheirPaddingEither) {
   }
 }
 
-TEST(SequenceRows, HoldNumbers) {
+TEST(SequenceRows, TellTheirLengths) {
   const TemporaryFolder folder;
-  put_sequences<float>(folder / "empty.h5", "/x", {{}, {}}, H5T_NATIVE_FLOAT);
-  EXPECT_THAT(error_of([&] { open_sequences({folder / "empty.h5"}, ""); }),
-              HasSubstr("empty.h5:/x holds 2 sequences, all of them empty."));
+  const std::string path = folder / "a.h5", even = folder / "even.h5";
+  put_sequences<uint8_t>(path, "/x", {{5, 6, 7, 8}, {9}, {}, {1, 2}}, H5T_NATIVE_UINT8);
+  put_sequences<uint8_t>(path, "/y", {{1, 0, 1, 0}, {1}, {0}, {1, 1}}, H5T_NATIVE_UINT8);
+  put_sequences<uint8_t>(even, "/x", {{1, 2}, {3, 4}}, H5T_NATIVE_UINT8);
+  const DatasetOptions kept{.lengths = true};
+  EXPECT_THAT(open_sequences({path}, "", kept)->lengths(), ElementsAre(4, 1, 0, 2));
+  EXPECT_THAT(open_sequences({path}, "")->lengths(), ElementsAre());
+  EXPECT_THAT(open_sequences({path, even}, "", kept)->lengths(), ElementsAre(4, 1, 0, 2, 2, 2));
+  EXPECT_THAT(open_sequences({even}, "", kept)->lengths(), ElementsAre());
+  // The longer of the sample and its targets.
+  EXPECT_THAT(
+      open_sequences({path}, "/y", {.task = TargetTask::classes, .lengths = true, .ignored_label = -1})
+          ->lengths(),
+      ElementsAre(4, 1, 1, 2));
+  // The last token has no target.
+  const DatasetOptions tokens{.task = TargetTask::tokens, .lengths = true, .ignored_label = -1};
+  EXPECT_THAT(open_sequences({path}, "", tokens)->lengths(), ElementsAre(3, 0, 0, 1));
+  DataSource some{{path}, "/x", ""};
+  some.rows = {1, 4};
+  DatasetOptions in_place = kept;
+  in_place.probe = false;
+  EXPECT_THAT(open_dataset(some, in_place)->lengths(), ElementsAre(1, 0, 2));
+  const Split split = split_dataset(open_sequences({path}, "", kept), 0.25, 1);
+  std::vector<int64_t> lengths = split.train->lengths();
+  lengths.insert(lengths.end(), split.validation->lengths().begin(), split.validation->lengths().end());
+  EXPECT_THAT(lengths, testing::UnorderedElementsAre(4, 1, 0, 2));
+  EXPECT_EQ(split.validation->lengths().size(), 1U);
+}
+
+TEST(SequenceRows, AreLoadedAtTheLengthOfTheirBatch) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "a.h5";
+  std::vector<std::vector<float>> x;
+  std::vector<std::vector<int32_t>> y;
+  for (int i = 0; i < 50; ++i) {
+    const auto length = static_cast<size_t>(1 + i * 7 % 20);
+    x.emplace_back(length, static_cast<float>(i));
+    y.emplace_back(length, i % 3);
+  }
+  put_sequences(path, "/x", x, H5T_NATIVE_FLOAT);
+  put_sequences(path, "/y", y, H5T_NATIVE_INT32);
+  for (const int64_t budget : {1 << 20, 1}) {
+    const auto data = open_sequences(
+        {path}, "/y",
+        {.memory_budget = budget, .task = TargetTask::classes, .lengths = true, .ignored_label = -1});
+    const Sampler sampler(1, data->size(), 8, length_order({5, 9}, *data, 8));
+    for (const int threads : {0, 2}) {
+      Loader loader(Exec{}, *data, sampler,
+                    {.first_slot = 4, .rows = 4, .last_epoch = 2, .threads = threads});
+      std::set<int64_t> lengths;
+      while (const Batch* batch = loader.next()) {
+        const int64_t length = sampler.length(batch->epoch, batch->step_in_epoch);
+        lengths.insert(length);
+        ASSERT_EQ(batch->x.shape(), Shape({4, length}));
+        ASSERT_EQ(batch->y.shape(), Shape({4, length}));
+        for (int64_t row = 0; row < 4; ++row) {
+          const int64_t index = sampler.sample(batch->epoch, batch->step_in_epoch, 4 + row);
+          ASSERT_EQ(batch->sample_index.data<int64_t>()[row], index);
+          for (int64_t at = 0; at < length; ++at) {
+            const bool is_real = index >= 0 && at < 1 + index * 7 % 20;
+            ASSERT_EQ(batch->x.data<float>()[row * length + at], is_real ? static_cast<float>(index) : 0);
+            ASSERT_EQ(batch->y.data<int32_t>()[row * length + at], is_real ? index % 3 : index >= 0 ? -1 : 0);
+          }
+        }
+        // Copied to a GPU as a whole.
+        const BatchLayout layout(batch->x.bytes(), batch->y.bytes(), 4);
+        EXPECT_EQ(batch->block.size(), layout.bytes);
+        EXPECT_EQ(batch->block.data() + layout.y, batch->y.raw());
+      }
+      EXPECT_EQ(lengths, (std::set<int64_t>{5, 9, 20}));
+    }
+  }
+}
+
+TEST(SequenceRows, WhatBucketsCannotDoIsSaid) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "a.h5";
+  put_sequences<float>(path, "/x", {{1, 2}, {3, 4, 5}}, H5T_NATIVE_FLOAT);
+  put_sequences<int32_t>(path, "/y", {{0, 1, 1, 0}, {1}}, H5T_NATIVE_INT32);
+  const DatasetOptions kept{.lengths = true};
+  const auto said = [&](const Dataset& data, std::vector<int64_t> bounds) {
+    return error_of([&] { length_order(bounds, data, 1); }, ExitCode::usage);
+  };
+  EXPECT_THAT(said(*open_sequences({path}, "", kept), {2, 3}), HasSubstr("data.buckets: 3 is not below 3"));
+  EXPECT_THAT(said(*open_sequences({path}, "", {}), {2}),
+              HasSubstr("holds no sequences of variable length. Remove the key"));
+  EXPECT_THAT(
+      said(*open_sequences({path}, "/y", {.task = TargetTask::classes, .lengths = true, .ignored_label = -1}),
+           {2}),
+      HasSubstr("are padded to 3, but their targets to 4. Set data.length to the larger"));
 }
 
 }  // namespace
