@@ -29,7 +29,7 @@ Column::Column(const std::vector<std::string>& files, const std::string& name, c
     if (parts_.empty()) {
       row_shape_ = shape;
       stored_ = type;
-      notes_ = stored->facts().notes;
+      notes_ = stored->notes();
     } else if (!(shape == row_shape_)) {
       fail(ExitCode::data,
            "{} has samples of shape {}, but those of {} have {}. All files of a data set must agree.", where,

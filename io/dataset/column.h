@@ -47,7 +47,7 @@ class Column {
   /// See StoredRows::keys(). Call before load().
   const std::vector<std::string>& keys_in_file(size_t index) const { return parts_[index].stored->keys(); }
   const std::string& name() const { return name_; }
-  /// See RowFacts::notes; of the first file.
+  /// See StoredRows::notes(); of the first file.
   const std::vector<std::string>& notes() const { return notes_; }
   /// See RowLayout::names.
   const TargetNames& names() const { return names_; }

@@ -151,8 +151,8 @@ std::vector<int64_t> Hdf5Dataset::class_targets() const {
 std::vector<std::string> Hdf5Dataset::notes() const {
   std::vector<std::string> notes = x_.notes();
   if (!targets_) return notes;
-  const std::vector<std::string>& of_targets = targets_->column().notes();
-  notes.insert(notes.end(), of_targets.begin(), of_targets.end());
+  for (const std::string& note : targets_->column().notes())
+    if (std::ranges::find(notes, note) == notes.end()) notes.push_back(note);  // of the same file
   if (std::string note = targets_->note(); !note.empty()) notes.push_back(std::move(note));
   return notes;
 }

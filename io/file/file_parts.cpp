@@ -39,6 +39,13 @@ bool FileParts::append(const std::string& path, uint64_t offset, uint64_t bytes)
   return true;
 }
 
+std::vector<std::string> FileParts::paths() const {
+  std::vector<std::string> paths;
+  for (const Part& part : parts_)
+    if (std::ranges::find(paths, part.path) == paths.end()) paths.push_back(part.path);
+  return paths;
+}
+
 const FileParts::Part* FileParts::part_at(uint64_t address) const {
   const auto part = std::ranges::upper_bound(parts_, address, {}, &Part::end);
   return part == parts_.end() ? nullptr : &*part;

@@ -22,6 +22,8 @@ class FileParts {
   /// Appends `bytes` bytes of a regular file, from `offset` on; their sum is at most INT64_MAX. False if the
   /// file cannot be opened.
   bool append(const std::string& path, uint64_t offset, uint64_t bytes);
+  /// The files, each once, in the order of their first parts.
+  std::vector<std::string> paths() const;
   /// Of all parts.
   uint64_t bytes() const { return parts_.empty() ? 0 : parts_.back().end; }
 

@@ -15,6 +15,7 @@
 #include "io/hdf5/chunks/read_driver.h"
 #include "io/hdf5/needed_version.h"
 #include "io/hdf5/registered_filters.h"
+#include "io/hdf5/sources/family.h"
 #include "io/hdf5/sources/links.h"
 #include "io/hdf5/sources/raw_files.h"
 #include "src/core/text/suggest.h"
@@ -63,7 +64,8 @@ void require_readable_file(const std::string& path) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) {
     if (errno == ENOENT || errno == ENOTDIR) {
-      const std::string advice = advice_on_missing(path);
+      std::string advice = advice_on_part(path);
+      if (advice.empty()) advice = advice_on_missing(path);
       fail(ExitCode::data, "{} does not exist. {}", path,
            advice.empty() ? "Check the path; a config's paths are relative to the config file." : advice);
     }
@@ -84,6 +86,20 @@ void require_readable_file(const std::string& path) {
 }
 
 bool contains_text(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
+
+/// Throws Error(data) for a family that libhdf5 could not open.
+[[noreturn]] void fail_to_open_family(const std::string& path, const std::string& pattern,
+                                      const std::string& reason) {
+  const Family family = find_family(pattern);
+  const auto count = static_cast<int64_t>(family.members.size());
+  if (contains_text(reason, "truncated"))
+    fail(
+        ExitCode::data,
+        "{} is truncated ({}): it is a family of files that ends with {}, and {} does not exist. Copy what is "
+        "missing, or the last file again.",
+        path, reason, family.members.back(), member_of(pattern, count));
+  fail(ExitCode::data, "{}, a family of {} files, cannot be opened as HDF5: {}.", path, count, reason);
+}
 
 /// A thread's use of the library's error stack, of which a thread-safe library has one for each thread. It is
 /// printed by default; here it becomes the text of an Error.
@@ -150,16 +166,31 @@ File File::open_for_writing(const std::string& path) { return open(path, H5F_ACC
 File File::open(const std::string& path, unsigned flags) {
   const Lock lock;
   const std::string place = flags == H5F_ACC_RDONLY ? staged_place(path) : path;
-  require_readable_file(place);
-  const htri_t is_hdf5 = H5Fis_hdf5(place.c_str());
-  if (is_hdf5 == 0)
-    fail(ExitCode::data,
-         "{} is not an HDF5 file (it does not begin like one). Convert it, or see `lockstep data import`.",
-         path);
+  const bool is_pattern = is_family_pattern(place);
+  const std::string first = is_pattern ? find_family(place).members[0] : place;
+  require_readable_file(first);
+  const htri_t is_hdf5 = H5Fis_hdf5(first.c_str());
+  if (is_hdf5 == 0) {
+    const std::string advice = advice_on_part(first);
+    fail(ExitCode::data, "{} is not an HDF5 file (it does not begin like one). {}", first,
+         advice.empty() ? "Convert it, or see `lockstep data import`." : advice);
+  }
   const Id properties = flags == H5F_ACC_RDONLY ? reading_access() : access_properties();
   Id id(is_hdf5 < 0 ? H5I_INVALID_HID : H5Fopen(place.c_str(), flags, properties.get()));
   if (!id) {
-    const std::string reason = last_error();
+    std::string reason = last_error();
+    // The first member of a family ends before the file does.
+    if (const std::string pattern = is_pattern ? place : family_begun_by(place); !pattern.empty()) {
+      if (!is_pattern) {
+        find_family(pattern);
+        id = Id(H5Fopen(pattern.c_str(), flags, properties.get()));
+        if (!id) reason = last_error();
+      }
+      if (!id) fail_to_open_family(path, pattern, reason);
+      return {path, std::move(id)};
+    }
+    if (const std::string advice = advice_on_part(place); !advice.empty())
+      fail(ExitCode::data, "{} cannot be opened alone. {}", path, advice);
     if (contains_text(reason, "truncated"))
       fail(ExitCode::data, "{} is truncated ({}). Copy or download it again.", path, reason);
     // The message of EAGAIN: flock() found the file locked.

@@ -182,8 +182,9 @@ struct Storage {
 /// An HDF5 file. File locking is off: it fails on NFS and on read-only mounts.
 class File {
  public:
-  /// Opens for reading. Throws Error(data) with a specific message for a path that is missing, not a regular
-  /// file, unreadable, empty, not HDF5, truncated or damaged.
+  /// Opens for reading: a file, or a family by its pattern or its first member (sources/family.h). Throws
+  /// Error(data) with a specific message for a path that is missing, not a regular file, unreadable, empty,
+  /// not HDF5, truncated or damaged.
   static File open(const std::string& path);
   /// Creates or truncates a file for writing. Throws Error(data) with the system's reason.
   static File create(const std::string& path);

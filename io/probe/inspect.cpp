@@ -10,6 +10,7 @@
 #include "io/dataset/targets/class_names.h"
 #include "io/hdf5/elements/text_reader.h"
 #include "io/hdf5/hdf5.h"
+#include "io/hdf5/sources/family.h"
 #include "io/hdf5/sources/links.h"
 #include "io/hdf5/sources/sources.h"
 #include "io/hdf5/walk.h"
@@ -192,7 +193,8 @@ void require_something_to_train_on(FileCheck& result) {
 
 FileDescription describe_here(const std::string& path) {
   const hdf5::File file = hdf5::File::open(path);
-  FileDescription result{.path = path, .file_bytes = bytes_of_file(path)};
+  FileDescription result{.path = path, .family = hdf5::describe_family(file)};
+  for (const std::string& part : hdf5::files_behind(path)) result.file_bytes += bytes_of_file(part);
   for_each_dataset(file, result.problems, result.broken_links,
                    [&](const hdf5::Dataset& dataset, const std::string& link) {
                      result.datasets.push_back(describe(file, dataset, link));
@@ -256,13 +258,9 @@ static void to_json(nlohmann::json& json, const SourceDescription& value) {
 }
 
 void to_json(nlohmann::json& json, const FileDescription& value) {
-  json = {{"path", value.path},
-          {"file_bytes", value.file_bytes},
-          {"datasets", value.datasets},
-          {"objects", value.objects},
-          {"sources", value.sources},
-          {"problems", value.problems},
-          {"broken_links", value.broken_links}};
+  json = {{"path", value.path},         {"file_bytes", value.file_bytes},    {"family", value.family},
+          {"datasets", value.datasets}, {"objects", value.objects},          {"sources", value.sources},
+          {"problems", value.problems}, {"broken_links", value.broken_links}};
 }
 
 void to_json(nlohmann::json& json, const DatasetCheck& value) {
@@ -359,6 +357,7 @@ FileDescription describe_file(const std::string& path, double seconds) {
   const nlohmann::json answer = run_in_probe("describe", {path}, {}, seconds);
   return {path,
           answer.at("file_bytes").get<int64_t>(),
+          answer.at("family").get<std::string>(),
           answer.at("datasets").get<std::vector<DatasetDescription>>(),
           answer.at("objects").get<std::vector<ObjectDescription>>(),
           answer.at("sources").get<std::vector<SourceDescription>>(),

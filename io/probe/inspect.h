@@ -52,7 +52,8 @@ struct SourceDescription {
 
 struct FileDescription {
   std::string path = "";
-  int64_t file_bytes = 0;
+  int64_t file_bytes = 0;                         ///< of all members if it is a family
+  std::string family = "";                        ///< hdf5::describe_family(); "" if it is one file
   std::vector<DatasetDescription> datasets = {};  ///< in name order
   std::vector<ObjectDescription> objects = {};
   std::vector<SourceDescription> sources = {};

@@ -13,6 +13,7 @@
 #include "io/dataset/layouts/open_rows.h"
 #include "io/file/atomic_file.h"
 #include "io/hdf5/hdf5.h"
+#include "io/hdf5/sources/family.h"
 #include "io/hdf5/sources/sources.h"
 #include "io/stage/piecewise_copy.h"
 #include "io/stage/stage_folder.h"
@@ -55,6 +56,7 @@ void require_space(const std::string& folder, int64_t missing, int64_t all) {
        "choose another folder, or remove the key to read the files where they are.",
        folder, size_in_words(free), size_in_words(missing), size_in_words(all));
 }
+  if (hdf5::is_family_pattern(file)) return true;
 
 }  // namespace
 

@@ -35,7 +35,8 @@ StageResult stage_files(const std::vector<std::string>& files, const StageOption
 std::optional<std::string> staged_copy(const std::string& file, const std::string& folder);
 
 /// Whether one of these data sets has values in other files too, by external links, virtual data sets or raw
-/// files. A copy of the file alone could not be read. Throws Error(data) if one is missing.
+/// files, or because the file is a family. A copy of the file alone could not be read. Throws Error(data) if
+/// one is missing.
 bool needs_other_files(const std::string& file, const std::vector<std::string>& names);
 
 }  // namespace lockstep

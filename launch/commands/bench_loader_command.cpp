@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "io/dataset/source_files.h"
+#include "io/hdf5/sources/family.h"
 #include "io/probe/probe.h"
 #include "launch/commands/bench.h"
 #include "launch/commands/command_line.h"
@@ -76,6 +77,14 @@ std::unique_ptr<Dataset> open_everywhere(World& world, const DataSource& source,
   return open_dataset(source, options);
 }
 
+/// The files on the disk, of which a family has several.
+std::vector<std::string> stored_files(const DataSource& source) {
+  std::vector<std::string> files;
+  for (const std::string& file : source.files)
+    for (std::string& part : hdf5::files_behind(file)) files.push_back(std::move(part));
+  return files;
+}
+
 int64_t bytes_of(const std::vector<std::string>& files) {
   int64_t bytes = 0;
   for (const std::string& file : files) bytes += static_cast<int64_t>(std::filesystem::file_size(file));
@@ -113,13 +122,14 @@ int run_bench_loader(Program& program, const LoaderArguments& arguments) {
   const double open_seconds = std::chrono::duration<double>(Clock::now() - start).count();
   const Order order = order_of_run(config.data, *dataset, global_batch, nullptr);
   const Sampler sampler(config.run.seed, dataset->size(), global_batch, order);
-  const LoadingPlan plan{threads, global_batch, arguments.seconds, source.files};
+  const std::vector<std::string> files = stored_files(source);
+  const LoadingPlan plan{threads, global_batch, arguments.seconds, files};
   LoadingResult result{.data = dataset->describe(),
                        .route = dataset->route(),
                        .rows = dataset->size(),
                        .x_bytes = x_bytes(*dataset),
                        .y_bytes = y_bytes(*dataset),
-                       .file_bytes = bytes_of(source.files),
+                       .file_bytes = bytes_of(files),
                        .ranks = world.size(),
                        .global_batch = global_batch,
                        .order = kShuffles[static_cast<size_t>(config.data.shuffle)],
@@ -139,7 +149,7 @@ int run_bench_loader(Program& program, const LoaderArguments& arguments) {
   result.h5py = world.size() > 1 ? nlohmann::json{{"reason", "it is measured beside one rank only"}}
                                  : time_h5py(arguments.python, source, targets, global_batch,
                                              arguments.seconds, plan.threads);
-  result.cold = read_cold(source.files, arguments.seconds);
+  result.cold = read_cold(files, arguments.seconds);
   if (arguments.json)
     print_json(loading_json(result));
   else

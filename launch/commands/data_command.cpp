@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 
+#include "io/hdf5/sources/family.h"
 #include "io/import/import_cifar10.h"
 #include "io/import/import_mnist.h"
 #include "io/import/import_text.h"
@@ -34,11 +35,10 @@ void check_result(const std::string& out, bool force) {
 }
 
 void refuse_to_replace(const std::string& out, const std::vector<std::string>& inputs) {
-  for (const std::string& input : inputs) {
-    std::error_code status;
-    if (std::filesystem::equivalent(out, input, status))
-      fail(ExitCode::usage, "{} is {}, an input. Name another file to write.", out, input);
-  }
+  for (const std::string& input : inputs)
+    for (const std::string& file : hdf5::files_behind(input))
+      if (std::error_code status; std::filesystem::equivalent(out, file, status))
+        fail(ExitCode::usage, "{} is {}, an input. Name another file to write.", out, file);
 }
 
 int end_with_problems(const std::string& file, const std::vector<std::string>& problems) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <set>
 
+#include "io/hdf5/sources/family.h"
 #include "launch/commands/command_line.h"
 #include "launch/commands/program.h"
 #include "launch/config/config.h"
@@ -80,7 +81,7 @@ void check_run(const SlurmJob& job, const Config& config) {
   for (const auto& source : {config.data.validation, config.data.test})
     if (source) files.insert(source->files.begin(), source->files.end());
   for (const std::string& file : files)
-    if (std::error_code status; !fs::exists(file, status))
+    if (std::error_code status; !hdf5::is_family_pattern(file) && !fs::exists(file, status))
       log_warning("{} does not exist on this machine: it must exist on the nodes of the job.", file);
 }
 

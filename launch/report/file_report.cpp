@@ -230,6 +230,7 @@ void print_file(const FileDescription& file) {
   const auto count = static_cast<int64_t>(file.datasets.size());
   print_text("{}: {}, {} data set{}\n", printable(file.path), readable_bytes(file.file_bytes),
              readable_count(count), count == 1 ? "" : "s");
+  if (!file.family.empty()) print_sentence(file.family);
   print_listing(rows);
   if (groups.size() > kMaxLines)
     print_text("and {} (--json lists all)\n", counted(groups.size() - kMaxLines, "more line"));

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
+#include "io/hdf5/sources/family.h"
 #include "io/hdf5/sources/sources.h"
 
 namespace lockstep {
@@ -16,6 +18,13 @@ void StoredRows::watch(const hdf5::Dataset& dataset) {
       watched_paths_.push_back(std::move(path));
   if (watched_paths_.size() > known) watched_.emplace(watched_paths_);
   if (const auto& map = dataset.shared_chunk_map(); map && map->is_large()) large_maps_.push_back(map);
+}
+
+std::vector<std::string> StoredRows::notes() const {
+  std::vector<std::string> notes = facts_.notes;
+  if (std::string family = hdf5::describe_family(file_); !family.empty())
+    notes.insert(notes.begin(), std::move(family));
+  return notes;
 }
 
 void StoredRows::keep_places(const hdf5::PlacesFolder& folder, const MachineMemory* machine) {

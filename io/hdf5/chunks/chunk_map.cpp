@@ -44,8 +44,9 @@ std::shared_ptr<ChunkMap> ChunkMap::of(const Dataset& dataset) {
     return nullptr;
   if (!is_contiguous && !has_possible_chunks(dataset)) return nullptr;
   const int descriptor = descriptor_of(dataset.id());
-  if (descriptor < 0) return nullptr;
-  if (!is_contiguous) return std::make_shared<ChunkMap>(dataset, descriptor, std::nullopt);
+  std::shared_ptr<const FileParts> family = family_of(dataset.id());
+  if (descriptor < 0 && !family) return nullptr;
+  if (!is_contiguous) return std::make_shared<ChunkMap>(dataset, descriptor, std::nullopt, std::move(family));
   const int64_t bytes = dataset.elements() * static_cast<int64_t>(dataset.type().bytes);
   if (is_external) {
     std::shared_ptr<const FileParts> parts = open_raw_files(dataset);
@@ -56,7 +57,7 @@ std::shared_ptr<ChunkMap> ChunkMap::of(const Dataset& dataset) {
   // A damaged header may promise more values than it has room for.
   if (offset < 0 || dataset.stored_bytes() != bytes || offset > INT64_MAX - bytes) return nullptr;
   const ChunkPlace place{static_cast<uint64_t>(offset), static_cast<uint64_t>(bytes), 0};
-  return std::make_shared<ChunkMap>(dataset, descriptor, place);
+  return std::make_shared<ChunkMap>(dataset, descriptor, place, std::move(family));
 }
 
 ChunkMap::ChunkMap(const Dataset& dataset, int descriptor, std::optional<ChunkPlace> place,
@@ -102,7 +103,8 @@ PlacesOwner ChunkMap::owner() const {
 void ChunkMap::keep(const PlacesFolder& folder, std::shared_ptr<std::byte[]> memory, bool loads) {
   INVARIANT(is_large(), "{} chunks", entries_);
   if (memory) table_ = {memory, reinterpret_cast<ChunkEntry*>(memory.get())};
-  if (folder.path.empty()) return;
+  // Whether a later run finds the same file is told by its one descriptor.
+  if (folder.path.empty() || parts_) return;
   const std::string path =
       fmt::format("{}/{:016x}.places", folder.path, hash_name(fmt::format("{}:{}", file_, name_)));
   places_owner_ = owner();

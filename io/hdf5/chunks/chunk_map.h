@@ -39,7 +39,8 @@ class ChunkMap {
   /// process writes it, it lives in memory, or $HDF5_DRIVER says otherwise.
   static std::shared_ptr<ChunkMap> of(const Dataset& dataset);
 
-  /// place: of contiguous values. parts: that hold them, if they lie in raw files.
+  /// place: of contiguous values. parts: of the values if they lie in raw files, of the whole file if it is a
+  /// family; null: the descriptor's file holds them.
   ChunkMap(const Dataset& dataset, int descriptor, std::optional<ChunkPlace> place,
            std::shared_ptr<const FileParts> parts = nullptr);
   /// Writes the table that keep() wants, unless that fails: the next run looks chunks up again.
@@ -57,7 +58,7 @@ class ChunkMap {
   void keep(const PlacesFolder& folder, std::shared_ptr<std::byte[]> memory, bool loads);
   size_t entries() const { return entries_; }
 
-  /// The open file in which places are; -1 for values in raw files.
+  /// The open file in which places are; -1 if that is several, raw files or a family.
   int descriptor() const { return parts_ ? -1 : descriptor_; }
   /// The place of the chunk in `cell`, counted in chunks along each axis. Throws Error(data) if the index is
   /// damaged, filters::BadChunk if the entry is.
@@ -68,7 +69,7 @@ class ChunkMap {
   /// The same into several pieces of memory, which are modified.
   void read(const ChunkPlace& place, uint64_t first, std::span<iovec> pieces) const;
   /// The same if it need not wait; else returns false, also if the file system cannot tell, or of values in
-  /// raw files, and may have read a part. Does not modify `pieces`.
+  /// several files, and may have read a part. Does not modify `pieces`.
   bool read_cached(const ChunkPlace& place, uint64_t first, std::span<const iovec> pieces) const;
   /// Lets the system start to read these stored bytes of a chunk.
   void ask_for(const ChunkPlace& place, uint64_t first, uint64_t count) const;

@@ -10,9 +10,13 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <span>
+#include <string>
 #include <type_traits>
 
+#include "io/file/file_parts.h"
 #include "io/hdf5/hdf5.h"
+#include "io/hdf5/sources/family.h"
 #if H5_VERSION_GE(1, 13, 0)
 #include <H5FDdevelop.h>
 #endif
@@ -24,9 +28,21 @@ namespace {
 Locating* locating = nullptr;  // guarded by the Lock
 
 /// Puts a system error on libhdf5's stack, from which last_error() takes it.
-void push_error(const char* call, int error) {
+void push_error(const char* call, const std::string& reason) {
   H5Epush2(H5E_DEFAULT, __FILE__, call, __LINE__, H5E_ERR_CLS, H5E_VFL, H5E_SYSERRSTR,
-           "%s failed: error message = '%s'", call, std::strerror(error));
+           "%s failed: error message = '%s'", call, reason.c_str());
+}
+
+void push_error(const char* call, int error) { push_error(call, std::string(std::strerror(error))); }
+
+/// Null, with errno, if a member cannot be opened.
+std::shared_ptr<const FileParts> open_family(const Family& family) {
+  auto parts = std::make_shared<FileParts>();
+  for (const std::string& member : family.members) {
+    const uint64_t bytes = std::min(family.member_bytes, family.bytes - parts->bytes());
+    if (!parts->append(member, 0, bytes)) return nullptr;
+  }
+  return parts;
 }
 
 }  // namespace
@@ -34,6 +50,12 @@ void push_error(const char* call, int error) {
 /// An open file. libhdf5 fills in `common` and passes a pointer to it, which is one to the whole.
 class ReadDriver {
  public:
+  /// What holds the bytes: one of the two.
+  struct OpenedFile {
+    int descriptor = -1;
+    std::shared_ptr<const FileParts> family;
+  };
+
   static const H5FD_class_t& functions() {
     static const H5FD_class_t functions = [] {
       H5FD_class_t result{};
@@ -42,7 +64,7 @@ class ReadDriver {
       result.version = H5FD_CLASS_VERSION;
       result.value = kValue;
 #endif
-      result.name = "lockstep_read";
+      result.name = "family";  // libhdf5 lets no driver of another name open one
       result.maxaddr = kMaxAddress;
       result.fc_degree = H5F_CLOSE_WEAK;
       result.open = open;
@@ -56,7 +78,7 @@ class ReadDriver {
       };
       result.get_eof = [](const H5FD_t* file, H5FD_mem_t) { return of(file).bytes_; };
       result.get_handle = [](H5FD_t* file, hid_t, void** handle) -> herr_t {
-        *handle = &of(file).descriptor_;
+        *handle = &of(file).opened_;
         return 0;
       };
       result.read = read;
@@ -85,39 +107,66 @@ class ReadDriver {
       return nullptr;
     }
     auto file = std::make_unique<ReadDriver>();
-    file->descriptor_ = ::open(name, O_RDONLY | O_CLOEXEC);
-    if (file->descriptor_ < 0) {
-      push_error("open", errno);
+    try {
+      if (!(is_family_pattern(name) ? file->open_members(name) : file->open_one(name))) return nullptr;
+    } catch (const std::exception& e) {  // not through libhdf5
+      push_error("open", std::string(e.what()));
       return nullptr;
+    }
+    return &file.release()->common_;
+  }
+
+  bool open_one(const char* name) {
+    opened_.descriptor = ::open(name, O_RDONLY | O_CLOEXEC);
+    if (opened_.descriptor < 0) {
+      push_error("open", errno);
+      return false;
     }
     struct stat status {};
-    if (fstat(file->descriptor_, &status) != 0) {
+    if (fstat(opened_.descriptor, &status) != 0) {
       push_error("fstat", errno);
-      ::close(file->descriptor_);
-      return nullptr;
+      ::close(opened_.descriptor);
+      return false;
     }
-    file->bytes_ = static_cast<haddr_t>(status.st_size);
-    file->device_ = status.st_dev;
-    file->inode_ = status.st_ino;
-    return &file.release()->common_;
+    bytes_ = static_cast<haddr_t>(status.st_size);
+    device_ = status.st_dev;
+    inode_ = status.st_ino;
+    return true;
+  }
+
+  bool open_members(const std::string& pattern) {
+    const Family family = find_family(pattern);
+    struct stat status {};
+    opened_.family = open_family(family);
+    if (!opened_.family || ::stat(family.members[0].c_str(), &status) != 0) {
+      push_error("open", errno);
+      return false;
+    }
+    bytes_ = family.bytes;
+    device_ = status.st_dev;
+    inode_ = status.st_ino;
+    return true;
   }
 
   static herr_t close(H5FD_t* file) {
     const std::unique_ptr<ReadDriver> owned(&of(file));
-    return ::close(owned->descriptor_);
+    return owned->opened_.family ? 0 : ::close(owned->opened_.descriptor);
   }
 
   /// An order of files, and whether two are the same.
   static int compare(const H5FD_t* a, const H5FD_t* b) {
     const ReadDriver &first = of(a), &second = of(b);
+    // The first member alone is another file than the whole.
+    if (!first.opened_.family != !second.opened_.family) return first.opened_.family ? 1 : -1;
     if (first.device_ != second.device_) return first.device_ < second.device_ ? -1 : 1;
     return first.inode_ == second.inode_ ? 0 : first.inode_ < second.inode_ ? -1 : 1;
   }
 
-  static herr_t query(const H5FD_t*, unsigned long* flags) {
+  static herr_t query(const H5FD_t* file, unsigned long* flags) {
     if (flags == nullptr) return 0;
-    *flags = H5FD_FEAT_ACCUMULATE_METADATA | H5FD_FEAT_DATA_SIEVE | H5FD_FEAT_POSIX_COMPAT_HANDLE |
-             H5FD_FEAT_SUPPORTS_SWMR_IO;
+    *flags = H5FD_FEAT_ACCUMULATE_METADATA | H5FD_FEAT_DATA_SIEVE;
+    if (file != nullptr && of(file).opened_.family) return 0;
+    *flags |= H5FD_FEAT_POSIX_COMPAT_HANDLE | H5FD_FEAT_SUPPORTS_SWMR_IO;
 #ifdef H5FD_FEAT_DEFAULT_VFD_COMPATIBLE
     *flags |= H5FD_FEAT_DEFAULT_VFD_COMPATIBLE;
 #endif
@@ -136,8 +185,9 @@ class ReadDriver {
       return -1;
     }
     auto* at = static_cast<std::byte*>(to);
+    if (const auto& family = of(file).opened_.family) return read_family(*family, address, {at, bytes});
     while (bytes > 0) {
-      const ssize_t got = pread(of(file).descriptor_, at, bytes, static_cast<off_t>(address));
+      const ssize_t got = pread(of(file).opened_.descriptor, at, bytes, static_cast<off_t>(address));
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) {
         push_error("read", errno);
@@ -154,15 +204,27 @@ class ReadDriver {
     return 0;
   }
 
+  static herr_t read_family(const FileParts& family, haddr_t address, std::span<std::byte> out) {
+    const uint64_t held = address < family.bytes() ? family.bytes() - address : 0;
+    const std::span<std::byte> stored = out.first(std::min<uint64_t>(held, out.size()));
+    if (const std::string problem = family.read(address, stored); !problem.empty()) {
+      push_error("read", problem);
+      return -1;
+    }
+    std::ranges::fill(out.subspan(stored.size()), std::byte{0});
+    return 0;
+  }
+
   /// Locks are off by default; HDF5_USE_FILE_LOCKING turns them on.
   static herr_t lock(H5FD_t* file, int operation) {
-    if (flock(of(file).descriptor_, operation) == 0 || errno == ENOSYS) return 0;
+    if (of(file).opened_.family) return 0;  // nor does libhdf5's driver lock a family
+    if (flock(of(file).opened_.descriptor, operation) == 0 || errno == ENOSYS) return 0;
     push_error("flock", errno);
     return -1;
   }
 
   H5FD_t common_{};
-  int descriptor_ = -1;
+  OpenedFile opened_;
   haddr_t bytes_ = 0;  ///< when it was opened
   haddr_t end_ = 0;    ///< of what libhdf5 takes as allocated
   dev_t device_ = 0;
@@ -176,7 +238,10 @@ hid_t read_driver() {
   return driver;
 }
 
-int descriptor_of(hid_t object) {
+namespace {
+
+/// Null if read_driver() does not read the file that holds an object.
+const ReadDriver::OpenedFile* opened_file(hid_t object) {
   const Lock lock;
   const Id file(H5Iget_file_id(object));
   const Id access(file ? H5Fget_access_plist(file.get()) : H5I_INVALID_HID);
@@ -184,7 +249,21 @@ int descriptor_of(hid_t object) {
   const bool is_found = access && H5Pget_driver(access.get()) == read_driver() &&
                         H5Fget_vfd_handle(file.get(), H5P_DEFAULT, &handle) >= 0 && handle != nullptr;
   H5Eclear2(H5E_DEFAULT);
-  return is_found ? *static_cast<const int*>(handle) : -1;
+  return is_found ? static_cast<const ReadDriver::OpenedFile*>(handle) : nullptr;
+}
+
+}  // namespace
+
+int descriptor_of(hid_t object) {
+  const Lock lock;
+  const ReadDriver::OpenedFile* const file = opened_file(object);
+  return file == nullptr ? -1 : file->descriptor;
+}
+
+std::shared_ptr<const FileParts> family_of(hid_t object) {
+  const Lock lock;
+  const ReadDriver::OpenedFile* const file = opened_file(object);
+  return file == nullptr ? nullptr : file->family;
 }
 
 Locating::Locating() {

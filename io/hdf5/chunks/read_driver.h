@@ -3,16 +3,25 @@
 #include <hdf5.h>
 
 #include <cstdint>
+#include <memory>
+
+namespace lockstep {
+class FileParts;
+}
 
 namespace lockstep::hdf5 {
 
 /// The driver through which libhdf5 reads files that this process only reads: what its own driver "sec2"
-/// does, and it can tell where a chunk lies (Locating). Registered at the first call; owned by this module.
+/// does, and it can tell where a chunk lies (Locating). It opens the pattern of a family too, in which it
+/// reads what the driver "family" does. Registered at the first call; owned by this module.
 hid_t read_driver();
 
 /// The descriptor of the file that holds an object, if read_driver() reads it; else -1. It is open as long as
 /// the object is. To be read with pread() alone, which does not move its position.
 int descriptor_of(hid_t object);
+
+/// The bytes of the file that holds an object, if read_driver() reads it and it is a family; else null.
+std::shared_ptr<const FileParts> family_of(hid_t object);
 
 /// While one exists, read_driver() does not read raw data but notes its place in the file, and the buffer
 /// that it was to be read into stays as it is. So H5Dread_chunk() only looks a chunk up in the index, in

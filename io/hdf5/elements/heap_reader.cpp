@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cstring>
 
+#include "io/file/file_parts.h"
 #include "io/file/kept_file.h"
 #include "io/hdf5/chunks/read_driver.h"
 #include "io/hdf5/filters/filters.h"
+#include "io/hdf5/number_at.h"
 
 namespace lockstep::hdf5 {
 
@@ -16,18 +18,6 @@ namespace {
 
 constexpr uint64_t kMaxCollection = uint64_t{1} << 30;
 constexpr size_t kMarkBytes = 8;  // "GCOL", the version and three reserved bytes
-
-void read_heap(KeptFile* kept, int descriptor, uint64_t address, std::span<std::byte> out) {
-  const std::string problem = read_through(kept, descriptor, static_cast<int64_t>(address), out);
-  if (!problem.empty()) throw filters::BadChunk(problem);
-}
-
-/// A number of a file's structure, which is little-endian.
-uint64_t number_at(const std::byte* at, size_t bytes) {
-  uint64_t number = 0;
-  for (size_t i = 0; i < bytes; ++i) number |= std::to_integer<uint64_t>(at[i]) << (8 * i);
-  return number;
-}
 
 size_t padded(size_t bytes) { return (bytes + 7) / 8 * 8; }
 
@@ -52,26 +42,41 @@ HeapReader::HeapReader(const Dataset& dataset) {
          dataset.where(), dataset.filters().empty() ? dataset.layout() : dataset.why_by_libhdf5());
   const Lock lock;
   descriptor_ = descriptor_of(dataset.id());
+  family_ = family_of(dataset.id());
   const Id file(H5Iget_file_id(dataset.id()));
   const Id properties(H5Fget_create_plist(file.get()));
   hsize_t user_block = 0;
-  if (descriptor_ < 0 || !properties || H5Pget_sizes(properties.get(), &address_bytes_, &length_bytes_) < 0 ||
+  if ((descriptor_ < 0 && !family_) || !properties ||
+      H5Pget_sizes(properties.get(), &address_bytes_, &length_bytes_) < 0 ||
       H5Pget_userblock(properties.get(), &user_block) < 0)
     fail(ExitCode::data, "{}: its values of variable length cannot be located.", dataset.where());
   base_ = user_block;
   kept_ = kept_file(descriptor_);
 }
 
-void HeapReader::load(uint64_t address) {
-  loaded_ = 0;
+uint64_t HeapReader::file_bytes() const {
+  if (family_) return family_->bytes();
   struct stat status {};
   if (fstat(descriptor_, &status) != 0) throw filters::BadChunk("its file cannot be examined");
-  const auto file_bytes = static_cast<uint64_t>(status.st_size);
+  return static_cast<uint64_t>(status.st_size);
+}
+
+void HeapReader::read(uint64_t address, std::span<std::byte> out) const {
+  const uint64_t offset = base_ + address;
+  const std::string problem = family_
+                                  ? family_->read(offset, out)
+                                  : read_through(kept_.get(), descriptor_, static_cast<int64_t>(offset), out);
+  if (!problem.empty()) throw filters::BadChunk(problem);
+}
+
+void HeapReader::load(uint64_t address) {
+  loaded_ = 0;
+  const uint64_t file_bytes = this->file_bytes();
   const size_t header = kMarkBytes + length_bytes_;
   if (address > file_bytes || base_ + header > file_bytes - address)
     throw filters::BadChunk(fmt::format("it refers to a heap at {}, beyond the end of the file", address));
   std::vector<std::byte> start(header);
-  read_heap(kept_.get(), descriptor_, base_ + address, start);
+  read(address, start);
   if (std::memcmp(start.data(), "GCOL\1", 5) != 0)
     throw filters::BadChunk(fmt::format("it refers to {}, where no heap begins", address));
   const uint64_t bytes = number_at(start.data() + kMarkBytes, length_bytes_);
@@ -81,7 +86,7 @@ void HeapReader::load(uint64_t address) {
     throw filters::BadChunk(
         fmt::format("the heap at {} has {} bytes, and at most 1 GiB is supported", address, bytes));
   collection_.resize(bytes);
-  read_heap(kept_.get(), descriptor_, base_ + address, collection_);
+  read(address, collection_);
 
   // Of an object: its index, a count of references, four reserved bytes, its size; then its bytes, padded.
   objects_.clear();

@@ -9,8 +9,9 @@
 #include "io/hdf5/hdf5.h"
 
 namespace lockstep {
+class FileParts;
 class KeptFile;
-}
+}  // namespace lockstep
 
 namespace lockstep::hdf5 {
 
@@ -38,11 +39,14 @@ class HeapReader {
   struct Object {
     size_t offset = 0, bytes = 0;  ///< in collection_; no object has offset 0
   };
+  uint64_t file_bytes() const;
+  void read(uint64_t address, std::span<std::byte> out) const;
   void load(uint64_t address);
 
   int descriptor_ = -1;
-  std::shared_ptr<KeptFile> kept_;  ///< the file's copy, through which it is read; null: none
-  uint64_t base_ = 0;               ///< of addresses: the size of the user block
+  std::shared_ptr<const FileParts> family_;  ///< in place of the descriptor, if not null
+  std::shared_ptr<KeptFile> kept_;           ///< the file's copy, through which it is read; null: none
+  uint64_t base_ = 0;                        ///< of addresses: the size of the user block
   size_t address_bytes_ = 8, length_bytes_ = 8;
   uint64_t loaded_ = 0;  ///< address of the collection in memory; 0: none
   std::vector<std::byte> collection_;

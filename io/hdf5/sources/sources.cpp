@@ -7,7 +7,10 @@
 #include <atomic>
 #include <filesystem>
 
+#include "io/file/file_parts.h"
 #include "io/file/writers.h"
+#include "io/hdf5/chunks/read_driver.h"
+#include "io/hdf5/sources/family.h"
 #include "io/hdf5/sources/raw_files.h"
 #include "io/hdf5/sources/search.h"
 #include "io/hdf5/sources/source_walk.h"
@@ -58,7 +61,14 @@ File open_referenced(Reference kind, const std::string& name, const std::string&
     std::error_code error;
     if (!fs::exists(place, error) && !error) continue;
     try {
-      return File::open(place);
+      File file = File::open(place);
+      if (family_of(file.id()) != nullptr)
+        fail(
+            ExitCode::data,
+            "{} is the first file of a family, to which no other file can refer: `h5repack` makes one file of "
+            "it.",
+            place);
+      return file;
     } catch (const Error& e) {
       // libhdf5 continues searching too.
       if (reason.empty()) reason = e.what();
@@ -73,7 +83,10 @@ File open_referenced(Reference kind, const std::string& name, const std::string&
 }
 
 void SourceWalk::add_file(const std::string& path) {
-  if (known_files_.insert(path).second) found_.files.push_back(path);
+  const std::vector<std::string> files =
+      is_family_pattern(path) ? find_family(path).members : std::vector<std::string>{path};
+  for (const std::string& file : files)
+    if (known_files_.insert(file).second) found_.files.push_back(file);
 }
 
 void SourceWalk::visit(const Dataset& dataset) {

@@ -10,8 +10,8 @@ namespace lockstep::hdf5 {
 
 /// The files that contain the values of a data set.
 struct Sources {
-  /// Full paths without duplicates: the file that was opened, the target of an external link, the sources of
-  /// a virtual data set and theirs, the raw files of external storage.
+  /// Full paths without duplicates: the file that was opened or, if it is a family, its members, the target
+  /// of an external link, the sources of a virtual data set and theirs, the raw files of external storage.
   std::vector<std::string> files;
   /// One sentence each: rows that were never written, or to which no source is mapped, and that read as fill
   /// values.

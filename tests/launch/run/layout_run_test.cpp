@@ -2,10 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "src/core/text/json.h"
 #include "tests/io/data_files.h"
+#include "tests/io/hdf5/family_files.h"
 #include "tests/support/run_program.h"
 
 namespace lockstep {
@@ -88,6 +90,37 @@ TEST_F(LayoutRun, AFileOfMatlabTrainsAsAPlainCopyDoes) {
   ASSERT_EQ(file.dataset("/prediction").extents()[0], kSamples);
   file.dataset("/prediction").read(DType::i32, labels.data());
   EXPECT_THAT(labels, testing::Each(AllOf(testing::Ge(1), testing::Le(3))));
+}
+
+TEST_F(LayoutRun, AFamilyOfFilesTrainsAsAPlainCopyDoes) {
+  const std::string plain = folder_ / "plain.h5", first = folder_ / "part-00.h5";
+  put(plain, "/train/x", {kSamples, kWidth}, counting<float>(kSamples * kWidth, 11),
+      {.chunk = {7, kWidth}, .deflate = 2});
+  put(plain, "/train/y", {kSamples}, counting<int64_t>(kSamples, 3));
+  copy_as_family(plain, folder_ / "part-%02d.h5", 2048);
+  ASSERT_EQ(train("plain", {"data.train=" + plain + ":/train"}).exit_code, 0);
+  const std::string note = " is read as a family of ";
+  for (const std::string& path : {first, folder_ / "part-%02d.h5"}) {
+    const ProgramResult info = run({"data", "info", path});
+    EXPECT_THAT(info.out, HasSubstr(path + note)) << info.err;
+    for (const char* budget : {"1", "1 MiB"}) {
+      const ProgramResult trained =
+          train("family", {"data.train=" + path + ":/train", std::string("data.memory_budget=") + budget}, 2);
+      ASSERT_EQ(trained.exit_code, 0) << trained.err;
+      EXPECT_THAT(trained.out, HasSubstr(path + note));
+      EXPECT_EQ(weights_of("family"), weights_of("plain"));
+      std::filesystem::remove_all(folder_ / "family");
+    }
+    const ProgramResult staged =
+        train("staged", {"data.train=" + path + ":/train", "data.stage=" + (folder_ / "local")});
+    EXPECT_THAT(staged.err, HasSubstr(path + " is read where it is")) << staged.err;
+    EXPECT_EQ(weights_of("staged"), weights_of("plain"));
+    std::filesystem::remove_all(folder_ / "staged");
+  }
+  std::filesystem::remove(folder_ / "part-02.h5");
+  const ProgramResult broken = train("broken", {"data.train=" + first + ":/train"});
+  EXPECT_EQ(broken.exit_code, 3);
+  EXPECT_THAT(broken.err, HasSubstr((folder_ / "part-02.h5") + " does not exist, although "));
 }
 
 TEST_F(LayoutRun, WindowsOfASeriesAndRangesOfItsRows) {
