@@ -67,11 +67,37 @@ class RawDivided final : public DividedRows {
   RawRows rows_;
 };
 
-/// Elements that refer to values of variable length, copied by libhdf5.
+/// The type of records with one field of these alone, by its whole name ("kind" or "position.kind"), in which
+/// libhdf5 reads that field; no identifier if there is none.
+Id type_with_field(hid_t record, const std::string& name) {
+  for (int i = 0; i < H5Tget_nmembers(record); ++i) {
+    const auto member = static_cast<unsigned>(i);
+    char* const text = H5Tget_member_name(record, member);
+    const std::string own = text == nullptr ? "" : text;
+    H5free_memory(text);
+    Id type(H5Tget_member_type(record, member));
+    if (own != name) {
+      const bool is_inside = name.starts_with(own + ".") && H5Tget_class(type.get()) == H5T_COMPOUND;
+      type = is_inside ? type_with_field(type.get(), name.substr(own.size() + 1)) : Id();
+    }
+    if (!type) continue;
+    Id alone(H5Tcreate(H5T_COMPOUND, H5Tget_size(type.get())));
+    if (H5Tinsert(alone.get(), own.c_str(), 0, type.get()) >= 0) return alone;
+  }
+  return {};
+}
+
+/// Elements that refer to values of variable length, or a field of records, copied by libhdf5.
 class VariableDivided final : public DividedRows {
  public:
-  VariableDivided(const hdf5::File& file, const std::string& name)
-      : file_(file), dataset_(open_dataset_to_divide(file, name)) {
+  /// field: of the elements, which becomes a data set of its own; "": the elements as a whole.
+  VariableDivided(const hdf5::File& file, const std::string& name, const std::string& field = "")
+      : file_(file), dataset_(open_dataset_to_divide(file, name)), is_field_(!field.empty()) {
+    read_type_ = is_field_ ? type_with_field(dataset_.type_id(), field) : Id(H5Tcopy(dataset_.type_id()));
+    written_type_ = is_field_ ? type_of_field(dataset_, field) : Id(H5Tcopy(dataset_.type_id()));
+    if (!read_type_ || !written_type_)
+      fail(ExitCode::data, "{}: its field {} cannot be read: {}.", dataset_.where(), printable(field),
+           hdf5::last_error());
     if (H5Tdetect_class(dataset_.type_id(), H5T_REFERENCE) > 0)
       fail(ExitCode::data, "{} holds references, which mean nothing in another file.", dataset_.where());
   }
@@ -86,23 +112,23 @@ class VariableDivided final : public DividedRows {
       const std::string name = part.group + "/" + to;
       const std::vector<hsize_t> extents = extents_of(part.samples);
       const Id space(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr));
-      parts.push_back({Id(H5Dcreate2(division.out.id(), name.c_str(), dataset_.type_id(), space.get(),
+      parts.push_back({Id(H5Dcreate2(division.out.id(), name.c_str(), written_type_.get(), space.get(),
                                      H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)),
                        name});
       if (!parts.back().id) fail_to_write(division.out, name);
-      copy_attributes(file_, dataset_.name(), division.out, name);
+      if (!is_field_) copy_attributes(file_, dataset_.name(), division.out, name);
     }
     constexpr int64_t kRowsAtOnce = 1024;  // their values take memory, too
     std::vector<std::byte> elements(static_cast<size_t>(std::min(kRowsAtOnce, rows()) * row_bytes()));
     for (int64_t first = 0; first < rows(); first += kRowsAtOnce) {
       const int64_t count = std::min(kRowsAtOnce, rows() - first);
       const Id space = selected(dataset_.id(), first, count), memory = memory_space(count);
-      if (H5Dread(dataset_.id(), dataset_.type_id(), memory.get(), space.get(), H5P_DEFAULT,
-                  elements.data()) < 0)
+      if (H5Dread(dataset_.id(), read_type_.get(), memory.get(), space.get(), H5P_DEFAULT, elements.data()) <
+          0)
         fail(ExitCode::data, "{}: samples {} to {} cannot be read: {}.", dataset_.where(), first,
              first + count - 1, hdf5::last_error());
       write(division, parts, first, count, elements);
-      H5Dvlen_reclaim(dataset_.type_id(), memory.get(), H5P_DEFAULT, elements.data());
+      H5Dvlen_reclaim(read_type_.get(), memory.get(), H5P_DEFAULT, elements.data());
       if (division.note_done) division.note_done(count * row_bytes());
     }
   }
@@ -116,7 +142,7 @@ class VariableDivided final : public DividedRows {
 
   int64_t row_bytes() const {
     return dataset_.elements() / dataset_.extents()[0] *
-           static_cast<int64_t>(H5Tget_size(dataset_.type_id()));
+           static_cast<int64_t>(H5Tget_size(written_type_.get()));
   }
   std::vector<hsize_t> extents_of(int64_t rows) const {
     std::vector<hsize_t> extents(dataset_.extents().begin(), dataset_.extents().end());
@@ -150,8 +176,8 @@ class VariableDivided final : public DividedRows {
       if (own_rows == 0) continue;
       Written& written = parts[part];
       const Id space = selected(written.id.get(), written.rows, own_rows), memory = memory_space(own_rows);
-      if (H5Dwrite(written.id.get(), dataset_.type_id(), memory.get(), space.get(), H5P_DEFAULT, own.data()) <
-          0)
+      if (H5Dwrite(written.id.get(), written_type_.get(), memory.get(), space.get(), H5P_DEFAULT,
+                   own.data()) < 0)
         fail_to_write(division.out, written.name);
       written.rows += own_rows;
     }
@@ -159,6 +185,8 @@ class VariableDivided final : public DividedRows {
 
   const hdf5::File& file_;
   hdf5::Dataset dataset_;
+  bool is_field_;
+  Id read_type_, written_type_;  ///< of an element in memory, with the same bytes
 };
 
 /// What only training reads as rows of numbers, written as such.
@@ -246,6 +274,11 @@ std::unique_ptr<DividedRows> open_to_divide(const hdf5::File& file, const std::s
   if (!is_data_set && file.contains_dataset(name + "/codes") && file.contains_dataset(name + "/categories"))
     return std::make_unique<CategoriesDivided>(file, name);
   const bool is_field = !is_data_set && !record_name(file, name).fields.empty();
+  // Names of classes stay names.
+  if (is_field && layout.are_targets && find_named_values(file, name)) {
+    const RecordName field = record_name(file, name);
+    return std::make_unique<VariableDivided>(file, field.data_set, field.fields);
+  }
   if (layout.sample_axis != 0 || is_field || SeparateRows::is_pattern(file, name))
     return std::make_unique<ReadDivided>(open_rows(file.path(), name, layout));
   require_dataset(file, name);

@@ -185,6 +185,42 @@ TEST_F(DivideRows, FieldsOfATable) {
   EXPECT_THAT(result.datasets, ElementsAre("x", "y", "fixed", "variable"));
 }
 
+TEST_F(DivideRows, FieldsOfATableThatNameClassesKeepTheNames) {
+  struct Event {
+    float energy;
+    char fixed[4];
+    const char* variable;
+    int8_t flag;
+  };
+  std::vector<Event> events;
+  for (int64_t row = 0; row < kRows; ++row)
+    events.push_back({static_cast<float>(row),
+                      {row % 2 == 0 ? 'c' : 'd', 'o', 'g', 's'},
+                      row % 3 == 0 ? "cow" : "horse",
+                      static_cast<int8_t>(row % 2)});
+  const hdf5::Id fixed(H5Tcopy(H5T_C_S1)), variable(H5Tcopy(H5T_C_S1)), flag(H5Tenum_create(H5T_NATIVE_INT8)),
+      inner(H5Tcreate(H5T_COMPOUND, sizeof(char*) + sizeof(int8_t))),
+      type(H5Tcreate(H5T_COMPOUND, sizeof(Event)));
+  H5Tset_size(fixed.get(), 4);
+  H5Tset_strpad(fixed.get(), H5T_STR_NULLPAD);
+  H5Tset_size(variable.get(), H5T_VARIABLE);
+  for (int8_t value = 0; value < 2; ++value) H5Tenum_insert(flag.get(), value == 0 ? "no" : "yes", &value);
+  H5Tinsert(inner.get(), "name", 0, variable.get());
+  H5Tinsert(inner.get(), "flag", sizeof(char*), flag.get());
+  H5Tinsert(type.get(), "energy", HOFFSET(Event, energy), H5T_NATIVE_FLOAT);
+  H5Tinsert(type.get(), "fixed", HOFFSET(Event, fixed), fixed.get());
+  H5Tinsert(type.get(), "inner", HOFFSET(Event, variable), inner.get());
+  put_elements(in, "/table", {kRows}, type.get(), events.data());
+  for (const auto& [field, names] : std::map<std::string, std::vector<std::string>>{
+           {"fixed", {"cogs", "dogs"}}, {"inner.name", {"cow", "horse"}}, {"inner.flag", {"no", "yes"}}}) {
+    split_and_compare("/table.energy", "/table." + field);
+    EXPECT_THAT(open_dataset({{out}, "/train/x", "/train/y"}, {})->class_names(),
+                testing::ElementsAreArray(names))
+        << field;
+    std::filesystem::remove(out);
+  }
+}
+
 TEST_F(DivideRows, RefusesWhatHasNoRowsOfItsOwn) {
   put(in, "/x", {kRows, 2}, counting<float>(2 * kRows));
   const auto refusal = [&](const DataSource& source) {
