@@ -18,17 +18,13 @@
 #include "io/stage/piecewise_copy.h"
 #include "io/stage/stage_folder.h"
 #include "src/core/error.h"
+#include "src/core/text/readable_bytes.h"
 
 namespace lockstep {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string size_in_words(int64_t bytes) {
-  const auto size = static_cast<double>(bytes);
-  return size < 0x1p30 ? fmt::format("{:.1f} MiB", size / 0x1p20) : fmt::format("{:.1f} GiB", size / 0x1p30);
-}
 
 std::string record_path(const std::string& copy) { return copy + ".json"; }
 
@@ -54,13 +50,13 @@ void require_space(const std::string& folder, int64_t missing, int64_t all) {
   fail(ExitCode::data,
        "data.stage: {} has {} free, but {} of the {} of data are still to be copied there. Free some space, "
        "choose another folder, or remove the key to read the files where they are.",
-       folder, size_in_words(free), size_in_words(missing), size_in_words(all));
+       folder, readable_bytes(free), readable_bytes(missing), readable_bytes(all));
 }
-  if (hdf5::is_family_pattern(file)) return true;
 
 }  // namespace
 
 bool needs_other_files(const std::string& file, const std::vector<std::string>& names) {
+  if (hdf5::is_family_pattern(file)) return true;
   const hdf5::Lock lock;
   const hdf5::File opened = hdf5::File::open(file);
   for (const std::string& name : names)

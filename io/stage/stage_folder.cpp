@@ -19,7 +19,16 @@ namespace fs = std::filesystem;
 
 void create_stage_folder(const std::string& folder) {
   std::error_code error;
-  fs::create_directories(folder, error);
+  fs::path path = fs::absolute(folder, error).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();  // "/local/scratch/"
+  // A path that is misspelled, or on a disk that is not mounted, must not take the copies elsewhere.
+  if (const fs::path parent = path.parent_path(); !fs::exists(parent, error) && !error)
+    fail(
+        ExitCode::data,
+        "data.stage = \"{}\": the folder {} does not exist. Create it, or choose a folder on the machine's own "
+        "storage.",
+        folder, parent.string());
+  fs::create_directory(folder, error);
   if (error)
     fail(ExitCode::data, "data.stage: cannot create {}: {}. Choose a folder that you may write to.", folder,
          error.message());

@@ -4,7 +4,7 @@
 
 namespace lockstep {
 
-/// Creates the folder of data.stage if it is missing. Throws Error(data).
+/// Creates the folder of data.stage if it is missing, but none above it. Throws Error(data).
 void create_stage_folder(const std::string& folder);
 
 /// Where the copy of a file lies in the folder. Files of one name in different folders have different copies.

@@ -12,6 +12,7 @@
 #include "io/stage/stage.h"
 #include "src/core/counted.h"
 #include "src/core/log.h"
+#include "src/core/text/readable_bytes.h"
 
 namespace lockstep {
 
@@ -22,8 +23,6 @@ using StageClock = std::chrono::steady_clock;
 double seconds_staging_since(StageClock::time_point start) {
   return std::chrono::duration<double>(StageClock::now() - start).count();
 }
-
-double mebibytes(int64_t bytes) { return static_cast<double>(bytes) / 0x1p20; }
 
 /// Those files of the sources that can be copied alone; warns about the others.
 std::set<std::string> files_to_stage(const std::vector<const DataSource*>& sources, TargetTask task) {
@@ -51,7 +50,7 @@ class ProgressLines {
  public:
   void show(int64_t done, int64_t all) {
     if (seconds_staging_since(shown_) < interval_) return;
-    log_info("data.stage: copied {:.0f} of {:.0f} MiB", mebibytes(done), mebibytes(all));
+    log_info("data.stage: copied {} of {}", readable_bytes(done), readable_bytes(all));
     shown_ = StageClock::now();
     interval_ = 5;
   }
@@ -77,9 +76,11 @@ void copy_whole_files(World& world, const std::vector<std::string>& files, const
                               if (speaks) lines.show(done, all);
                             }});
     if (speaks)
-      log_info("data.stage: {} of {:.1f} MiB on each machine in {}; copied {:.1f} MiB in {:.1f} s",
-               counted(files.size(), "file"), mebibytes(result.bytes), folder, mebibytes(result.copied),
-               seconds_staging_since(start));
+      log_info("data.stage: {} of {} on each machine in {}; {}", counted(files.size(), "file"),
+               readable_bytes(result.bytes), folder,
+               result.copied == 0 ? "nothing was missing there"
+                                  : fmt::format("copied {} in {:.1f} s", readable_bytes(result.copied),
+                                                seconds_staging_since(start)));
   }
   world.barrier();
   for (const std::string& file : files) {
@@ -99,8 +100,9 @@ std::unique_ptr<KeptFiles> keep_what_is_read(World& world, std::vector<std::stri
   });
   auto kept = std::make_unique<KeptFiles>(files, folder, machine);
   if (world.rank() == 0)
-    log_info("data.stage: each machine keeps what it reads of {} ({:.1f} MiB) in {}; this one has {:.1f} MiB",
-             counted(files.size(), "file"), mebibytes(kept->bytes()), folder, mebibytes(kept->kept_bytes()));
+    log_info("data.stage: each machine keeps what it reads of {} ({}) in {}; this one has {}",
+             counted(files.size(), "file"), readable_bytes(kept->bytes()), folder,
+             readable_bytes(kept->kept_bytes()));
   return kept;
 }
 
@@ -146,9 +148,9 @@ void log_kept_reads(World& world, const KeptFiles& kept, const std::string& fold
   world.sum(read);
   if (world.rank() > 0) return;
   log_info(
-      "data.stage: {:.1f} MiB were read from {} and {:.1f} MiB from the original files; this machine has "
-      "{:.1f} of {:.1f} MiB by now",
-      read[0] / 0x1p20, folder, read[1] / 0x1p20, mebibytes(kept.kept_bytes()), mebibytes(kept.bytes()));
+      "data.stage: {} were read from {} and {} from the original files; this machine has {} of {} by now",
+      readable_bytes(static_cast<int64_t>(read[0])), folder, readable_bytes(static_cast<int64_t>(read[1])),
+      readable_bytes(kept.kept_bytes()), readable_bytes(kept.bytes()));
 }
 
 }  // namespace lockstep

@@ -154,6 +154,16 @@ TEST_F(Staging, AFolderThatCannotBeMadeIsAnError) {
               HasSubstr("data.stage: cannot create " + (work / "x.h5/local")));
 }
 
+TEST_F(Staging, OnlyTheFolderItselfIsMade) {
+  make_file("x.h5", 10);
+  EXPECT_THAT(error_of([&] { stage_files({work / "x.h5"}, {.folder = work / "misspelled/local"}); }),
+              HasSubstr("data.stage = \"" + (work / "misspelled/local") + "\": the folder " +
+                        (work / "misspelled") + " does not exist. Create it"));
+  EXPECT_FALSE(fs::exists(work / "misspelled"));
+  stage_files({work / "x.h5"}, {.folder = work / "with_slash/"});
+  EXPECT_TRUE(fs::is_directory(work / "with_slash"));
+}
+
 TEST_F(Staging, TellsFilesThatNeedOthers) {
   put(work / "a.h5", "/x", {10}, counting<double>(10));
   put_virtual(work / "v.h5", "/x", 10, {{"a.h5", "/x", 0, 10}});
