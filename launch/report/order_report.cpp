@@ -17,6 +17,7 @@ Json order_report(const OrderReportOptions& options) {
   Json orders = Json::array();
   const std::pair<const char*, Shuffle> choices[] = {{"full", Shuffle::full},
                                                      {"window", Shuffle::window},
+                                                     {"local", Shuffle::local},
                                                      {"chunk", Shuffle::chunk},
                                                      {"false", Shuffle::off}};
   for (const auto& [name, shuffle] : choices) {
