@@ -73,6 +73,25 @@ Config config_of(const TrainedModel::DataArguments& arguments) {
   return load_config("", sets);
 }
 
+/// Throws Error(data) if samples are not of this shape, but would be if another axis of x counted them.
+void require_sample_axis(const Dataset& dataset, const Shape& wanted, const DataSource& source) {
+  if (dataset.x_shape() == wanted || source.window > 0) return;
+  std::vector<int64_t> axes = extents_of(dataset.x_shape());
+  const int given = dataset.understood().sample_axis;
+  const int counted_by = given < 0 ? given + static_cast<int>(axes.size()) + 1 : given;
+  axes.insert(axes.begin() + counted_by, dataset.size());
+  for (int axis = 0; axis < static_cast<int>(axes.size()); ++axis) {
+    std::vector<int64_t> others = axes;
+    others.erase(others.begin() + axis);
+    if (axis == counted_by || !(Shape(others) == wanted)) continue;
+    fail(
+        ExitCode::data,
+        "{}:{} has the shape {}, and its axis {} was taken to count the samples, but the model was built for "
+        "samples of {}. Add --sample-axis {} if axis {} counts them.",
+        source.files[0], source.x, to_string(Shape(axes)), counted_by, to_string(wanted), axis, axis);
+  }
+}
+
 }  // namespace
 
 DataSource TrainedModel::source_of(const DataArguments& arguments) const {
@@ -128,6 +147,7 @@ std::unique_ptr<Dataset> TrainedModel::open(World& world, const DataArguments& a
   if (!arguments.y.empty()) source.y = arguments.y;
   if (!with_targets) source.y.clear();
   std::unique_ptr<Dataset> dataset = open_dataset(source, how);
+  if (!arguments.data.empty()) require_sample_axis(*dataset, task().data().x_shape, source);
   task().check_compatible(*dataset, path_);
   if (is_part(arguments)) {
     Split parts = split_dataset(std::move(dataset), options.data.validation_split, options.run.seed);

@@ -334,7 +334,8 @@ static std::string remedy_of_lengths(const Column& x) {
         "name its group: x = \"{}\".",
         x.name().substr(0, x.name().size() - 5));
   return "Each sample needs its target. If another axis of x than the first counts the samples, set sample_axis "
-         "of the source.";
+         "of the source (for data named on the command line: --sample-axis, or --set "
+         "data.train.sample_axis=AXIS).";
 }
 
 /// Of data sets that hold a sample each, the first without the other.
