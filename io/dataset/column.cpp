@@ -30,6 +30,7 @@ Column::Column(const std::vector<std::string>& files, const std::string& name, c
       row_shape_ = shape;
       stored_ = type;
       notes_ = stored->notes();
+      has_channels_ = stored->facts().has_channels;
     } else if (!(shape == row_shape_)) {
       fail(ExitCode::data,
            "{} has samples of shape {}, but those of {} have {}. All files of a data set must agree.", where,

@@ -55,6 +55,8 @@ class Column {
   bool is_padded() const { return is_padded_; }
   /// StoredRows::lengths_of() all rows; empty if each has as many values as row_shape(). Call before load().
   std::vector<int64_t> lengths() const;
+  /// See RowFacts::has_channels.
+  bool has_channels() const { return has_channels_; }
   const StoredBlocks& blocks() const { return blocks_; }
   bool in_memory() const { return in_memory_; }
   /// The number of ranks that share the rows in memory.
@@ -119,7 +121,7 @@ class Column {
 
   std::string name_;
   TargetNames names_;
-  bool is_padded_ = false;
+  bool is_padded_ = false, has_channels_ = false;
   std::vector<std::string> notes_;
   std::vector<Part> parts_;
   int64_t rows_ = 0;

@@ -136,6 +136,7 @@ SourceFacts facts_of(const Column& x, const Targets* targets) {
   facts.x = x.file(0) + ":" + x.name();
   facts.samples = x.rows();
   facts.sample = x.row_shape();
+  facts.has_channels = x.has_channels();
   facts.x_stored = x.stored_type();
   if (x.dtype() != DType::u8) look_at_values(x, facts);
   if (targets == nullptr) return facts;
@@ -174,11 +175,17 @@ std::string single_numbers(const std::string& x, int64_t samples) {
       x, samples, samples);
 }
 
-std::string axes_in_words(const Shape& sample) {
+std::string axes_in_words(const Shape& sample, bool has_channels) {
+  const auto channels = [](int64_t count) { return count == 1 ? "one channel" : counted(count, "channel"); };
   if (sample.rank() == 1) return counted(sample[0], "value");
-  if (sample.rank() == 2) return fmt::format("height {}, width {}, one channel", sample[0], sample[1]);
+  if (sample.rank() == 2)
+    return has_channels ? fmt::format("length {}, {}", sample[0], channels(sample[1]))
+                        : fmt::format("{} x {} values", sample[0], sample[1]);
   if (sample.rank() == 3)
-    return fmt::format("height {}, width {}, {}", sample[0], sample[1], counted(sample[2], "channel"));
+    return fmt::format("height {}, width {}, {}", sample[0], sample[1], channels(sample[2]));
+  if (sample.rank() == 4)
+    return fmt::format("depth {}, height {}, width {}, {}", sample[0], sample[1], sample[2],
+                       channels(sample[3]));
   return fmt::format("{} axes", sample.rank());
 }
 

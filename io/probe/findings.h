@@ -15,6 +15,8 @@ struct SourceFacts {
   std::string x, y;  ///< "mnist.h5:/train/x"; y is empty if there are no targets
   int64_t samples = 0;
   Shape sample;  ///< its shape as stored
+  bool has_channels =
+      false;  ///< whether its last axis is known to hold channels, as those of complex numbers
   hdf5::ElementType x_stored;
   int64_t values =
       0;  ///< number of values of x examined, in a subset of the samples; 0 for bytes, which need no check
@@ -45,7 +47,9 @@ std::vector<Finding> findings_of(const SourceFacts& facts, const Reading& readin
 /// The finding that each sample of x is a single number, where a network needs a vector.
 std::string single_numbers(const std::string& x, int64_t samples);
 
-/// The meaning of the axes of a sample, channels-last: "height 28, width 28, one channel".
-std::string axes_in_words(const Shape& sample);
+/// The meaning of the axes of a sample as a network reads it, channels-last: "height 28, width 28, one
+/// channel", "length 1000, 2 channels"; "28 x 28 values" if two axes have none. has_channels: the last axis
+/// of two is known to hold channels.
+std::string axes_in_words(const Shape& sample, bool has_channels = false);
 
 }  // namespace lockstep

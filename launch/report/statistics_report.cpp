@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
+#include "io/probe/findings.h"
 #include "src/core/counted.h"
 #include "src/core/text/printable.h"
 
@@ -29,7 +31,11 @@ std::string bar(int64_t count, int64_t largest) {
 }
 
 /// Whether samples are (height, width), which a network reads as images of one channel.
-bool has_one_channel(const Dataset& dataset) { return dataset.x_shape().rank() == 2; }
+bool has_one_channel(const Dataset& dataset) {
+  if (dataset.x_shape().rank() != 2) return false;
+  const std::optional<SourceFacts> facts = dataset.facts();
+  return !facts || !facts->has_channels;
+}
 
 /// The factor that data.normalize applies before mean and std.
 double unit_of(const Dataset& dataset) { return dataset.x_dtype() == DType::u8 ? 1. / 255 : 1; }

@@ -30,6 +30,7 @@ RecordRows::RecordRows(hdf5::File opened, const std::string& name, hdf5::Dataset
     fail(ExitCode::data, "{} has, with its fields, {} axes; at most {} are supported.", where(),
          extents.size() + 1, Shape::kMaxRank);
   facts_.shape = Shape(extents);
+  facts_.has_channels = fields_.size() > 1;
   if (is_complex(dataset_.type()))
     facts_.notes.push_back(
         fmt::format("{} holds {}, read as two channels on a new last axis: real and imaginary parts", where(),

@@ -38,6 +38,8 @@ struct RowFacts {
   bool by_libhdf5 = false;
   /// Whether rows shorter than `shape` were filled up with RowLayout::padding.
   bool is_padded = false;
+  /// Whether the last axis of `shape` is known to hold channels: the parts of a complex number, fields.
+  bool has_channels = false;
   /// Whether some stored values may stand for none, which are read as NaN or as RowLayout::missing.
   bool has_missing = false;
   /// What was understood of the file and may surprise its owner, one sentence each without a full stop: it

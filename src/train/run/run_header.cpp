@@ -27,8 +27,19 @@ std::string describe_data(const TrainOptions& options, const TrainData& data, co
 }
 
 /// Two lines: the task with the keys that change it, and how samples are read.
-std::string describe_task(const TrainOptions& options, const Task& task,
-                          const std::optional<SourceFacts>& facts) {
+/// What the axes of a sample mean. A model of images adds an axis to samples that have two.
+std::string samples_in_words(const RunFacts& run) {
+  const Shape &sample = run.setup.task.input().shape, &input = run.setup.graph.value(0).shape;
+  const bool has_channels = run.facts && run.facts->has_channels && sample.rank() == 2;
+  if (!has_channels) return axes_in_words(input);
+  const std::string text = axes_in_words(sample, has_channels);
+  return input == sample ? text : fmt::format("{}; the network takes them as {}", text, to_string(input));
+}
+
+std::string describe_task(const RunFacts& run) {
+  const TrainOptions& options = run.options;
+  const Task& task = run.setup.task;
+  const std::optional<SourceFacts>& facts = run.facts;
   const DataSignature& data = task.data();
   const Objective& objective = task.objective();
   const bool values = data.target_kind == TargetKind::values;
@@ -42,10 +53,9 @@ std::string describe_task(const TrainOptions& options, const Task& task,
                         values ? "classes" : "numbers to predict", values ? "classes" : "values");
   if (!data.class_names.empty())
     text += fmt::format("\nclass names, from 0 on: {}", names_in_words(data.class_names));
-  text +=
-      fmt::format("\nsamples: {} {}, read as {}", to_string(data.x_shape),
-                  facts ? facts->x_stored.name : to_string(data.x_dtype),
-                  tokens ? counted(data.x_shape.elements(), "token id") : axes_in_words(task.input().shape));
+  text += fmt::format("\nsamples: {} {}, read as {}", to_string(data.x_shape),
+                      facts ? facts->x_stored.name : to_string(data.x_dtype),
+                      tokens ? counted(data.x_shape.elements(), "token id") : samples_in_words(run));
   // Axis order matters only for samples with channels, which have at least three axes.
   if (data.x_shape.rank() >= 3)
     text += fmt::format(" (data.layout = \"{}\")",
@@ -136,8 +146,7 @@ std::string describe_outputs(const Graph& graph) {
 }
 
 std::string describe_run(const RunFacts& run) {
-  std::vector<std::string> lines = {describe_data(run.options, run.data, run.order),
-                                    describe_task(run.options, run.setup.task, run.facts),
+  std::vector<std::string> lines = {describe_data(run.options, run.data, run.order), describe_task(run),
                                     describe_model(run)};
   if (const std::string augmentation = run.setup.step.augmenter().describe(); !augmentation.empty())
     lines.push_back(fmt::format("augmentation of training samples: {}", augmentation));

@@ -73,6 +73,49 @@ TEST_F(DataCommand, StatsTakesOtherNamesAndSaysWhatIsMissing) {
   EXPECT_THAT(missing.err, HasSubstr("has no data set /train/x. It has: /values (2, 3)"));
 }
 
+TEST_F(DataCommand, StatsAndTrainTakeThePartsOfComplexNumbersForChannels) {
+  std::vector<float> parts(size_t{8} * 5 * 2);
+  for (size_t i = 0; i < parts.size(); ++i) parts[i] = i % 2 == 0 ? 3 : static_cast<float>(i);
+  {
+    const hdf5::Lock lock;
+    const hdf5::Id type(H5Tcreate(H5T_COMPOUND, 2 * sizeof(float)));
+    H5Tinsert(type.get(), "r", 0, H5T_NATIVE_FLOAT);
+    H5Tinsert(type.get(), "i", sizeof(float), H5T_NATIVE_FLOAT);
+    put_elements(path("c.h5"), "/train/x", {8, 5}, type.get(), parts.data());
+  }
+  put(path("c.h5"), "/train/y", {8}, counting<int64_t>(8, 2));
+  EXPECT_THAT(run("data stats c.h5").out,
+              AllOf(HasSubstr("channel 0     3        0"), HasSubstr("channel 1    40")));
+  const Outcome trained =
+      run("train --run run --set data.train=c.h5:/train --set model.name=mlp --set run.device=cpu --set "
+          "train.steps=1 --set train.global_batch=4");
+  EXPECT_THAT(trained.out, HasSubstr("read as length 5, 2 channels")) << trained.err;
+}
+
+TEST_F(DataCommand, StatsShowsTheLengthsOfSequences) {
+  std::vector<std::vector<float>> sequences = {{5, 7, 9}, {1}, {3, 5}, {2}, {6, 6, 6}};
+  std::vector<hvl_t> elements;
+  for (auto& sequence : sequences) elements.push_back({sequence.size(), sequence.data()});
+  {
+    const hdf5::Lock lock;
+    const hdf5::Id type(H5Tvlen_create(H5T_NATIVE_FLOAT));
+    put_elements(path("s.h5"), "/train/x", {5}, type.get(), elements.data());
+  }
+  EXPECT_THAT(run("data stats s.h5 --x /train/x").out,
+              HasSubstr("\nlengths: min 1, median 2, max 3; padding is left out"));
+  const nlohmann::json json = parse_json(run("data stats s.h5 --x /train/x --json").out);
+  EXPECT_EQ(json["lengths"], (nlohmann::json{{"min", 1}, {"median", 2}, {"max", 3}}));
+  EXPECT_EQ(json["x"]["all"]["values"], 10);
+  EXPECT_EQ(parse_json(run("data stats a.h5 --json").out)["lengths"], nullptr);
+}
+
+TEST_F(DataCommand, InfoComparesAllOrders) {
+  const Outcome info = run("data info a.h5 --shuffle /train");
+  ASSERT_EQ(info.exit_code, 0) << info.err;
+  for (const char* order : {"full", "window", "local", "chunk", "false"})
+    EXPECT_THAT(info.out, HasSubstr(std::string("\n") + order)) << info.out;
+}
+
 TEST_F(DataCommand, SplitWritesGroupsThatTrain) {
   const std::string split = "data split a.h5 b.h5 --parts train=0.8,validation=0.2 --by-class";
   const Outcome outcome = run(split);
