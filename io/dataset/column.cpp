@@ -1,6 +1,7 @@
 #include "io/dataset/column.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "io/dataset/dataset.h"
@@ -110,6 +111,8 @@ void Column::keep_places(const hdf5::PlacesFolder& folder, const MachineMemory* 
 void Column::load(const MachineMemory* machine) {
   auto memory = std::make_unique<MemoryRows>(rows_, row_bytes_, machine);
   for (Part& part : parts_) {
+    if (is_padded_)
+      std::ranges::copy(lengths_in(part, part.skipped, part.rows), std::back_inserter(lengths_));
     memory->append(*part.stored, {part.skipped, part.rows}, format_of(part));
     part.stored.reset();
   }
@@ -209,6 +212,32 @@ void Column::read(std::span<const int64_t> indices, std::byte* out) const {
     wanted[i] = {indices[i], out + i * row_bytes_};
   }
   source_->read(wanted);
+}
+
+std::vector<int64_t> Column::lengths_in(const Part& part, int64_t first, int64_t count) const {
+  std::vector<int64_t> lengths = part.stored->lengths_of(first, count);
+  // Another file has shorter ones.
+  if (lengths.empty()) lengths.assign(static_cast<size_t>(count), row_shape_.elements());
+  return lengths;
+}
+
+std::vector<int64_t> Column::lengths(std::span<const int64_t> indices) const {
+  std::vector<int64_t> lengths;
+  if (!is_padded_) return lengths;
+  for (size_t i = 0, end = 0; i < indices.size(); i = end) {
+    end = i + 1;
+    if (in_memory_) {
+      lengths.push_back(lengths_[static_cast<size_t>(indices[i])]);
+      continue;
+    }
+    const Part& part = part_of(indices[i]);
+    while (end < indices.size() && indices[end] == indices[end - 1] + 1 &&
+           indices[end] < part.first + part.rows)
+      ++end;
+    std::ranges::copy(lengths_in(part, indices[i] - part.first + part.skipped, static_cast<int64_t>(end - i)),
+                      std::back_inserter(lengths));
+  }
+  return lengths;
 }
 
 void Column::for_each_piece(DType dtype, const std::function<void(const std::byte*, int64_t, int64_t)>& visit,

@@ -96,6 +96,8 @@ class Column {
   void require_unchanged(int64_t row) const;
   /// Copies row indices[i] to out + i row_bytes().
   void read(std::span<const int64_t> indices, std::byte* out) const;
+  /// See Dataset::lengths(); of rows.
+  std::vector<int64_t> lengths(std::span<const int64_t> indices) const;
   /// Calls visit(rows, first, count) for all rows in order, in pieces of a few MiB, converted to `dtype` and
   /// unchecked. Stops after the piece that completes `max_rows` rows.
   void for_each_piece(DType dtype, const std::function<void(const std::byte*, int64_t, int64_t)>& visit,
@@ -118,6 +120,8 @@ class Column {
   /// zero if that block and others behind it are not in use.
   int64_t key_of_first_block(const Part& part) const;
   void keep(const RowSlice& slice);
+  /// Of rows [first, first + count) of the file.
+  std::vector<int64_t> lengths_in(const Part& part, int64_t first, int64_t count) const;
 
   std::string name_;
   TargetNames names_;
@@ -134,6 +138,7 @@ class Column {
   Check check_;
   std::shared_ptr<BlockCache> cache_;
   std::unique_ptr<RowSource> source_;  ///< reads from `parts_`
+  std::vector<int64_t> lengths_;       ///< of padded rows in memory
   bool in_memory_ = false;
   int shared_by_ = 1;
 };

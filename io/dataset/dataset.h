@@ -122,6 +122,8 @@ class Dataset {
   /// Copies sample indices[i] to row i of x and y (y is null if there are no targets; x may be null if there
   /// are stored_runs()). Throws Error(data) naming file and data set.
   virtual void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const = 0;
+  /// The numbers of values of these samples without the padding behind them; empty if no sample is padded.
+  virtual std::vector<int64_t> lengths(std::span<const int64_t> /*indices*/) const { return {}; }
   /// Where all samples lie, in order, if x can be read from the files without read(), byte for byte. Empty if
   /// it cannot, as what is in memory, compressed, or of another type. Values are not examined then.
   virtual std::vector<StoredRun> stored_runs() const { return {}; }

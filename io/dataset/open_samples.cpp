@@ -54,6 +54,10 @@ class Hdf5Dataset final : public Dataset {
   std::vector<std::string> notes() const override;
   void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const override;
 
+  std::vector<int64_t> lengths(std::span<const int64_t> indices) const override {
+    return windows_ ? std::vector<int64_t>{} : x_.lengths(indices);
+  }
+
   std::vector<StoredRun> stored_runs() const override {
     return windows_ ? std::vector<StoredRun>{} : x_.stored_runs();
   }

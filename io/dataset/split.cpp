@@ -43,12 +43,10 @@ class SplitDataset final : public Dataset {
   const std::vector<int64_t>& lengths() const override { return lengths_; }
 
   void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const override {
-    std::vector<int64_t> mapped(indices.size());
-    for (size_t i = 0; i < indices.size(); ++i) {
-      INVARIANT(indices[i] >= 0 && indices[i] < size(), "sample {} of {}", indices[i], size());
-      mapped[i] = sample_of_whole(indices[i]);
-    }
-    whole_->read(mapped, x, y);
+    whole_->read(samples_of_whole(indices), x, y);
+  }
+  std::vector<int64_t> lengths(std::span<const int64_t> indices) const override {
+    return whole_->lengths(samples_of_whole(indices));
   }
 
   std::unique_ptr<Expectation> expect(const ReadingOrder& order) const override {
@@ -116,6 +114,14 @@ class SplitDataset final : public Dataset {
     return std::lower_bound(held_out_->begin(), held_out_->end(), sample) - held_out_->begin();
   }
 
+  std::vector<int64_t> samples_of_whole(std::span<const int64_t> indices) const {
+    std::vector<int64_t> samples(indices.size());
+    for (size_t i = 0; i < indices.size(); ++i) {
+      INVARIANT(indices[i] >= 0 && indices[i] < size(), "sample {} of {}", indices[i], size());
+      samples[i] = sample_of_whole(indices[i]);
+    }
+    return samples;
+  }
   int64_t sample_of_whole(int64_t index) const {
     if (part_ == Part::held_out) return (*held_out_)[static_cast<size_t>(index)];
     // Of the samples before the one that is wanted, `before` are held out: the fewest with which it is behind

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <mutex>
 #include <utility>
 
@@ -31,13 +32,15 @@ class ColumnMeter {
       of_lane.assign(has_histograms ? channels.count : 0, integers ? Histogram(0) : Histogram());
   }
 
-  void add(int64_t part, int lane, const std::vector<double>& values) {
+  /// lengths: of the samples, without padding, which is NaN; empty: no sample is padded.
+  void add(int64_t part, int lane, const std::vector<double>& values, const std::vector<int64_t>& lengths) {
     parts_[static_cast<size_t>(part)].add(values, channels_.inner);
     auto& not_finite = not_finite_[static_cast<size_t>(lane)];
     auto& histograms = histograms_[static_cast<size_t>(lane)];
     for (size_t i = 0; i < values.size();)
       for (size_t c = 0; c < channels_.count; ++c)
         for (size_t k = 0; k < channels_.inner; ++k, ++i) {
+          if (is_padding(i, values.size(), lengths)) continue;
           if (!std::isfinite(values[i]))
             ++not_finite[c];
           else if (!histograms.empty())
@@ -58,6 +61,12 @@ class ColumnMeter {
   }
 
  private:
+  static bool is_padding(size_t index, size_t values, const std::vector<int64_t>& lengths) {
+    if (lengths.empty()) return false;
+    const size_t of_sample = values / lengths.size();
+    return static_cast<int64_t>(index % of_sample) >= lengths[index / of_sample];
+  }
+
   Channels channels_;
   std::vector<ChannelMoments> parts_;
   // By lane: integers, which may be added up in any order.
@@ -104,6 +113,7 @@ DataStatistics measure_statistics(const Dataset& dataset, const StatisticsOption
   std::vector<std::vector<int64_t>> classes(
       lanes, std::vector<int64_t>(has_classes ? static_cast<size_t>(dataset.classes()) : 0));
   std::vector<int64_t> ignored(lanes);
+  std::vector<std::map<int64_t, int64_t>> lengths(lanes);
 
   std::atomic<int64_t> next = 0;
   std::mutex progress;
@@ -113,12 +123,13 @@ DataStatistics measure_statistics(const Dataset& dataset, const StatisticsOption
     std::vector<double> values;
     for (int64_t part; (part = next++) < parts.count();) {
       for_each_piece(dataset, parts.rows_of(part), has_targets, [&](const SamplePiece& piece) {
-        x.add(part, lane, piece.x);
+        x.add(part, lane, piece.x, piece.lengths);
+        for (const int64_t length : piece.lengths) ++lengths[static_cast<size_t>(lane)][length];
         if (has_classes) {
           count_classes(piece.y, classes[static_cast<size_t>(lane)], ignored[static_cast<size_t>(lane)]);
         } else if (has_targets) {
           widen_floats(piece.y, values);
-          y.add(part, lane, values);
+          y.add(part, lane, values, {});
         }
         const std::scoped_lock lock(progress);
         samples_done += static_cast<int64_t>(piece.samples.size());
@@ -127,10 +138,11 @@ DataStatistics measure_statistics(const Dataset& dataset, const StatisticsOption
     }
   });
 
-  DataStatistics result{x.result(), y.result(), std::move(classes[0]), ignored[0]};
+  DataStatistics result{x.result(), y.result(), std::move(classes[0]), ignored[0], std::move(lengths[0])};
   for (size_t lane = 1; lane < lanes; ++lane) {
     for (size_t c = 0; c < result.classes.size(); ++c) result.classes[c] += classes[lane][c];
     result.ignored += ignored[lane];
+    for (const auto& [length, samples] : lengths[lane]) result.lengths[length] += samples;
   }
   return result;
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <vector>
 
 #include "io/dataset/dataset.h"
@@ -24,6 +25,8 @@ struct DataStatistics {
   ColumnStatistics y;                 ///< of no channels if the targets are classes, or if there are none
   std::vector<int64_t> classes = {};  ///< number of targets of each class, if the targets are classes
   int64_t ignored = 0;                ///< targets that are of no class
+  /// Number of samples of each length without padding; empty if no sample is padded.
+  std::map<int64_t, int64_t> lengths = {};
 };
 
 struct StatisticsOptions {
@@ -33,9 +36,10 @@ struct StatisticsOptions {
   std::function<void(int64_t done, int64_t all)> progress = nullptr;
 };
 
-/// Reads every sample once. The same bits on any number of threads, and of the mean and deviation of x those
-/// that data.normalize = "standardize" uses. NaN and infinities are counted if the data set delivers them
-/// (DatasetOptions::finite). Throws Error(data) as reading does.
+/// Reads every sample once. The padding of sequences of variable length does not count. The same bits on any
+/// number of threads, and of the mean and deviation of x those that data.normalize = "standardize" uses. NaN
+/// and infinities are counted if the data set delivers them (DatasetOptions::finite). Throws Error(data) as
+/// reading does.
 DataStatistics measure_statistics(const Dataset& dataset, const StatisticsOptions& options);
 
 }  // namespace lockstep

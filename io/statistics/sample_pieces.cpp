@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <type_traits>
 
 #include "src/core/error.h"
@@ -41,6 +42,15 @@ void to_doubles(DType dtype, const std::vector<std::byte>& bytes, std::vector<do
   }
 }
 
+/// Padding is no value of the data, so that it must not count as one.
+void replace_padding(std::span<const int64_t> lengths, std::vector<double>& values) {
+  for (size_t sample = 0; sample < lengths.size(); ++sample) {
+    const auto elements = static_cast<std::ptrdiff_t>(values.size() / lengths.size());
+    const auto begin = values.begin() + static_cast<std::ptrdiff_t>(sample) * elements;
+    std::fill(begin + lengths[sample], begin + elements, std::numeric_limits<double>::quiet_NaN());
+  }
+}
+
 }  // namespace
 
 SampleParts::SampleParts(const Dataset& dataset, size_t numbers) : blocks_(dataset.stored_blocks()) {
@@ -72,7 +82,9 @@ void for_each_piece(const Dataset& dataset, RowRange rows, bool with_targets,
     y.resize(samples.size() * y_bytes);
     dataset.read(samples, x.data(), with_targets ? y.data() : nullptr);
     to_doubles(dataset.x_dtype(), x, values);
-    visit({samples, values, y});
+    const std::vector<int64_t> lengths = dataset.lengths(samples);
+    replace_padding(lengths, values);
+    visit({samples, values, lengths, y});
     samples.clear();
   };
   for (int64_t row = rows.first; row < rows.first + rows.count; ++row) {

@@ -29,8 +29,9 @@ class SampleParts {
 /// Some samples: their numbers, values as stored, and targets as delivered (Dataset::read()).
 struct SamplePiece {
   std::span<const int64_t> samples;
-  const std::vector<double>& x;
-  const std::vector<std::byte>& y;  ///< empty unless requested
+  const std::vector<double>& x;         ///< NaN for padding
+  const std::vector<int64_t>& lengths;  ///< Dataset::lengths()
+  const std::vector<std::byte>& y;      ///< empty unless requested
 };
 
 /// Calls visit for the samples in stored rows `rows`, a few MiB at a time. with_targets: reads targets too.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <optional>
 
 #include "io/probe/findings.h"
@@ -132,6 +133,20 @@ void print_column(const ColumnStatistics& column, const std::string& name, const
     print_text("--json has the histograms of the {} {}s\n", channels, channel);
 }
 
+struct LengthSummary {
+  int64_t min = 0, median = 0, max = 0;
+};
+
+/// None if no sample is padded.
+std::optional<LengthSummary> summary_of(const std::map<int64_t, int64_t>& lengths) {
+  if (lengths.empty()) return std::nullopt;
+  int64_t samples = 0, before = 0;
+  for (const auto& [length, count] : lengths) samples += count;
+  auto middle = lengths.begin();
+  while (before + middle->second <= (samples - 1) / 2) before += (middle++)->second;
+  return LengthSummary{lengths.begin()->first, middle->first, lengths.rbegin()->first};
+}
+
 /// A class as the file has it: by its name or label.
 std::string class_text(const Dataset& dataset, size_t number) {
   if (!dataset.class_names().empty()) return printable(dataset.class_names().at(number));
@@ -173,8 +188,11 @@ Json statistics_json(const Dataset& dataset, const DataStatistics& statistics) {
   Json report = {{"data", dataset.describe_stored()},
                  {"samples", dataset.size()},
                  {"x", column_json(statistics.x)},
+                 {"lengths", nullptr},
                  {"normalize", nullptr},
                  {"y", nullptr}};
+  if (const auto lengths = summary_of(statistics.lengths))
+    report["lengths"] = {{"min", lengths->min}, {"median", lengths->median}, {"max", lengths->max}};
   if (const auto normalize = normalize_of(dataset, statistics))
     report["normalize"] = {{"mean", normalize->first}, {"std", normalize->second}};
   if (dataset.target_kind() == TargetKind::classes)
@@ -188,7 +206,11 @@ Json statistics_json(const Dataset& dataset, const DataStatistics& statistics) {
 }
 
 void print_statistics(const Dataset& dataset, const DataStatistics& statistics) {
-  print_text("{}\n\n", printable(dataset.describe_stored()));
+  print_text("{}\n", printable(dataset.describe_stored()));
+  if (const auto lengths = summary_of(statistics.lengths))
+    print_text("lengths: min {}, median {}, max {}; padding is left out below\n", lengths->min,
+               lengths->median, lengths->max);
+  print_text("\n");
   print_column(has_one_channel(dataset) ? as_one(statistics.x) : statistics.x, "x", "channel");
   if (dataset.target_kind() == TargetKind::classes) {
     print_text("\n");

@@ -64,10 +64,10 @@ class StoredRows {
   std::string where() const { return path() + ":" + printable(name_); }
   const RowFacts& facts() const { return facts_; }
   int64_t rows() const { return facts_.rows; }
-
-  /// The data set, if its rows (N, ...) are these rows, value for value: ContiguousRows then reads them
   /// facts().notes, and before them whether the file is a family.
   std::vector<std::string> notes() const;
+
+  /// The data set, if its rows (N, ...) are these rows, value for value: ContiguousRows then reads them
   /// without this class. Null for every other layout.
   virtual const hdf5::Dataset* plain() const { return nullptr; }
   /// The names of the data sets that hold the values, to be examined in a child process before they are read.

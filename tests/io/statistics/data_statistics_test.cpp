@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "src/core/rng.h"
 #include "tests/io/data_files.h"
+#include "tests/io/text_files.h"
 
 namespace lockstep {
 namespace {
@@ -101,6 +103,51 @@ TEST_F(StatisticsOfData, CountWhatIsNotFiniteAndLeaveItOut) {
                 measure_statistics(*checked, {.threads = 2});
               }),
               HasSubstr("NaN or infinity"));
+}
+
+TEST_F(StatisticsOfData, LeaveOutThePaddingOfSequences) {
+  std::vector<std::vector<float>> sequences = {{5, 7, 9}, {1}, {}, {3, 5}, {2}};
+  std::vector<hvl_t> elements;
+  for (auto& sequence : sequences) elements.push_back({sequence.size(), sequence.data()});
+  {
+    const hdf5::Lock lock;
+    const hdf5::Id type(H5Tvlen_create(H5T_NATIVE_FLOAT));
+    put_elements(path, "/x", {5}, type.get(), elements.data());
+  }
+  // Of another file, no sequence is shorter than it is read.
+  const std::string full = folder / "b.h5";
+  std::vector<float> whole = {4, 4, 4};
+  const hvl_t element{whole.size(), whole.data()};
+  {
+    const hdf5::Lock lock;
+    const hdf5::Id type(H5Tvlen_create(H5T_NATIVE_FLOAT));
+    put_elements(full, "/x", {1}, type.get(), &element);
+  }
+  for (const int64_t memory : {int64_t{0}, int64_t{1} << 20}) {
+    const auto data =
+        open_dataset({{path, full}, "/x", ""}, {.memory_budget = memory, .probe = false, .finite = false});
+    const DataStatistics result = measure_statistics(*data, {.threads = 2});
+    EXPECT_EQ(result.lengths, (std::map<int64_t, int64_t>{{0, 1}, {1, 2}, {2, 1}, {3, 2}}));
+    EXPECT_EQ(result.x.moments.count(0), 5);
+    EXPECT_EQ(result.x.moments.count(1), 3);
+    EXPECT_EQ(result.x.moments.count(2), 2);
+    EXPECT_DOUBLE_EQ(result.x.moments.mean(0), (5. + 1 + 3 + 2 + 4) / 5);
+    EXPECT_EQ(result.x.moments.min(0), 1);
+    EXPECT_EQ(result.x.moments.over_all_channels().min(0), 1);
+    EXPECT_EQ(result.x.not_finite, (std::vector<int64_t>{0, 0, 0}));
+    int64_t binned = 0;
+    for (const Histogram& histogram : result.x.histograms)
+      for (int64_t bin = 0; bin < histogram.bins(); ++bin) binned += histogram.count(bin);
+    EXPECT_EQ(binned, 10);
+    // A part of a data set has the lengths of its samples.
+    const std::shared_ptr<const Dataset> shared =
+        open_dataset({{path, full}, "/x", ""}, {.memory_budget = memory, .probe = false, .finite = false});
+    const Split parts = split_dataset(shared, 0.5, 1);
+    std::map<int64_t, int64_t> lengths = measure_statistics(*parts.train, {}).lengths;
+    for (const auto& [length, count] : measure_statistics(*parts.validation, {}).lengths)
+      lengths[length] += count;
+    EXPECT_EQ(lengths, result.lengths);
+  }
 }
 
 TEST_F(StatisticsOfData, CountClassesAtEachPosition) {

@@ -264,7 +264,12 @@ TEST_F(DataCommand, PredictTakesDataThatLiesOtherwise) {
   put(path("c.h5"), "/x", {5, 7, 3}, other);
   const std::string predict = "predict run --device cpu --data c.h5 --x /x --out p.h5";
   // As in training, the samples would be on the last axis.
-  EXPECT_EQ(run(predict).exit_code, 3);
+  put(path("d.h5"), "/x", {5, 7, 3}, counting<float>(105, 5));
+  const Outcome otherwise = run("predict run --device cpu --data d.h5 --x /x --out p.h5");
+  EXPECT_EQ(otherwise.exit_code, 3);
+  EXPECT_THAT(otherwise.err,
+              AllOf(HasSubstr("d.h5:/x has the shape (5, 7, 3), and its axis 2 was taken to count"),
+                    HasSubstr("Add --sample-axis 0 if axis 0 counts them.")));
   const Outcome nan = run(predict + " --sample-axis 0");
   EXPECT_EQ(nan.exit_code, 3);
   EXPECT_THAT(nan.err, HasSubstr("sample 1 holds NaN"));
