@@ -160,21 +160,6 @@ StoredSamples Column::stored_samples() const {
   return samples;
 }
 
-std::vector<int64_t> Column::lengths() const {
-  std::vector<int64_t> lengths;
-  if (!is_padded_) return lengths;
-  constexpr int64_t kPiece = int64_t{1} << 16;
-  for (const Part& part : parts_)
-    for (int64_t first = 0; first < part.rows; first += kPiece) {
-      const int64_t count = std::min(kPiece, part.rows - first);
-      const std::vector<int64_t> of_piece = part.stored->lengths_of(part.skipped + first, count);
-      lengths.insert(lengths.end(), of_piece.begin(), of_piece.end());
-      // Empty: none of this file is padded.
-      lengths.resize(static_cast<size_t>(part.first + first + count), row_shape_[0]);
-    }
-  return lengths;
-}
-
 const Column::Part& Column::part_of(int64_t row) const {
   const auto next = std::upper_bound(parts_.begin(), parts_.end(), row,
                                      [](int64_t wanted, const Part& part) { return wanted < part.first; });

@@ -53,8 +53,6 @@ class Column {
   const TargetNames& names() const { return names_; }
   /// See RowFacts::is_padded; of any file.
   bool is_padded() const { return is_padded_; }
-  /// StoredRows::lengths_of() all rows; empty if each has as many values as row_shape(). Call before load().
-  std::vector<int64_t> lengths() const;
   /// See RowFacts::has_channels.
   bool has_channels() const { return has_channels_; }
   const StoredBlocks& blocks() const { return blocks_; }

@@ -16,11 +16,6 @@ const ClassNames& Dataset::class_names() const {
   return none;
 }
 
-const std::vector<int64_t>& Dataset::lengths() const {
-  static const std::vector<int64_t> none;
-  return none;
-}
-
 std::optional<SourceFacts> Dataset::facts() const { return std::nullopt; }
 
 std::unique_ptr<Expectation> Dataset::expect(const ReadingOrder& /*order*/) const { return nullptr; }

@@ -115,14 +115,11 @@ class Dataset {
   virtual int64_t label(int64_t /*index*/) const { return -1; }
   /// Number of targets of each class, without ignored ones; empty unless they were counted.
   virtual std::vector<int64_t> class_targets() const { return {}; }
-  /// The positions of each sample that is a sequence of variable length, before it is padded to x_shape();
-  /// with targets of variable length, too, those of the longer of the two. Empty unless
-  /// DatasetOptions::lengths, and if all samples have one length.
-  virtual const std::vector<int64_t>& lengths() const;
   /// Copies sample indices[i] to row i of x and y (y is null if there are no targets; x may be null if there
   /// are stored_runs()). Throws Error(data) naming file and data set.
   virtual void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const = 0;
-  /// The numbers of values of these samples without the padding behind them; empty if no sample is padded.
+  /// The numbers of values of these samples, sequences of variable length, without the padding behind them;
+  /// with targets of variable length, too, those of the longer of the two. Empty if no sample is padded.
   virtual std::vector<int64_t> lengths(std::span<const int64_t> /*indices*/) const { return {}; }
   /// Where all samples lie, in order, if x can be read from the files without read(), byte for byte. Empty if
   /// it cannot, as what is in memory, compressed, or of another type. Values are not examined then.
@@ -177,7 +174,6 @@ struct DatasetOptions {
   ClassNames class_names = {};  ///< with `kind`: of the other data's classes; others are unknown
   /// Lengths to which sequences of variable length are padded; 0: that of the longest.
   int64_t x_length = 0, y_length = 0;
-  bool lengths = false;                                 ///< whether to keep Dataset::lengths()
   std::optional<double> missing = std::nullopt;         ///< what NaN and missing values in x are read as
   std::optional<int64_t> ignored_label = std::nullopt;  ///< a label that stands for no class
   /// Of the training data, if this is other data. Not set: the first label is 1 if the labels are 1, 2, ...,

@@ -32,7 +32,6 @@ class Hdf5Dataset final : public Dataset {
       y_shape_ = targets_->shape();
       if (target_rows_ == TargetRows::all) y_shape_ = y_shape_.batched(windows_->length());
     }
-    if (options.lengths && !windows_) lengths_ = measure_lengths();
     place_in_memory(options);
   }
 
@@ -50,13 +49,10 @@ class Hdf5Dataset final : public Dataset {
   }
   int64_t label(int64_t index) const override;
   std::vector<int64_t> class_targets() const override;
-  const std::vector<int64_t>& lengths() const override { return lengths_; }
   std::vector<std::string> notes() const override;
   void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const override;
 
-  std::vector<int64_t> lengths(std::span<const int64_t> indices) const override {
-    return windows_ ? std::vector<int64_t>{} : x_.lengths(indices);
-  }
+  std::vector<int64_t> lengths(std::span<const int64_t> indices) const override;
 
   std::vector<StoredRun> stored_runs() const override {
     return windows_ ? std::vector<StoredRun>{} : x_.stored_runs();
@@ -88,7 +84,6 @@ class Hdf5Dataset final : public Dataset {
   }
   void cut_windows(const DataSource& source);
   TargetRows target_rows_of(const Column& y, WindowTarget wanted) const;
-  std::vector<int64_t> measure_lengths() const;
   void place_in_memory(const DatasetOptions& options);
   /// An order of windows as one of the rows that are read for each: all, or the last.
   ReadingOrder in_rows(const ReadingOrder& order, bool last) const;
@@ -99,7 +94,6 @@ class Hdf5Dataset final : public Dataset {
   std::optional<Windows> windows_;  ///< if samples are windows of rows of x_
   TargetRows target_rows_ = TargetRows::last;
   std::unique_ptr<Targets> targets_;
-  std::vector<int64_t> lengths_;
   int64_t budget_ = 0;
   int readers_;
 };
@@ -117,12 +111,12 @@ void Hdf5Dataset::cut_windows(const DataSource& source) {
   x_shape_ = x_.row_shape().batched(source.window);
 }
 
-std::vector<int64_t> Hdf5Dataset::measure_lengths() const {
-  std::vector<int64_t> lengths = x_.lengths();
+std::vector<int64_t> Hdf5Dataset::lengths(std::span<const int64_t> indices) const {
+  if (windows_) return {};
+  std::vector<int64_t> lengths = x_.lengths(indices);
   if (lengths.empty() || !targets_) return lengths;
-  const std::vector<int64_t> of_targets = targets_->column().lengths();
-  if (of_targets.empty()) return lengths;
-  for (size_t i = 0; i < lengths.size(); ++i) lengths[i] = std::max(lengths[i], of_targets[i]);
+  const std::vector<int64_t> of_targets = targets_->column().lengths(indices);
+  for (size_t i = 0; i < of_targets.size(); ++i) lengths[i] = std::max(lengths[i], of_targets[i]);
   return lengths;
 }
 

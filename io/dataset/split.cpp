@@ -21,11 +21,7 @@ class SplitDataset final : public Dataset {
   /// held_out: ascending.
   SplitDataset(std::shared_ptr<const Dataset> whole, std::shared_ptr<const std::vector<int64_t>> held_out,
                Part part)
-      : whole_(std::move(whole)), held_out_(std::move(held_out)), part_(part) {
-    if (whole_->lengths().empty()) return;
-    for (int64_t i = 0; i < size(); ++i)
-      lengths_.push_back(whole_->lengths()[static_cast<size_t>(sample_of_whole(i))]);
-  }
+      : whole_(std::move(whole)), held_out_(std::move(held_out)), part_(part) {}
 
   int64_t size() const override {
     const auto held_out = static_cast<int64_t>(held_out_->size());
@@ -40,7 +36,6 @@ class SplitDataset final : public Dataset {
   const ClassNames& class_names() const override { return whole_->class_names(); }
   int64_t label(int64_t index) const override { return whole_->label(sample_of_whole(index)); }
   std::vector<int64_t> class_targets() const override { return whole_->class_targets(); }
-  const std::vector<int64_t>& lengths() const override { return lengths_; }
 
   void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const override {
     whole_->read(samples_of_whole(indices), x, y);
@@ -140,7 +135,6 @@ class SplitDataset final : public Dataset {
   std::shared_ptr<const Dataset> whole_;
   std::shared_ptr<const std::vector<int64_t>> held_out_;
   Part part_;
-  std::vector<int64_t> lengths_;
 };
 
 }  // namespace

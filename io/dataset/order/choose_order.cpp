@@ -1,6 +1,7 @@
 #include "io/dataset/order/choose_order.h"
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -106,7 +107,9 @@ Order class_order(const std::vector<double>& shares, const Dataset& dataset) {
 }
 
 Order length_order(const std::vector<int64_t>& bounds, const Dataset& dataset, int64_t global_batch) {
-  const std::vector<int64_t>& lengths = dataset.lengths();
+  std::vector<int64_t> all_samples(static_cast<size_t>(dataset.size()));
+  std::iota(all_samples.begin(), all_samples.end(), 0);
+  const std::vector<int64_t> lengths = dataset.lengths(all_samples);
   if (lengths.empty())
     fail(ExitCode::usage,
          "data.buckets: {} holds no sequences of variable length. Remove the key, or see "

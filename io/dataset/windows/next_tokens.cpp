@@ -57,9 +57,6 @@ class NextTokens final : public Dataset {
         padding_(are_padded ? options.ignored_label : std::nullopt),
         shape_{ids_.shape()[0] - 1},
         budget_(options.memory_budget) {
-    if (options.lengths) lengths_ = ids_.column().lengths();
-    // The last token of a sequence is a target only.
-    for (int64_t& length : lengths_) length = std::max<int64_t>(0, length - 1);
     if (ids_.bytes() <= budget_)
       ids_.load(options.machine);
     else
@@ -72,7 +69,12 @@ class NextTokens final : public Dataset {
   TargetKind target_kind() const override { return TargetKind::classes; }
   const Shape& y_shape() const override { return shape_; }
   int64_t classes() const override { return ids_.classes(); }
-  const std::vector<int64_t>& lengths() const override { return lengths_; }
+  std::vector<int64_t> lengths(std::span<const int64_t> indices) const override {
+    std::vector<int64_t> lengths = ids_.column().lengths(indices);
+    // The last token of a sequence is a target only.
+    for (int64_t& length : lengths) length = std::max<int64_t>(0, length - 1);
+    return lengths;
+  }
 
   void read(std::span<const int64_t> indices, std::byte* x, std::byte* y) const override {
     const auto length = static_cast<size_t>(ids_.shape()[0]);
@@ -110,7 +112,6 @@ class NextTokens final : public Dataset {
   std::optional<int64_t> padding_;  ///< of sequences of variable length
   Shape shape_;                     ///< of x and of y
   int64_t budget_;
-  std::vector<int64_t> lengths_;
 };
 
 }  // namespace

@@ -54,7 +54,6 @@ DatasetOptions training_data_options(const TrainOptions& options) {
           .kind = std::nullopt,
           .x_length = options.data.length,
           .y_length = options.data.length,
-          .lengths = !options.data.buckets.empty(),
           .missing = options.data.missing,
           .ignored_label = options.train.ignore_label,
           .understood = std::nullopt,
@@ -101,7 +100,6 @@ TrainData::TrainData(World& world, const TrainOptions& options, std::unique_ptr<
   dataset_options.understood = whole->understood();
   dataset_options.class_names = whole->class_names();
   pad_like(dataset_options, whole->x_shape(), whole->y_shape());
-  dataset_options.lengths = false;
   // Evaluation counts every token once.
   dataset_options.stride = 0;
   if (options.data.validation) {

@@ -116,29 +116,28 @@ TEST(SequenceRows, TellTheirLengths) {
   put_sequences<uint8_t>(path, "/x", {{5, 6, 7, 8}, {9}, {}, {1, 2}}, H5T_NATIVE_UINT8);
   put_sequences<uint8_t>(path, "/y", {{1, 0, 1, 0}, {1}, {0}, {1, 1}}, H5T_NATIVE_UINT8);
   put_sequences<uint8_t>(even, "/x", {{1, 2}, {3, 4}}, H5T_NATIVE_UINT8);
-  const DatasetOptions kept{.lengths = true};
-  EXPECT_THAT(open_sequences({path}, "", kept)->lengths(), ElementsAre(4, 1, 0, 2));
-  EXPECT_THAT(open_sequences({path}, "")->lengths(), ElementsAre());
-  EXPECT_THAT(open_sequences({path, even}, "", kept)->lengths(), ElementsAre(4, 1, 0, 2, 2, 2));
-  EXPECT_THAT(open_sequences({even}, "", kept)->lengths(), ElementsAre());
-  // The longer of the sample and its targets.
-  EXPECT_THAT(
-      open_sequences({path}, "/y", {.task = TargetTask::classes, .lengths = true, .ignored_label = -1})
-          ->lengths(),
-      ElementsAre(4, 1, 1, 2));
-  // The last token has no target.
-  const DatasetOptions tokens{.task = TargetTask::tokens, .lengths = true, .ignored_label = -1};
-  EXPECT_THAT(open_sequences({path}, "", tokens)->lengths(), ElementsAre(3, 0, 0, 1));
-  DataSource some{{path}, "/x", ""};
-  some.rows = {1, 4};
-  DatasetOptions in_place = kept;
-  in_place.probe = false;
-  EXPECT_THAT(open_dataset(some, in_place)->lengths(), ElementsAre(1, 0, 2));
-  const Split split = split_dataset(open_sequences({path}, "", kept), 0.25, 1);
-  std::vector<int64_t> lengths = split.train->lengths();
-  lengths.insert(lengths.end(), split.validation->lengths().begin(), split.validation->lengths().end());
-  EXPECT_THAT(lengths, testing::UnorderedElementsAre(4, 1, 0, 2));
-  EXPECT_EQ(split.validation->lengths().size(), 1U);
+  const auto lengths_of = [](const Dataset& data) { return data.lengths(counting<int64_t>(data.size())); };
+  for (const int64_t budget : {1 << 20, 1}) {
+    const DatasetOptions options{.memory_budget = budget};
+    EXPECT_THAT(lengths_of(*open_sequences({path}, "", options)), ElementsAre(4, 1, 0, 2));
+    EXPECT_THAT(lengths_of(*open_sequences({path, even}, "", options)), ElementsAre(4, 1, 0, 2, 2, 2));
+    EXPECT_THAT(lengths_of(*open_sequences({even}, "", options)), ElementsAre());
+    // The longer of the sample and its targets.
+    DatasetOptions classes{.memory_budget = budget, .task = TargetTask::classes, .ignored_label = -1};
+    EXPECT_THAT(lengths_of(*open_sequences({path}, "/y", classes)), ElementsAre(4, 1, 1, 2));
+    // The last token has no target.
+    classes.task = TargetTask::tokens;
+    EXPECT_THAT(lengths_of(*open_sequences({path}, "", classes)), ElementsAre(3, 0, 0, 1));
+    DataSource some{{path}, "/x", ""};
+    some.rows = {1, 4};
+    EXPECT_THAT(lengths_of(*open_dataset(some, {.memory_budget = budget, .probe = false})),
+                ElementsAre(1, 0, 2));
+    const Split split = split_dataset(open_sequences({path}, "", options), 0.25, 1);
+    std::vector<int64_t> lengths = lengths_of(*split.train), held_out = lengths_of(*split.validation);
+    EXPECT_EQ(held_out.size(), 1U);
+    lengths.insert(lengths.end(), held_out.begin(), held_out.end());
+    EXPECT_THAT(lengths, testing::UnorderedElementsAre(4, 1, 0, 2));
+  }
 }
 
 TEST(SequenceRows, AreLoadedAtTheLengthOfTheirBatch) {
@@ -155,8 +154,7 @@ TEST(SequenceRows, AreLoadedAtTheLengthOfTheirBatch) {
   put_sequences(path, "/y", y, H5T_NATIVE_INT32);
   for (const int64_t budget : {1 << 20, 1}) {
     const auto data = open_sequences(
-        {path}, "/y",
-        {.memory_budget = budget, .task = TargetTask::classes, .lengths = true, .ignored_label = -1});
+        {path}, "/y", {.memory_budget = budget, .task = TargetTask::classes, .ignored_label = -1});
     const Sampler sampler(1, data->size(), 8, length_order({5, 9}, *data, 8));
     for (const int threads : {0, 2}) {
       Loader loader(Exec{}, *data, sampler,
@@ -191,17 +189,15 @@ TEST(SequenceRows, WhatBucketsCannotDoIsSaid) {
   const std::string path = folder / "a.h5";
   put_sequences<float>(path, "/x", {{1, 2}, {3, 4, 5}}, H5T_NATIVE_FLOAT);
   put_sequences<int32_t>(path, "/y", {{0, 1, 1, 0}, {1}}, H5T_NATIVE_INT32);
-  const DatasetOptions kept{.lengths = true};
+  put_sequences<float>(folder / "even.h5", "/x", {{1, 2}, {3, 4}}, H5T_NATIVE_FLOAT);
   const auto said = [&](const Dataset& data, std::vector<int64_t> bounds) {
     return error_of([&] { length_order(bounds, data, 1); }, ExitCode::usage);
   };
-  EXPECT_THAT(said(*open_sequences({path}, "", kept), {2, 3}), HasSubstr("data.buckets: 3 is not below 3"));
-  EXPECT_THAT(said(*open_sequences({path}, "", {}), {2}),
+  EXPECT_THAT(said(*open_sequences({path}, ""), {2, 3}), HasSubstr("data.buckets: 3 is not below 3"));
+  EXPECT_THAT(said(*open_sequences({folder / "even.h5"}, ""), {1}),
               HasSubstr("holds no sequences of variable length. Remove the key"));
-  EXPECT_THAT(
-      said(*open_sequences({path}, "/y", {.task = TargetTask::classes, .lengths = true, .ignored_label = -1}),
-           {2}),
-      HasSubstr("are padded to 3, but their targets to 4. Set data.length to the larger"));
+  EXPECT_THAT(said(*open_sequences({path}, "/y", {.task = TargetTask::classes, .ignored_label = -1}), {2}),
+              HasSubstr("are padded to 3, but their targets to 4. Set data.length to the larger"));
 }
 
 }  // namespace
