@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "src/core/text/json.h"
+#include "tests/io/hdf5/family_files.h"
 #include "tests/io/text_files.h"
 #include "tests/launch/commands/command_line.h"
 
@@ -159,6 +160,26 @@ TEST_F(DataCommand, SplitAndRepackDoNotReplaceTheirInput) {
       EXPECT_EQ(refused.exit_code, 2) << words;
       EXPECT_THAT(refused.err, HasSubstr(out + " is a.h5, an input. Name another file to write."));
     }
+}
+
+TEST_F(DataCommand, AFamilyIsDividedAndRepackedAndNoneOfItsFilesIsReplaced) {
+  copy_as_family(path("a.h5"), path("f-%d.h5"), 1024);
+  for (const std::string in : {"f-%d.h5", "f-0.h5"}) {
+    EXPECT_EQ(run("data split " + in + " s.h5 --parts train=0.5,test=0.5 --force").exit_code, 0);
+    const Outcome repacked = run("data repack " + in + " r.h5 --force");
+    EXPECT_EQ(repacked.exit_code, 0) << repacked.err;
+    EXPECT_EQ(parse_json(run("data stats r.h5 --json").out)["x"],
+              parse_json(run("data stats a.h5 --json").out)["x"]);
+    const Outcome refused = run("data repack " + in + " f-1.h5 --force");
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_THAT(refused.err, HasSubstr("f-1.h5 is f-1.h5, an input."));
+  }
+  const Outcome info = run("data info f-0.h5");
+  EXPECT_THAT(info.out, AllOf(HasSubstr("f-0.h5 is read as a family of "), Not(HasSubstr("libhdf5"))))
+      << info.err;
+  const nlohmann::json json = parse_json(run("data info f-0.h5 --json").out);
+  EXPECT_THAT(json["family"].get<std::string>(), HasSubstr("f-0.h5 is read as a family of "));
+  EXPECT_THAT(run("data check f-0.h5").out, HasSubstr("targets of each: 20 20 20"));
 }
 
 TEST_F(DataCommand, InfoGroupsWhatIsAlikeAndLosesNothing) {

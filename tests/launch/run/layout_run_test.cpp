@@ -104,8 +104,10 @@ TEST_F(LayoutRun, AFamilyOfFilesTrainsAsAPlainCopyDoes) {
     const ProgramResult info = run({"data", "info", path});
     EXPECT_THAT(info.out, HasSubstr(path + note)) << info.err;
     for (const char* budget : {"1", "1 MiB"}) {
-      const ProgramResult trained =
-          train("family", {"data.train=" + path + ":/train", std::string("data.memory_budget=") + budget}, 2);
+      const ProgramResult trained = train("family",
+                                          {"data.train=" + path + ":/train", "data.shuffle=full",
+                                           std::string("data.memory_budget=") + budget},
+                                          2);
       ASSERT_EQ(trained.exit_code, 0) << trained.err;
       EXPECT_THAT(trained.out, HasSubstr(path + note));
       EXPECT_EQ(weights_of("family"), weights_of("plain"));
