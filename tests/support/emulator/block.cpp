@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -49,7 +50,7 @@ constexpr bool kFiberRunsSeveralThreads = true;
 #endif
 
 bool same_place(const Place& a, const Place& b) {
-  return a.line == b.line && std::strcmp(a.file, b.file) == 0;
+  return a.line == b.line && (a.file == b.file || std::strcmp(a.file, b.file) == 0);
 }
 
 std::string describe(const Place& place) {
@@ -59,22 +60,25 @@ std::string describe(const Place& place) {
 class Block {
  public:
   void run(dim3 size, const std::function<void()>& body, const std::string& kernel) {
-    kernel_ = kernel;
+    kernel_ = &kernel;
+    body_ = &body;
     begin(size);
     release(&began_);
     size_t fibers = 0;
     while (started_ < order_.size()) {
       if (fibers == fibers_.size()) fibers_.push_back(std::make_unique<Fiber>());
       Fiber* const fiber = fibers_[fibers++].get();
-      fiber->start([this, fiber, &body] { run_threads(fiber, body); });
+      fiber->start([this, fiber] { run_threads(fiber); });
       fiber->resume();
     }
+    for (unsigned warp = 0; warp * kWarp < count_; ++warp) release_warp(warp);
     while (choose_threads()) {
       shuffle(order_);
       for (const unsigned thread : order_) {
         enter(thread);
         threads_[thread].fiber->resume();
       }
+      release_warp(current_ / kWarp);  // the others still wait for what they waited for
     }
     acquire(&ended_);
     if (early_thread_)
@@ -110,6 +114,7 @@ class Block {
     early_thread_.reset();
     count_ = size.x * size.y * size.z;
     started_ = 0;
+    runnable_.fill(0);
     threads_.resize(count_);
     order_.resize(count_);
     for (unsigned i = 0; i < count_; ++i) {
@@ -127,13 +132,13 @@ class Block {
 
   /// On a fiber: threads that have not begun, one after the other, until one waits. Another fiber then takes
   /// the next, so that a kernel without barriers is switched to only once.
-  void run_threads(Fiber* fiber, const std::function<void()>& body) {
+  void run_threads(Fiber* fiber) {
     do {
       const unsigned thread = order_[started_++];
       threads_[thread].fiber = fiber;
       enter(thread);
       acquire(&began_);
-      body();
+      (*body_)();
       require_waited("returns");
       release(&ended_);
       threads_[thread].state = Thread::State::returned;
@@ -150,27 +155,28 @@ class Block {
   /// Puts into order_ the threads of one warp that can go on; false when all have returned. Mostly the warp
   /// that ran last, so that warps get far ahead of each other and overwrite what others have yet to read.
   bool choose_threads() {
-    release_warps();
-    std::vector<unsigned> runnable = runnable_threads();
-    if (runnable.empty()) {
-      if (!release_barrier()) return false;
-      runnable = runnable_threads();
+    if (runnable_count() == 0 && !release_barrier()) return false;
+    unsigned warp = current_ / kWarp;
+    if (random_below(4) == 0 || runnable_[warp] == 0) {
+      unsigned place = random_below(runnable_count());
+      for (warp = 0; place >= lanes_in(runnable_[warp]); ++warp) place -= lanes_in(runnable_[warp]);
     }
-    const auto of_warp = [&](unsigned warp) {
-      order_.clear();
-      for (const unsigned thread : runnable)
-        if (thread / kWarp == warp) order_.push_back(thread);
-      return !order_.empty();
-    };
-    const bool stays = random_below(4) != 0 && of_warp(current_ / kWarp);
-    return stays || of_warp(runnable[random_below(static_cast<unsigned>(runnable.size()))] / kWarp);
+    order_.clear();
+    for (unsigned lanes = std::exchange(runnable_[warp], 0); lanes != 0; lanes &= lanes - 1)
+      order_.push_back(warp * kWarp + static_cast<unsigned>(std::countr_zero(lanes)));
+    return true;
   }
 
-  std::vector<unsigned> runnable_threads() const {
-    std::vector<unsigned> runnable;
-    for (unsigned i = 0; i < count_; ++i)
-      if (threads_[i].state == Thread::State::runnable) runnable.push_back(i);
-    return runnable;
+  static unsigned lanes_in(unsigned mask) { return static_cast<unsigned>(std::popcount(mask)); }
+  unsigned runnable_count() const {
+    unsigned count = 0;
+    for (unsigned warp = 0; warp * kWarp < count_; ++warp) count += lanes_in(runnable_[warp]);
+    return count;
+  }
+
+  void let_go_on(unsigned thread) {
+    threads_[thread].state = Thread::State::runnable;
+    runnable_[thread / kWarp] |= 1u << thread % kWarp;
   }
 
   [[noreturn]] void fail(const std::string& what) {
@@ -178,7 +184,7 @@ class Block {
     acquire(&barrier_);
     for (char& warp : warps_) acquire(&warp);
     const uint3 block = built_ins.block;
-    throw std::runtime_error("kernel " + kernel_ + ", block (" + std::to_string(block.x) + ", " +
+    throw std::runtime_error("kernel " + *kernel_ + ", block (" + std::to_string(block.x) + ", " +
                              std::to_string(block.y) + ", " + std::to_string(block.z) + "): " + what);
   }
 
@@ -187,19 +193,18 @@ class Block {
     return "thread (" + std::to_string(i.x) + ", " + std::to_string(i.y) + ", " + std::to_string(i.z) + ")";
   }
 
-  /// Lets go on every group of lanes that has come together.
-  void release_warps() {
-    for (unsigned first = 0; first < count_; first += kWarp) {
-      for (unsigned lane = 0; lane < std::min(kWarp, count_ - first); ++lane) {
-        const Thread& thread = threads_[first + lane];
-        if (thread.state == Thread::State::waiting && !thread.wait.barrier) try_exchange(first, lane);
-      }
+  /// Lets go on every group of the warp's lanes that has come together.
+  void release_warp(unsigned warp) {
+    const unsigned first = warp * kWarp;
+    for (unsigned lane = 0; lane < std::min(kWarp, count_ - first); ++lane) {
+      const Thread& thread = threads_[first + lane];
+      if (thread.state == Thread::State::waiting && !thread.wait.barrier) try_exchange(first, lane);
     }
   }
 
   /// The exchange that this lane waits for, if all lanes it names wait for the same.
   void try_exchange(unsigned first, unsigned lane) {
-    const Wait wait = threads_[first + lane].wait;
+    const Wait& wait = threads_[first + lane].wait;
     if ((wait.mask >> lane & 1) == 0)
       fail(name(first + lane) + " is not in the mask of its own " + describe(wait.place));
     for (unsigned other = 0; other < kWarp; ++other) {
@@ -247,7 +252,7 @@ class Block {
                ", which the mask does not name or which has returned");
         thread.result = threads_[first + source].wait.bytes;
       }
-      thread.state = Thread::State::runnable;
+      let_go_on(first + lane);
     }
   }
 
@@ -293,19 +298,21 @@ class Block {
     for (unsigned i = 0; i < count_; ++i) count += static_cast<uint64_t>(threads_[i].wait.value);
     for (unsigned i = 0; i < count_; ++i) {
       threads_[i].result = count;
-      threads_[i].state = Thread::State::runnable;
+      let_go_on(i);
     }
     return true;
   }
 
-  std::vector<std::unique_ptr<Fiber>> fibers_;  ///< kept from block to block, because stacks are dear
+  std::vector<std::unique_ptr<Fiber>> fibers_;   ///< kept from block to block, because stacks are dear
+  const std::function<void()>* body_ = nullptr;  ///< what each thread runs
   std::vector<Thread> threads_;
-  std::vector<unsigned> order_;  ///< in which threads run next
-  size_t started_ = 0;           ///< of order_, threads that have begun
+  std::array<unsigned, 1024 / kWarp> runnable_{};  ///< of each warp, the lanes that can go on
+  std::vector<unsigned> order_;                    ///< in which threads run next
+  size_t started_ = 0;                             ///< of order_, threads that have begun
   unsigned count_ = 0, current_ = 0;
   std::optional<unsigned> early_thread_;  ///< the first that did not wait for the kernel before, and
   const char* early_act_ = "";            ///< what it did instead
-  std::string kernel_;
+  const std::string* kernel_ = nullptr;   ///< its name
   // Their addresses stand for what orders threads.
   char began_ = 0, ended_ = 0, barrier_ = 0;
   std::array<char, 1024 / kWarp> warps_{};

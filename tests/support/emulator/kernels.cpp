@@ -8,8 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <utility>
 
@@ -19,37 +21,31 @@ namespace {
 
 std::set<std::string> launched;
 
-struct Symbol {
-  std::string name;
-  uintptr_t address;  ///< in the file
-  size_t bytes;
-  bool is_variable;
+/// The symbols of the running program, where its file is mapped. Kernels are mostly local symbols, which the
+/// loader does not keep. There are hundreds of thousands: none is copied.
+struct Symbols {
+  std::span<const Elf64_Sym> all;
+  const char* names = nullptr;
+
+  const char* name(const Elf64_Sym& symbol) const { return names + symbol.st_name; }
 };
 
-/// The functions and variables of the running program. Kernels are mostly local symbols, which the loader
-/// does not keep, so they are read from the program's own file.
-std::vector<Symbol> read_symbols() {
-  std::vector<Symbol> symbols;
+Symbols map_symbols() {
   const int file = open("/proc/self/exe", O_RDONLY);
   struct stat info {};
-  if (file < 0 || fstat(file, &info) != 0) return symbols;
-  const auto size = static_cast<size_t>(info.st_size);
-  void* const memory = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
+  if (file < 0 || fstat(file, &info) != 0) return {};
+  void* const memory = mmap(nullptr, static_cast<size_t>(info.st_size), PROT_READ, MAP_PRIVATE, file, 0);
   close(file);
-  if (memory == MAP_FAILED) return symbols;
+  if (memory == MAP_FAILED) return {};
   const char* const begin = static_cast<const char*>(memory);
   const auto* header = reinterpret_cast<const Elf64_Ehdr*>(begin);
-  const auto* sections = reinterpret_cast<const Elf64_Shdr*>(begin + header->e_shoff);
-  for (unsigned i = 0; i < header->e_shnum; ++i) {
-    if (sections[i].sh_type != SHT_SYMTAB) continue;
-    const char* const names = begin + sections[sections[i].sh_link].sh_offset;
-    const auto* symbol = reinterpret_cast<const Elf64_Sym*>(begin + sections[i].sh_offset);
-    for (size_t n = sections[i].sh_size / sizeof *symbol; n > 0; --n, ++symbol)
-      symbols.push_back({names + symbol->st_name, symbol->st_value, symbol->st_size,
-                         ELF64_ST_TYPE(symbol->st_info) == STT_OBJECT});
-  }
-  munmap(memory, size);
-  return symbols;
+  const std::span sections(reinterpret_cast<const Elf64_Shdr*>(begin + header->e_shoff), header->e_shnum);
+  for (const Elf64_Shdr& section : sections)
+    if (section.sh_type == SHT_SYMTAB)
+      return {{reinterpret_cast<const Elf64_Sym*>(begin + section.sh_offset),
+               section.sh_size / sizeof(Elf64_Sym)},
+              begin + sections[section.sh_link].sh_offset};
+  return {};
 }
 
 std::string demangle(const std::string& name) {
@@ -61,22 +57,25 @@ std::string demangle(const std::string& name) {
 }
 
 Kernel look_up(const void* address) {
-  static const std::vector<Symbol> symbols = read_symbols();
+  static const Symbols symbols = map_symbols();
   Kernel kernel{"?", {}};
   Dl_info info{};
   if (dladdr(address, &info) == 0) return kernel;
   const auto base = reinterpret_cast<uintptr_t>(info.dli_fbase);
-  std::string mangled;
-  for (const Symbol& symbol : symbols)
-    if (symbol.address + base == reinterpret_cast<uintptr_t>(address) && symbol.name.starts_with("_Z"))
-      mangled = symbol.name;
-  if (mangled.empty()) return kernel;
+  const uintptr_t place = reinterpret_cast<uintptr_t>(address) - base;
+  const auto is_kernel = [&](const Elf64_Sym& symbol) {
+    return symbol.st_value == place && std::strncmp(symbols.name(symbol), "_Z", 2) == 0;
+  };
+  const auto found = std::find_if(symbols.all.begin(), symbols.all.end(), is_kernel);
+  if (found == symbols.all.end()) return kernel;
+  const char* const mangled = symbols.name(*found);
   kernel.name = demangle(mangled);
   // The C++ ABI's name of a static variable in a function: _ZZ, the function, E, the variable.
-  const std::string prefix = "_ZZ" + mangled.substr(2) + "E";
-  for (const Symbol& symbol : symbols)
-    if (symbol.is_variable && symbol.name.starts_with(prefix))  // and not a lambda's function
-      kernel.shared.emplace_back(reinterpret_cast<std::byte*>(symbol.address + base), symbol.bytes);
+  const std::string prefix = std::string("_ZZ") + (mangled + 2) + "E";
+  for (const Elf64_Sym& symbol : symbols.all)
+    if (ELF64_ST_TYPE(symbol.st_info) == STT_OBJECT &&  // and not a lambda's function
+        std::strncmp(symbols.name(symbol), prefix.c_str(), prefix.size()) == 0)
+      kernel.shared.emplace_back(reinterpret_cast<std::byte*>(symbol.st_value + base), symbol.st_size);
   return kernel;
 }
 
