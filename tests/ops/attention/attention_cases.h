@@ -181,7 +181,7 @@ inline OpCase attention_forward_case(const AttentionCase& o, int64_t samples, co
 
 inline OpCase attention_case(const AttentionCase& o, int64_t samples) {
   OpCase op = attention_forward_case(o, samples, {}, kSum);
-  op.output_gradient("y").gradient("qkv", kGradient, std::max<int64_t>(samples, 1));
+  op.output_gradient("y").gradient("qkv", kGradient, {.first = samples});
   return op;
 }
 

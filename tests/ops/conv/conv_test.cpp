@@ -45,9 +45,11 @@ OpCase conv_case(const ConvSpec& spec, const Fill& x = {}) {
 OpCase with_gradients(const ConvSpec& spec) {
   OpCase op = conv_case(spec);
   op.output_gradient("y");
-  if (spec.needs_dx) op.gradient("x", kGradient, spec.samples);
-  op.gradient("w");
-  if (spec.bias) op.gradient("b");
+  if (spec.needs_dx) op.gradient("x", kGradient, {.first = spec.samples});
+  // What dx is added to has no such parts, and a transposed filter has several outputs.
+  const int64_t filters = spec.adds_to_dx || spec.transposed ? 1 : spec.filters;
+  op.gradient("w", kGradient, {.first = filters}, {.last = filters});
+  if (spec.bias) op.gradient("b", kGradient, {.last = spec.adds_to_dx ? 1 : spec.features()});
   if (spec.relu) op.kinks = 0.01, op.overwritten = {"dy"};
   if (spec.adds_to_dx) op.adds_to_gradient("x");
   return op;

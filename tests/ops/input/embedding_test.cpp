@@ -13,7 +13,7 @@ namespace {
 OpCase embedding_case(int64_t entries, int64_t width, int64_t rows, const Fill& ids) {
   OpCase op;
   op.input("ids", {rows}, ids, DType::i32).input("weight", {entries, width});
-  op.output("y", {rows, width}, kExact).output_gradient("y").gradient("weight", kSum);
+  op.output("y", {rows, width}, kExact).output_gradient("y").gradient("weight", kSum, {.last = width});
   op.prepare = [=](Exec exec, DType) {
     return OpRoutines{
         [](const OpCall& c) { embedding_forward(c.exec, c["ids"], c["weight"], c["y"]); },

@@ -112,9 +112,11 @@ OpCase linear_case(const LinearSpec& spec, bool is_last = false) {
   op.output("y", {spec.rows, spec.out}, kSum).output_gradient("y");
   const bool keeps_sum = spec.activation && backward_reads_input(*spec.activation);
   if (keeps_sum) op.output("sum", {spec.rows, spec.out}, kSum);
-  if (spec.needs_dx) op.gradient("x", kGradient, spec.rows);
-  op.gradient("w");
-  if (spec.bias) op.gradient("b");
+  if (spec.needs_dx) op.gradient("x", kGradient, {.first = spec.rows});
+  // What dx is added to has no such parts.
+  const int64_t parts = spec.adds_to_dx ? 1 : spec.out;
+  op.gradient("w", kGradient, {.first = parts}, {.last = parts});
+  if (spec.bias) op.gradient("b", kGradient, {.last = parts});
   op.activations = {"x"};
   op.parameters = {"w"};
   if (is_last)

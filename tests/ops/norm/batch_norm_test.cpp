@@ -85,8 +85,10 @@ OpCase forward_case(const Shape& shape, const Fill& x = between(-1, 3), const To
 
 OpCase batch_norm_case(const Shape& shape, const Behind& behind = {}) {
   OpCase op = forward_case(shape, between(-1, 3), kNormalized, kSum, behind);
-  op.output_gradient("y").gradient("x", kNormalized).gradient("scale", kNormalized).gradient("shift");
-  if (behind.adds) op.gradient("added");
+  const Parts channels{.last = shape[-1]};
+  op.output_gradient("y").gradient("x", kNormalized, channels).gradient("scale", kNormalized, channels);
+  op.gradient("shift", kGradient, channels);
+  if (behind.adds) op.gradient("added", kGradient, channels);
   if (behind.relu) op.kinks = 0.01, op.overwritten = {"dy"};
   op.may_alias = {{"dx", "dy"}};
   if (behind.adds) op.may_alias.emplace_back("dadded", "dy");
@@ -158,8 +160,9 @@ OpCase inference_case(const Shape& shape, const Fill& x, const Fill& mean, const
 /// As a frozen layer has it.
 OpCase with_gradient(const Shape& shape, const Behind& behind) {
   OpCase op = inference_case(shape, {}, {}, between(0.1, 2), kNormalized, behind);
-  op.output_gradient("y").gradient("x");
-  if (behind.adds) op.gradient("added");
+  const Parts elements{.first = shape.elements()};
+  op.output_gradient("y").gradient("x", kGradient, elements);
+  if (behind.adds) op.gradient("added", kGradient, elements);
   if (behind.relu) op.kinks = 0.01, op.overwritten = {"dy"};
   op.may_alias = {{"dx", "dy"}};
   if (behind.adds) op.may_alias.emplace_back("dadded", "dy");

@@ -57,15 +57,19 @@ OpCase forward_case(const GroupNormSpec& spec, const Shape& shape, bool has_shif
 
 OpCase adding_case(const GroupNormSpec& spec, const Shape& shape) {
   OpCase op = forward_case(spec, shape, true, between(-1, 3), kNormalized, true);
-  op.output_gradient("y").gradient("x", kNormalized).gradient("scale", kNormalized).gradient("shift");
+  const Parts channels{.last = shape[2]};
+  op.output_gradient("y").gradient("x", kNormalized, {.first = shape[0]});
+  op.gradient("scale", kNormalized, channels).gradient("shift", kGradient, channels);
   op.may_alias.clear();
   return op.adds_to_gradient("x");
 }
 
 OpCase group_norm_case(const GroupNormSpec& spec, const Shape& shape, bool has_shift = true) {
   OpCase op = forward_case(spec, shape, has_shift);
-  op.output_gradient("y").gradient("x", kNormalized).gradient("scale", kNormalized);
-  if (has_shift) op.gradient("shift");
+  const Parts channels{.last = shape[2]};
+  op.output_gradient("y").gradient("x", kNormalized, {.first = shape[0]});
+  op.gradient("scale", kNormalized, channels);
+  if (has_shift) op.gradient("shift", kGradient, channels);
   op.may_alias = {{"dx", "dy"}};  // not y and x, which backward reads
   return op;
 }

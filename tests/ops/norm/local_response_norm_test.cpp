@@ -30,7 +30,7 @@ Values oracle_of(const LocalResponseNormSpec& spec, int64_t rows, int64_t channe
 OpCase local_response_norm_case(const LocalResponseNormSpec& spec, const Shape& shape, const Fill& x = {}) {
   OpCase op;
   op.input("x", shape, x).output("y", shape, kFunction).output("scale", shape, kRounding);
-  op.output_gradient("y").gradient("x", kGradient, std::max<int64_t>(shape[0], 1));
+  op.output_gradient("y").gradient("x", kGradient, {.first = shape[0]});
   op.runs([=](const OpCall& c) { local_response_norm_forward(c.exec, spec, c["x"], c["y"], c["scale"]); },
           [=](const OpCall& c) {
             local_response_norm_backward(c.exec, spec, c["x"], c["scale"], c["dy"], c["dx"]);

@@ -213,8 +213,10 @@ OpCase sync_batch_norm_case(const Shape& shape, const std::vector<int32_t>& vali
 }
 
 OpCase with_gradients(OpCase op, bool adds = false, bool relu = false) {
-  op.gradient("x", kNormalized).gradient("scale", kNormalized).gradient("shift");
-  if (adds) op.gradient("added");
+  const Parts channels{.last = op.operand("scale").shape[0]};
+  op.gradient("x", kNormalized, channels).gradient("scale", kNormalized, channels);
+  op.gradient("shift", kGradient, channels);
+  if (adds) op.gradient("added", kGradient, channels);
   if (relu) op.kinks = 0.01;
   op.may_alias = {{"dx", "dy"}};
   return op;

@@ -31,7 +31,7 @@ OpCase dropout_case(const DropoutSpec& spec, int64_t rows, int64_t width, bool a
   op.input("samples", {rows}, exactly(samples), DType::i64);
   op.input("x", {rows, width}).output("y", {rows, width}, spec.rate == 0 ? kExact : kRounding);
   if (adds) op.input("added", {rows, width});
-  op.output_gradient("y").gradient("x", kGradient, rows * width);
+  op.output_gradient("y").gradient("x", kGradient, {.first = rows * width});
   op.info.step = 9;
   op.runs([=](const OpCall& c) { dropout(c.exec, c.info, spec, c["samples"], c["x"], c["y"], c["added"]); },
           [=](const OpCall& c) { dropout(c.exec, c.info, spec, c["samples"], c["dy"], c["dx"]); });

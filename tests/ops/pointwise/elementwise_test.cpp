@@ -40,7 +40,7 @@ OpCase activation_forward_case(const ActivationSpec& spec, const Shape& shape, c
 
 OpCase activation_case(const ActivationSpec& spec, const Shape& shape) {
   OpCase op = activation_forward_case(spec, shape, between(-8, 8));
-  op.output_gradient("y").gradient("x", kGradient, shape.elements());
+  op.output_gradient("y").gradient("x", kGradient, {.first = shape.elements()});
   op.may_alias.emplace_back("dx", "dy");
   if (has_kinks(spec.function)) op.kinks = 0.001;
   return op;
@@ -103,7 +103,7 @@ Doubles with_bias(const Values& in) {
 OpCase bias_case(const Shape& shape) {
   OpCase op;
   op.input("x", shape).input("b", {shape[-1]}).output("y", shape, kRounding);
-  op.output_gradient("y").gradient("b", kSum);
+  op.output_gradient("y").gradient("b", kSum, {.last = shape[-1]});
   op.runs([](const OpCall& c) { bias_forward(c.exec, c["x"], c["b"], c["y"]); },
           [](const OpCall& c) { bias_backward(c.exec, c["dy"], c["db"]); });
   op.oracle = [](const Values& in) { return Values{{"y", with_bias(in)}}; };
@@ -133,8 +133,8 @@ OpCase bias_activation_case(const Shape& shape, Activation activation) {
   OpCase op;
   op.input("x", shape, between(-3, 3));
   op.input("b", {shape[-1]}, exactly(Doubles(static_cast<size_t>(shape[-1]), 0)));
-  op.output("y", shape, kFunction).output_gradient("y").gradient("x", kGradient, shape.elements());
-  op.gradient("b", kSum);
+  op.output("y", shape, kFunction).output_gradient("y").gradient("x", kGradient, {.first = shape.elements()});
+  op.gradient("b", kSum, {.last = shape[-1]});
   op.runs(
       [=](const OpCall& c) {
         expect(c["b"], DType::f32, {shape[-1]}, "bias: b");

@@ -31,7 +31,8 @@ OpCase multiply_forward_case(const Shape& shape) {
 /// backward reads a, so y does not overwrite it.
 OpCase multiply_case(const Shape& shape) {
   OpCase op = multiply_forward_case(shape);
-  op.output_gradient("y").gradient("a", kGradient).gradient("b", kSum);
+  op.output_gradient("y").gradient("a", kGradient, {.first = shape.elements()});
+  op.gradient("b", kSum, {.first = shape[0], .last = shape[-1]});
   op.may_alias = {{"da", "dy"}};
   op.may_be_absent = {"da", "db"};
   return op;

@@ -8,7 +8,7 @@ namespace {
 OpCase scale_case(int64_t rows, int64_t width, float factor) {
   OpCase op;
   op.input("x", {rows, width}).output("y", {rows, width}, kRounding);
-  op.output_gradient("y").gradient("x", kGradient);
+  op.output_gradient("y").gradient("x", kGradient, {.first = rows * width});
   op.runs([=](const OpCall& c) { scale(c.exec, factor, c["x"], c["y"]); },
           [=](const OpCall& c) { scale(c.exec, factor, c["dy"], c["dx"]); });
   op.oracle = [=](const Values& in) {

@@ -14,7 +14,7 @@ OpCase mean_case(int64_t samples, int64_t positions, int64_t channels, bool mask
   for (int64_t i = 0; i < samples * positions; ++i) mask.push_back(i / positions != 1 && i % 3 != 1);
   if (masked) op.input("mask", {samples, positions}, exactly(mask));
   op.output("y", {samples, channels}, kSum).output_gradient("y");
-  op.gradient("x", kGradient, std::max<int64_t>(samples, 1));
+  op.gradient("x", kGradient, {.first = samples, .last = channels});
   op.runs([](const OpCall& c) { mean_positions_forward(c.exec, c["x"], c["mask"], c["y"]); },
           [](const OpCall& c) { mean_positions_backward(c.exec, c["mask"], c["dy"], c["dx"]); });
   op.oracle = [=](const Values& in) {

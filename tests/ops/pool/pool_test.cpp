@@ -86,7 +86,7 @@ OpCase max_pool_case(const PoolSpec& spec, const Fill& x = {}) {
 }
 
 OpCase with_gradient(OpCase op, int64_t samples, const Tolerance& tolerance = kGradient) {
-  op.output_gradient("y").gradient("x", tolerance, samples);
+  op.output_gradient("y").gradient("x", tolerance, {.first = samples, .last = op.operand("x").shape[-1]});
   return op;
 }
 

@@ -29,7 +29,7 @@ OpCase pad_case(PadSpec spec, int64_t samples) {
   spec.samples = samples;
   OpCase op;
   op.input("x", spec.input_shape()).output("y", spec.output_shape(), kExact);
-  op.output_gradient("y").gradient("x", kGradient, std::max<int64_t>(samples, 1));
+  op.output_gradient("y").gradient("x", kGradient, {.first = samples, .last = spec.channels});
   op.runs([=](const OpCall& c) { pad_forward(c.exec, spec, c["x"], c["y"]); },
           [=](const OpCall& c) { pad_backward(c.exec, spec, c["dy"], c["dx"]); });
   op.oracle = [=](const Values& in) { return Values{{"y", oracle_of(spec, in["x"])}}; };

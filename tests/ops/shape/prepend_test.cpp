@@ -11,7 +11,7 @@ OpCase prepend_case(int64_t samples, int64_t positions, int64_t channels) {
   OpCase op;
   op.input("token", {channels}).input("x", {samples, positions, channels});
   op.output("y", {samples, positions + 1, channels}, kExact).output_gradient("y");
-  op.gradient("token", kSum).gradient("x", kGradient, std::max<int64_t>(samples, 1));
+  op.gradient("token", kSum).gradient("x", kGradient, {.first = samples});
   op.may_be_absent = {"dtoken", "dx"};
   op.activations = {"x", "y"};
   op.parameters = {"token"};

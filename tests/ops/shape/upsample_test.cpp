@@ -56,7 +56,7 @@ OpCase upsample_case(UpsampleSpec spec, int64_t samples) {
   op.input("x", {samples, in[0], in[1], in[2], spec.channels});
   op.output("y", {samples, spec.outputs(0), spec.outputs(1), spec.outputs(2), spec.channels},
             spec.linear ? kRounding : kExact);
-  op.output_gradient("y").gradient("x", kGradient, std::max<int64_t>(samples, 1));
+  op.output_gradient("y").gradient("x", kGradient, {.first = samples, .last = spec.channels});
   op.runs([=](const OpCall& c) { upsample_forward(c.exec, spec, c["x"], c["y"]); },
           [=](const OpCall& c) { upsample_backward(c.exec, spec, c["dy"], c["dx"]); });
   op.oracle = [=](const Values& values) { return Values{{"y", oracle_of(spec, values["x"])}}; };

@@ -47,16 +47,27 @@ OpCase& OpCase::output_gradient(const std::string& name, const Fill& fill) {
   return input("d" + name, operand(name).shape, fill, operand(name).dtype);
 }
 
-OpCase& OpCase::gradient(const std::string& name, const Tolerance& tolerance, int64_t parts) {
+size_t Parts::part_of(size_t i, size_t elements) const {
+  const auto each = elements / static_cast<size_t>(first), lasts = static_cast<size_t>(last);
+  return i / each * lasts + i % lasts;
+}
+
+size_t Parts::place(size_t part, size_t element, size_t elements) const {
+  const auto each = elements / static_cast<size_t>(first), lasts = static_cast<size_t>(last);
+  return part / lasts * each + element * lasts + part % lasts;
+}
+
+OpCase& OpCase::gradient(const std::string& name, const Tolerance& tolerance, Parts parts,
+                         Parts output_parts) {
   const Operand& of = operand(name);
-  operands.push_back({"d" + name,
-                      Operand::Role::gradient,
-                      of.shape,
-                      of.dtype,
-                      {},
-                      tolerance,
-                      name,
-                      std::max<int64_t>(parts, 1)});
+  for (Parts* const division : {&parts, &output_parts}) {
+    division->first = std::max<int64_t>(division->first, 1);
+    division->last = std::max<int64_t>(division->last, 1);
+  }
+  INVARIANT(parts.count() == output_parts.count(), "{}: {} parts, but {} of the outputs", name, parts.count(),
+            output_parts.count());
+  operands.push_back(
+      {"d" + name, Operand::Role::gradient, of.shape, of.dtype, {}, tolerance, name, parts, output_parts});
   return *this;
 }
 

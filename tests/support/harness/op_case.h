@@ -58,6 +58,16 @@ struct OpRoutines {
   size_t workspace_bytes = 0;
 };
 
+/// A tensor's division into parts: its first axis into `first` of them, each of those by its last axis into
+/// `last`.
+struct Parts {
+  int64_t first = 1, last = 1;
+  int64_t count() const { return first * last; }
+  /// The part of an element of a tensor with `elements`, and where the elements of a part are.
+  size_t part_of(size_t i, size_t elements) const;
+  size_t place(size_t part, size_t element, size_t elements) const;
+};
+
 struct Operand {
   enum class Role {
     input,     ///< read, never changed
@@ -72,8 +82,9 @@ struct Operand {
   Fill fill = {};                ///< input, state
   Tolerance tolerance = kExact;  ///< output, state, gradient
   std::string of = {};
-  int64_t parts = 1;  ///< gradient: `of` and the outputs consist of so many parts that have nothing to do
-                      ///< with each other, so that differences are taken in all of them at once
+  /// gradient: as many parts of `of` as of the outputs, each of which depends on one of them only, so that
+  /// differences are taken in all of them at once.
+  Parts parts = {}, output_parts = {};
   bool is_written() const { return role != Role::input; }
 };
 
@@ -87,7 +98,10 @@ struct OpCase {
   /// backward reads dNAME, the gradient of this output.
   OpCase& output_gradient(const std::string& name, const Fill& fill = {});
   /// The operation writes dNAME, the gradient of this input.
-  OpCase& gradient(const std::string& name, const Tolerance& tolerance = kGradient, int64_t parts = 1);
+  OpCase& gradient(const std::string& name, const Tolerance& tolerance, Parts parts, Parts output_parts);
+  OpCase& gradient(const std::string& name, const Tolerance& tolerance = kGradient, Parts parts = {}) {
+    return gradient(name, tolerance, parts, parts);
+  }
 
   /// backward adds dNAME to what is there. After everything else of the case.
   OpCase& adds_to_gradient(const std::string& name);

@@ -53,7 +53,7 @@ Op scale(
   op.add("plain", 5, [=](int64_t rows) {
     OpCase c;
     c.input("x", {rows, 3}).input("w", {3}).output("y", {rows, 3}, kRounding).output_gradient("y");
-    c.gradient("x", kGradient, rows).gradient("w", kGradient);
+    c.gradient("x", kGradient, {.first = rows}).gradient("w", kGradient);
     const Scale scale{rows};
     c.runs(
         [=](const OpCall& call) {
@@ -202,7 +202,7 @@ TEST(OpCheck, FindsKinksThatTheCaseDoesNotName) {
   op.input("x", {4}, exactly({0, 1, -1, 2}))
       .output("y", {4}, kExact)
       .output_gradient("y")
-      .gradient("x", kGradient, 4);
+      .gradient("x", kGradient, {.first = 4});
   op.oracle = [](const Values& in) {
     Values out = {{"y", in["x"]}};
     for (double& value : out["y"]) value = std::max(value, 0.0);

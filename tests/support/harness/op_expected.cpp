@@ -16,14 +16,14 @@ constexpr double kStep = 1e-5;
 constexpr double kKink = 1e-3;  ///< a slope to the right that differs from that to the left by more
 
 /// The weighted sums of the outputs, of each part by itself.
-Doubles weighted_sums(const OpCase& op, const Values& inputs, size_t parts) {
-  Doubles sums(parts);
+Doubles weighted_sums(const OpCase& op, const Values& inputs, const Parts& parts) {
+  Doubles sums(static_cast<size_t>(parts.count()));
   for (const auto& [name, y] : (op.smooth ? op.smooth : op.oracle)(inputs)) {
     const Doubles& weights = op.weights.contains(name) ? op.weights[name] : inputs["d" + name];
     if (weights.empty()) continue;
-    INVARIANT(weights.size() == y.size() && y.size() % parts == 0, "{}: {} values, {} weights, {} parts",
-              name, y.size(), weights.size(), parts);
-    for (size_t i = 0; i < y.size(); ++i) sums[i / (y.size() / parts)] += weights[i] * y[i];
+    INVARIANT(weights.size() == y.size() && y.size() % sums.size() == 0,
+              "{}: {} values, {} weights, {} parts", name, y.size(), weights.size(), sums.size());
+    for (size_t i = 0; i < y.size(); ++i) sums[parts.part_of(i, y.size())] += weights[i] * y[i];
   }
   return sums;
 }
@@ -31,7 +31,7 @@ Doubles weighted_sums(const OpCase& op, const Values& inputs, size_t parts) {
 void differentiate(const OpCase& op, const Operand& gradient, Values inputs, Expected& expected) {
   Doubles& x = inputs[gradient.of];
   const Doubles original = x;
-  const auto parts = static_cast<size_t>(gradient.parts);
+  const auto parts = static_cast<size_t>(gradient.parts.count());
   Doubles& slopes = expected.values[gradient.name];
   std::vector<bool>& kinks = expected.kinks[gradient.name];
   slopes.resize(x.size());
@@ -39,17 +39,23 @@ void differentiate(const OpCase& op, const Operand& gradient, Values inputs, Exp
   if (x.empty()) return;
   INVARIANT(x.size() % parts == 0, "{}: {} values in {} parts", gradient.of, x.size(), parts);
   const size_t each = x.size() / parts;
-  const Doubles here = weighted_sums(op, inputs, parts);
+  const auto place = [&](size_t part, size_t element) {
+    return gradient.parts.place(part, element, x.size());
+  };
+  const Doubles here = weighted_sums(op, inputs, gradient.output_parts);
   const auto moved = [&](size_t element, double step) {
-    for (size_t i = element; i < x.size(); i += each) x[i] = original[i] + step;
-    Doubles sums = weighted_sums(op, inputs, parts);
-    for (size_t i = element; i < x.size(); i += each) x[i] = original[i];
+    for (size_t part = 0; part < parts; ++part) x[place(part, element)] += step;
+    Doubles sums = weighted_sums(op, inputs, gradient.output_parts);
+    for (size_t part = 0; part < parts; ++part) {
+      const size_t i = place(part, element);
+      x[i] = original[i];
+    }
     return sums;
   };
   for (size_t element = 0; element < each; ++element) {
     const Doubles above = moved(element, kStep), below = moved(element, -kStep);
     for (size_t part = 0; part < parts; ++part) {
-      const size_t i = part * each + element;
+      const size_t i = place(part, element);
       slopes[i] = (above[part] - below[part]) / (2 * kStep);
       kinks[i] = std::abs((above[part] - here[part]) - (here[part] - below[part])) > kKink * kStep;
     }
