@@ -4,6 +4,7 @@
 
 #include "io/checkpoint/checkpoint.h"
 #include "io/hdf5/hdf5.h"
+#include "io/safetensors/write_safetensors.h"
 
 namespace lockstep {
 namespace {
@@ -37,6 +38,18 @@ void checkpoint(const std::string& path, int64_t elements) {
   save_checkpoint(path, result);
 }
 
+void safetensors(const std::string& path) {
+  const auto weights = counting<float>(8, 1000);
+  const auto bytes = counting<uint8_t>(8, 251);
+  const int64_t steps = 3;
+  write_safetensors(path, std::vector<NamedTensor>{{"conv.weight", {weights.data(), DType::f32, {2, 2, 2}}},
+                                                   {"norm.num_batches_tracked", {&steps, DType::i64, {}}},
+                                                   {"half", {bytes.data(), DType::f16, {4}}},
+                                                   {"brain", {bytes.data(), DType::bf16, {2, 2}}},
+                                                   {"double", {bytes.data(), DType::f64, {1}}},
+                                                   {"none", {bytes.data(), DType::u8, {0}}}});
+}
+
 }  // namespace
 }  // namespace lockstep
 
@@ -50,4 +63,6 @@ int main(int, char** arguments) {
   dataset<float, int64_t>(folder + "/dataset/gzip.h5", {6}, {.chunk = {2, 4, 4}, .deflate = 4});
   checkpoint(folder + "/checkpoint/small.h5", 8);
   checkpoint(folder + "/checkpoint/larger.h5", 200);
+  std::filesystem::create_directories(folder + "/safetensors");
+  safetensors(folder + "/safetensors/all-types");
 }

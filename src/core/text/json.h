@@ -1,6 +1,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,14 @@ namespace lockstep {
 nlohmann::json parse_json(std::string_view text);
 /// The same without an exception: is_discarded() of the result says that it is not JSON.
 nlohmann::json try_parse_json(std::string_view text);
+
+/// Why parse_strict_json() refuses a document that is JSON.
+struct JsonRefusal : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+/// Parses a document that may be hostile. Throws what parse_json() does, and JsonRefusal if an object has a
+/// name twice, of which JSON libraries keep one or the other, or if there are more than `max_depth` levels.
+nlohmann::json parse_strict_json(std::string_view text, int max_depth);
 
 /// The text of a value: on one line, or with each level indented by `indent` spaces. Bytes that are not
 /// UTF-8 become U+FFFD.
