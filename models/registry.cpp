@@ -26,6 +26,12 @@ const ModelEntry* find_model(const std::string& name) {
   return found == model_registry().end() ? nullptr : &*found;
 }
 
+std::vector<Naming> namings_of(const ModelSpec& spec) {
+  const ModelEntry* const entry = spec.file.empty() ? find_model(spec.name) : nullptr;
+  if (entry == nullptr || entry->namings.empty()) return {{.library = "PyTorch"}};
+  return entry->namings;
+}
+
 const std::string& ModelRequest::choice(const std::string& key, const std::vector<std::string>& known) const {
   const std::string& value = text(key);
   if (std::ranges::find(known, value) == known.end())

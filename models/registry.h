@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "models/naming.h"
 #include "src/core/range.h"
 #include "src/core/text/suggest.h"
 #include "src/graph/graph.h"
@@ -69,6 +70,9 @@ struct ModelEntry {
   ModelUse standard;
   /// A version with every kind of block that computes a sample in well under a millisecond, for tests.
   ModelUse small;
+  /// Names of weights in files of PyTorch's libraries: the first are those that `model export` writes. Empty:
+  /// the same as here.
+  std::vector<Naming> namings = {};
 };
 
 /// All built-in models; adding one is one file in zoo/ and one line in zoo/architectures.h.
@@ -76,6 +80,9 @@ const std::vector<ModelEntry>& model_registry();
 
 /// The model with this name, or null.
 const ModelEntry* find_model(const std::string& name);
+
+/// The namings of the spec's model; never empty. A model file has Lockstep's own names.
+std::vector<Naming> namings_of(const ModelSpec& spec);
 
 /// Familiar names of built-in models and of their keys.
 Synonyms model_synonyms();

@@ -75,6 +75,16 @@ Graph build_densenet(const ModelRequest& request) {
   return graph;
 }
 
+/// In the weights that torchvision publishes, the layers of a block have the names of its first version.
+std::vector<Naming> densenet_namings() {
+  return {{.library = "torchvision"},
+          {.library = "torchvision-hub",
+           .renamings = {{".norm1.", ".norm.1."},
+                         {".conv1.", ".conv.1."},
+                         {".norm2.", ".norm.2."},
+                         {".conv2.", ".conv.2."}}}};
+}
+
 ModelEntry densenet(int depth, const Integers& blocks, int64_t growth, int64_t stem_filters) {
   return {
       .name = fmt::format("densenet{}", depth),
@@ -94,7 +104,8 @@ ModelEntry densenet(int depth, const Integers& blocks, int64_t growth, int64_t s
                              {"growth", int64_t{3}},
                              {"bottleneck", int64_t{2}},
                              {"stem_filters", int64_t{4}},
-                             {"dropout", 0.2}})};
+                             {"dropout", 0.2}}),
+      .namings = densenet_namings()};
 }
 
 }  // namespace

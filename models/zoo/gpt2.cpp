@@ -93,6 +93,17 @@ std::vector<ModelKey> keys_with(int64_t layers, int64_t heads, int64_t width, in
       {"pad_vocabulary", "number that the rows of the embedding are padded to a multiple of", int64_t{1}}};
 }
 
+/// Hugging Face's linear layers (Conv1D) store weights as (in, out). Its files with a head have the prefix,
+/// and older ones the masks of attention.
+std::vector<Naming> gpt2_namings() {
+  return {{.library = "huggingface",
+           .renamings = {{".c_attn.weight", ".c_attn.weight", 0, true},
+                         {".c_proj.weight", ".c_proj.weight", 0, true},
+                         {".c_fc.weight", ".c_fc.weight", 0, true}},
+           .prefix = "transformer.",
+           .ignored = {".attn.bias", ".attn.masked_bias"}}};
+}
+
 }  // namespace
 
 std::vector<ModelEntry> zoo::gpt2_models() {
@@ -114,14 +125,16 @@ std::vector<ModelEntry> zoo::gpt2_models() {
        .keys = keys_with(12, 12, 768, 1024),
        .build = build_gpt2,
        .standard = published,
-       .small = small},
+       .small = small,
+       .namings = gpt2_namings()},
       {.name = "gpt2_mini",
        .description = "GPT-2 at a size for characters",
        .paper = paper,
        .keys = keys_with(4, 4, 256, 256),
        .build = build_gpt2,
        .standard = characters,
-       .small = small},
+       .small = small,
+       .namings = gpt2_namings()},
   };
 }
 

@@ -72,6 +72,32 @@ Graph build_vit(const ModelRequest& request) {
   return std::move(model.graph);
 }
 
+std::vector<Naming> vit_namings() {
+  const std::vector<Renaming> torchvision = {
+      {"class_token.weight", "class_token", 2},
+      {"encoder.pos_embedding.weight", "encoder.pos_embedding", 1},
+  };
+  // In the weights that torchvision publishes, the linear layers of a block have the names of its first
+  // version.
+  std::vector<Renaming> hub = torchvision;
+  hub.insert(hub.end(), {{".mlp.0.", ".mlp.linear_1."}, {".mlp.3.", ".mlp.linear_2."}});
+  return {{.library = "torchvision", .renamings = torchvision},
+          {.library = "torchvision-hub", .renamings = hub},
+          {.library = "timm",
+           .renamings = {{"class_token.weight", "cls_token", 2},
+                         {"encoder.pos_embedding.weight", "pos_embed", 1},
+                         {"conv_proj.", "patch_embed.proj."},
+                         {"encoder.layers.encoder_layer_", "blocks."},
+                         {".ln_1.", ".norm1."},
+                         {".self_attention.in_proj_", ".attn.qkv."},
+                         {".self_attention.out_proj.", ".attn.proj."},
+                         {".ln_2.", ".norm2."},
+                         {".mlp.0.", ".mlp.fc1."},
+                         {".mlp.3.", ".mlp.fc2."},
+                         {"encoder.ln.", "norm."},
+                         {"heads.head.", "head."}}}};
+}
+
 ModelEntry entry(const char* name, const char* description, int64_t width, int64_t heads) {
   return {.name = name,
           .description = description,
@@ -93,7 +119,8 @@ ModelEntry entry(const char* name, const char* description, int64_t width, int64
                      {"heads", int64_t{2}},
                      {"width", int64_t{8}},
                      {"mlp", int64_t{12}},
-                     {"dropout", 0.25}}}};
+                     {"dropout", 0.25}}},
+          .namings = vit_namings()};
 }
 
 }  // namespace
