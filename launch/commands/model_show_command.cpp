@@ -13,12 +13,10 @@
 #include "launch/commands/program.h"
 #include "launch/config/config.h"
 #include "launch/config/device_names.h"
-#include "launch/config/model_keys.h"
 #include "launch/report/layer_table.h"
 #include "launch/report/memory_table.h"
-#include "launch/report/model_list.h"
 #include "launch/report/report.h"
-#include "launch/run/sample_shape.h"
+#include "launch/run/named_model.h"
 #include "launch/run/trained_model.h"
 #include "src/core/counted.h"
 #include "src/core/error.h"
@@ -33,11 +31,9 @@ namespace lockstep {
 
 namespace {
 
-struct ShowArguments {
-  std::string model, input, positions, device;
-  int64_t outputs = 0;  ///< 0: as many as the model's standard data has
+struct ShowArguments : ModelArguments {
+  std::string device;
   int64_t ranks = 1;
-  std::vector<std::string> sets;
   bool all = false, options = false, parameters = false, json = false;
 };
 
@@ -49,47 +45,6 @@ struct Shown {
   NetworkOutput output = {};
   Json run = {};  ///< of a run that has ended: "memory" in the last line of its metrics; otherwise null
 };
-
-std::vector<std::string> sets_of(const ShowArguments& arguments) {
-  std::vector<std::string> sets = arguments.sets;
-  if (!arguments.device.empty()) sets.push_back("run.device=" + arguments.device);
-  return sets;
-}
-
-bool is_model_file(const std::string& model) {
-  return model.ends_with(".toml") || model.find('/') != std::string::npos;
-}
-
-/// The config of `lockstep train --set model.name=MODEL`, or model.file when MODEL is a file.
-Config config_of(const ShowArguments& arguments) {
-  const bool file = is_model_file(arguments.model);
-  if (!file) model_named(arguments.model);
-  std::vector<std::string> sets{(file ? "model.file=" : "model.name=") + arguments.model};
-  for (std::string& set : sets_of(arguments)) sets.push_back(std::move(set));
-  return load_config("", sets);
-}
-
-/// The data to show a model for: what the arguments say, else the model's standard data. A model file has no
-/// such data and is shown for small images.
-ModelUse data_of(const ShowArguments& arguments, bool tokens) {
-  ModelUse use{{DType::f32, {28, 28, 1}}, {10}};
-  if (!is_model_file(arguments.model)) use = model_named(arguments.model).standard;
-  if (arguments.outputs > 0) use.output.width = arguments.outputs;
-  if (!arguments.input.empty()) {
-    use.input.shape = parse_sample_shape("--input", arguments.input);
-    // Along the first axes, as many as in the standard data.
-    std::vector<int64_t> positions = extents_of(use.input.shape);
-    positions.resize(std::min(positions.size(), static_cast<size_t>(use.output.positions.rank())));
-    use.output.positions = Shape(positions);
-  }
-  if (tokens) {
-    use.input.dtype = DType::i32;
-    use.output.positions = use.input.shape;
-  } else if (!arguments.positions.empty()) {
-    use.output.positions = parse_sample_shape("--positions", arguments.positions);
-  }
-  return use;
-}
 
 bool is_run(const std::string& model) {
   return find_model(model) == nullptr && (model.ends_with(".h5") || std::filesystem::is_directory(model));
@@ -108,7 +63,7 @@ Json memory_of_run(const std::string& from) {
 
 Shown shown_run(const ShowArguments& arguments) {
   const LoadedCheckpoint loaded = load_trained(arguments.model, arguments.model);
-  Shown shown{.config = parse_config(loaded.text("config"), loaded.path, "/", sets_of(arguments)),
+  Shown shown{.config = parse_config(loaded.text("config"), loaded.path, "/", arguments.sets),
               .data = parse_signature(loaded.text("data")),
               .run = memory_of_run(arguments.model)};
   const Task task(Exec{}, shown.config, shown.data);
@@ -120,16 +75,8 @@ Shown shown_run(const ShowArguments& arguments) {
 /// A model for the samples and targets of the command line.
 Shown shown_model(const ShowArguments& arguments) {
   Shown shown{.config = config_of(arguments)};
-  const TargetTask task = target_task(shown.config);
-  const ModelUse use = data_of(arguments, task == TargetTask::tokens);
-  const bool numbers = task == TargetTask::values || task == TargetTask::labels;
-  shown.data = {.x_shape = use.input.shape,
-                .x_dtype = use.input.dtype == DType::i32 ? DType::i32 : DType::u8,
-                .target_kind = task == TargetTask::values   ? TargetKind::values
-                               : task == TargetTask::labels ? TargetKind::labels
-                                                            : TargetKind::classes,
-                .y_shape = numbers ? Shape{use.output.width} : use.output.positions,
-                .outputs = use.output.width};
+  const ModelUse use = assumed_use(arguments, shown.config);
+  shown.data = assumed_signature(shown.config, use);
   shown.input = use.input;
   shown.output = use.output;
   return shown;
@@ -286,23 +233,19 @@ void add_model_show(Command model, Program& program) {
   Command show = model.add_command("show", "Show layers, shapes, parameters, work and memory");
   auto arguments = std::make_shared<ShowArguments>();
   show.add("MODEL", arguments->model, "A model's name, a model file or a run").required();
-  show.add("--input", arguments->input, "Shape of a sample; default: the model's standard data")
-      .type("H,W,C");
-  show.add("--outputs", arguments->outputs, "Classes or width of the target; default: as --input")
-      .type("N")
-      .check(whole_number(1, int64_t{1} << 32));
-  show.add("--positions", arguments->positions, "Extents of the positions that each have an output")
-      .type("H,W");
+  add_sample_options(show, *arguments);
   show.add("--ranks", arguments->ranks, "Ranks that share the global batch; default: 1")
       .type("N")
       .check(whole_number(1, 65536));
-  show.add_set(arguments->sets);
   show.add_device(arguments->device);
   show.add_flag("--all", arguments->all, "List each layer of a deep model, not blocks");
   show.add_flag("--options", arguments->options, "List the kind and the options of each layer");
   show.add_flag("--parameters", arguments->parameters, "List the tensors with their names in a checkpoint");
   show.add_flag("--json", arguments->json, "Print JSON");
-  show.action(program, [arguments] { return run_show(*arguments); });
+  show.action(program, [arguments] {
+    if (!arguments->device.empty()) arguments->sets.push_back("run.device=" + arguments->device);
+    return run_show(*arguments);
+  });
 }
 
 }  // namespace lockstep
