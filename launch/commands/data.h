@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "io/dataset/dataset.h"
@@ -35,7 +36,7 @@ void add_source(Command command, SourceArguments& arguments, const std::string& 
 
 /// Checks an output path: its name must match the format, and an existing file is replaced only on request.
 /// Throws Error(usage).
-void check_result(const std::string& out, bool force);
+void check_result(const std::string& out, bool force, std::string_view format = "HDF5");
 /// Ends a command that examined a file with an error that lists its problems and names it once; 0 if there
 /// are none.
 int end_with_problems(const std::string& file, const std::vector<std::string>& problems);

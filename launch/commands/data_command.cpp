@@ -28,8 +28,8 @@
 
 namespace lockstep {
 
-void check_result(const std::string& out, bool force) {
-  check_file_format("OUT", out, "HDF5");
+void check_result(const std::string& out, bool force, std::string_view format) {
+  check_file_format("OUT", out, format);
   if (!force && std::filesystem::exists(out))
     fail(ExitCode::usage, "{} exists already. Name another file, or add --force to replace it.", out);
 }

@@ -55,6 +55,8 @@ void add_model_command(Command app, Program& program) {
   list.action(program, [listed] { return run_list(*listed); });
 
   add_model_show(model, program);
+  add_model_export(model, program);
+  add_model_import(model, program);
 }
 
 }  // namespace lockstep

@@ -23,7 +23,7 @@
 #include "launch/run/find_run.h"
 #include "launch/run/generated_digits.h"
 #include "launch/run/run_folder.h"
-#include "launch/run/trained_model.h"
+#include "launch/weights/initial_weights.h"
 #include "src/core/console.h"
 #include "src/core/log.h"
 #include "src/core/text/json.h"
@@ -219,8 +219,7 @@ int run_train(Program& program, const TrainArguments& arguments) {
     resume = {{decision.checkpoint, load_checkpoint(decision.checkpoint)}, arguments.allow_changed};
   TrainerParts parts;
   // A resumed run has all values from its checkpoint.
-  if (!resume && !config.init_from.empty())
-    parts.initial = load_trained(world, config.init_from, "model.init_from = " + config.init_from);
+  if (!resume && !config.init_from.empty()) parts.initial = initial_weights(world, config);
   Trainer trainer(world, device.exec(), config, model_factory(config), resume, std::move(parts));
   const bool resumed = resume.has_value();
   resume.reset();  // as large as the model

@@ -13,7 +13,7 @@ namespace lockstep {
 /// fields' initial values.
 struct Config : TrainOptions {
   ModelSpec model;
-  std::string init_from;  ///< [model] init_from: a run folder or a checkpoint, absolute; "": none
+  std::string init_from;  ///< [model] init_from: a run folder, a checkpoint or weights, absolute; "": none
 };
 
 /// Reads a config file, or the defaults if `path` is empty, and then applies `sets`, each "key=value" with a

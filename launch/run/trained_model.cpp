@@ -27,6 +27,8 @@ LoadedCheckpoint load_trained(const std::string& from, const std::string& what) 
   if (const std::string run = run_suggestion(from);
       path.extension() != ".h5" && is_regular_file(path) && !run.empty())
     fail(ExitCode::data, "{} is not a checkpoint{}", what, run);
+  if (path.extension() == ".safetensors")
+    fail(ExitCode::data, "{} holds weights alone. Make a checkpoint of it: lockstep model import", what);
   std::optional<LoadedCheckpoint> loaded = load_newest_checkpoint(from);
   if (!loaded) fail(ExitCode::data, "{}: no checkpoint in this folder{}", what, run_suggestion(from));
   return *std::move(loaded);

@@ -20,9 +20,9 @@ void add_model(std::vector<Option>& table) {
     if (!config.model.file.empty()) config.model.name.clear();
   };
   table.push_back(path("model.init_from", FIELD(init_from),
-                       "run folder or checkpoint from which a new run loads parameters and running "
-                       "statistics by name; tensors that are missing there or differ in shape are "
-                       "initialized as usual; if not set: all are"));
+                       "run folder, checkpoint or file of safetensors from which a new run loads parameters "
+                       "and running statistics by name; tensors that are missing there or differ in shape "
+                       "are initialized as usual; if not set: all are"));
 }
 
 }  // namespace lockstep::options

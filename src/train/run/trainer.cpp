@@ -70,7 +70,8 @@ Trainer::Trainer(World& world, Exec exec, const TrainOptions& options, const Mod
   if (resume)
     restore(*resume);
   else if (parts.initial)
-    initial_ = initialize_from(*parts.initial, exec_, setup_.parameters);
+    initial_ = initialize_from(parts.initial(setup_.task.input(), setup_.task.objective().network_output()),
+                               exec_, setup_.parameters);
   check_same_start(world_, setup_, state_.position);
 }
 

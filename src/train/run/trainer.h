@@ -1,12 +1,16 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "io/checkpoint/checkpoint.h"
 #include "io/probe/findings.h"
+#include "src/graph/network_output.h"
+#include "src/graph/value.h"
 #include "src/train/checkpoint/checkpointing.h"
 #include "src/train/checkpoint/initial_values.h"
 #include "src/train/control/stop_request.h"
@@ -18,12 +22,15 @@
 
 namespace lockstep {
 
+/// Returns the weights from which a new run starts, for a model that is built for these samples and targets.
+/// Called once on each rank, where it must return the same.
+using InitialWeights = std::function<LoadedCheckpoint(const Value& input, const NetworkOutput& output)>;
+
 /// Parts that replace those described by the options, if not null.
 struct TrainerParts {
   std::unique_ptr<Communicator> communicator;
   std::unique_ptr<Dataset> train;
-  /// The initial values of a new run: see initialize_from().
-  std::optional<LoadedCheckpoint> initial = std::nullopt;
+  InitialWeights initial = nullptr;  ///< see initialize_from()
 };
 
 /// Trains a model as described by options: epochs, validation, early stopping, checkpoints and the test.
