@@ -40,24 +40,25 @@ void require_possible(const Size& size) {
     throw BadImage(fmt::format("it claims a size of {}", to_string(size)));
 }
 
-Size size_of(std::span<const std::byte> bytes) {
+Size size_of(std::span<const std::byte> bytes, Unusual unusual) {
   switch (format_of(bytes)) {
     case Format::jpeg:
-      return size_of_jpeg(bytes);
+      return size_of_jpeg(bytes, unusual);
     case Format::png:
-      return size_of_png(bytes);
+      return size_of_png(bytes, unusual);
     case Format::none:
       break;
   }
   throw BadImage(bytes.empty() ? "it is empty" : "it is neither JPEG nor PNG");
 }
 
-void decode(std::span<const std::byte> bytes, const Size& size, std::span<std::byte> out) {
+void decode(std::span<const std::byte> bytes, const Size& size, std::span<std::byte> out, Unusual unusual) {
   INVARIANT(out.size() == static_cast<size_t>(size.height * size.width * size.channels), "{} bytes for {}",
             out.size(), to_string(size));
-  if (const Size found = size_of(bytes); !(found == size))
+  if (const Size found = size_of(bytes, unusual); !(found == size))
     throw BadImage(fmt::format("its size is {}", to_string(found)));
-  return format_of(bytes) == Format::jpeg ? decode_jpeg(bytes, size, out) : decode_png(bytes, size, out);
+  return format_of(bytes) == Format::jpeg ? decode_jpeg(bytes, size, out, unusual)
+                                          : decode_png(bytes, size, out, unusual);
 }
 
 }  // namespace lockstep::images

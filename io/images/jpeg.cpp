@@ -7,6 +7,7 @@
 #include <array>
 #include <csetjmp>
 #include <cstdio>
+#include <vector>
 // After cstdio, which it needs.
 #include <jerror.h>
 #include <jpeglib.h>
@@ -54,7 +55,9 @@ void start_jpeg(JpegDecoder& decoder, std::span<const std::byte> bytes) {
   decoder.info.progress = &decoder.progress;
   jpeg_mem_src(&decoder.info, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
   jpeg_read_header(&decoder.info, TRUE);
-  decoder.info.out_color_space = decoder.info.num_components == 1 ? JCS_GRAYSCALE : JCS_RGB;
+  decoder.info.out_color_space = decoder.info.num_components == 1   ? JCS_GRAYSCALE
+                                 : decoder.info.num_components == 4 ? JCS_CMYK
+                                                                    : JCS_RGB;
 }
 
 void set_jpeg_errors(JpegDecoder& decoder) {
@@ -92,34 +95,46 @@ void set_jpeg_errors(JpegDecoder& decoder) {
   throw error;
 }
 
-Size jpeg_size_in(const JpegDecoder& decoder) {
+Size jpeg_size_in(const JpegDecoder& decoder, Unusual unusual) {
   const int components = decoder.info.num_components;
-  if (components != 1 && components != 3)
+  if (components != 1 && components != 3 && !(components == 4 && unusual == Unusual::convert))
     throw BadImage(fmt::format("it is a JPEG of {} components; gray and RGB are supported", components));
-  const Size size{decoder.info.image_height, decoder.info.image_width, components};
-  require_possible(size);
-  return size;
+  require_possible({decoder.info.image_height, decoder.info.image_width, components});
+  return {decoder.info.image_height, decoder.info.image_width, components == 1 ? 1 : 3};
+}
+
+/// Four values a pixel, each inverted, to three.
+void rgb_of_cmyk(std::span<const std::byte> cmyk, std::span<std::byte> rgb) {
+  for (size_t pixel = 0; pixel < cmyk.size() / 4; ++pixel) {
+    const auto black = std::to_integer<unsigned>(cmyk[4 * pixel + 3]);
+    for (size_t c = 0; c < 3; ++c)
+      rgb[3 * pixel + c] =
+          static_cast<std::byte>((std::to_integer<unsigned>(cmyk[4 * pixel + c]) * black + 127) / 255);
+  }
 }
 
 }  // namespace
 
-Size size_of_jpeg(std::span<const std::byte> bytes) {
+Size size_of_jpeg(std::span<const std::byte> bytes, Unusual unusual) {
   JpegDecoder decoder{};
   set_jpeg_errors(decoder);
   if (!read_jpeg_header(decoder, bytes)) fail_jpeg(decoder);
   jpeg_destroy_decompress(&decoder.info);
-  return jpeg_size_in(decoder);
+  return jpeg_size_in(decoder, unusual);
 }
 
-void decode_jpeg(std::span<const std::byte> bytes, const Size& size, std::span<std::byte> out) {
+void decode_jpeg(std::span<const std::byte> bytes, const Size& size, std::span<std::byte> out, Unusual) {
   JpegDecoder decoder{};
   set_jpeg_errors(decoder);
   if (!read_jpeg_header(decoder, bytes)) fail_jpeg(decoder);
+  const bool is_cmyk = decoder.info.num_components == 4;
+  std::vector<std::byte> cmyk(is_cmyk ? out.size() / 3 * 4 : 0);
   const bool is_expected = decoder.info.image_height == size.height &&
                            decoder.info.image_width == size.width &&
-                           decoder.info.num_components == size.channels;
-  if (!is_expected || !read_jpeg_pixels(decoder, out)) fail_jpeg(decoder);
+                           (is_cmyk ? 3 : decoder.info.num_components) == size.channels;
+  if (!is_expected || !read_jpeg_pixels(decoder, is_cmyk ? std::span(cmyk) : out)) fail_jpeg(decoder);
   jpeg_destroy_decompress(&decoder.info);
+  if (is_cmyk) rgb_of_cmyk(cmyk, out);
 }
 
 }  // namespace lockstep::images
@@ -128,11 +143,13 @@ void decode_jpeg(std::span<const std::byte> bytes, const Size& size, std::span<s
 
 namespace lockstep::images {
 
-Size size_of_jpeg(std::span<const std::byte>) {
+Size size_of_jpeg(std::span<const std::byte>, Unusual) {
   throw BadImage("it is a JPEG, and this program was built without libjpeg (libjpeg62-turbo-dev)");
 }
 
-void decode_jpeg(std::span<const std::byte> bytes, const Size&, std::span<std::byte>) { size_of_jpeg(bytes); }
+void decode_jpeg(std::span<const std::byte> bytes, const Size&, std::span<std::byte>, Unusual unusual) {
+  size_of_jpeg(bytes, unusual);
+}
 
 }  // namespace lockstep::images
 

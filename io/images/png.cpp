@@ -63,7 +63,8 @@ void give_bytes(png_structp png, png_bytep out, png_size_t count) {
 /// Makes gray, RGB or either with alpha of 8 bits of what is stored.
 [[gnu::noinline]] bool prepare_png(PngDecoder& decoder) {
   if (setjmp(decoder.back) != 0) return false;
-  png_set_expand(decoder.png);  // palettes, 1 to 4 bits, and transparent colors as alpha
+  png_set_expand(decoder.png);    // palettes, 1 to 4 bits, and transparent colors as alpha
+  png_set_scale_16(decoder.png);  // if there are 16 bits
   png_set_interlace_handling(decoder.png);
   png_read_update_info(decoder.png, decoder.info);
   return true;
@@ -85,10 +86,10 @@ void destroy_png(PngDecoder& decoder) { png_destroy_read_struct(&decoder.png, &d
 }
 
 /// The size as it is decoded. Destroys the decoder if it throws.
-Size open_png(PngDecoder& decoder, std::span<const std::byte> bytes) {
+Size open_png(PngDecoder& decoder, std::span<const std::byte> bytes, Unusual unusual) {
   if (!read_png_header(decoder, bytes)) fail_png(decoder);
   try {
-    if (png_get_bit_depth(decoder.png, decoder.info) == 16)
+    if (unusual == Unusual::refuse && png_get_bit_depth(decoder.png, decoder.info) == 16)
       throw BadImage("it is a PNG of 16 bits a channel; 8 are supported");
     // Before libpng allocates a row.
     require_possible(
@@ -104,19 +105,20 @@ Size open_png(PngDecoder& decoder, std::span<const std::byte> bytes) {
 
 }  // namespace
 
-Size size_of_png(std::span<const std::byte> bytes) {
+Size size_of_png(std::span<const std::byte> bytes, Unusual unusual) {
   PngDecoder decoder{};
-  const Size size = open_png(decoder, bytes);
+  const Size size = open_png(decoder, bytes, unusual);
   destroy_png(decoder);
   return size;
 }
 
-void decode_png(std::span<const std::byte> bytes, const Size& size, std::span<std::byte> out) {
+void decode_png(std::span<const std::byte> bytes, const Size& size, std::span<std::byte> out,
+                Unusual unusual) {
   std::vector<png_bytep> rows;
   for (int64_t row = 0; row < size.height; ++row)
     rows.push_back(reinterpret_cast<png_bytep>(out.data() + row * size.width * size.channels));
   PngDecoder decoder{};
-  const Size found = open_png(decoder, bytes);
+  const Size found = open_png(decoder, bytes, unusual);
   const bool is_expected = found == size && png_get_rowbytes(decoder.png, decoder.info) ==
                                                 static_cast<size_t>(size.width * size.channels);
   if (!is_expected || !read_png_pixels(decoder, rows.data())) fail_png(decoder);
@@ -129,11 +131,13 @@ void decode_png(std::span<const std::byte> bytes, const Size& size, std::span<st
 
 namespace lockstep::images {
 
-Size size_of_png(std::span<const std::byte>) {
+Size size_of_png(std::span<const std::byte>, Unusual) {
   throw BadImage("it is a PNG, and this program was built without libpng (libpng-dev)");
 }
 
-void decode_png(std::span<const std::byte> bytes, const Size&, std::span<std::byte>) { size_of_png(bytes); }
+void decode_png(std::span<const std::byte> bytes, const Size&, std::span<std::byte>, Unusual unusual) {
+  size_of_png(bytes, unusual);
+}
 
 }  // namespace lockstep::images
 

@@ -1,37 +1,17 @@
 #include "io/import/import_text.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <set>
-#include <system_error>
 #include <vector>
 
 #include "io/checkpoint/atomic_hdf5.h"
+#include "io/import/read_text.h"
 #include "src/core/error.h"
 
 namespace lockstep {
 
 namespace {
-
-std::string read_file(const std::string& path) {
-  const auto refuse = [&](int error) {
-    fail(ExitCode::data, "{}: cannot read it: {}.", path, std::strerror(error));
-  };
-  std::error_code status;
-  if (std::filesystem::is_directory(path, status)) refuse(EISDIR);
-  errno = 0;
-  std::ifstream in(path, std::ios::binary);
-  if (!in) refuse(errno != 0 ? errno : EIO);
-  const std::string text(std::istreambuf_iterator<char>(in), {});
-  if (!in) refuse(EIO);
-  if (text.empty()) fail(ExitCode::data, "{}: the file is empty.", path);
-  return text;
-}
 
 /// The code point that begins at text[at], and moves `at` behind it (RFC 3629); -1 if there is none.
 int32_t next_code_point(const std::string& text, size_t& at) {
@@ -106,7 +86,7 @@ void write_ids(hdf5::File& file, const std::vector<int32_t>& ids, size_t train) 
 
 ImportedText import_text(const std::string& source, const std::string& out, const ImportTextOptions& options,
                          const std::function<void(int64_t done, int64_t all)>& progress) {
-  const std::string text = read_file(source);
+  const std::string text = read_text(source);
   std::vector<int32_t> ids, vocabulary;
   if (options.characters) {
     const auto bytes = static_cast<int64_t>(text.size());

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,9 +14,13 @@
 namespace lockstep {
 
 void add_check(Command data, Program& program);
+void add_import(Command data, Program& program);
 void add_repack(Command data, Program& program);
 void add_split(Command data, Program& program);
 void add_stats(Command data, Program& program);
+
+// Of `data import`, which add_import() adds.
+void add_import_images(Command import, Program& program);
 
 /// The samples that a command works on, and how they are read: SOURCE stands for data.train of a config, and
 /// --set for its keys.
@@ -40,6 +46,11 @@ void check_result(const std::string& out, bool force, std::string_view format = 
 /// Ends a command that examined a file with an error that lists its problems and names it once; 0 if there
 /// are none.
 int end_with_problems(const std::string& file, const std::vector<std::string>& problems);
+/// Reports bytes handled.
+using NoteBytes = std::function<void(int64_t done, int64_t all)>;
+/// Calls `run` and shows its progress.
+void with_progress(const Program& program, const std::string& what,
+                   const std::function<void(const NoteBytes&)>& run);
 /// Throws Error(usage) if an output path means one of the input files, also through links.
 void refuse_to_replace(const std::string& out, const std::vector<std::string>& inputs);
 

@@ -79,6 +79,26 @@ TEST(Image, ThatIsNotSupportedIsNamed) {
               HasSubstr("its size is 4 x 4, 3 channels"));
 }
 
+TEST(Image, ThatIsUnusualIsConverted) {
+  const auto converted = [](const std::vector<std::byte>& file, const Size& size) {
+    EXPECT_EQ(images::size_of(file, images::Unusual::convert), size);
+    std::vector<std::byte> out(static_cast<size_t>(size.height * size.width * size.channels));
+    images::decode(file, size, out, images::Unusual::convert);
+    return out;
+  };
+  // Big-endian: 0x0000, 0x0080 (0.498 of an eighth bit), 0x0081, 0xFFFF.
+  const std::vector<std::byte> wide = bytes_of(std::string("\0\0\0\x80\0\x81\xFF\xFF", 8));
+  EXPECT_EQ(converted(to_png({2, 2, 1}, wide, 16), {2, 2, 1}), bytes_of(std::string("\0\0\1\xFF", 4)));
+  // Inverted CMYK: 255 is no ink.
+  std::vector<std::byte> cmyk;
+  for (int i = 0; i < 64; ++i)
+    for (const int value : {255, 128, 0, 200}) cmyk.push_back(static_cast<std::byte>(value));
+  std::vector<std::byte> expected;
+  for (int i = 0; i < 64; ++i)
+    for (const int value : {200, 100, 0}) expected.push_back(static_cast<std::byte>(value));
+  EXPECT_LE(largest_difference(converted(to_jpeg({8, 8, 4}, cmyk), {8, 8, 3}), expected), 2);
+}
+
 TEST(Image, ThatEndsEarlyIsAnError) {
   const Size size{40, 40, 3};
   for (std::vector<std::byte> file : {to_png(size, smooth_image(size)), to_jpeg(size, smooth_image(size))}) {

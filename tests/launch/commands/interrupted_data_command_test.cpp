@@ -4,6 +4,7 @@
 #include <random>
 
 #include "tests/io/data_files.h"
+#include "tests/io/images/image_files.h"
 #include "tests/launch/commands/command_line.h"
 #include "tests/support/binary.h"
 
@@ -52,12 +53,21 @@ TEST_F(InterruptedDataCommand, LeavesNoFileBehind) {
   for (uint8_t& byte : noise) byte = static_cast<uint8_t>(random() & 63);
   const Shape shape{static_cast<int64_t>(noise.size()) / 1024, 1024};
   put((work() / "in.h5").string(), "/train/x", shape, noise, {.chunk = {256, 1024}, .deflate = 1});
-  const std::pair<const char*, const char*> commands[] = {
+  std::vector<std::pair<const char*, const char*>> commands{
       {"synth digits out.h5 --train 400000", "INT"},
       {"import mnist mnist out.h5", "INT"},
       {"import cifar10 cifar.bin out.h5", "TERM"},
       {"repack in.h5 out.h5 --codec deflate --threads 1", "INT"},
       {"split in.h5 out.h5 --x /train/x --parts a=0.5,b=0.5 --threads 1", "TERM"}};
+#if LOCKSTEP_TEST_IMAGES
+  std::filesystem::create_directories(work() / "images/a");
+  const std::vector<std::byte> png = to_png({1500, 1500, 1}, smooth_image({1500, 1500, 1}));
+  std::ofstream(work() / "images/a/0.png", std::ios::binary)
+      .write(reinterpret_cast<const char*>(png.data()), static_cast<std::streamsize>(png.size()));
+  for (int i = 1; i < 1000; ++i)
+    std::filesystem::create_hard_link(work() / "images/a/0.png", work() / fmt::format("images/a/{}.png", i));
+  commands.emplace_back("import images images out.h5 --size 1000 --threads 1", "TERM");
+#endif
   for (const auto& [command, signal] : commands) {
     EXPECT_EQ(interrupted(command, signal), static_cast<int>(ExitCode::preempted)) << command;
     EXPECT_THAT(temporaries(), testing::IsEmpty()) << command;
