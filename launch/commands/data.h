@@ -20,6 +20,7 @@ void add_split(Command data, Program& program);
 void add_stats(Command data, Program& program);
 
 // Of `data import`, which add_import() adds.
+void add_import_arrays(Command import, Program& program);
 void add_import_images(Command import, Program& program);
 
 /// The samples that a command works on, and how they are read: SOURCE stands for data.train of a config, and

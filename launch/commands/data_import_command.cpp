@@ -83,6 +83,7 @@ void add_import_text(Command import, Program& program) {
 void add_import(Command data, Program& program) {
   Command import = data.add_group("import", "Convert a data set to HDF5");
   add_import_images(import, program);
+  add_import_arrays(import, program);
   add_import_mnist(import, program);
   add_import_cifar10(import, program);
   add_import_text(import, program);

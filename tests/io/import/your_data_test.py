@@ -37,6 +37,16 @@ def write_images(folder):
     (folder / "ages.csv").write_text("\n".join(ages))
 
 
+def write_arrays(folder):
+    """Arrays in files of their own, and in .npz files with Keras's names and with others."""
+    random = np.random.default_rng(2)
+    images, labels = random.integers(0, 256, (60, 28, 28), np.uint8), random.integers(0, 10, 60)
+    np.save(folder / "x.npy", images)
+    np.save(folder / "y.npy", labels)
+    np.savez(folder / "digits.npz", x_train=images, y_train=labels, x_test=images[:20], y_test=labels[:20])
+    np.savez_compressed(folder / "measured.npz", signals=random.normal(size=(60, 50)), labels=labels)
+
+
 def commands_of(page):
     blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     return [line for block in blocks for line in block.replace("\\\n", "").splitlines()]
@@ -45,11 +55,12 @@ def commands_of(page):
 def main():
     lockstep = pathlib.Path(sys.argv[1]).resolve()
     commands = commands_of(pathlib.Path(sys.argv[2]) / "your-data.md")
-    assert len(commands) >= 6, commands
+    assert len(commands) >= 12, commands
     environment = dict(os.environ, PATH=f"{lockstep.parent}:{os.environ['PATH']}")
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         write_images(folder)
+        write_arrays(folder)
         for command in commands:
             words = command.split()
             assert words[0] == "lockstep", command
