@@ -89,11 +89,10 @@ void refuse_parts(const std::string& folder, const std::vector<std::string>& nam
         return parts.contains(name) && has_folders(fs::path(folder) / name);
       }))
     return;
-  fail(
-      ExitCode::data,
-      "{}: its sub-folders are parts of a data set, not classes. Import each by itself, such as {}, to a file "
-      "of its own, and name these files in the config.",
-      folder, (fs::path(folder) / names.front()).string());
+  fail(ExitCode::data,
+       "{}: its sub-folders are parts of a data set, not classes. Import each by itself, such as {}, to a "
+       "file of its own, and name these files in the config.",
+       folder, (fs::path(folder) / names.front()).string());
 }
 
 }  // namespace

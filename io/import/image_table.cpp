@@ -73,8 +73,7 @@ void add_classes(ImageList& list, const std::vector<std::string>& labels) {
   std::ranges::sort(list.classes, [&](const std::string& a, const std::string& b) {
     return are_numbers ? *number_in<int32_t>(a) < *number_in<int32_t>(b) : a < b;
   });
-  const auto repeated = std::ranges::unique(list.classes);
-  list.classes.erase(repeated.begin(), repeated.end());
+  list.classes.erase(std::unique(list.classes.begin(), list.classes.end()), list.classes.end());
   std::map<std::string, int32_t> numbers;
   for (const std::string& name : list.classes) numbers.emplace(name, static_cast<int32_t>(numbers.size()));
   for (const std::string& label : labels) list.class_of.push_back(numbers.at(label));

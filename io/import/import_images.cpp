@@ -145,12 +145,11 @@ void ImageImport::require_one_size() const {
   for (const size_t file : usable_) {
     const Size &a = headers_[first].size, &b = headers_[file].size;
     if (a.height == b.height && a.width == b.width) continue;
-    fail(
-        ExitCode::data,
-        "{}: {} has a size of {} x {}, and {} of {} x {}. Add --size, such as --size {},{}, to give all images "
-        "one size.",
-        list_.folder, printable(list_.files[first]), a.height, a.width, printable(list_.files[file]),
-        b.height, b.width, std::min(a.height, b.height), std::min(a.width, b.width));
+    fail(ExitCode::data,
+         "{}: {} has a size of {} x {}, and {} of {} x {}. Add --size, such as --size {},{}, to give all "
+         "images one size.",
+         list_.folder, printable(list_.files[first]), a.height, a.width, printable(list_.files[file]),
+         b.height, b.width, std::min(a.height, b.height), std::min(a.width, b.width));
   }
 }
 

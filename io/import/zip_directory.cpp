@@ -68,10 +68,10 @@ DirectoryPlace find_directory(const InputFile& file) {
                      static_cast<int64_t>(tail.number(at + 20, 2)) != tail_bytes - at - kEndBytes))
     --at;
   if (at < 0)
-    fail(
-        ExitCode::data,
-        "{}: not a zip file, as .npz files are, or its end is missing. If it is a .npy file, import it as npy.",
-        file.path());
+    fail(ExitCode::data,
+         "{}: not a zip file, as .npz files are, or its end is missing. If it is a .npy file, import it as "
+         "npy.",
+         file.path());
   const bool is_zip64 = tail.number(at + 10, 2) == kFull16 || tail.number(at + 12, 4) == kFull32 ||
                         tail.number(at + 16, 4) == kFull32;
   if (!is_zip64) return {tail.extent(at + 16, 4), tail.extent(at + 12, 4)};
