@@ -42,7 +42,7 @@ struct ImportedImages {
 /// of /validation and /test if they have a share (divide_by_name()). y is (N) classes with names
 /// (write_named_classes()) or numbers, int32, or (N) or (N, K) numbers to predict, float32. Images are turned
 /// as their Exif orientation says, get the same channels (images::with_channels()) and size
-/// (images::resized()). A file that is no image is left out, or with `strict` ends the import. The bytes of
+/// (images::resized()). A file that is no image is left out, or with `strict` ends the import. The values of
 /// the result do not depend on the number of threads, and memory not on the number of images, apart from
 /// their names. Throws Error(data), also if no image is left or sizes differ, and Error(usage) if a part
 /// would be empty. `out` appears complete or not at all.
