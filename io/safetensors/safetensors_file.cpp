@@ -160,7 +160,7 @@ void check_metadata(const std::string& path, const nlohmann::json& json) {
 template <typename Stored>
 std::vector<float> converted(std::span<const char> bytes) {
   std::vector<Stored> stored(bytes.size() / sizeof(Stored));
-  std::memcpy(stored.data(), bytes.data(), bytes.size());
+  if (!stored.empty()) std::memcpy(stored.data(), bytes.data(), bytes.size());
   std::vector<float> values;
   values.reserve(stored.size());
   for (const Stored& value : stored) values.push_back(static_cast<float>(value));

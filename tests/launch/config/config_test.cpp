@@ -93,7 +93,7 @@ std::string unusual(const Option& option) {
   std::vector<std::string> candidates = {"7",    "0.25",     "30",    "2.5",
                                          "true", "false",    "7 MiB", "/a.h5:/one",
                                          "mlp",  "accuracy", "other", "{ patience = 6 }",
-                                         "flip", "balanced"};
+                                         "flip", "balanced", "[7]"};
   // Names of choices are in the type: "auto | cpu | cuda".
   std::istringstream words(option.type);
   for (std::string word; words >> word;) candidates.push_back(word);
